@@ -1,0 +1,48 @@
+package handlers
+
+import (
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/events"
+)
+
+// Env is all that a handler may touch of the daemon. It belongs to one definition and lives as long as its handler.
+type Env struct {
+	// Definition is the definition's name.
+	Definition string
+	// Logger carries the definition's name. Within a call, prefer logr.FromContext(ctx).
+	Logger logr.Logger
+	// Clients talk to the API server through the gate.
+	Clients Clients
+	// Lister reads the cache of the watched kind; it sees what the definition's watch sees and nothing else.
+	Lister Lister
+	// Events records Kubernetes events, through the gate, in the background.
+	Events events.EventRecorder
+	// Metrics registers collectors that carry the label controller with the definition's name.
+	Metrics prometheus.Registerer
+}
+
+// Clients are the ways to the API server that a handler has. Every one of them goes through the gate: outside the
+// leadership term, every request but a read is refused with an error that says so. A definition with
+// leaderElection: "disabled" is not gated. All are safe for concurrent use.
+type Clients struct {
+	// REST is a copy of the daemon's client config with the gate in it, from which any other client can be made, for
+	// example kubernetes.NewForConfig(env.Clients.REST). Its client-side rate limit is off.
+	REST *rest.Config
+	// Dynamic reads and writes any kind as unstructured objects.
+	Dynamic dynamic.Interface
+	// Mapper finds the resource of a kind.
+	Mapper meta.RESTMapper
+}
+
+// Lister reads the definition's cache. It is safe for concurrent use and never talks to the API server.
+type Lister interface {
+	// Get returns the object, or false when the cache does not hold it.
+	Get(namespace, name string) (Object, bool)
+	// List returns the objects of one namespace ("" for all) whose labels match selector (nil for all), in no order.
+	List(namespace string, selector labels.Selector) []Object
+}

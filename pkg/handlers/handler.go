@@ -1,0 +1,77 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Handler brings the world in line with one object. It is called at least once for every object that exists and after
+// every change of it; calls for one object never overlap, while calls for different objects may, when the definition
+// is concurrent. It must be idempotent and must return when ctx ends: ctx carries the deadline of the call and ends
+// with the leadership term. logr.FromContext gives a logger that names the definition, the object and the call.
+//
+// A Handler that also implements io.Closer is closed once, after its last call has returned.
+type Handler interface {
+	Handle(ctx context.Context, req Request) (Result, error)
+}
+
+// HandlerFunc makes a function a Handler.
+type HandlerFunc func(ctx context.Context, req Request) (Result, error)
+
+// Handle calls f.
+func (f HandlerFunc) Handle(ctx context.Context, req Request) (Result, error) { return f(ctx, req) }
+
+// Request is one call for one object.
+type Request struct {
+	// Object is the object as the cache holds it at the moment of the call.
+	Object Object
+	// Cause is why the call is made. Several causes coalesce into one call; the most urgent one is given.
+	Cause Cause
+	// Attempt counts the failed calls in a row before this one: 0 on a first try.
+	Attempt int
+}
+
+// Cause is why a handler is called.
+type Cause string
+
+// The causes, the most urgent first.
+const (
+	// CauseChange is a change of the object seen by the watch, its creation included.
+	CauseChange Cause = "change"
+	// CauseRetry follows a call that returned an error.
+	CauseRetry Cause = "retry"
+	// CauseRequeue follows a call that returned RequeueAfter.
+	CauseRequeue Cause = "requeue"
+	// CauseResync is the definition's resync period.
+	CauseResync Cause = "resync"
+	// CauseInitial is the first call for an object that existed before the term began.
+	CauseInitial Cause = "initial"
+)
+
+// Result is what a successful call asks for.
+type Result struct {
+	// RequeueAfter calls the handler again for this object after that time, unless it was called for another reason
+	// before then. 0, the default, asks for nothing. It is ignored when the call returns an error.
+	RequeueAfter time.Duration
+}
+
+// Terminal marks err as one that a retry cannot mend: the object is not handled again until it changes, or until the
+// next resync. Terminal(nil) is nil. errors.Is and errors.As see through the mark.
+func Terminal(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &terminalError{err: err}
+}
+
+// IsTerminal tells whether err, or an error it wraps, was marked by Terminal.
+func IsTerminal(err error) bool {
+	var t *terminalError
+	return errors.As(err, &t)
+}
+
+type terminalError struct{ err error }
+
+func (e *terminalError) Error() string { return e.err.Error() }
+func (e *terminalError) Unwrap() error { return e.err }
