@@ -1,0 +1,187 @@
+package queue
+
+import (
+	"context"
+	"time"
+)
+
+// All methods in this file need the queue to be locked by the caller.
+
+func (q *Queue[K]) now() time.Duration { return time.Since(q.start) }
+
+// add makes e pending, or merges with what is.
+func (q *Queue[K]) add(e *entry[K], p Priority, d, now time.Duration) {
+	coalesced := e.pending != idle
+	if d > 0 {
+		q.addDelayed(e, p, after(now, d), now)
+	} else {
+		q.addDue(e, p, now)
+	}
+	if q.observer != nil {
+		q.observer.Added(p, coalesced)
+	}
+}
+
+func (q *Queue[K]) addDelayed(e *entry[K], p Priority, at, now time.Duration) {
+	switch {
+	case e.pending == due:
+		return
+	case e.pending == delayed && (e.readyAt < at || e.readyAt == at && e.priority <= p):
+		return
+	}
+	q.delays.set(e, p, at)
+	q.alarm.arm(q.delays.first().readyAt, now)
+}
+
+func (q *Queue[K]) addDue(e *entry[K], p Priority, now time.Duration) {
+	if e.pending == due {
+		if p >= e.priority {
+			return
+		}
+		e.priority = p
+		if !e.processing {
+			q.ready.raise(e, p, now)
+		}
+		return
+	}
+	if e.pending == delayed {
+		q.delays.remove(e)
+	}
+	e.priority = p
+	q.makeDue(e, now, now)
+}
+
+// makeDue turns an idle entry into one whose call is due since added.
+func (q *Queue[K]) makeDue(e *entry[K], added, now time.Duration) {
+	e.pending, e.added = due, added
+	if !e.processing {
+		q.line(e, now)
+	}
+}
+
+// line puts a due entry into its line.
+func (q *Queue[K]) line(e *entry[K], now time.Duration) {
+	q.ready.push(e, e.priority, now)
+	q.depthChanged()
+	q.waiters.wakeOne()
+}
+
+// promote makes due what was delayed until now or before.
+func (q *Queue[K]) promote(now time.Duration) {
+	for e := q.delays.first(); e != nil && e.readyAt <= now; e = q.delays.first() {
+		q.delays.remove(e)
+		q.makeDue(e, e.readyAt, now)
+	}
+}
+
+// onAlarm is called by the timer, unlike the rest of this file without the lock.
+func (q *Queue[K]) onAlarm() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.shutDown {
+		return
+	}
+	q.alarm.set = false
+	now := q.now()
+	q.promote(now)
+	if first := q.delays.first(); first != nil {
+		q.alarm.arm(first.readyAt, now)
+	}
+}
+
+// take hands out the next key, if one is ready.
+func (q *Queue[K]) take() (Item[K], bool) {
+	now := q.now()
+	q.promote(now)
+	e := q.ready.pop(now)
+	if e == nil {
+		return Item[K]{}, false
+	}
+	e.pending, e.processing = idle, true
+	q.processing++
+	if e.priority == Change {
+		e.retries = 0
+	}
+	item := Item[K]{Key: e.key, Priority: e.priority, Attempt: e.failures, Waited: now - e.added}
+	q.depthChanged()
+	if q.observer != nil {
+		q.observer.Got(item.Priority, item.Waited)
+	}
+	return item, true
+}
+
+// wait unlocks the queue until there may be a key for this Get, or ctx has ended.
+func (q *Queue[K]) wait(ctx context.Context) {
+	w := q.waiters.join()
+	q.mu.Unlock()
+	select {
+	case <-w.wake:
+	case <-ctx.Done():
+	}
+	q.mu.Lock()
+	q.waiters.leave(w)
+}
+
+// wake passes a wake-up on that was not used.
+func (q *Queue[K]) wake() {
+	if q.ready.len > 0 {
+		q.waiters.wakeOne()
+	}
+}
+
+// processed returns the entry of a key that is being processed, else nil.
+func (q *Queue[K]) processed(key K) *entry[K] {
+	if e := q.table.find(key); e != nil && e.processing {
+		return e
+	}
+	return nil
+}
+
+// fail counts a failed call and asks for the next, if there is to be one.
+func (q *Queue[K]) fail(e *entry[K], now time.Duration) (delay time.Duration, exhausted bool) {
+	q.promote(now)
+	if limit := q.backoff.MaxRetries; limit >= 0 && e.retries >= limit && e.pending != due {
+		e.failures, e.retries = 0, 0
+		return 0, true
+	}
+	e.failures++
+	e.retries++
+	delay = q.backoff.Delay(e.failures)
+	q.add(e, Retry, delay, now)
+	return delay, false
+}
+
+// finish ends the processing of e.
+func (q *Queue[K]) finish(e *entry[K]) {
+	e.processing, e.dropped = false, false
+	q.processing--
+	if e.pending == due {
+		q.line(e, q.now())
+	}
+	q.release(e)
+}
+
+// cancel takes out what is pending for e.
+func (q *Queue[K]) cancel(e *entry[K]) {
+	switch {
+	case e.pending == delayed:
+		q.delays.remove(e)
+	case e.pending == due && !e.processing:
+		q.ready.remove(e)
+		q.depthChanged()
+	}
+	e.pending = idle
+}
+
+// release forgets e, unless it is pending or processed.
+func (q *Queue[K]) release(e *entry[K]) {
+	if e.pending == idle && !e.processing {
+		q.table.remove(e)
+	}
+}
+
+func (q *Queue[K]) depthChanged() {
+	if q.observer != nil {
+		q.observer.Depth(q.ready.len)
+	}
+}

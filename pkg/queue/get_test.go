@@ -1,0 +1,251 @@
+package queue
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// outcome is what a Get returned.
+type outcome struct {
+	key string
+	ok  bool
+}
+
+// get calls Get in a goroutine of its own, and returns when that waits or has returned.
+func get(ctx context.Context, q *Queue[string]) <-chan outcome {
+	got := make(chan outcome, 1)
+	go func() {
+		item, ok := q.Get(ctx)
+		got <- outcome{item.Key, ok}
+	}()
+	synctest.Wait()
+	return got
+}
+
+func TestGetEnds(t *testing.T) {
+	tests := map[string]struct {
+		before, during func(*Queue[string], context.CancelFunc)
+		want           outcome
+	}{
+		"a key comes": {
+			during: func(q *Queue[string], _ context.CancelFunc) { q.Add("a", Change) },
+			want:   outcome{"a", true},
+		},
+		"a delayed key comes": {
+			before: func(q *Queue[string], _ context.CancelFunc) { q.AddAfter("a", Retry, time.Hour) },
+			during: func(*Queue[string], context.CancelFunc) { time.Sleep(time.Hour) },
+			want:   outcome{"a", true},
+		},
+		"the context ends": {
+			during: func(_ *Queue[string], cancel context.CancelFunc) { cancel() },
+		},
+		"the context has ended, with keys": {
+			before: func(q *Queue[string], cancel context.CancelFunc) {
+				q.Add("a", Change)
+				cancel()
+			},
+		},
+		"shutdown": {
+			during: func(q *Queue[string], _ context.CancelFunc) { q.ShutDown() },
+		},
+		"shutdown before, with keys": {
+			before: func(q *Queue[string], _ context.CancelFunc) {
+				q.Add("a", Change)
+				q.AddAfter("b", Change, s)
+				q.ShutDown()
+			},
+		},
+		"added after shutdown": {
+			before: func(q *Queue[string], _ context.CancelFunc) {
+				q.ShutDown()
+				q.Add("a", Change)
+				q.AddAfter("b", Change, s)
+			},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				q := New[string](Options{})
+				defer q.ShutDown()
+				if test.before != nil {
+					test.before(q, cancel)
+				}
+				got := get(ctx, q)
+				if test.during != nil {
+					test.during(q, cancel)
+				}
+				synctest.Wait()
+				select {
+				case got := <-got:
+					if got != test.want {
+						t.Errorf("Get = %v, want %v", got, test.want)
+					}
+				default:
+					t.Error("Get still waits")
+				}
+			})
+		})
+	}
+}
+
+func TestShutDownLetsProcessingFinish(t *testing.T) {
+	for name, finish := range map[string]func(*Queue[string]){
+		"done":    func(q *Queue[string]) { q.Done("a") },
+		"requeue": func(q *Queue[string]) { q.Requeue("a", 0) },
+		"retry":   func(q *Queue[string]) { q.Retry("a") },
+		"drop": func(q *Queue[string]) {
+			q.Drop("a")
+			q.Done("a")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := New[string](Options{Backoff: Backoff{MaxRetries: -1}})
+			q.Add("a", Change)
+			q.Get(t.Context())
+			q.Add("a", Change)
+			q.Add("b", Change)
+			q.AddAfter("c", Change, time.Hour)
+			q.ShutDown()
+			q.ShutDown()
+			if q.Len() != 0 || q.Delayed() != 0 || q.Processing() != 1 || q.Oldest() != 0 {
+				t.Errorf("ready %d, delayed %d, processing %d, oldest %v, want 0, 0, 1, 0",
+					q.Len(), q.Delayed(), q.Processing(), q.Oldest())
+			}
+			finish(q)
+			if q.Processing() != 0 || len(q.table.entries) != 0 {
+				t.Errorf("processing %d, remembered %d, want none", q.Processing(), len(q.table.entries))
+			}
+		})
+	}
+}
+
+func TestAddWakesOneWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New[string](Options{})
+		defer q.ShutDown()
+		var got []<-chan outcome
+		for range 8 {
+			got = append(got, get(t.Context(), q))
+		}
+		before := slices.Clone(q.waiters.waiting)
+		q.Add("a", Change)
+		q.AddAfter("b", Change, s)
+		sleep(s)
+		// A worker that had been woken for nothing would have left its place and come back to the end.
+		if after := q.waiters.waiting; !slices.Equal(after, before[:6]) {
+			t.Errorf("%d workers are at their places, want the first 6 of 8", len(after))
+		}
+		for i, want := range []string{6: "b", 7: "a"} {
+			if want != "" {
+				if got := <-got[i]; got != (outcome{want, true}) {
+					t.Errorf("worker %d got %v, want %s", i, got, want)
+				}
+			}
+		}
+	})
+}
+
+func TestWakeUpIsPassedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New[string](Options{})
+		defer q.ShutDown()
+		// Often enough for the worker to see both first, the wake-up and the end of its context.
+		for range 50 {
+			stays := get(t.Context(), q)
+			ctx, cancel := context.WithCancel(t.Context())
+			leaves := get(ctx, q)
+
+			// The worker whose context has ended is woken for a key before it can tell.
+			q.mu.Lock()
+			cancel()
+			q.add(q.table.findOrCreate("a"), Change, 0, q.now())
+			q.mu.Unlock()
+
+			if got := <-leaves; got.ok {
+				t.Errorf("Get with an ended context = %v", got)
+			}
+			if got := <-stays; got != (outcome{"a", true}) {
+				t.Errorf("the other Get = %v, want a", got)
+			}
+			q.Done("a")
+			if err := q.check(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// TestLateAlarm has a timer that does not fire: what is due must not depend on when its goroutine runs.
+func TestLateAlarm(t *testing.T) {
+	tests := map[string]struct {
+		then func(*testing.T, *Queue[string])
+		want Item[string]
+	}{
+		"get": {
+			then: func(*testing.T, *Queue[string]) {},
+			want: Item[string]{Key: "a", Priority: Requeue, Waited: s},
+		},
+		"add": {
+			then: func(_ *testing.T, q *Queue[string]) { q.Add("a", Resync) },
+			want: Item[string]{Key: "a", Priority: Requeue, Waited: s},
+		},
+		"retry": {
+			then: func(t *testing.T, q *Queue[string]) {
+				if _, exhausted := q.Retry("busy"); exhausted {
+					t.Error("exhausted with a call that is due")
+				}
+			},
+			want: Item[string]{Key: "busy", Priority: Retry, Attempt: 1, Waited: s},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := New[string](Options{})
+				defer q.ShutDown()
+				q.Add("busy", Change)
+				q.Get(t.Context())
+				q.AddAfter(test.want.Key, test.want.Priority, s)
+				q.alarm.timer.Stop()
+				time.Sleep(2 * s)
+				test.then(t, q)
+				if item, ok := q.Get(t.Context()); !ok || item != test.want {
+					t.Errorf("Get = %+v, %t, want %+v", item, ok, test.want)
+				}
+			})
+		})
+	}
+}
+
+func TestShutDownStopsTheTimer(t *testing.T) {
+	q := New[string](Options{})
+	q.AddAfter("a", Change, time.Hour)
+	q.ShutDown()
+	if q.alarm.timer.Stop() {
+		t.Error("the timer still ran")
+	}
+}
+
+func TestOldest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New[string](Options{})
+		defer q.ShutDown()
+		q.Add("a", Initial)
+		time.Sleep(2 * s)
+		q.Add("b", Change)
+		time.Sleep(s)
+		if got := q.Oldest(); got != 3*s {
+			t.Errorf("Oldest = %v, want 3s", got)
+		}
+		q.Drop("a")
+		if got := q.Oldest(); got != s {
+			t.Errorf("Oldest after the oldest has gone = %v, want 1s", got)
+		}
+	})
+}

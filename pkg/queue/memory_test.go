@@ -1,0 +1,79 @@
+package queue
+
+import (
+	"runtime"
+	"testing"
+	"time"
+)
+
+func heapInUse() int64 {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
+// TestMemoryIsGivenBack checks that nothing of many keys is left, whatever became of them.
+func TestMemoryIsGivenBack(t *testing.T) {
+	const keys = 50_000
+	drain := func(end func(*Queue[int], int)) func(*Queue[int]) {
+		return func(q *Queue[int]) {
+			for q.Len() > 0 {
+				item, _ := q.Get(t.Context())
+				end(q, item.Key)
+			}
+		}
+	}
+	tests := map[string]struct {
+		add  func(*Queue[int], int)
+		then func(*Queue[int])
+	}{
+		"done":      {then: drain(func(q *Queue[int], key int) { q.Done(key) })},
+		"exhausted": {then: drain(func(q *Queue[int], key int) { q.Retry(key) })},
+		"dropped while processed": {then: drain(func(q *Queue[int], key int) {
+			q.Drop(key)
+			q.Requeue(key, time.Hour)
+		})},
+		"dropped while waiting": {then: func(q *Queue[int]) {
+			for key := range keys {
+				q.Drop(key)
+			}
+		}},
+		"dropped while delayed": {
+			add: func(q *Queue[int], key int) { q.AddAfter(key, Retry, time.Hour) },
+			then: func(q *Queue[int]) {
+				for key := range keys {
+					q.Drop(key)
+				}
+			},
+		},
+		"shut down": {then: func(q *Queue[int]) { q.ShutDown() }},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			q := New[int](Options{})
+			defer q.ShutDown()
+			before := heapInUse()
+			for key := range keys {
+				if test.add != nil {
+					test.add(q, key)
+				} else {
+					q.Add(key, Initial)
+				}
+			}
+			full := heapInUse() - before
+			test.then(q)
+			left := heapInUse() - before
+			if n := len(q.table.entries); n != 0 {
+				t.Errorf("%d keys are left", n)
+			}
+			// 256 spare entries and a small map take about 100 KB.
+			if left > 256<<10 || full < 1<<20 {
+				t.Errorf("heap: %d KB with %d keys, %d KB after them", full>>10, keys, left>>10)
+			}
+			t.Logf("%d B per waiting key", full/keys)
+			runtime.KeepAlive(q)
+		})
+	}
+}
