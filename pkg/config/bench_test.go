@@ -1,0 +1,107 @@
+package config_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/metrics"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"kooperd.dev/kooperd/pkg/config"
+)
+
+// manyDefinitions writes a config of n definitions, in YAML or as a CUE comprehension.
+func manyDefinitions(t testing.TB, n int, ext string) string {
+	t.Helper()
+	var b strings.Builder
+	if ext == ".cue" {
+		fmt.Fprintf(&b, `import "list"
+apiVersion: "kooperd.dev/v1alpha1"
+controllers: {
+	for i in list.Range(0, %d, 1) {
+		"pods-\(i)": {
+			watch: {apiVersion: "v1", kind: "Pod", namespaces: ["team-\(i)"], labelSelector: "app=web,tier in (a, b)"}
+			handler: exec: {argv: ["run", "\(i)"], env: A: "b"}
+			mode: "concurrent", workers: 4, resync: "10m"
+		}
+	}
+}
+`, n)
+	} else {
+		b.WriteString("apiVersion: kooperd.dev/v1alpha1\ncontrollers:\n")
+		for i := range n {
+			fmt.Fprintf(&b, `  pods-%d:
+    watch: {apiVersion: v1, kind: Pod, namespaces: [team-%d], labelSelector: "app=web,tier in (a, b)"}
+    handler:
+      exec: {argv: [run, "%d"], env: {A: b}}
+    mode: concurrent
+    workers: 4
+    resync: 10m
+`, i, i, i)
+		}
+	}
+	name := filepath.Join(t.TempDir(), "many"+ext)
+	if err := os.WriteFile(name, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// BenchmarkLoad loads 1000 definitions. The budget is a second and 150 MB; TestLoadBudget holds it.
+func BenchmarkLoad(b *testing.B) {
+	registry := testRegistry(b)
+	for _, ext := range []string{".yaml", ".cue"} {
+		b.Run(ext[1:], func(b *testing.B) {
+			name := manyDefinitions(b, 1000, ext)
+			var peak uint64
+			b.ReportAllocs()
+			for b.Loop() {
+				used := peakHeap(func() {
+					cfg, err := config.Load(b.Context(), []string{name}, config.Options{Registry: registry})
+					if err != nil || len(cfg.Controllers) != 1000 {
+						b.Fatal(err)
+					}
+				})
+				peak = max(peak, used)
+			}
+			b.ReportMetric(float64(peak)/1e6, "peak-MB")
+		})
+	}
+}
+
+// peakHeap runs f and returns by how much the heap grew at most, garbage that was not collected yet included.
+func peakHeap(f func()) uint64 {
+	runtime.GC()
+	base := heapObjects()
+	var peak uint64
+	stop := make(chan struct{})
+	var done sync.WaitGroup
+	done.Go(func() {
+		tick := time.NewTicker(2 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				if now := heapObjects(); now > base {
+					peak = max(peak, now-base)
+				}
+			}
+		}
+	})
+	f()
+	close(stop)
+	done.Wait()
+	return peak
+}
+
+func heapObjects() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}

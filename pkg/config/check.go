@@ -1,0 +1,232 @@
+package config
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue"
+	cueerrors "cuelang.org/go/cue/errors"
+)
+
+// checker compares a document with a schema and explains every difference. It is used only for what CUE has refused,
+// so it may take its time; what CUE accepts is never refused here.
+type checker struct {
+	doc     *document
+	diags   Diagnostics
+	told    map[string]bool // the paths that have a diagnostic
+	stack   []level         // the structs around the value being checked, the root first
+	plugins []string        // the names of all plugins
+	// plugin returns the shape of a plugin's config, or nil for an unknown plugin.
+	plugin func(name string) *shape
+}
+
+// level is one struct on the way to a value.
+type level struct {
+	at    path
+	shape *shape
+	value cue.Value
+}
+
+func (c *checker) report(pos Position, at path, message, hint string, related ...Position) {
+	c.told[at.key()] = true
+	c.diags = append(c.diags, Diagnostic{Position: pos, Path: at.String(), Message: message, Hint: hint, Related: related})
+}
+
+// check reports what is wrong with v and returns the part of it that is right, as encoding/json would decode it.
+func (c *checker) check(at path, v cue.Value, s *shape) (sound any, ok bool) {
+	v, _ = v.Default()
+	switch err := v.Err(); {
+	case s.ref == "#Handler" && isStruct(c.userPart(v)):
+		return nil, false // handlers are checked by the schemas of their plugins
+	case isStruct(v):
+		return c.checkStruct(at, v, s)
+	case isList(v):
+		return c.checkList(at, v, s)
+	case c.told[at.key()]:
+		return nil, false
+	case !v.IsConcrete():
+		c.incomplete(at, v, s)
+		return nil, false
+	case err != nil:
+		c.broken(at, v, s, err)
+		return nil, false
+	default:
+		return c.checkScalar(at, v, s)
+	}
+}
+
+// isStruct tells a struct, one with mistakes below it included.
+func isStruct(v cue.Value) bool {
+	switch v.IncompleteKind() {
+	case cue.StructKind:
+		return true
+	case cue.BottomKind:
+		it, err := v.Fields()
+		return err == nil && !isList(v) && it.Next()
+	default:
+		return false
+	}
+}
+
+// isList tells a list, one with mistakes in its elements included.
+func isList(v cue.Value) bool {
+	return v.Kind() == cue.ListKind || v.IncompleteKind() == cue.BottomKind && v.LookupPath(cue.MakePath(cue.Index(0))).Exists()
+}
+
+// pick returns the arm of the schema for values of one kind, and all of its arms of that kind.
+func pick(s *shape, k cue.Kind) (*shape, []*shape) {
+	arms := s.alternatives()
+	if len(arms) == 1 {
+		return s, arms
+	}
+	arms = slices.DeleteFunc(arms, func(a *shape) bool { return !a.accepts(k) })
+	if len(arms) == 1 {
+		return arms[0], arms
+	}
+	return s, arms
+}
+
+func (c *checker) checkStruct(at path, v cue.Value, s *shape) (any, bool) {
+	if !s.accepts(cue.StructKind) {
+		c.wrongKind(at, v, s)
+		return nil, false
+	}
+	arm, arms := pick(s, cue.StructKind)
+	if len(arms) > 1 {
+		return c.checkArms(at, v, arms)
+	}
+	c.stack = append(c.stack, level{at: at, shape: arm, value: v})
+	defer func() { c.stack = c.stack[:len(c.stack)-1] }()
+	arm.open()
+	sound := map[string]any{}
+	it, err := v.Fields()
+	if err != nil {
+		return nil, false
+	}
+	for it.Next() {
+		name := it.Selector().Unquoted()
+		value := it.Value()
+		if missing(value) {
+			continue
+		}
+		sub := c.fieldShape(at, v, arm, name)
+		if sub == nil {
+			continue
+		}
+		if x, ok := c.check(at.with(name), value, sub); ok {
+			sound[name] = x
+		}
+	}
+	for _, name := range arm.names {
+		if arm.fields[name].required && !hasField(v, name) {
+			c.missing(at, name, arm.fields[name].shape)
+		}
+	}
+	return sound, true
+}
+
+// missing tells a field that stands in a definition the user refers to as required, and is not there.
+func missing(v cue.Value) bool {
+	err := v.Err()
+	if err == nil {
+		return false
+	}
+	var e cueerrors.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	format, _ := e.Msg()
+	return strings.HasPrefix(format, "field is required but not present")
+}
+
+func hasField(v cue.Value, name string) bool {
+	f := v.LookupPath(cue.MakePath(cue.Str(name)))
+	return (f.Exists() || f.Err() != nil && f.Pos().IsValid()) && !missing(f)
+}
+
+// fieldShape returns what the schema says of a field, and reports one that it does not know. What the field holds is
+// checked even when its name is wrong, where the schema leaves no doubt what it should be.
+func (c *checker) fieldShape(at path, v cue.Value, s *shape, name string) *shape {
+	if sub := s.child(name); sub != nil {
+		return sub
+	}
+	// A schema may allow a field on a condition, which only the two together show.
+	if both := s.value.Unify(v); both.Err() == nil && both.Allows(cue.Str(name)) {
+		return newShape(both.LookupPath(cue.MakePath(cue.Str(name).Optional())))
+	}
+	at = at.with(name)
+	if sub := s.anyName(); sub != nil {
+		c.wrongName(at, sub)
+		return sub
+	}
+	c.unknown(at, s)
+	return nil
+}
+
+// checkArms explains a struct by the arm of a disjunction that it fits best.
+func (c *checker) checkArms(at path, v cue.Value, arms []*shape) (any, bool) {
+	var best *checker
+	var sound any
+	for _, arm := range arms {
+		if both := arm.value.Unify(v); both.Validate(cue.Concrete(true)) == nil {
+			return decoded(v)
+		}
+		try := &checker{doc: c.doc, told: maps.Clone(c.told), stack: slices.Clone(c.stack), plugins: c.plugins, plugin: c.plugin}
+		x, _ := try.check(at, v, arm)
+		if best == nil || len(try.diags) < len(best.diags) {
+			best, sound = try, x
+		}
+	}
+	if best == nil {
+		return nil, false
+	}
+	c.told = best.told
+	c.diags = append(c.diags, best.diags...)
+	return sound, true
+}
+
+func (c *checker) checkList(at path, v cue.Value, s *shape) (any, bool) {
+	if !s.accepts(cue.ListKind) {
+		c.wrongKind(at, v, s)
+		return nil, false
+	}
+	arm, _ := pick(s, cue.ListKind)
+	sound := []any{}
+	before := len(c.diags)
+	for i := 0; ; i++ {
+		elem, sub := v.LookupPath(cue.MakePath(cue.Index(i))), arm.element(i)
+		if !elem.Exists() || sub == nil {
+			break
+		}
+		if x, ok := c.check(at.with(indexStep(i)), elem, sub); ok {
+			sound = append(sound, x)
+		}
+	}
+	if before == len(c.diags) && arm.value.Unify(v).Validate(cue.Concrete(true)) != nil {
+		c.wrongList(at, v, arm)
+		return nil, false
+	}
+	return sound, true
+}
+
+func (c *checker) checkScalar(at path, v cue.Value, s *shape) (any, bool) {
+	if !s.accepts(v.Kind()) {
+		c.wrongKind(at, v, s)
+		return nil, false
+	}
+	if s.value.Unify(v).Validate(cue.Concrete(true)) != nil {
+		c.wrongValue(at, v, s)
+		return nil, false
+	}
+	return decoded(v)
+}
+
+func decoded(v cue.Value) (any, bool) {
+	var x any
+	if err := v.Decode(&x); err != nil {
+		return nil, false
+	}
+	return x, true
+}

@@ -1,0 +1,97 @@
+package config
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// Config is one checked configuration. It is immutable: whoever holds one may read it from any goroutine and must not
+// change it.
+type Config struct {
+	// LeaderElection describes the one lease around the engine.
+	LeaderElection LeaderElection
+	// Controllers are the definitions, sorted by name.
+	Controllers []Controller
+	// Hash is the SHA-256 of the files' names and contents, in hexadecimal.
+	Hash string
+	// Files are the files that were read, as they were named or found, sorted.
+	Files []string
+}
+
+// LeaderElection is the lease and its timings.
+type LeaderElection struct {
+	// Disabled runs everything at once, without a lease.
+	Disabled bool
+	// Name is the name of the Lease. Default: kooperd.
+	Name string
+	// Namespace is where the Lease is. Empty, the default, leaves the choice to the daemon: $POD_NAMESPACE, else the
+	// service account's, else the kubeconfig context's, else "default".
+	Namespace string
+	// LeaseDuration is how long a standby waits after the last renewal it saw. Default: 15s.
+	LeaseDuration time.Duration
+	// RenewDeadline is how long a leader goes on without a successful renewal. Default: 10s.
+	RenewDeadline time.Duration
+	// RetryPeriod is the time between two tries. Default: 2s.
+	RetryPeriod time.Duration
+}
+
+// Mode says how many objects of a definition are handled at a time.
+type Mode string
+
+// The modes.
+const (
+	// Sequential handles one object at a time.
+	Sequential Mode = "sequential"
+	// Concurrent handles up to Workers objects at a time, never one object twice.
+	Concurrent Mode = "concurrent"
+)
+
+// Controller is one definition.
+type Controller struct {
+	// Name is the definition's name, a DNS label.
+	Name string
+	// Watch names the objects.
+	Watch Watch
+	// Handler is the plugin with its checked config.
+	Handler handlers.Bound
+	// Mode is sequential or concurrent. Default: sequential.
+	Mode Mode
+	// Workers is how many objects are handled at a time: always 1 when Mode is Sequential. Default: 3.
+	Workers int
+	// Resync is the period in which every object is handled again; 0, the default, is off.
+	Resync time.Duration
+	// Retry is what follows a failed call.
+	Retry Retry
+	// Timeout is the deadline of one call. Default: 1m.
+	Timeout time.Duration
+	// EveryReplica is true when the definition says leaderElection: "disabled": it runs on every replica.
+	EveryReplica bool
+	// Paused keeps the definition without running it.
+	Paused bool
+}
+
+// Watch names the objects that a definition watches.
+type Watch struct {
+	// Kind is the watched kind.
+	Kind schema.GroupVersionKind
+	// Namespaces are watched one by one, sorted and without duplicates; nil means all of the cluster.
+	Namespaces []string
+	// LabelSelector is the server-side label selector in its canonical string form; empty selects everything.
+	LabelSelector string
+	// FieldSelector is the server-side field selector in its canonical string form; empty selects everything.
+	FieldSelector string
+}
+
+// Retry is what follows a failed call: an exponential delay per object, reset by a success.
+type Retry struct {
+	// MaxRetries is how many retries an object gets before it is given up until its next change or resync; -1, the
+	// default, is unlimited.
+	MaxRetries int
+	// InitialDelay is the delay before the first retry; each further one doubles it. Default: 5ms.
+	InitialDelay time.Duration
+	// MaxDelay bounds the delay. Default: 5m.
+	MaxDelay time.Duration
+}

@@ -1,0 +1,135 @@
+package config
+
+import (
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/token"
+)
+
+// document is what all files of a load say together, with the way back to the places where they say it.
+type document struct {
+	value cue.Value
+	files map[string]*source // by absolute name
+	first *source
+	// labels leads from the position of a field's value to the position of its label, for values that come from more
+	// than one place and so have no single field.
+	labels map[place]token.Pos
+}
+
+// place is a token.Pos without the blanks around the token, which are a part of token.Pos.
+type place struct {
+	file   string
+	offset int
+}
+
+func placeOf(p token.Pos) place { return place{file: p.Filename(), offset: p.Offset()} }
+
+// index remembers the labels of a file.
+func (d *document) index(f *ast.File) {
+	ast.Walk(f, func(n ast.Node) bool {
+		if field, ok := n.(*ast.Field); ok && field.Value != nil {
+			d.labels[placeOf(field.Value.Pos())] = field.Label.Pos()
+		}
+		return true
+	}, nil)
+}
+
+// position turns a position of CUE into one of the user's files, or false when it is none.
+func (d *document) position(p token.Pos) (Position, bool) {
+	if !p.IsValid() {
+		return Position{}, false
+	}
+	src, ok := d.files[p.Filename()]
+	if !ok || src.name == schemaName {
+		return Position{}, false
+	}
+	return positionAt(src.name, src.data, p.Offset()), true
+}
+
+// start is the place for what belongs to no field that is there.
+func (d *document) start() Position { return Position{File: d.first.name, Line: 1, Column: 1} }
+
+// lookup returns the value at a path; it may not exist.
+func (d *document) lookup(at path) cue.Value { return d.value.LookupPath(at.cue()) }
+
+// keyPosition returns where the name of a field stands, or of the nearest ancestor that stands in a file.
+func (d *document) keyPosition(at path) Position { return d.nearest(at, d.labelPos) }
+
+// valuePosition returns where the value of a field stands, or the name of the nearest ancestor that stands in a file.
+func (d *document) valuePosition(at path) Position {
+	if v := d.lookup(at); v.Exists() || v.Err() != nil {
+		for _, p := range d.candidates(v, valuePos) {
+			return p
+		}
+	}
+	return d.keyPosition(at)
+}
+
+func (d *document) nearest(at path, of func(cue.Value) token.Pos) Position {
+	for ; len(at) > 0; at = at.parent() {
+		v := d.lookup(at)
+		if !v.Exists() && v.Pos() == token.NoPos {
+			continue
+		}
+		for _, p := range d.candidates(v, of) {
+			return p
+		}
+	}
+	return d.start()
+}
+
+// candidates returns the places in the user's files that make up v, the most direct first.
+func (d *document) candidates(v cue.Value, of func(cue.Value) token.Pos) []Position {
+	var found []Position
+	if p, ok := d.position(of(v)); ok {
+		found = append(found, p)
+	}
+	for _, part := range conjuncts(v) {
+		if p, ok := d.position(of(part)); ok {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// maxConjuncts bounds the search for the parts of a value; more are only useful to a machine.
+const maxConjuncts = 64
+
+// conjuncts returns the values that were unified to v, or nil when v is a single one.
+func conjuncts(v cue.Value) []cue.Value {
+	op, args := v.Expr()
+	if op != cue.AndOp {
+		return nil
+	}
+	var parts []cue.Value
+	for len(args) > 0 && len(parts) < maxConjuncts {
+		arg := args[0]
+		args = args[1:]
+		if op, more := arg.Expr(); op == cue.AndOp {
+			args = append(more, args...)
+			continue
+		}
+		parts = append(parts, arg)
+	}
+	return parts
+}
+
+// labelPos returns where the name of v's field stands.
+func (d *document) labelPos(v cue.Value) token.Pos {
+	if f, ok := v.Source().(*ast.Field); ok {
+		return f.Label.Pos()
+	}
+	pos := v.Pos()
+	if label, ok := d.labels[placeOf(pos)]; ok {
+		return label
+	}
+	return pos
+}
+
+// valuePos returns where v itself stands.
+func valuePos(v cue.Value) token.Pos {
+	if f, ok := v.Source().(*ast.Field); ok && f.Value != nil {
+		return f.Value.Pos()
+	}
+	return v.Pos()
+}

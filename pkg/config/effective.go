@@ -1,0 +1,124 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/format"
+	cuejson "cuelang.org/go/encoding/json"
+	"cuelang.org/go/encoding/yaml"
+)
+
+// Format is a language in which Effective prints.
+type Format string
+
+// The formats.
+const (
+	CUE  Format = "cue"
+	YAML Format = "yaml"
+	JSON Format = "json"
+)
+
+// Effective prints a config with every default filled in. The text loads again as an equal config, but for Hash and
+// Files. A namespace of the lease that is left to the daemon stays left out. The text ends in a newline and is the
+// same for equal configs.
+func Effective(cfg *Config, as Format) ([]byte, error) {
+	f, err := fileOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(f); err != nil {
+		return nil, fmt.Errorf("encoding the config: %w", err)
+	}
+	if as == JSON {
+		return buf.Bytes(), nil
+	}
+	expr, err := cuejson.Extract("config.json", buf.Bytes())
+	if err != nil {
+		return nil, fmt.Errorf("encoding the config: %w", err)
+	}
+	switch as {
+	case YAML:
+		text, err := yaml.Encode(cuecontext.New().BuildExpr(expr))
+		if err != nil {
+			return nil, fmt.Errorf("encoding the config as YAML: %w", err)
+		}
+		return text, nil
+	case CUE:
+		decls := []ast.Decl{expr}
+		if lit, ok := expr.(*ast.StructLit); ok {
+			decls = lit.Elts
+		}
+		text, err := format.Node(&ast.File{Decls: decls}, format.Simplify())
+		if err != nil {
+			return nil, fmt.Errorf("encoding the config as CUE: %w", err)
+		}
+		return text, nil
+	default:
+		return nil, fmt.Errorf("encoding the config: want format cue, yaml or json, have %q", as)
+	}
+}
+
+// fileOf is the way back from a config to the language.
+func fileOf(cfg *Config) (*file, error) {
+	le := cfg.LeaderElection
+	f := &file{
+		APIVersion:  apiVersion,
+		Controllers: make(map[string]*fileController, len(cfg.Controllers)),
+		LeaderElection: fileElection{disabled: le.Disabled, fields: electionFields{
+			Name: le.Name, Namespace: le.Namespace,
+			LeaseDuration: short(le.LeaseDuration), RenewDeadline: short(le.RenewDeadline), RetryPeriod: short(le.RetryPeriod),
+		}},
+	}
+	for _, c := range cfg.Controllers {
+		raw, err := c.Handler.JSON()
+		if err != nil {
+			return nil, fmt.Errorf("encoding controller %q: %w", c.Name, err)
+		}
+		f.Controllers[c.Name] = controllerOf(c, raw)
+	}
+	return f, nil
+}
+
+func controllerOf(c Controller, handler []byte) *fileController {
+	out := &fileController{
+		Watch: fileWatch{
+			APIVersion:    c.Watch.Kind.GroupVersion().String(),
+			Kind:          c.Watch.Kind.Kind,
+			Namespaces:    c.Watch.Namespaces,
+			LabelSelector: selectorOf(c.Watch.LabelSelector),
+			FieldSelector: selectorOf(c.Watch.FieldSelector),
+		},
+		Handler:        map[string]json.RawMessage{c.Handler.Plugin(): handler},
+		Mode:           c.Mode,
+		Resync:         off,
+		Retry:          fileRetry{MaxRetries: retryCount(c.Retry.MaxRetries), InitialDelay: short(c.Retry.InitialDelay), MaxDelay: short(c.Retry.MaxDelay)},
+		Timeout:        short(c.Timeout),
+		LeaderElection: required,
+		Paused:         c.Paused,
+	}
+	if c.Mode == Concurrent {
+		out.Workers = &c.Workers
+	}
+	if c.Resync > 0 {
+		out.Resync = short(c.Resync)
+	}
+	if c.EveryReplica {
+		out.LeaderElection = disabled
+	}
+	return out
+}
+
+func selectorOf(text string) *fileSelector {
+	if text == "" {
+		return nil
+	}
+	return &fileSelector{text: text}
+}

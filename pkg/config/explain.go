@@ -1,0 +1,271 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue"
+	cueerrors "cuelang.org/go/cue/errors"
+)
+
+// missing reports a required field that is not there, at the nearest thing that is.
+func (c *checker) missing(at path, name string, s *shape) {
+	full := at.with(name)
+	if c.told[full.key()] {
+		return
+	}
+	hint := ""
+	switch {
+	case full.key() == "apiVersion":
+		hint = `write apiVersion: "kooperd.dev/v1alpha1"`
+	case s.ref == "#Handler":
+		hint = "name one of the plugins: " + listing(c.plugins, "or")
+	case s.accepts(cue.StringKind) && !s.accepts(cue.StructKind) && s.text != "":
+		hint = "want " + s.want()
+	}
+	c.report(c.doc.keyPosition(at), full, "required field is missing", hint)
+}
+
+// wrongKind reports a value of a kind that the schema does not have there.
+func (c *checker) wrongKind(at path, v cue.Value, s *shape) {
+	if c.told[at.key()] {
+		return
+	}
+	message := fmt.Sprintf("want %s, have %s", s.want(), have(v))
+	hint := kindHint(v, s)
+	switch text, err := v.String(); {
+	case s.ref == "#Secret":
+		// What stands there may be the secret.
+		message, hint = "want an object, have something else", `write {env: "NAME"} or {file: "/path"}: a secret never stands in the file`
+	case s.ref == "#Handler" && err == nil && slices.Contains(c.plugins, text):
+		hint = fmt.Sprintf("write {%s: {}}", text)
+	case s.ref == "#Handler":
+		hint = "name one of the plugins: " + listing(c.plugins, "or")
+	case at.key() == "apiVersion":
+		message, hint = versionMessage(v)
+	}
+	c.report(c.doc.valuePosition(at), at, message, hint)
+}
+
+// wrongName reports a name that no pattern of the schema allows.
+func (c *checker) wrongName(at path, s *shape) {
+	if c.told[at.key()] {
+		return
+	}
+	hint := ""
+	if len(at) == 2 && at[0] == "controllers" {
+		hint = labelHint(at.last())
+	}
+	c.report(c.doc.keyPosition(at), at, "is not "+s.name, hint)
+}
+
+// kindHint says how the value would have to be written.
+func kindHint(v cue.Value, s *shape) string {
+	text, err := v.String()
+	isText := err == nil
+	if hint := synonymHint(v, s); hint != "" {
+		return hint
+	}
+	switch {
+	case v.Kind() == cue.NullKind && s.accepts(cue.StructKind):
+		return "write {} for no settings"
+	case v.Kind() == cue.NullKind:
+		return "leave the field out for its default"
+	case isText && s.accepts(cue.BoolKind):
+		return boolHint(text)
+	case isText && s.accepts(cue.NumberKind) && plainNumber.MatchString(text):
+		return "write " + text + " without quotes"
+	case isText && s.accepts(cue.ListKind):
+		return fmt.Sprintf("write [%s]", quote(text))
+	case s.ref == "#Duration" || slices.ContainsFunc(s.alternatives(), func(a *shape) bool { return a.ref == "#Duration" }):
+		return durationHint(printed(v))
+	case s.accepts(cue.StringKind) && v.Kind()&(cue.NumberKind|cue.BoolKind) != 0:
+		if enum := s.enum(); len(enum) > 0 {
+			return ""
+		}
+		return fmt.Sprintf("write %q in quotes", printed(v))
+	}
+	return ""
+}
+
+var plainNumber = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?$`)
+
+func boolHint(text string) string {
+	switch strings.ToLower(text) {
+	case "true", "yes", "on", "y":
+		return "write true"
+	case "false", "no", "off", "n":
+		return "write false"
+	}
+	return ""
+}
+
+// wrongValue reports a scalar of the right kind that the schema refuses.
+func (c *checker) wrongValue(at path, v cue.Value, s *shape) {
+	if c.told[at.key()] {
+		return
+	}
+	hint := ""
+	if text, err := v.String(); err == nil {
+		hint = textHint(text, s)
+	}
+	if synonym := synonymHint(v, s); synonym != "" {
+		hint = synonym
+	}
+	message := fmt.Sprintf("want %s, have %s", s.want(), printed(v))
+	if at.key() == "apiVersion" {
+		message, hint = versionMessage(v)
+	}
+	c.report(c.doc.valuePosition(at), at, message, hint)
+}
+
+// textHint guesses what a refused text was meant to be.
+func textHint(text string, s *shape) string {
+	if hint := didYouMean(text, s.enum()); hint != "" {
+		return hint
+	}
+	refs := []string{s.ref}
+	for _, arm := range s.alternatives() {
+		refs = append(refs, arm.ref)
+	}
+	for _, ref := range refs {
+		if hint := hintFor(ref, text); hint != "" {
+			return hint
+		}
+	}
+	return ""
+}
+
+// wrongList reports a list whose elements are right one by one.
+func (c *checker) wrongList(at path, v cue.Value, s *shape) {
+	if c.told[at.key()] {
+		return
+	}
+	message := "the list is not as the schema wants it"
+	if n, err := v.Len().Int64(); err == nil && n == 0 {
+		message = "the list is empty"
+	}
+	hint := "want at least one entry"
+	if at.last() == "namespaces" {
+		hint = "leave the field out to watch all namespaces"
+	}
+	if message != "the list is empty" {
+		hint = firstMessage(s.value.Unify(v).Validate(cue.Concrete(true)))
+	}
+	c.report(c.doc.valuePosition(at), at, message, hint)
+}
+
+// incomplete reports a CUE constraint where a value should be.
+func (c *checker) incomplete(at path, v cue.Value, s *shape) {
+	hint := ""
+	if attr := v.Attribute("embed"); attr.Err() == nil {
+		hint = "@embed is not supported"
+	}
+	message := "has no value yet, only the constraint " + expression(v)
+	if err := v.Err(); err != nil {
+		message = "has no value yet: " + firstMessage(err)
+	}
+	if hint == "" {
+		hint = "want " + s.want()
+	}
+	c.report(c.doc.valuePosition(at), at, message, hint)
+}
+
+// broken reports a value that is a mistake in itself: a conflict, or an expression that fails.
+func (c *checker) broken(at path, v cue.Value, s *shape, err error) {
+	if c.conflict(at, v, s) {
+		return
+	}
+	pos := c.doc.valuePosition(at)
+	var e cueerrors.Error
+	if errors.As(err, &e) {
+		for _, p := range cueerrors.Positions(e) {
+			if known, ok := c.doc.position(p); ok {
+				pos = known
+				break
+			}
+		}
+	}
+	c.report(pos, at, firstMessage(err), "")
+}
+
+// side is one of several values or constraints of the same field.
+type side struct {
+	v   cue.Value
+	pos Position
+}
+
+// sides returns what the user's files say of a value: values, one of each, and constraints, both in the order of the
+// files. What kooperd's own schema says, when a file imports it, is left out.
+func (c *checker) sides(v cue.Value) (values, limits []side) {
+	for _, part := range conjuncts(v) {
+		pos, ok := c.doc.position(valuePos(part))
+		if !ok {
+			continue
+		}
+		part, _ = part.Default()
+		one := side{v: part, pos: pos}
+		switch {
+		case !part.IsConcrete() && !isStruct(part):
+			limits = append(limits, one)
+		case !slices.ContainsFunc(values, func(x side) bool { return x.v.Equals(part) }):
+			values = append(values, one)
+		}
+	}
+	order := func(a, b side) int { return comparePositions(a.pos, b.pos) }
+	slices.SortStableFunc(values, order)
+	slices.SortStableFunc(limits, order)
+	return values, limits
+}
+
+// userPart returns what the user's files say of a value, when kooperd's own schema, which a file may import, refuses it
+// so that nothing below it can be seen any more.
+func (c *checker) userPart(v cue.Value) cue.Value {
+	if isStruct(v) {
+		return v
+	}
+	if values, _ := c.sides(v); len(values) == 1 {
+		return values[0].v
+	}
+	return v
+}
+
+// conflict reports a value that was set in several places and differs, or that a constraint of the user refuses. What
+// only kooperd's own schema refuses is left to s to explain.
+func (c *checker) conflict(at path, v cue.Value, s *shape) bool {
+	values, limits := c.sides(v)
+	switch {
+	case len(values) >= 2:
+		a, b := values[0], values[1]
+		c.report(a.pos, at, fmt.Sprintf("set to %s in %s and to %s in %s", printed(a.v), a.pos, printed(b.v), b.pos), "", b.pos)
+		return true
+	case len(values) == 1:
+		a := values[0]
+		for _, b := range limits {
+			if a.v.Unify(b.v).Err() != nil {
+				c.report(a.pos, at, fmt.Sprintf("%s conflicts with %s in %s", printed(a.v), expression(b.v), b.pos), "", b.pos)
+				return true
+			}
+		}
+		if s != nil {
+			before := len(c.diags)
+			c.check(at, a.v, s)
+			return len(c.diags) > before
+		}
+	}
+	return false
+}
+
+// firstMessage returns what CUE says of the first mistake, without its path.
+func firstMessage(err error) string {
+	for _, e := range cueerrors.Errors(err) {
+		message := strings.TrimPrefix(e.Error(), strings.Join(e.Path(), ".")+": ")
+		if message = strings.TrimSpace(message); message != "" {
+			return strings.TrimSuffix(message, ":")
+		}
+	}
+	return err.Error()
+}

@@ -1,0 +1,108 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// bindHandler checks the handler of one definition and binds it to its plugin; ok is false after a mistake.
+func (l *loader) bindHandler(at path) (bound handlers.Bound, ok bool) {
+	v := l.doc.lookup(at)
+	if !v.Exists() || missing(v) {
+		return handlers.Bound{}, false
+	}
+	v = l.userPart(v)
+	it, err := v.Fields()
+	if err != nil {
+		return handlers.Bound{}, false // told by the check of the core schema
+	}
+	var known []string
+	unknown := false
+	for it.Next() {
+		name := it.Selector().Unquoted()
+		if missing(it.Value()) {
+			continue
+		}
+		if slices.Contains(l.plugins, name) {
+			known = append(known, name)
+		} else {
+			unknown = true
+			l.unknownPlugin(at.with(name))
+		}
+	}
+	switch {
+	case len(known) > 1:
+		l.report(l.doc.keyPosition(at.with(known[1])), at,
+			fmt.Sprintf("want exactly one plugin, have %d: %s", len(known), listing(known, "and")), "")
+	case len(known) == 0 && !unknown:
+		l.report(l.doc.keyPosition(at), at, "names no plugin", "name one of "+listing(l.plugins, "or"))
+	}
+	for _, name := range known {
+		bound, ok = l.bindPlugin(at.with(name), name, v.LookupPath(cue.MakePath(cue.Str(name))))
+	}
+	return bound, ok && len(known) == 1 && !unknown
+}
+
+func (l *loader) unknownPlugin(at path) {
+	if l.told[at.key()] {
+		return
+	}
+	name := at.last()
+	hint := didYouMean(name, l.plugins)
+	if core := l.core.child("controllers"); hint == "" && core != nil {
+		if def := core.anyName(); def != nil && (level{shape: def}).knows(name) {
+			hint = fmt.Sprintf("%q belongs in %s", name, at.parent().parent())
+		}
+	}
+	for _, plugin := range l.plugins {
+		if s := l.plugin(plugin); hint == "" && s != nil && (level{shape: s}).knows(name) {
+			hint = fmt.Sprintf("%q is a setting of the plugin %s", name, plugin)
+		}
+	}
+	switch {
+	case strings.HasSuffix(hint, "?"):
+		hint += " "
+	case hint != "":
+		hint += "; "
+	}
+	l.report(l.doc.keyPosition(at), at, fmt.Sprintf("no handler plugin named %s", quote(name)),
+		hint+"this binary has "+listing(l.plugins, "and"))
+}
+
+// bindPlugin checks v, the config of a plugin, by the plugin's schema and then by its own code.
+func (l *loader) bindPlugin(at path, name string, v cue.Value) (handlers.Bound, bool) {
+	s := l.plugin(name)
+	if s == nil {
+		l.report(l.doc.keyPosition(at), at, "the plugin's schema does not compile", "this is a mistake in the plugin")
+		return handlers.Bound{}, false
+	}
+	full := s.value.Unify(v)
+	if err := full.Validate(cue.Concrete(true)); err != nil {
+		before := len(l.diags)
+		l.check(at, v, s)
+		if len(l.diags) == before {
+			l.leftovers(at, err)
+		}
+		return handlers.Bound{}, false
+	}
+	raw, err := full.MarshalJSON()
+	if err != nil {
+		l.report(l.doc.keyPosition(at), at, "cannot be written as JSON: "+firstMessage(err), "")
+		return handlers.Bound{}, false
+	}
+	bound, problems, err := l.registry.Bind(name, raw)
+	if err != nil {
+		l.report(l.doc.keyPosition(at), at, err.Error(), "")
+		return handlers.Bound{}, false
+	}
+	for _, p := range problems {
+		where := at.with(parsePath(p.Path)...)
+		l.report(l.doc.valuePosition(where), where, p.Message, p.Hint)
+	}
+	return bound, len(problems) == 0
+}

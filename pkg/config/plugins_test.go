@@ -1,0 +1,121 @@
+package config_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// The plugins of these tests. They have what configs of real plugins have: required fields, enums, bounds, durations,
+// secrets, lists, maps, nested and recursive structs.
+
+type logConfig struct {
+	Level string `json:"level"`
+}
+
+type execConfig struct {
+	Argv    []string          `json:"argv"`
+	Env     map[string]string `json:"env,omitempty"`
+	Timeout handlers.Duration `json:"timeout"`
+	Retries int               `json:"retries"`
+	Token   *handlers.Secret  `json:"token,omitempty"`
+	Shell   bool              `json:"shell"`
+	Words   []string          `json:"words,omitempty"`
+	Headers []header          `json:"headers,omitempty"`
+	Limits  *limits           `json:"limits,omitempty"`
+	Tree    *node             `json:"tree,omitempty"`
+	Extra   map[string]any    `json:"extra,omitempty"`
+}
+
+type header struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+type limits struct {
+	CPU float64 `json:"cpu,omitempty"`
+}
+
+type node struct {
+	Name     string  `json:"name"`
+	Children []*node `json:"children,omitempty"`
+}
+
+const execSchema = `
+import "list"
+
+// Config runs a program.
+#Config: {
+	// The program and its arguments.
+	argv!: [string, ...string]
+	// More environment variables.
+	env?: [=~"^[A-Z_]+$"]: string
+	// How long it may run. Default: 10s.
+	timeout?: #Duration
+	retries?: int & >=0 & <=5
+	token?: #Secret
+	words?: [...string] & list.UniqueItems()
+	// Whether argv goes through a shell.
+	shell?: bool
+	headers?: [...#Header]
+	limits?: {
+		cpu?: number & >0
+	}
+	tree?: #Node
+	extra?: {...}
+}
+
+#Header: {
+	name!: string & =~"^[A-Za-z-]+$"
+	value!: string
+}
+
+#Node: {
+	name!: string
+	children?: [...#Node]
+}
+`
+
+func nothing[C any](context.Context, handlers.Env, C) (handlers.Handler, error) {
+	return handlers.HandlerFunc(func(context.Context, handlers.Request) (handlers.Result, error) {
+		return handlers.Result{}, nil
+	}), nil
+}
+
+func testRegistry(t testing.TB) *handlers.Registry {
+	t.Helper()
+	return mustRegistry()
+}
+
+func mustRegistry() *handlers.Registry {
+	r, err := handlers.NewRegistry(logPlugin, execPlugin)
+	if err != nil {
+		panic(err)
+	}
+	return r
+}
+
+var logPlugin = handlers.Plugin[logConfig]{
+	Name: "log", Summary: "writes a line", New: nothing[logConfig],
+	Schema:   "#Config: {\n\t// How loud.\n\tlevel?: \"debug\" | \"info\" | \"error\"\n}",
+	Defaults: func() logConfig { return logConfig{Level: "info"} },
+}
+
+var execPlugin = handlers.Plugin[execConfig]{
+	Name: "exec", Summary: "runs a program", Schema: execSchema, New: nothing[execConfig],
+	Defaults: func() execConfig { return execConfig{Timeout: handlers.Duration(10e9)} },
+	Validate: func(c *execConfig) []handlers.Problem {
+		var problems []handlers.Problem
+		if c.Token != nil {
+			problems = c.Token.Validate("token")
+		}
+		for i, a := range c.Argv {
+			if a == "" {
+				problems = append(problems, handlers.Problem{Path: fmt.Sprintf("argv[%d]", i), Message: "is empty", Hint: "leave it out"})
+			}
+		}
+		return problems
+	},
+}

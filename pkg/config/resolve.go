@@ -1,0 +1,148 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// problem is a mistake that the schema cannot see, before it is given its place in a file.
+type problem struct {
+	at            path
+	instead       []path // where else it may be told, when the file has no at
+	message, hint string
+}
+
+// resolver makes a Config of a decoded file. It is pure: no files, no network, no environment.
+type resolver struct {
+	problems []problem
+}
+
+func (r *resolver) report(at path, message, hint string, instead ...path) {
+	r.problems = append(r.problems, problem{at: at, instead: instead, message: message, hint: hint})
+}
+
+// resolve reads the texts of a decoded file and checks what depends on more than one field. Handlers are left out. It
+// also takes files that lack what is required, as the rest of them is worth checking.
+func (f *file) resolve() (*Config, []problem) {
+	r := &resolver{}
+	cfg := &Config{LeaderElection: r.election(path{"leaderElection"}, f.LeaderElection)}
+	for _, name := range slices.Sorted(maps.Keys(f.Controllers)) {
+		if c := f.Controllers[name]; c != nil {
+			cfg.Controllers = append(cfg.Controllers, r.controller(path{"controllers", name}, name, c))
+		}
+	}
+	return cfg, r.problems
+}
+
+// election reads the lease's settings. The demands on the timings are explained at #LeaderElection in the schema.
+func (r *resolver) election(at path, e fileElection) LeaderElection {
+	if e.disabled {
+		return LeaderElection{Disabled: true}
+	}
+	le := LeaderElection{Name: e.fields.Name, Namespace: e.fields.Namespace}
+	if len(le.Name) > validation.DNS1123SubdomainMaxLength {
+		r.report(at.with("name"), fmt.Sprintf("has %d characters", len(le.Name)), "want at most 253")
+	}
+	before := len(r.problems)
+	le.LeaseDuration = r.duration(at.with("leaseDuration"), e.fields.LeaseDuration, time.Second)
+	le.RenewDeadline = r.duration(at.with("renewDeadline"), e.fields.RenewDeadline, minRetryPeriod)
+	le.RetryPeriod = r.duration(at.with("retryPeriod"), e.fields.RetryPeriod, minRetryPeriod)
+	if len(r.problems) > before {
+		return le
+	}
+	if le.LeaseDuration%time.Second != 0 {
+		r.report(at.with("leaseDuration"), fmt.Sprintf("want whole seconds, have %s", le.LeaseDuration), "a Lease stores its duration in seconds")
+		return le
+	}
+	r.timings(at, le)
+	return le
+}
+
+// minRetryPeriod keeps a replica from loading the API server with renewals.
+const minRetryPeriod = 100 * time.Millisecond
+
+// timings checks that a term always ends before somebody else can lead.
+func (r *resolver) timings(at path, le LeaderElection) {
+	lease, renew, retry := at.with("leaseDuration"), at.with("renewDeadline"), at.with("retryPeriod")
+	if 5*le.RenewDeadline <= 6*le.RetryPeriod {
+		r.report(renew, fmt.Sprintf("renewDeadline %s is too short for retryPeriod %s", short(le.RenewDeadline), short(le.RetryPeriod)),
+			fmt.Sprintf("want more than 1.2 times as much, %s", short(le.RetryPeriod*6/5)), retry)
+	}
+	if least := le.RenewDeadline + le.RetryPeriod; le.LeaseDuration < least {
+		r.report(lease, fmt.Sprintf("leaseDuration %s is shorter than renewDeadline %s and retryPeriod %s together: two replicas could work at once",
+			short(le.LeaseDuration), short(le.RenewDeadline), short(le.RetryPeriod)),
+			fmt.Sprintf("want a leaseDuration of at least %s", short(wholeSeconds(least))), renew, retry)
+	}
+}
+
+func wholeSeconds(d time.Duration) time.Duration {
+	return (d + time.Second - 1).Truncate(time.Second)
+}
+
+func (r *resolver) controller(at path, name string, c *fileController) Controller {
+	out := Controller{
+		Name:         name,
+		Watch:        r.watch(at.with("watch"), c.Watch),
+		Mode:         c.Mode,
+		Workers:      1,
+		Retry:        r.retry(at.with("retry"), c.Retry),
+		Timeout:      r.duration(at.with("timeout"), c.Timeout, time.Millisecond),
+		EveryReplica: c.LeaderElection == disabled,
+		Paused:       c.Paused,
+	}
+	if c.Resync != off {
+		out.Resync = r.duration(at.with("resync"), c.Resync, time.Second)
+	}
+	switch {
+	case c.Mode == Concurrent && c.Workers != nil:
+		out.Workers = *c.Workers
+	case c.Mode == Concurrent:
+		out.Workers = defaultWorkers
+	case c.Workers != nil:
+		r.report(at.with("workers"), `means nothing when mode is "sequential"`, `write mode: "concurrent", or leave workers out`)
+	}
+	return out
+}
+
+func (r *resolver) retry(at path, f fileRetry) Retry {
+	before := len(r.problems)
+	out := Retry{
+		MaxRetries:   int(f.MaxRetries),
+		InitialDelay: r.duration(at.with("initialDelay"), f.InitialDelay, time.Millisecond),
+		MaxDelay:     r.duration(at.with("maxDelay"), f.MaxDelay, time.Millisecond),
+	}
+	if len(r.problems) == before && out.InitialDelay > out.MaxDelay {
+		r.report(at.with("maxDelay"), fmt.Sprintf("maxDelay %s is shorter than initialDelay %s", short(out.MaxDelay), short(out.InitialDelay)), "",
+			at.with("initialDelay"))
+	}
+	return out
+}
+
+// duration reads a text that the schema has accepted, so all that can be wrong with it is its size.
+func (r *resolver) duration(at path, text string, least time.Duration) time.Duration {
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		r.report(at, fmt.Sprintf("%s is longer than 290 years", quote(text)), "")
+	case d < least:
+		r.report(at, fmt.Sprintf("want at least %s, have %s", short(least), short(d)), "")
+	}
+	return d
+}
+
+// short prints a duration without the zeros that Go prints: 1m, not 1m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

@@ -1,0 +1,202 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// labelSelector returns the selector in the form in which two equal selectors are equal texts.
+func (r *resolver) labelSelector(at path, f *fileSelector) string {
+	switch {
+	case f == nil:
+		return ""
+	case f.object != nil:
+		return r.labelObject(at, f.object)
+	}
+	sel, err := labels.Parse(f.text)
+	if err != nil {
+		r.report(at, selectorMessage("label", f.text, err), `write it as kubectl does, such as "app=web,tier in (a, b),!canary"`)
+		return ""
+	}
+	return sel.String()
+}
+
+// noise are the parts of apimachinery's messages that tell of its code, not of the selector.
+var noise = []*regexp.Regexp{
+	regexp.MustCompile(`^couldn't parse the selector string ".*": `),
+	regexp.MustCompile(`^unable to parse requirement: `),
+	regexp.MustCompile(`^invalid selector: '.*'; `),
+	regexp.MustCompile(`<nil>: |^key: |^values\[\d+\]\[[^\]]*\]: `),
+	regexp.MustCompile(` \(e\.g\. .*\)`),
+}
+
+// selectorMessage rewords an error of apimachinery's selector parsers.
+func selectorMessage(what, text string, err error) string {
+	message := err.Error()
+	for _, re := range noise {
+		message = re.ReplaceAllString(message, "")
+	}
+	message = strings.NewReplacer("Invalid value: ", "", "found '',", "found the end,", "found '' ", "found the end, ", "can't understand", "cannot read").Replace(message)
+	return fmt.Sprintf("%s is not a %s selector: %s", quote(text), what, message)
+}
+
+func (r *resolver) labelObject(at path, f *selectorFields) string {
+	sel := labels.NewSelector()
+	for _, key := range sortedKeys(f.MatchLabels) {
+		where := at.with("matchLabels", key)
+		if r.labelKey(where, key) && r.labelValue(where, f.MatchLabels[key]) {
+			sel = sel.Add(newRequirement(key, selection.Equals, []string{f.MatchLabels[key]})...)
+		}
+	}
+	for i, e := range f.MatchExpressions {
+		sel = sel.Add(r.labelRequirement(at.with("matchExpressions", indexStep(i)), e)...)
+	}
+	return sel.String()
+}
+
+func (r *resolver) labelKey(at path, key string) bool {
+	problems := validation.IsQualifiedName(key)
+	if len(problems) > 0 {
+		r.report(at, fmt.Sprintf("%s is not a label", quote(key)), "want letters, digits, '-', '_' and '.', with an optional prefix as in example.com/name")
+	}
+	return len(problems) == 0
+}
+
+func (r *resolver) labelValue(at path, value string) bool {
+	problems := validation.IsValidLabelValue(value)
+	if len(problems) > 0 {
+		r.report(at, fmt.Sprintf("no label can have the value %s", quote(value)), "want at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends")
+	}
+	return len(problems) == 0
+}
+
+var labelOperators = map[string]selection.Operator{
+	"In": selection.In, "NotIn": selection.NotIn, "Exists": selection.Exists, "DoesNotExist": selection.DoesNotExist,
+}
+
+func (r *resolver) labelRequirement(at path, e requirement) []labels.Requirement {
+	op, known := labelOperators[e.Operator]
+	if !known || e.Key == "" {
+		return nil // the schema has told it
+	}
+	ok := r.labelKey(at.with("key"), e.Key)
+	takesValues := op == selection.In || op == selection.NotIn
+	switch {
+	case takesValues && len(e.Values) == 0:
+		r.report(at.with("values"), e.Operator+" wants at least one value", "")
+		return nil
+	case !takesValues && len(e.Values) > 0:
+		r.report(at.with("values"), e.Operator+" takes no values", "")
+		return nil
+	}
+	for i, v := range e.Values {
+		ok = r.labelValue(at.with("values", indexStep(i)), v) && ok
+	}
+	if !ok {
+		return nil
+	}
+	return newRequirement(e.Key, op, e.Values)
+}
+
+// newRequirement makes a requirement of a key and values that are checked already.
+func newRequirement(key string, op selection.Operator, values []string) []labels.Requirement {
+	req, err := labels.NewRequirement(key, op, values)
+	if err != nil {
+		return nil
+	}
+	return []labels.Requirement{*req}
+}
+
+// fieldSelector returns the selector in the form in which two equal selectors are equal texts.
+func (r *resolver) fieldSelector(at path, f *fileSelector) string {
+	if f == nil {
+		return ""
+	}
+	const hint = `write it as kubectl does, such as "status.phase=Running,spec.nodeName!=n1"`
+	var terms []fields.Selector
+	if f.object != nil {
+		terms = r.fieldObject(at, f.object)
+	} else {
+		sel, err := fields.ParseSelector(f.text)
+		if err != nil {
+			r.report(at, selectorMessage("field", f.text, err), hint)
+			return ""
+		}
+		for _, req := range sel.Requirements() {
+			if !fieldName.MatchString(req.Field) {
+				r.report(at, fmt.Sprintf("%s is not a field selector: %s is not the name of a field", quote(f.text), quote(req.Field)), hint)
+				return ""
+			}
+		}
+		terms = []fields.Selector{sel}
+	}
+	return canonicalFields(fields.AndSelectors(terms...))
+}
+
+// canonicalFields sorts the terms of a selector, which it joins by "and", and removes repeated ones.
+func canonicalFields(sel fields.Selector) string {
+	var terms []string
+	for _, req := range sel.Requirements() {
+		term := fields.OneTermEqualSelector(req.Field, req.Value)
+		if req.Operator == selection.NotEquals {
+			term = fields.OneTermNotEqualSelector(req.Field, req.Value)
+		}
+		terms = append(terms, term.String())
+	}
+	slices.Sort(terms)
+	return strings.Join(slices.Compact(terms), ",")
+}
+
+// fieldName is the path of a field, as metadata.name and spec.template.spec["x"] are.
+var fieldName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.\-/\[\]"']*$`)
+
+func (r *resolver) fieldObject(at path, f *selectorFields) []fields.Selector {
+	var terms []fields.Selector
+	for _, key := range sortedKeys(f.MatchFields) {
+		if r.fieldKey(at.with("matchFields", key), key) {
+			terms = append(terms, fields.OneTermEqualSelector(key, f.MatchFields[key]))
+		}
+	}
+	for i, e := range f.MatchExpressions {
+		where := at.with("matchExpressions", indexStep(i))
+		if e.Key == "" || e.Operator == "" || !r.fieldKey(where.with("key"), e.Key) {
+			continue
+		}
+		if e.Operator == "In" && len(e.Values) > 1 {
+			r.report(where.with("values"), fmt.Sprintf("In takes one value, have %d", len(e.Values)), "a field selector has no \"or\": make a definition for each")
+			continue
+		}
+		for _, v := range e.Values {
+			if e.Operator == "In" {
+				terms = append(terms, fields.OneTermEqualSelector(e.Key, v))
+			} else {
+				terms = append(terms, fields.OneTermNotEqualSelector(e.Key, v))
+			}
+		}
+	}
+	return terms
+}
+
+func (r *resolver) fieldKey(at path, key string) bool {
+	if fieldName.MatchString(key) {
+		return true
+	}
+	r.report(at, fmt.Sprintf("%s is not the name of a field", quote(key)), `want a path such as "status.phase"`)
+	return false
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

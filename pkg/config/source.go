@@ -1,0 +1,233 @@
+package config
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxInput is the most that one load reads, all files together. It bounds memory; a config of a thousand definitions
+// has 150 KB.
+const maxInput = 4 << 20
+
+// language is what a file is written in.
+type language int
+
+const (
+	languageNone language = iota
+	languageCUE
+	languageYAML
+	languageJSON
+)
+
+func languageOf(name string) language {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".cue":
+		return languageCUE
+	case ".yaml", ".yml":
+		return languageYAML
+	case ".json":
+		return languageJSON
+	default:
+		return languageNone
+	}
+}
+
+// source is one file, read once. What was read is what is hashed and what is parsed.
+type source struct {
+	name     string // as named or found: for messages
+	abs      string // absolute: the name CUE knows the file by
+	language language
+	data     []byte // without a byte order mark
+	found    string // the directory argument it was found by, or ""
+}
+
+// sources are the files of one load.
+type sources struct {
+	files  []*source
+	budget int64 // bytes that may still be read
+	diags  Diagnostics
+}
+
+// readSources reads the files and directories in paths. Mistakes are in diags; the other files are read all the same.
+func readSources(paths []string) *sources {
+	s := &sources{budget: maxInput}
+	seen := map[string]bool{}
+	for _, p := range paths {
+		for _, name := range s.expand(p) {
+			abs, err := filepath.Abs(name)
+			if err != nil {
+				s.fail(name, "cannot be found: "+reason(err), "")
+				continue
+			}
+			if !seen[abs] {
+				seen[abs] = true
+				s.read(name, abs, p)
+			}
+		}
+	}
+	return s
+}
+
+func (s *sources) fail(name, message, hint string) {
+	s.diags = append(s.diags, Diagnostic{Position: Position{File: name}, Message: message, Hint: hint})
+}
+
+// expand returns the files that p stands for: itself, or the config files of a directory, not of those below it.
+func (s *sources) expand(p string) []string {
+	info, err := os.Stat(p)
+	switch {
+	case err != nil:
+		s.fail(p, "cannot be read: "+reason(err), "")
+		return nil
+	case !info.IsDir():
+		if languageOf(p) == languageNone {
+			s.fail(p, "is not a config file by its name", "want .cue, .yaml, .yml or .json")
+			return nil
+		}
+		return []string{p}
+	}
+	entries, err := os.ReadDir(p)
+	if err != nil {
+		s.fail(p, "cannot be read: "+reason(err), "")
+		return nil
+	}
+	var names []string
+	for _, e := range entries {
+		if name := filepath.Join(p, e.Name()); isConfigEntry(name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		s.fail(p, "the directory has no config file", "want files that end in .cue, .yaml, .yml or .json; directories below it are not read")
+	}
+	return names
+}
+
+// isConfigEntry tells whether a directory's entry is read. Hidden entries are not, among them ..data and the dated
+// directory of a mounted ConfigMap; the visible files of such a mount are symbolic links and are followed. CUE's own
+// tool and test files are no part of a package.
+func isConfigEntry(name string) bool {
+	base := filepath.Base(name)
+	if strings.HasPrefix(base, ".") || strings.HasSuffix(base, "_tool.cue") || strings.HasSuffix(base, "_test.cue") {
+		return false
+	}
+	if languageOf(name) == languageNone {
+		return false
+	}
+	info, err := os.Stat(name)
+	return err != nil || !info.IsDir()
+}
+
+func (s *sources) read(name, abs, argument string) {
+	data, err := s.readRegular(name)
+	switch {
+	case errors.Is(err, errTooLarge):
+		s.fail(name, fmt.Sprintf("the config is larger than %d MiB", maxInput>>20), "that is the limit for all files together")
+		return
+	case err != nil:
+		s.fail(name, "cannot be read: "+reason(err), "")
+		return
+	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	if d, bad := checkText(name, data); bad {
+		s.diags = append(s.diags, d)
+		return
+	}
+	src := &source{name: name, abs: abs, language: languageOf(name), data: data}
+	if argument != name {
+		src.found = argument
+	}
+	s.files = append(s.files, src)
+}
+
+var errTooLarge = errors.New("too large")
+
+func (s *sources) readRegular(name string) ([]byte, error) {
+	// Opening a named pipe would wait for a writer, so the kind of file is looked at first.
+	if info, err := os.Stat(name); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, s.budget+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > s.budget {
+		return nil, errTooLarge
+	}
+	s.budget -= int64(len(data))
+	return data, nil
+}
+
+// reason is the part of a file error behind the name, which the diagnostic gives already.
+func reason(err error) string {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err.Error()
+	}
+	return err.Error()
+}
+
+// checkText finds the first byte that no config file has: part of something else than UTF-8, or NUL.
+func checkText(name string, data []byte) (Diagnostic, bool) {
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return Diagnostic{Position: Position{File: name}, Message: "is UTF-16, not UTF-8", Hint: "save it as UTF-8"}, true
+	}
+	bad, message := bytes.IndexByte(data, 0), "has a NUL byte: it is not a text file"
+	if bad < 0 {
+		for i := 0; i < len(data); {
+			r, size := utf8.DecodeRune(data[i:])
+			if r == utf8.RuneError && size == 1 {
+				bad, message = i, "is not UTF-8"
+				break
+			}
+			i += size
+		}
+	}
+	if bad < 0 {
+		return Diagnostic{}, false
+	}
+	return Diagnostic{Position: positionAt(name, data, bad), Message: message}, true
+}
+
+// positionAt returns the line and column of a byte offset, which may be the end of the data.
+func positionAt(name string, data []byte, offset int) Position {
+	offset = min(max(offset, 0), len(data))
+	line := bytes.Count(data[:offset], []byte("\n"))
+	start := bytes.LastIndexByte(data[:offset], '\n') + 1
+	return Position{File: name, Line: line + 1, Column: utf8.RuneCount(data[start:offset]) + 1}
+}
+
+// hash is over the names and contents of the files, which it sorts by name.
+func hash(files []*source) (sum string, names []string) {
+	files = slices.Clone(files)
+	slices.SortFunc(files, func(a, b *source) int { return strings.Compare(a.name, b.name) })
+	h := sha256.New()
+	for _, f := range files {
+		for _, part := range [][]byte{[]byte(f.name), f.data} {
+			var size [8]byte
+			binary.BigEndian.PutUint64(size[:], uint64(len(part)))
+			h.Write(size[:])
+			h.Write(part)
+		}
+		names = append(names, f.name)
+	}
+	return hex.EncodeToString(h.Sum(nil)), names
+}

@@ -1,0 +1,109 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+
+	"cuelang.org/go/cue"
+)
+
+// unknown reports a field that the schema does not have where it stands, and where it would be right.
+func (c *checker) unknown(at path, s *shape) {
+	if c.told[at.key()] {
+		return
+	}
+	c.report(c.doc.keyPosition(at), at, "unknown field", c.unknownHint(at, s))
+}
+
+func (c *checker) unknownHint(at path, s *shape) string {
+	name := at.last()
+	if len(at) == 1 && slices.Contains([]string{"kind", "metadata", "spec"}, name) {
+		return "a kooperd config is a file, not a Kubernetes object"
+	}
+	if i := slices.IndexFunc(s.names, func(n string) bool { return fold(n) == fold(name) }); i >= 0 {
+		return fmt.Sprintf("did you mean %q?", s.names[i])
+	}
+	if home := c.home(at, s); home != nil {
+		if len(home) == 1 {
+			return fmt.Sprintf("%q belongs at the top level", name)
+		}
+		return fmt.Sprintf("%q belongs in %s", name, home.parent())
+	}
+	if hint := didYouMean(name, s.names); hint != "" {
+		return hint
+	}
+	if len(s.names) > 0 && len(s.names) <= 12 {
+		return "known here: " + listing(s.names, "and")
+	}
+	return ""
+}
+
+// home finds the place around at where a field of that name is known: above it, below it or beside it.
+func (c *checker) home(at path, s *shape) path {
+	name := at.last()
+	for i := len(c.stack) - 2; i >= 0; i-- {
+		if l := c.stack[i]; l.knows(name) {
+			return l.at.with(name)
+		}
+	}
+	if p := c.plugged(at); p != nil {
+		return p
+	}
+	if sub := below(s, name); sub != nil {
+		return at.parent().with(sub...)
+	}
+	if i := len(c.stack) - 2; i >= 0 {
+		if sub := below(c.stack[i].shape, name); sub != nil {
+			return c.stack[i].at.with(sub...)
+		}
+	}
+	return nil
+}
+
+func (l level) knows(name string) bool {
+	l.shape.open()
+	_, ok := l.shape.fields[name]
+	return ok
+}
+
+// below returns the way from s to a field of that name in a struct right below it, or below any name in it.
+func below(s *shape, name string) path {
+	s.open()
+	for _, sub := range s.names {
+		arm, arms := pick(s.fields[sub].shape, cue.StructKind)
+		if len(arms) != 1 || !arm.accepts(cue.StructKind) {
+			continue
+		}
+		if (level{shape: arm}).knows(name) {
+			return path{sub, name}
+		}
+		if any := arm.anyName(); any != nil && (level{shape: any}).knows(name) {
+			return path{sub, "<name>", name}
+		}
+	}
+	return nil
+}
+
+// plugged returns the place in the config of the definition's plugin where a field of that name is known.
+func (c *checker) plugged(at path) path {
+	if len(at) != 3 || at[0] != "controllers" {
+		return nil
+	}
+	handler := at.parent().with("handler")
+	it, err := c.doc.lookup(handler).Fields()
+	if err != nil {
+		return nil
+	}
+	for it.Next() {
+		plugin := it.Selector().Unquoted()
+		s := c.plugin(plugin)
+		if s == nil {
+			continue
+		}
+		s.open()
+		if _, ok := s.fields[at.last()]; ok {
+			return handler.with(plugin, at.last())
+		}
+	}
+	return nil
+}

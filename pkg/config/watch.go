@@ -1,0 +1,68 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// watch reads what a definition watches. Whether the cluster serves the kind is not known here; what no cluster can
+// serve is refused.
+func (r *resolver) watch(at path, f fileWatch) Watch {
+	w := Watch{}
+	if f.APIVersion != "" {
+		w.Kind = r.kind(at, f)
+	}
+	seen := map[string]int{}
+	for i, ns := range f.Namespaces {
+		if first, ok := seen[ns]; ok {
+			r.report(at.with("namespaces", indexStep(i)), fmt.Sprintf("%q is there twice, first at [%d]", ns, first), "")
+			continue
+		}
+		seen[ns] = i
+		w.Namespaces = append(w.Namespaces, ns)
+	}
+	slices.Sort(w.Namespaces)
+	w.LabelSelector = r.labelSelector(at.with("labelSelector"), f.LabelSelector)
+	w.FieldSelector = r.fieldSelector(at.with("fieldSelector"), f.FieldSelector)
+	return w
+}
+
+func (r *resolver) kind(at path, f fileWatch) schema.GroupVersionKind {
+	gv, err := schema.ParseGroupVersion(f.APIVersion)
+	switch {
+	case err != nil:
+		r.report(at.with("apiVersion"), fmt.Sprintf("want group/version, have %s", quote(f.APIVersion)), "")
+	case gv.Group == "core":
+		r.report(at.with("apiVersion"), "there is no group core", fmt.Sprintf("write %q for core kinds", gv.Version))
+	case gv.Group == "" && !kubeVersion.MatchString(gv.Version):
+		r.report(at.with("apiVersion"), fmt.Sprintf("%s names a group without a version", quote(f.APIVersion)), groupVersionHint(f.APIVersion))
+	case len(gv.Version) > validation.DNS1035LabelMaxLength || len(gv.Group) > validation.DNS1123SubdomainMaxLength:
+		r.report(at.with("apiVersion"), "is too long", "want a group of at most 253 and a version of at most 63 characters")
+	default:
+		r.builtIn(at, gv, f.Kind)
+	}
+	return gv.WithKind(f.Kind)
+}
+
+// builtIn checks a kind against the kinds that Kubernetes itself has. A group that is not its own may hold any kind,
+// and a newer Kubernetes may have more kinds than this binary knows.
+func (r *resolver) builtIn(at path, gv schema.GroupVersion, kind string) {
+	switch {
+	case kind == "" || isBuiltIn(gv.WithKind(kind)):
+		if of, ok := strings.CutSuffix(kind, "List"); ok && isBuiltIn(gv.WithKind(of)) {
+			r.report(at.with("kind"), fmt.Sprintf("%s is a list of objects, not an object", kind), fmt.Sprintf("did you mean %q?", of))
+		}
+	case !isBuiltInVersion(gv):
+		if hint := versionHint(gv, kind); hint != "" && gv.Group == "" {
+			r.report(at.with("apiVersion"), fmt.Sprintf("the core group has no version %s", gv.Version), hint)
+		}
+	default:
+		if hint := kindHomeHint(gv, kind); hint != "" {
+			r.report(at.with("kind"), fmt.Sprintf("%s has no kind %s", gv, kind), hint)
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package config
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"cuelang.org/go/cue"
+)
+
+// maxQuoted is how many characters of a value a message repeats.
+const maxQuoted = 60
+
+// quote prints a text in quotes, cut when it is long.
+func quote(s string) string {
+	if utf8.RuneCountInString(s) > maxQuoted {
+		s = string([]rune(s)[:maxQuoted-1]) + "…"
+	}
+	return strconv.Quote(s)
+}
+
+// printed prints a scalar as the file has it.
+func printed(v cue.Value) string {
+	if s, err := v.String(); err == nil {
+		return quote(s)
+	}
+	switch v.IncompleteKind() {
+	case cue.StructKind:
+		return "an object"
+	case cue.ListKind:
+		return "a list"
+	}
+	text := fmt.Sprint(v)
+	if utf8.RuneCountInString(text) > maxQuoted {
+		text = string([]rune(text)[:maxQuoted-1]) + "…"
+	}
+	return text
+}
+
+// expression prints a constraint as CUE writes it.
+func expression(v cue.Value) string {
+	text := oneLine(fmt.Sprint(v))
+	if utf8.RuneCountInString(text) > maxQuoted {
+		text = string([]rune(text)[:maxQuoted-1]) + "…"
+	}
+	return text
+}
+
+// have describes a value that has the wrong kind.
+func have(v cue.Value) string {
+	switch v.Kind() {
+	case cue.StringKind:
+		return "the string " + printed(v)
+	case cue.IntKind, cue.FloatKind, cue.NumberKind:
+		return "the number " + printed(v)
+	default:
+		return printed(v)
+	}
+}
+
+// listing joins words as a sentence does: a, b or c.
+func listing(words []string, last string) string {
+	switch len(words) {
+	case 0:
+		return ""
+	case 1:
+		return words[0]
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " " + last + " " + words[len(words)-1]
+}

@@ -1,0 +1,418 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/big"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/literal"
+	"cuelang.org/go/cue/token"
+	"go.yaml.in/yaml/v4"
+)
+
+const (
+	// maxNesting bounds how deep objects and lists may stand in each other, in any format. CUE's evaluator is
+	// recursive, and a stack overflow of a Go program cannot be recovered.
+	maxNesting = 200
+	// maxAliased bounds how many values the aliases of one YAML file may expand to.
+	maxAliased = 50_000
+)
+
+// yamlBreaks are the line breaks of YAML 1.1 besides \n and \r\n. They become \n, so that every reader of the file
+// counts the same lines.
+var yamlBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
+
+// parseYAML reads one YAML document as CUE syntax that keeps the file's positions.
+func parseYAML(src *source) (*ast.File, Diagnostics) {
+	data := []byte(yamlBreaks.Replace(string(src.data)))
+	y := &yamlFile{name: src.name, data: data, expanding: map[*yaml.Node]bool{}, duplicates: map[*yaml.Node]bool{}}
+	y.tok = token.NewFile(src.abs, -1, len(data)+1)
+	y.tok.SetLinesForContent(data)
+	y.ascii = true
+	for i, b := range data {
+		y.ascii = y.ascii && b < utf8.RuneSelf
+		if b == '\n' {
+			y.breaks = append(y.breaks, i)
+		}
+	}
+	root := y.document()
+	if root == nil {
+		return nil, y.diags
+	}
+	expr := y.value(root, nil, 0)
+	if len(y.diags) > 0 {
+		return nil, y.diags
+	}
+	file, ok := expr.(*ast.StructLit)
+	if !ok {
+		y.fail(y.position(root), nil, "want an object with apiVersion and controllers, have "+describeNode(root), "")
+		return nil, y.diags
+	}
+	return &ast.File{Filename: src.abs, Decls: file.Elts}, nil
+}
+
+// yamlFile is the conversion of one file.
+type yamlFile struct {
+	name       string
+	data       []byte
+	tok        *token.File
+	breaks     []int // offsets of the line breaks
+	ascii      bool  // columns are bytes then
+	diags      Diagnostics
+	expanding  map[*yaml.Node]bool // the anchors being expanded, to find one that contains itself
+	duplicates map[*yaml.Node]bool // the repeated keys told already, as an alias shows them again
+	aliased    int                 // values made by expanding aliases
+	inAlias    int
+	tooMuch    bool
+}
+
+func (y *yamlFile) fail(pos Position, at path, message, hint string, related ...Position) {
+	y.tooMuch = y.tooMuch || len(y.diags) > maxDiagnostics
+	y.diags = append(y.diags, Diagnostic{Position: pos, Path: at.String(), Message: message, Hint: hint, Related: related})
+}
+
+// document returns the root of the only document, or nil after a mistake.
+func (y *yamlFile) document() *yaml.Node {
+	dec := yaml.NewDecoder(bytes.NewReader(y.data))
+	var root *yaml.Node
+	for {
+		doc := new(yaml.Node)
+		err := dec.Decode(doc)
+		switch {
+		case errors.Is(err, io.EOF):
+			if root == nil {
+				y.fail(Position{File: y.name, Line: 1, Column: 1}, nil, "the file is empty", emptyHint)
+			}
+			return root
+		case err != nil:
+			y.syntaxError(err)
+			return nil
+		}
+		content := doc
+		if doc.Kind == yaml.DocumentNode {
+			if len(doc.Content) == 0 {
+				continue
+			}
+			content = doc.Content[0]
+		}
+		if content.Kind == yaml.ScalarNode && content.ShortTag() == "!!null" && content.Value == "" {
+			continue
+		}
+		if root != nil {
+			y.fail(y.position(content), nil, "a second YAML document begins here", "put it into a file of its own, or merge it into the first")
+			return nil
+		}
+		root = content
+	}
+}
+
+const emptyHint = `the smallest config is apiVersion: "kooperd.dev/v1alpha1" and controllers: {}`
+
+func (y *yamlFile) syntaxError(err error) {
+	var load *yaml.LoadError
+	if !errors.As(err, &load) || load.Mark.Line == 0 {
+		message := strings.TrimPrefix(err.Error(), "yaml: ")
+		if load != nil {
+			message = load.Message
+		}
+		pos := Position{File: y.name, Line: 1, Column: 1}
+		if i := bytes.IndexFunc(y.data, isControl); i >= 0 {
+			pos = positionAt(y.name, y.data, i)
+		}
+		y.fail(pos, nil, "not YAML: "+message, "")
+		return
+	}
+	pos := positionAt(y.name, y.data, y.offset(load.Mark.Line, load.Mark.Column))
+	message := load.Message
+	if load.ContextMsg != "" {
+		message += " " + load.ContextMsg
+	}
+	y.fail(pos, nil, "not YAML: "+message, y.syntaxHint(load))
+}
+
+// isControl tells whether YAML forbids the character.
+func isControl(r rune) bool { return r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r == 0x7f }
+
+// syntaxHint explains the mistakes that everybody makes once.
+func (y *yamlFile) syntaxHint(load *yaml.LoadError) string {
+	rest := y.data[y.offset(load.Mark.Line, load.Mark.Column):]
+	switch {
+	case bytes.HasPrefix(rest, []byte("\t")):
+		return "indent with spaces, YAML allows no tabs there"
+	case strings.Contains(load.Message, "cannot start any token"):
+		return "put the text in quotes"
+	case strings.Contains(load.Message, "mapping values are not allowed"):
+		return `check the indentation, and put a text with ": " in it in quotes`
+	}
+	return ""
+}
+
+// offset returns the byte offset of a line and a column in characters, both from 1.
+func (y *yamlFile) offset(line, column int) int {
+	start := 0
+	switch {
+	case line-2 >= len(y.breaks):
+		return len(y.data)
+	case line >= 2:
+		start = y.breaks[line-2] + 1
+	}
+	if y.ascii {
+		end := len(y.data)
+		if line-1 < len(y.breaks) {
+			end = y.breaks[line-1]
+		}
+		return min(start+column-1, end)
+	}
+	for ; column > 1 && start < len(y.data) && y.data[start] != '\n'; column-- {
+		_, size := utf8.DecodeRune(y.data[start:])
+		start += size
+	}
+	return start
+}
+
+func (y *yamlFile) position(n *yaml.Node) Position {
+	return positionAt(y.name, y.data, y.offset(n.Line, n.Column))
+}
+
+func (y *yamlFile) pos(n *yaml.Node) token.Pos {
+	return y.tok.Pos(y.offset(n.Line, n.Column), token.NoRelPos)
+}
+
+// null stands for what could not be converted; the file is refused then.
+func (y *yamlFile) null() ast.Expr { return ast.NewNull() }
+
+func (y *yamlFile) value(n *yaml.Node, at path, depth int) ast.Expr {
+	if y.inAlias > 0 {
+		y.aliased++
+	}
+	switch {
+	case y.tooMuch:
+		return y.null()
+	case y.aliased > maxAliased:
+		y.tooMany(n, at)
+		return y.null()
+	case depth > maxNesting:
+		y.tooMuch = true
+		y.fail(y.position(n), nil, fmt.Sprintf("nested more than %d levels deep", maxNesting), "")
+		return y.null()
+	}
+	switch n.Kind {
+	case yaml.AliasNode:
+		return y.alias(n, at, depth)
+	case yaml.MappingNode:
+		return y.mapping(n, at, depth)
+	case yaml.SequenceNode:
+		list := &ast.ListLit{Lbrack: y.pos(n)}
+		if tag := n.ShortTag(); tag != "!!seq" {
+			y.badTag(n, at, tag)
+		}
+		for i, c := range n.Content {
+			list.Elts = append(list.Elts, y.value(c, at.with(indexStep(i)), depth+1))
+		}
+		return list
+	case yaml.ScalarNode:
+		return y.scalar(n, at)
+	default:
+		y.fail(y.position(n), at, "not a YAML value", "")
+		return y.null()
+	}
+}
+
+// tooMany refuses the rest of the file.
+func (y *yamlFile) tooMany(n *yaml.Node, at path) {
+	if y.tooMuch {
+		return
+	}
+	y.tooMuch = true
+	y.fail(y.position(n), at, fmt.Sprintf("the file's aliases stand for more than %d values", maxAliased), "")
+}
+
+func (y *yamlFile) alias(n *yaml.Node, at path, depth int) ast.Expr {
+	target := n.Alias
+	if target == nil || y.expanding[target] {
+		y.fail(y.position(n), at, fmt.Sprintf("the anchor %q contains itself", n.Value), "")
+		return y.null()
+	}
+	y.expanding[target] = true
+	y.inAlias++
+	defer func() { y.inAlias--; delete(y.expanding, target) }()
+	return y.value(target, at, depth+1)
+}
+
+func (y *yamlFile) badTag(n *yaml.Node, at path, tag string) {
+	y.fail(y.position(n), at, fmt.Sprintf("the YAML tag %s has no meaning here", tag), "leave it out")
+}
+
+// mapping converts the keys in their order; those that `<<` merges in come last and give way to the others.
+func (y *yamlFile) mapping(n *yaml.Node, at path, depth int) ast.Expr {
+	if tag := n.ShortTag(); tag != "!!map" {
+		y.badTag(n, at, tag)
+	}
+	m := &yamlMapping{yamlFile: y, at: at, depth: depth, seen: map[string]*yaml.Node{}}
+	m.lit = &ast.StructLit{Lbrace: y.pos(n)}
+	m.add(n)
+	return m.lit
+}
+
+// yamlMapping is one mapping under conversion.
+type yamlMapping struct {
+	*yamlFile
+	lit   *ast.StructLit
+	at    path
+	depth int
+	seen  map[string]*yaml.Node // the keys so far
+}
+
+func (m *yamlMapping) add(n *yaml.Node) {
+	own := map[string]*yaml.Node{}
+	var merges []*yaml.Node
+	if m.inAlias > 0 {
+		m.aliased += len(n.Content)
+	}
+	for i := 0; i+1 < len(n.Content) && !m.tooMuch; i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if key.Kind == yaml.AliasNode && key.Alias != nil {
+			key = key.Alias
+		}
+		if key.Kind == yaml.ScalarNode && key.ShortTag() == "!!merge" {
+			merges = append(merges, value)
+			continue
+		}
+		if key.Kind != yaml.ScalarNode {
+			m.fail(m.position(key), m.at, "a key must be text, not "+describeNode(key), "")
+			continue
+		}
+		name := key.Value
+		if first, ok := own[name]; ok {
+			m.repeated(key, first, name)
+			continue
+		}
+		own[name] = key
+		if _, ok := m.seen[name]; ok {
+			continue // merged in, and something nearer has said it
+		}
+		m.seen[name] = key
+		label := ast.NewString(name)
+		label.ValuePos = m.pos(key)
+		m.lit.Elts = append(m.lit.Elts, &ast.Field{Label: label, Value: m.value(value, m.at.with(name), m.depth+1)})
+	}
+	for _, v := range merges {
+		if m.aliased <= maxAliased {
+			m.merge(v)
+		} else {
+			m.tooMany(v, m.at)
+			return
+		}
+	}
+}
+
+func (m *yamlMapping) repeated(key, first *yaml.Node, name string) {
+	if m.duplicates[key] {
+		return
+	}
+	m.duplicates[key] = true
+	pos := m.position(first)
+	m.fail(m.position(key), m.at.with(name), fmt.Sprintf("the key is there twice, first on line %d", pos.Line), "", pos)
+}
+
+func (m *yamlMapping) merge(v *yaml.Node) {
+	target := v
+	if v.Kind == yaml.AliasNode {
+		target = v.Alias
+		if target == nil || m.expanding[target] {
+			m.fail(m.position(v), m.at, fmt.Sprintf("the anchor %q contains itself", v.Value), "")
+			return
+		}
+		m.expanding[target] = true
+		m.inAlias++
+		defer func() { m.inAlias--; delete(m.expanding, target) }()
+	}
+	if m.depth++; m.depth > maxNesting {
+		m.fail(m.position(v), nil, fmt.Sprintf("nested more than %d levels deep", maxNesting), "")
+		return
+	}
+	defer func() { m.depth-- }()
+	switch target.Kind {
+	case yaml.MappingNode:
+		m.add(target)
+	case yaml.SequenceNode:
+		for _, c := range target.Content {
+			m.merge(c)
+		}
+	default:
+		m.fail(m.position(v), m.at, "<< wants an object or a list of objects, not "+describeNode(target), "")
+	}
+}
+
+func (y *yamlFile) scalar(n *yaml.Node, at path) ast.Expr {
+	lit := &ast.BasicLit{ValuePos: y.pos(n)}
+	switch tag := n.ShortTag(); tag {
+	case "!!str", "!!timestamp", "!!merge":
+		lit.Kind, lit.Value = token.STRING, literal.String.Quote(n.Value)
+	case "!!null":
+		lit.Kind, lit.Value = token.NULL, "null"
+	case "!!bool":
+		b, err := strconv.ParseBool(strings.ToLower(n.Value))
+		if err != nil {
+			y.fail(y.position(n), at, fmt.Sprintf("%q is not true or false", n.Value), "")
+		}
+		lit.Kind, lit.Value = token.FALSE, "false"
+		if b {
+			lit.Kind, lit.Value = token.TRUE, "true"
+		}
+	case "!!int":
+		lit.Kind, lit.Value = token.INT, y.integer(n, at)
+	case "!!float":
+		lit.Kind, lit.Value = token.FLOAT, y.float(n, at)
+	default:
+		y.badTag(n, at, tag)
+		return y.null()
+	}
+	return lit
+}
+
+// integer reads YAML's decimal, hexadecimal, octal and binary forms; "010" is 8 to every Kubernetes tool, and here.
+func (y *yamlFile) integer(n *yaml.Node, at path) string {
+	v, ok := new(big.Int).SetString(strings.TrimPrefix(n.Value, "+"), 0)
+	if !ok {
+		v, ok = new(big.Int).SetString(strings.ReplaceAll(strings.TrimPrefix(n.Value, "+"), "_", ""), 0)
+	}
+	if !ok {
+		y.fail(y.position(n), at, fmt.Sprintf("%q is not a whole number", n.Value), "")
+		return "0"
+	}
+	return v.String()
+}
+
+func (y *yamlFile) float(n *yaml.Node, at path) string {
+	v, err := strconv.ParseFloat(strings.ReplaceAll(n.Value, "_", ""), 64)
+	if err != nil || math.IsInf(v, 0) || math.IsNaN(v) {
+		y.fail(y.position(n), at, fmt.Sprintf("%s is not a finite number", n.Value), "")
+		return "0.0"
+	}
+	s := strconv.FormatFloat(v, 'g', -1, 64)
+	if !strings.ContainsAny(s, ".e") {
+		s += ".0"
+	}
+	return s
+}
+
+func describeNode(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "an object"
+	case yaml.SequenceNode:
+		return "a list"
+	case yaml.AliasNode:
+		return "an alias"
+	default:
+		return "the value " + quote(n.Value)
+	}
+}
