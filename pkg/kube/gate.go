@@ -1,0 +1,147 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+// ErrNotLeading is the error of every request that the gate refuses; errors.Is finds it through client-go's wrapping.
+var ErrNotLeading = errors.New("this replica does not hold the lease, or no longer long enough")
+
+// Gate decides which requests of handlers may leave the process. Its zero value is not usable; see NewGate.
+type Gate struct {
+	remaining func() time.Duration
+	metrics   *telemetry.Metrics
+}
+
+// NewGate returns a gate that lets writes through while remaining is greater than zero. remaining is how long this
+// replica may still write; it is called for every write, on the caller's goroutine, so it has to be cheap and safe for
+// concurrent use. Refused requests are counted in metrics, which is required.
+func NewGate(remaining func() time.Duration, metrics *telemetry.Metrics) *Gate {
+	return &Gate{remaining: remaining, metrics: metrics}
+}
+
+// Wrap puts the gate in front of next.
+//
+// A read (GET, HEAD, OPTIONS) always passes: it changes nothing, and a standby keeps its caches warm with it. Anything
+// else is refused with ErrNotLeading outside the term, and so is a session with a pod (exec, attach, portforward),
+// which a GET may open. Inside the term, the request gets the term's remaining time as its own deadline here and, by
+// the `timeout` parameter, at the API server, which counts from the moment the request arrives. So nothing is sent
+// after the term, and what waits in the server's queues dies there. A request that is held up on its way to the server
+// can be carried out late by as long as it was held up; that is what the time between the end of the term and the
+// lease's expiry is for.
+func (g *Gate) Wrap(next http.RoundTripper) http.RoundTripper {
+	return &gateTransport{gate: g, next: next}
+}
+
+type gateTransport struct {
+	gate *Gate
+	next http.RoundTripper
+}
+
+func (t *gateTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if reads(req) {
+		return t.next.RoundTrip(req)
+	}
+	remaining := t.gate.remaining()
+	if remaining <= 0 {
+		t.gate.metrics.CountRefused()
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, fmt.Errorf("refusing %s %s: %w", req.Method, req.URL.Path, ErrNotLeading)
+	}
+	ctx, cancel := context.WithTimeoutCause(req.Context(), remaining, ErrNotLeading)
+	resp, err := t.next.RoundTrip(withServerTimeout(req.WithContext(ctx), remaining))
+	if err != nil {
+		if errors.Is(context.Cause(ctx), ErrNotLeading) && !errors.Is(err, ErrNotLeading) {
+			err = fmt.Errorf("%w: %w", ErrNotLeading, err)
+		}
+		cancel()
+		return nil, err
+	}
+	resp.Body = cancelOnClose(resp.Body, cancel)
+	return resp, nil
+}
+
+// WrappedRoundTripper lets client-go find the transport below, as its own wrappers do.
+func (t *gateTransport) WrappedRoundTripper() http.RoundTripper { return t.next }
+
+// reads tells whether a request changes nothing.
+func reads(req *http.Request) bool {
+	switch req.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions: // The empty method is GET.
+		connection := connectionOf(req.URL.Path)
+		return (connection == "" || connection == proxy) && req.Header.Get("Upgrade") == ""
+	default:
+		return false
+	}
+}
+
+// proxy is the connection that carries HTTP requests, whose methods mean what they mean elsewhere.
+const proxy = "proxy"
+
+// connectionOf returns the subresource of a path that connects the client with a pod, service or node; empty if none.
+func connectionOf(path string) string {
+	_, path, _ = strings.Cut(path, "/api/v1/") // Only core kinds have one.
+	parts := strings.Split(path, "/")
+	if len(parts) > 2 && parts[0] == "namespaces" {
+		parts = parts[2:]
+	}
+	if len(parts) < 3 {
+		return ""
+	}
+	switch parts[0] + "/" + parts[2] {
+	case "pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "services/proxy", "nodes/proxy":
+		return parts[2]
+	default:
+		return ""
+	}
+}
+
+// withServerTimeout sets the `timeout` parameter that the API server bounds a mutating request by, unless the caller
+// has set a shorter one. A connection has no such bound, and its parameters are the other end's.
+func withServerTimeout(req *http.Request, remaining time.Duration) *http.Request {
+	if connectionOf(req.URL.Path) != "" {
+		return req
+	}
+	query := req.URL.Query()
+	if own, err := time.ParseDuration(query.Get("timeout")); err == nil && own > 0 && own <= remaining {
+		return req
+	}
+	query.Set("timeout", remaining.String())
+	url := *req.URL
+	url.RawQuery = query.Encode()
+	req.URL = &url
+	return req
+}
+
+// cancelOnClose frees the request's timer when its answer has been read. After a switch of protocols the body is the
+// connection, which can be written to.
+func cancelOnClose(body io.ReadCloser, cancel context.CancelFunc) io.ReadCloser {
+	closer := cancelCloser{ReadCloser: body, cancel: cancel}
+	if w, ok := body.(io.Writer); ok {
+		return struct {
+			io.ReadCloser
+			io.Writer
+		}{closer, w}
+	}
+	return closer
+}
+
+type cancelCloser struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (c cancelCloser) Close() error {
+	defer c.cancel()
+	return c.ReadCloser.Close()
+}

@@ -1,0 +1,155 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/url"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+)
+
+// listWatch is what the reflector drives. It adds the selectors, bounds streaming lists and keeps the source's status
+// true, because the reflector retries some errors without reporting them.
+//
+// The reflector calls watch on the goroutine of the source, and list on one of its own, which ends before the next
+// attempt begins unless the source itself ends.
+type listWatch struct {
+	cache.ListWatch
+	source    *source
+	fetcher   fetcher
+	resource  resource
+	pagedOnly bool
+
+	// deadline ends the attempt when its streaming list takes too long.
+	deadline *time.Timer
+	// streaming tells that the list under way comes over the watch that is open.
+	streaming atomic.Bool
+
+	streams  int       // streaming lists begun in this attempt
+	openedAt time.Time // when the latest watch was opened; zero when that failed
+}
+
+func newListWatch(s *source, f fetcher, res resource) *listWatch {
+	lw := &listWatch{source: s, fetcher: f, resource: res, pagedOnly: s.pagedOnly}
+	lw.ListWithContextFunc = lw.list
+	lw.WatchFuncWithContext = lw.watch
+	return lw
+}
+
+// IsWatchListSemanticsUnSupported keeps the reflector from streaming lists; it is client-go's own name for the question.
+func (lw *listWatch) IsWatchListSemanticsUnSupported() bool { return lw.pagedOnly }
+
+// begin starts an attempt, which expire ends. The returned function is called at its end.
+func (lw *listWatch) begin(expire context.CancelCauseFunc) (end func()) {
+	lw.streams, lw.openedAt = 0, time.Time{}
+	lw.streaming.Store(false)
+	lw.deadline = time.AfterFunc(math.MaxInt64, func() { expire(errSlowStream) }) // Set off by the first stream.
+	return func() { lw.deadline.Stop() }
+}
+
+// lasted tells whether the latest watch has been open for so long that its end is no failure.
+func (lw *listWatch) lasted() bool {
+	return !lw.openedAt.IsZero() && time.Since(lw.openedAt) >= healthyWatch
+}
+
+// listed is called after a complete list and tells whether a watch follows it already.
+func (lw *listWatch) listed() bool {
+	lw.deadline.Stop()
+	return lw.streaming.Load()
+}
+
+// list is a plain list, in pages.
+func (lw *listWatch) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
+	lw.source.listing.Lock()
+	defer lw.source.listing.Unlock()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	lw.deadline.Stop()
+	lw.streaming.Store(false)
+	lw.source.id.selectOnly(&opts)
+	if opts.ResourceVersion == "0" && lw.source.store.filled() {
+		// "0" is as old as an API server likes. That will do for a first list, but a cache must not go back in time.
+		opts.ResourceVersion = ""
+	}
+	return lw.fetcher.list(ctx, opts)
+}
+
+// watch opens a watch. An API server that cannot be reached or has no time is asked again here, because the watch can
+// go on where it was, whereas the reflector would list everything again, or wait long and deaf to the context.
+func (lw *listWatch) watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+	s := lw.source
+	s.id.selectOnly(&opts)
+	if lw.lasted() {
+		s.cuts = 0
+	}
+	lw.openedAt = time.Time{}
+	streaming := opts.SendInitialEvents != nil && *opts.SendInitialEvents
+	if streaming {
+		if lw.streams++; lw.streams > 1 {
+			pause(ctx, backoff(lw.streams-1)) // The reflector begins again at once when a stream breaks off.
+		}
+	}
+	for {
+		w, err := lw.open(ctx, opts)
+		if err == nil {
+			lw.opened(streaming)
+			return w, nil
+		}
+		if ctx.Err() != nil || !transient(err) {
+			return nil, err
+		}
+		if s.failures++; s.failures > 1 || !errors.Is(err, errCutWatch) {
+			s.trouble(err)
+		}
+		pause(ctx, backoff(s.failures))
+	}
+}
+
+func (lw *listWatch) opened(streaming bool) {
+	lw.openedAt = time.Now()
+	lw.source.opened()
+	if !streaming {
+		lw.source.works()
+		return
+	}
+	lw.streaming.Store(true)
+	if lw.streams == 1 {
+		lw.deadline.Reset(lw.source.streamingDeadline)
+	}
+}
+
+// open makes an error of the empty watch that client-go returns when the connection is cut before there is an answer.
+func (lw *listWatch) open(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+	w, err := lw.fetcher.watch(ctx, opts)
+	if err == nil && reflect.TypeOf(w) == reflect.TypeOf(watch.NewEmptyWatch()) {
+		return nil, errCutWatch
+	}
+	return w, err
+}
+
+func (id sourceID) selectOnly(opts *metav1.ListOptions) {
+	opts.LabelSelector = id.labelSelector
+	opts.FieldSelector = id.fieldSelector
+}
+
+// transient tells whether a watch may be opened again as it was.
+func transient(err error) bool {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		return apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err)
+	}
+	_, unreachable := errors.AsType[*url.Error](err)
+	return unreachable || errors.Is(err, errCutWatch)
+}
+
+// expired tells whether a resource version is too old for the API server.
+func expired(err error) bool { return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) }

@@ -1,0 +1,311 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+const (
+	// streamingListDeadline is how long a streaming list may take before the source falls back to a paged one: some
+	// servers accept the request and never send the bookmark that ends it (kubernetes/kubernetes#140890).
+	streamingListDeadline = time.Minute
+
+	minBackoff = 250 * time.Millisecond
+	// maxBackoff also bounds how long a right that was granted, or an API server that came back, goes unnoticed.
+	maxBackoff = 10 * time.Second
+
+	// goneAfter is how long a kind has to be denied before its objects are taken for deleted: an API server that has
+	// just started, or one of several that learns of a CRD later than the others, may deny a kind that exists.
+	goneAfter = 2 * time.Second
+
+	// healthyWatch is how long a watch has to last to be no failure.
+	healthyWatch = 10 * time.Second
+
+	// tolerated is how many failures in a row are everyday life where the cache stays good meanwhile: a watch whose
+	// version has expired, a discovery document that is a moment behind.
+	tolerated = 3
+)
+
+var (
+	errSlowStream = errors.New("the streaming list did not end in time")
+	errCutWatch   = errors.New("the API server, or a proxy before it, cuts off every watch at once")
+)
+
+// sourceID is what makes two definitions share a source.
+type sourceID struct {
+	kind          schema.GroupVersionKind
+	namespace     string
+	labelSelector string
+	fieldSelector string
+}
+
+// selector joins both selectors for logs and metrics. A label selector contains no semicolon, so no two ids are
+// written alike.
+func (id sourceID) selector() string {
+	if id.fieldSelector == "" {
+		return id.labelSelector
+	}
+	return id.labelSelector + ";" + id.fieldSelector
+}
+
+// source lists and watches one kind in one namespace, or all, into a store, for as long as it runs. Whatever goes wrong
+// becomes its status and is tried again.
+type source struct {
+	id      sourceID
+	kinds   *kinds
+	fetch   func(resource) (fetcher, error)
+	logger  logr.Logger
+	metrics *telemetry.Source
+	store   *store
+	// streamingDeadline is streamingListDeadline, but for tests.
+	streamingDeadline time.Duration
+
+	subscribers subscribers
+	listing     sync.Mutex // held during a plain list, which runs on a goroutine of the reflector
+
+	mu     sync.Mutex
+	state  telemetry.State
+	reason string
+
+	// The fields below belong to the goroutine of run, which is also where the reflector opens watches and fills the
+	// store.
+	lw          *listWatch       // nil until the kind has been found
+	reflector   *cache.Reflector // drives lw
+	pagedOnly   bool             // streaming lists have proved not to end
+	failures    int              // requests that failed since the last watch was opened
+	cuts        int              // watches in a row that did not last
+	absentSince time.Time        // when the kind was first denied; zero while it is served
+	watches     int              // watches opened
+}
+
+func newSource(id sourceID, kinds *kinds, fetch func(resource) (fetcher, error), logger logr.Logger, metrics *telemetry.Source) *source {
+	s := &source{
+		id: id, kinds: kinds, fetch: fetch, metrics: metrics, state: telemetry.Syncing,
+		streamingDeadline: streamingListDeadline,
+		logger: logger.WithValues("kind", id.kind.Kind, "apiVersion", id.kind.GroupVersion().String(),
+			"namespace", id.namespace, "selector", id.selector()),
+	}
+	s.store = newStore(id.kind, storeHooks{event: s.emit, replaced: s.listed, heard: s.heard})
+	return s
+}
+
+// run follows the API server until ctx ends.
+func (s *source) run(ctx context.Context) {
+	s.metrics.SetState(telemetry.Syncing)
+	s.metrics.Cached.Set(0)
+	defer s.awaitList()
+	for ctx.Err() == nil {
+		err := s.follow(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		pause(ctx, s.react(err))
+	}
+}
+
+// follow finds the kind's resource, lists it and watches it until something ends that.
+func (s *source) follow(ctx context.Context) error {
+	res, err := s.kinds.find(ctx, s.id.kind)
+	if err != nil {
+		return err
+	}
+	if s.id.namespace != "" && !res.namespaced {
+		return fmt.Errorf("kind %s is cluster-scoped: remove watch.namespaces", s.id.kind.Kind)
+	}
+	if err := s.prepare(res); err != nil {
+		return err
+	}
+	s.absentSince = time.Time{}
+	if state, _ := s.status(); state == telemetry.Waiting {
+		s.set(telemetry.Syncing, "")
+	}
+	return s.listAndWatch(ctx)
+}
+
+// prepare makes the reflector. One that has worked is kept, because it remembers the newest version it has seen: the
+// next list is never older than that.
+func (s *source) prepare(res resource) error {
+	if s.lw != nil && s.lw.resource == res && s.lw.pagedOnly == s.pagedOnly {
+		return nil
+	}
+	f, err := s.fetch(res)
+	if err != nil {
+		return err
+	}
+	s.lw = newListWatch(s, f, res)
+	logger := s.logger.V(2)
+	s.reflector = cache.NewReflectorWithOptions(s.lw, f.sample(), s.store, cache.ReflectorOptions{
+		Name: "kooperd", Logger: &logger,
+		// For the few waits that listWatch cannot take over; some of them do not heed the context, so they are short.
+		Backoff: &wait.Backoff{Duration: minBackoff, Cap: 2 * time.Second, Steps: 4, Factor: 2, Jitter: 0.5},
+	})
+	return nil
+}
+
+// listAndWatch runs the reflector until its watch ends for good.
+func (s *source) listAndWatch(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	end := s.lw.begin(cancel)
+	defer end()
+	err := s.reflector.ListAndWatchWithContext(klog.NewContext(ctx, s.logger.V(2)))
+	switch {
+	case errors.Is(context.Cause(ctx), errSlowStream):
+		s.pagedOnly = true
+		return errSlowStream
+	case err == nil && !s.lw.lasted():
+		return errCutWatch
+	}
+	return err
+}
+
+// react records what ended follow and returns how long to wait before the next try.
+func (s *source) react(err error) time.Duration {
+	switch {
+	case err == nil: // A watch that has done its work ended, mostly because its version has expired.
+		s.cuts = 0
+		return 0
+	case errors.Is(err, errSlowStream):
+		s.logger.Info("streaming list did not end in time, falling back to paged lists", "deadline", s.streamingDeadline)
+		return 0
+	case isNotServed(err):
+		s.absent(err)
+		return kindPollInterval
+	case errors.Is(err, errCutWatch):
+		if s.cuts++; s.cuts >= tolerated {
+			s.trouble(err)
+		}
+		return backoff(s.cuts)
+	case apierrors.IsNotFound(err), expired(err):
+		// A resource that is not found may be a kind that is gone, of which discovery tells; an expired version means
+		// no more than that the reflector has to list.
+		s.logger.V(1).Info("starting over", telemetry.KeyReason, err.Error())
+		if s.failures++; s.failures > tolerated {
+			s.trouble(err)
+		}
+		return backoff(s.failures)
+	default:
+		s.failures++
+		s.trouble(err)
+		return backoff(s.failures)
+	}
+}
+
+// absent records that the API server denies the kind. When it goes on doing so the kind is gone, and its objects are
+// gone with it.
+func (s *source) absent(err error) {
+	if s.absentSince.IsZero() {
+		s.absentSince = time.Now()
+	}
+	s.failures, s.cuts = 0, 0
+	s.set(telemetry.Waiting, err.Error())
+	if time.Since(s.absentSince) >= goneAfter {
+		s.lw, s.reflector = nil, nil
+		s.store.clear()
+	}
+}
+
+// awaitList waits for the end of a list that the reflector has left behind.
+func (s *source) awaitList() {
+	s.listing.Lock()
+	s.listing.Unlock() //nolint:gocritic,staticcheck // an empty critical section waits for whoever is inside
+}
+
+// trouble makes err the source's status.
+func (s *source) trouble(err error) {
+	s.set(telemetry.Degraded, describe(err, s.id))
+}
+
+// opened is called when a watch has been opened.
+func (s *source) opened() {
+	if s.watches++; s.watches > 1 {
+		s.metrics.Restarts.Inc()
+	}
+	s.failures = 0
+}
+
+// listed is called by the store after each complete list. While no watch is open the list is not followed by anything
+// yet, so it is not success.
+func (s *source) listed() {
+	s.metrics.Lists.Inc()
+	if s.lw.listed() {
+		s.works()
+	}
+}
+
+// heard is called by the store whenever the watch has delivered something.
+func (s *source) heard() {
+	if s.cuts >= tolerated && s.lw.lasted() {
+		s.cuts = 0
+		s.works()
+	}
+}
+
+// works is called when the cache is complete and a watch is open.
+func (s *source) works() {
+	if s.cuts < tolerated {
+		s.set(telemetry.Running, "")
+	}
+}
+
+// emit hands an event to the subscribers.
+func (s *source) emit(e Event) {
+	s.metrics.Cached.Set(float64(s.store.size()))
+	for _, sub := range s.subscribers.list() {
+		sub.event(e)
+	}
+}
+
+// set records the state and tells the subscribers. It belongs to the goroutine of run.
+func (s *source) set(state telemetry.State, reason string) {
+	s.mu.Lock()
+	if s.state == state && s.reason == reason {
+		s.mu.Unlock()
+		return
+	}
+	s.state, s.reason = state, reason
+	s.mu.Unlock()
+	s.metrics.SetState(state)
+	s.logger.V(1).Info("source changed state", "state", state, telemetry.KeyReason, reason)
+	for _, sub := range s.subscribers.list() {
+		sub.status()
+	}
+}
+
+func (s *source) status() (telemetry.State, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state, s.reason
+}
+
+// backoff is how long to wait after that many failures in a row, with jitter.
+func backoff(failures int) time.Duration {
+	delay := min(minBackoff<<min(max(failures-1, 0), 16), maxBackoff)
+	return delay/2 + rand.N(delay/2+1) //nolint:gosec // jitter needs no cryptographic randomness
+}
+
+// pause waits for d or the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

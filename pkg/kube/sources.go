@@ -1,0 +1,136 @@
+package kube
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
+
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+// Watch names the objects that a definition watches.
+type Watch struct {
+	// Kind is the watched kind.
+	Kind schema.GroupVersionKind
+	// Namespaces are watched one by one; nil means all of the cluster.
+	Namespaces []string
+	// LabelSelector is applied by the API server; empty selects everything.
+	LabelSelector string
+	// FieldSelector is applied by the API server; empty selects everything.
+	FieldSelector string
+}
+
+// Sources keeps one list-and-watch for each kind, namespace and pair of selectors, however many definitions need it,
+// and ends it with its last user. It is safe for concurrent use.
+type Sources struct {
+	config  *rest.Config
+	client  *http.Client
+	kinds   *kinds
+	logger  logr.Logger
+	metrics *telemetry.Metrics
+
+	mu     sync.Mutex
+	shared map[sourceID]*sharedSource // with those that are ending
+}
+
+// sharedSource is a running source and how many views use it; with the last one it ends.
+type sharedSource struct {
+	*source
+	users  int // guarded by the mutex of Sources
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+func newSources(config *rest.Config, client *http.Client, disco *discovery.DiscoveryClient, opts Options) *Sources {
+	if opts.Logger.GetSink() == nil {
+		opts.Logger = logr.Discard()
+	}
+	if opts.Metrics == nil {
+		opts.Metrics = telemetry.NewMetrics(prometheus.NewRegistry())
+	}
+	return &Sources{config: config, client: client, kinds: newKinds(disco), logger: opts.Logger, metrics: opts.Metrics,
+		shared: map[sourceID]*sharedSource{}}
+}
+
+// Watch returns a view of what w names, starting the sources that do not run yet. The sources end when the last view
+// of them is closed; the end of ctx does not end them, only its values are used.
+func (s *Sources) Watch(ctx context.Context, w Watch) *View {
+	namespaces := slices.Compact(slices.Sorted(slices.Values(w.Namespaces)))
+	if len(namespaces) == 0 {
+		namespaces = []string{""}
+	}
+	v := &View{owner: s}
+	for _, ns := range namespaces {
+		id := sourceID{kind: w.Kind, namespace: ns, labelSelector: w.LabelSelector, fieldSelector: w.FieldSelector}
+		v.sources = append(v.sources, s.acquire(ctx, id.canonical()))
+	}
+	return v
+}
+
+// canonical writes selectors that mean the same alike, so that they share a source. One that cannot be parsed is left to
+// the API server to refuse.
+func (id sourceID) canonical() sourceID {
+	if selector, err := labels.Parse(id.labelSelector); err == nil {
+		id.labelSelector = selector.String()
+	}
+	if selector, err := fields.ParseSelector(id.fieldSelector); err == nil {
+		id.fieldSelector = selector.String()
+	}
+	return id
+}
+
+func (s *Sources) acquire(ctx context.Context, id sourceID) *sharedSource {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	previous := s.shared[id]
+	if previous != nil && previous.users > 0 {
+		previous.users++
+		return previous
+	}
+	fetch := func(res resource) (fetcher, error) {
+		return newFetcher(s.config, s.client, id.kind, res, id.namespace)
+	}
+	metrics := s.metrics.Source(id.kind.Kind, id.kind.GroupVersion().String(), id.namespace, id.selector())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	shared := &sharedSource{
+		source: newSource(id, s.kinds, fetch, s.logger, metrics),
+		users:  1, cancel: cancel, done: make(chan struct{}),
+	}
+	s.shared[id] = shared
+	go func() {
+		defer close(shared.done)
+		if previous != nil {
+			<-previous.done // Both write the same metrics.
+		}
+		shared.run(ctx)
+	}()
+	return shared
+}
+
+// release gives a source back and ends it with its last user; the returned function waits for that.
+func (s *Sources) release(shared *sharedSource) (wait func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if shared.users--; shared.users > 0 {
+		return func() {}
+	}
+	shared.cancel()
+	return func() {
+		<-shared.done
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.shared[shared.id] == shared {
+			delete(s.shared, shared.id)
+			shared.metrics.Remove()
+		}
+	}
+}

@@ -1,0 +1,237 @@
+package kube
+
+import (
+	"fmt"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/cache"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// Key names one object of a kind. Namespace is empty for a cluster-scoped object.
+type Key struct {
+	Namespace string
+	Name      string
+}
+
+// EventType says what happened to an object.
+type EventType int
+
+// The events.
+const (
+	// Listed means that the object was there when the source was first listed.
+	Listed EventType = iota
+	// Changed means that the object was created or changed.
+	Changed
+	// Deleted means that the object is gone.
+	Deleted
+)
+
+// Event is one change of a cache.
+type Event struct {
+	Key  Key
+	Type EventType
+}
+
+// store is the cache of one source. The goroutine of the source is its only writer, so events leave it in order.
+type store struct {
+	kind  schema.GroupVersionKind
+	hooks storeHooks
+
+	mu      sync.RWMutex
+	listed  bool
+	objects map[Key]handlers.Object
+}
+
+// storeHooks are called on the goroutine that writes to the store, with no lock held.
+type storeHooks struct {
+	// event is called after each change.
+	event func(Event)
+	// replaced is called after each complete list.
+	replaced func()
+	// heard is called after everything that came over a watch, bookmarks included.
+	heard func()
+}
+
+var (
+	_ cache.ReflectorStore         = (*store)(nil)
+	_ cache.ReflectorBookmarkStore = (*store)(nil)
+)
+
+func newStore(kind schema.GroupVersionKind, hooks storeHooks) *store {
+	return &store{kind: kind, hooks: hooks, objects: map[Key]handlers.Object{}}
+}
+
+// Add implements cache.ReflectorStore.
+func (s *store) Add(obj any) error { return s.put(obj) }
+
+// Update implements cache.ReflectorStore.
+func (s *store) Update(obj any) error { return s.put(obj) }
+
+// Bookmark implements cache.ReflectorBookmarkStore.
+func (s *store) Bookmark(string) error {
+	s.hooks.heard()
+	return nil
+}
+
+// Resync implements cache.ReflectorStore; resyncs are the engine's.
+func (s *store) Resync() error { return nil }
+
+func (s *store) put(obj any) error {
+	key, entry, err := s.entry(obj)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	old, known := s.objects[key]
+	s.objects[key] = entry
+	s.mu.Unlock()
+	s.changed(key, old, known, entry)
+	s.hooks.heard()
+	return nil
+}
+
+// changed reports what became of one object. Another object of the same name means that the old one was deleted.
+func (s *store) changed(key Key, old handlers.Object, known bool, entry handlers.Object) {
+	if known && old.UID() == entry.UID() && old.ResourceVersion() == entry.ResourceVersion() {
+		return
+	}
+	if known && old.UID() != entry.UID() {
+		s.hooks.event(Event{Key: key, Type: Deleted})
+	}
+	s.hooks.event(Event{Key: key, Type: Changed})
+}
+
+// Delete implements cache.ReflectorStore.
+func (s *store) Delete(obj any) error {
+	m, err := meta.Accessor(obj)
+	if err != nil {
+		return fmt.Errorf("reading a deleted object of kind %s: %w", s.kind.Kind, err)
+	}
+	key := Key{Namespace: m.GetNamespace(), Name: m.GetName()}
+	s.mu.Lock()
+	_, known := s.objects[key]
+	delete(s.objects, key)
+	s.mu.Unlock()
+	if known {
+		s.hooks.event(Event{Key: key, Type: Deleted})
+	}
+	s.hooks.heard()
+	return nil
+}
+
+// Replace implements cache.ReflectorStore. What is gone since the last list is reported as deleted, what differs as
+// changed; an object that is the same is not reported again.
+func (s *store) Replace(items []any, _ string) error {
+	next := make(map[Key]handlers.Object, len(items))
+	for _, obj := range items {
+		key, entry, err := s.entry(obj)
+		if err != nil {
+			return err
+		}
+		next[key] = entry
+	}
+	s.mu.Lock()
+	prev, first := s.objects, !s.listed
+	s.objects, s.listed = next, true
+	s.mu.Unlock()
+
+	for key := range prev {
+		if _, ok := next[key]; !ok {
+			s.hooks.event(Event{Key: key, Type: Deleted})
+		}
+	}
+	for key, entry := range next {
+		if first {
+			s.hooks.event(Event{Key: key, Type: Listed})
+			continue
+		}
+		old, known := prev[key]
+		s.changed(key, old, known, entry)
+	}
+	s.hooks.replaced()
+	return nil
+}
+
+// clear empties the cache when the kind is gone: its objects are gone with it.
+func (s *store) clear() {
+	s.mu.Lock()
+	prev := s.objects
+	s.objects = map[Key]handlers.Object{}
+	s.mu.Unlock()
+	for key := range prev {
+		s.hooks.event(Event{Key: key, Type: Deleted})
+	}
+}
+
+// entry makes the cached form of an object that has just arrived and that nobody else holds.
+func (s *store) entry(obj any) (Key, handlers.Object, error) {
+	o, ok := obj.(runtime.Object)
+	if !ok {
+		return Key{}, nil, fmt.Errorf("reading an object of kind %s: it is a %T", s.kind.Kind, obj)
+	}
+	m, err := meta.Accessor(o)
+	if err != nil {
+		return Key{}, nil, fmt.Errorf("reading an object of kind %s: %w", s.kind.Kind, err)
+	}
+	// Field ownership is for the API server; in a cache it is up to half of an object.
+	m.SetManagedFields(nil)
+	o.GetObjectKind().SetGroupVersionKind(s.kind)
+	entry, err := handlers.ObjectOf(o)
+	if err != nil {
+		return Key{}, nil, err
+	}
+	return Key{Namespace: m.GetNamespace(), Name: m.GetName()}, entry, nil
+}
+
+func (s *store) get(key Key) (handlers.Object, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	obj, ok := s.objects[key]
+	return obj, ok
+}
+
+// filled tells whether the store has ever been listed.
+func (s *store) filled() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.listed
+}
+
+func (s *store) size() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.objects)
+}
+
+// keys returns the keys of everything in the cache, or nothing before the first list.
+func (s *store) keys() []Key {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	keys := make([]Key, 0, len(s.objects))
+	for key := range s.objects {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+func (s *store) list(namespace string, selector labels.Selector) []handlers.Object {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var found []handlers.Object
+	for key, obj := range s.objects {
+		if namespace != "" && key.Namespace != namespace {
+			continue
+		}
+		if selector != nil && !selector.Empty() && !selector.Matches(labels.Set(obj.Metadata().Labels)) {
+			continue
+		}
+		found = append(found, obj)
+	}
+	return found
+}

@@ -1,0 +1,291 @@
+package kube
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// pod is a Pod as it arrives, written as name@version or name@version#uid.
+func pod(text string) *corev1.Pod {
+	text, uid, _ := strings.Cut(text, "#")
+	name, version, _ := strings.Cut(text, "@")
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "payments", Name: name, ResourceVersion: version, UID: types.UID(name + cmp.Or(uid, "1")),
+		Labels:        map[string]string{"app": name},
+		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}},
+	}}
+}
+
+func pods(texts ...string) []any {
+	items := make([]any, 0, len(texts))
+	for _, text := range texts {
+		items = append(items, pod(text))
+	}
+	return items
+}
+
+// journal is a store with what it has reported, in words.
+type journal struct {
+	*store
+	lines    []string
+	replaced int
+	heard    int
+}
+
+func newJournal() *journal {
+	j := &journal{}
+	j.store = newStore(podKind, storeHooks{
+		event: func(e Event) {
+			word := map[EventType]string{Listed: "listed", Changed: "changed", Deleted: "deleted"}[e.Type]
+			_, there := j.get(e.Key)
+			if e.Type != Deleted && !there {
+				word += " but not there"
+			}
+			j.lines = append(j.lines, word+" "+e.Key.Namespace+"/"+e.Key.Name)
+		},
+		replaced: func() { j.replaced++ },
+		heard:    func() { j.heard++ },
+	})
+	return j
+}
+
+// take returns what was reported since the last call.
+func (j *journal) take() []string {
+	lines := j.lines
+	j.lines = nil
+	return lines
+}
+
+func TestStoreReplace(t *testing.T) {
+	tests := map[string]struct {
+		before, after []any
+		want          []string // deletions come first; within both the order is any
+	}{
+		"the same":         {pods("a@1", "b@2"), pods("a@1", "b@2"), nil},
+		"changed":          {pods("a@1", "b@2"), pods("a@3", "b@2"), []string{"changed payments/a"}},
+		"created":          {pods("a@1"), pods("a@1", "b@2"), []string{"changed payments/b"}},
+		"deleted":          {pods("a@1", "b@2"), pods("b@2"), []string{"deleted payments/a"}},
+		"all deleted":      {pods("a@1"), nil, []string{"deleted payments/a"}},
+		"all at once":      {pods("a@1", "b@2"), pods("b@3", "c@4"), []string{"deleted payments/a", "changed payments/b", "changed payments/c"}},
+		"another object":   {pods("a@1"), pods("a@2#2"), []string{"deleted payments/a", "changed payments/a"}},
+		"older is other":   {pods("a@2"), pods("a@1"), []string{"changed payments/a"}},
+		"empty stays so":   {nil, nil, nil},
+		"first after none": {nil, pods("a@1"), []string{"changed payments/a"}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			j := newJournal()
+			if j.filled() {
+				t.Error("filled before the first list")
+			}
+			if err := j.Replace(tc.before, "10"); err != nil {
+				t.Fatal(err)
+			}
+			for _, line := range j.take() {
+				if !strings.HasPrefix(line, "listed ") {
+					t.Errorf("the first list reported %q", line)
+				}
+			}
+			if err := j.Replace(tc.after, "11"); err != nil {
+				t.Fatal(err)
+			}
+			got := j.take()
+			if !slices.IsSortedFunc(got, func(a, b string) int { // deleted before changed
+				return -strings.Compare(a[:7], b[:7])
+			}) {
+				t.Errorf("deletions do not come first: %q", got)
+			}
+			slices.SortStableFunc(got, func(a, b string) int {
+				return cmp.Or(-strings.Compare(a[:7], b[:7]), strings.Compare(a, b))
+			})
+			if diff := gocmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("reported (-want +got):\n%s", diff)
+			}
+			if len(j.keys()) != len(tc.after) || j.size() != len(tc.after) || j.replaced != 2 || !j.filled() {
+				t.Errorf("%d keys, size %d, %d complete lists", len(j.keys()), j.size(), j.replaced)
+			}
+		})
+	}
+}
+
+func TestStoreFollowsAWatch(t *testing.T) {
+	j := newJournal()
+	steps := []struct {
+		name string
+		do   func() error
+		want []string
+	}{
+		{"list", func() error { return j.Replace(pods("a@1"), "1") }, []string{"listed payments/a"}},
+		{"create", func() error { return j.Add(pod("b@2")) }, []string{"changed payments/b"}},
+		{"same version", func() error { return j.Update(pod("b@2")) }, nil},
+		{"same version as added", func() error { return j.Add(pod("a@1")) }, nil},
+		{"change", func() error { return j.Update(pod("a@3")) }, []string{"changed payments/a"}},
+		{"delete", func() error { return j.Delete(pod("a@4")) }, []string{"deleted payments/a"}},
+		{"delete again", func() error { return j.Delete(pod("a@4")) }, nil},
+		{"delete unknown", func() error { return j.Delete(pod("x@5")) }, nil},
+		{"create anew", func() error { return j.Add(pod("a@6#2")) }, []string{"changed payments/a"}},
+		{"another object", func() error { return j.Add(pod("a@8#3")) }, []string{"deleted payments/a", "changed payments/a"}},
+		{"bookmark", func() error { return j.Bookmark("9") }, nil},
+		{"resync", func() error { return j.Resync() }, nil},
+	}
+	for _, step := range steps {
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if diff := gocmp.Diff(step.want, j.take()); diff != "" {
+			t.Errorf("%s reported (-want +got):\n%s", step.name, diff)
+		}
+	}
+	if j.heard != len(steps)-2 {
+		t.Errorf("heard %d times, want once for everything but the list and the resync: %d", j.heard, len(steps)-2)
+	}
+}
+
+func TestStoreClear(t *testing.T) {
+	j := newJournal()
+	if err := j.Replace(pods("a@1", "b@2"), "2"); err != nil {
+		t.Fatal(err)
+	}
+	j.take()
+	j.clear()
+	got := j.take()
+	slices.Sort(got)
+	if diff := gocmp.Diff([]string{"deleted payments/a", "deleted payments/b"}, got); diff != "" {
+		t.Errorf("clear reported (-want +got):\n%s", diff)
+	}
+	j.clear()
+	if err := j.Replace(pods("a@1"), "3"); err != nil {
+		t.Fatal(err)
+	}
+	// The consumer has been told that it is gone, so it has to be told that it is back.
+	if diff := gocmp.Diff([]string{"changed payments/a"}, j.take()); diff != "" {
+		t.Errorf("a list after clear reported (-want +got):\n%s", diff)
+	}
+}
+
+func TestStoreEntries(t *testing.T) {
+	j := newJournal()
+	if err := j.Add(pod("a@1")); err != nil {
+		t.Fatal(err)
+	}
+	obj, ok := j.get(Key{Namespace: "payments", Name: "a"})
+	if !ok {
+		t.Fatal("not there")
+	}
+	if obj.GroupVersionKind() != podKind {
+		t.Errorf("kind %v, though a decoded Pod does not say", obj.GroupVersionKind())
+	}
+	if mf := obj.Metadata().ManagedFields; mf != nil {
+		t.Errorf("managedFields are kept: %v", mf)
+	}
+	first := new(corev1.Pod)
+	if err := obj.Into(first); err != nil {
+		t.Fatal(err)
+	}
+	first.Labels["app"] = "changed by a handler"
+	obj.Metadata().Labels["app"] = "changed by a handler"
+	second := new(corev1.Pod)
+	if err := obj.Into(second); err != nil {
+		t.Fatal(err)
+	}
+	if second.Labels["app"] != "a" || second.Kind != "Pod" || second.APIVersion != "v1" {
+		t.Errorf("the second copy is %v", second.ObjectMeta)
+	}
+}
+
+func TestStoreOfUnstructuredObjects(t *testing.T) {
+	s := newStore(widgetKind, storeHooks{event: func(Event) {}, replaced: func() {}, heard: func() {}})
+	if err := s.Add(&unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "example.com/v1", "kind": "Widget",
+		"metadata": map[string]any{"name": "w", "managedFields": []any{map[string]any{"manager": "kubectl"}}},
+		"spec":     map[string]any{"size": int64(3)},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	obj, ok := s.get(Key{Name: "w"})
+	if !ok {
+		t.Fatal("not there")
+	}
+	var got unstructured.Unstructured
+	if err := obj.Into(&got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"apiVersion": "example.com/v1", "kind": "Widget",
+		"metadata": map[string]any{"name": "w"}, "spec": map[string]any{"size": int64(3)},
+	}
+	if diff := gocmp.Diff(want, got.Object); diff != "" {
+		t.Errorf("object (-want +got):\n%s", diff)
+	}
+}
+
+func TestStoreRefusesWhatIsNoObject(t *testing.T) {
+	j := newJournal()
+	for name, err := range map[string]error{
+		"add":           j.Add("text"),
+		"no metadata":   j.Update(&metav1.Status{}),
+		"delete":        j.Delete("text"),
+		"within a list": j.Replace(append(pods("a@1"), "text"), "1"),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "object of kind Pod") {
+			t.Errorf("%s: error %v, want one that names the kind", name, err)
+		}
+	}
+	if j.size() != 0 || j.replaced != 0 || len(j.lines) != 0 {
+		t.Errorf("%d objects, %d lists, reported %q", j.size(), j.replaced, j.lines)
+	}
+}
+
+func TestStoreList(t *testing.T) {
+	j := newJournal()
+	other := pod("a@9")
+	other.Namespace = "search"
+	if err := j.Replace(append(pods("a@1", "b@2"), other), "9"); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		namespace, selector string
+		want                []string
+	}{
+		"all":                        {"", "", []string{"payments/a", "payments/b", "search/a"}},
+		"of a namespace":             {"payments", "", []string{"payments/a", "payments/b"}},
+		"by label":                   {"", "app=a", []string{"payments/a", "search/a"}},
+		"by label in a namespace":    {"search", "app in (a,b)", []string{"search/a"}},
+		"nothing matches":            {"search", "app=b", nil},
+		"namespace without an entry": {"other", "", nil},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			selector, err := labels.Parse(tc.selector)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := gocmp.Diff(tc.want, objectNames(j.list(tc.namespace, selector))); diff != "" {
+				t.Errorf("list (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if got := j.list("", nil); len(got) != 3 {
+		t.Errorf("a nil selector selects %d objects, want 3", len(got))
+	}
+}
+
+func objectNames(objects []handlers.Object) []string {
+	var names []string
+	for _, obj := range objects {
+		names = append(names, obj.Namespace()+"/"+obj.Name())
+	}
+	slices.Sort(names)
+	return names
+}

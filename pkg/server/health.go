@@ -1,0 +1,78 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+// healthMux serves the probes. Each of them says ok or what is wrong; with ?verbose /readyz lists every definition.
+func healthMux(opts Options) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		if opts.Live != nil {
+			if err := opts.Live(); err != nil {
+				answer(w, http.StatusInternalServerError, err.Error())
+				return
+			}
+		}
+		answer(w, http.StatusOK, "ok")
+	})
+	mux.HandleFunc("GET /leaderz", func(w http.ResponseWriter, _ *http.Request) {
+		if opts.Leading != nil && opts.Leading() {
+			answer(w, http.StatusOK, "ok")
+			return
+		}
+		answer(w, http.StatusServiceUnavailable, "this replica does not lead")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, opts.Board) })
+	return mux
+}
+
+func ready(w http.ResponseWriter, r *http.Request, board *telemetry.Board) {
+	ok, awaited := board.Ready()
+	code, verdict := http.StatusOK, "ok"
+	if !ok {
+		code, verdict = http.StatusServiceUnavailable, "not ready: "+strings.Join(awaited, ", ")
+	}
+	if !r.URL.Query().Has("verbose") {
+		answer(w, code, verdict)
+		return
+	}
+	var body bytes.Buffer
+	statuses := board.All()
+	for _, name := range slices.Sorted(maps.Keys(statuses)) {
+		body.WriteString(statusLine(name, statuses[name]))
+	}
+	body.WriteString(verdict)
+	answer(w, code, body.String())
+}
+
+// statusLine marks what works with [+], what is awaited with [ ] and what does not work with [-].
+func statusLine(name string, s telemetry.Status) string {
+	mark := "[+]"
+	switch s.State {
+	case telemetry.Degraded:
+		mark = "[-]"
+	case telemetry.Waiting, telemetry.Syncing:
+		mark = "[ ]"
+	case telemetry.Running, telemetry.Paused:
+	}
+	line := fmt.Sprintf("%s %s: %s since %s", mark, name, s.State, s.Since.UTC().Format("2006-01-02T15:04:05Z"))
+	if s.Reason != "" {
+		line += ": " + s.Reason
+	}
+	return line + "\n"
+}
+
+func answer(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	_, _ = fmt.Fprintln(w, text) // The client has gone if this fails.
+}

@@ -1,0 +1,146 @@
+package telemetry
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Controller are the metrics of one definition, each with its label filled in and present from the start.
+type Controller struct {
+	queued      [2]prometheus.Counter
+	inQueue     prometheus.Observer
+	processed   [2]prometheus.Observer
+	queueLength prometheus.Gauge
+	adds        prometheus.Counter
+	requeues    prometheus.Counter
+	depth       prometheus.Gauge
+	wait        prometheus.Observer
+	work        prometheus.Observer
+
+	// Busy counts workers inside a handler call.
+	Busy prometheus.Gauge
+	// Workers counts workers running.
+	Workers prometheus.Gauge
+	// Retries counts failed calls that are retried.
+	Retries prometheus.Counter
+	// Panics counts recovered panics.
+	Panics prometheus.Counter
+	// Terminal counts terminal errors.
+	Terminal prometheus.Counter
+	// Timeouts counts calls that ran into the definition's timeout.
+	Timeouts prometheus.Counter
+	// Exhausted is the number of objects out of retries.
+	Exhausted prometheus.Gauge
+	// Failing is the number of objects whose last call failed.
+	Failing prometheus.Gauge
+}
+
+// Controller returns the metrics of the definition of that name.
+func (m *Metrics) Controller(name string) *Controller {
+	c := &Controller{
+		inQueue:     m.inQueue.WithLabelValues(name),
+		queueLength: m.queueLength.WithLabelValues(name),
+		adds:        m.workqueueAdds.WithLabelValues(name),
+		requeues:    m.workqueueRetry.WithLabelValues(name),
+		depth:       m.workqueueDepth.WithLabelValues(name),
+		wait:        m.workqueueWait.WithLabelValues(name),
+		work:        m.workqueueWork.WithLabelValues(name),
+		Busy:        m.busy.WithLabelValues(name),
+		Workers:     m.workers.WithLabelValues(name),
+		Retries:     m.retries.WithLabelValues(name),
+		Panics:      m.panics.WithLabelValues(name),
+		Terminal:    m.terminal.WithLabelValues(name),
+		Timeouts:    m.timeouts.WithLabelValues(name),
+		Exhausted:   m.exhausted.WithLabelValues(name),
+		Failing:     m.failing.WithLabelValues(name),
+	}
+	for i, b := range []bool{false, true} {
+		c.queued[i] = m.queuedEvents.WithLabelValues(name, strconv.FormatBool(b))
+		c.processed[i] = m.processed.WithLabelValues(name, strconv.FormatBool(b))
+	}
+	return c
+}
+
+// Queued counts one event put into the queue; requeue is true for retries and requested requeues.
+func (c *Controller) Queued(requeue bool) {
+	c.adds.Inc()
+	if requeue {
+		c.requeues.Inc()
+		c.queued[1].Inc()
+		return
+	}
+	c.queued[0].Inc()
+}
+
+// Waited records how long an event was in the queue until a worker took it.
+func (c *Controller) Waited(d time.Duration) {
+	c.inQueue.Observe(d.Seconds())
+	c.wait.Observe(d.Seconds())
+}
+
+// QueueLength records how many events are ready in the queue.
+func (c *Controller) QueueLength(n int) {
+	c.queueLength.Set(float64(n))
+	c.depth.Set(float64(n))
+}
+
+// Processed records one handler call.
+func (c *Controller) Processed(d time.Duration, success bool) {
+	c.work.Observe(d.Seconds())
+	if success {
+		c.processed[1].Observe(d.Seconds())
+		return
+	}
+	c.processed[0].Observe(d.Seconds())
+}
+
+// Source are the metrics of one source.
+type Source struct {
+	metrics *Metrics
+	labels  []string
+
+	// Restarts counts watches opened after the first one.
+	Restarts prometheus.Counter
+	// Lists counts complete lists.
+	Lists prometheus.Counter
+	// Cached is the number of objects in the cache.
+	Cached prometheus.Gauge
+}
+
+// Source returns the metrics of a source. namespace is empty for the whole cluster, selector joins both selectors.
+func (m *Metrics) Source(kind, apiVersion, namespace, selector string) *Source {
+	labels := []string{kind, apiVersion, namespace, selector}
+	return &Source{
+		metrics:  m,
+		labels:   labels,
+		Restarts: m.restarts.WithLabelValues(labels...),
+		Lists:    m.lists.WithLabelValues(labels...),
+		Cached:   m.cached.WithLabelValues(labels...),
+	}
+}
+
+// SetState records the state of the source.
+func (s *Source) SetState(state State) {
+	for _, other := range States() {
+		if other == Paused {
+			continue
+		}
+		s.metrics.source.WithLabelValues(s.with(other)...).Set(oneIf(other == state))
+	}
+}
+
+// Remove takes the source's metrics out, when its last user is gone.
+func (s *Source) Remove() {
+	s.metrics.restarts.DeleteLabelValues(s.labels...)
+	s.metrics.lists.DeleteLabelValues(s.labels...)
+	s.metrics.cached.DeleteLabelValues(s.labels...)
+	for _, state := range States() {
+		s.metrics.source.DeleteLabelValues(s.with(state)...)
+	}
+}
+
+func (s *Source) with(state State) []string {
+	return append(append(make([]string, 0, len(s.labels)+1), s.labels...), string(state))
+}

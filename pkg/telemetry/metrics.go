@@ -1,0 +1,181 @@
+package telemetry
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics are all metrics of kooperd but those of the Go runtime, the process and client-go. The four of Kooper keep
+// its names and labels, so its dashboards work, and the workqueue ones have client-go's names.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	// Kooper's four.
+	queuedEvents *prometheus.CounterVec
+	inQueue      *prometheus.HistogramVec
+	processed    *prometheus.HistogramVec
+	queueLength  *prometheus.GaugeVec
+
+	// client-go's workqueue.
+	workqueueAdds  *prometheus.CounterVec
+	workqueueRetry *prometheus.CounterVec
+	workqueueDepth *prometheus.GaugeVec
+	workqueueWait  *prometheus.HistogramVec
+	workqueueWork  *prometheus.HistogramVec
+
+	busy       *prometheus.GaugeVec
+	workers    *prometheus.GaugeVec
+	retries    *prometheus.CounterVec
+	panics     *prometheus.CounterVec
+	terminal   *prometheus.CounterVec
+	timeouts   *prometheus.CounterVec
+	exhausted  *prometheus.GaugeVec
+	failing    *prometheus.GaugeVec
+	state      *prometheus.GaugeVec
+	cached     *prometheus.GaugeVec
+	source     *prometheus.GaugeVec
+	restarts   *prometheus.CounterVec
+	lists      *prometheus.CounterVec
+	leader     prometheus.Gauge
+	master     *prometheus.GaugeVec
+	terms      *prometheus.CounterVec
+	renewals   *prometheus.HistogramVec
+	refused    prometheus.Counter
+	configInfo *prometheus.GaugeVec
+	buildInfo  *prometheus.GaugeVec
+}
+
+// durations suit calls from a millisecond to ten minutes.
+var durations = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}
+
+// NewMetrics registers every metric with registry. It panics when one is registered already: one Metrics a registry.
+func NewMetrics(registry *prometheus.Registry) *Metrics {
+	m := &Metrics{registry: registry}
+	m.declareWork()
+	m.declareSources()
+	m.declareElection()
+	registry.MustRegister(
+		m.queuedEvents, m.inQueue, m.processed, m.queueLength, m.workqueueAdds, m.workqueueRetry,
+		m.workqueueDepth, m.workqueueWait, m.workqueueWork,
+		m.busy, m.workers, m.retries, m.panics, m.terminal, m.timeouts, m.exhausted, m.failing, m.state,
+		m.cached, m.source, m.restarts, m.lists,
+		m.leader, m.master, m.terms, m.renewals, m.refused, m.configInfo, m.buildInfo,
+	)
+	return m
+}
+
+// Registry returns the registry that everything is registered with.
+func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
+
+func (m *Metrics) declareWork() {
+	const label = "controller"
+	m.queuedEvents = counter("kooper_controller_queued_events_total",
+		"Events put into the queue; requeue is true for retries and requested requeues.", label, "requeue")
+	m.inQueue = histogram("kooper_controller_event_in_queue_duration_seconds",
+		"Time an event waited in the queue until a worker took it.", label)
+	m.processed = histogram("kooper_controller_processed_event_duration_seconds",
+		"Duration of handler calls; every failed attempt counts as success=false, whether it is retried or not.", label, "success")
+	m.queueLength = gauge("kooper_controller_event_queue_length", "Events ready in the queue.", label)
+	m.workqueueAdds = counter("workqueue_adds_total", "Adds handled by the work queue.", "name")
+	m.workqueueRetry = counter("workqueue_retries_total", "Retries handled by the work queue.", "name")
+	m.workqueueDepth = gauge("workqueue_depth", "Keys ready in the work queue.", "name")
+	m.workqueueWait = histogram("workqueue_queue_duration_seconds", "Time a key stayed in the work queue.", "name")
+	m.workqueueWork = histogram("workqueue_work_duration_seconds", "Time it took to process a key.", "name")
+	m.busy = gauge("kooperd_controller_busy_workers", "Workers inside a handler call.", label)
+	m.workers = gauge("kooperd_controller_workers", "Workers running on this replica; 0 on a standby.", label)
+	m.retries = counter("kooperd_controller_retries_total", "Failed calls that are retried.", label)
+	m.panics = counter("kooperd_controller_panics_total", "Panics recovered from handler calls.", label)
+	m.terminal = counter("kooperd_controller_terminal_errors_total", "Calls that failed with an error a retry cannot mend.", label)
+	m.timeouts = counter("kooperd_controller_timeouts_total", "Calls that ran into the definition's timeout.", label)
+	m.exhausted = gauge("kooperd_controller_objects_out_of_retries",
+		"Objects given up after their last retry, until they change or are resynced.", label)
+	m.failing = gauge("kooperd_controller_failing_objects", "Objects whose last call failed.", label)
+	m.state = gauge("kooperd_controller_state", "1 for the state the definition is in, 0 for the others.", label, "state")
+}
+
+func (m *Metrics) declareSources() {
+	labels := []string{"kind", "api_version", "namespace", "selector"}
+	m.cached = gauge("kooperd_source_cached_objects", "Objects in the cache of a source.", labels...)
+	m.source = gauge("kooperd_source_state", "1 for the state the source is in, 0 for the others.", append(labels, "state")...)
+	m.restarts = counter("kooperd_source_watch_restarts_total", "Watches opened after the first one of a source.", labels...)
+	m.lists = counter("kooperd_source_lists_total", "Complete lists of a source, the first one included.", labels...)
+}
+
+func (m *Metrics) declareElection() {
+	m.leader = prometheus.NewGauge(prometheus.GaugeOpts{Name: "kooperd_leader",
+		Help: "1 while this replica leads, or runs without leader election."})
+	m.master = gauge("leader_election_master_status", "1 while this replica holds the lease of that name.", "name")
+	m.terms = counter("kooperd_leader_transitions_total", "Changes of this replica's leadership.", "to")
+	m.renewals = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kooperd_lease_request_duration_seconds",
+		Help: "Duration of requests that acquire or renew the lease.", Buckets: prometheus.DefBuckets}, []string{"result"})
+	m.refused = prometheus.NewCounter(prometheus.CounterOpts{Name: "kooperd_gate_refused_requests_total",
+		Help: "Requests of handlers refused because this replica does not lead."})
+	m.configInfo = gauge("kooperd_config_info", "Always 1; the label is the hash of the config in use.", "hash")
+	m.buildInfo = gauge("kooperd_build_info", "Always 1; the labels describe the build.", "version", "go_version")
+	for _, to := range []string{"standby", "leading", "draining", "released", "lost"} { // the states of package election
+		m.terms.WithLabelValues(to)
+	}
+	for _, result := range []string{"success", "error"} {
+		m.renewals.WithLabelValues(result)
+	}
+}
+
+func counter(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+}
+
+func gauge(name, help string, labels ...string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+}
+
+func histogram(name, help string, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: durations}, labels)
+}
+
+func (m *Metrics) setState(definition string, state State) {
+	for _, s := range States() {
+		m.state.WithLabelValues(definition, string(s)).Set(oneIf(s == state))
+	}
+}
+
+// SetConfig records the hash of the config in use.
+func (m *Metrics) SetConfig(hash string) {
+	m.configInfo.Reset()
+	m.configInfo.WithLabelValues(hash).Set(1)
+}
+
+// SetBuild records what was built.
+func (m *Metrics) SetBuild(version, goVersion string) {
+	m.buildInfo.WithLabelValues(version, goVersion).Set(1)
+}
+
+// SetLeader records whether this replica leads; lease is the lease's name, empty without leader election.
+func (m *Metrics) SetLeader(lease string, leading bool) {
+	m.leader.Set(oneIf(leading))
+	if lease != "" {
+		m.master.WithLabelValues(lease).Set(oneIf(leading))
+	}
+}
+
+// CountTransition counts a change of leadership: to is standby, leading, draining, released or lost.
+func (m *Metrics) CountTransition(to string) { m.terms.WithLabelValues(to).Inc() }
+
+// ObserveRenewal records one request that acquires or renews the lease.
+func (m *Metrics) ObserveRenewal(d time.Duration, err error) {
+	result := "success"
+	if err != nil {
+		result = "error"
+	}
+	m.renewals.WithLabelValues(result).Observe(d.Seconds())
+}
+
+// CountRefused counts a request that the gate refused.
+func (m *Metrics) CountRefused() { m.refused.Inc() }
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

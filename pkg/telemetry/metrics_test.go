@@ -1,0 +1,220 @@
+package telemetry
+
+import (
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// everything makes metrics of which each has a sample.
+func everything() (*Metrics, *prometheus.Registry) {
+	registry := prometheus.NewRegistry()
+	m := NewMetrics(registry)
+	m.Controller("pods")
+	m.Source("Pod", "v1", "payments", "app=web").SetState(Syncing)
+	NewBoard(m).Set("pods", Syncing, "")
+	m.SetConfig("abc")
+	m.SetBuild("v1.2.3", "go1.26")
+	m.SetLeader("kooperd", false)
+	return m, registry
+}
+
+func TestMetricNamesAreClean(t *testing.T) {
+	_, registry := everything()
+	problems, err := testutil.GatherAndLint(registry)
+	if err != nil {
+		t.Fatalf("linting: %v", err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+func TestKooperMetricsKeepTheirNames(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	c := NewMetrics(registry).Controller("pods")
+	c.Queued(false)
+	c.Queued(true)
+	c.Queued(true)
+	c.Waited(20 * time.Millisecond)
+	c.Processed(time.Second, true)
+	c.Processed(time.Second, false)
+	c.Processed(time.Second, false)
+	c.QueueLength(7)
+	want := map[string]float64{
+		`kooper_controller_queued_events_total{controller="pods",requeue="false"}`:             1,
+		`kooper_controller_queued_events_total{controller="pods",requeue="true"}`:              2,
+		`kooper_controller_event_in_queue_duration_seconds{controller="pods"}`:                 1,
+		`kooper_controller_processed_event_duration_seconds{controller="pods",success="true"}`: 1,
+		// A failed attempt is a failure, whether it is retried or not.
+		`kooper_controller_processed_event_duration_seconds{controller="pods",success="false"}`: 2,
+		`kooper_controller_event_queue_length{controller="pods"}`:                               7,
+	}
+	got := only(series(t, registry), "kooper_")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Kooper's metrics (-want +got):\n%s", diff)
+	}
+}
+
+func TestWorkqueueMetricsFollowKoopers(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	c := NewMetrics(registry).Controller("pods")
+	c.Queued(false)
+	c.Queued(true)
+	c.Waited(time.Millisecond)
+	c.Processed(time.Second, false)
+	c.QueueLength(3)
+	c.QueueLength(2)
+	want := map[string]float64{
+		`workqueue_adds_total{name="pods"}`:             2,
+		`workqueue_retries_total{name="pods"}`:          1,
+		`workqueue_depth{name="pods"}`:                  2,
+		`workqueue_queue_duration_seconds{name="pods"}`: 1,
+		`workqueue_work_duration_seconds{name="pods"}`:  1,
+	}
+	got := only(series(t, registry), "workqueue_")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("workqueue metrics (-want +got):\n%s", diff)
+	}
+}
+
+func TestDurationsAreSeconds(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m := NewMetrics(registry)
+	m.Controller("pods").Processed(1500*time.Millisecond, true)
+	m.ObserveRenewal(250*time.Millisecond, nil)
+	sums := gathered(t, registry, func(_ uint64, sum float64) float64 { return sum })
+	maps.DeleteFunc(sums, func(_ string, v float64) bool { return v == 0 })
+	want := map[string]float64{
+		`kooper_controller_processed_event_duration_seconds{controller="pods",success="true"}`: 1.5,
+		`workqueue_work_duration_seconds{name="pods"}`:                                         1.5,
+		`kooperd_lease_request_duration_seconds{result="success"}`:                             0.25,
+	}
+	if diff := cmp.Diff(want, sums); diff != "" {
+		t.Errorf("sums (-want +got):\n%s", diff)
+	}
+}
+
+// A series that appears with its first event makes rate() miss that event.
+func TestEverySeriesIsThereFromTheStart(t *testing.T) {
+	m, registry := everything()
+	before := names(series(t, registry))
+
+	c := m.Controller("pods")
+	c.Queued(true)
+	c.Queued(false)
+	c.Waited(time.Second)
+	c.Processed(time.Second, true)
+	c.Processed(time.Second, false)
+	c.QueueLength(1)
+	for _, counter := range []prometheus.Counter{c.Retries, c.Panics, c.Terminal, c.Timeouts} {
+		counter.Inc()
+	}
+	for _, gauge := range []prometheus.Gauge{c.Busy, c.Workers, c.Exhausted, c.Failing} {
+		gauge.Inc()
+	}
+	s := m.Source("Pod", "v1", "payments", "app=web")
+	s.Restarts.Inc()
+	s.Lists.Inc()
+	s.Cached.Set(3)
+	for _, state := range States() {
+		NewBoard(m).Set("pods", state, "")
+		if state != Paused {
+			s.SetState(state)
+		}
+	}
+	for _, to := range []string{"standby", "leading", "draining", "released", "lost"} {
+		m.CountTransition(to)
+	}
+	m.ObserveRenewal(time.Second, nil)
+	m.ObserveRenewal(time.Second, errors.New("conflict"))
+	m.CountRefused()
+	m.SetLeader("kooperd", true)
+
+	if diff := cmp.Diff(before, names(series(t, registry))); diff != "" {
+		t.Errorf("series that came later (+):\n%s", diff)
+	}
+}
+
+func TestElectionMetrics(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m := NewMetrics(registry)
+	m.SetLeader("", true)
+	if got := series(t, registry); got["kooperd_leader"] != 1 || len(only(got, "leader_election_master_status")) != 0 {
+		t.Errorf("without a lease: %v", got)
+	}
+	m.SetLeader("kooperd", true)
+	m.SetLeader("kooperd", false)
+	m.CountTransition("leading")
+	m.CountTransition("lost")
+	m.ObserveRenewal(time.Second, errors.New("conflict"))
+	m.CountRefused()
+	m.CountRefused()
+	got := series(t, registry)
+	for name, want := range map[string]float64{
+		`kooperd_leader`: 0,
+		`leader_election_master_status{name="kooperd"}`:            0,
+		`kooperd_leader_transitions_total{to="leading"}`:           1,
+		`kooperd_leader_transitions_total{to="lost"}`:              1,
+		`kooperd_leader_transitions_total{to="released"}`:          0,
+		`kooperd_lease_request_duration_seconds{result="error"}`:   1,
+		`kooperd_lease_request_duration_seconds{result="success"}`: 0,
+		`kooperd_gate_refused_requests_total`:                      2,
+	} {
+		if have, ok := got[name]; !ok || have != want {
+			t.Errorf("%s = %v (there: %t), want %v", name, have, ok, want)
+		}
+	}
+}
+
+func TestConfigInfoHasOneHash(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m := NewMetrics(registry)
+	m.SetConfig("old")
+	m.SetConfig("new")
+	got := series(t, registry)
+	if _, there := got[`kooperd_config_info{hash="old"}`]; there || got[`kooperd_config_info{hash="new"}`] != 1 {
+		t.Errorf("after another config: %v", got)
+	}
+}
+
+func TestSourceMetrics(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m := NewMetrics(registry)
+	const labels = `api_version="v1",kind="Pod",namespace="payments",selector="app=web"`
+	s := m.Source("Pod", "v1", "payments", "app=web")
+	other := m.Source("Pod", "v1", "search", "")
+	other.SetState(Waiting)
+	s.SetState(Syncing)
+	s.SetState(Running)
+	s.Cached.Set(5)
+	got := series(t, registry)
+	for name, want := range map[string]float64{
+		`kooperd_source_state{` + labels + `,state="Waiting"}`:  0,
+		`kooperd_source_state{` + labels + `,state="Syncing"}`:  0,
+		`kooperd_source_state{` + labels + `,state="Running"}`:  1,
+		`kooperd_source_state{` + labels + `,state="Degraded"}`: 0,
+		`kooperd_source_cached_objects{` + labels + `}`:         5,
+		`kooperd_source_lists_total{` + labels + `}`:            0,
+		`kooperd_source_watch_restarts_total{` + labels + `}`:   0,
+	} {
+		if have, ok := got[name]; !ok || have != want {
+			t.Errorf("%s = %v (there: %t), want %v", name, have, ok, want)
+		}
+	}
+	s.Remove()
+	for name := range series(t, registry) {
+		if strings.Contains(name, `namespace="payments"`) {
+			t.Errorf("%s is there after Remove", name)
+		}
+	}
+	if got := series(t, registry)[`kooperd_source_state{api_version="v1",kind="Pod",namespace="search",selector="",state="Waiting"}`]; got != 1 {
+		t.Errorf("another source's state is %v after Remove, want 1", got)
+	}
+}
