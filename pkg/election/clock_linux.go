@@ -1,0 +1,26 @@
+package election
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// systemClock is the machine's own clock.
+type systemClock struct{ started time.Time }
+
+func newSystemClock() Clock { return systemClock{started: time.Now()} }
+
+// Wall implements [Clock].
+func (systemClock) Wall() time.Time { return time.Now() }
+
+// Boot implements [Clock]. The standard library offers only CLOCK_MONOTONIC, which stands still while the machine is suspended
+// (golang/go#24595), so a leader that slept for an hour would still believe in its term. CLOCK_BOOTTIME goes on; x/sys/unix is
+// the one way to read it without cgo.
+func (c systemClock) Boot() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return time.Since(c.started) // kernels before 2.6.39 only
+	}
+	return time.Duration(ts.Nano())
+}

@@ -1,0 +1,146 @@
+package election
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// Elector competes for one Lease. Make one with [New]. Run must not be called twice at a time; all other methods are safe for
+// concurrent use and never block.
+type Elector struct {
+	opts Options
+
+	state    atomic.Int32
+	validity atomic.Pointer[validity] // of the running term; nil outside one
+	leader   atomic.Pointer[string]   // the holder last seen
+	problem  atomic.Pointer[error]    // why the last request failed; nil after one that did not
+	running  atomic.Bool              // Run, or a function that it left behind, is running
+	working  atomic.Bool              // a leader's function is running
+	beat     atomic.Int64             // boot time of the loop's last turn; 0 while Run is not running
+
+	// Only Run's own goroutine touches these. They outlive one Run, so that what was learned about the Lease is kept.
+	ledger ledger
+	view   view
+}
+
+// New returns an elector for o, or everything that is wrong with o. It contacts nobody.
+func New(o Options) (*Elector, error) {
+	o = o.withDefaults()
+	if err := o.validate(); err != nil {
+		return nil, fmt.Errorf("configuring the election: %w", err)
+	}
+	o.Logger = o.Logger.WithValues("lease", o.Namespace+"/"+o.Name, "identity", o.Identity)
+	return &Elector{opts: o}, nil
+}
+
+// Run competes for the Lease until ctx ends or one term has ended. When it wins, it calls lead once, on a goroutine of its own.
+// The context that lead gets is the term: it ends when leadership may no longer be relied on, and not with ctx.
+//
+// When ctx ends before a term, Run returns nil and lead is never called. When it ends during a term, lead is expected to watch
+// ctx itself and to return; the Lease is renewed until it has, then released, and Run returns nil. When lead returns on its own,
+// the Lease is released too and Run returns lead's error. (An error that wraps [ErrKeepLease] prevents the release, and a lead
+// that fails after ctx has ended has its error returned unless it only says context.Canceled.)
+//
+// When the term is lost, Run waits for lead and returns an error that wraps [ErrLost]; the Lease is not touched any more. If
+// lead has still not returned shortly before another candidate could lead, the error wraps [ErrStuck] as well, and the caller
+// has to end the process.
+//
+// After it has returned without ErrStuck, Run may be called again: the same process then competes once more.
+func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error) error {
+	if !e.running.CompareAndSwap(false, true) {
+		return ErrRunning
+	}
+	if s := e.State(); s != StateStandby {
+		e.move(StateStandby)
+	}
+	e.turn()
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s := e.open(work)
+	if e.ledger.lease != nil {
+		s.look(e.ledger.lease) // the last thing known from an earlier Run
+	}
+	err := s.run(ctx, work, lead)
+	cancel()
+	if errors.Is(err, ErrStuck) {
+		return err // running stays set: this elector must not be used again
+	}
+	s.close(e.opts.requestTimeout())
+	e.beat.Store(0)
+	e.running.Store(false)
+	return err
+}
+
+// Remaining returns for how much longer the current term may be relied on; zero means that this process must not act as leader.
+// It is computed from the clocks on every call, so it is right also on the first instruction after the process, or its machine,
+// was stopped. It takes no lock.
+func (e *Elector) Remaining() time.Duration {
+	v := e.validity.Load()
+	if v == nil {
+		return 0
+	}
+	return v.remaining(e.now())
+}
+
+// Leading reports whether a term is running and valid at this moment.
+func (e *Elector) Leading() bool { return e.Remaining() > 0 }
+
+// State returns the elector's state. It may lag behind [Elector.Remaining], which is what work has to rely on.
+func (e *Elector) State() State { return State(e.state.Load()) }
+
+// Leader returns the identity of the holder last seen in the Lease; empty when there was none.
+func (e *Elector) Leader() string { return deref(e.leader.Load()) }
+
+// Problem returns why the elector cannot do its work at the moment, as the API server or the network put it; nil when the last
+// request went well. A standby with a problem keeps trying.
+func (e *Elector) Problem() error { return deref(e.problem.Load()) }
+
+// Healthy returns an error when the process should be restarted: the elector's loop has not turned for a whole LeaseDuration, or
+// work goes on although its term has ended. It is meant for /livez. It returns nil while Run is not running.
+func (e *Elector) Healthy() error {
+	if e.working.Load() && !e.Leading() && e.State() == StateLost {
+		return fmt.Errorf("checking the election: %w", ErrStuck)
+	}
+	beat := e.beat.Load()
+	if beat == 0 {
+		return nil
+	}
+	if idle := e.opts.Clock.Boot() - time.Duration(beat); idle > e.opts.LeaseDuration {
+		return fmt.Errorf("checking the election: the elector has stood still for %s", idle.Round(time.Millisecond))
+	}
+	return nil
+}
+
+// now takes a reading of both clocks.
+func (e *Elector) now() instant { return read(e.opts.Clock) }
+
+// turn notes that the loop is alive.
+func (e *Elector) turn() { e.beat.Store(max(int64(e.opts.Clock.Boot()), 1)) }
+
+// move makes a transition. One that is not in the table is a defect of this package; going on with a state that nobody
+// thought of could mean two leaders, so it ends the process.
+func (e *Elector) move(to State) {
+	from := e.State()
+	if !from.allows(to) {
+		panic(fmt.Sprintf("election: impossible transition from %s to %s", from, to))
+	}
+	e.state.Store(int32(to))
+	e.opts.Logger.V(1).Info("election state changed", "from", from.String(), "to", to.String())
+	if f := e.opts.Observer.StateChanged; f != nil {
+		f(from, to)
+	}
+}
+
+// see notes the holder of a Lease that was just seen or written.
+func (e *Elector) see(holder string) {
+	if old := e.leader.Load(); old != nil && *old == holder {
+		return
+	}
+	e.leader.Store(&holder)
+	e.opts.Logger.Info("leader changed", "leader", holder)
+	if f := e.opts.Observer.LeaderChanged; f != nil {
+		f(holder)
+	}
+}

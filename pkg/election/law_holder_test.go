@@ -1,0 +1,191 @@
+package election
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+)
+
+// Law 3: seeing another holder ends the term at once.
+
+func steal(l *coordinationv1.Lease) {
+	thief := "thief"
+	l.Spec.HolderIdentity = &thief
+}
+
+func TestAnotherHolderEndsTheTerm(t *testing.T) {
+	edits := map[string]struct {
+		edit   func(*server)
+		reason Reason
+	}{
+		"stolen":             {func(s *server) { s.edit(steal) }, ReasonTaken},
+		"holder cleared":     {func(s *server) { s.edit(func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = nil }) }, ReasonEdited},
+		"spec emptied":       {func(s *server) { s.edit(func(l *coordinationv1.Lease) { l.Spec = coordinationv1.LeaseSpec{} }) }, ReasonEdited},
+		"duration shortened": {func(s *server) { s.edit(seconds(3)) }, ReasonEdited},
+		"duration negative":  {func(s *server) { s.edit(seconds(-5)) }, ReasonEdited},
+		"renewTime edited":   {func(s *server) { s.edit(renewedAt(time.Unix(0, 0))) }, ReasonEdited},
+		"transitions edited": {func(s *server) { s.edit(transitions(-7)) }, ReasonEdited},
+		"deleted":            {(*server).delete, ReasonDeleted},
+		"deleted and taken by another": {func(s *server) {
+			s.delete()
+			thief, duration := "thief", int32(15)
+			s.put(coordinationv1.LeaseSpec{HolderIdentity: &thief, LeaseDurationSeconds: &duration})
+		}, ""},
+	}
+	for name, tt := range edits {
+		for _, watching := range []bool{true, false} {
+			t.Run(name+map[bool]string{true: ", watched", false: ", not watched"}[watching], func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := newServer()
+					a := newCandidate(t, s, "a")
+					if !watching {
+						a.link.noWatch = errors.New("no watch")
+					}
+					a.start()
+					term := a.leads()
+					time.Sleep(2*time.Second + hop) // just after a renewal
+					edited := time.Now()
+					tt.edit(s)
+					writes := len(s.history())
+					<-term.Done()
+					limit := DefaultRetryPeriod
+					if watching {
+						limit = hop
+					}
+					if got := time.Since(edited); got > limit {
+						t.Errorf("stepped down after %s, want at most %s", got, limit)
+					}
+					err := <-a.result
+					if !errors.Is(err, ErrLost) {
+						t.Errorf("Run returned %v", err)
+					}
+					if tt.reason != "" && a.seen.losses[0] != tt.reason {
+						t.Errorf("reason %s, want %s", a.seen.losses[0], tt.reason)
+					}
+					time.Sleep(time.Minute)
+					if got := s.history()[writes:]; len(got) != 0 {
+						t.Errorf("it wrote to the lease afterwards: %+v", got)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Law 4: nobody writes a lease that another holds and that has not expired; renewals and releases are compare-and-swap.
+
+func TestHeldLeaseIsLeftAlone(t *testing.T) {
+	tests := map[string]struct {
+		spec coordinationv1.LeaseSpec
+		free time.Duration // after which it may be taken
+	}{
+		"renewed long ago by its own words": {spec("x", 15, time.Unix(0, 0)), 15 * time.Second},
+		"renewed in the future":             {spec("x", 15, time.Now().Add(100*365*24*time.Hour)), 15 * time.Second},
+		"longer duration than ours":         {spec("x", 40, time.Now()), 40 * time.Second},
+		"shorter duration than ours":        {spec("x", 3, time.Now()), 3 * time.Second},
+		"no renewTime":                      {spec("x", 15, time.Time{}), 15 * time.Second},
+		"no holder":                         {spec("", 15, time.Now()), 0},
+		"no duration":                       {spec("x", 0, time.Now()), 0},
+		"negative duration":                 {spec("x", -1, time.Now()), 0},
+		"nothing at all":                    {coordinationv1.LeaseSpec{}, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer()
+				s.put(tt.spec)
+				a := newCandidate(t, s, "a")
+				start := time.Now()
+				a.start()
+				a.leads()
+				if got := time.Since(start); got < tt.free || got > tt.free+hop {
+					t.Errorf("led after %s, want %s", got, tt.free)
+				}
+				if err := a.stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func TestHugeDurationIsRespected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		s.put(spec("x", 1<<31-1, time.Now()))
+		a := newCandidate(t, s, "a")
+		a.start()
+		time.Sleep(24 * time.Hour)
+		if a.State() != StateStandby || len(s.history()) != 1 {
+			t.Errorf("it is %s and wrote %d times", a.State(), len(s.history())-1)
+		}
+		if err := a.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestChangeOfMetadataProlongsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		s.put(spec("x", 15, time.Now()))
+		a := newCandidate(t, s, "a")
+		start := time.Now()
+		a.start()
+		for range 14 {
+			time.Sleep(time.Second)
+			s.edit(label)
+		}
+		a.leads()
+		if got := time.Since(start); got < 15*time.Second || got > 15*time.Second+hop {
+			t.Errorf("led after %s, want 15s", got)
+		}
+		if err := a.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestReleaseNeverErasesAnotherHolder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		a := newCandidate(t, s, "a")
+		a.start()
+		a.leads()
+		a.link.setFault(only("update", fault{before: 100 * time.Millisecond}))
+		a.link.mu.Lock()
+		a.link.deaf = true
+		a.link.mu.Unlock()
+		a.cancel()
+		time.Sleep(50 * time.Millisecond)
+		s.edit(steal) // while the release is on its way
+		if err := <-a.result; err != nil {
+			t.Errorf("Run returned %v", err)
+		}
+		if got := s.record().holder; got != "thief" {
+			t.Errorf("the lease is held by %q afterwards", got)
+		}
+		if a.seen.kept[0] != nil {
+			t.Errorf("the release is reported as failed: %v", a.seen.kept[0])
+		}
+	})
+}
+
+func TestLostTermIsNotReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		a := newCandidate(t, s, "a")
+		a.start()
+		a.leads()
+		a.link.setFault(only("update", fault{lost: true}))
+		a.wantLost(ReasonDeadline)
+		a.link.mend()
+		time.Sleep(time.Minute)
+		if got := s.record().holder; got != "a" {
+			t.Errorf("the lease is held by %q", got)
+		}
+	})
+}

@@ -1,0 +1,93 @@
+package election
+
+import (
+	"slices"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+)
+
+// write is one write of the Lease by this process: what it said and when it was sent.
+type write struct {
+	rec  record
+	sent instant
+}
+
+// ledger is an elector's memory of its own writes. It is how a Lease is recognised as this process's own: by the record, which
+// carries times in microseconds, and not by the holder's name, which another process may share.
+type ledger struct {
+	lease   *coordinationv1.Lease // as of the last confirmed write or adoption: the base of the next compare-and-swap
+	last    write                 // the last confirmed write
+	pending []write               // sent since; each may have been stored, at most one was
+}
+
+// maxPending bounds the memory of writes without an answer, for the case of a candidate that tries for days. One that is
+// forgotten and stored all the same would look like another process's.
+const maxPending = 64
+
+// intend notes a write that is about to be sent. Whatever becomes of its reply, the write can be recognised later.
+func (l *ledger) intend(w write) {
+	if n := len(l.pending); n >= maxPending {
+		l.pending = slices.Delete(l.pending, 0, n-maxPending+1)
+	}
+	l.pending = append(l.pending, w)
+}
+
+// retract forgets a write that the API server has refused.
+func (l *ledger) retract(w write) {
+	l.pending = slices.DeleteFunc(l.pending, func(p write) bool { return p == w })
+}
+
+// confirm notes that w is stored as lease, perhaps with other metadata than it was sent with. The writes that were pending beside
+// it used an older base, so none of them can be stored any more.
+func (l *ledger) confirm(w write, lease *coordinationv1.Lease) {
+	if l.lease != nil {
+		if sign, ok := order(lease.ResourceVersion, l.lease.ResourceVersion); ok && sign < 0 {
+			return // the reply to a write that the watch has reported already, and a later state with it
+		}
+	}
+	l.lease, l.last, l.pending = lease, w, nil
+}
+
+// find returns this process's own write that a record stems from.
+func (l *ledger) find(rec record) (write, bool) {
+	if l.lease != nil && l.last.rec.sameTenure(rec) {
+		return l.last, true
+	}
+	for _, w := range l.pending {
+		if w.rec.sameTenure(rec) {
+			return w, true
+		}
+	}
+	return write{}, false
+}
+
+// verdict is what a look at the Lease means for a term.
+type verdict int
+
+const (
+	verdictOld     verdict = iota // an older state than the one already known
+	verdictMine                   // my own write, possibly with other metadata
+	verdictForeign                // somebody else's
+	verdictUnclear                // cannot be put in order with what is known: look again
+)
+
+// assess judges a state of the Lease that was read or watched while leading, and returns the own write it stems from, if any.
+//
+// Holder, times and transitions of an own write prove that nobody else held the Lease since. Its duration may have been edited
+// upwards: the next renewal mends that. A shorter one makes others take over earlier than this process believes, so it is
+// foreign.
+func (l *ledger) assess(lease *coordinationv1.Lease) (verdict, write) {
+	rec := recordOf(lease)
+	w, mine := l.find(rec)
+	sign, ok := order(lease.ResourceVersion, l.lease.ResourceVersion)
+	switch {
+	case ok && sign < 0:
+		return verdictOld, write{}
+	case ok && sign == 0, mine && rec.seconds >= w.rec.seconds:
+		return verdictMine, w
+	case !ok:
+		return verdictUnclear, write{}
+	default:
+		return verdictForeign, write{}
+	}
+}

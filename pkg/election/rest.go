@@ -1,0 +1,192 @@
+package election
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
+)
+
+// APIClient is the [LeaseClient] for a real API server. It shares no connection with anybody: not with the bulk traffic of other
+// clients, which could delay a renewal or take a dead connection along, and not between requests and the watch. Requests go over
+// HTTP/1.1, one connection at a time, which is abandoned after any failure that another connection might mend; the watch goes
+// over HTTP/2 where the server speaks it, so that a silent connection is noticed by pings.
+//
+// It is safe for concurrent use.
+type APIClient struct {
+	config *rest.Config
+	params runtime.ParameterCodec
+	probe  time.Duration
+
+	mu     sync.Mutex
+	line   *line // of requests; nil until one is needed
+	closed bool
+}
+
+// NewLeaseClient returns a client for the API server of config, which is copied and may be changed afterwards; its rate limits
+// and timeout do not apply. Its Transport must be nil, because a given transport cannot be replaced after a failure. retryPeriod
+// is that of the election: a watch on which nothing was received for so long is probed, and given up after as long again. Zero
+// means 2 s. It contacts nobody. The caller closes the client after Run has returned.
+func NewLeaseClient(config *rest.Config, retryPeriod time.Duration) (*APIClient, error) {
+	if config.Transport != nil {
+		return nil, errors.New("making the lease client: the connection cannot be kept apart when the config has its own Transport")
+	}
+	if retryPeriod <= 0 {
+		retryPeriod = DefaultRetryPeriod
+	}
+	scheme := runtime.NewScheme()
+	if err := coordinationv1.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("making the lease client: %w", err)
+	}
+	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"}) // for the Status of an error
+	c := rest.CopyConfig(config)
+	c.APIPath = "/apis"
+	c.GroupVersion = &coordinationv1.SchemeGroupVersion
+	c.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	c.ContentType = runtime.ContentTypeProtobuf
+	c.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	c.QPS, c.Burst, c.RateLimiter, c.Timeout = -1, 0, nil, 0
+	if c.UserAgent == "" {
+		c.UserAgent = rest.DefaultKubernetesUserAgent()
+	}
+	client := &APIClient{config: c, params: runtime.NewParameterCodec(scheme), probe: retryPeriod}
+	probe, err := client.newLine(false)
+	if err != nil {
+		return nil, err
+	}
+	client.line = probe
+	return client, nil
+}
+
+// Get implements [LeaseClient].
+func (c *APIClient) Get(ctx context.Context, namespace, name string) (*coordinationv1.Lease, error) {
+	return c.do(ctx, func(leases rest.Interface) *rest.Request {
+		return leases.Get().Namespace(namespace).Resource("leases").Name(name)
+	})
+}
+
+// Create implements [LeaseClient].
+func (c *APIClient) Create(ctx context.Context, lease *coordinationv1.Lease) (*coordinationv1.Lease, error) {
+	return c.do(ctx, func(leases rest.Interface) *rest.Request {
+		return leases.Post().Namespace(lease.Namespace).Resource("leases").Body(lease)
+	})
+}
+
+// Update implements [LeaseClient]. The UID in lease matters as much as its resourceVersion: a PUT of a Lease that was deleted
+// would create it anew.
+func (c *APIClient) Update(ctx context.Context, lease *coordinationv1.Lease) (*coordinationv1.Lease, error) {
+	return c.do(ctx, func(leases rest.Interface) *rest.Request {
+		return leases.Put().Namespace(lease.Namespace).Resource("leases").Name(lease.Name).Body(lease)
+	})
+}
+
+// do sends one request, once: whether and when to repeat it is the elector's decision. The server is told the time limit, too,
+// so that a write that had to queue there is not stored long after this process has given up on it.
+func (c *APIClient) do(ctx context.Context, build func(rest.Interface) *rest.Request) (*coordinationv1.Lease, error) {
+	l, err := c.current()
+	if err != nil {
+		return nil, err
+	}
+	request := build(l.leases).MaxRetries(0)
+	if deadline, ok := ctx.Deadline(); ok {
+		request = request.Timeout(max(time.Until(deadline), time.Millisecond))
+	}
+	lease := &coordinationv1.Lease{}
+	if err := request.Do(ctx).Into(lease); err != nil {
+		if !answered(err) {
+			c.drop(l)
+		}
+		return nil, err
+	}
+	return lease, nil
+}
+
+// answered reports whether an error is an answer that another connection, perhaps to another API server, would not change.
+func answered(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && status.Status().Code < http.StatusInternalServerError && status.Status().Code != 0
+}
+
+// Watch implements [LeaseClient]. Every watch has a connection of its own, which ends with it.
+func (c *APIClient) Watch(ctx context.Context, namespace, name string) (watch.Interface, error) {
+	l, err := c.newLine(true)
+	if err != nil {
+		return nil, err
+	}
+	// Some minutes, differing from replica to replica, so that watches spread over the API servers again after a restart.
+	seconds := int64(300 + rand.IntN(300))
+	stream, err := l.leases.Get().Namespace(namespace).Resource("leases").MaxRetries(0).
+		VersionedParams(&metav1.ListOptions{
+			Watch:          true,
+			FieldSelector:  fields.OneTermEqualSelector(metav1.ObjectNameField, name).String(),
+			TimeoutSeconds: &seconds,
+		}, c.params).Watch(ctx)
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	return &lineWatch{Interface: stream, line: l}, nil
+}
+
+// lineWatch closes its connection when it is stopped.
+type lineWatch struct {
+	watch.Interface
+	line *line
+}
+
+// Stop implements [watch.Interface].
+func (w *lineWatch) Stop() {
+	w.Interface.Stop()
+	w.line.close()
+}
+
+// Close ends all connections for requests; a watch ends with its Stop. The client must not be used any more.
+func (c *APIClient) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	if c.line != nil {
+		c.line.close()
+		c.line = nil
+	}
+}
+
+// current returns the line for requests.
+func (c *APIClient) current() (*line, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, errors.New("the lease client is closed")
+	}
+	if c.line == nil {
+		l, err := c.newLine(false)
+		if err != nil {
+			return nil, err
+		}
+		c.line = l
+	}
+	return c.line, nil
+}
+
+// drop abandons a line, so that the next request dials anew.
+func (c *APIClient) drop(l *line) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l.close()
+	if c.line == l {
+		c.line = nil
+	}
+}

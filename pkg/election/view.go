@@ -1,0 +1,82 @@
+package election
+
+import (
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+)
+
+// view is what a candidate knows about a Lease that it does not hold.
+type view struct {
+	looked bool                  // the Lease, or its absence, has been seen at least once
+	lease  *coordinationv1.Lease // nil when it does not exist
+	rv     string                // the latest resourceVersion seen
+	rec    record                // the latest record seen; kept when the Lease is deleted
+	since  time.Duration         // boot time when rec was first seen
+
+	// inherited marks a record with this process's identity that was there on the first look of this process: a previous
+	// process in the same place left it behind. One that appears later was written by a living process.
+	inherited bool
+	// stale says that an attempt to take the Lease was refused: there must be a newer state than this one.
+	stale bool
+}
+
+// observe takes in a state of the Lease, unless it is older than what is known. It reports whether the record has changed.
+func (v *view) observe(lease *coordinationv1.Lease, identity string, boot time.Duration) bool {
+	if v.outdates(lease.ResourceVersion) {
+		return false
+	}
+	rec := recordOf(lease)
+	first, changed := !v.looked, !v.looked || rec != v.rec
+	v.stale = v.stale && lease.ResourceVersion == v.rv
+	v.looked, v.lease, v.rv = true, lease, lease.ResourceVersion
+	if !changed {
+		return false // only its metadata, which prolongs nothing
+	}
+	v.rec, v.since = rec, boot
+	v.inherited = first && rec.holder == identity
+	return true
+}
+
+// outdates reports whether a state with resourceVersion rv is history: late news from a watch, possibly of a Lease that is
+// deleted by now.
+func (v *view) outdates(rv string) bool {
+	sign, ok := order(rv, v.rv)
+	return ok && (sign < 0 || sign == 0 && v.looked && v.lease == nil)
+}
+
+// vanish takes in that the Lease does not exist. rv is that of the deletion; empty when it was found missing, which is never
+// old news. Its holder may have renewed it until that moment, unseen, and no compare-and-swap would tell: it is respected from
+// now on.
+func (v *view) vanish(rv string, boot time.Duration) {
+	if rv != "" {
+		if v.outdates(rv) {
+			return
+		}
+		v.rv = rv
+	}
+	if v.lease != nil {
+		v.since = boot
+	}
+	v.looked, v.lease, v.inherited, v.stale = true, nil, false, false
+}
+
+// wait returns for how long this candidate has to leave the Lease alone from now on; zero means that it may take it. mine tells
+// whether the record is one that this very process wrote: then nobody else relies on it.
+//
+// A held Lease counts from when its record was last seen to change, on the boot-time clock: the holder's renewTime stems from
+// another machine's clock and is never compared. A Lease that vanished while it was held counts the same, because the holder
+// may not have heard of it yet. If a change was missed meanwhile, the compare-and-swap fails.
+func (v *view) wait(boot time.Duration, mine bool) time.Duration {
+	switch {
+	case !v.looked, v.stale:
+		return maxWait
+	case v.rec.free(), mine, v.inherited:
+		return 0
+	default:
+		return max(v.rec.duration()-(boot-v.since), 0)
+	}
+}
+
+// maxWait stands for "not before something is seen".
+const maxWait = time.Duration(1<<63 - 1)

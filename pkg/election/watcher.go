@@ -1,0 +1,127 @@
+package election
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// sighting is one message of the watcher.
+type sighting struct {
+	kind  sightingKind
+	lease *coordinationv1.Lease // of sightingChanged and sightingDeleted
+	err   error                 // of sightingBroken
+}
+
+type sightingKind int
+
+const (
+	sightingConnected sightingKind = iota // the watch stands: from now on no change is missed
+	sightingBroken                        // it does not any more
+	sightingChanged
+	sightingDeleted
+)
+
+// watcher keeps a watch on the Lease and reports what it sees, until its context ends.
+type watcher struct {
+	client          LeaseClient
+	namespace, name string
+	retry           time.Duration // the wait before the first attempt to reconnect
+	maxRetry        time.Duration
+	out             chan<- sighting
+}
+
+// run watches until ctx ends.
+func (w *watcher) run(ctx context.Context) {
+	delay := w.retry
+	for {
+		started := time.Now()
+		err := w.once(ctx)
+		if !w.report(ctx, sighting{kind: sightingBroken, err: err}) {
+			return
+		}
+		if time.Since(started) > w.maxRetry {
+			delay = w.retry // it stood for a while: an ordinary end
+		}
+		if !sleep(ctx, spread(delay)) {
+			return
+		}
+		delay = min(2*delay, w.maxRetry)
+	}
+}
+
+// once watches until the stream ends, and says why it did.
+func (w *watcher) once(ctx context.Context) error {
+	stream, err := w.client.Watch(ctx, w.namespace, w.name)
+	if err != nil {
+		return fmt.Errorf("watching the lease: %w", err)
+	}
+	defer stream.Stop()
+	if !w.report(ctx, sighting{kind: sightingConnected}) {
+		return ctx.Err()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case event, ok := <-stream.ResultChan():
+			if !ok {
+				return errors.New("watching the lease: the stream has ended")
+			}
+			if err := w.forward(ctx, event); err != nil {
+				return fmt.Errorf("watching the lease: %w", err)
+			}
+		}
+	}
+}
+
+// forward reports one event of the stream.
+func (w *watcher) forward(ctx context.Context, event watch.Event) error {
+	s := sighting{kind: sightingChanged}
+	switch event.Type {
+	case watch.Added, watch.Modified:
+	case watch.Deleted:
+		s.kind = sightingDeleted
+	case watch.Error:
+		return apierrors.FromObject(event.Object)
+	default:
+		return nil
+	}
+	lease, ok := event.Object.(*coordinationv1.Lease)
+	if !ok {
+		return fmt.Errorf("the stream holds a %T", event.Object)
+	}
+	if lease.Name != w.name || lease.Namespace != w.namespace {
+		return nil // a server that ignores the field selector
+	}
+	s.lease = lease
+	w.report(ctx, s)
+	return nil
+}
+
+// report hands a sighting over. It reports false when ctx ended first.
+func (w *watcher) report(ctx context.Context, s sighting) bool {
+	select {
+	case w.out <- s:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// sleep waits for d and reports whether ctx was alive all the time.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
