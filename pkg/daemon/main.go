@@ -1,0 +1,85 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"kooperd.dev/kooperd/pkg/election"
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// Exit statuses of the program.
+const (
+	// ExitOK means stopped as asked.
+	ExitOK = 0
+	// ExitFailure means a failure at run time.
+	ExitFailure = 1
+	// ExitUsage means bad usage or a bad config; nothing was contacted.
+	ExitUsage = 2
+	// ExitLost means that leadership was lost, which ends the execution.
+	ExitLost = 3
+)
+
+// Main runs the program with the arguments of the process and the given plugins, and returns its exit status. When ctx
+// ends it stops: no new work, calls under way finish, the lease is released. The caller then exits with the status at
+// once: after status 3 a handler may still be running.
+func Main(ctx context.Context, plugins ...handlers.AnyPlugin) int {
+	return Run(ctx, Options{Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Plugins: plugins})
+}
+
+// Options of Run.
+type Options struct {
+	// Args are the arguments after the program's name.
+	Args []string
+	// Stdout receives what commands print. Required.
+	Stdout io.Writer
+	// Stderr receives the log and error messages. Required.
+	Stderr io.Writer
+	// Plugins are the plugins that the binary has.
+	Plugins []handlers.AnyPlugin
+}
+
+// Run is Main with everything given.
+func Run(ctx context.Context, opts Options) int {
+	registry, err := handlers.NewRegistry(opts.Plugins...)
+	if err != nil {
+		_, _ = fmt.Fprintf(opts.Stderr, "kooperd: %v\n", err)
+		return ExitUsage
+	}
+	cmd := newRootCommand(registry)
+	cmd.SetArgs(opts.Args)
+	cmd.SetOut(opts.Stdout)
+	cmd.SetErr(opts.Stderr)
+	err = cmd.ExecuteContext(ctx)
+	if err == nil {
+		return ExitOK
+	}
+	if !errors.Is(err, errSilent) {
+		_, _ = fmt.Fprintf(opts.Stderr, "kooperd: %v\n", err)
+	}
+	return exitStatus(err)
+}
+
+// errSilent marks an error whose message has been printed.
+var errSilent = errors.New("already reported")
+
+// runError is an error of a command that was used rightly; every other error of the command line is bad usage.
+type runError struct{ err error }
+
+func (e *runError) Error() string { return e.err.Error() }
+func (e *runError) Unwrap() error { return e.err }
+
+func exitStatus(err error) int {
+	var failed *runError
+	switch {
+	case errors.Is(err, election.ErrLost):
+		return ExitLost
+	case errors.As(err, &failed):
+		return ExitFailure
+	default:
+		return ExitUsage
+	}
+}

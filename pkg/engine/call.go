@@ -1,0 +1,113 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+// overdueGrace is how long a call may take to notice its deadline before the definition is called degraded.
+const overdueGrace = 10 * time.Second
+
+// errTimeout is the cause of a context that the definition's timeout has ended.
+var errTimeout = errors.New("the definition's timeout has passed")
+
+// panicError is a panic of foreign code, recovered.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func newPanic(value any) *panicError { return &panicError{value: value, stack: debug.Stack()} }
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// outcome is what became of one call.
+type outcome struct {
+	result    handlers.Result
+	err       error
+	cancelled bool // the work ended, not the call's own doing
+	duration  time.Duration
+	logger    logr.Logger
+}
+
+// call runs the handler once. It returns only when the handler has returned, also after its deadline: the object stays
+// locked until then, because two calls for one object must never overlap.
+func (c *controller) call(ctx context.Context, req handlers.Request) outcome {
+	key := kube.Key{Namespace: req.Object.Namespace(), Name: req.Object.Name()}
+	logger := c.logger.WithValues(telemetry.KeyObject, telemetry.ObjectName(key.Namespace, key.Name),
+		telemetry.KeyCall, strconv.FormatUint(rand.Uint64(), 36)) //nolint:gosec // a name for log lines, not a secret
+	callCtx, cancel := context.WithTimeoutCause(logr.NewContext(ctx, logger), c.def.Timeout, errTimeout)
+	defer cancel()
+	defer c.watchDeadline(key)()
+	c.metrics.Busy.Inc()
+	defer c.metrics.Busy.Dec()
+
+	logger.V(1).Info("handling object", "cause", req.Cause, "attempt", req.Attempt, "resourceVersion", req.Object.ResourceVersion())
+	start := time.Now()
+	result, err := c.handle(callCtx, req)
+	o := outcome{result: result, err: err, duration: time.Since(start), logger: logger}
+	o.cancelled = err != nil && ctx.Err() != nil
+	c.metrics.Processed(o.duration, err == nil)
+	if err != nil && !o.cancelled && errors.Is(context.Cause(callCtx), errTimeout) {
+		c.metrics.Timeouts.Inc()
+		o.err = fmt.Errorf("after the timeout of %s: %w", c.def.Timeout, err)
+	}
+	logger.V(1).Info("handled object", "duration", o.duration, "success", err == nil, "cancelled", o.cancelled)
+	return o
+}
+
+// handle calls the handler and makes an error of a panic.
+func (c *controller) handle(ctx context.Context, req handlers.Request) (result handlers.Result, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.metrics.Panics.Inc()
+			p := newPanic(r)
+			logr.FromContextOrDiscard(ctx).Error(p, "handler panicked", "stack", string(p.stack))
+			result, err = handlers.Result{}, p
+		}
+	}()
+	return c.handler.Handle(ctx, req)
+}
+
+// watchDeadline makes it the definition's state when a call ignores its deadline, until the returned function is called.
+func (c *controller) watchDeadline(key kube.Key) (returned func()) {
+	begun, done := time.Now(), false // done belongs to c.mu.
+	timer := time.AfterFunc(c.def.Timeout+overdueGrace, func() {
+		c.mu.Lock()
+		if !done {
+			c.overdue[key] = begun
+		}
+		c.mu.Unlock()
+		c.refresh()
+	})
+	return func() {
+		c.mu.Lock()
+		done = true
+		_, late := c.overdue[key]
+		delete(c.overdue, key)
+		c.mu.Unlock()
+		timer.Stop()
+		if late {
+			c.refresh()
+		}
+	}
+}
+
+func describeOverdue(calls map[kube.Key]time.Time) string {
+	for key, since := range calls {
+		return fmt.Sprintf("%d call(s) ignore the deadline; %s is being handled since %s", len(calls),
+			telemetry.ObjectName(key.Namespace, key.Name), since.UTC().Format(time.RFC3339))
+	}
+	return ""
+}

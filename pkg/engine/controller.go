@@ -1,0 +1,198 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/queue"
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+// Delays between tries to make a handler whose constructor failed.
+const (
+	minBuildDelay = time.Second
+	maxBuildDelay = time.Minute
+)
+
+// controller is one running definition.
+type controller struct {
+	def      config.Controller
+	env      handlers.Env
+	sources  *kube.Sources
+	logger   logr.Logger
+	metrics  *telemetry.Controller
+	board    *telemetry.Board
+	shutdown time.Duration
+
+	failures *failures
+	built    chan struct{} // closed when handler is set
+
+	refreshing sync.Mutex // makes computing and recording the state one step
+
+	mu       sync.Mutex
+	handler  handlers.Handler
+	buildErr error
+	view     *kube.View
+	queue    *queue.Queue[kube.Key] // nil while this replica does not work on the definition
+	overdue  map[kube.Key]time.Time // when the calls began that ignore their deadline
+}
+
+func newController(def config.Controller, opts Options) *controller {
+	logger := opts.Logger.WithValues(telemetry.KeyController, def.Name)
+	c := &controller{
+		def: def, sources: opts.Cluster.Sources, logger: logger, metrics: opts.Metrics.Controller(def.Name),
+		board: opts.Board, shutdown: opts.ShutdownTimeout,
+		failures: newFailures(), built: make(chan struct{}), overdue: map[kube.Key]time.Time{},
+	}
+	c.env = handlers.Env{Definition: def.Name, Logger: logger}
+	state := telemetry.Syncing
+	if def.Paused {
+		state = telemetry.Paused
+	}
+	c.board.Set(def.Name, state, "")
+	return c
+}
+
+// run keeps the definition's cache and handler until ctx ends.
+func (c *controller) run(ctx context.Context) {
+	if c.def.Paused {
+		c.logger.Info("definition is paused")
+		return
+	}
+	view := c.sources.Watch(ctx, kube.Watch{
+		Kind: c.def.Watch.Kind, Namespaces: c.def.Watch.Namespaces,
+		LabelSelector: c.def.Watch.LabelSelector, FieldSelector: c.def.Watch.FieldSelector,
+	})
+	defer view.Close()
+	c.mu.Lock()
+	c.view = view
+	c.env.Lister = view
+	c.mu.Unlock()
+	defer view.Subscribe(c.onEvent, c.refresh)()
+	c.refresh()
+
+	handler := c.build(ctx)
+	<-ctx.Done()
+	if closer, ok := handler.(io.Closer); ok {
+		if err := closer.Close(); err != nil {
+			c.logger.Error(err, "closing handler")
+		}
+	}
+}
+
+// build makes the handler, again and again until that succeeds or ctx ends.
+func (c *controller) build(ctx context.Context) handlers.Handler {
+	for delay := minBuildDelay; ctx.Err() == nil; delay = min(2*delay, maxBuildDelay) {
+		handler, err := c.tryBuild(ctx)
+		c.mu.Lock()
+		c.handler, c.buildErr = handler, err
+		c.mu.Unlock()
+		if err == nil {
+			close(c.built)
+			c.refresh()
+			return handler
+		}
+		c.logger.Error(err, "making handler", "retryAfter", delay)
+		c.refresh()
+		timer := time.NewTimer(delay + rand.N(delay/4)) //nolint:gosec // jitter needs no cryptographic randomness
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	return nil
+}
+
+// tryBuild runs the plugin's constructor, which is foreign code and may panic.
+func (c *controller) tryBuild(ctx context.Context) (handler handlers.Handler, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.metrics.Panics.Inc()
+			handler, err = nil, newPanic(r)
+		}
+	}()
+	handler, err = c.def.Handler.New(ctx, c.env)
+	if err != nil {
+		return nil, fmt.Errorf("making the %s handler: %w", c.def.Handler.Plugin(), err)
+	}
+	return handler, nil
+}
+
+// onEvent is called by the sources. While this replica does not work on the definition events are not kept: Work begins
+// with everything in the cache.
+func (c *controller) onEvent(e kube.Event) {
+	c.mu.Lock()
+	q := c.queue
+	c.mu.Unlock()
+	if e.Type == kube.Deleted {
+		if c.failures.forget(e.Key) {
+			c.refresh()
+		}
+	}
+	if q == nil {
+		return
+	}
+	switch e.Type {
+	case kube.Listed:
+		q.Add(e.Key, queue.Initial)
+	case kube.Changed:
+		q.Add(e.Key, queue.Change)
+	case kube.Deleted:
+		q.Drop(e.Key)
+	}
+}
+
+// refresh writes the definition's state to the board, and to the log when it is another.
+func (c *controller) refresh() {
+	c.refreshing.Lock()
+	defer c.refreshing.Unlock()
+	failing, exhausted := c.failures.counts()
+	c.metrics.Failing.Set(float64(failing))
+	c.metrics.Exhausted.Set(float64(exhausted))
+	state, reason := c.status()
+	before := c.board.Get(c.def.Name).State
+	if !c.board.Set(c.def.Name, state, reason) {
+		return
+	}
+	if state == before {
+		c.logger.V(1).Info("definition's reason changed", "state", state, telemetry.KeyReason, reason)
+		return
+	}
+	c.logger.Info("definition changed state", "state", state, "was", before, telemetry.KeyReason, reason)
+}
+
+// status is the definition's state machine: the first thing that keeps the definition from its work is its state.
+func (c *controller) status() (telemetry.State, string) {
+	c.mu.Lock()
+	view, buildErr, overdue := c.view, c.buildErr, describeOverdue(c.overdue)
+	c.mu.Unlock()
+	if c.def.Paused {
+		return telemetry.Paused, ""
+	}
+	if view == nil {
+		return telemetry.Syncing, ""
+	}
+	if state, reason := view.Status(); state != telemetry.Running {
+		return state, reason
+	}
+	if buildErr != nil {
+		return telemetry.Degraded, buildErr.Error()
+	}
+	if overdue != "" {
+		return telemetry.Degraded, overdue
+	}
+	if reason := c.failures.describe(); reason != "" {
+		return telemetry.Degraded, reason
+	}
+	return telemetry.Running, ""
+}

@@ -1,0 +1,180 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/queue"
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+// errShutdown ends the calls that are still under way when the shutdown timeout has passed.
+var errShutdown = errors.New("kooperd is shutting down")
+
+// work handles the definition's objects until ctx or drain ends.
+func (c *controller) work(ctx, drain context.Context) {
+	taking, stopTaking := context.WithCancel(ctx)
+	defer stopTaking()
+	defer context.AfterFunc(drain, stopTaking)()
+	select {
+	case <-c.built:
+	case <-taking.Done():
+		return
+	}
+	calls, endCalls := context.WithCancelCause(ctx)
+	defer endCalls(nil)
+
+	q := c.openQueue()
+	defer c.closeQueue()
+	var workers sync.WaitGroup
+	workers.Go(func() { c.resync(taking, q) })
+	n := c.workers()
+	for range n {
+		workers.Go(func() { c.worker(taking, calls, q) })
+	}
+	c.metrics.Workers.Set(float64(n))
+	defer c.metrics.Workers.Set(0)
+
+	<-taking.Done()
+	q.ShutDown()
+	timer := time.AfterFunc(c.shutdown, func() { endCalls(errShutdown) })
+	defer timer.Stop()
+	workers.Wait()
+}
+
+func (c *controller) workers() int {
+	if c.def.Mode == config.Sequential {
+		return 1
+	}
+	return c.def.Workers
+}
+
+// openQueue makes the queue of this term, filled with everything in the cache.
+func (c *controller) openQueue() *queue.Queue[kube.Key] {
+	q := queue.New[kube.Key](queue.Options{
+		Backoff: queue.Backoff{
+			Initial: c.def.Retry.InitialDelay, Max: c.def.Retry.MaxDelay, MaxRetries: c.def.Retry.MaxRetries,
+		},
+		Observer: observer{c.metrics},
+	})
+	c.mu.Lock()
+	c.queue = q // From here on events come in, so what is listed below misses nothing.
+	view := c.view
+	c.mu.Unlock()
+	for _, key := range view.Keys() {
+		q.Add(key, queue.Initial)
+	}
+	return q
+}
+
+// closeQueue forgets what this term has learnt of objects: the next leader starts from the objects alone.
+func (c *controller) closeQueue() {
+	c.mu.Lock()
+	c.queue = nil
+	c.mu.Unlock()
+	c.metrics.QueueLength(0)
+	c.failures.clear()
+	c.refresh()
+}
+
+// resync adds every key once per period.
+func (c *controller) resync(ctx context.Context, q *queue.Queue[kube.Key]) {
+	if c.def.Resync <= 0 {
+		return
+	}
+	queue.Resyncer[kube.Key]{
+		Period: c.def.Resync,
+		Keys:   func() iter.Seq[kube.Key] { return slices.Values(c.view.Keys()) },
+		Hash:   func(k kube.Key) uint64 { return queue.Hash(k.Namespace, k.Name) },
+		Due:    func(k kube.Key) { q.Add(k, queue.Resync) },
+	}.Run(ctx)
+}
+
+// worker handles one object after another.
+func (c *controller) worker(taking, calls context.Context, q *queue.Queue[kube.Key]) {
+	for {
+		item, ok := q.Get(taking)
+		if !ok {
+			return
+		}
+		c.process(calls, q, item)
+	}
+}
+
+// process handles one object and tells the queue what comes next.
+func (c *controller) process(ctx context.Context, q *queue.Queue[kube.Key], item queue.Item[kube.Key]) {
+	obj, ok := c.view.Get(item.Key.Namespace, item.Key.Name)
+	if !ok {
+		q.Done(item.Key) // Not Drop: the object may be created again at this moment.
+		return
+	}
+	outcome := c.call(ctx, handlers.Request{Object: obj, Cause: causes[item.Priority], Attempt: item.Attempt})
+	switch {
+	case outcome.err == nil:
+		if c.failures.forget(item.Key) {
+			c.refresh()
+		}
+		if outcome.result.RequeueAfter > 0 {
+			q.Requeue(item.Key, outcome.result.RequeueAfter)
+			return
+		}
+		q.Done(item.Key)
+	case outcome.cancelled:
+		q.Done(item.Key)
+	case handlers.IsTerminal(outcome.err):
+		c.metrics.Terminal.Inc()
+		q.Done(item.Key)
+		c.failed(outcome, item, failure{terminal: true})
+	default:
+		delay, exhausted := q.Retry(item.Key)
+		if delay > 0 { // Neither out of retries nor shutting down.
+			c.metrics.Retries.Inc()
+			outcome.logger = outcome.logger.WithValues("retryAfter", delay)
+		}
+		c.failed(outcome, item, failure{exhausted: exhausted})
+	}
+}
+
+// failed logs a failed call and records it. An object that is gone by now is not recorded: nothing would remove it.
+func (c *controller) failed(o outcome, item queue.Item[kube.Key], entry failure) {
+	entry.attempts, entry.message = item.Attempt+1, o.err.Error()
+	logger := o.logger.WithValues("attempt", entry.attempts, "duration", o.duration)
+	switch {
+	case entry.terminal:
+		logger.Error(o.err, "handling object ended in a terminal error, not retried until it changes")
+	case entry.exhausted:
+		logger.Error(o.err, "handling object failed, out of retries until it changes")
+	default:
+		logger.Error(o.err, "handling object failed")
+	}
+	c.failures.add(item.Key, entry)
+	if _, ok := c.view.Get(item.Key.Namespace, item.Key.Name); !ok {
+		c.failures.forget(item.Key)
+	}
+	c.refresh()
+}
+
+// causes are the queue's priorities in the words of the handler contract.
+var causes = map[queue.Priority]handlers.Cause{
+	queue.Change:  handlers.CauseChange,
+	queue.Retry:   handlers.CauseRetry,
+	queue.Requeue: handlers.CauseRequeue,
+	queue.Resync:  handlers.CauseResync,
+	queue.Initial: handlers.CauseInitial,
+}
+
+// observer tells the metrics of the queue.
+type observer struct{ metrics *telemetry.Controller }
+
+func (o observer) Added(p queue.Priority, _ bool) {
+	o.metrics.Queued(p == queue.Retry || p == queue.Requeue)
+}
+func (o observer) Got(_ queue.Priority, waited time.Duration) { o.metrics.Waited(waited) }
+func (o observer) Depth(keys int)                             { o.metrics.QueueLength(keys) }

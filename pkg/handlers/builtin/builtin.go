@@ -1,0 +1,18 @@
+// Package builtin lists the plugins that every kooperd binary has. It holds no code of theirs.
+//
+//	daemon.Main(ctx, append(builtin.Plugins(), chaos.Plugin)...)
+package builtin
+
+import (
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/handlers/exec"
+	"kooperd.dev/kooperd/pkg/handlers/log"
+)
+
+// Plugins returns the built-in plugins. The slice is the caller's own.
+func Plugins() []handlers.AnyPlugin {
+	return []handlers.AnyPlugin{
+		exec.Plugin,
+		log.Plugin,
+	}
+}

@@ -1,0 +1,67 @@
+package exec
+
+import (
+	_ "embed" // for schema.cue
+	"time"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+//go:embed schema.cue
+var schema string
+
+// Plugin is the plugin "exec".
+var Plugin = handlers.Plugin[Config]{
+	Name:     "exec",
+	Summary:  "Run a program for every call, with the object as JSON on its standard input",
+	Schema:   schema,
+	Defaults: defaults,
+	Validate: validate,
+	New:      newHandler,
+}
+
+// The levels that output is logged at.
+const (
+	// OutputInfo lines are always written.
+	OutputInfo = "info"
+	// OutputDebug lines are written from -v=1 on.
+	OutputDebug = "debug"
+	// OutputOff reads output and keeps nothing but the last line of standard error, for the error message.
+	OutputOff = "off"
+)
+
+// Config is the config of one handler. schema.cue describes its fields.
+type Config struct {
+	// Command is the program and its arguments. Required.
+	Command []string `json:"command"`
+	// Env are environment variables by name. Default: none.
+	Env map[string]string `json:"env,omitempty"`
+	// PassEnv are names of the daemon's variables to pass on. Default: none.
+	PassEnv []string `json:"passEnv,omitempty"`
+	// SecretEnv are environment variables with secret values. Default: none.
+	SecretEnv map[string]handlers.Secret `json:"secretEnv,omitempty"`
+	// Dir is the working directory. Default: "/".
+	Dir string `json:"dir,omitempty"`
+	// Timeout is how long the program may run; 0, the default, leaves that to the definition's timeout.
+	Timeout handlers.Duration `json:"timeout,omitempty"`
+	// Grace is the time between SIGTERM and SIGKILL. Default: 5s.
+	Grace handlers.Duration `json:"grace"`
+	// OutputLevel is OutputInfo, OutputDebug or OutputOff. Default: OutputInfo.
+	OutputLevel string `json:"outputLevel,omitempty"`
+	// MaxOutput is how many bytes of each stream are logged. Default: 65536.
+	MaxOutput int `json:"maxOutput"`
+	// ExitCodes say what exit statuses mean. Default: 0 is success and all others are retried.
+	ExitCodes ExitCodes `json:"exitCodes,omitzero"`
+}
+
+// ExitCodes say what exit statuses mean.
+type ExitCodes struct {
+	// Success are statuses besides 0 that mean success. Default: none.
+	Success []int `json:"success,omitempty"`
+	// Terminal are statuses of failures that a retry cannot mend. Default: none.
+	Terminal []int `json:"terminal,omitempty"`
+}
+
+func defaults() Config {
+	return Config{Dir: "/", Grace: handlers.Duration(5 * time.Second), OutputLevel: OutputInfo, MaxOutput: 64 << 10}
+}

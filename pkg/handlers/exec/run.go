@@ -1,0 +1,123 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"time"
+)
+
+// ending is how a program ended.
+type ending struct {
+	// state is the program's exit status.
+	state *os.ProcessState
+	// stopped says why it was made to end, nil when it ended by itself.
+	stopped error
+}
+
+// run starts cmd in a process group of its own and waits until the program has ended and the group is gone. An error
+// means that the program did not start.
+//
+// The thread is locked because Linux kills a child whose parent-death signal is set when the thread that started it
+// ends, not only when the process does; a locked thread lives as long as the call.
+func run(ctx context.Context, cmd *exec.Cmd, timeout, grace time.Duration) (ending, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	g, err := startGroup(cmd)
+	if err != nil {
+		return ending{}, err
+	}
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		g.awaitLeader()
+	}()
+	stopped := supervise(ctx, g, exited, timeout, grace)
+	// What the program has left behind in its group dies with it. The group's number is still taken: its leader has not
+	// been waited for.
+	g.kill()
+	waitErr := cmd.Wait()
+	g.reap()
+	if cmd.ProcessState == nil {
+		return ending{}, fmt.Errorf("waiting for the program: %w", waitErr)
+	}
+	return ending{state: cmd.ProcessState, stopped: stopped}, nil
+}
+
+// supervise returns when the program has ended: by itself, or because it was stopped, and then it says why.
+//
+// The end of ctx kills at once. It may mean that the term is over, and another replica may take over in a few seconds,
+// while the program has credentials of its own that no gate closes. So the gentle way has to be gone before: the program
+// is told to stop at its timeout, or so early that the grace is over when ctx ends, whichever comes first.
+func supervise(ctx context.Context, g *group, exited <-chan struct{}, timeout, grace time.Duration) error {
+	begun := time.Now()
+	limit, grace := limits(ctx, timeout, grace)
+	var expired <-chan time.Time
+	if limit > 0 {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		expired = timer.C
+	}
+	select {
+	case <-exited:
+		return nil
+	case <-ctx.Done():
+		return killed(ctx, g, exited)
+	case <-expired:
+	}
+	g.terminate()
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	how := "it stopped when told to"
+	select {
+	case <-exited:
+	case <-ctx.Done():
+		how = "it was killed"
+		g.kill()
+		<-exited
+	case <-timer.C:
+		how = fmt.Sprintf("it did not stop within %s and was killed", grace)
+		g.kill()
+		<-exited
+	}
+	ran := time.Since(begun).Round(time.Millisecond)
+	return fmt.Errorf("%w after %s: %s", errTimeout, ran, how)
+}
+
+// errTimeout says that a program was told to stop because its time was up.
+var errTimeout = timeoutError{errors.New("timed out")}
+
+// timeoutError is a context.DeadlineExceeded with a text of its own.
+type timeoutError struct{ error }
+
+func (timeoutError) Unwrap() error { return context.DeadlineExceeded }
+
+// killed ends the program at once, unless it has ended by itself.
+func killed(ctx context.Context, g *group, exited <-chan struct{}) error {
+	select {
+	case <-exited:
+		return nil
+	default:
+	}
+	g.kill()
+	<-exited
+	return fmt.Errorf("killed: %w", context.Cause(ctx))
+}
+
+// limits returns when the program is told to stop, counted from now and 0 for never, and its grace after that. A grace
+// that does not fit into what is left of ctx gets half of it.
+func limits(ctx context.Context, timeout, grace time.Duration) (limit, fitting time.Duration) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return timeout, grace
+	}
+	left := max(time.Until(deadline), 2)
+	grace = min(grace, left/2)
+	if limit = left - grace; timeout > 0 && timeout < limit {
+		limit = timeout
+	}
+	return limit, grace
+}

@@ -1,0 +1,130 @@
+package exec
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+const (
+	// maxString is Linux's MAX_ARG_STRLEN without the NUL that ends the string: execve refuses a longer one.
+	maxString = 128<<10 - 1
+	// maxStrings is below what execve takes of arguments and environment together with the usual stack limit of 8 MiB,
+	// a quarter of it, and leaves room for what is added to every call.
+	maxStrings = 1 << 20
+	// ownPrefix begins the names of the variables that the plugin sets.
+	ownPrefix = "KOOPERD_"
+)
+
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+func validate(c *Config) []handlers.Problem {
+	v := &validator{taken: map[string]string{}}
+	v.command(c.Command)
+	v.environment(c)
+	v.dir(c.Dir)
+	v.exitCodes(c.ExitCodes)
+	if v.size > maxStrings {
+		v.add("", fmt.Sprintf("the command and its environment have %d bytes, want at most %d", v.size, maxStrings),
+			"put large values into a file")
+	}
+	return v.problems
+}
+
+// validator collects problems.
+type validator struct {
+	problems []handlers.Problem
+	taken    map[string]string // path of a variable by its name
+	size     int               // of all strings that execve is given
+}
+
+func (v *validator) add(path, message, hint string) {
+	v.problems = append(v.problems, handlers.Problem{Path: path, Message: message, Hint: hint})
+}
+
+// text checks a string that the kernel is given.
+func (v *validator) text(path, s string, extra int) {
+	v.size += len(s) + extra + 1
+	if strings.ContainsRune(s, 0) {
+		v.add(path, "a NUL byte cannot be given to a program", "")
+	}
+	if n := len(s) + extra; n > maxString {
+		v.add(path, fmt.Sprintf("%d bytes long, want at most %d", n, maxString), "put large values into a file")
+	}
+}
+
+func (v *validator) command(command []string) {
+	if len(command) == 0 {
+		v.add("command", "want at least the program", `for example ["/usr/local/bin/sync"]`)
+		return
+	}
+	for i, arg := range command {
+		v.text(fmt.Sprintf("command[%d]", i), arg, 0)
+	}
+	switch program := command[0]; {
+	case program == "":
+		v.add("command[0]", "want a program", `for example "/usr/local/bin/sync"`)
+	case strings.ContainsRune(program, '/') && !filepath.IsAbs(program):
+		v.add("command[0]", fmt.Sprintf("%q is a relative path", program), "want an absolute path, or a name to look up in PATH")
+	case strings.ContainsAny(program, " \t\n"):
+		v.add("command[0]", fmt.Sprintf("%q has white space in it", program), "there is no shell: write each argument as a string of its own")
+	}
+}
+
+func (v *validator) environment(c *Config) {
+	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
+		path := member("env", name)
+		v.variable(path, name)
+		v.text(path, c.Env[name], len(name)+1)
+	}
+	for i, name := range c.PassEnv {
+		v.variable(fmt.Sprintf("passEnv[%d]", i), name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.SecretEnv)) {
+		path := member("secretEnv", name)
+		v.variable(path, name)
+		v.problems = append(v.problems, c.SecretEnv[name].Validate(path)...)
+	}
+}
+
+func (v *validator) variable(path, name string) {
+	other, taken := v.taken[name]
+	switch {
+	case !variableName.MatchString(name):
+		v.add(path, fmt.Sprintf("%q is no name of a variable", name), "want letters, digits and _, not starting with a digit")
+	case strings.HasPrefix(name, ownPrefix):
+		v.add(path, "names that start with "+ownPrefix+" are set by kooperd", "choose another name")
+	case taken:
+		v.add(path, fmt.Sprintf("%s gives %s already", other, name), "keep one of them")
+	default:
+		v.taken[name] = path
+	}
+}
+
+func (v *validator) dir(dir string) {
+	v.text("dir", dir, 0)
+	if !filepath.IsAbs(dir) {
+		v.add("dir", fmt.Sprintf("%q is not an absolute path", dir), "")
+	}
+}
+
+func (v *validator) exitCodes(codes ExitCodes) {
+	for i, code := range codes.Terminal {
+		if slices.Contains(codes.Success, code) {
+			v.add(fmt.Sprintf("exitCodes.terminal[%d]", i), fmt.Sprintf("%d is listed as success too", code), "keep one of them")
+		}
+	}
+}
+
+// member writes the path of an entry of a map.
+func member(of, name string) string {
+	if variableName.MatchString(name) {
+		return of + "." + name
+	}
+	return fmt.Sprintf("%s[%q]", of, name)
+}
