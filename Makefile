@@ -1,0 +1,112 @@
+# kooperd: build, run and check. Everything is built with Go, gcc (for the race detector) and git alone; "make help"
+# lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+GO ?= go
+
+# Programs and linters share one set of compiled packages: pure Go, without the paths of this machine. The tests have
+# another, with the race detector.
+PURE = CGO_ENABLED=0 GOFLAGS="$$($(GO) env GOFLAGS) -trimpath -buildvcs=false"
+
+# What "kooperd version" prints. Outside of git the program says what it knows by itself.
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null)
+VERSION_FLAG = $(if $(VERSION),-X kooperd.dev/kooperd/pkg/daemon.version=$(VERSION))
+
+# Clients read the version of Kubernetes from the API server, and cannot parse that of an unstamped build.
+KUBERNETES = $(shell awk '$$1 == "k8s.io/kubernetes" { print substr($$2, 2) }' devcluster/go.mod)
+KUBERNETES_FLAGS = $(foreach package,k8s.io/component-base/version k8s.io/client-go/pkg/version, \
+	-X $(package).gitVersion=v$(KUBERNETES) -X $(package).gitTreeState=clean \
+	-X $(package).gitMajor=$(word 1,$(subst ., ,$(KUBERNETES))) \
+	-X $(package).gitMinor=$(word 2,$(subst ., ,$(KUBERNETES))))
+
+# Every Go module of the repository, and those with code to check.
+MODULES := . $(patsubst %/go.mod,%,$(sort $(shell find . -mindepth 2 -name go.mod -not -path '*/.*/*' -not -path '*/testdata/*')))
+CODE_MODULES := $(filter-out ./tools,$(MODULES))
+
+##@ Use
+
+.PHONY: help
+help: ## Print this.
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[^\t#:]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: bin/kooperd ## Build bin/kooperd.
+
+.PHONY: bin/kooperd
+bin/kooperd:
+	$(PURE) $(GO) build -ldflags '$(VERSION_FLAG)' -o $@ ./cmd/kooperd
+
+# Linking a whole control plane takes long even when nothing has changed, so this one is built by its files.
+bin/devcluster: $(shell find devcluster -name '*.go' -not -name '*_test.go') devcluster/go.mod devcluster/go.sum ## Build the development cluster (minutes, the first time).
+	cd devcluster && $(PURE) $(GO) build -ldflags '-s -w $(KUBERNETES_FLAGS)' -o ../$@ .
+
+.PHONY: run
+run: bin/kooperd bin/devcluster ## Run kooperd on an example, on $$KUBECONFIG or else a devcluster. ARGS=-v=2, CONFIG=FILE.
+	@exec scripts/run $(ARGS)
+
+.PHONY: clean
+clean: ## Remove what was built, and the cluster of "make run".
+	rm -rf bin .devcluster
+
+##@ Check
+
+# A package of the test module has the machine to itself: its tests measure time.
+.PHONY: test
+test: bin/kooperd bin/devcluster ## Run all tests, with the race detector.
+	@status=0; \
+	run() { printf '+ cd %s && %s\n' "$$1" "$${*:2}"; (cd "$$1" && "$${@:2}") || status=1; }; \
+	run . $(GO) test -race $(TESTFLAGS) ./...; \
+	run test $(GO) test -race -p 1 -timeout 20m $(TESTFLAGS) ./...; \
+	run devcluster env $(PURE) $(GO) test -ldflags '-s -w $(KUBERNETES_FLAGS)' $(TESTFLAGS) ./...; \
+	exit $$status
+
+.PHONY: verify
+verify: lint tidy-check generate-check ## Check style, go.mod files and generated files.
+
+# To staticcheck, devcluster is all of Kubernetes: 3 GB of memory and most of the time, for one small package.
+LINT_FLAGS_./devcluster = --disable staticcheck
+
+# go vet runs as one of the linters, with more of its analyzers.
+.PHONY: lint $(addprefix lint-,$(CODE_MODULES))
+lint: $(addprefix lint-,$(CODE_MODULES)) ## Run the linters and format checks in every module.
+$(addprefix lint-,$(CODE_MODULES)): lint-%: bin/golangci-lint
+	cd $* && $(PURE) $(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yaml $(LINT_FLAGS_$*) ./...
+
+.PHONY: tidy-check $(addprefix tidy-check-,$(MODULES))
+tidy-check: $(addprefix tidy-check-,$(MODULES)) ## Check that every go.mod and go.sum is tidy.
+$(addprefix tidy-check-,$(MODULES)): tidy-check-%:
+	cd $* && $(GO) mod tidy -diff
+
+.PHONY: generate-check
+generate-check: ## Check that generated files are those that "make generate" makes.
+	@scripts/check-unchanged $(MAKE) generate
+
+.PHONY: bench
+bench: ## Run the benchmarks: BENCH=regexp, BENCHFLAGS=-count=10.
+	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem $(BENCHFLAGS) ./...
+
+##@ Change
+
+.PHONY: fmt
+fmt: bin/golangci-lint ## Format all Go code.
+	@for module in $(CODE_MODULES); do \
+		(cd $$module && $(CURDIR)/bin/golangci-lint fmt --config $(CURDIR)/.golangci.yaml ./...); \
+	done
+
+.PHONY: generate
+generate: ## Write the generated files anew.
+	$(PURE) $(GO) generate ./...
+
+.PHONY: tidy
+tidy: ## Tidy every go.mod.
+	@for module in $(MODULES); do (cd $$module && $(GO) mod tidy); done
+
+bin/golangci-lint: tools/go.mod tools/go.sum
+	cd tools && $(PURE) $(GO) build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

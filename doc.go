@@ -1,0 +1,15 @@
+// Package kooperd holds no code: it is the map of the module, and the home of the tests that keep the map true.
+//
+// The packages, in the order in which they may know each other. Imports point up this list only, and packages of one
+// level do not import each other:
+//
+//	schemas                                     the config language in CUE
+//	pkg/handlers, pkg/queue, pkg/telemetry      the contract of a handler; the work queue; metrics, logs and health
+//	pkg/config, pkg/kube, pkg/election,         files to a checked config; the API server; lease to term;
+//	pkg/server, pkg/handlers/<name>             the HTTP endpoints; the built-in plugins
+//	pkg/engine                                  config, plugins and API server to running controllers
+//	pkg/daemon                                  wiring, lifecycle and the commands
+//	cmd/kooperd, examples/<name>                programs
+//
+// To write a plugin begin at pkg/handlers; to build a daemon with it, at examples/custom-build.
+package kooperd

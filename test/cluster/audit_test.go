@@ -1,0 +1,67 @@
+package cluster
+
+import (
+	"encoding/json"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// eventsOf returns the events about one object.
+func eventsOf(events []AuditEvent, namespace, name string) []AuditEvent {
+	var found []AuditEvent
+	for _, e := range events {
+		if e.ObjectRef.Namespace == namespace && e.ObjectRef.Name == name {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+func TestAuditTellsWhoWroteWhat(t *testing.T) {
+	namespace := shared.Namespace(t)
+	config := shared.ServiceAccount(t, namespace, "writer", InNamespace(namespace, Allow("create,get", "", "configmaps,secrets")))
+	config.UserAgent = "the-agent"
+	client := clientFor(t, config)
+	mark := shared.AuditMark(t)
+	ctx, name := t.Context(), metav1.ObjectMeta{Name: "written"}
+	if _, err := client.CoreV1().ConfigMaps(namespace).Create(ctx, &corev1.ConfigMap{ObjectMeta: name, Data: map[string]string{"k": "v"}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.CoreV1().Secrets(namespace).Create(ctx, &corev1.Secret{ObjectMeta: name}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.CoreV1().ConfigMaps(namespace).Get(ctx, "written", metav1.GetOptions{}); err != nil {
+		t.Fatal(err)
+	}
+
+	events := eventsOf(shared.AuditSince(t, mark), namespace, "written")
+	if len(events) != 3 {
+		t.Fatalf("%d events, want 3: %+v", len(events), events)
+	}
+	write, secret, read := events[0], events[1], events[2]
+	if write.Verb != "create" || !write.IsWrite() || write.ResponseStatus.Code != 201 || write.UserAgent != "the-agent" ||
+		write.User.Username != "system:serviceaccount:"+namespace+":writer" || write.ObjectRef.Resource != "configmaps" {
+		t.Errorf("event of the write is %+v", write)
+	}
+	if write.RequestReceived.IsZero() || write.Answered.Time.Before(write.RequestReceived.Time) {
+		t.Errorf("times of the write are %s and %s", write.RequestReceived, write.Answered)
+	}
+	var body corev1.ConfigMap
+	if err := json.Unmarshal(write.RequestObject, &body); err != nil || body.Data["k"] != "v" {
+		t.Errorf("body of the write is %s, %v", write.RequestObject, err)
+	}
+	if secret.ObjectRef.Resource != "secrets" || len(secret.RequestObject) > 0 {
+		t.Errorf("event of the Secret is %+v, want it without a body", secret)
+	}
+	if read.Verb != "get" || read.IsWrite() || len(read.RequestObject) > 0 {
+		t.Errorf("event of the read is %+v", read)
+	}
+	if since := eventsOf(shared.AuditSince(t, shared.AuditMark(t)), namespace, "written"); len(since) > 0 {
+		t.Errorf("%d events after the mark, want none", len(since))
+	}
+	if all := eventsOf(shared.Audit(t), namespace, "written"); len(all) != 3 {
+		t.Errorf("%d events from the beginning, want 3", len(all))
+	}
+}

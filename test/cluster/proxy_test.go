@@ -1,0 +1,97 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// throughProxy returns a new proxy before the shared cluster and a client behind it.
+func throughProxy(t *testing.T) (*Proxy, kubernetes.Interface) {
+	t.Helper()
+	p := shared.Proxy(t)
+	config, err := clientcmd.BuildConfigFromFlags("", p.Kubeconfig(t, shared.AdminConfig(), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config.ServerName != serverName || config.Insecure {
+		t.Fatalf("the client verifies %q (insecure: %v), want %q", config.ServerName, config.Insecure, serverName)
+	}
+	return p, clientFor(t, config)
+}
+
+// create makes a ConfigMap with a deadline of 500 ms.
+func create(t *testing.T, client kubernetes.Interface, namespace, name string) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	return second(client.CoreV1().ConfigMaps(namespace).Create(ctx, object, metav1.CreateOptions{}))
+}
+
+func TestProxyBlackhole(t *testing.T) {
+	namespace := shared.Namespace(t)
+	p, client := throughProxy(t)
+	if err := create(t, client, namespace, "before"); err != nil {
+		t.Fatalf("creating through a healthy proxy: %v", err)
+	}
+	p.Blackhole()
+	if err := create(t, client, namespace, "lost"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("creating in the black hole: %v, want the deadline exceeded", err)
+	}
+	if _, err := shared.Client().CoreV1().ConfigMaps(namespace).Get(t.Context(), "lost", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("the object of the lost request: %v, want not found", err)
+	}
+	p.Heal()
+	if err := create(t, client, namespace, "after"); err != nil {
+		t.Errorf("creating after the heal: %v", err)
+	}
+}
+
+func TestProxyBlackholeReplies(t *testing.T) {
+	namespace := shared.Namespace(t)
+	p, client := throughProxy(t)
+	if err := create(t, client, namespace, "before"); err != nil {
+		t.Fatalf("creating through a healthy proxy: %v", err)
+	}
+	p.BlackholeReplies()
+	if err := create(t, client, namespace, "done"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("creating without a reply: %v, want the deadline exceeded", err)
+	}
+	if _, err := shared.Client().CoreV1().ConfigMaps(namespace).Get(t.Context(), "done", metav1.GetOptions{}); err != nil {
+		t.Errorf("the object of the request whose reply was lost: %v, want it there", err)
+	}
+}
+
+func TestProxyResetEndsWatches(t *testing.T) {
+	namespace := shared.Namespace(t)
+	p, client := throughProxy(t)
+	watch, err := client.CoreV1().ConfigMaps(namespace).Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Stop()
+	p.Reset()
+	timeout := time.NewTimer(10 * time.Second)
+	defer timeout.Stop()
+	for open := true; open; {
+		select {
+		case _, open = <-watch.ResultChan():
+		case <-timeout.C:
+			t.Fatal("the watch goes on after the reset")
+		}
+	}
+	if err := create(t, client, namespace, "after"); err != nil {
+		t.Errorf("creating after the reset: %v", err)
+	}
+	if got := p.Connections(); got != 2 {
+		t.Errorf("%d connections, want a second one after the reset", got)
+	}
+}

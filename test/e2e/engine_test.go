@@ -1,0 +1,180 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kooperd.dev/kooperd/test/cluster"
+	"kooperd.dev/kooperd/test/daemon"
+)
+
+// TestManyObjects handles 2000 objects in each of five definitions.
+func TestManyObjects(t *testing.T) {
+	const count = 2000
+	ns := shared.Namespace(t)
+	var creating errgroup.Group
+	creating.SetLimit(16)
+	for i := range count {
+		creating.Go(func() error {
+			_, err := shared.Client().CoreV1().ConfigMaps(ns).Create(t.Context(),
+				&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("object-%04d", i)}}, metav1.CreateOptions{})
+			return err
+		})
+	}
+	if err := creating.Wait(); err != nil {
+		t.Fatalf("creating objects: %v", err)
+	}
+	p := daemon.Start(t, daemon.Options{Kubeconfig: shared.AdminKubeconfig(), Config: fmt.Sprintf(`
+apiVersion: "kooperd.dev/v1alpha1"
+leaderElection: "disabled"
+for i in [1, 2, 3, 4, 5] {
+	controllers: "many-\(i)": {
+		watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%q], fieldSelector: "metadata.name!=kube-root-ca.crt"}
+		mode: "concurrent", workers: i
+		handler: log: {}
+	}
+}`, ns)})
+	for i := 1; i <= 5; i++ {
+		name := fmt.Sprintf("many-%d", i)
+		var names []string
+		p.Await(t, name+" handling every object", func() bool {
+			names = nil
+			for _, line := range p.Lines("object seen", "controller", name) {
+				names = append(names, line.Field("name"))
+			}
+			return len(names) >= count
+		})
+		slices.Sort(names)
+		if got := len(slices.Compact(names)); got != count {
+			t.Errorf("%s has handled %d different objects, want %d", name, got, count)
+		}
+		series := fmt.Sprintf(`kooper_controller_processed_event_duration_seconds_count{controller=%q,success="true"}`, name)
+		if got, _ := p.Metric(t, series); got != fmt.Sprint(count) {
+			t.Errorf("%s is %s, want %d", series, got, count)
+		}
+	}
+	if got, _ := p.Metric(t, fmt.Sprintf(`kooperd_source_lists_total{api_version="v1",kind="ConfigMap",namespace=%q,selector=";metadata.name!=kube-root-ca.crt"}`, ns)); got != "1" {
+		t.Errorf("the five definitions have made %s lists, want one shared list", got)
+	}
+}
+
+// TestModes runs a sequential and a concurrent definition on the same objects.
+func TestModes(t *testing.T) {
+	ns, j := shared.Namespace(t), newJournal(t)
+	for i := range 8 {
+		createConfigMap(t, ns, fmt.Sprintf("object-%d", i))
+	}
+	p := daemon.Start(t, daemon.Options{Kubeconfig: shared.AdminKubeconfig(), Env: []string{"REPLICA=only"}, Config: fmt.Sprintf(`
+apiVersion: "kooperd.dev/v1alpha1"
+leaderElection: "disabled"
+_both: {
+	watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%q], labelSelector: "e2e"}
+	handler: %s
+}
+controllers: sequential: _both
+controllers: concurrent: _both & {mode: "concurrent", workers: 4}
+`, ns, j.handler("0.5"))})
+	p.Await(t, "all calls", func() bool {
+		spans := j.spans(t)
+		return len(spans) == 16 && !slices.ContainsFunc(spans, func(s span) bool { return s.end == 0 })
+	})
+	spans := j.spans(t)
+	assertNoOverlap(t, spans, 0)
+	if got := most(spans, "sequential"); got != 1 {
+		t.Errorf("sequential has had %d objects at once, want 1", got)
+	}
+	if got := most(spans, "concurrent"); got != 4 {
+		t.Errorf("concurrent has had %d objects at once, want 4", got)
+	}
+}
+
+// TestRights runs with a ServiceAccount that may watch in one namespace only, by a Role. A definition for that namespace
+// works; one for another is degraded and names the missing rule; that one works too when the rule is granted.
+func TestRights(t *testing.T) {
+	mine, other := shared.Namespace(t), shared.Namespace(t)
+	createConfigMap(t, mine, "mine")
+	createConfigMap(t, other, "other")
+	kubeconfig := shared.ServiceAccountKubeconfig(t, mine, "kooperd",
+		cluster.InNamespace(mine, cluster.Allow("list,watch", "", "configmaps")),
+		cluster.InNamespace(mine, cluster.Allow("get,create,update,watch", "coordination.k8s.io", "leases")))
+	p := daemon.Start(t, daemon.Options{Kubeconfig: kubeconfig, Config: fmt.Sprintf(`
+apiVersion: "kooperd.dev/v1alpha1"
+leaderElection: namespace: %q
+for name, ns in {allowed: %q, forbidden: %q} {
+	controllers: (name): {
+		watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [ns], labelSelector: "e2e"}
+		handler: log: {}
+	}
+}`, mine, mine, other)})
+	p.AwaitLog(t, "object seen", "controller", "allowed", "name", "mine")
+	rule := fmt.Sprintf(`a Role of namespace %s with this rule is missing: {apiGroups: [""], resources: ["configmaps"], verbs: ["list", "watch"]}`, other)
+	line := p.AwaitLog(t, "definition changed state", "controller", "forbidden", "state", "Degraded")
+	if got := line.Field("reason"); !strings.Contains(got, rule) {
+		t.Errorf("reason in the log is %q, want %q in it", got, rule)
+	}
+	p.AwaitReady(t)
+	if _, body := p.Get(t, "health", "/readyz?verbose"); !strings.Contains(body, "[-] forbidden: Degraded") || !strings.Contains(body, rule) ||
+		!strings.Contains(body, "[+] allowed: Running") {
+		t.Errorf("/readyz?verbose is:\n%s", body)
+	}
+	for series, want := range map[string]string{
+		`kooperd_controller_state{controller="forbidden",state="Degraded"}`: "1",
+		`kooperd_controller_state{controller="allowed",state="Running"}`:    "1",
+	} {
+		if got, _ := p.Metric(t, series); got != want {
+			t.Errorf("%s is %q, want %s", series, got, want)
+		}
+	}
+	shared.Grant(t, mine, "kooperd", cluster.InNamespace(other, cluster.Allow("list,watch", "", "configmaps")))
+	p.AwaitLog(t, "object seen", "controller", "forbidden", "name", "other")
+}
+
+const widgets = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.%[1]s}
+spec:
+  group: %[1]s
+  names: {kind: Widget, plural: widgets}
+  scope: Namespaced
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+`
+
+// TestLateKind installs the CustomResourceDefinition 30 seconds after the start.
+func TestLateKind(t *testing.T) {
+	const group = "late.example.com"
+	ns := shared.Namespace(t)
+	createConfigMap(t, ns, "meanwhile")
+	p := daemon.Start(t, daemon.Options{Kubeconfig: shared.AdminKubeconfig(), Config: fmt.Sprintf(`
+apiVersion: "kooperd.dev/v1alpha1"
+leaderElection: "disabled"
+controllers: late: {watch: {apiVersion: "%s/v1", kind: "Widget"}, handler: log: fields: size: ".spec.size"}
+controllers: other: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%q]}, handler: log: {}}
+`, group, ns)})
+	line := p.AwaitLog(t, "definition changed state", "controller", "late", "state", "Waiting")
+	if want := "the API server does not serve kind Widget of late.example.com/v1"; line.Field("reason") != want {
+		t.Errorf("reason is %q, want %q", line.Field("reason"), want)
+	}
+	p.AwaitLog(t, "object seen", "controller", "other", "name", "meanwhile")
+	p.AwaitReady(t)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	<-ctx.Done() // The 30 seconds are the case that is tested.
+	shared.Apply(t, fmt.Sprintf(widgets, group))
+	installed := time.Now()
+	line = p.AwaitLog(t, "definition changed state", "controller", "late", "state", "Running")
+	if took := line.Time.Sub(installed); took > time.Second {
+		t.Errorf("the definition runs %s after its kind is served, want at most 1s", took)
+	}
+	shared.Apply(t, fmt.Sprintf("apiVersion: %s/v1\nkind: Widget\nmetadata: {name: w, namespace: %s}\nspec: {size: 3}\n", group, ns))
+	p.AwaitLog(t, "object seen", "controller", "late", "name", "w", "size", "3")
+}

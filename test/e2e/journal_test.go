@@ -1,0 +1,140 @@
+package e2e_test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// journal is a file to which handler programs of all replicas append a line when a call begins and one when it ends. It
+// lives outside of every process, so it tells what really happened.
+type journal struct{ path string }
+
+// span is one call of a handler program.
+type span struct {
+	replica, definition, object string
+	begin, end                  int64 // in nanoseconds since the epoch; end is 0 when the program was killed
+}
+
+func newJournal(t *testing.T) journal {
+	t.Helper()
+	return journal{path: filepath.Join(t.TempDir(), "journal")}
+}
+
+// handler returns the config of an exec handler that writes the journal and takes seconds, such as "0.05".
+func (j journal) handler(seconds string) string {
+	const line = `echo "$1 $REPLICA $KOOPERD_DEFINITION $KOOPERD_NAMESPACE/$KOOPERD_NAME $$ $(date +%s%N)" >>"$JOURNAL"`
+	script := fmt.Sprintf(`note() { %s; }; note begin; sleep %s; note end`, line, seconds)
+	return fmt.Sprintf(`exec: {command: ["sh", "-c", %q], env: JOURNAL: %q, passEnv: ["REPLICA"]}`, script, j.path)
+}
+
+// spans returns the calls so far, in the order of their beginning.
+func (j journal) spans(t *testing.T) []span {
+	t.Helper()
+	f, err := os.Open(j.path)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		t.Fatalf("reading the journal: %v", err)
+	}
+	defer func() { _ = f.Close() }()
+	var spans []span
+	open := map[string]int{} // by process ID of the program
+	scanner := bufio.NewScanner(f)
+	for scanner.Scan() {
+		words := strings.Fields(scanner.Text())
+		if len(words) != 6 {
+			t.Fatalf("reading the journal: line %q", scanner.Text())
+		}
+		at, err := strconv.ParseInt(words[5], 10, 64)
+		if err != nil {
+			t.Fatalf("reading the journal: %v", err)
+		}
+		if words[0] == "begin" {
+			open[words[4]] = len(spans)
+			spans = append(spans, span{replica: words[1], definition: words[2], object: words[3], begin: at})
+			continue
+		}
+		spans[open[words[4]]].end = at
+	}
+	slices.SortFunc(spans, func(a, b span) int { return int(a.begin - b.begin) })
+	return spans
+}
+
+// assertNoOverlap fails when two calls of one definition for one object were under way at once. A call without an end was
+// cut at killed (0: there must be none).
+func assertNoOverlap(t *testing.T, spans []span, killed int64) {
+	t.Helper()
+	last := map[string]span{}
+	for _, s := range spans {
+		key := s.definition + " " + s.object
+		if s.end == 0 {
+			if killed == 0 {
+				t.Errorf("call of %s by %s has no end", key, s.replica)
+			}
+			s.end = killed
+		}
+		if before, ok := last[key]; ok && before.end > s.begin {
+			t.Errorf("two calls for %s at once: by %s from %d to %d, by %s from %d", key, before.replica, before.begin, before.end, s.replica, s.begin)
+		}
+		last[key] = s
+	}
+}
+
+// most returns the largest number of calls of a definition that were under way at once.
+func most(spans []span, definition string) int {
+	type edge struct {
+		at    int64
+		delta int
+	}
+	var edges []edge
+	for _, s := range spans {
+		if s.definition == definition {
+			edges = append(edges, edge{s.begin, 1}, edge{s.end, -1})
+		}
+	}
+	slices.SortFunc(edges, func(a, b edge) int {
+		if a.at != b.at {
+			return int(a.at - b.at)
+		}
+		return a.delta - b.delta
+	})
+	now, top := 0, 0
+	for _, e := range edges {
+		now += e.delta
+		top = max(top, now)
+	}
+	return top
+}
+
+// by returns the calls of one replica.
+func by(spans []span, replica string) []span {
+	return slices.DeleteFunc(slices.Clone(spans), func(s span) bool { return s.replica != replica })
+}
+
+// definitions returns the names of the definitions that have calls in spans, sorted.
+func definitions(spans []span) []string {
+	var names []string
+	for _, s := range spans {
+		names = append(names, s.definition)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// objects returns how many different objects a definition has been called for.
+func objects(spans []span, definition string) int {
+	seen := map[string]bool{}
+	for _, s := range spans {
+		if s.definition == definition {
+			seen[s.object] = true
+		}
+	}
+	return len(seen)
+}

@@ -1,0 +1,184 @@
+// Package examples_test runs every example of the repository on a real API server and looks for what its README says.
+package examples_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"kooperd.dev/kooperd/test/cluster"
+	"kooperd.dev/kooperd/test/daemon"
+)
+
+var shared *cluster.Cluster
+
+func TestMain(m *testing.M) {
+	os.Exit(cluster.Main(m, cluster.Options{}, &shared))
+}
+
+// checks are what each example must show, by its folder. A folder without an entry here fails the test.
+var checks = map[string]func(t *testing.T, p *daemon.Process){
+	"quickstart":            checkQuickstart,
+	"echo-pods":             checkEchoPods,
+	"custom-configuration":  checkCustomConfiguration,
+	"sequential-concurrent": checkSequentialConcurrent,
+	"multi-resource":        checkMultiResource,
+	"metrics":               checkMetrics,
+	"leader-election":       checkLeaderElection,
+	"custom-build":          checkCustomBuild,
+}
+
+func TestExamples(t *testing.T) {
+	root := filepath.Join(daemon.Root(t), "examples")
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		t.Run(name, func(t *testing.T) {
+			check, ok := checks[name]
+			if !ok {
+				t.Fatalf("examples/%s is not tested: add it to checks", name)
+			}
+			dir := filepath.Join(root, name)
+			if _, err := os.Stat(filepath.Join(dir, "README.md")); err != nil {
+				t.Errorf("every example has a README.md: %v", err)
+			}
+			if objects, err := os.ReadFile(filepath.Join(dir, "objects.yaml")); err == nil {
+				shared.Apply(t, string(objects))
+			}
+			check(t, start(t, dir))
+		})
+	}
+}
+
+// start runs an example's config, by its own binary when it is a custom build.
+func start(t *testing.T, dir string) *daemon.Process {
+	t.Helper()
+	configs, err := filepath.Glob(filepath.Join(dir, "controllers.*"))
+	if err != nil || len(configs) != 1 {
+		t.Fatalf("want one controllers file in %s, have %q, %v", dir, configs, err)
+	}
+	opts := daemon.Options{Config: configs[0], Kubeconfig: shared.AdminKubeconfig()}
+	if _, err := os.Stat(filepath.Join(dir, "main.go")); err == nil {
+		opts.Binary = daemon.Build(t, dir)
+	}
+	return daemon.Start(t, opts)
+}
+
+func checkQuickstart(t *testing.T, p *daemon.Process) {
+	p.AwaitLog(t, "web pod", "controller", "pods-payments", "name", "checkout", "image", "registry.example/checkout:1.4.2")
+	p.AwaitLog(t, "web pod", "controller", "pods-search", "name", "frontend")
+	p.Await(t, "the output of the program", func() bool { return strings.Contains(p.Tail(1000), "hello from the quickstart") })
+	if got := p.Lines("web pod", "name", "ledger"); len(got) > 0 {
+		t.Errorf("the pod of another label was handled: %v", got)
+	}
+	shared.Kubectl(t, "-n", "search", "label", "pod", "frontend", "release=canary")
+	p.Await(t, "a second line for the changed pod", func() bool { return len(p.Lines("web pod", "name", "frontend")) == 2 })
+	shared.Kubectl(t, "create", "configmap", "goodbye", "--from-literal=text=bye")
+	shared.Kubectl(t, "label", "configmap", "goodbye", "example=greeting")
+	p.Await(t, "the output for the new greeting", func() bool { return strings.Contains(p.Tail(1000), "bye") })
+	if got := p.Stop(t); got != 0 {
+		t.Errorf("exit status is %d, want 0", got)
+	}
+}
+
+func checkEchoPods(t *testing.T, p *daemon.Process) {
+	p.AwaitLog(t, "pod changed", "controller", "echo-pods", "name", "echo")
+}
+
+func checkCustomConfiguration(t *testing.T, p *daemon.Process) {
+	p.AwaitLog(t, "tuned", "name", "tuned")
+	p.AwaitLog(t, "handling object failed, out of retries until it changes", "controller", "failing", "object", "default/tuned", "attempt", "4")
+	if got := p.Lines("handling object failed", "controller", "failing"); len(got) != 3 {
+		t.Errorf("have %d failed calls before the last, want 3", len(got))
+	}
+	p.AwaitLog(t, "definition changed state", "controller", "failing", "state", "Degraded")
+	for series, want := range map[string]string{
+		`kooperd_controller_objects_out_of_retries{controller="failing"}`:                                "1",
+		`kooperd_controller_retries_total{controller="failing"}`:                                         "3",
+		`kooper_controller_processed_event_duration_seconds_count{controller="failing",success="false"}`: "4",
+		`kooper_controller_processed_event_duration_seconds_count{controller="failing",success="true"}`:  "0",
+		`kooper_controller_queued_events_total{controller="failing",requeue="true"}`:                     "3",
+		`kooperd_controller_state{controller="later",state="Paused"}`:                                    "1",
+		`kooperd_controller_state{controller="tuned",state="Running"}`:                                   "1",
+	} {
+		if got, _ := p.Metric(t, series); got != want {
+			t.Errorf("%s is %q, want %s", series, got, want)
+		}
+	}
+	// A change gives the object a full set of retries again, and every object is resynced within a minute.
+	shared.Kubectl(t, "label", "configmap", "tuned", "changed=yes")
+	p.Await(t, "three more failed calls", func() bool { return len(p.Lines("handling object failed", "controller", "failing")) == 6 })
+}
+
+func checkSequentialConcurrent(t *testing.T, p *daemon.Process) {
+	last := map[string]time.Time{}
+	first := map[string]time.Time{}
+	p.Await(t, "five calls of each", func() bool {
+		done := true
+		for _, name := range []string{"sequential", "concurrent"} {
+			series := fmt.Sprintf(`kooper_controller_processed_event_duration_seconds_count{controller=%q,success="true"}`, name)
+			got, _ := p.Metric(t, series)
+			if first[name].IsZero() && got != "0" {
+				first[name] = time.Now()
+			}
+			if got == "5" && last[name].IsZero() {
+				last[name] = time.Now()
+			}
+			done = done && got == "5"
+		}
+		return done
+	})
+	if took := last["sequential"].Sub(first["sequential"]); took < 3*time.Second {
+		t.Errorf("five sequential calls of one second ended within %s of the first, want about 4s", took)
+	}
+	if !last["concurrent"].Before(last["sequential"]) {
+		t.Errorf("the concurrent calls ended at %s, the sequential ones at %s", last["concurrent"], last["sequential"])
+	}
+}
+
+func checkMultiResource(t *testing.T, p *daemon.Process) {
+	for definition, kind := range map[string]string{"services": "Service", "deployments": "Deployment", "nodes": "Node"} {
+		p.AwaitLog(t, "seen", "controller", definition, "kind", kind, "name", "multi")
+	}
+}
+
+func checkMetrics(t *testing.T, p *daemon.Process) {
+	p.AwaitReady(t)
+	p.Await(t, "handled objects in the metrics", func() bool {
+		got, _ := p.Metric(t, `kooper_controller_processed_event_duration_seconds_count{controller="measured",success="true"}`)
+		return got != "" && got != "0"
+	})
+	_, body := p.Get(t, "metrics", "/metrics")
+	for _, name := range []string{
+		"kooper_controller_queued_events_total", "kooper_controller_event_in_queue_duration_seconds_bucket",
+		"kooper_controller_event_queue_length", "kooperd_controller_state", "rest_client_requests_total", "workqueue_adds_total",
+	} {
+		if !strings.Contains(body, "\n"+name+"{") {
+			t.Errorf("/metrics has no %s", name)
+		}
+	}
+}
+
+func checkLeaderElection(t *testing.T, p *daemon.Process) {
+	p.AwaitLog(t, "became leader")
+	p.AwaitLog(t, "config map, on the leader", "name", "leader-election")
+	standby := start(t, filepath.Join(daemon.Root(t), "examples", "leader-election"))
+	standby.AwaitLog(t, "node, on every replica", "name", "leader-election")
+	standby.AwaitReady(t)
+	if code, _ := standby.Get(t, "health", "/leaderz"); code != 503 {
+		t.Errorf("/leaderz of the standby is %d, want 503", code)
+	}
+	if got := standby.Lines("config map, on the leader"); len(got) > 0 {
+		t.Errorf("the standby has handled %d objects of the leader", len(got))
+	}
+	if got := p.Stop(t); got != 0 {
+		t.Errorf("exit status is %d, want 0", got)
+	}
+	standby.AwaitLog(t, "config map, on the leader", "name", "leader-election")
+}
