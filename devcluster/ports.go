@@ -93,7 +93,7 @@ func (h *holding) pick(ctx context.Context, preferred int) (int, error) {
 	}
 	var err error
 	for range 100 {
-		port := lowestPort + rand.IntN(highestPort-lowestPort+1)
+		port := lowestPort + rand.IntN(highestPort-lowestPort+1) //nolint:gosec // a port is no secret
 		if err = h.hold(ctx, port); err == nil {
 			return port, nil
 		}
