@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"kooperd.dev/kooperd/pkg/config"
 )
 
@@ -104,4 +106,57 @@ func heapObjects() uint64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
+}
+
+// TestLoadBudget holds the budget for 1000 definitions: a second of processor time and 150 MB of heap, also for a file
+// in which every definition has mistakes.
+func TestLoadBudget(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector takes several times as much")
+	}
+	registry := testRegistry(t)
+	wrong := manyDefinitions(t, 1000, ".yaml")
+	text, err := os.ReadFile(wrong)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mistakes := strings.NewReplacer("workers: 4", "wokers: 300", "resync: 10m", "resync: soon").Replace(string(text))
+	if err := os.WriteFile(wrong, []byte(mistakes), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		file   string
+		second time.Duration
+	}{
+		"YAML":     {manyDefinitions(t, 1000, ".yaml"), time.Second},
+		"CUE":      {manyDefinitions(t, 1000, ".cue"), time.Second},
+		"mistakes": {wrong, 3 * time.Second},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			before := processorTime(t)
+			peak := peakHeap(func() {
+				_, err := config.Load(t.Context(), []string{tc.file}, config.Options{Registry: registry})
+				if (err != nil) != (tc.file == wrong) {
+					t.Error(err)
+				}
+			})
+			took := processorTime(t) - before
+			t.Logf("took %s and %d MB", took, peak/1e6)
+			if took > tc.second || peak > 150e6 {
+				t.Errorf("took %s and %d MB, want at most %s and 150 MB", took, peak/1e6, tc.second)
+			}
+		})
+	}
+}
+
+// processorTime is what the process has used so far, on all processors; unlike the time on the wall, it does not depend
+// on what else the machine does.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var usage unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &usage); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

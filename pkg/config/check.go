@@ -193,22 +193,22 @@ func (c *checker) checkList(at path, v cue.Value, s *shape) (any, bool) {
 		return nil, false
 	}
 	arm, _ := pick(s, cue.ListKind)
-	sound := []any{}
+	sound, whole := []any{}, true
 	before := len(c.diags)
 	for i := 0; ; i++ {
 		elem, sub := v.LookupPath(cue.MakePath(cue.Index(i))), arm.element(i)
 		if !elem.Exists() || sub == nil {
 			break
 		}
-		if x, ok := c.check(at.with(indexStep(i)), elem, sub); ok {
-			sound = append(sound, x)
-		}
+		x, ok := c.check(at.with(indexStep(i)), elem, sub)
+		whole = whole && ok
+		sound = append(sound, x)
 	}
 	if before == len(c.diags) && arm.value.Unify(v).Validate(cue.Concrete(true)) != nil {
 		c.wrongList(at, v, arm)
 		return nil, false
 	}
-	return sound, true
+	return sound, whole // a list that lacks an entry would give the others wrong places
 }
 
 func (c *checker) checkScalar(at path, v cue.Value, s *shape) (any, bool) {

@@ -31,7 +31,7 @@ func (c *composer) addCore(name string, text []byte) error {
 	for _, d := range f.Decls {
 		switch d := d.(type) {
 		case *ast.Package:
-			c.doc = append(c.doc, d.Comments()...)
+			c.doc = append(c.doc, ast.Comments(d)...)
 		case *ast.Field:
 			label, _, err := ast.LabelName(d.Label)
 			if err != nil {

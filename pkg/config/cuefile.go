@@ -15,7 +15,6 @@ import (
 	cueerrors "cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/load"
 	"cuelang.org/go/cue/parser"
-	"cuelang.org/go/cue/token"
 
 	"kooperd.dev/kooperd/schemas"
 )
@@ -139,7 +138,7 @@ func (l *cueLoader) load(group *cueGroup) *build.Instance {
 		Dir:        dir,
 		ModuleRoot: root,
 		Overlay:    overlay,
-		Env:        []string{"CUE_REGISTRY=none", "CUE_CACHE_DIR=" + filepath.Join(root, "cue.mod", "cache")},
+		Registry:   offline{},
 		ParseFile:  l.parse,
 	})
 	if len(instances) != 1 {
@@ -147,7 +146,7 @@ func (l *cueLoader) load(group *cueGroup) *build.Instance {
 		return nil
 	}
 	if err := instances[0].Err; err != nil {
-		l.loadError(first, err)
+		l.loadError(first, root, err)
 		return nil
 	}
 	return instances[0]
@@ -188,7 +187,7 @@ func (l *cueLoader) parse(name string, data any, cfg parser.Config) (*ast.File, 
 		l.diags = append(l.diags, d)
 		return nil, errRefused
 	}
-	f, err := parser.ParseFile(name, text, cfg)
+	f, err := parser.ParseFile(name, src.data, cfg)
 	if err == nil && l.embeds(src, f) {
 		return nil, errRefused
 	}
@@ -223,7 +222,7 @@ func (l *cueLoader) admit(name string, text []byte) (*source, error) {
 	if src, ok := l.known[name]; ok {
 		return src, nil
 	}
-	src := &source{name: l.display(name), abs: name, language: languageCUE, data: slices.Clone(text)}
+	src := newSource(l.display(name), name, slices.Clone(text))
 	l.known[name] = src
 	if strings.HasSuffix(filepath.ToSlash(name), "cue.mod/pkg/"+schemas.ImportPath+"/schema.cue") {
 		src.name = schemaName
@@ -234,7 +233,7 @@ func (l *cueLoader) admit(name string, text []byte) (*source, error) {
 			Message: "makes the config larger than 4 MiB", Hint: "that is the limit for all files together, imported ones included"})
 		return nil, errRefused
 	}
-	if d, bad := checkText(src.name, text); bad {
+	if d, bad := checkText(src.name, src.data); bad {
 		l.diags = append(l.diags, d)
 		return nil, errRefused
 	}
@@ -260,28 +259,42 @@ func (l *cueLoader) display(abs string) string {
 }
 
 // loadError tells why cue/load refused a file: syntax, an import, or something that diags has already.
-func (l *cueLoader) loadError(first *source, err error) {
+func (l *cueLoader) loadError(first *source, root string, err error) {
 	for _, e := range cueerrors.Errors(err) {
-		if errors.Is(e, errRefused) || strings.Contains(e.Error(), errRefused.Error()) && len(l.diags) > 0 {
+		if strings.Contains(e.Error(), errRefused.Error()) && len(l.diags) > 0 {
 			continue
 		}
 		d := Diagnostic{Position: Position{File: first.name, Line: 1, Column: 1}}
-		if pos := l.firstKnown(cueerrors.Positions(e)); pos != nil {
-			d.Position = *pos
-		}
 		d.Message, d.Hint = loadMessage(e)
+		switch pos, message := l.innermost(e); {
+		case pos != nil && d.Hint == "":
+			d.Position, d.Message = *pos, message
+		case pos != nil:
+			d.Position = *pos
+		case strings.Contains(d.Message, "module.cue"):
+			d.Position = Position{File: l.display(filepath.Join(root, "cue.mod", "module.cue"))}
+		}
 		l.diags = append(l.diags, d)
 	}
 }
 
-func (l *cueLoader) firstKnown(positions []token.Pos) *Position {
-	for _, p := range positions {
-		if src, ok := l.known[p.Filename()]; ok && src.name != schemaName {
-			pos := positionAt(src.name, src.data, p.Offset())
-			return &pos
+// innermost returns the place and the words of the error that is the cause of the others, as far as it is in a file of
+// the load: a mistake in an imported file is a mistake there, not at the import.
+func (l *cueLoader) innermost(err error) (*Position, string) {
+	var pos *Position
+	message := ""
+	for ; err != nil; err = errors.Unwrap(err) {
+		var e cueerrors.Error
+		if !errors.As(err, &e) {
+			break
 		}
+		if src, ok := l.known[e.Position().Filename()]; ok && src.name != schemaName {
+			p := positionAt(src.name, src.data, e.Position().Offset())
+			pos, message = &p, e.Error()
+		}
+		err = e
 	}
-	return nil
+	return pos, message
 }
 
 var noPackage = regexp.MustCompile(`cannot find package "([^"]*)"`)
@@ -289,9 +302,12 @@ var noPackage = regexp.MustCompile(`cannot find package "([^"]*)"`)
 // loadMessage rewords what cue/load says.
 func loadMessage(err cueerrors.Error) (message, hint string) {
 	message = err.Error()
+	const own = "kooperd brings " + schemas.ImportPath + " itself: remove its module from deps in cue.mod/module.cue"
 	switch m := noPackage.FindStringSubmatch(message); {
-	case strings.Contains(message, "ambiguous import") && strings.Contains(message, schemas.ImportPath):
-		return "the import of " + schemas.ImportPath + " is ambiguous", "kooperd brings that schema itself: remove it from deps in cue.mod/module.cue"
+	case strings.Contains(message, "ambiguous import"):
+		return "an import is found in several places", own
+	case m != nil && m[1] == schemas.ImportPath:
+		return fmt.Sprintf("importing %q: it is not found", m[1]), own
 	case m != nil:
 		return fmt.Sprintf("importing %q: there is no such package", m[1]), "an import finds CUE's standard library, " + schemas.ImportPath +
 			" and the packages of the file's own module; nothing is downloaded"

@@ -91,8 +91,10 @@ func (ds Diagnostics) JSONLines() []byte {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	for _, d := range ds {
-		// Strings and ints cannot fail to encode, nor can a bytes.Buffer fail to be written.
-		_ = enc.Encode(d)
+		if err := enc.Encode(d); err != nil {
+			// Texts and numbers always encode, and a bytes.Buffer never refuses a write.
+			panic(fmt.Sprintf("encoding a diagnostic: %v", err))
+		}
 	}
 	return b.Bytes()
 }

@@ -180,8 +180,7 @@ func (c *checker) broken(at path, v cue.Value, s *shape, err error) {
 		return
 	}
 	pos := c.doc.valuePosition(at)
-	var e cueerrors.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[cueerrors.Error](err); ok {
 		for _, p := range cueerrors.Positions(e) {
 			if known, ok := c.doc.position(p); ok {
 				pos = known
@@ -263,6 +262,9 @@ func (c *checker) conflict(at path, v cue.Value, s *shape) bool {
 func firstMessage(err error) string {
 	for _, e := range cueerrors.Errors(err) {
 		message := strings.TrimPrefix(e.Error(), strings.Join(e.Path(), ".")+": ")
+		if message == "field not allowed" {
+			message = "not allowed by the definition that it is unified with"
+		}
 		if message = strings.TrimSpace(message); message != "" {
 			return strings.TrimSuffix(message, ":")
 		}

@@ -88,6 +88,9 @@ func (l *loader) bindPlugin(at path, name string, v cue.Value) (handlers.Bound, 
 		if len(l.diags) == before {
 			l.leftovers(at, err)
 		}
+		if len(l.diags) == before {
+			l.report(l.doc.keyPosition(at), at, firstMessage(err), "")
+		}
 		return handlers.Bound{}, false
 	}
 	raw, err := full.MarshalJSON()

@@ -92,9 +92,14 @@ func labelHint(text string) string {
 	return fmt.Sprintf("did you mean %q?", label)
 }
 
+// newer ends the message of a file whose language this binary does not know yet.
+const newer = " is newer than this binary (v1alpha1)"
+
+func isNewer(d Diagnostic) bool { return d.Path == "apiVersion" && strings.HasSuffix(d.Message, newer) }
+
 // versionMessage explains an apiVersion of the file that is not this binary's.
 func versionMessage(v cue.Value) (message, hint string) {
-	const known = "kooperd.dev/v1alpha1"
+	const known = apiVersion
 	text, err := v.String()
 	if err != nil {
 		return fmt.Sprintf("want %q, have %s", known, have(v)), ""
@@ -102,7 +107,7 @@ func versionMessage(v cue.Value) (message, hint string) {
 	group, ver, ok := strings.Cut(text, "/")
 	switch {
 	case ok && group == "kooperd.dev" && version.CompareKubeAwareVersionStrings(ver, "v1alpha1") > 0 && kubeVersion.MatchString(ver):
-		return fmt.Sprintf("%s is newer than this binary (v1alpha1)", quote(text)), "upgrade kooperd or write " + fmt.Sprintf("%q", known)
+		return quote(text) + newer, "upgrade kooperd or write " + fmt.Sprintf("%q", known)
 	case closest(text, []string{known}) != "":
 		return fmt.Sprintf("want %q, have %s", known, quote(text)), ""
 	}

@@ -39,7 +39,7 @@ func TestRefusedUnevaluated(t *testing.T) {
 		"merge bomb":          {"f.yaml", mergeBomb(), "aliases stand for more than 50000 values"},
 		"chain of aliases":    {"f.yaml", aliasChain(300), "nested more than 200 levels deep"},
 		"five megabytes":      {"f.yaml", yamlHead + strings.Repeat("# comment\n", 500_000), "larger than 4 MiB"},
-		"many duplicate keys": {"f.yaml", yamlHead + strings.Repeat("a: 1\n", 500_000), "the mistakes from here on are not listed"},
+		"many duplicate keys": {"f.yaml", yamlHead + strings.Repeat("a: 1\n", 100_000), "the mistakes from here on are not listed"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -58,7 +58,7 @@ func TestRefusedUnevaluated(t *testing.T) {
 // aliasBomb is a list of lists of lists …, ten of each.
 func aliasBomb() string {
 	var b strings.Builder
-	b.WriteString("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n")
+	b.WriteString("a0: &a0 [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n")
 	for i := 1; i < 10; i++ {
 		fmt.Fprintf(&b, "a%d: &a%d [%s*a%d]\n", i, i, strings.Repeat(fmt.Sprintf("*a%d, ", i-1), 9), i-1)
 	}

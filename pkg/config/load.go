@@ -83,6 +83,9 @@ func evaluate(read *sources, registry *handlers.Registry) (*Config, Diagnostics)
 	}
 	l.core = newShape(schema)
 	cfg := l.config(schema)
+	if i := slices.IndexFunc(l.diags, isNewer); i >= 0 {
+		return nil, l.diags[i : i+1] // the rest is only what this binary does not know yet
+	}
 	if len(l.diags) > 0 {
 		return nil, l.diags
 	}
@@ -259,6 +262,9 @@ func (l *loader) config(schema cue.Value) *Config {
 		if len(l.diags) == 0 {
 			l.leftovers(nil, err)
 		}
+		if len(l.diags) == 0 {
+			l.report(l.doc.start(), nil, firstMessage(err), "")
+		}
 		if text, err = json.Marshal(sound); err != nil {
 			l.report(l.doc.start(), nil, "cannot be written as JSON: "+err.Error(), "")
 			return nil
@@ -270,8 +276,12 @@ func (l *loader) config(schema cue.Value) *Config {
 		return nil
 	}
 	cfg, problems := f.resolve()
-	for i := range cfg.Controllers {
-		cfg.Controllers[i].Handler = bound[cfg.Controllers[i].Name]
+	for i, c := range cfg.Controllers {
+		handler, ok := bound[c.Name]
+		cfg.Controllers[i].Handler = handler
+		if at := (path{"controllers", c.Name, "handler"}); !ok && !l.explained(at) {
+			l.report(l.doc.keyPosition(at), at, "cannot be used", "this is a mistake in kooperd: it does not know why")
+		}
 	}
 	l.reportProblems(problems)
 	return cfg

@@ -40,8 +40,7 @@ func loadHostile(file string) int {
 	options.Registry = mustRegistry()
 	_, err := config.Load(ctx, []string{file}, options)
 	fmt.Println(err)
-	var diags config.Diagnostics
-	if !errors.As(err, &diags) {
+	if _, ok := errors.AsType[config.Diagnostics](err); !ok {
 		return 1
 	}
 	return 0

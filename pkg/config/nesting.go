@@ -26,7 +26,7 @@ func checkNesting(src *source) (Diagnostic, bool) {
 			return Diagnostic{}, false
 		}
 		n.add(tok)
-		message := ""
+		var message string
 		switch {
 		case n.depth > maxNesting:
 			message = fmt.Sprintf("nested more than %d levels deep", maxNesting)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/cuecontext"
 )
 
 // shape is one place of a schema, taken apart so that a mistake can be explained: CUE's own errors point at the schema
@@ -130,7 +131,7 @@ func (s *shape) child(name string) *shape {
 	if v := s.value.LookupPath(cue.MakePath(cue.AnyString)); v.Exists() {
 		return newShape(v)
 	}
-	return newShape(s.value.Context().CompileString("_"))
+	return newShape(cuecontext.New().CompileString("_"))
 }
 
 // anyName returns what a struct that is open to certain names holds under them, for a name that is not one of them; nil

@@ -3,7 +3,6 @@ package config
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -31,7 +30,7 @@ const (
 )
 
 func languageOf(name string) language {
-	switch strings.ToLower(filepath.Ext(name)) {
+	switch filepath.Ext(name) {
 	case ".cue":
 		return languageCUE
 	case ".yaml", ".yml":
@@ -48,8 +47,16 @@ type source struct {
 	name     string // as named or found: for messages
 	abs      string // absolute: the name CUE knows the file by
 	language language
-	data     []byte // without a byte order mark
+	data     []byte // without a byte order mark, and with the line breaks of YAML made \n: what positions count in
+	sum      [sha256.Size]byte
 	found    string // the directory argument it was found by, or ""
+}
+
+// newSource takes the bytes of a file as they were read.
+func newSource(name, abs string, raw []byte) *source {
+	src := &source{name: name, abs: abs, language: languageOf(abs), sum: sha256.Sum256(raw)}
+	src.data = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
+	return src
 }
 
 // sources are the files of one load.
@@ -139,12 +146,14 @@ func (s *sources) read(name, abs, argument string) {
 		s.fail(name, "cannot be read: "+reason(err), "")
 		return
 	}
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	if d, bad := checkText(name, data); bad {
+	src := newSource(name, abs, data)
+	if d, bad := checkText(name, src.data); bad {
 		s.diags = append(s.diags, d)
 		return
 	}
-	src := &source{name: name, abs: abs, language: languageOf(name), data: data}
+	if src.language == languageYAML {
+		src.data = []byte(yamlBreaks.Replace(string(src.data)))
+	}
 	if argument != name {
 		src.found = argument
 	}
@@ -178,8 +187,7 @@ func (s *sources) readRegular(name string) ([]byte, error) {
 
 // reason is the part of a file error behind the name, which the diagnostic gives already.
 func reason(err error) string {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathErr.Err.Error()
 	}
 	return err.Error()
@@ -221,12 +229,9 @@ func hash(files []*source) (sum string, names []string) {
 	slices.SortFunc(files, func(a, b *source) int { return strings.Compare(a.name, b.name) })
 	h := sha256.New()
 	for _, f := range files {
-		for _, part := range [][]byte{[]byte(f.name), f.data} {
-			var size [8]byte
-			binary.BigEndian.PutUint64(size[:], uint64(len(part)))
-			h.Write(size[:])
-			h.Write(part)
-		}
+		name := sha256.Sum256([]byte(f.name))
+		h.Write(name[:])
+		h.Write(f.sum[:])
 		names = append(names, f.name)
 	}
 	return hex.EncodeToString(h.Sum(nil)), names

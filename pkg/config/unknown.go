@@ -77,7 +77,7 @@ func below(s *shape, name string) path {
 		if (level{shape: arm}).knows(name) {
 			return path{sub, name}
 		}
-		if any := arm.anyName(); any != nil && (level{shape: any}).knows(name) {
+		if each := arm.anyName(); each != nil && (level{shape: each}).knows(name) {
 			return path{sub, "<name>", name}
 		}
 	}
