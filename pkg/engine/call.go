@@ -59,12 +59,21 @@ func (c *controller) call(ctx context.Context, req handlers.Request) outcome {
 	o := outcome{result: result, err: err, duration: time.Since(start), logger: logger}
 	o.cancelled = err != nil && ctx.Err() != nil
 	c.metrics.Processed(o.duration, err == nil)
-	if err != nil && !o.cancelled && errors.Is(context.Cause(callCtx), errTimeout) {
-		c.metrics.Timeouts.Inc()
-		o.err = fmt.Errorf("after the timeout of %s: %w", c.def.Timeout, err)
+	if err != nil && !o.cancelled {
+		c.countTimeout(callCtx, &o)
 	}
 	logger.V(1).Info("handled object", "duration", o.duration, "success", err == nil, "cancelled", o.cancelled)
 	return o
+}
+
+// countTimeout counts a call that failed because of a deadline: the definition's, or one of the handler's own within it.
+func (c *controller) countTimeout(ctx context.Context, o *outcome) {
+	if errors.Is(context.Cause(ctx), errTimeout) {
+		o.err = fmt.Errorf("after the timeout of %s: %w", c.def.Timeout, o.err)
+		c.metrics.Timeouts.Inc()
+	} else if errors.Is(o.err, context.DeadlineExceeded) {
+		c.metrics.Timeouts.Inc()
+	}
 }
 
 // handle calls the handler and makes an error of a panic.

@@ -149,8 +149,7 @@ func implements[I any](t reflect.Type) bool {
 // own count as the struct's, and its own come first.
 func jsonFields(t reflect.Type) map[string]reflect.Type {
 	fields, embedded := map[string]reflect.Type{}, []reflect.Type{}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		tag := f.Tag.Get("json")
 		name, _, _ := strings.Cut(tag, ",")
 		inner := f.Type

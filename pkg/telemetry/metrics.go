@@ -87,7 +87,7 @@ func (m *Metrics) declareWork() {
 	m.retries = counter("kooperd_controller_retries_total", "Failed calls that are retried.", label)
 	m.panics = counter("kooperd_controller_panics_total", "Panics recovered from handler calls.", label)
 	m.terminal = counter("kooperd_controller_terminal_errors_total", "Calls that failed with an error a retry cannot mend.", label)
-	m.timeouts = counter("kooperd_controller_timeouts_total", "Calls that ran into the definition's timeout.", label)
+	m.timeouts = counter("kooperd_controller_timeouts_total", "Calls that failed because of a deadline.", label)
 	m.exhausted = gauge("kooperd_controller_objects_out_of_retries",
 		"Objects given up after their last retry, until they change or are resynced.", label)
 	m.failing = gauge("kooperd_controller_failing_objects", "Objects whose last call failed.", label)
@@ -168,6 +168,14 @@ func (m *Metrics) ObserveRenewal(d time.Duration, err error) {
 		result = "error"
 	}
 	m.renewals.WithLabelValues(result).Observe(d.Seconds())
+}
+
+// ObserveRemaining makes /metrics show how long the term is still valid, asked at every scrape. It is for the daemon to
+// call, once.
+func (m *Metrics) ObserveRemaining(remaining func() time.Duration) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kooperd_lease_remaining_seconds",
+		Help: "How much longer this replica may rely on its leadership without another renewal; 0 on a standby."},
+		func() float64 { return remaining().Seconds() }))
 }
 
 // CountRefused counts a request that the gate refused.

@@ -182,3 +182,15 @@ func checkLeaderElection(t *testing.T, p *daemon.Process) {
 	}
 	standby.AwaitLog(t, "config map, on the leader", "name", "leader-election")
 }
+
+func checkCustomBuild(t *testing.T, p *daemon.Process) {
+	owner := func(name string) string {
+		return shared.Kubectl(t, "get", "configmap", name, "-o", `jsonpath={.metadata.annotations.example\.com/owner}`)
+	}
+	p.Await(t, "the annotation on default/owned", func() bool { return owner("owned") == "platform" })
+	shared.Kubectl(t, "annotate", "configmap", "owned", "example.com/owner-")
+	p.Await(t, "the annotation being back", func() bool { return owner("owned") == "platform" })
+	if got := owner("free"); got != "" {
+		t.Errorf("the config map without the label has the annotation %q", got)
+	}
+}

@@ -41,6 +41,7 @@ func run(ctx context.Context, cmd *exec.Cmd, timeout, grace time.Duration) (endi
 	g.kill()
 	waitErr := cmd.Wait()
 	g.reap()
+	// With a state, the error only says the same again, or that a pipe was still open after pipePatience.
 	if cmd.ProcessState == nil {
 		return ending{}, fmt.Errorf("waiting for the program: %w", waitErr)
 	}
@@ -114,10 +115,10 @@ func limits(ctx context.Context, timeout, grace time.Duration) (limit, fitting t
 	if !ok {
 		return timeout, grace
 	}
-	left := max(time.Until(deadline), 2)
-	grace = min(grace, left/2)
-	if limit = left - grace; timeout > 0 && timeout < limit {
-		limit = timeout
+	left := max(time.Until(deadline), 2*time.Nanosecond) // half of it must not be 0
+	limit = left - min(grace, left/2)
+	if timeout > 0 {
+		limit = min(limit, timeout)
 	}
-	return limit, grace
+	return limit, min(grace, left-limit)
 }

@@ -161,17 +161,18 @@ func (c *check) closeTwice(t *testing.T, bound handlers.Bound) {
 
 // sideBySide makes the handlers of two definitions, as they share the process and its metrics.
 func (c *check) sideBySide(t *testing.T, bound handlers.Bound) {
+	ctx, cancel := context.WithTimeout(t.Context(), callTimeout)
+	defer cancel()
 	registry := prometheus.NewPedanticRegistry()
-	for _, definition := range []string{"one", "two"} {
-		ctx, cancel := context.WithCancel(t.Context())
-		h := c.make(ctx, t, bound, definition, registry)
-		defer closeHandler(t, h)
-		defer cancel()
-		call, stop := context.WithTimeout(t.Context(), callTimeout)
-		defer stop()
-		c.call(call, t, h, "minimal", handlers.Request{Object: c.samples["minimal"], Cause: handlers.CauseInitial})
+	one := c.make(ctx, t, bound, "one", registry)
+	defer closeHandler(t, one)
+	two := c.make(ctx, t, bound, "two", registry)
+	defer closeHandler(t, two)
+	for _, h := range []handlers.Handler{one, two} {
+		c.call(ctx, t, h, "minimal", handlers.Request{Object: c.samples["minimal"], Cause: handlers.CauseInitial})
 	}
 	if _, err := registry.Gather(); err != nil {
 		t.Errorf("gathering the metrics of two definitions: %v", err)
 	}
+	cancel() // before the handlers are closed, as the engine does
 }

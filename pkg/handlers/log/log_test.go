@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -74,9 +75,7 @@ func TestLine(t *testing.T) {
 		values := map[string]any{
 			"controller": "pods", "kind": "Pod", "namespace": "shop", "name": "cart-0", "resourceVersion": "42", "cause": "retry",
 		}
-		for k, v := range more {
-			values[k] = v
-		}
+		maps.Copy(values, more)
 		return values
 	}
 	tests := map[string]struct {

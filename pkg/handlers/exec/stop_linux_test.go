@@ -1,0 +1,317 @@
+package exec_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	osexec "os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// patience is how long tests wait for something that has to happen.
+const patience = 30 * time.Second
+
+// eventually waits until done returns true.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline, tick := time.NewTimer(patience), time.NewTicker(5*time.Millisecond)
+	defer deadline.Stop()
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("waiting for %s: it has not happened after %s", what, patience)
+		case <-tick.C:
+		}
+	}
+}
+
+// pids reads the process ids that programs have told.
+func pids(t *testing.T, file string) []int {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	var found []int
+	for line := range strings.FieldsSeq(string(b)) {
+		pid, err := strconv.Atoi(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, pid)
+	}
+	return found
+}
+
+// state returns the state of a process as /proc gives it, "" when there is none.
+func state(t *testing.T, pid int) string {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		return ""
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := bytes.Cut(b, []byte(") ")) // the name before may have anything in it
+	return string(after[:1])
+}
+
+// running tells whether a process can still do something: a zombie cannot.
+func running(t *testing.T, pid int) bool {
+	t.Helper()
+	s := state(t, pid)
+	return s != "" && s != "Z" && s != "X"
+}
+
+// mustBeGone reports processes that are left. A killed process needs a moment to be taken off its processor.
+func mustBeGone(t *testing.T, file string, want int) {
+	t.Helper()
+	told := pids(t, file)
+	if len(told) != want {
+		t.Errorf("%d processes ran, want %d", len(told), want)
+	}
+	for _, pid := range told {
+		eventually(t, fmt.Sprintf("the end of process %d", pid), func() bool { return !running(t, pid) })
+	}
+}
+
+// Scripts that tell their process ids in the file that is their last argument. They are no programs of this test binary
+// because they have to be under way before their time is up, and a shell starts in no time.
+const (
+	// polite ends by itself when it is told to.
+	polite = `trap 'echo told to stop >&2; exit 0' TERM; echo $$ >> "$1"; sleep 3600 & wait`
+	// ignorant ignores SIGTERM.
+	ignorant = `trap '' TERM; echo $$ >> "$1"; exec sleep 3600`
+	// family ignores SIGTERM and has a child and a grandchild that do so too.
+	family = `trap '' TERM; echo $$ >> "$1"
+		sh -c 'echo $$ >> "$1"; sh -c '\''echo $$ >> "$1"; exec sleep 3600'\'' sh "$1" & exec sleep 3600' sh "$1" & exec sleep 3600`
+	// orphaner ends at once and leaves three children in its group.
+	orphaner = `trap '' TERM
+		for i in 1 2 3; do sh -c 'echo $$ >> "$1"; exec sleep 3600' sh "$1" & done
+		while [ "$(wc -l < "$1")" -lt 3 ]; do sleep 0.01; done`
+)
+
+// script returns a config that runs a script, and the file that the script tells process ids in.
+func script(t *testing.T, text string) (c config, file string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "pids")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return config{"command": []string{"/bin/sh", "-c", text, "sh", file}}, file
+}
+
+func TestTimeout(t *testing.T) {
+	tests := map[string]struct {
+		script string
+		grace  string
+		pids   int
+		want   string
+	}{
+		"program that stops when told": {
+			script: polite, grace: "1m", pids: 1, want: "it stopped when told to: told to stop",
+		},
+		"program that does not": {
+			script: ignorant, grace: "100ms", pids: 1, want: "it did not stop within 100ms and was killed",
+		},
+		"no grace": {
+			script: ignorant, grace: "0s", pids: 1, want: "it did not stop within 0s and was killed",
+		},
+		"children and grandchildren that do not": {
+			script: family, grace: "100ms", pids: 3, want: "it did not stop within 100ms and was killed",
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			c, file := script(t, tc.script)
+			c["timeout"], c["grace"] = "2s", tc.grace
+			h, _ := newHandler(t, c)
+			_, err := h.Handle(t.Context(), request(t))
+			if err == nil || handlers.IsTerminal(err) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Handle = %v, want a timeout to be retried", err)
+			} else if !strings.HasPrefix(err.Error(), "running /bin/sh: timed out after ") || !strings.HasSuffix(err.Error(), tc.want) {
+				t.Errorf("Handle = %v, want it to say %q", err, tc.want)
+			}
+			mustBeGone(t, file, tc.pids)
+		})
+	}
+}
+
+func TestProgramIsToldToStopBeforeItsDeadline(t *testing.T) {
+	c, file := script(t, polite)
+	c["grace"] = "1m" // longer than the deadline: half of that remains
+	h, _ := newHandler(t, c)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	defer cancel()
+	_, err := h.Handle(ctx, request(t))
+	if err == nil || !strings.Contains(err.Error(), "it stopped when told to") || ctx.Err() != nil {
+		t.Errorf("Handle = %v, context %v; want the program to stop before the context ends", err, ctx.Err())
+	}
+	mustBeGone(t, file, 1)
+}
+
+func TestEndOfContextKillsAtOnce(t *testing.T) {
+	lost := errors.New("the term is over")
+	c, file := script(t, family)
+	c["grace"], c["timeout"] = "1h", "1h"
+	h, _ := newHandler(t, c)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := h.Handle(ctx, request(t))
+		done <- err
+	}()
+	eventually(t, "three processes", func() bool { return len(pids(t, file)) == 3 })
+	within(t, 5*time.Second, func() {
+		cancel(lost)
+		err := <-done
+		if !errors.Is(err, lost) || !strings.HasSuffix(err.Error(), ": killed: the term is over") {
+			t.Errorf("Handle = %v, want it to say why the program was killed", err)
+		}
+	})
+	mustBeGone(t, file, 3)
+}
+
+func TestEndOfContextDuringTheGraceKillsAtOnce(t *testing.T) {
+	c, file := script(t, ignorant)
+	c["timeout"], c["grace"] = "500ms", "1h"
+	h, _ := newHandler(t, c)
+	ctx, cancel := context.WithCancel(t.Context())
+	timer := time.AfterFunc(2*time.Second, cancel)
+	defer timer.Stop()
+	within(t, 20*time.Second, func() {
+		if _, err := h.Handle(ctx, request(t)); err == nil || !strings.HasSuffix(err.Error(), ": it was killed") {
+			t.Errorf("Handle = %v, want the program to be killed", err)
+		}
+	})
+	mustBeGone(t, file, 1)
+}
+
+func TestNothingOfTheGroupOutlivesTheProgram(t *testing.T) {
+	c, file := script(t, orphaner)
+	h, _ := newHandler(t, c)
+	within(t, 20*time.Second, func() {
+		if _, err := h.Handle(t.Context(), request(t)); err != nil {
+			t.Error(err)
+		}
+	})
+	mustBeGone(t, file, 3)
+}
+
+func TestProcessThatLeftTheGroupDoesNotHoldTheCall(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pids")
+	h, _ := newHandler(t, program(t, "leaver", file))
+	within(t, 20*time.Second, func() {
+		if _, err := h.Handle(t.Context(), request(t)); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, pid := range pids(t, file) {
+		if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+			t.Errorf("ending the process that left its group: %v", err)
+		}
+	}
+}
+
+// TestOrphansAreReaped makes this process the parent of orphans, as process 1 of a container is.
+func TestOrphansAreReaped(t *testing.T) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	c, file := script(t, orphaner)
+	h, _ := newHandler(t, c)
+	var calls sync.WaitGroup
+	for range 4 {
+		calls.Go(func() {
+			if _, err := h.Handle(t.Context(), request(t)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	calls.Wait()
+	for _, pid := range pids(t, file) {
+		if s := state(t, pid); s != "" {
+			t.Errorf("process %d is left in state %s", pid, s)
+		}
+	}
+}
+
+func TestKilledDaemonLeavesNothing(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, file := script(t, family)
+	raw, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := osexec.CommandContext(t.Context(), self, string(raw))
+	cmd.Env = append(os.Environ(), programVariable+"=daemon")
+	cmd.Stderr = t.Output()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	const processes = 9 // three calls with three generations each
+	eventually(t, "the processes", func() bool { return len(pids(t, file)) == processes })
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil || err.Error() != "signal: killed" {
+		t.Errorf("daemon: %v", err)
+	}
+	mustBeGone(t, file, processes)
+}
+
+// TestDescriptors checks that a program gets none of the daemon's own descriptors.
+func TestDescriptors(t *testing.T) {
+	own, err := os.Open("/dev/null")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = own.Close() }()
+	// What the test binary itself was started with may get through above the tether.
+	inherited, err := osexec.CommandContext(t.Context(), "ls", "-1", "/proc/self/fd").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"0", "1", "2", "3", "20"} // 3 is the folder that ls reads, 20 the tether
+	for fd := range strings.FieldsSeq(string(inherited)) {
+		if n, err := strconv.Atoi(fd); err != nil || n > 20 {
+			want = append(want, fd)
+		}
+	}
+	h, logs := newHandler(t, config{"command": []string{"ls", "-1", "/proc/self/fd"}})
+	if _, err := h.Handle(t.Context(), request(t)); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range logs.Entries() {
+		got = append(got, fmt.Sprint(e.Values["line"]))
+	}
+	if diff := cmp.Diff(want, got, cmpopts.SortSlices(strings.Compare)); diff != "" {
+		t.Errorf("open descriptors (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,131 @@
+//go:build unix
+
+package exec_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/handlers/exec"
+)
+
+func TestProblems(t *testing.T) {
+	const nul = "a NUL byte cannot be given to a program"
+	secret := map[string]string{"env": "X"}
+	long := strings.Repeat("x", 131_072)
+	tests := map[string]struct {
+		config config
+		want   []handlers.Problem
+	}{
+		"no program": {
+			config{"command": []string{}},
+			[]handlers.Problem{{Path: "command", Message: "want at least the program", Hint: `for example ["/usr/local/bin/sync"]`}},
+		},
+		"empty program": {
+			config{"command": []string{""}},
+			[]handlers.Problem{{Path: "command[0]", Message: "want a program", Hint: `for example "/usr/local/bin/sync"`}},
+		},
+		"relative program": {
+			config{"command": []string{"./sync"}},
+			[]handlers.Problem{{Path: "command[0]", Message: `"./sync" is a relative path`, Hint: "want an absolute path, or a name to look up in PATH"}},
+		},
+		"command line": {
+			config{"command": []string{"kubectl get pods"}},
+			[]handlers.Problem{{
+				Path: "command[0]", Message: `"kubectl get pods" has white space in it`,
+				Hint: "there is no shell: write each argument as a string of its own",
+			}},
+		},
+		"NUL": {
+			config{"command": []string{"true", "a\x00b"}, "env": map[string]string{"A": "\x00"}, "dir": "/\x00"},
+			[]handlers.Problem{{Path: "command[1]", Message: nul}, {Path: "env.A", Message: nul}, {Path: "dir", Message: nul}},
+		},
+		"long strings": {
+			config{"command": []string{"true", long, long[1:]}, "env": map[string]string{"ABC": long[3:], "AB": long[4:]}},
+			[]handlers.Problem{
+				{Path: "command[1]", Message: "131072 bytes long, want at most 131071", Hint: "put large values into a file"},
+				{Path: "env.ABC", Message: "131073 bytes long, want at most 131071", Hint: "put large values into a file"},
+			},
+		},
+		"too much in all": {
+			config{"command": append([]string{"true"}, strings.Split(strings.Repeat(strings.Repeat("x", 99_999)+" ", 11), " ")...)},
+			[]handlers.Problem{{Message: "the command and its environment have 1100008 bytes, want at most 1048576", Hint: "put large values into a file"}},
+		},
+		"names of variables": {
+			config{"command": []string{"true"}, "env": map[string]string{"A=B": ""}, "passEnv": []string{"", "1A", "_ok1"}, "secretEnv": map[string]any{"a b": secret}},
+			[]handlers.Problem{
+				{Path: `env["A=B"]`, Message: `"A=B" is no name of a variable`, Hint: "want letters, digits and _, not starting with a digit"},
+				{Path: "passEnv[0]", Message: `"" is no name of a variable`, Hint: "want letters, digits and _, not starting with a digit"},
+				{Path: "passEnv[1]", Message: `"1A" is no name of a variable`, Hint: "want letters, digits and _, not starting with a digit"},
+				{Path: `secretEnv["a b"]`, Message: `"a b" is no name of a variable`, Hint: "want letters, digits and _, not starting with a digit"},
+			},
+		},
+		"reserved names": {
+			config{"command": []string{"true"}, "passEnv": []string{"KOOPERD_NAME"}},
+			[]handlers.Problem{{Path: "passEnv[0]", Message: "names that start with KOOPERD_ are set by kooperd", Hint: "choose another name"}},
+		},
+		"given twice": {
+			config{"command": []string{"true"}, "env": map[string]string{"A": ""}, "passEnv": []string{"A", "B"}, "secretEnv": map[string]any{"B": secret}},
+			[]handlers.Problem{
+				{Path: "passEnv[0]", Message: "env.A gives A already", Hint: "keep one of them"},
+				{Path: "secretEnv.B", Message: "passEnv[1] gives B already", Hint: "keep one of them"},
+			},
+		},
+		"secret": {
+			config{"command": []string{"true"}, "secretEnv": map[string]any{"TOKEN": map[string]string{}}},
+			[]handlers.Problem{{Path: "secretEnv.TOKEN", Message: `want exactly one of "env" and "file"`}},
+		},
+		"directory": {
+			config{"command": []string{"true"}, "dir": "work"},
+			[]handlers.Problem{{Path: "dir", Message: `"work" is not an absolute path`}},
+		},
+		"exit statuses": {
+			config{"command": []string{"true"}, "exitCodes": map[string]any{"success": []int{3, 4}, "terminal": []int{5, 4}}},
+			[]handlers.Problem{{Path: "exitCodes.terminal[1]", Message: "4 is listed as success too", Hint: "keep one of them"}},
+		},
+	}
+	registry, err := handlers.NewRegistry(exec.Plugin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			raw, err := json.Marshal(tc.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, problems, err := registry.Bind("exec", raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, problems); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestEffectiveConfig(t *testing.T) {
+	registry, err := handlers.NewRegistry(exec.Plugin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bound, problems, err := registry.Bind("exec", []byte(`{"command":["true"]}`))
+	if err != nil || problems != nil {
+		t.Fatalf("Bind: %v, %+v", err, problems)
+	}
+	got, err := bound.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(`{"command":["true"],"dir":"/","grace":"5s","outputLevel":"info","maxOutput":65536}`, string(got)); diff != "" {
+		t.Errorf("effective config (-want +got):\n%s", diff)
+	}
+	if rules := bound.Rules(); rules != nil {
+		t.Errorf("rules = %v, want none", rules)
+	}
+}
