@@ -36,7 +36,33 @@ type LeaderElection struct {
 	RenewDeadline time.Duration
 	// RetryPeriod is the time between two tries. Default: 2s.
 	RetryPeriod time.Duration
+	// OnLost is what follows the loss of the lease. Default: exit.
+	OnLost OnLost
+	// Lock is the kind of object that holds the record of the leader. Default: lease.
+	Lock Lock
 }
+
+// OnLost is what follows the loss of the lease.
+type OnLost string
+
+// What may follow the loss of the lease.
+const (
+	// Exit ends the process with status 3.
+	Exit OnLost = "exit"
+	// Standby stops all work, keeps the caches and competes again in the same process.
+	Standby OnLost = "standby"
+)
+
+// Lock is a kind of object that holds the record of the leader.
+type Lock string
+
+// The locks.
+const (
+	// LeaseLock is a coordination.k8s.io/v1 Lease.
+	LeaseLock Lock = "lease"
+	// ConfigMapLock is an annotation of a ConfigMap, as Kooper v0 and v1 and old client-go wrote it.
+	ConfigMapLock Lock = "configMap"
+)
 
 // Mode says how many objects of a definition are handled at a time.
 type Mode string

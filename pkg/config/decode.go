@@ -27,6 +27,8 @@ type electionFields struct {
 	LeaseDuration string `json:"leaseDuration"`
 	RenewDeadline string `json:"renewDeadline"`
 	RetryPeriod   string `json:"retryPeriod"`
+	OnLost        OnLost `json:"onLost"`
+	Lock          Lock   `json:"lock"`
 }
 
 type fileController struct {
@@ -91,6 +93,7 @@ const (
 func defaultFile() *file {
 	return &file{LeaderElection: fileElection{fields: electionFields{
 		Name: "kooperd", LeaseDuration: "15s", RenewDeadline: "10s", RetryPeriod: "2s",
+		OnLost: Exit, Lock: LeaseLock,
 	}}}
 }
 

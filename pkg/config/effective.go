@@ -75,6 +75,7 @@ func fileOf(cfg *Config) (*file, error) {
 		LeaderElection: fileElection{disabled: le.Disabled, fields: electionFields{
 			Name: le.Name, Namespace: le.Namespace,
 			LeaseDuration: short(le.LeaseDuration), RenewDeadline: short(le.RenewDeadline), RetryPeriod: short(le.RetryPeriod),
+			OnLost: le.OnLost, Lock: le.Lock,
 		}},
 	}
 	for _, c := range cfg.Controllers {

@@ -44,7 +44,7 @@ func (r *resolver) election(at path, e fileElection) LeaderElection {
 	if e.disabled {
 		return LeaderElection{Disabled: true}
 	}
-	le := LeaderElection{Name: e.fields.Name, Namespace: e.fields.Namespace}
+	le := LeaderElection{Name: e.fields.Name, Namespace: e.fields.Namespace, OnLost: e.fields.OnLost, Lock: e.fields.Lock}
 	if len(le.Name) > validation.DNS1123SubdomainMaxLength {
 		r.report(at.with("name"), fmt.Sprintf("has %d characters", len(le.Name)), "want at most 253")
 	}
@@ -66,15 +66,16 @@ func (r *resolver) election(at path, e fileElection) LeaderElection {
 // minRetryPeriod keeps a replica from loading the API server with renewals.
 const minRetryPeriod = 100 * time.Millisecond
 
-// timings checks that a term always ends before somebody else can lead.
+// timings checks that a term always ends before somebody else can lead. pkg/election refuses what this refuses, and less.
 func (r *resolver) timings(at path, le LeaderElection) {
 	lease, renew, retry := at.with("leaseDuration"), at.with("renewDeadline"), at.with("retryPeriod")
-	if 5*le.RenewDeadline <= 6*le.RetryPeriod {
-		r.report(renew, fmt.Sprintf("renewDeadline %s is too short for retryPeriod %s", short(le.RenewDeadline), short(le.RetryPeriod)),
-			fmt.Sprintf("want more than 1.2 times as much, %s", short(le.RetryPeriod*6/5)), retry)
+	if le.RetryPeriod > le.RenewDeadline*2/3 {
+		r.report(renew, fmt.Sprintf("renewDeadline %s is too short for retryPeriod %s: one failed renewal could not be repeated", short(le.RenewDeadline), short(le.RetryPeriod)),
+			fmt.Sprintf("want at least 1.5 times as much, %s", short(le.RetryPeriod*3/2)), retry)
 	}
-	if least := le.RenewDeadline + le.RetryPeriod; le.LeaseDuration < least {
-		r.report(lease, fmt.Sprintf("leaseDuration %s is shorter than renewDeadline %s and retryPeriod %s together: two replicas could work at once",
+	if reserve := max(le.RetryPeriod, time.Second); le.LeaseDuration < le.RenewDeadline+reserve || le.LeaseDuration*7/8 < le.RenewDeadline {
+		least := max(le.RenewDeadline+reserve, (le.RenewDeadline*8+6)/7)
+		r.report(lease, fmt.Sprintf("leaseDuration %s is too short for renewDeadline %s and retryPeriod %s: two replicas could work at once",
 			short(le.LeaseDuration), short(le.RenewDeadline), short(le.RetryPeriod)),
 			fmt.Sprintf("want a leaseDuration of at least %s", short(wholeSeconds(least))), renew, retry)
 	}

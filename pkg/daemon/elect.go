@@ -1,45 +1,95 @@
 package daemon
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/go-logr/logr"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/election"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// newElector makes the elector of the one lease, and its client, which the caller closes after the elector has stopped.
-// It contacts nothing.
-func newElector(cfg config.LeaderElection, where clusterConfig, metrics *telemetry.Metrics, logger logr.Logger) (*election.Elector, *election.APIClient, error) {
+// leadership is the elector of the one lease with what belongs to it.
+type leadership struct {
+	*election.Elector
+	client *election.APIClient
+	events *leaseEvents
+}
+
+// newLeadership makes the elector of the one lease; it contacts nothing.
+func newLeadership(cfg config.LeaderElection, where clusterConfig, metrics *telemetry.Metrics, logger logr.Logger) (*leadership, error) {
 	if cfg.Namespace == "" {
 		cfg.Namespace = where.namespace
 	}
 	identity, err := election.Identity(os.Getenv("POD_NAME"), os.Getenv("POD_UID"))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	leases, err := election.NewLeaseClient(where.rest, cfg.RetryPeriod)
+	newClient := election.NewLeaseClient
+	if cfg.Lock == config.ConfigMapLock {
+		newClient = election.NewConfigMapClient
+	}
+	client, err := newClient(where.rest, cfg.RetryPeriod)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
+	}
+	events, err := newLeaseEvents(where.rest, identity, logger)
+	if err != nil {
+		return nil, err
 	}
 	metrics.SetLeader(cfg.Name, false)
 	elector, err := election.New(election.Options{
 		Namespace: cfg.Namespace, Name: cfg.Name, Identity: identity,
 		LeaseDuration: cfg.LeaseDuration, RenewDeadline: cfg.RenewDeadline, RetryPeriod: cfg.RetryPeriod,
-		Leases: leases, Logger: logger, Observer: observeElection(cfg.Name, metrics),
+		Leases: client, Logger: logger, Observer: observeElection(cfg, identity, metrics, events),
 	})
-	return elector, leases, err
+	if err != nil {
+		return nil, err
+	}
+	metrics.ObserveRemaining(elector.Remaining)
+	return &leadership{Elector: elector, client: client, events: events}, nil
 }
 
-// observeElection tells the metrics what becomes of the lease; the elector logs it.
-func observeElection(lease string, metrics *telemetry.Metrics) election.Observer {
+// close frees what the elector has used, after it has stopped.
+func (l *leadership) close() {
+	l.events.wait()
+	l.client.Close()
+}
+
+// observeElection tells the metrics and the lock's events what becomes of the lease; the elector itself logs it.
+func observeElection(cfg config.LeaderElection, identity string, metrics *telemetry.Metrics, events *leaseEvents) election.Observer {
 	return election.Observer{
 		StateChanged: func(_, to election.State) {
 			metrics.CountTransition(to.String())
-			metrics.SetLeader(lease, to == election.StateLeading || to == election.StateDraining)
+			metrics.SetLeader(cfg.Name, to == election.StateLeading || to == election.StateDraining)
 		},
 		Renewed: metrics.ObserveRenewal,
+		Elected: func(lease *coordinationv1.Lease) {
+			events.about(lockReference(cfg.Lock, lease))
+			events.record(corev1.EventTypeNormal, "LeaderElection", "Elected", identity+" became leader")
+		},
+		Lost: func(reason election.Reason, _ error) {
+			events.record(corev1.EventTypeWarning, "LeaderElection", "Lost", fmt.Sprintf("%s lost the leadership: %s", identity, reason))
+		},
+		Released: func(err error) {
+			if err == nil {
+				events.record(corev1.EventTypeNormal, "LeaderElection", "Released", identity+" released the leadership")
+			}
+		},
 	}
+}
+
+// lockReference names the object that holds the record.
+func lockReference(lock config.Lock, lease *coordinationv1.Lease) corev1.ObjectReference {
+	ref := corev1.ObjectReference{
+		APIVersion: "coordination.k8s.io/v1", Kind: "Lease", Namespace: lease.Namespace, Name: lease.Name, UID: lease.UID,
+	}
+	if lock == config.ConfigMapLock {
+		ref.APIVersion, ref.Kind = "v1", "ConfigMap"
+	}
+	return ref
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"k8s.io/klog/v2"
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/election"
@@ -38,9 +37,8 @@ type process struct {
 	board   *telemetry.Board
 	cluster *kube.Cluster
 	engine  *engine.Engine
-	elector *election.Elector   // nil without leader election
-	leases  *election.APIClient // the elector's
 	server  *server.Server
+	elector *leadership // nil without leader election
 }
 
 // run is the command without a subcommand: it loads the config, contacting nothing, and runs it until ctx ends.
@@ -63,7 +61,9 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 	if err != nil {
 		return err
 	}
-	klog.SetLoggerWithOptions(logger.V(2).WithName("client-go"), klog.ContextualLogger(true))
+	if err := telemetry.RouteKlog(logger, flags.verbosity); err != nil {
+		return err
+	}
 	p, err := newProcess(ctx, cfg, where, flags, logger)
 	if err != nil {
 		return &runError{err}
@@ -85,7 +85,7 @@ func newProcess(ctx context.Context, cfg *config.Config, where clusterConfig, fl
 	}
 	var gate *kube.Gate
 	if !cfg.LeaderElection.Disabled {
-		if p.elector, p.leases, err = newElector(cfg.LeaderElection, where, p.metrics, logger); err != nil {
+		if p.elector, err = newLeadership(cfg.LeaderElection, where, p.metrics, logger); err != nil {
 			return nil, err
 		}
 		gate = kube.NewGate(p.elector.Remaining, p.metrics)
@@ -149,8 +149,8 @@ func (p *process) run(ctx context.Context) error {
 	stopAll()
 	background.Wait()
 	p.cluster.Close()
-	if p.leases != nil {
-		p.leases.Close()
+	if p.elector != nil {
+		p.elector.close()
 	}
 	return err
 }
@@ -219,12 +219,24 @@ func (p *process) workUnderLease(drain, base context.Context) error {
 		<-drain.Done()
 		return nil
 	}
-	err := p.elector.Run(drain, func(term context.Context) error {
-		p.engine.Work(term, drain, engine.UnderLease)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("leading: %w", err)
+	for {
+		err := p.elector.Run(drain, func(term context.Context) error {
+			p.engine.Work(term, drain, engine.UnderLease)
+			return nil
+		})
+		switch {
+		case err == nil:
+			return nil
+		case p.standsBy(err):
+			// Every handler has returned, and the caches are still followed: nothing is left to do but compete again.
+			p.logger.Info("standing by after the loss of the lease", "cause", err.Error())
+		default:
+			return fmt.Errorf("leading: %w", err)
+		}
 	}
-	return nil
+}
+
+// standsBy tells whether the same process competes again after err.
+func (p *process) standsBy(err error) bool {
+	return p.cfg.LeaderElection.OnLost == config.Standby && errors.Is(err, election.ErrLost) && !errors.Is(err, election.ErrStuck)
 }

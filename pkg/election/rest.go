@@ -30,6 +30,7 @@ type APIClient struct {
 	config *rest.Config
 	params runtime.ParameterCodec
 	probe  time.Duration
+	lock   lock
 
 	mu     sync.Mutex
 	line   *line // of requests; nil until one is needed
@@ -41,6 +42,10 @@ type APIClient struct {
 // is that of the election: a watch on which nothing was received for so long is probed, and given up after as long again. Zero
 // means 2 s. It contacts nobody. The caller closes the client after Run has returned.
 func NewLeaseClient(config *rest.Config, retryPeriod time.Duration) (*APIClient, error) {
+	return newAPIClient(config, retryPeriod, leaseLock{})
+}
+
+func newAPIClient(config *rest.Config, retryPeriod time.Duration, lock lock) (*APIClient, error) {
 	if config.Transport != nil {
 		return nil, errors.New("making the lease client: the connection cannot be kept apart when the config has its own Transport")
 	}
@@ -48,13 +53,16 @@ func NewLeaseClient(config *rest.Config, retryPeriod time.Duration) (*APIClient,
 		retryPeriod = DefaultRetryPeriod
 	}
 	scheme := runtime.NewScheme()
-	if err := coordinationv1.AddToScheme(scheme); err != nil {
+	if err := lock.addToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("making the lease client: %w", err)
 	}
 	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"}) // for the Status of an error
 	c := rest.CopyConfig(config)
-	c.APIPath = "/apis"
-	c.GroupVersion = &coordinationv1.SchemeGroupVersion
+	gv := lock.groupVersion()
+	c.APIPath, c.GroupVersion = "/apis", &gv
+	if gv.Group == "" {
+		c.APIPath = "/api"
+	}
 	c.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	c.ContentType = runtime.ContentTypeProtobuf
 	c.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
@@ -62,7 +70,7 @@ func NewLeaseClient(config *rest.Config, retryPeriod time.Duration) (*APIClient,
 	if c.UserAgent == "" {
 		c.UserAgent = rest.DefaultKubernetesUserAgent()
 	}
-	client := &APIClient{config: c, params: runtime.NewParameterCodec(scheme), probe: retryPeriod}
+	client := &APIClient{config: c, params: runtime.NewParameterCodec(scheme), probe: retryPeriod, lock: lock}
 	probe, err := client.newLine(false)
 	if err != nil {
 		return nil, err
@@ -73,23 +81,31 @@ func NewLeaseClient(config *rest.Config, retryPeriod time.Duration) (*APIClient,
 
 // Get implements [LeaseClient].
 func (c *APIClient) Get(ctx context.Context, namespace, name string) (*coordinationv1.Lease, error) {
-	return c.do(ctx, func(leases rest.Interface) *rest.Request {
-		return leases.Get().Namespace(namespace).Resource("leases").Name(name)
+	return c.do(ctx, func(api rest.Interface) *rest.Request {
+		return api.Get().Namespace(namespace).Resource(c.lock.resource()).Name(name)
 	})
 }
 
 // Create implements [LeaseClient].
 func (c *APIClient) Create(ctx context.Context, lease *coordinationv1.Lease) (*coordinationv1.Lease, error) {
-	return c.do(ctx, func(leases rest.Interface) *rest.Request {
-		return leases.Post().Namespace(lease.Namespace).Resource("leases").Body(lease)
+	body, err := c.lock.encode(lease)
+	if err != nil {
+		return nil, err
+	}
+	return c.do(ctx, func(api rest.Interface) *rest.Request {
+		return api.Post().Namespace(lease.Namespace).Resource(c.lock.resource()).Body(body)
 	})
 }
 
 // Update implements [LeaseClient]. The UID in lease matters as much as its resourceVersion: a PUT of a Lease that was deleted
 // would create it anew.
 func (c *APIClient) Update(ctx context.Context, lease *coordinationv1.Lease) (*coordinationv1.Lease, error) {
-	return c.do(ctx, func(leases rest.Interface) *rest.Request {
-		return leases.Put().Namespace(lease.Namespace).Resource("leases").Name(lease.Name).Body(lease)
+	body, err := c.lock.encode(lease)
+	if err != nil {
+		return nil, err
+	}
+	return c.do(ctx, func(api rest.Interface) *rest.Request {
+		return api.Put().Namespace(lease.Namespace).Resource(c.lock.resource()).Name(lease.Name).Body(body)
 	})
 }
 
@@ -104,14 +120,14 @@ func (c *APIClient) do(ctx context.Context, build func(rest.Interface) *rest.Req
 	if deadline, ok := ctx.Deadline(); ok {
 		request = request.Timeout(max(time.Until(deadline), time.Millisecond))
 	}
-	lease := &coordinationv1.Lease{}
-	if err := request.Do(ctx).Into(lease); err != nil {
+	object := c.lock.object()
+	if err := request.Do(ctx).Into(object); err != nil {
 		if !answered(err) {
 			c.drop(l)
 		}
 		return nil, err
 	}
-	return lease, nil
+	return c.lock.decode(object)
 }
 
 // answered reports whether an error is an answer that another connection, perhaps to another API server, would not change.
@@ -128,7 +144,7 @@ func (c *APIClient) Watch(ctx context.Context, namespace, name string) (watch.In
 	}
 	// Some minutes, differing from replica to replica, so that watches spread over the API servers again after a restart.
 	seconds := int64(300 + rand.IntN(300))
-	stream, err := l.leases.Get().Namespace(namespace).Resource("leases").MaxRetries(0).
+	stream, err := l.leases.Get().Namespace(namespace).Resource(c.lock.resource()).MaxRetries(0).
 		VersionedParams(&metav1.ListOptions{
 			Watch:          true,
 			FieldSelector:  fields.OneTermEqualSelector(metav1.ObjectNameField, name).String(),
@@ -138,7 +154,7 @@ func (c *APIClient) Watch(ctx context.Context, namespace, name string) (watch.In
 		l.close()
 		return nil, err
 	}
-	return &lineWatch{Interface: stream, line: l}, nil
+	return c.lock.stream(&lineWatch{Interface: stream, line: l}), nil
 }
 
 // lineWatch closes its connection when it is stopped.
