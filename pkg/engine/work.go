@@ -37,7 +37,7 @@ func (c *controller) work(ctx, drain context.Context) {
 	workers.Go(func() { c.resync(taking, q) })
 	n := c.workers()
 	for range n {
-		workers.Go(func() { c.worker(taking, calls, q) })
+		workers.Go(func() { c.worker(taking, drain, calls, q) })
 	}
 	c.metrics.Workers.Set(float64(n))
 	defer c.metrics.Workers.Set(0)
@@ -97,11 +97,16 @@ func (c *controller) resync(ctx context.Context, q *queue.Queue[kube.Key]) {
 	}.Run(ctx)
 }
 
-// worker handles one object after another.
-func (c *controller) worker(taking, calls context.Context, q *queue.Queue[kube.Key]) {
+// worker handles one object after another. The end of drain reaches taking a moment late, so it is asked for itself: an
+// object that is taken after it is not handled.
+func (c *controller) worker(taking, drain, calls context.Context, q *queue.Queue[kube.Key]) {
 	for {
 		item, ok := q.Get(taking)
 		if !ok {
+			return
+		}
+		if drain.Err() != nil {
+			q.Done(item.Key)
 			return
 		}
 		c.process(calls, q, item)

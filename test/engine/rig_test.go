@@ -1,0 +1,204 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/engine"
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+const timeout = 30 * time.Second
+
+// call is one call of a handler, as the handler saw it.
+type call struct {
+	object  string
+	cause   handlers.Cause
+	attempt int
+	at      time.Time
+}
+
+// rig is a running engine with one plugin, "test", whose handler calls a function of the test and keeps a record.
+type rig struct {
+	namespace string
+	board     *telemetry.Board
+	registry  *prometheus.Registry
+	term      context.CancelFunc
+	drain     context.CancelFunc
+	stop      func()
+
+	mu      sync.Mutex
+	calls   map[string][]call // by definition
+	changed chan struct{}
+}
+
+type noConfig struct{}
+
+// options of a rig; definitions is the text below `controllers` with %[1]q for the namespace.
+type options struct {
+	definitions string
+	handle      func(ctx context.Context, env handlers.Env, req handlers.Request) (handlers.Result, error)
+	build       func(env handlers.Env) error
+	gate        *kube.Gate
+	shutdown    time.Duration
+}
+
+func start(t *testing.T, opts options) *rig {
+	t.Helper()
+	r := &rig{namespace: shared.Namespace(t), calls: map[string][]call{}, changed: make(chan struct{})}
+	leaks := goleak.IgnoreCurrent()
+	plugin := handlers.Plugin[noConfig]{
+		Name: "test", Summary: "Calls a function of the test", Schema: "#Config: {}",
+		New: func(_ context.Context, env handlers.Env, _ noConfig) (handlers.Handler, error) {
+			if opts.build != nil {
+				if err := opts.build(env); err != nil {
+					return nil, err
+				}
+			}
+			return handlers.HandlerFunc(func(ctx context.Context, req handlers.Request) (handlers.Result, error) {
+				r.record(env.Definition, req)
+				return opts.handle(ctx, env, req)
+			}), nil
+		},
+	}
+	r.registry = prometheus.NewRegistry()
+	metrics := telemetry.NewMetrics(r.registry)
+	r.board = telemetry.NewBoard(metrics)
+	cluster, err := kube.New(shared.AdminConfig(), kube.Options{Metrics: metrics})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eng, err := engine.New(engine.Options{
+		Config: load(t, fmt.Sprintf(opts.definitions, r.namespace), plugin), Cluster: cluster, Gate: opts.gate,
+		Metrics: metrics, Board: r.board, ShutdownTimeout: opts.shutdown,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, stopAll := context.WithCancel(context.Background())
+	term, endTerm := context.WithCancel(base)
+	drain, startDrain := context.WithCancel(base)
+	var running, working sync.WaitGroup
+	running.Go(func() { eng.Run(base) })
+	working.Go(func() { eng.Work(term, drain, engine.UnderLease) })
+	r.term, r.drain = endTerm, startDrain
+	r.stop = sync.OnceFunc(func() {
+		startDrain()
+		working.Wait()
+		stopAll()
+		running.Wait()
+		cluster.Close()
+	})
+	t.Cleanup(func() {
+		r.stop()
+		goleak.VerifyNone(t, leaks)
+	})
+	return r
+}
+
+func load(t *testing.T, definitions string, plugins ...handlers.AnyPlugin) *config.Config {
+	t.Helper()
+	registry, err := handlers.NewRegistry(plugins...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "controllers.cue")
+	text := "apiVersion: \"kooperd.dev/v1alpha1\"\ncontrollers: {\n" + definitions + "\n}\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(t.Context(), []string{path}, config.Options{Registry: registry})
+	if err != nil {
+		t.Fatalf("loading the config: %v", err)
+	}
+	return cfg
+}
+
+func (r *rig) record(definition string, req handlers.Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls[definition] = append(r.calls[definition], call{
+		object: req.Object.Name(), cause: req.Cause, attempt: req.Attempt, at: time.Now(),
+	})
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// of returns the calls of a definition so far.
+func (r *rig) of(definition string) []call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]call(nil), r.calls[definition]...)
+}
+
+// await waits until done is true; it is asked after every call of a handler, and at least fifty times a second.
+func (r *rig) await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.After(timeout)
+	for {
+		r.mu.Lock()
+		changed := r.changed
+		r.mu.Unlock()
+		if done() {
+			return
+		}
+		select {
+		case <-changed:
+		case <-time.After(20 * time.Millisecond):
+		case <-deadline:
+			t.Fatalf("%s has not happened within %s; statuses: %+v, calls: %+v", what, timeout, r.board.All(), r.calls)
+		}
+	}
+}
+
+func (r *rig) awaitCalls(t *testing.T, definition string, n int) []call {
+	t.Helper()
+	r.await(t, fmt.Sprintf("%d calls of %s", n, definition), func() bool { return len(r.of(definition)) >= n })
+	return r.of(definition)
+}
+
+// metric fails the test when a series has not the value.
+func (r *rig) metric(t *testing.T, name, definition string, want float64) {
+	t.Helper()
+	families, err := r.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			for _, label := range m.GetLabel() {
+				if label.GetName() == "controller" && label.GetValue() == definition {
+					if got := m.GetCounter().GetValue() + m.GetGauge().GetValue(); got != want {
+						t.Errorf("%s of %s is %v, want %v", name, definition, got, want)
+					}
+					return
+				}
+			}
+		}
+	}
+	t.Errorf("there is no %s of %s", name, definition)
+}
+
+func (r *rig) create(t *testing.T, name string) {
+	t.Helper()
+	shared.Apply(t, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: %s, labels: {e2e: \"true\"}}\n", name, r.namespace))
+}
+
+func (r *rig) change(t *testing.T, name, value string) {
+	t.Helper()
+	shared.Kubectl(t, "-n", r.namespace, "annotate", "--overwrite", "configmap", name, "change="+value)
+}
