@@ -50,6 +50,6 @@ func newRootCommand(registry *handlers.Registry) *cobra.Command {
 	f.StringVar(&flags.logFormat, "log-format", telemetry.FormatAuto, "text, json, or auto: text on a terminal, json otherwise")
 	f.IntVarP(&flags.verbosity, "v", "v", 0, "log verbosity: 1 tells of every handler call, 2 and more of kooperd's inside")
 	root.AddCommand(newValidateCommand(registry), newPrintCommand(registry), newPluginsCommand(registry),
-		newSchemaCommand(registry), newVersionCommand())
+		newSchemaCommand(registry), newFenceCommand(registry), newVersionCommand())
 	return root
 }

@@ -15,8 +15,7 @@ import (
 // loadConfig loads a config and writes its mistakes to w, a line each.
 func loadConfig(ctx context.Context, w io.Writer, registry *handlers.Registry, paths []string) (*config.Config, error) {
 	cfg, err := config.Load(ctx, paths, config.Options{Registry: registry})
-	var mistakes config.Diagnostics
-	if errors.As(err, &mistakes) {
+	if mistakes, ok := errors.AsType[config.Diagnostics](err); ok {
 		_, _ = fmt.Fprintln(w, mistakes.Error())
 		return nil, fmt.Errorf("bad config: %w", errSilent)
 	}
@@ -37,8 +36,7 @@ func newValidateCommand(registry *handlers.Registry) *cobra.Command {
 		ValidArgsFunction: completeConfigs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := config.Load(cmd.Context(), args, config.Options{Registry: registry})
-			var mistakes config.Diagnostics
-			if errors.As(err, &mistakes) {
+			if mistakes, ok := errors.AsType[config.Diagnostics](err); ok {
 				return writeMistakes(cmd.OutOrStdout(), mistakes, asJSON)
 			}
 			if err != nil {

@@ -48,13 +48,13 @@ type Problem struct {
 // Description is what is known of a plugin without a config.
 type Description struct {
 	// Name is the plugin's name.
-	Name string
+	Name string `json:"name"`
 	// Summary is its one line of documentation.
-	Summary string
+	Summary string `json:"summary"`
 	// Schema is its CUE source as the plugin gives it, without the common definitions.
-	Schema string
+	Schema string `json:"schema"`
 	// Package is the import path of the Go package that the config type is declared in.
-	Package string
+	Package string `json:"package"`
 }
 
 // AnyPlugin is a Plugin of any config type. Only Plugin implements it.

@@ -1,0 +1,212 @@
+package daemon
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
+
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/election"
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// fenceFlags are the settings of the command fence.
+type fenceFlags struct {
+	configs           []string
+	serviceAccount    string
+	namespace         string
+	format            string
+	allowEveryReplica bool
+}
+
+const fenceLong = `fence prints a ValidatingAdmissionPolicy and its binding, with which the API server itself refuses every write by a pod of
+the service account that does not hold the lease. It contacts nothing: install what it prints with kubectl apply, which
+takes the rights of a cluster administrator and Kubernetes 1.30 or later.
+
+The pods must tell kooperd who they are, by POD_NAME and POD_UID from the downward API, and the service account must
+belong to kooperd with this config alone: nothing else may write with it. For that reason a config is refused some of
+whose definitions run on every replica, because the fence would keep them from writing on all replicas but one;
+--allow-every-replica is for those whose handlers write nothing in the cluster.`
+
+func newFenceCommand(registry *handlers.Registry) *cobra.Command {
+	var flags fenceFlags
+	cmd := &cobra.Command{
+		Use:     "fence --config FILE --service-account NAMESPACE/NAME",
+		Short:   "Print an admission policy that lets only the holder of the lease write",
+		Long:    fenceLong,
+		Example: "  kooperd fence --config controllers.cue --service-account kooper-system/kooperd | kubectl apply -f -",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return printFence(cmd, registry, flags)
+		},
+	}
+	f := cmd.Flags()
+	f.StringArrayVarP(&flags.configs, "config", "c", nil, "config file (.cue, .yaml, .yml, .json) or directory; may be repeated, the parts are unified")
+	f.StringVar(&flags.serviceAccount, "service-account", "", "service account of kooperd's pods, as NAMESPACE/NAME")
+	f.StringVarP(&flags.namespace, "namespace", "n", "", "namespace of the lease when the config names none; default: the service account's")
+	f.StringVarP(&flags.format, "format", "o", "yaml", "yaml or json")
+	f.BoolVar(&flags.allowEveryReplica, "allow-every-replica", false, "accept definitions that run on every replica; whatever they write is refused on all replicas but one")
+	return cmd
+}
+
+func printFence(cmd *cobra.Command, registry *handlers.Registry, flags fenceFlags) error {
+	if err := checkFormat(flags.format, "yaml", "json"); err != nil {
+		return err
+	}
+	if len(flags.configs) == 0 {
+		return errors.New("no config: use --config FILE")
+	}
+	account, err := parseServiceAccount(flags.serviceAccount)
+	if err != nil {
+		return err
+	}
+	cfg, err := loadConfig(cmd.Context(), cmd.ErrOrStderr(), registry, flags.configs)
+	if err != nil {
+		return err
+	}
+	notes, err := checkFenceable(cfg, flags.allowEveryReplica)
+	if err != nil {
+		return err
+	}
+	for _, note := range notes {
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "kooperd: warning: %s\n", note)
+	}
+	lease, note, err := fenceLease(cfg.LeaderElection, account, flags.namespace)
+	if err != nil {
+		return err
+	}
+	fence, err := election.NewFence(election.FenceOptions{Lease: lease, ServiceAccount: account})
+	if err != nil {
+		return err
+	}
+	if note != "" {
+		notes = append(notes, note)
+	}
+	return writeFence(cmd.OutOrStdout(), flags.format, fence, notes)
+}
+
+func parseServiceAccount(text string) (types.NamespacedName, error) {
+	if text == "" {
+		return types.NamespacedName{}, errors.New("no service account: use --service-account NAMESPACE/NAME")
+	}
+	namespace, name, ok := strings.Cut(text, "/")
+	if !ok || namespace == "" || name == "" {
+		return types.NamespacedName{}, fmt.Errorf("service account %q: want NAMESPACE/NAME", text)
+	}
+	return types.NamespacedName{Namespace: namespace, Name: name}, nil
+}
+
+// checkFenceable returns what the user has to know of a fence for cfg, or why there can be none.
+func checkFenceable(cfg *config.Config, allowEveryReplica bool) (notes []string, err error) {
+	if cfg.LeaderElection.Disabled {
+		return nil, errors.New(`leaderElection is "disabled" in the config: without a lease nobody can be told apart`)
+	}
+	if cfg.LeaderElection.Lock != config.LeaseLock {
+		return nil, fmt.Errorf("leaderElection.lock is %q in the config: the fence goes by the holder of a Lease", cfg.LeaderElection.Lock)
+	}
+	var everyReplica []string
+	for _, c := range cfg.Controllers {
+		if c.EveryReplica {
+			everyReplica = append(everyReplica, c.Name)
+		}
+	}
+	switch {
+	case len(everyReplica) == len(cfg.Controllers):
+		return nil, errors.New("no definition in the config runs under the lease: nobody would ever hold it")
+	case len(everyReplica) == 0:
+		return nil, nil
+	case !allowEveryReplica:
+		return nil, fmt.Errorf("the fence would refuse what these definitions write, because they run on every replica: %s; "+
+			"give them a config and a service account of their own, or use --allow-every-replica if their handlers write nothing in the cluster",
+			strings.Join(everyReplica, ", "))
+	}
+	return []string{"these definitions run on every replica, and all that they write is refused on the replicas that do not hold the lease: " +
+		strings.Join(everyReplica, ", ")}, nil
+}
+
+// fenceLease finds the lease as the daemon does in a pod of the service account, and says where it is if the config does not.
+func fenceLease(cfg config.LeaderElection, account types.NamespacedName, namespace string) (lease types.NamespacedName, note string, err error) {
+	lease = types.NamespacedName{Namespace: cfg.Namespace, Name: cfg.Name}
+	switch {
+	case cfg.Namespace != "" && namespace != "" && cfg.Namespace != namespace:
+		return lease, "", fmt.Errorf("--namespace is %q, but the config says leaderElection.namespace: %q", namespace, cfg.Namespace)
+	case cfg.Namespace != "":
+	case namespace != "":
+		lease.Namespace = namespace
+		note = "the config names no namespace for the lease; this one is --namespace, and must be $POD_NAMESPACE of the pods"
+	default:
+		lease.Namespace = account.Namespace
+		note = "the config names no namespace for the lease; this one is the service account's, where kooperd looks for it in a pod"
+	}
+	return lease, note, nil
+}
+
+// writeFence writes both objects so that kubectl can read them: two YAML documents, or one List in JSON, which has no place
+// for the notes.
+func writeFence(w io.Writer, format string, fence election.Fence, notes []string) error {
+	policy, err := manifest(fence.Policy)
+	if err != nil {
+		return &runError{err}
+	}
+	binding, err := manifest(fence.Binding)
+	if err != nil {
+		return &runError{err}
+	}
+	text := new(bytes.Buffer)
+	if format == "json" {
+		err = encodeList(text, policy, binding)
+	} else {
+		err = encodeDocuments(text, notes, policy, binding)
+	}
+	if err != nil {
+		return &runError{fmt.Errorf("encoding the fence: %w", err)}
+	}
+	if _, err := text.WriteTo(w); err != nil {
+		return &runError{err}
+	}
+	return nil
+}
+
+// manifest is an object as a user would write it, without the status that only the API server fills in.
+func manifest(object metav1.Object) (map[string]any, error) {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+	if err != nil {
+		return nil, fmt.Errorf("encoding %s: %w", object.GetName(), err)
+	}
+	delete(fields, "status")
+	return fields, nil
+}
+
+func encodeList(w io.Writer, objects ...map[string]any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(map[string]any{"apiVersion": "v1", "kind": "List", "items": objects})
+}
+
+func encodeDocuments(w io.Writer, notes []string, objects ...map[string]any) error {
+	for _, note := range notes {
+		if _, err := fmt.Fprintf(w, "# Note: %s.\n", note); err != nil {
+			return err
+		}
+	}
+	for _, object := range objects {
+		text, err := yaml.Marshal(object)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, "---\n%s", text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
