@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -59,6 +60,7 @@ func (p listedPackage) own() bool { return p.Module != nil && p.Module.Path == m
 // listPackages runs go list over the main module and everything it needs.
 func listPackages(t *testing.T, flags ...string) []listedPackage {
 	t.Helper()
+	noteInputs(t, "go.mod", "go.sum")
 	args := append([]string{"list", "-deps", "-json=ImportPath,Name,Dir,Doc,ForTest,Module,GoFiles,TestGoFiles," +
 		"XTestGoFiles,Imports,TestImports,XTestImports"}, append(flags, "./...")...)
 	cmd := exec.CommandContext(t.Context(), "go", args...)
@@ -77,6 +79,17 @@ func listPackages(t *testing.T, flags ...string) []listedPackage {
 			t.Fatalf("reading what go list printed: %v", err)
 		}
 		packages = append(packages, p)
+	}
+}
+
+// noteInputs looks at files that only a child process reads, so that go test does not take a result from its cache when
+// they have changed.
+func noteInputs(t *testing.T, files ...string) {
+	t.Helper()
+	for _, file := range files {
+		if _, err := os.Stat(file); err != nil {
+			t.Fatalf("looking for %s: %v", file, err)
+		}
 	}
 }
 
@@ -291,6 +304,7 @@ func TestModulesAgreeOnVersions(t *testing.T) {
 // requirements reads the versions that a go.mod file asks for.
 func requirements(t *testing.T, file string) map[string]string {
 	t.Helper()
+	noteInputs(t, file)
 	out, err := exec.CommandContext(t.Context(), "go", "mod", "edit", "-json", file).Output()
 	if err != nil {
 		t.Fatalf("reading %s: %v", file, err)

@@ -73,6 +73,7 @@ type Process struct {
 	lines   []Line
 	changed chan struct{} // closed and replaced with every line
 	state   *os.ProcessState
+	ended   time.Time
 }
 
 // Root returns the top folder of the repository.
@@ -144,7 +145,7 @@ func (p *Process) run(stderr io.Reader, started chan<- error) {
 	}
 	_ = p.cmd.Wait() // The state says it all.
 	p.mu.Lock()
-	p.state = p.cmd.ProcessState
+	p.state, p.ended = p.cmd.ProcessState, time.Now()
 	p.mu.Unlock()
 }
 
@@ -211,6 +212,13 @@ func (p *Process) Exited() bool {
 	default:
 		return false
 	}
+}
+
+// Ended returns when the process was seen to have ended; it must have.
+func (p *Process) Ended() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ended
 }
 
 // Stop asks for a clean stop and waits for the exit status.
@@ -295,7 +303,9 @@ func (p *Process) Get(t testing.TB, server, path string) (int, string) {
 	if err != nil {
 		t.Fatalf("asking kooperd for %s: %v", path, err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	client := http.Client{Timeout: 10 * time.Second}
+	defer client.CloseIdleConnections()
+	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatalf("asking kooperd for %s: %v; its log:\n%s", path, err, p.Tail(20))
 	}

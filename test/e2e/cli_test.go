@@ -146,7 +146,7 @@ func TestAddressInUse(t *testing.T) {
 }
 
 func TestPrintIsAConfig(t *testing.T) {
-	first, stderr, status := kooperd(t, nil, "print", filepath.Join(daemon.Root(t), "examples/quickstart/controllers.cue"))
+	first, stderr, status := kooperd(t, nil, "print", filepath.Join(daemon.Root(t), "examples", "quickstart", "controllers.cue"))
 	if status != 0 {
 		t.Fatalf("exit status is %d, want 0: %s", status, stderr)
 	}

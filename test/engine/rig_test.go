@@ -86,7 +86,7 @@ func start(t *testing.T, opts options) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base, stopAll := context.WithCancel(context.Background())
+	base, stopAll := context.WithCancel(context.WithoutCancel(t.Context()))
 	term, endTerm := context.WithCancel(base)
 	drain, startDrain := context.WithCancel(base)
 	var running, working sync.WaitGroup
