@@ -41,7 +41,6 @@ func newLeadership(cfg config.LeaderElection, where clusterConfig, metrics *tele
 	if err != nil {
 		return nil, err
 	}
-	metrics.SetLeader(cfg.Name, false)
 	elector, err := election.New(election.Options{
 		Namespace: cfg.Namespace, Name: cfg.Name, Identity: identity,
 		LeaseDuration: cfg.LeaseDuration, RenewDeadline: cfg.RenewDeadline, RetryPeriod: cfg.RetryPeriod,
@@ -50,7 +49,7 @@ func newLeadership(cfg config.LeaderElection, where clusterConfig, metrics *tele
 	if err != nil {
 		return nil, err
 	}
-	metrics.ObserveRemaining(elector.Remaining)
+	metrics.ObserveLeadership(cfg.Name, elector.Leading, elector.Remaining)
 	return &leadership{Elector: elector, client: client, events: events}, nil
 }
 
@@ -63,11 +62,8 @@ func (l *leadership) close() {
 // observeElection tells the metrics and the lock's events what becomes of the lease; the elector itself logs it.
 func observeElection(cfg config.LeaderElection, identity string, metrics *telemetry.Metrics, events *leaseEvents) election.Observer {
 	return election.Observer{
-		StateChanged: func(_, to election.State) {
-			metrics.CountTransition(to.String())
-			metrics.SetLeader(cfg.Name, to == election.StateLeading || to == election.StateDraining)
-		},
-		Renewed: metrics.ObserveRenewal,
+		StateChanged: func(_, to election.State) { metrics.CountTransition(to.String()) },
+		Renewed:      metrics.ObserveRenewal,
 		Elected: func(lease *coordinationv1.Lease) {
 			events.about(lockReference(cfg.Lock, lease))
 			events.record(corev1.EventTypeNormal, "LeaderElection", "Elected", identity+" became leader")

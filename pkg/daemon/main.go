@@ -72,6 +72,14 @@ type runError struct{ err error }
 func (e *runError) Error() string { return e.err.Error() }
 func (e *runError) Unwrap() error { return e.err }
 
+// printed is for the results of writing to standard output: that it cannot be written is a failure at run time.
+func printed(_ int, err error) error {
+	if err != nil {
+		return &runError{fmt.Errorf("writing the output: %w", err)}
+	}
+	return nil
+}
+
 func exitStatus(err error) int {
 	var failed *runError
 	switch {

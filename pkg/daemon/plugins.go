@@ -29,7 +29,7 @@ func newPluginsCommand(registry *handlers.Registry) *cobra.Command {
 				}
 				names = args
 			}
-			return writePlugins(cmd.OutOrStdout(), registry, names, len(args) == 1, asJSON)
+			return printed(0, writePlugins(cmd.OutOrStdout(), registry, names, len(args) == 1, asJSON))
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

@@ -31,8 +31,7 @@ func newPrintCommand(registry *handlers.Registry) *cobra.Command {
 			if err != nil {
 				return &runError{err}
 			}
-			_, err = cmd.OutOrStdout().Write(text)
-			return err
+			return printed(cmd.OutOrStdout().Write(text))
 		},
 	}
 	cmd.Flags().StringVarP(&format, "format", "o", "yaml", "yaml, json or cue")
@@ -60,8 +59,7 @@ func newSchemaCommand(registry *handlers.Registry) *cobra.Command {
 			if err != nil {
 				return &runError{err}
 			}
-			_, err = cmd.OutOrStdout().Write(text)
-			return err
+			return printed(cmd.OutOrStdout().Write(text))
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "cue", "cue or jsonschema")

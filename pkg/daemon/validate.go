@@ -45,8 +45,7 @@ func newValidateCommand(registry *handlers.Registry) *cobra.Command {
 			if asJSON {
 				return nil
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "ok: %d controllers in %d file(s)\n", len(cfg.Controllers), len(cfg.Files))
-			return err
+			return printed(fmt.Fprintf(cmd.OutOrStdout(), "ok: %d controllers in %d file(s)\n", len(cfg.Controllers), len(cfg.Files)))
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per mistake and nothing for a good config")

@@ -41,12 +41,11 @@ func newVersionCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{
+				return printed(0, json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{
 					"version": Version(), "goVersion": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
-				})
+				}))
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "kooperd %s (%s, %s/%s)\n", Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
+			return printed(fmt.Fprintf(cmd.OutOrStdout(), "kooperd %s (%s, %s/%s)\n", Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH))
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

@@ -89,9 +89,13 @@ func (c *controller) handle(ctx context.Context, req handlers.Request) (result h
 	return c.handler.Handle(ctx, req)
 }
 
-// watchDeadline makes it the definition's state when a call ignores its deadline, until the returned function is called.
+// watchDeadline notes that a call is under way until the returned function is called, and makes it the definition's
+// state when the call ignores its deadline.
 func (c *controller) watchDeadline(key kube.Key) (returned func()) {
 	begun, done := time.Now(), false // done belongs to c.mu.
+	c.mu.Lock()
+	c.running[key] = begun
+	c.mu.Unlock()
 	timer := time.AfterFunc(c.def.Timeout+overdueGrace, func() {
 		c.mu.Lock()
 		if !done {
@@ -105,12 +109,25 @@ func (c *controller) watchDeadline(key kube.Key) (returned func()) {
 		done = true
 		_, late := c.overdue[key]
 		delete(c.overdue, key)
+		delete(c.running, key)
 		c.mu.Unlock()
 		timer.Stop()
 		if late {
 			c.refresh()
 		}
 	}
+}
+
+// runningCalls returns the sum of the times that calls under way have taken so far, and the longest of them.
+func (c *controller) runningCalls() (sum, longest time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, begun := range c.running {
+		took := time.Since(begun)
+		sum += took
+		longest = max(longest, took)
+	}
+	return sum, longest
 }
 
 func describeOverdue(calls map[kube.Key]time.Time) string {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -17,10 +18,12 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// Delays between tries to make a handler whose constructor failed.
 const (
+	// Delays between tries to make a handler whose constructor failed.
 	minBuildDelay = time.Second
 	maxBuildDelay = time.Minute
+	// slowBuild is how long a constructor may take before the definition is called degraded.
+	slowBuild = 10 * time.Second
 )
 
 // controller is one running definition.
@@ -32,6 +35,8 @@ type controller struct {
 	metrics  *telemetry.Controller
 	board    *telemetry.Board
 	shutdown time.Duration
+	gate     *kube.Gate            // nil when the definition runs on every replica
+	registry prometheus.Registerer // for the metrics of the handler
 
 	failures *failures
 	built    chan struct{} // closed when handler is set
@@ -39,11 +44,12 @@ type controller struct {
 	refreshing sync.Mutex // makes computing and recording the state one step
 
 	mu       sync.Mutex
-	handler  handlers.Handler
-	buildErr error
+	handler  handlers.Handler // nil until it is made
+	buildErr error            // of the last try to make it
 	view     *kube.View
 	queue    *queue.Queue[kube.Key] // nil while this replica does not work on the definition
-	overdue  map[kube.Key]time.Time // when the calls began that ignore their deadline
+	running  map[kube.Key]time.Time // when the calls under way began
+	overdue  map[kube.Key]time.Time // those that ignore their deadline
 }
 
 func newController(def config.Controller, opts Options) *controller {
@@ -51,8 +57,10 @@ func newController(def config.Controller, opts Options) *controller {
 	c := &controller{
 		def: def, sources: opts.Cluster.Sources, logger: logger, metrics: opts.Metrics.Controller(def.Name),
 		board: opts.Board, shutdown: opts.ShutdownTimeout,
-		failures: newFailures(), built: make(chan struct{}), overdue: map[kube.Key]time.Time{},
+		failures: newFailures(), built: make(chan struct{}),
+		running: map[kube.Key]time.Time{}, overdue: map[kube.Key]time.Time{},
 	}
+	c.metrics.ObserveRunning(c.runningCalls)
 	c.env = handlers.Env{Definition: def.Name, Logger: logger}
 	state := telemetry.Syncing
 	if def.Paused {
@@ -82,15 +90,36 @@ func (c *controller) run(ctx context.Context) {
 
 	handler := c.build(ctx)
 	<-ctx.Done()
-	if closer, ok := handler.(io.Closer); ok {
-		if err := closer.Close(); err != nil {
-			c.logger.Error(err, "closing handler")
-		}
+	if err := c.close(handler); err != nil {
+		c.logger.Error(err, "closing handler")
 	}
+}
+
+// close closes a handler that wants it, which is foreign code and may panic.
+func (c *controller) close(handler handlers.Handler) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.metrics.Panics.Inc()
+			err = newPanic(r)
+		}
+	}()
+	if closer, ok := handler.(io.Closer); ok {
+		return closer.Close()
+	}
+	return nil
 }
 
 // build makes the handler, again and again until that succeeds or ctx ends.
 func (c *controller) build(ctx context.Context) handlers.Handler {
+	slow := time.AfterFunc(slowBuild, func() {
+		c.mu.Lock()
+		if c.handler == nil && c.buildErr == nil {
+			c.buildErr = fmt.Errorf("making the %s handler takes longer than %s", c.def.Handler.Plugin(), slowBuild)
+		}
+		c.mu.Unlock()
+		c.refresh()
+	})
+	defer slow.Stop()
 	for delay := minBuildDelay; ctx.Err() == nil; delay = min(2*delay, maxBuildDelay) {
 		handler, err := c.tryBuild(ctx)
 		c.mu.Lock()
@@ -115,13 +144,19 @@ func (c *controller) build(ctx context.Context) handlers.Handler {
 
 // tryBuild runs the plugin's constructor, which is foreign code and may panic.
 func (c *controller) tryBuild(ctx context.Context) (handler handlers.Handler, err error) {
+	env := c.env
+	metrics := newRegisterer(c.registry)
+	env.Metrics = metrics
 	defer func() {
 		if r := recover(); r != nil {
 			c.metrics.Panics.Inc()
 			handler, err = nil, newPanic(r)
 		}
+		if err != nil {
+			metrics.withdraw()
+		}
 	}()
-	handler, err = c.def.Handler.New(ctx, c.env)
+	handler, err = c.def.Handler.New(ctx, env)
 	if err != nil {
 		return nil, fmt.Errorf("making the %s handler: %w", c.def.Handler.Plugin(), err)
 	}
@@ -174,7 +209,7 @@ func (c *controller) refresh() {
 // status is the definition's state machine: the first thing that keeps the definition from its work is its state.
 func (c *controller) status() (telemetry.State, string) {
 	c.mu.Lock()
-	view, buildErr, overdue := c.view, c.buildErr, describeOverdue(c.overdue)
+	view, handler, buildErr, overdue := c.view, c.handler, c.buildErr, describeOverdue(c.overdue)
 	c.mu.Unlock()
 	if c.def.Paused {
 		return telemetry.Paused, ""
@@ -187,6 +222,9 @@ func (c *controller) status() (telemetry.State, string) {
 	}
 	if buildErr != nil {
 		return telemetry.Degraded, buildErr.Error()
+	}
+	if handler == nil {
+		return telemetry.Syncing, "making the handler"
 	}
 	if overdue != "" {
 		return telemetry.Degraded, overdue

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -66,13 +65,13 @@ func New(opts Options) (*Engine, error) {
 		if err != nil {
 			return nil, err
 		}
-		recorder, err := e.recorders.recorder(def, clients.REST)
+		recorder, err := e.recorders.recorder(def.Name, clients.REST)
 		if err != nil {
-			return nil, fmt.Errorf("making the event recorder of %s: %w", def.Name, err)
+			return nil, err
 		}
 		c := newController(def, opts)
-		c.env.Clients, c.env.Events = clients, recorder
-		c.env.Metrics = prometheus.WrapRegistererWith(prometheus.Labels{"controller": def.Name}, opts.Metrics.Registry())
+		c.gate, c.env.Clients, c.env.Events = gate, clients, recorder
+		c.registry = prometheus.WrapRegistererWith(prometheus.Labels{telemetry.KeyController: def.Name}, opts.Metrics.Registry())
 		e.controllers = append(e.controllers, c)
 	}
 	return e, nil

@@ -2,46 +2,109 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
 	"sync"
 
+	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/scheme"
-	eventsv1 "k8s.io/client-go/kubernetes/typed/events/v1"
+	eventsclient "k8s.io/client-go/kubernetes/typed/events/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 
-	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/kube"
 )
 
-// recorders make the event recorders of handlers. All definitions behind the gate share one broadcaster, and all others
-// another, as the broadcaster's client is what is gated.
+// reporter is what every event's reportingController begins with; the definition's name follows.
+const reporter = "kooperd.dev/"
+
+// recorders make the event recorders of handlers. They share one broadcaster; each event is sent by its own definition's
+// client, through that definition's gate and with its user agent.
 type recorders struct {
-	broadcasters map[bool]events.EventBroadcaster
+	broadcaster events.EventBroadcaster
+	sink        *eventSink
 }
 
-func newRecorders() *recorders { return &recorders{broadcasters: map[bool]events.EventBroadcaster{}} }
+func newRecorders() *recorders {
+	sink := &eventSink{clients: map[string]eventsclient.EventsV1Interface{}}
+	return &recorders{broadcaster: events.NewBroadcaster(sink), sink: sink}
+}
 
-func (r *recorders) recorder(def config.Controller, config *rest.Config) (events.EventRecorder, error) {
-	b, ok := r.broadcasters[def.EveryReplica]
-	if !ok {
-		client, err := eventsv1.NewForConfig(config)
-		if err != nil {
-			return nil, err
-		}
-		b = events.NewBroadcaster(&events.EventSinkImpl{Interface: client})
-		r.broadcasters[def.EveryReplica] = b
+func (r *recorders) recorder(definition string, config *rest.Config) (events.EventRecorder, error) {
+	client, err := eventsclient.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making the client for events of %s: %w", definition, err)
 	}
-	return b.NewRecorder(scheme.Scheme, "kooperd.dev/"+def.Name), nil
+	r.sink.clients[definition] = client
+	return r.broadcaster.NewRecorder(scheme.Scheme, reporter+definition), nil
 }
 
 // start sends what is recorded until ctx ends; the returned function waits for that.
-func (r *recorders) start(ctx context.Context) (stop func()) {
+func (r *recorders) start(ctx context.Context) (wait func()) {
 	var sending sync.WaitGroup
-	for _, b := range r.broadcasters {
-		sending.Go(func() {
-			_ = b.StartRecordingToSinkWithContext(ctx) // Fails only when the broadcaster has been shut down.
-			<-ctx.Done()
-			b.Shutdown()
-		})
-	}
+	sending.Go(func() {
+		_ = r.broadcaster.StartRecordingToSinkWithContext(ctx) // Fails only when the broadcaster has been shut down.
+		<-ctx.Done()
+		r.broadcaster.Shutdown()
+	})
 	return sending.Wait
+}
+
+// eventSink sends events. A refusal by the gate becomes an answer of the kind that client-go does not repeat: what a
+// replica had to say that does not lead any more is not worth a queue.
+type eventSink struct {
+	clients map[string]eventsclient.EventsV1Interface // by definition; not changed after start
+}
+
+var _ events.EventSink = (*eventSink)(nil)
+
+func (s *eventSink) of(event *eventsv1.Event) (eventsclient.EventInterface, error) {
+	client, ok := s.clients[strings.TrimPrefix(event.ReportingController, reporter)]
+	if !ok {
+		return nil, fmt.Errorf("sending an event: unknown reporting controller %q", event.ReportingController)
+	}
+	return client.Events(event.Namespace), nil
+}
+
+// Create implements events.EventSink.
+func (s *eventSink) Create(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
+	client, err := s.of(event)
+	if err != nil {
+		return nil, err
+	}
+	created, err := client.Create(ctx, event, metav1.CreateOptions{})
+	return created, final(err)
+}
+
+// Update implements events.EventSink.
+func (s *eventSink) Update(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
+	client, err := s.of(event)
+	if err != nil {
+		return nil, err
+	}
+	updated, err := client.Update(ctx, event, metav1.UpdateOptions{})
+	return updated, final(err)
+}
+
+// Patch implements events.EventSink.
+func (s *eventSink) Patch(ctx context.Context, event *eventsv1.Event, data []byte) (*eventsv1.Event, error) {
+	client, err := s.of(event)
+	if err != nil {
+		return nil, err
+	}
+	patched, err := client.Patch(ctx, event.Name, "application/strategic-merge-patch+json", data, metav1.PatchOptions{})
+	return patched, final(err)
+}
+
+func final(err error) error {
+	if !errors.Is(err, kube.ErrNotLeading) {
+		return err
+	}
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden, Message: err.Error(),
+	}}
 }

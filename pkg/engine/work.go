@@ -109,6 +109,11 @@ func (c *controller) worker(taking, drain, calls context.Context, q *queue.Queue
 			q.Done(item.Key)
 			return
 		}
+		if !c.gate.Open() { // The term is over by the clocks; its context is about to end.
+			q.Done(item.Key)
+			<-taking.Done()
+			return
+		}
 		c.process(calls, q, item)
 	}
 }

@@ -3,6 +3,7 @@ package kube
 import (
 	"fmt"
 	"net/http"
+	"sync"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -33,6 +34,9 @@ type Cluster struct {
 	config *rest.Config
 	http   *http.Client // of the sources
 	mapper meta.RESTMapper
+
+	mu    sync.Mutex
+	lines map[*writeLine]struct{} // of the gates
 }
 
 // New makes the clients of one API server; it contacts nothing. config is copied. The client-side rate limit is off:
@@ -41,7 +45,7 @@ func New(config *rest.Config, opts Options) (*Cluster, error) {
 	config = unlimited(config)
 	watching := rest.CopyConfig(config)
 	watching.Timeout = 0 // It would end every watch.
-	watching.Wrap(func(next http.RoundTripper) http.RoundTripper { return finalTimeouts{next} })
+	watching.Wrap(func(next http.RoundTripper) http.RoundTripper { return finalErrors{next} })
 	client, err := rest.HTTPClientFor(watching)
 	if err != nil {
 		return nil, fmt.Errorf("making the API server's HTTP client: %w", err)
@@ -59,6 +63,7 @@ func New(config *rest.Config, opts Options) (*Cluster, error) {
 		config:  config,
 		http:    client,
 		mapper:  restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(mapping)),
+		lines:   map[*writeLine]struct{}{},
 	}, nil
 }
 
@@ -68,6 +73,9 @@ func (c *Cluster) Clients(name string, gate *Gate) (handlers.Clients, error) {
 	config := rest.CopyConfig(c.config)
 	config.UserAgent = c.config.UserAgent + " " + name
 	if gate != nil {
+		if err := c.connect(gate); err != nil {
+			return handlers.Clients{}, fmt.Errorf("making the client of %s: %w", name, err)
+		}
 		config.Wrap(gate.Wrap)
 	}
 	dyn, err := dynamic.NewForConfig(config)
@@ -77,9 +85,29 @@ func (c *Cluster) Clients(name string, gate *Gate) (handlers.Clients, error) {
 	return handlers.Clients{REST: config, Dynamic: dyn, Mapper: c.mapper}, nil
 }
 
-// Close frees idle connections, which the clients of handlers share unless a proxy is configured. The sources have to be
-// closed before.
-func (c *Cluster) Close() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
+// connect gives the gate connections of its own.
+func (c *Cluster) connect(gate *Gate) error {
+	line, err := gate.lay(c.config)
+	if err != nil || line == nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lines[line] = struct{}{}
+	return nil
+}
+
+// Close ends the connections of the gates and frees idle ones, which the clients of handlers share for reading unless a
+// proxy is configured. The views have to be closed before. A connection on which a request is just being given up closes
+// by itself, after a minute and a half. No write through a gate is possible afterwards.
+func (c *Cluster) Close() {
+	c.mu.Lock()
+	for line := range c.lines {
+		line.close()
+	}
+	c.mu.Unlock()
+	utilnet.CloseIdleConnectionsFor(c.http.Transport)
+}
 
 func unlimited(config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
@@ -92,24 +120,24 @@ func unlimited(config *rest.Config) *rest.Config {
 	return config
 }
 
-// finalTimeouts keeps client-go from sending a request that has timed out another ten times, which takes minutes during
-// which the source has no error to report. The sources do their own retries.
-type finalTimeouts struct{ next http.RoundTripper }
+// finalErrors keeps client-go from sending a request whose connection failed another ten times, which takes from ten
+// seconds to minutes, at the end of which a watch is no error but empty. The sources do their own retries and have to
+// know.
+type finalErrors struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
-func (t finalTimeouts) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t finalErrors) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(req)
-	if err != nil && utilnet.IsTimeout(err) {
-		err = timeoutError{err}
+	if err != nil && req.Context().Err() == nil {
+		err = connectionError{err}
 	}
 	return resp, err
 }
 
 // WrappedRoundTripper lets client-go find the transport below, as its own wrappers do.
-func (t finalTimeouts) WrappedRoundTripper() http.RoundTripper { return t.next }
+func (t finalErrors) WrappedRoundTripper() http.RoundTripper { return t.next }
 
-// timeoutError is a timeout without the method by which it would be known as one.
-type timeoutError struct{ err error }
+// connectionError hides an error from client-go, which knows those it tries again by type and by text.
+type connectionError struct{ hidden error }
 
-func (e timeoutError) Error() string { return e.err.Error() }
-func (e timeoutError) Unwrap() error { return e.err }
+func (e connectionError) Error() string { return "the connection failed" }

@@ -5,5 +5,5 @@
 // gate asks a function how long writing is still allowed.
 //
 //	cluster, err := kube.New(restConfig, kube.Options{Logger: logger, Metrics: metrics})
-//	view := cluster.Sources.Watch(kube.Watch{Kind: podKind})
+//	view := cluster.Sources.Watch(ctx, kube.Watch{Kind: podKind})
 package kube

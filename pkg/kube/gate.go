@@ -7,7 +7,10 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
+
+	"k8s.io/client-go/rest"
 
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
@@ -19,14 +22,27 @@ var ErrNotLeading = errors.New("this replica does not hold the lease, or no long
 type Gate struct {
 	remaining func() time.Duration
 	metrics   *telemetry.Metrics
+	reserve   time.Duration
+
+	mu   sync.Mutex
+	line *writeLine // nil until Cluster.Clients has been called with the gate
 }
 
 // NewGate returns a gate that lets writes through while remaining is greater than zero. remaining is how long this
 // replica may still write; it is called for every write, on the caller's goroutine, so it has to be cheap and safe for
 // concurrent use. Refused requests are counted in metrics, which is required.
 func NewGate(remaining func() time.Duration, metrics *telemetry.Metrics) *Gate {
-	return &Gate{remaining: remaining, metrics: metrics}
+	return &Gate{remaining: remaining, metrics: metrics, reserve: defaultReserve}
 }
+
+// Open tells whether a write would be let through at this moment. A nil gate is always open.
+func (g *Gate) Open() bool { return g == nil || g.remaining() > 0 }
+
+// Reserve tells the gate how much time lies between the end of a term and the first moment at which another replica can
+// lead, which is positive. A write of the term that has not been delivered by then never is, as far as that is in this
+// machine's hands: what lies beyond it, such as a load balancer, may hold a write back for longer. Default: 5 s. It is
+// called before the gate is used.
+func (g *Gate) Reserve(d time.Duration) { g.reserve = d }
 
 // Wrap puts the gate in front of next.
 //
@@ -34,11 +50,52 @@ func NewGate(remaining func() time.Duration, metrics *telemetry.Metrics) *Gate {
 // else is refused with ErrNotLeading outside the term, and so is a session with a pod (exec, attach, portforward),
 // which a GET may open. Inside the term, the request gets the term's remaining time as its own deadline here and, by
 // the `timeout` parameter, at the API server, which counts from the moment the request arrives. So nothing is sent
-// after the term, and what waits in the server's queues dies there. A request that is held up on its way to the server
-// can be carried out late by as long as it was held up; that is what the time between the end of the term and the
-// lease's expiry is for.
+// after the term, and what waits in the server's queues dies there. The clients of Cluster.Clients send their writes on
+// connections of their own, which end with the term together with everything on its way that this machine still holds.
+// A request that is held up beyond it can be carried out late by as long as it was held up; that is what the time
+// between the end of the term and the lease's expiry is for.
 func (g *Gate) Wrap(next http.RoundTripper) http.RoundTripper {
 	return &gateTransport{gate: g, next: next}
+}
+
+// lay connects the gate with the API server of config, once, and returns the line, which the caller closes. A config with
+// a Transport of its own has none: the connections are not the gate's to end.
+func (g *Gate) lay(config *rest.Config) (*writeLine, error) {
+	if config.Transport != nil {
+		return nil, nil //nolint:nilnil // there is none, and that is no error
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.line != nil {
+		return g.line, nil
+	}
+	line, err := newWriteLine(config, g.remaining, g.reserve)
+	if err != nil {
+		return nil, err
+	}
+	g.line = line
+	return line, nil
+}
+
+// road returns what a write is sent on: the line where it leads, else next.
+func (g *Gate) road(req *http.Request, next http.RoundTripper) http.RoundTripper {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	connects := connectionOf(req.URL.Path) != "" || req.Header.Get("Upgrade") != ""
+	if g.line == nil || connects || !g.line.leadsTo(req.URL) {
+		return next
+	}
+	return g.line
+}
+
+// refuse counts a refused request and ends the connections that it would have used.
+func (g *Gate) refuse() {
+	g.metrics.CountRefused()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.line != nil {
+		g.line.cut()
+	}
 }
 
 type gateTransport struct {
@@ -52,16 +109,16 @@ func (t *gateTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	remaining := t.gate.remaining()
 	if remaining <= 0 {
-		t.gate.metrics.CountRefused()
+		t.gate.refuse()
 		if req.Body != nil {
 			_ = req.Body.Close()
 		}
 		return nil, fmt.Errorf("refusing %s %s: %w", req.Method, req.URL.Path, ErrNotLeading)
 	}
 	ctx, cancel := context.WithTimeoutCause(req.Context(), remaining, ErrNotLeading)
-	resp, err := t.next.RoundTrip(withServerTimeout(req.WithContext(ctx), remaining))
+	resp, err := t.gate.road(req, t.next).RoundTrip(withServerTimeout(req.WithContext(ctx), remaining))
 	if err != nil {
-		if errors.Is(context.Cause(ctx), ErrNotLeading) && !errors.Is(err, ErrNotLeading) {
+		if over := errors.Is(context.Cause(ctx), ErrNotLeading) || t.gate.remaining() <= 0; over && !errors.Is(err, ErrNotLeading) {
 			err = fmt.Errorf("%w: %w", ErrNotLeading, err)
 		}
 		cancel()

@@ -46,7 +46,9 @@ func TestFindKinds(t *testing.T) {
 	answers := map[string]func(w http.ResponseWriter){
 		"/apis/example.com/v1": func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "application/json")
-			_ = json.NewEncoder(w).Encode(widgetDocument())
+			if err := json.NewEncoder(w).Encode(widgetDocument()); err != nil {
+				t.Errorf("answering: %v", err)
+			}
 		},
 		"/apis/broken.com/v1": func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) },
 		"/apis/secret.com/v1": func(w http.ResponseWriter) { w.WriteHeader(http.StatusForbidden) },

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math"
 	"net/url"
-	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -99,17 +98,19 @@ func (lw *listWatch) watch(ctx context.Context, opts metav1.ListOptions) (watch.
 		}
 	}
 	for {
-		w, err := lw.open(ctx, opts)
+		w, err := lw.fetcher.watch(ctx, opts)
 		if err == nil {
 			lw.opened(streaming)
 			return w, nil
 		}
-		if ctx.Err() != nil || !transient(err) {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx) // The reflector would wait before it tries some other errors again.
+		}
+		if !transient(err) {
 			return nil, err
 		}
-		if s.failures++; s.failures > 1 || !errors.Is(err, errCutWatch) {
-			s.trouble(err)
-		}
+		s.failures++
+		s.trouble(err)
 		pause(ctx, backoff(s.failures))
 	}
 }
@@ -127,15 +128,6 @@ func (lw *listWatch) opened(streaming bool) {
 	}
 }
 
-// open makes an error of the empty watch that client-go returns when the connection is cut before there is an answer.
-func (lw *listWatch) open(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
-	w, err := lw.fetcher.watch(ctx, opts)
-	if err == nil && reflect.TypeOf(w) == reflect.TypeOf(watch.NewEmptyWatch()) {
-		return nil, errCutWatch
-	}
-	return w, err
-}
-
 func (id sourceID) selectOnly(opts *metav1.ListOptions) {
 	opts.LabelSelector = id.labelSelector
 	opts.FieldSelector = id.fieldSelector
@@ -148,7 +140,7 @@ func transient(err error) bool {
 		return apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err)
 	}
 	_, unreachable := errors.AsType[*url.Error](err)
-	return unreachable || errors.Is(err, errCutWatch)
+	return unreachable
 }
 
 // expired tells whether a resource version is too old for the API server.

@@ -54,6 +54,9 @@ func describeForbidden(status metav1.Status, id sourceID) string {
 
 // describeTransport leaves out the local port, which is another one in every try.
 func describeTransport(err error) string {
+	if failed, ok := errors.AsType[connectionError](err); ok {
+		err = failed.hidden
+	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil {
 		return fmt.Sprintf("%s %s: %v", op.Op, op.Addr, op.Err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -70,12 +71,16 @@ func TestDescribe(t *testing.T) {
 			"the API server cannot be reached: dial 10.0.0.1:6443: connect: connection refused",
 		},
 		"reset, without the port that changes with each try": {
-			unreachable(reset), pods,
+			unreachable(connectionError{reset}), pods,
 			"the API server cannot be reached: read 10.0.0.1:6443: read: connection reset by peer",
 		},
 		"discovery unreachable": {
-			&discoveryError{version: widgetKind.GroupVersion(), err: unreachable(timeoutError{context.DeadlineExceeded})}, pods,
+			&discoveryError{version: widgetKind.GroupVersion(), err: unreachable(context.DeadlineExceeded)}, pods,
 			"the API server cannot be reached: context deadline exceeded",
+		},
+		"connection closed": {
+			unreachable(connectionError{io.EOF}), pods,
+			"the API server cannot be reached: EOF",
 		},
 		"no name": {
 			unreachable(&net.DNSError{Err: "no such host", Name: "api.example.com"}), pods,

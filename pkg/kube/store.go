@@ -179,10 +179,8 @@ func (s *store) entry(obj any) (Key, handlers.Object, error) {
 	if err != nil {
 		return Key{}, nil, fmt.Errorf("reading an object of kind %s: %w", s.kind.Kind, err)
 	}
-	// Field ownership is for the API server; in a cache it is up to half of an object.
-	m.SetManagedFields(nil)
-	o.GetObjectKind().SetGroupVersionKind(s.kind)
-	entry, err := handlers.ObjectOf(o)
+	o.GetObjectKind().SetGroupVersionKind(s.kind) // Decoded structs do not say.
+	entry, err := handlers.ObjectOf(o)            // Drops managedFields, which are up to half of an object.
 	if err != nil {
 		return Key{}, nil, err
 	}

@@ -80,7 +80,7 @@ func TestBrokenCollectorHidesNothingElse(t *testing.T) {
 	opts.Gatherer, opts.Logger = registry, logger
 	s, stop := start(t, opts)
 	got := request(t, http.MethodGet, s.Addresses()["metrics"], "/metrics")
-	if got.code != 200 || !strings.Contains(got.body, "kooperd_leader 0") {
+	if got.code != 200 || !strings.Contains(got.body, "kooperd_gate_refused_requests_total 0") {
 		t.Errorf("with a broken collector: %d, %d bytes", got.code, len(got.body))
 	}
 	if err := stop(); err != nil {

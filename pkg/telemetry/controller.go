@@ -9,6 +9,8 @@ import (
 
 // Controller are the metrics of one definition, each with its label filled in and present from the start.
 type Controller struct {
+	metrics     *Metrics
+	name        string
 	queued      [2]prometheus.Counter
 	inQueue     prometheus.Observer
 	processed   [2]prometheus.Observer
@@ -40,6 +42,8 @@ type Controller struct {
 // Controller returns the metrics of the definition of that name.
 func (m *Metrics) Controller(name string) *Controller {
 	c := &Controller{
+		metrics:     m,
+		name:        name,
 		inQueue:     m.inQueue.WithLabelValues(name),
 		queueLength: m.queueLength.WithLabelValues(name),
 		adds:        m.workqueueAdds.WithLabelValues(name),
@@ -61,6 +65,20 @@ func (m *Metrics) Controller(name string) *Controller {
 		c.processed[i] = m.processed.WithLabelValues(name, strconv.FormatBool(b))
 	}
 	return c
+}
+
+// ObserveRunning makes /metrics show how long the calls under way have taken, together and the longest one, asked at every
+// scrape. It is to be called once for each definition.
+func (c *Controller) ObserveRunning(running func() (sum, longest time.Duration)) {
+	labels := prometheus.Labels{"name": c.name}
+	c.metrics.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "workqueue_unfinished_work_seconds", ConstLabels: labels,
+			Help: "Seconds of work that is under way and not yet in workqueue_work_duration_seconds."},
+			func() float64 { sum, _ := running(); return sum.Seconds() }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "workqueue_longest_running_processor_seconds", ConstLabels: labels,
+			Help: "Seconds that the longest call under way has taken."},
+			func() float64 { _, longest := running(); return longest.Seconds() }),
+	)
 }
 
 // Queued counts one event put into the queue; requeue is true for retries and requested requeues.

@@ -37,8 +37,6 @@ type Metrics struct {
 	source     *prometheus.GaugeVec
 	restarts   *prometheus.CounterVec
 	lists      *prometheus.CounterVec
-	leader     prometheus.Gauge
-	master     *prometheus.GaugeVec
 	terms      *prometheus.CounterVec
 	renewals   *prometheus.HistogramVec
 	refused    prometheus.Counter
@@ -60,7 +58,7 @@ func NewMetrics(registry *prometheus.Registry) *Metrics {
 		m.workqueueDepth, m.workqueueWait, m.workqueueWork,
 		m.busy, m.workers, m.retries, m.panics, m.terminal, m.timeouts, m.exhausted, m.failing, m.state,
 		m.cached, m.source, m.restarts, m.lists,
-		m.leader, m.master, m.terms, m.renewals, m.refused, m.configInfo, m.buildInfo,
+		m.terms, m.renewals, m.refused, m.configInfo, m.buildInfo,
 	)
 	return m
 }
@@ -103,12 +101,9 @@ func (m *Metrics) declareSources() {
 }
 
 func (m *Metrics) declareElection() {
-	m.leader = prometheus.NewGauge(prometheus.GaugeOpts{Name: "kooperd_leader",
-		Help: "1 while this replica leads, or runs without leader election."})
-	m.master = gauge("leader_election_master_status", "1 while this replica holds the lease of that name.", "name")
 	m.terms = counter("kooperd_leader_transitions_total", "Changes of this replica's leadership.", "to")
 	m.renewals = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kooperd_lease_request_duration_seconds",
-		Help: "Duration of requests that acquire or renew the lease.", Buckets: prometheus.DefBuckets}, []string{"result"})
+		Help: "Duration of requests that renew the lease.", Buckets: prometheus.DefBuckets}, []string{"result"})
 	m.refused = prometheus.NewCounter(prometheus.CounterOpts{Name: "kooperd_gate_refused_requests_total",
 		Help: "Requests of handlers refused because this replica does not lead."})
 	m.configInfo = gauge("kooperd_config_info", "Always 1; the label is the hash of the config in use.", "hash")
@@ -150,18 +145,10 @@ func (m *Metrics) SetBuild(version, goVersion string) {
 	m.buildInfo.WithLabelValues(version, goVersion).Set(1)
 }
 
-// SetLeader records whether this replica leads; lease is the lease's name, empty without leader election.
-func (m *Metrics) SetLeader(lease string, leading bool) {
-	m.leader.Set(oneIf(leading))
-	if lease != "" {
-		m.master.WithLabelValues(lease).Set(oneIf(leading))
-	}
-}
-
 // CountTransition counts a change of leadership: to is standby, leading, draining, released or lost.
 func (m *Metrics) CountTransition(to string) { m.terms.WithLabelValues(to).Inc() }
 
-// ObserveRenewal records one request that acquires or renews the lease.
+// ObserveRenewal records one request that renews the lease.
 func (m *Metrics) ObserveRenewal(d time.Duration, err error) {
 	result := "success"
 	if err != nil {
@@ -170,12 +157,23 @@ func (m *Metrics) ObserveRenewal(d time.Duration, err error) {
 	m.renewals.WithLabelValues(result).Observe(d.Seconds())
 }
 
-// ObserveRemaining makes /metrics show how long the term is still valid, asked at every scrape. It is for the daemon to
-// call, once.
-func (m *Metrics) ObserveRemaining(remaining func() time.Duration) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kooperd_lease_remaining_seconds",
-		Help: "How much longer this replica may rely on its leadership without another renewal; 0 on a standby."},
-		func() float64 { return remaining().Seconds() }))
+// ObserveLeadership makes /metrics show whether this replica leads, and for how much longer it may rely on that, asked at
+// every scrape: a state that was noted might be out of date just when it matters. lease is the lease's name; it is empty,
+// and remaining nil, without leader election. It is for the daemon to call, once.
+func (m *Metrics) ObserveLeadership(lease string, leading func() bool, remaining func() time.Duration) {
+	leads := func() float64 { return oneIf(leading()) }
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kooperd_leader",
+		Help: "1 while this replica leads, or runs without leader election."}, leads))
+	if lease == "" {
+		return
+	}
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "leader_election_master_status",
+			ConstLabels: prometheus.Labels{"name": lease}, Help: "1 while this replica holds the lease of that name."}, leads),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kooperd_lease_remaining_seconds",
+			Help: "How much longer this replica may rely on its leadership without another renewal; 0 on a standby."},
+			func() float64 { return remaining().Seconds() }),
+	)
 }
 
 // CountRefused counts a request that the gate refused.

@@ -21,7 +21,8 @@ func everything() (*Metrics, *prometheus.Registry) {
 	NewBoard(m).Set("pods", Syncing, "")
 	m.SetConfig("abc")
 	m.SetBuild("v1.2.3", "go1.26")
-	m.SetLeader("kooperd", false)
+	m.ObserveLeadership("kooperd", func() bool { return false }, func() time.Duration { return 0 })
+	m.Controller("pods").ObserveRunning(func() (sum, longest time.Duration) { return 0, 0 })
 	return m, registry
 }
 
@@ -135,7 +136,6 @@ func TestEverySeriesIsThereFromTheStart(t *testing.T) {
 	m.ObserveRenewal(time.Second, nil)
 	m.ObserveRenewal(time.Second, errors.New("conflict"))
 	m.CountRefused()
-	m.SetLeader("kooperd", true)
 
 	if diff := cmp.Diff(before, names(series(t, registry))); diff != "" {
 		t.Errorf("series that came later (+):\n%s", diff)
@@ -145,12 +145,17 @@ func TestEverySeriesIsThereFromTheStart(t *testing.T) {
 func TestElectionMetrics(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	m := NewMetrics(registry)
-	m.SetLeader("", true)
-	if got := series(t, registry); got["kooperd_leader"] != 1 || len(only(got, "leader_election_master_status")) != 0 {
+	alone := prometheus.NewRegistry()
+	NewMetrics(alone).ObserveLeadership("", func() bool { return true }, nil)
+	if got := series(t, alone); got["kooperd_leader"] != 1 || len(only(got, "leader_election_master_status")) != 0 {
 		t.Errorf("without a lease: %v", got)
 	}
-	m.SetLeader("kooperd", true)
-	m.SetLeader("kooperd", false)
+	leading := true
+	m.ObserveLeadership("kooperd", func() bool { return leading }, func() time.Duration { return 3 * time.Second })
+	if got := series(t, registry); got["kooperd_leader"] != 1 || got["kooperd_lease_remaining_seconds"] != 3 {
+		t.Errorf("while leading: %v", got)
+	}
+	leading = false
 	m.CountTransition("leading")
 	m.CountTransition("lost")
 	m.ObserveRenewal(time.Second, errors.New("conflict"))

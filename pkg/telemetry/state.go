@@ -48,11 +48,12 @@ type Board struct {
 	statuses map[string]Status
 	synced   map[string]bool
 	stopping bool
+	settled  chan struct{} // closed when every definition has got past its first list
 }
 
 // NewBoard returns an empty board that keeps the state gauge of metrics up to date.
 func NewBoard(metrics *Metrics) *Board {
-	return &Board{metrics: metrics, now: time.Now, statuses: map[string]Status{}, synced: map[string]bool{}}
+	return &Board{metrics: metrics, now: time.Now, statuses: map[string]Status{}, synced: map[string]bool{}, settled: make(chan struct{})}
 }
 
 // Set records a definition's state and reports whether state or reason differ from what they were. The reason is made
@@ -71,8 +72,9 @@ func (b *Board) Set(definition string, state State, reason string) (changed bool
 		b.metrics.setState(definition, state)
 	}
 	b.statuses[definition] = Status{State: state, Reason: reason, Since: since}
-	if state != Syncing {
+	if state != Syncing && !b.synced[definition] {
 		b.synced[definition] = true
+		b.settle()
 	}
 	return true
 }
@@ -89,6 +91,27 @@ func (b *Board) All() map[string]Status {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return maps.Clone(b.statuses)
+}
+
+// Settled returns a channel that is closed once every definition has got past its first list, or is known to be unable to:
+// the caches of this replica are as warm as they can be. It is to be called after all definitions have a status.
+func (b *Board) Settled() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.settle()
+	return b.settled
+}
+
+// settle closes settled when there is nothing to await any more.
+func (b *Board) settle() {
+	if len(b.synced) < len(b.statuses) {
+		return
+	}
+	select {
+	case <-b.settled:
+	default:
+		close(b.settled)
+	}
 }
 
 // Stop records that the daemon is shutting down: it is not ready from then on.

@@ -24,12 +24,12 @@ type chunk struct {
 // link is one connection of a client and the one to the API server that belongs to it.
 type link struct {
 	client, server *net.TCPConn
-	current        func() (network, <-chan struct{})
+	current        func(*link) (network, <-chan struct{})
 	over           chan struct{} // closed when both connections are
 	once           sync.Once
 }
 
-func newLink(client, server *net.TCPConn, current func() (network, <-chan struct{})) *link {
+func newLink(client, server *net.TCPConn, current func(*link) (network, <-chan struct{})) *link {
 	return &link{client: client, server: server, current: current, over: make(chan struct{})}
 }
 
@@ -112,7 +112,7 @@ func (l *link) enqueue(waiting chan<- chunk, c chunk) bool {
 // is over before.
 func (l *link) await(arrived time.Time, way func(network) direction) bool {
 	for {
-		state, changed := l.current()
+		state, changed := l.current(l)
 		d := way(state)
 		left := time.Until(arrived.Add(d.delay))
 		if !d.hold && left <= 0 {

@@ -146,6 +146,20 @@ func TestLinkBlackholeReplies(t *testing.T) {
 	receive(t, client, "answer")
 }
 
+func TestLinkStall(t *testing.T) {
+	p, client, server := pair(t)
+	p.Stall()
+	send(t, client, "question")
+	send(t, server, "answer")
+	silent(t, server)
+	silent(t, client)
+	p.Delay(0) // another fault, or its end, changes nothing for a stalled connection
+	silent(t, server)
+	p.Heal()
+	receive(t, server, "question")
+	receive(t, client, "answer")
+}
+
 func TestLinkDelays(t *testing.T) {
 	const delay = 100 * time.Millisecond
 	for name, tc := range map[string]struct {

@@ -20,7 +20,8 @@ const dialTimeout = 10 * time.Second
 
 // Proxy is a network between a client and the API server that can be broken: every connection of the
 // client goes through it, byte for byte, so that TLS is end to end. A new proxy forwards everything at
-// once. Its methods may be called concurrently; each acts on existing and later connections.
+// once. Its methods may be called concurrently; each acts on existing and later connections, unless it
+// says otherwise.
 //
 // Unlike a packet filter it cannot keep a client from connecting: while packets would be lost, the
 // connection is there and its bytes wait. What waits is delivered after Heal, as TCP would do it.
@@ -33,6 +34,7 @@ type Proxy struct {
 	state    network
 	changed  chan struct{} // closed and replaced at each change of state
 	links    map[*link]struct{}
+	stalled  map[*link]struct{} // those that lose everything, whatever the state is
 	accepted int
 	resets   int // how often Reset was called
 	closed   bool
@@ -77,7 +79,10 @@ func newProxy(upstream func() string) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w", err)
 	}
-	p := &Proxy{listener: listener, upstream: upstream, changed: make(chan struct{}), links: map[*link]struct{}{}}
+	p := &Proxy{
+		listener: listener, upstream: upstream, changed: make(chan struct{}),
+		links: map[*link]struct{}{}, stalled: map[*link]struct{}{},
+	}
 	p.running.Go(p.accept)
 	return p, nil
 }
@@ -127,8 +132,23 @@ func (p *Proxy) Refuse() {
 	p.Reset()
 }
 
+// Stall loses everything on the present connections, in silence, as when a firewall or a load balancer
+// has forgotten them. New ones work.
+func (p *Proxy) Stall() {
+	p.change(func(*network) {
+		for l := range p.links {
+			p.stalled[l] = struct{}{}
+		}
+	})
+}
+
 // Heal ends every fault. What was held back is delivered, in order, on connections that still exist.
-func (p *Proxy) Heal() { p.change(func(n *network) { *n = network{} }) }
+func (p *Proxy) Heal() {
+	p.change(func(n *network) {
+		*n = network{}
+		clear(p.stalled)
+	})
+}
 
 // Reset ends all present connections with a TCP reset to both sides, and what waits in them is lost.
 func (p *Proxy) Reset() {
@@ -148,11 +168,15 @@ func (p *Proxy) change(apply func(*network)) {
 	p.changed = make(chan struct{})
 }
 
-// current returns the state and a channel that is closed when it is no longer that.
-func (p *Proxy) current() (network, <-chan struct{}) {
+// current returns the state as it is for one link, and a channel that is closed when it is no longer that.
+func (p *Proxy) current(l *link) (network, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.state, p.changed
+	state := p.state
+	if _, stalled := p.stalled[l]; stalled {
+		state.requests.hold, state.replies.hold = true, true
+	}
+	return state, p.changed
 }
 
 // close ends the proxy and all its connections, and returns when its goroutines have ended.
@@ -214,6 +238,7 @@ func (p *Proxy) connect(client *net.TCPConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.links, l)
+	delete(p.stalled, l)
 }
 
 // add registers a link, unless it should have been reset while it was made: resets is the number of

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"net"
 	"testing"
 	"time"
 
@@ -67,6 +68,23 @@ func TestProxyBlackholeReplies(t *testing.T) {
 	}
 	if _, err := shared.Client().CoreV1().ConfigMaps(namespace).Get(t.Context(), "done", metav1.GetOptions{}); err != nil {
 		t.Errorf("the object of the request whose reply was lost: %v, want it there", err)
+	}
+}
+
+func TestProxyStallSparesNewConnections(t *testing.T) {
+	namespace := shared.Namespace(t)
+	p, client := throughProxy(t)
+	if err := create(t, client, namespace, "before"); err != nil {
+		t.Fatalf("creating through a healthy proxy: %v", err)
+	}
+	p.Stall()
+	if err := create(t, client, namespace, "lost"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("creating on the stalled connection: %v, want the deadline exceeded", err)
+	}
+	fresh := p.Config(shared.AdminConfig())
+	fresh.Dial = (&net.Dialer{}).DialContext // keeps client-go from sharing the stalled connection
+	if err := create(t, clientFor(t, fresh), namespace, "after"); err != nil {
+		t.Errorf("creating on a new connection: %v", err)
 	}
 }
 

@@ -1,0 +1,267 @@
+package kube
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/rest"
+
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+// newSilentCluster is one whose API server serves no kind at all, for what has nothing to do with objects.
+func newSilentCluster(t *testing.T) (*Cluster, *prometheus.Registry) {
+	t.Helper()
+	return newHTTPCluster(t, http.NotFoundHandler())
+}
+
+func newHTTPCluster(t *testing.T, handler http.Handler) (*Cluster, *prometheus.Registry) {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	metrics, registry := newTestMetrics()
+	cluster, err := New(&rest.Config{Host: server.URL}, Options{Metrics: metrics})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	return cluster, registry
+}
+
+// sourceSeries counts the series that sources have.
+func sourceSeries(t *testing.T, registry *prometheus.Registry) (n int) {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if strings.HasPrefix(family.GetName(), "kooperd_source_") {
+			n += len(family.GetMetric())
+		}
+	}
+	return n
+}
+
+func TestSourcesAreShared(t *testing.T) {
+	base := Watch{Kind: widgetKind, LabelSelector: "app=web,tier in (a,b)", FieldSelector: "metadata.name=x"}
+	tests := map[string]struct {
+		change func(*Watch)
+		shared bool
+	}{
+		"the same":               {func(*Watch) {}, true},
+		"label order":            {func(w *Watch) { w.LabelSelector = " tier in ( b, a ), app = web" }, true},
+		"namespace twice":        {func(w *Watch) { w.Namespaces = nil }, true},
+		"another kind":           {func(w *Watch) { w.Kind.Kind = "Gadget" }, false},
+		"another version":        {func(w *Watch) { w.Kind.Version = "v2" }, false},
+		"another label selector": {func(w *Watch) { w.LabelSelector = "app=web" }, false},
+		"another field selector": {func(w *Watch) { w.FieldSelector = "metadata.name=y" }, false},
+		"one namespace":          {func(w *Watch) { w.Namespaces = []string{"payments"} }, false},
+		"selector that is wrong": {func(w *Watch) { w.LabelSelector = "app=web,," }, false},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			cluster, registry := newSilentCluster(t)
+			first := cluster.Sources.Watch(t.Context(), base)
+			other := base
+			tc.change(&other)
+			second := cluster.Sources.Watch(t.Context(), other)
+			if shared := first.sources[0] == second.sources[0]; shared != tc.shared {
+				t.Errorf("shared: %t, want %t", shared, tc.shared)
+			}
+			first.Close()
+			if sourceSeries(t, registry) == 0 {
+				t.Error("the metrics of a source in use are gone")
+			}
+			second.Close()
+			if n := sourceSeries(t, registry); n != 0 || len(cluster.Sources.shared) != 0 {
+				t.Errorf("after the last view %d series and %d sources are left", n, len(cluster.Sources.shared))
+			}
+		})
+	}
+}
+
+func TestOneSourceForEachNamespace(t *testing.T) {
+	cluster, _ := newSilentCluster(t)
+	a := cluster.Sources.Watch(t.Context(), Watch{Kind: widgetKind, Namespaces: []string{"b", "a", "b"}})
+	defer a.Close()
+	b := cluster.Sources.Watch(t.Context(), Watch{Kind: widgetKind, Namespaces: []string{"b", "c"}})
+	defer b.Close()
+	if len(a.sources) != 2 || len(b.sources) != 2 || len(cluster.Sources.shared) != 3 || a.sources[1] != b.sources[0] {
+		t.Errorf("%d and %d sources of %d, want 2 and 2 of 3, with one in common",
+			len(a.sources), len(b.sources), len(cluster.Sources.shared))
+	}
+}
+
+// Views come and go at once on the same few sources, as when a config is replaced by another.
+func TestConcurrentViews(t *testing.T) {
+	cluster, registry := newSilentCluster(t)
+	selectors := []string{"", "app=a", "app=b"}
+	var working sync.WaitGroup
+	for worker := range 8 {
+		working.Go(func() {
+			for i := range 30 {
+				view := cluster.Sources.Watch(t.Context(), Watch{
+					Kind: widgetKind, Namespaces: []string{"payments", "search"}, LabelSelector: selectors[(worker+i)%len(selectors)],
+				})
+				cancel := view.Subscribe(func(Event) {}, func() { view.Status() })
+				view.Status()
+				view.Keys()
+				cancel()
+				view.Close()
+			}
+		})
+	}
+	working.Wait()
+	if n := sourceSeries(t, registry); n != 0 || len(cluster.Sources.shared) != 0 {
+		t.Errorf("%d series and %d sources are left", n, len(cluster.Sources.shared))
+	}
+}
+
+// A source that begins while one of the same id ends takes over its metrics; it does not lose them to it.
+func TestSourceThatFollowsAnother(t *testing.T) {
+	subscribed, entered, leave := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	cluster, registry := newHTTPCluster(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		<-subscribed
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	w := Watch{Kind: widgetKind}
+	first := cluster.Sources.Watch(t.Context(), w)
+	var once sync.Once
+	hold := func() {
+		once.Do(func() {
+			close(entered)
+			<-leave // The source cannot end while it is in here.
+		})
+	}
+	first.Subscribe(func(Event) {}, hold)
+	close(subscribed)
+	<-entered
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		first.Close()
+	}()
+	awaitEnd(t, cluster.Sources, first.sources[0])
+	second := cluster.Sources.Watch(t.Context(), w)
+	if second.sources[0] == first.sources[0] {
+		t.Fatal("a view was given a source that is ending")
+	}
+	began := make(chan struct{}, 1)
+	second.Subscribe(func(Event) {}, func() {
+		select {
+		case began <- struct{}{}:
+		default:
+		}
+	})
+	select {
+	case <-began:
+		t.Error("two sources write the same metrics at once")
+		began <- struct{}{}
+	case <-time.After(300 * time.Millisecond): // Longer than an answer of discovery is remembered.
+	}
+	close(leave)
+	<-began
+	<-closed
+	if sourceSeries(t, registry) == 0 {
+		t.Error("the end of the first source removed the metrics of the second")
+	}
+	second.Close()
+	if n := sourceSeries(t, registry); n != 0 {
+		t.Errorf("%d series are left", n)
+	}
+}
+
+// awaitEnd waits until the last user of a source has gone.
+func awaitEnd(t *testing.T, sources *Sources, shared *sharedSource) {
+	t.Helper()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-ticker.C {
+		sources.mu.Lock()
+		users := shared.users
+		sources.mu.Unlock()
+		if users == 0 {
+			return
+		}
+	}
+	t.Fatal("the source is still in use")
+}
+
+func TestSubscribers(t *testing.T) {
+	var s subscribers
+	var order []string
+	add := func(name string) *subscriber {
+		sub := &subscriber{event: func(Event) { order = append(order, name) }}
+		s.add(sub)
+		return sub
+	}
+	a := add("a")
+	before := s.list()
+	b := add("b")
+	c := add("c")
+	s.remove(b)
+	s.remove(b)
+	for _, sub := range s.list() {
+		sub.event(Event{})
+	}
+	if got := strings.Join(order, ""); got != "ac" {
+		t.Errorf("told %q, want a and c in the order of their subscription", got)
+	}
+	if len(before) != 1 || before[0] != a {
+		t.Error("a list that was taken before has changed")
+	}
+	s.remove(a)
+	s.remove(c)
+	if len(s.list()) != 0 {
+		t.Error("somebody is left")
+	}
+}
+
+// viewOf is a view of sources in the given states, which do not run.
+func viewOf(states ...telemetry.Status) *View {
+	metrics := telemetry.NewMetrics(prometheus.NewRegistry())
+	v := &View{}
+	for _, status := range states {
+		s := newSource(sourceID{kind: podKind}, nil, nil, logr.Discard(), metrics.Source("Pod", "v1", "", ""))
+		s.set(status.State, status.Reason)
+		v.sources = append(v.sources, &sharedSource{source: s})
+	}
+	return v
+}
+
+func TestViewStatus(t *testing.T) {
+	running := telemetry.Status{State: telemetry.Running}
+	syncing := telemetry.Status{State: telemetry.Syncing}
+	waiting := telemetry.Status{State: telemetry.Waiting, Reason: "not served"}
+	forbidden := func(where string) telemetry.Status {
+		return telemetry.Status{State: telemetry.Degraded, Reason: "forbidden in " + where}
+	}
+	tests := map[string]struct {
+		sources []telemetry.Status
+		state   telemetry.State
+		reason  string
+	}{
+		"all run":                      {[]telemetry.Status{running, running}, telemetry.Running, ""},
+		"one lists":                    {[]telemetry.Status{running, syncing}, telemetry.Syncing, ""},
+		"waiting says more":            {[]telemetry.Status{syncing, waiting, running}, telemetry.Waiting, "not served"},
+		"the worst, not the last":      {[]telemetry.Status{forbidden("a"), waiting}, telemetry.Degraded, "forbidden in a"},
+		"the same reason once":         {[]telemetry.Status{waiting, waiting}, telemetry.Waiting, "not served"},
+		"every reason":                 {[]telemetry.Status{forbidden("a"), running, forbidden("b")}, telemetry.Degraded, "forbidden in a; forbidden in b"},
+		"but not a page":               {[]telemetry.Status{forbidden("a"), forbidden("b"), forbidden("c"), forbidden("d"), forbidden("e")}, telemetry.Degraded, "forbidden in a; forbidden in b; forbidden in c; and 2 more"},
+		"exactly as many as there fit": {[]telemetry.Status{forbidden("a"), forbidden("b"), forbidden("c")}, telemetry.Degraded, "forbidden in a; forbidden in b; forbidden in c"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if state, reason := viewOf(tc.sources...).Status(); state != tc.state || reason != tc.reason {
+				t.Errorf("Status() = %s, %q, want %s, %q", state, reason, tc.state, tc.reason)
+			}
+		})
+	}
+}
