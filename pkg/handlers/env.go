@@ -28,7 +28,8 @@ type Env struct {
 
 // Clients are the ways to the API server that a handler has. Every one of them goes through the gate: outside the
 // leadership term, every request but a read is refused with an error that says so. A definition with
-// leaderElection: "disabled" is not gated. All are safe for concurrent use.
+// leaderElection: "disabled" is not gated. A request cannot last longer than the term is sure to, so a session with a pod
+// (exec, attach, portforward) ends after the renewDeadline at the latest. All are safe for concurrent use.
 type Clients struct {
 	// REST is a copy of the daemon's client config with the gate in it, from which any other client can be made, for
 	// example kubernetes.NewForConfig(env.Clients.REST). Its client-side rate limit is off.
