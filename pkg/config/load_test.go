@@ -127,6 +127,7 @@ func TestDesignExample(t *testing.T) {
 		LeaderElection: config.LeaderElection{
 			Name: "kooperd", Namespace: "kooper-system",
 			LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
+			OnLost: config.Exit, Lock: config.LeaseLock,
 		},
 		Controllers: []config.Controller{definition("payments"), definition("search")},
 		Files:       []string{"testdata/good/design.cue"},

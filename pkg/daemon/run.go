@@ -46,7 +46,7 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 	}
 	cfg, err := loadConfig(ctx, stderr, registry, flags.configs)
 	if ctx.Err() != nil {
-		return nil // Stopped as asked, before anything ran.
+		return nil //nolint:nilerr // stopped as asked, before anything ran; loading says no more than that
 	}
 	if err != nil {
 		return err

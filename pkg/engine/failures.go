@@ -103,8 +103,8 @@ func (f *failures) describe() string {
 	}
 	example := f.last
 	if _, still := f.troubles[example]; !still {
-		for example = range f.troubles { //nolint:revive // any one
-			break
+		for example = range f.troubles {
+			break // any one
 		}
 	}
 	text := fmt.Sprintf("calls keep failing for %d object(s)", len(f.troubles))

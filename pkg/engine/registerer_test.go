@@ -13,7 +13,9 @@ func (panicking) Collect(chan<- prometheus.Metric) { panic("as the test wants") 
 
 func TestRegistererTakesBackAndStartsAgain(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	counter := func() prometheus.Counter { return prometheus.NewCounter(prometheus.CounterOpts{Name: "calls_total", Help: "h"}) }
+	counter := func() prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "calls_total", Help: "h"})
+	}
 	first := newRegisterer(registry)
 	first.MustRegister(counter())
 	if err := newRegisterer(registry).Register(counter()); err == nil {
