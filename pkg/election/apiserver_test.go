@@ -110,6 +110,15 @@ func (s *server) put(spec coordinationv1.LeaseSpec) {
 	}
 }
 
+// restore takes the storage back to when it held rec, with resourceVersions from before everything that happened since.
+func (s *server) restore(rec record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rv = 2
+	s.lease.ResourceVersion = "2"
+	rec.writeTo(s.lease)
+}
+
 func (s *server) delete() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

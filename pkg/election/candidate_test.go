@@ -16,7 +16,12 @@ const hop = time.Millisecond
 // leads waits until c leads and returns its term.
 func (c *candidate) leads() context.Context {
 	c.t.Helper()
-	term := <-c.terms
+	var term context.Context
+	select {
+	case term = <-c.terms:
+	case <-time.After(2 * time.Hour):
+		c.t.Fatal("it does not lead")
+	}
 	if !c.Leading() {
 		c.t.Fatal("lead was called outside a valid term")
 	}

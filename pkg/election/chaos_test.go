@@ -45,9 +45,10 @@ type chaos struct {
 	done     chan struct{}
 	wg       sync.WaitGroup
 
-	// A new process cannot know of a Lease that was deleted before it looked for the first time. Schedules therefore have
-	// either deletions by hand or restarts, not both.
-	deletions bool
+	// A new process cannot know of a Lease that was deleted before it looked for the first time, and creates it at once. That
+	// is documented, and not a defect to be found: nobody is started for a lease duration after a deletion.
+	mu      sync.Mutex
+	deleted time.Time
 }
 
 // replica is a place where one process after the other runs.
@@ -74,7 +75,7 @@ type process struct {
 
 func newChaos(t *testing.T, seed uint64) *chaos {
 	c := &chaos{
-		t: t, rand: rand.New(rand.NewPCG(seed, 0)), server: newServer(), done: make(chan struct{}), deletions: seed%2 == 1,
+		t: t, rand: rand.New(rand.NewPCG(seed, 0)), server: newServer(), done: make(chan struct{}),
 		timings: Options{LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second},
 	}
 	if seed%3 == 0 {
@@ -170,19 +171,45 @@ func (c *chaos) upTo(limit time.Duration) time.Duration {
 
 // byHand does what people do to a Lease with kubectl.
 func (c *chaos) byHand() {
-	switch n := c.rand.IntN(5); {
-	case n == 0 && c.deletions:
-		c.server.delete()
-	case n == 1:
+	switch c.rand.IntN(5) {
+	case 0:
+		c.delete()
+	case 1:
 		c.server.edit(steal)
-	case n == 2:
+	case 2:
 		c.server.edit(renewedAt(time.Unix(1, 0)))
-	case n == 3:
+	case 3:
 		c.server.edit(seconds(3600))
 		time.Sleep(time.Second)
 		c.server.edit(seconds(int32(c.timings.LeaseDuration / time.Second)))
 	default:
 		c.server.edit(label)
+	}
+}
+
+// delete deletes the Lease if every process has seen it.
+func (c *chaos) delete() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.replicas {
+		if p := r.current(); p == nil || p.dead() || p.elector.leader.Load() == nil {
+			return
+		}
+	}
+	c.deleted = time.Now()
+	c.server.delete()
+}
+
+// settled waits until a deletion is so long ago that a process may be started.
+func (c *chaos) settled() {
+	for {
+		c.mu.Lock()
+		rest := c.timings.LeaseDuration - time.Since(c.deleted)
+		c.mu.Unlock()
+		if rest <= 0 {
+			return
+		}
+		time.Sleep(rest)
 	}
 }
 
@@ -216,6 +243,7 @@ func (r *replica) flaky(seed uint64) func(string) fault {
 // live runs one process after the other, as the kubelet does.
 func (r *replica) live() {
 	for {
+		r.settled()
 		p := r.start()
 		ctx, cancel := context.WithCancel(context.Background())
 		p.stop = cancel
@@ -242,7 +270,7 @@ func (r *replica) start() *process {
 	p.clock.rate = 0.99 + float64(r.roll(2000))/100000
 	o := r.timings
 	o.Namespace, o.Name, o.Identity, o.Leases, o.Clock = testNamespace, testName, r.identity, p.link, p.clock
-	if !r.deletions && r.roll(2) == 0 {
+	if r.roll(2) == 0 {
 		o.Identity += fmt.Sprintf("_%d", r.roll(1000000)) // a new pod
 	}
 	e, err := New(o)
@@ -311,13 +339,20 @@ func (r *replica) current() *process {
 
 // valid reports whether a living process would let a write pass at this moment.
 func (p *process) valid() bool {
-	select {
-	case <-p.killed:
+	if p.dead() {
 		return false
-	default:
 	}
 	v := p.elector.validity.Load()
 	return v != nil && v.remaining(p.clock.peek()) > 0
+}
+
+func (p *process) dead() bool {
+	select {
+	case <-p.killed:
+		return true
+	default:
+		return false
+	}
 }
 
 // check looks for two leaders every few milliseconds.

@@ -56,14 +56,32 @@ func (s *session) takeable() time.Duration {
 }
 
 // take sends the compare-and-swap that makes this process the holder.
+//
+// A creation compares nothing: when the Lease was deleted by hand, its holder may lead on until it notices, and that holder may
+// be one that this process has never seen. Only on the first look of a process is absence taken for a fresh start. Later the
+// Lease is created for nobody, which tells the old holder, and everybody waits for the whole of its duration.
 func (s *session) take(work context.Context) {
-	transitions := s.view.rec.transitions
-	if s.view.rec != (record{}) && s.view.rec.holder != s.opts.Identity {
-		transitions = max(transitions, 0)
-		transitions = min(transitions, math.MaxInt32-1) + 1 // the API refuses a negative number
-	}
 	sent := s.now()
-	s.ask(work, s.opts.requestTimeout(), opAcquire, s.claim(sent, sent.wall.UnixMicro(), max(transitions, 0)), s.view.lease)
+	op, w := opAcquire, s.claim(sent, sent.wall.UnixMicro(), s.nextTransitions())
+	if s.view.lease == nil && !s.view.untouched(sent.boot, s.opts.gap()) {
+		op = opPlant
+		w.rec.holder = s.opts.Identity + vacant
+		w.rec.seconds = max(w.rec.seconds, s.view.rec.seconds)
+	}
+	s.ask(work, s.opts.requestTimeout(), op, w, s.view.lease)
+}
+
+// vacant ends the holderIdentity of a Lease that stands for a deleted one. It keeps a process with the identity before it from
+// taking the Lease for its own.
+const vacant = "_vacant"
+
+// nextTransitions is the number of changes of the holder after the next one.
+func (s *session) nextTransitions() int32 {
+	n := max(s.view.rec.transitions, 0) // the API refuses a negative number
+	if s.view.rec == (record{}) || s.view.rec.holder == s.opts.Identity {
+		return n
+	}
+	return min(n, math.MaxInt32-1) + 1
 }
 
 // hear takes the reply to a request of a candidate. It returns a validity when the Lease was won.
@@ -71,7 +89,10 @@ func (s *session) hear(r reply) *validity {
 	switch {
 	case r.op == opAcquire && r.err == nil:
 		return s.won(r)
-	case r.op == opAcquire:
+	case r.op == opPlant && r.err == nil:
+		s.succeed(r.op)
+		s.look(r.lease)
+	case r.op == opAcquire, r.op == opPlant:
 		s.missed(r)
 	case r.err == nil:
 		s.succeed(r.op)

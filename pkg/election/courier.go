@@ -14,6 +14,7 @@ type operation string
 const (
 	opRead    operation = "reading"
 	opAcquire operation = "acquiring"
+	opPlant   operation = "creating"
 	opRenew   operation = "renewing"
 	opRelease operation = "releasing"
 )

@@ -135,10 +135,9 @@ func (e *Elector) move(to State) {
 
 // see notes the holder of a Lease that was just seen or written.
 func (e *Elector) see(holder string) {
-	if old := e.leader.Load(); old != nil && *old == holder {
+	if old := e.leader.Swap(&holder); deref(old) == holder {
 		return
 	}
-	e.leader.Store(&holder)
 	e.opts.Logger.Info("leader changed", "leader", holder)
 	if f := e.opts.Observer.LeaderChanged; f != nil {
 		f(holder)

@@ -38,7 +38,7 @@ const (
 	ReasonDeleted Reason = "LeaseDeleted"
 )
 
-// loss is why a term has to end; the zero value means that it goes on.
+// loss is why a term has to end; without a reason it goes on.
 type loss struct {
 	reason Reason
 	holder string // of the Lease when the reason was seen; may be empty

@@ -48,7 +48,7 @@ func (s *session) lose(t *term, l loss, done <-chan error) error {
 		takeover := s.opts.LeaseDuration - s.ledger.last.sent.until(s.now())
 		patience = max(patience, takeover-patience)
 	}
-	err, returned := s.await(done, patience)
+	returned, err := s.await(done, patience)
 	if !returned {
 		s.opts.Logger.Error(ErrStuck, "another candidate may lead from now on; this process has to end")
 		return fmt.Errorf("%w: %w", l.err(), ErrStuck)
@@ -66,7 +66,7 @@ func (s *session) announce(l loss) {
 }
 
 // await waits for the leader's function, by the clocks of the election: its timers may have stood still.
-func (s *session) await(done <-chan error, patience time.Duration) (err error, returned bool) {
+func (s *session) await(done <-chan error, patience time.Duration) (returned bool, err error) {
 	start := s.now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -76,10 +76,10 @@ func (s *session) await(done <-chan error, patience time.Duration) (err error, r
 		timer.Reset(min(max(rest, 0), s.opts.RetryPeriod/4))
 		select {
 		case err := <-done:
-			return err, true
+			return true, err
 		case <-timer.C:
 			if rest <= 0 {
-				return nil, false
+				return false, nil
 			}
 		}
 	}

@@ -9,7 +9,7 @@ import (
 
 // hold leads for one term: it runs lead, keeps the Lease renewed, and ends with a release or a loss.
 func (s *session) hold(ctx, work context.Context, v *validity, lead func(context.Context) error) error {
-	t := startTerm(context.WithoutCancel(ctx), &s.validity, s.opts.Clock, v, s.opts.RetryPeriod/4)
+	termCtx, t := startTerm(context.WithoutCancel(ctx), &s.validity, s.opts.Clock, v, s.opts.RetryPeriod/4)
 	s.move(StateLeading)
 	s.opts.Logger.Info("became leader", "transitions", s.ledger.last.rec.transitions)
 	if f := s.opts.Observer.Elected; f != nil {
@@ -19,7 +19,7 @@ func (s *session) hold(ctx, work context.Context, v *validity, lead func(context
 	done := make(chan error, 1)
 	s.working.Store(true)
 	go func() {
-		err := lead(t.ctx)
+		err := lead(termCtx)
 		s.working.Store(false)
 		done <- err
 	}()
@@ -46,7 +46,7 @@ func (s *session) keep(ctx, work context.Context, t *term, done <-chan error) er
 			s.opts.Logger.Info("stopping; the lease is renewed until all work has returned")
 		case err := <-done:
 			return s.finish(work, t, err)
-		case <-t.ctx.Done():
+		case <-t.over:
 			l = loss{reason: ReasonDeadline, cause: s.lastErr}
 		case r := <-s.courier.replies:
 			s.courier.arrived()
@@ -55,7 +55,7 @@ func (s *session) keep(ctx, work context.Context, t *term, done <-chan error) er
 			l = s.sighted(sg, t)
 		case <-timer.C:
 		}
-		if l != (loss{}) {
+		if l.reason != "" {
 			return s.lose(t, l, done)
 		}
 	}

@@ -1,6 +1,7 @@
 package election
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -188,4 +189,105 @@ func TestLostTermIsNotReleased(t *testing.T) {
 			t.Errorf("the lease is held by %q", got)
 		}
 	})
+}
+
+// Metadata is nobody's claim: its changes are taken over.
+
+func TestChangedMetadataIsKept(t *testing.T) {
+	for _, watching := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newServer()
+			a := newCandidate(t, s, "a")
+			if !watching {
+				a.link.noWatch = errors.New("no watch")
+			}
+			a.start()
+			term := a.leads()
+			for range 100 {
+				time.Sleep(700 * time.Millisecond)
+				s.edit(label)
+				s.edit(seconds(3600)) // somebody means well
+			}
+			if term.Err() != nil {
+				t.Fatalf("watching=%v: the term was lost: %v", watching, context.Cause(term))
+			}
+			time.Sleep(3 * time.Second)
+			lease, err := s.get()
+			if err != nil || lease.Labels["touched"] == "" || *lease.Spec.LeaseDurationSeconds != 15 {
+				t.Errorf("the lease afterwards: %+v, %v", lease, err)
+			}
+			if err := a.stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A watch that starts while a renewal is under way reports the state before it, and then the renewal before its own reply.
+
+func TestWatchThatStartsDuringARenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		a := newCandidate(t, s, "a")
+		a.start()
+		term := a.leads()
+		a.link.setFault(only("update", fault{before: 1500 * time.Millisecond, after: 400 * time.Millisecond}))
+		for range 20 {
+			time.Sleep(2100 * time.Millisecond)
+			a.link.endWatches()
+		}
+		if term.Err() != nil {
+			t.Fatalf("the term was lost: %v", context.Cause(term))
+		}
+		if err := a.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A restored backup takes resourceVersions back. Nobody may believe that what is read then is old.
+
+func TestRestoredBackup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		s.put(spec("x", 15, time.Now()))
+		backup := s.record()
+		a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+		a.start()
+		a.leads()
+		b.start()
+		time.Sleep(time.Hour)
+		s.restore(backup)
+		restored := time.Now()
+		a.link.endWatches()
+		b.link.endWatches()
+		a.wantLost(ReasonEdited)
+		b.leads()
+		if got := time.Since(restored); got < 15*time.Second || got > 19*time.Second {
+			t.Errorf("led %s after the restoration", got)
+		}
+		if err := b.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestTransitionsNeverOverflow(t *testing.T) {
+	for _, n := range []int32{1<<31 - 1, -5} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newServer()
+			old := spec("", 1, time.Now())
+			old.LeaseTransitions = &n
+			s.put(old)
+			a := newCandidate(t, s, "a")
+			a.start()
+			a.leads()
+			if got := s.record().transitions; got < 0 {
+				t.Errorf("leaseTransitions went from %d to %d", n, got)
+			}
+			if err := a.stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

@@ -268,3 +268,137 @@ func TestSameProcessCompetesAgain(t *testing.T) {
 		}
 	})
 }
+
+// A leader that was cut off remembers its own lease. When that is gone, it was perhaps another's in between.
+
+func TestOwnLeaseThatVanishedIsNotTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+		a.start()
+		a.leads()
+		b.start()
+		synctest.Wait()
+		a.link.cut()
+		a.wantLost(ReasonDeadline)
+		a.start()
+		b.leads()
+		time.Sleep(5 * time.Second)
+		b.link.cut() // it leads on for a while and does not hear of the deletion
+		s.delete()
+		deleted := time.Now()
+		a.link.mend()
+		a.leads()
+		if b.Leading() {
+			t.Error("two leaders")
+		}
+		if got := time.Since(deleted); got < 15*time.Second {
+			t.Errorf("led %s after the deletion", got)
+		}
+		b.wantLost(ReasonDeadline)
+		if err := a.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Two deletions in a row, the second of a lease that a frozen standby has never seen: no record that it knows of protects the
+// leader.
+
+func TestDeletedTwiceWhileFrozen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+		a.start()
+		a.leads()
+		b.start()
+		synctest.Wait()
+		b.clock.freeze()
+		s.delete()
+		a.wantLost(ReasonDeleted)
+		c := newCandidate(t, s, "c") // it has not seen the first lease
+		c.start()
+		c.leads()
+		time.Sleep(time.Second)
+		c.link.cut()
+		s.delete()
+		b.clock.thaw()
+		deleted := time.Now()
+		b.leads()
+		if c.Leading() {
+			t.Error("two leaders")
+		}
+		if got := time.Since(deleted); got < 15*time.Second || got > 15*time.Second+hop {
+			t.Errorf("led %s after the deletion", got)
+		}
+		c.wantLost(ReasonDeadline)
+		if err := b.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestVacantLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+		a.start()
+		a.leads()
+		b.start()
+		synctest.Wait()
+		a.link.mu.Lock()
+		a.link.deaf = true
+		a.link.mu.Unlock()
+		s.delete()
+		time.Sleep(hop)
+		if rec := s.record(); rec.holder != "b_vacant" || rec.seconds != 15 {
+			t.Errorf("in place of the deleted lease there is %+v", rec)
+		}
+		a.wantLost(ReasonTaken)          // it cannot renew what is another lease now
+		again := newCandidate(t, s, "b") // a restart in place does not take it for its own
+		again.start()
+		time.Sleep(5 * time.Second)
+		if again.Leading() || b.Leading() {
+			t.Error("somebody leads before the old term must have ended")
+		}
+		time.Sleep(11 * time.Second)
+		if again.Leading() == b.Leading() {
+			t.Errorf("leading: %v and %v", again.Leading(), b.Leading())
+		}
+		for _, c := range []*candidate{again, b} {
+			if err := c.stop(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func TestAbsenceOnTheFirstLook(t *testing.T) {
+	const gap = 6 * time.Second
+	seen := func(v *view, rv string) { v.observe(lease(rv), "me", 0) }
+	tests := map[string]struct {
+		see  func(v *view)
+		at   time.Duration
+		want bool
+	}{
+		"never looked":               {func(*view) {}, 0, false},
+		"never seen":                 {func(v *view) { v.vanish("", 0, gap) }, time.Second, true},
+		"never seen, but long ago":   {func(v *view) { v.vanish("", 0, gap) }, 7 * time.Second, false},
+		"never seen, with a gap":     {func(v *view) { v.vanish("", 0, gap); v.vanish("", 7*time.Second, gap) }, 8 * time.Second, false},
+		"never seen, confirmed":      {func(v *view) { v.vanish("", 0, gap); v.vanish("", 5*time.Second, gap) }, 8 * time.Second, true},
+		"seen":                       {func(v *view) { seen(v, "5") }, 0, false},
+		"seen and deleted":           {func(v *view) { seen(v, "5"); v.vanish("6", 1, gap) }, 1, false},
+		"seen and missing":           {func(v *view) { seen(v, "5"); v.vanish("", 1, gap); v.vanish("", 2, gap) }, 2, false},
+		"missing, seen, and missing": {func(v *view) { v.vanish("", 0, gap); seen(v, "5"); v.vanish("", 2, gap) }, 2, false},
+		"deletion on the first look": {func(v *view) { v.vanish("6", 0, gap); seen(v, "5") }, 1, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var v view
+			tt.see(&v)
+			if got := v.untouched(tt.at, gap); got != tt.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}

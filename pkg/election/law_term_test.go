@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
@@ -147,5 +148,81 @@ func TestTermEndsThoughTheLoopHangs(t *testing.T) {
 		}
 		close(release)
 		a.wantLost(ReasonDeadline)
+	})
+}
+
+// hung is a client whose requests do not obey their context, as with a credential plugin that does not return.
+type hung struct {
+	*link
+	stuck   chan struct{} // closed when requests begin to hang
+	release chan struct{}
+}
+
+func (h *hung) wait() {
+	select {
+	case <-h.stuck:
+		<-h.release
+	default:
+	}
+}
+
+func (h *hung) Get(ctx context.Context, namespace, name string) (*coordinationv1.Lease, error) {
+	h.wait()
+	return h.link.Get(ctx, namespace, name)
+}
+
+func (h *hung) Update(ctx context.Context, lease *coordinationv1.Lease) (*coordinationv1.Lease, error) {
+	h.wait()
+	return h.link.Update(ctx, lease)
+}
+
+func TestClientThatIgnoresItsContext(t *testing.T) {
+	for name, stop := range map[string]bool{"leading": false, "releasing": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer()
+				client := &hung{link: newLink(s), stuck: make(chan struct{}), release: make(chan struct{})}
+				a := newCandidate(t, s, "a", func(o *Options) { o.Leases = client })
+				a.start()
+				term := a.leads()
+				start := time.Now()
+				close(client.stuck)
+				if stop {
+					if err := a.stop(); err != nil {
+						t.Errorf("Run returned %v", err)
+					}
+					if a.seen.kept[0] == nil {
+						t.Error("the lease counts as released")
+					}
+				} else {
+					<-term.Done()
+					a.wantLost(ReasonDeadline)
+				}
+				if got := time.Since(start); got > 15*time.Second {
+					t.Errorf("Run returned after %s", got)
+				}
+				close(client.release)
+			})
+		})
+	}
+}
+
+func TestHungStandbyCanBeStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		s.put(spec("x", 15, time.Now()))
+		client := &hung{link: newLink(s), stuck: make(chan struct{}), release: make(chan struct{})}
+		close(client.stuck)
+		a := newCandidate(t, s, "a", func(o *Options) { o.Leases = client })
+		a.start()
+		time.Sleep(time.Minute)
+		start := time.Now()
+		if err := a.stop(); err != nil {
+			t.Errorf("Run returned %v", err)
+		}
+		if got := time.Since(start); got > 10*time.Second {
+			t.Errorf("stopping took %s", got)
+		}
+		close(client.release)
 	})
 }

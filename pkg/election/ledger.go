@@ -6,10 +6,12 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 )
 
-// write is one write of the Lease by this process: what it said and when it was sent.
+// write is one write of the Lease by this process: what it said, when it was sent, and the resourceVersion that it replaces;
+// empty for a creation.
 type write struct {
 	rec  record
 	sent instant
+	base string
 }
 
 // ledger is an elector's memory of its own writes. It is how a Lease is recognised as this process's own: by the record, which
@@ -37,15 +39,16 @@ func (l *ledger) retract(w write) {
 	l.pending = slices.DeleteFunc(l.pending, func(p write) bool { return p == w })
 }
 
-// confirm notes that w is stored as lease, perhaps with other metadata than it was sent with. The writes that were pending beside
-// it used an older base, so none of them can be stored any more.
+// confirm notes that w is stored as lease, perhaps with other metadata than it was sent with. Only writes that are based on just
+// this state can still be stored after it; the others are forgotten.
 func (l *ledger) confirm(w write, lease *coordinationv1.Lease) {
 	if l.lease != nil {
 		if sign, ok := order(lease.ResourceVersion, l.lease.ResourceVersion); ok && sign < 0 {
 			return // the reply to a write that the watch has reported already, and a later state with it
 		}
 	}
-	l.lease, l.last, l.pending = lease, w, nil
+	l.lease, l.last = lease, w
+	l.pending = slices.DeleteFunc(l.pending, func(p write) bool { return p.base != lease.ResourceVersion })
 }
 
 // find returns this process's own write that a record stems from.

@@ -126,6 +126,9 @@ func (o Options) requestTimeout() time.Duration {
 	return min(o.RetryPeriod, (o.RenewDeadline-o.RetryPeriod)/2)
 }
 
+// gap is for how long the absence of the Lease is believed without another look.
+func (o Options) gap() time.Duration { return 3 * o.RetryPeriod }
+
 // margin is how long before the possible takeover work must have ended, and how long a function is waited for whose term was
 // taken away without warning.
 func (o Options) margin() time.Duration {

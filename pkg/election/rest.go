@@ -143,7 +143,7 @@ func (c *APIClient) Watch(ctx context.Context, namespace, name string) (watch.In
 		return nil, err
 	}
 	// Some minutes, differing from replica to replica, so that watches spread over the API servers again after a restart.
-	seconds := int64(300 + rand.IntN(300))
+	seconds := int64(300 + rand.IntN(300)) //nolint:gosec // spreads load, keeps no secret
 	stream, err := l.leases.Get().Namespace(namespace).Resource(c.lock.resource()).MaxRetries(0).
 		VersionedParams(&metav1.ListOptions{
 			Watch:          true,

@@ -86,7 +86,11 @@ func (s *session) ask(work context.Context, timeout time.Duration, op operation,
 		lease = base.DeepCopy()
 	}
 	w.rec.writeTo(lease)
-	s.ledger.intend(w)
+	w.base = lease.ResourceVersion
+	r.write = w
+	if op != opPlant { // which is nobody's
+		s.ledger.intend(w)
+	}
 	s.courier.send(work, timeout, r, func(ctx context.Context) (*coordinationv1.Lease, error) {
 		if base == nil {
 			return client.Create(ctx, lease)
@@ -144,14 +148,14 @@ func (s *session) look(lease *coordinationv1.Lease) {
 	if s.view.observe(lease, s.opts.Identity, s.opts.Clock.Boot()) {
 		s.see(s.view.rec.holder)
 		if s.view.rec.holder == s.opts.Identity && !s.view.inherited && !s.own() {
-			s.opts.Logger.Info("another process uses this identity; waiting for its lease to expire")
+			s.opts.Logger.Info("the lease names this process, but somebody else wrote it; waiting for it to expire")
 		}
 	}
 }
 
 // lookAtNothing takes into the view of a candidate that the Lease does not exist.
 func (s *session) lookAtNothing(rv string) {
-	s.view.vanish(rv, s.opts.Clock.Boot())
+	s.view.vanish(rv, s.opts.Clock.Boot(), s.opts.gap())
 	if s.view.lease == nil {
 		s.see("")
 	}
@@ -191,10 +195,10 @@ func (s *session) disconnected(err error) {
 			log = s.opts.Logger
 		}
 	}
-	log.Info("the watch on the lease is broken; reading it instead", "reason", err.Error(), "repeated", repeated)
+	log.Info("the watch on the lease is broken", "reason", err.Error(), "repeated", repeated)
 }
 
 // spread lengthens a wait by up to a fifth, so that candidates do not ask in step.
 func spread(d time.Duration) time.Duration {
-	return d + time.Duration(rand.Float64()*float64(d)/5)
+	return d + time.Duration(rand.Float64()*float64(d)/5) //nolint:gosec // spreads load, keeps no secret
 }

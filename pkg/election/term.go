@@ -20,7 +20,7 @@ func (v *validity) remaining(now instant) time.Duration {
 // term is one unbroken period of leadership. Its end does not depend on the elector's loop: a goroutine of its own watches the
 // clocks, so a loop that hangs in a request or an observer cannot prolong it.
 type term struct {
-	ctx    context.Context // what the leader's function gets; ended with the error that Run returns as its cause
+	over   <-chan struct{} // closed when the term has ended
 	cancel context.CancelCauseFunc
 	slot   *atomic.Pointer[validity]
 	clock  Clock
@@ -28,13 +28,14 @@ type term struct {
 	done   chan struct{} // closed when the goroutine has ended
 }
 
-// startTerm publishes the validity in slot and begins to watch it.
-func startTerm(ctx context.Context, slot *atomic.Pointer[validity], clock Clock, v *validity, tick time.Duration) *term {
-	t := &term{slot: slot, clock: clock, tick: tick, done: make(chan struct{})}
-	t.ctx, t.cancel = context.WithCancelCause(ctx)
+// startTerm publishes the validity in slot and begins to watch it. The context is what the leader's function gets: it ends with
+// the error that Run returns as its cause.
+func startTerm(parent context.Context, slot *atomic.Pointer[validity], clock Clock, v *validity, tick time.Duration) (context.Context, *term) {
+	ctx, cancel := context.WithCancelCause(parent)
+	t := &term{over: ctx.Done(), cancel: cancel, slot: slot, clock: clock, tick: tick, done: make(chan struct{})}
 	slot.Store(v)
 	go t.expire()
-	return t
+	return ctx, t
 }
 
 // extend replaces the validity with one counted from sent. It fails when the term has ended already: a term never comes back.
@@ -67,7 +68,7 @@ func (t *term) expire() {
 	defer timer.Stop()
 	for {
 		select {
-		case <-t.ctx.Done():
+		case <-t.over:
 			return
 		case <-timer.C:
 		}

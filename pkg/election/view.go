@@ -14,6 +14,10 @@ type view struct {
 	rec    record                // the latest record seen; kept when the Lease is deleted
 	since  time.Duration         // boot time when rec was first seen
 
+	// alone says that no Lease has ever been seen, only its absence, which was last confirmed at missed, by boot time.
+	alone  bool
+	missed time.Duration
+
 	// inherited marks a record with this process's identity that was there on the first look of this process: a previous
 	// process in the same place left it behind. One that appears later was written by a living process.
 	inherited bool
@@ -27,9 +31,9 @@ func (v *view) observe(lease *coordinationv1.Lease, identity string, boot time.D
 		return false
 	}
 	rec := recordOf(lease)
-	first, changed := !v.looked, !v.looked || rec != v.rec
+	first, changed := !v.looked, v.lease == nil || rec != v.rec
 	v.stale = v.stale && lease.ResourceVersion == v.rv
-	v.looked, v.lease, v.rv = true, lease, lease.ResourceVersion
+	v.looked, v.lease, v.rv, v.alone = true, lease, lease.ResourceVersion, false
 	if !changed {
 		return false // only its metadata, which prolongs nothing
 	}
@@ -46,32 +50,34 @@ func (v *view) outdates(rv string) bool {
 }
 
 // vanish takes in that the Lease does not exist. rv is that of the deletion; empty when it was found missing, which is never
-// old news. Its holder may have renewed it until that moment, unseen, and no compare-and-swap would tell: it is respected from
-// now on.
-func (v *view) vanish(rv string, boot time.Duration) {
+// old news. Absence that was not confirmed for longer than gap may have been interrupted.
+func (v *view) vanish(rv string, boot, gap time.Duration) {
 	if rv != "" {
 		if v.outdates(rv) {
 			return
 		}
 		v.rv = rv
 	}
-	if v.lease != nil {
-		v.since = boot
-	}
-	v.looked, v.lease, v.inherited, v.stale = true, nil, false, false
+	v.alone = rv == "" && (!v.looked || v.untouched(boot, gap))
+	v.looked, v.lease, v.inherited, v.stale, v.missed = true, nil, false, false, boot
+}
+
+// untouched reports whether, as far as this process knows, there has never been a Lease.
+func (v *view) untouched(boot, gap time.Duration) bool {
+	return v.lease == nil && v.alone && boot-v.missed <= gap
 }
 
 // wait returns for how long this candidate has to leave the Lease alone from now on; zero means that it may take it. mine tells
 // whether the record is one that this very process wrote: then nobody else relies on it.
 //
 // A held Lease counts from when its record was last seen to change, on the boot-time clock: the holder's renewTime stems from
-// another machine's clock and is never compared. A Lease that vanished while it was held counts the same, because the holder
-// may not have heard of it yet. If a change was missed meanwhile, the compare-and-swap fails.
+// another machine's clock and is never compared. If a change was missed meanwhile, the compare-and-swap fails. One that does not
+// exist can be created at any time; what that gives the right to is another matter: see [session.take].
 func (v *view) wait(boot time.Duration, mine bool) time.Duration {
 	switch {
 	case !v.looked, v.stale:
 		return maxWait
-	case v.rec.free(), mine, v.inherited:
+	case v.lease == nil, v.rec.free(), mine, v.inherited:
 		return 0
 	default:
 		return max(v.rec.duration()-(boot-v.since), 0)

@@ -1,0 +1,205 @@
+package election
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"kooperd.dev/kooperd/pkg/election"
+	"kooperd.dev/kooperd/test/cluster"
+)
+
+var shared *cluster.Cluster
+
+func TestMain(m *testing.M) { os.Exit(cluster.Main(m, cluster.Options{}, &shared)) }
+
+const leaseName = "kooperd"
+
+// timings are those of an election.
+type timings struct{ lease, renew, retry time.Duration }
+
+var (
+	fast     = timings{3 * time.Second, 2 * time.Second, time.Second}
+	moderate = timings{6 * time.Second, 4 * time.Second, time.Second}
+	standard = timings{15 * time.Second, 10 * time.Second, 2 * time.Second}
+)
+
+// candidate is one of our electors, running.
+type candidate struct {
+	*election.Elector
+	t      *testing.T
+	cancel context.CancelFunc
+	terms  chan context.Context
+	result chan error
+
+	mu       sync.Mutex
+	renewals []time.Duration
+	failures int
+	reasons  []election.Reason
+}
+
+// start runs a candidate whose work stops as soon as it is told to. It ends with the test at the latest.
+func start(t *testing.T, config *rest.Config, namespace, identity string, at timings) *candidate {
+	t.Helper()
+	leases, err := election.NewLeaseClient(config, at.retry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &candidate{t: t, terms: make(chan context.Context, 1000), result: make(chan error, 1)}
+	c.Elector, err = election.New(election.Options{
+		Namespace: namespace, Name: leaseName, Identity: identity, Leases: leases,
+		LeaseDuration: at.lease, RenewDeadline: at.renew, RetryPeriod: at.retry,
+		Observer: election.Observer{Renewed: c.renewed, Lost: c.lost},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	c.cancel = cancel
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.result <- c.Run(ctx, func(term context.Context) error {
+			c.terms <- term
+			select {
+			case <-ctx.Done():
+			case <-term.Done():
+			}
+			return nil
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+		leases.Close()
+	})
+	return c
+}
+
+func (c *candidate) renewed(latency time.Duration, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.renewals = append(c.renewals, latency)
+	if err != nil {
+		c.failures++
+	}
+}
+
+func (c *candidate) lost(reason election.Reason, _ error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reasons = append(c.reasons, reason)
+}
+
+// leads waits for the candidate's term.
+func (c *candidate) leads() context.Context {
+	c.t.Helper()
+	select {
+	case term := <-c.terms:
+		return term
+	case err := <-c.result:
+		c.t.Fatalf("Run returned %v before it led", err)
+	case <-time.After(time.Minute):
+		c.t.Fatalf("%s does not lead after a minute: %v", c.State(), c.Problem())
+	}
+	return nil
+}
+
+// stop ends the candidate in an orderly way.
+func (c *candidate) stop() {
+	c.t.Helper()
+	c.cancel()
+	if err := <-c.result; err != nil {
+		c.t.Errorf("Run returned %v", err)
+	}
+}
+
+// wantLost waits until the term is lost for the reason.
+func (c *candidate) wantLost(reason election.Reason) {
+	c.t.Helper()
+	if err := <-c.result; !errors.Is(err, election.ErrLost) || errors.Is(err, election.ErrStuck) {
+		c.t.Errorf("Run returned %v", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.Equal(c.reasons, []election.Reason{reason}) {
+		c.t.Errorf("reasons %v, want %s", c.reasons, reason)
+	}
+}
+
+// getLease reads the Lease of a namespace, which must exist.
+func getLease(t *testing.T, namespace string) *coordinationv1.Lease {
+	t.Helper()
+	lease, err := shared.Client().CoordinationV1().Leases(namespace).Get(t.Context(), leaseName, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lease
+}
+
+func holderOf(lease *coordinationv1.Lease) string {
+	if lease.Spec.HolderIdentity == nil {
+		return ""
+	}
+	return *lease.Spec.HolderIdentity
+}
+
+// patch edits the Lease as kubectl patch --type=merge does.
+func patch(t *testing.T, namespace, body string) {
+	t.Helper()
+	_, err := shared.Client().CoordinationV1().Leases(namespace).Patch(t.Context(), leaseName, types.MergePatchType, []byte(body), metav1.PatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// overlap watches that at most one of some candidates leads at a time, until the returned function is called.
+func overlap(t *testing.T, leading ...func() bool) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+			}
+			n := 0
+			for _, f := range leading {
+				if f() {
+					n++
+				}
+			}
+			if n > 1 {
+				t.Errorf("%d leaders at %s", n, time.Now().Format(time.RFC3339Nano))
+				return
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
+// spreadOf returns the median and the largest of some measurements.
+func spreadOf(values []time.Duration) (p50, largest time.Duration) {
+	slices.Sort(values)
+	return values[len(values)/2], values[len(values)-1]
+}
+
+// repeats is n, or less under -short.
+func repeats(n int) int {
+	if testing.Short() {
+		return min(n, 3)
+	}
+	return n
+}
