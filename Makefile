@@ -94,6 +94,16 @@ generate-check: ## Check that generated files are those that "make generate" mak
 bench: ## Run the benchmarks: BENCH=regexp, BENCHFLAGS=-count=10.
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem $(BENCHFLAGS) ./...
 
+# Without the race detector, which would make the machine slower than what it measures.
+.PHONY: failover
+failover: bin/devcluster ## Measure failover, for some 20 minutes, and write the figures into docs/failover.md.
+	cd test && $(GO) test -count=1 -timeout 90m -v ./failover -failover.full -failover.doc $(CURDIR)/docs/failover.md
+
+.PHONY: chaos
+chaos: bin/devcluster ## Run replicas through random faults: DURATION=12h, SEED=n to repeat a round.
+	cd test && $(GO) test -race -count=1 -timeout 0 -v -run '^TestChaos$$' ./failover \
+		-failover.chaos $(or $(DURATION),10m) -failover.seed $(or $(SEED),$(shell date +%s))
+
 ##@ Change
 
 .PHONY: fmt

@@ -1,0 +1,157 @@
+package failover_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kooperd.dev/kooperd/test/failover/marker"
+)
+
+// ledger makes histories for the tests of the judge: one write per call, a second apart.
+type ledger struct{ writes []write }
+
+func (l *ledger) add(w write) *ledger {
+	w.rv = uint64(len(l.writes) + 1)
+	w.received = time.Unix(0, 0).Add(time.Duration(len(l.writes)) * time.Second)
+	w.answered = w.received
+	l.writes = append(l.writes, w)
+	return l
+}
+
+// lease is a write of the lease by a replica, or by nobody's.
+func (l *ledger) lease(by, holder string) *ledger {
+	seconds := int32(3)
+	at := metav1.NewMicroTime(time.Unix(int64(len(l.writes)), 0))
+	return l.add(write{by: by, lease: &coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds, RenewTime: &at}})
+}
+
+func (l *ledger) mark(identity string, pid int) *ledger {
+	return l.add(write{by: place(identity), marker: &marker.Stamp{Identity: identity, PID: pid, Write: int64(len(l.writes))}})
+}
+
+func (l *ledger) pass(seconds int) *ledger {
+	for range seconds {
+		l.add(write{by: "nobody", marker: &marker.Stamp{}}) // the zero identity is entitled when nobody is
+	}
+	return l
+}
+
+func (l *ledger) deleted() *ledger { return l.add(write{deleted: true}) }
+
+func TestJudge(t *testing.T) {
+	tests := map[string]struct {
+		history *ledger
+		want    []string // parts of the violations
+	}{
+		"one leader":       {history: new(ledger).lease("a", "a_1").mark("a_1", 1).mark("a_1", 1)},
+		"release and take": {history: new(ledger).lease("a", "a_1").mark("a_1", 1).lease("a", "").lease("b", "b_1").mark("b_1", 2)},
+		"work without a lease": {
+			history: new(ledger).mark("a_1", 1),
+			want:    []string{`was stored while "" was entitled`},
+		},
+		"work after the takeover": {
+			history: new(ledger).lease("a", "a_1").lease("a", "").lease("b", "b_1").mark("b_1", 2).mark("a_1", 1),
+			want:    []string{`of a_1 (process 1), begun at Jan  1 00:00:00.000000, was stored while "b_1" was entitled`},
+		},
+		"work between release and takeover": {
+			history: new(ledger).lease("a", "a_1").lease("a", "").mark("a_1", 1),
+			want:    []string{`was stored while "" was entitled`},
+		},
+		"taken too early": {
+			history: new(ledger).lease("a", "a_1").lease("b", "b_1"),
+			want:    []string{`b_1 took the lease of "a_1" 2s before it expired`},
+		},
+		"taken after its expiry": {
+			history: new(ledger).lease("a", "a_1").mark("a_1", 1).mark("a_1", 1).lease("b", "b_1"),
+		},
+		"renewals count": {
+			history: new(ledger).lease("a", "a_1").mark("a_1", 1).lease("a", "a_1").mark("a_1", 1).lease("b", "b_1"),
+			want:    []string{`b_1 took the lease of "a_1" 1s before`},
+		},
+		"released by another": {
+			history: new(ledger).lease("a", "a_1").lease("b", ""),
+			want:    []string{`b has released the lease of "a_1"`},
+		},
+		"stolen by hand":               {history: new(ledger).lease("a", "a_1").lease("", "thief").mark("a_1", 1)},
+		"taken from the thief":         {history: new(ledger).lease("", "thief").lease("a", "a_1"), want: []string{`took the lease of "thief"`}},
+		"taken from the expired thief": {history: new(ledger).lease("", "thief").pass(2).lease("a", "a_1").mark("a_1", 1)},
+		"deleted and taken at once": {
+			history: new(ledger).lease("a", "a_1").deleted().lease("b", "b_1"),
+			want:    []string{`b_1 took the lease of "a_1" 2s before`},
+		},
+		"deleted and taken later": {history: new(ledger).lease("a", "a_1").deleted().mark("a_1", 1).mark("a_1", 1).lease("b", "b_1")},
+		"deleted and made for nobody": {
+			history: new(ledger).lease("a", "a_1").deleted().lease("b", "b_1_vacant").mark("a_1", 1).mark("a_1", 1).lease("c", "c_1").mark("c_1", 2),
+		},
+		"taken while it is nobody's": {
+			history: new(ledger).lease("a", "a_1").deleted().lease("b", "b_1_vacant").lease("c", "c_1"),
+			want:    []string{`c_1 took the lease of "b_1_vacant" 2s before it expired`},
+		},
+		"made for nobody though it is there": {
+			history: new(ledger).lease("a", "a_1").lease("b", "b_1_vacant"),
+			want:    []string{`b_1_vacant took the lease of "a_1" 2s before it expired`},
+		},
+		"restarted in place": {history: new(ledger).lease("a", "a_1").mark("a_1", 1).lease("a", "a_1").mark("a_1", 2)},
+		"two processes": {
+			history: new(ledger).lease("a", "a_1").mark("a_1", 1).mark("a_1", 2).mark("a_1", 1),
+			want:    []string{"process 1 of a_1 works again after process 2"},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			found := violations(tc.history.writes)
+			if len(found) != len(tc.want) {
+				t.Fatalf("violations are %v, want %d", found, len(tc.want))
+			}
+			for i, v := range found {
+				if !strings.Contains(v.what, tc.want[i]) {
+					t.Errorf("violation is %q, want it to say %q", v.what, tc.want[i])
+				}
+			}
+		})
+	}
+}
+
+// TestMerge checks that what only one of the two sources knows is in the history, in its place.
+func TestMerge(t *testing.T) {
+	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
+	stamp := func(n int64) *marker.Stamp { return &marker.Stamp{Identity: "a_1", PID: 1, Write: n} }
+	events := []event{
+		{rv: 30, seen: at(31), marker: stamp(3)}, // the streams of a history are not in order
+		{rv: 10, seen: at(11), marker: stamp(1)},
+		{rv: 50, seen: at(51), marker: stamp(5)},
+	}
+	requests := []*request{
+		{received: at(9), answered: at(10), by: "a", accepted: true, marker: stamp(1)},
+		{received: at(29), answered: at(30), by: "a", marker: stamp(3)},                 // answered with an error, and stored
+		{received: at(39), answered: at(40), by: "a", accepted: true, marker: stamp(4)}, // in a gap of the watch
+		{received: at(44), answered: at(45), by: "a", marker: stamp(6)},                 // refused
+	}
+	all := merge(events, requests)
+	var order []int64
+	for _, w := range all {
+		order = append(order, w.marker.Write)
+	}
+	if want := []int64{1, 3, 4, 5}; !slices.Equal(order, want) {
+		t.Fatalf("the order of writes is %v, want %v", order, want)
+	}
+	if all[0].unconfirmed || !all[1].unconfirmed || all[2].unconfirmed {
+		t.Errorf("unconfirmed are %v %v %v, want only the second", all[0].unconfirmed, all[1].unconfirmed, all[2].unconfirmed)
+	}
+	if !all[0].received.Equal(at(9)) || !all[3].received.Equal(at(51)) {
+		t.Errorf("times are %v and %v, want those of the audit log, else of the watch", all[0].received, all[3].received)
+	}
+	o := overlapOf([]write{
+		{rv: 1, marker: stamp(1), received: at(1)},
+		{rv: 2, marker: &marker.Stamp{Identity: "b_1"}, received: at(2)},
+		{rv: 3, marker: stamp(2), received: at(4)},
+	}, "a_1", "b_1")
+	if o.writes != 1 || o.duration != 2*time.Second {
+		t.Errorf("the overlap is %+v, want one write and 2s", o)
+	}
+}

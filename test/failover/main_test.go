@@ -1,0 +1,114 @@
+// Package failover_test measures and checks what happens to leadership when something breaks. It runs replicas of kooperd as
+// processes of their own on a real API server, each behind a TCP proxy of its own, and next to them the same work under
+// client-go's elector as a yardstick. Every call of a handler writes a marker through the gated client. What the API server
+// has accepted, from whom and in which order, is read from its audit log and from a watch, so nothing that is asserted here
+// relies on what a replica says about itself.
+//
+// The usual run is short. FAILOVER=full, or the flag -failover.full, repeats every case as often as docs/failover.md says,
+// and -failover.doc writes the figures into that page.
+package failover_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"kooperd.dev/kooperd/test/cluster"
+)
+
+// settings are the flags of the test binary.
+type settings struct {
+	full  bool
+	bin   string
+	doc   string
+	chaos time.Duration
+	seed  uint64
+}
+
+var (
+	shared *cluster.Cluster
+	flags  settings
+	table  figures
+	heart  pulse
+
+	kooperd   = program{name: "kooperd", dir: "markerd", config: kooperdConfig, ready: kooperdReady, ours: true}
+	yardstick = program{name: "client-go", dir: "yardstick", config: yardstickConfig, ready: yardstickReady}
+)
+
+// scenesAtOnce is how many scenes may run at a time. They mostly wait, so the number of cores says little about it. What
+// measures milliseconds runs alone.
+const scenesAtOnce = 8
+
+func TestMain(m *testing.M) {
+	flag.BoolVar(&flags.full, "failover.full", os.Getenv("FAILOVER") == "full", "repeat every case as often as docs/failover.md says")
+	flag.StringVar(&flags.bin, "failover.bin", "", "run the programs in this `folder` instead of building them")
+	flag.StringVar(&flags.doc, "failover.doc", "", "write the figures into this `file`, between its two marks")
+	flag.DurationVar(&flags.chaos, "failover.chaos", 0, "how long TestChaos goes on; 0 means one round")
+	flag.Uint64Var(&flags.seed, "failover.seed", 1, "the seed of TestChaos' first round")
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+// run builds the programs, runs the tests and publishes the figures.
+func run(m *testing.M) int {
+	if err := flag.Set("test.parallel", strconv.Itoa(scenesAtOnce)); err != nil {
+		return complain(err)
+	}
+	bin := flags.bin
+	if bin == "" {
+		var err error
+		if bin, err = os.MkdirTemp("", "kooperd-failover-"); err != nil {
+			return complain(err)
+		}
+		defer func() { _ = os.RemoveAll(bin) }()
+	}
+	for _, p := range []*program{&kooperd, &yardstick} {
+		p.binary = filepath.Join(bin, p.dir)
+		if flags.bin != "" {
+			continue
+		}
+		if err := p.build(); err != nil {
+			return complain(err)
+		}
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var beating sync.WaitGroup
+	beating.Go(func() { heart.run(ctx) })
+	defer beating.Wait()
+	defer stop()
+	code := cluster.Main(m, cluster.Options{Audit: true}, &shared)
+	if err := table.publish(os.Stdout, flags.doc); err != nil {
+		return complain(err)
+	}
+	return code
+}
+
+func complain(err error) int {
+	_, _ = fmt.Fprintf(os.Stderr, "failover: %v\n", err)
+	return 1
+}
+
+// build compiles the program, without the race detector, as it is shipped.
+func (p *program) build() error {
+	cmd := exec.Command("go", "build", "-trimpath", "-o", p.binary, "./"+p.dir)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s: %w\n%s", p.dir, err, out)
+	}
+	return nil
+}
+
+// times returns how often a case is repeated: few times, or as often as the figures want it.
+func times(few, full int) int {
+	if flags.full {
+		return full
+	}
+	return few
+}
