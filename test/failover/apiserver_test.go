@@ -31,7 +31,7 @@ var outages = []outage{
 
 // TestAPIServerAway takes the API server away from replicas with short and with long leases, all at the same time.
 func TestAPIServerAway(t *testing.T) {
-	t.Parallel()
+	besideOthers(t)
 	c := cluster.StartServer(t, cluster.Options{Audit: true})
 	var scenes []*scene
 	for _, p := range []program{kooperd, yardstick} {

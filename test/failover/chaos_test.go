@@ -17,7 +17,7 @@ const roundLength = 3 * time.Minute
 // rounds, each with a control plane and a seed of its own: -failover.seed=N repeats the faults of the round that was called
 // seed=N, though not the moments at which processes feel them.
 func TestChaos(t *testing.T) {
-	t.Parallel()
+	besideOthers(t)
 	length, end := roundLength, time.Now().Add(flags.chaos)
 	if flags.chaos > 0 {
 		length = min(length, flags.chaos)

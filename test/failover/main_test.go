@@ -105,6 +105,14 @@ func (p *program) build() error {
 	return nil
 }
 
+// besideOthers runs a test that burdens the machine in parallel with others, unless figures are made.
+func besideOthers(t *testing.T) {
+	t.Helper()
+	if !flags.full {
+		t.Parallel()
+	}
+}
+
 // times returns how often a case is repeated: few times, or as often as the figures want it.
 func times(few, full int) int {
 	if flags.full {
