@@ -34,7 +34,7 @@ func TestAPIServerAway(t *testing.T) {
 	besideOthers(t)
 	c := cluster.StartServer(t, cluster.Options{Audit: true})
 	var scenes []*scene
-	for _, p := range []program{kooperd, yardstick} {
+	for _, p := range measured() {
 		for _, tm := range []timing{fast, slow} {
 			s := newScene(t, c, p, tm, steady, "a", "b")
 			s.start(t)

@@ -9,7 +9,7 @@ import (
 // go on; with client-go one dead connection costs it.
 func TestDeadConnections(t *testing.T) {
 	t.Parallel()
-	forBoth(t, true, func(t *testing.T, p program) {
+	forMeasured(t, func(t *testing.T, p program) {
 		s := newScene(t, shared, p, fast, steady, "a", "b")
 		leader, _ := s.startPair(t)
 		r := row{

@@ -13,7 +13,7 @@ const takeoverSlack = 300 * time.Millisecond
 // TestKill kills the leader with SIGKILL: the standby takes over when the lease expires and not before.
 func TestKill(t *testing.T) {
 	t.Run("fast", func(t *testing.T) {
-		forBoth(t, true, func(t *testing.T, p program) { killRepeatedly(t, p, fast, times(3, 30)) })
+		forMeasured(t, func(t *testing.T, p program) { killRepeatedly(t, p, fast, times(3, 30)) })
 	})
 	// At 15/10/2 one repetition takes a quarter of a minute, so they are scenes of their own at the same time.
 	t.Run("slow", func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 // TestFreeze stops the leader's process for longer than the lease and lets it go on: nothing that it sends then may be stored.
 func TestFreeze(t *testing.T) {
 	t.Parallel()
-	forBoth(t, true, func(t *testing.T, p program) { freezeRepeatedly(t, p, times(3, 30)) })
+	forMeasured(t, func(t *testing.T, p program) { freezeRepeatedly(t, p, times(3, 30)) })
 }
 
 func freezeRepeatedly(t *testing.T, p program, n int) {

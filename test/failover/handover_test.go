@@ -14,7 +14,27 @@ type shift struct {
 // forBoth runs a case for kooperd and for the yardstick, at the same time if the machine's load does not matter for it.
 func forBoth(t *testing.T, atOnce bool, run func(t *testing.T, p program)) {
 	t.Helper()
-	for _, p := range []program{kooperd, yardstick} {
+	forEach(t, []program{kooperd, yardstick}, atOnce, run)
+}
+
+// forMeasured is forBoth for cases with faults. What client-go does under them is a figure and nothing that a test could demand,
+// so a usual run has kooperd alone.
+func forMeasured(t *testing.T, run func(t *testing.T, p program)) {
+	t.Helper()
+	forEach(t, measured(), true, run)
+}
+
+// measured are the programs that a case with faults is run for.
+func measured() []program {
+	if flags.full {
+		return []program{kooperd, yardstick}
+	}
+	return []program{kooperd}
+}
+
+func forEach(t *testing.T, programs []program, atOnce bool, run func(t *testing.T, p program)) {
+	t.Helper()
+	for _, p := range programs {
 		t.Run(p.name, func(t *testing.T) {
 			if atOnce {
 				t.Parallel()

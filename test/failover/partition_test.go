@@ -33,7 +33,7 @@ func TestPartition(t *testing.T) {
 	for _, kind := range partitions {
 		t.Run(kind.section, func(t *testing.T) {
 			t.Parallel()
-			forBoth(t, true, func(t *testing.T, p program) { partitionRepeatedly(t, p, kind, times(3, 30)) })
+			forMeasured(t, func(t *testing.T, p program) { partitionRepeatedly(t, p, kind, times(3, 30)) })
 		})
 	}
 }
@@ -89,7 +89,7 @@ func TestHealWhileReleasing(t *testing.T) {
 		}
 		t.Run(fmt.Sprintf("asked to stop=%v", asked), func(t *testing.T) {
 			t.Parallel()
-			forBoth(t, true, func(t *testing.T, p program) { healRepeatedly(t, p, section, asked, times(2, 15)) })
+			forMeasured(t, func(t *testing.T, p program) { healRepeatedly(t, p, section, asked, times(2, 15)) })
 		})
 	}
 }

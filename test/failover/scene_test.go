@@ -113,7 +113,7 @@ func (s *scene) awaitWork(t testing.TB, r *replica, from int) event {
 	return s.history.await(t, from, "a marker by "+identity, func(e event) bool { return e.marker != nil && e.marker.Identity == identity })
 }
 
-// awaitTakeover waits for a marker by any other replica than old.
+// awaitTakeover waits for a marker by the present pod of any other replica than old.
 func (s *scene) awaitTakeover(t testing.TB, old *replica, from int) *replica {
 	t.Helper()
 	next := s.takeoverWithin(t, old, from, patience)
@@ -131,7 +131,8 @@ func (s *scene) takeoverWithin(t testing.TB, old *replica, from int, limit time.
 		if e.marker == nil {
 			return false
 		}
-		if r := s.replica(place(e.marker.Identity)); r != nil && r != old {
+		// A former pod's last write may be stored late: what counts is the pod that is there now.
+		if r := s.replica(place(e.marker.Identity)); r != nil && r != old && r.identity() == e.marker.Identity {
 			next = r
 		}
 		return next != nil
