@@ -139,7 +139,7 @@ func (s *podServer) start(adjust func(*rest.Config)) (_ *source, changed <-chan 
 	metrics, _ := newTestMetrics()
 	id := sourceID{kind: podKind, namespace: "payments"}
 	fetch := func(res resource) (fetcher, error) {
-		return newFetcher(cluster.Sources.config, cluster.Sources.client, id.kind, res, id.namespace)
+		return newFetcher(cluster.Sources.config, cluster.Sources.client, id, res)
 	}
 	src := newSource(id, cluster.Sources.kinds, fetch, logr.Discard(), metrics.Source("Pod", "v1", "payments", ""))
 	src.streamingDeadline = 200 * time.Millisecond

@@ -125,8 +125,6 @@ func take[T any](r *rig, from *[]T) []T {
 	return all
 }
 
-func (r *rig) sample() runtime.Object { return &corev1.Pod{} }
-
 func (r *rig) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 	pause(ctx, r.slow)
 	if ctx.Err() != nil {
@@ -138,9 +136,9 @@ func (r *rig) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object
 	if r.noList != nil {
 		return nil, r.noList
 	}
-	list := &corev1.PodList{ListMeta: metav1.ListMeta{ResourceVersion: fmt.Sprint(r.version)}}
+	list := &objectList{ListMeta: metav1.ListMeta{ResourceVersion: fmt.Sprint(r.version)}}
 	for _, text := range r.pods {
-		list.Items = append(list.Items, *pod(text))
+		list.Items = append(list.Items, arrival(r.t, podKind, pod(text)))
 	}
 	return list, nil
 }
@@ -159,7 +157,7 @@ func (r *rig) watch(ctx context.Context, opts metav1.ListOptions) (watch.Interfa
 	w := watch.NewFakeWithChanSize(1000, false)
 	if opts.SendInitialEvents != nil {
 		for _, text := range r.pods {
-			w.Add(pod(text))
+			w.Add(arrival(r.t, podKind, pod(text)))
 		}
 		var status apierrors.APIStatus
 		if errors.As(r.broken, &status) {
@@ -177,8 +175,8 @@ func (r *rig) watch(ctx context.Context, opts metav1.ListOptions) (watch.Interfa
 	return w, nil
 }
 
-func (r *rig) bookmark(annotations map[string]string) *corev1.Pod {
-	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{ResourceVersion: fmt.Sprint(r.version), Annotations: annotations}}
+func (r *rig) bookmark(annotations map[string]string) *object {
+	return arrival(r.t, podKind, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{ResourceVersion: fmt.Sprint(r.version), Annotations: annotations}})
 }
 
 // send delivers an event over the open watch.
@@ -186,6 +184,9 @@ func (r *rig) send(what watch.EventType, object runtime.Object) {
 	r.mu.Lock()
 	w := r.open
 	r.mu.Unlock()
+	if typed, ok := object.(*corev1.Pod); ok {
+		object = arrival(r.t, podKind, typed)
+	}
 	w.Action(what, object)
 }
 

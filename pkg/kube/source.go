@@ -50,6 +50,8 @@ type sourceID struct {
 	namespace     string
 	labelSelector string
 	fieldSelector string
+	// metadataOnly leaves everything but the metadata at the API server.
+	metadataOnly bool
 }
 
 // selector joins both selectors for logs and metrics. A label selector contains no semicolon, so no two ids are
@@ -147,7 +149,7 @@ func (s *source) prepare(res resource) error {
 	}
 	s.lw = newListWatch(s, f, res)
 	logger := s.logger.V(2)
-	s.reflector = cache.NewReflectorWithOptions(s.lw, f.sample(), s.store, cache.ReflectorOptions{
+	s.reflector = cache.NewReflectorWithOptions(s.lw, &object{form: &form{kind: s.id.kind}}, s.store, cache.ReflectorOptions{
 		Name: "kooperd", Logger: &logger,
 		// For the few waits that listWatch cannot take over; some of them do not heed the context, so they are short.
 		Backoff: &wait.Backoff{Duration: minBackoff, Cap: 2 * time.Second, Steps: 4, Factor: 2, Jitter: 0.5},

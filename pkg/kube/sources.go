@@ -97,7 +97,7 @@ func (s *Sources) acquire(ctx context.Context, id sourceID) *sharedSource {
 		return previous
 	}
 	fetch := func(res resource) (fetcher, error) {
-		return newFetcher(s.config, s.client, id.kind, res, id.namespace)
+		return newFetcher(s.config, s.client, id, res)
 	}
 	metrics := s.metrics.Source(id.kind.Kind, id.kind.GroupVersion().String(), id.namespace, id.selector())
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))

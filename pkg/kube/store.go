@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"sync"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/cache"
 
@@ -45,7 +43,7 @@ type store struct {
 
 	mu      sync.RWMutex
 	listed  bool
-	objects map[Key]handlers.Object
+	objects map[Key]*object
 }
 
 // storeHooks are called on the goroutine that writes to the store, with no lock held.
@@ -64,7 +62,7 @@ var (
 )
 
 func newStore(kind schema.GroupVersionKind, hooks storeHooks) *store {
-	return &store{kind: kind, hooks: hooks, objects: map[Key]handlers.Object{}}
+	return &store{kind: kind, hooks: hooks, objects: map[Key]*object{}}
 }
 
 // Add implements cache.ReflectorStore.
@@ -83,10 +81,11 @@ func (s *store) Bookmark(string) error {
 func (s *store) Resync() error { return nil }
 
 func (s *store) put(obj any) error {
-	key, entry, err := s.entry(obj)
+	entry, err := s.entry(obj)
 	if err != nil {
 		return err
 	}
+	key := entry.key()
 	s.mu.Lock()
 	old, known := s.objects[key]
 	s.objects[key] = entry
@@ -97,11 +96,11 @@ func (s *store) put(obj any) error {
 }
 
 // changed reports what became of one object. Another object of the same name means that the old one was deleted.
-func (s *store) changed(key Key, old handlers.Object, known bool, entry handlers.Object) {
-	if known && old.UID() == entry.UID() && old.ResourceVersion() == entry.ResourceVersion() {
+func (s *store) changed(key Key, old *object, known bool, entry *object) {
+	if known && old.UID == entry.UID && old.ResourceVersion == entry.ResourceVersion {
 		return
 	}
-	if known && old.UID() != entry.UID() {
+	if known && old.UID != entry.UID {
 		s.hooks.event(Event{Key: key, Type: Deleted})
 	}
 	s.hooks.event(Event{Key: key, Type: Changed})
@@ -109,11 +108,11 @@ func (s *store) changed(key Key, old handlers.Object, known bool, entry handlers
 
 // Delete implements cache.ReflectorStore.
 func (s *store) Delete(obj any) error {
-	m, err := meta.Accessor(obj)
+	entry, err := s.entry(obj)
 	if err != nil {
-		return fmt.Errorf("reading a deleted object of kind %s: %w", s.kind.Kind, err)
+		return err
 	}
-	key := Key{Namespace: m.GetNamespace(), Name: m.GetName()}
+	key := entry.key()
 	s.mu.Lock()
 	_, known := s.objects[key]
 	delete(s.objects, key)
@@ -128,13 +127,13 @@ func (s *store) Delete(obj any) error {
 // Replace implements cache.ReflectorStore. What is gone since the last list is reported as deleted, what differs as
 // changed; an object that is the same is not reported again.
 func (s *store) Replace(items []any, _ string) error {
-	next := make(map[Key]handlers.Object, len(items))
+	next := make(map[Key]*object, len(items))
 	for _, obj := range items {
-		key, entry, err := s.entry(obj)
+		entry, err := s.entry(obj)
 		if err != nil {
 			return err
 		}
-		next[key] = entry
+		next[entry.key()] = entry
 	}
 	s.mu.Lock()
 	prev, first := s.objects, !s.listed
@@ -162,36 +161,27 @@ func (s *store) Replace(items []any, _ string) error {
 func (s *store) clear() {
 	s.mu.Lock()
 	prev := s.objects
-	s.objects = map[Key]handlers.Object{}
+	s.objects = map[Key]*object{}
 	s.mu.Unlock()
 	for key := range prev {
 		s.hooks.event(Event{Key: key, Type: Deleted})
 	}
 }
 
-// entry makes the cached form of an object that has just arrived and that nobody else holds.
-func (s *store) entry(obj any) (Key, handlers.Object, error) {
-	o, ok := obj.(runtime.Object)
+// entry is an object that has just arrived and that nobody else holds.
+func (s *store) entry(obj any) (*object, error) {
+	o, ok := obj.(*object)
 	if !ok {
-		return Key{}, nil, fmt.Errorf("reading an object of kind %s: it is a %T", s.kind.Kind, obj)
+		return nil, fmt.Errorf("reading an object of kind %s: it is a %T", s.kind.Kind, obj)
 	}
-	m, err := meta.Accessor(o)
-	if err != nil {
-		return Key{}, nil, fmt.Errorf("reading an object of kind %s: %w", s.kind.Kind, err)
-	}
-	o.GetObjectKind().SetGroupVersionKind(s.kind) // Decoded structs do not say.
-	entry, err := handlers.ObjectOf(o)            // Drops managedFields, which are up to half of an object.
-	if err != nil {
-		return Key{}, nil, err
-	}
-	return Key{Namespace: m.GetNamespace(), Name: m.GetName()}, entry, nil
+	return o, nil
 }
 
 func (s *store) get(key Key) (handlers.Object, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	obj, ok := s.objects[key]
-	return obj, ok
+	o, ok := s.objects[key]
+	return cached{o}, ok
 }
 
 // filled tells whether the store has ever been listed.
@@ -222,14 +212,14 @@ func (s *store) list(namespace string, selector labels.Selector) []handlers.Obje
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var found []handlers.Object
-	for key, obj := range s.objects {
+	for key, o := range s.objects {
 		if namespace != "" && key.Namespace != namespace {
 			continue
 		}
-		if selector != nil && !selector.Empty() && !selector.Matches(labels.Set(obj.Metadata().Labels)) {
+		if selector != nil && !selector.Empty() && !selector.Matches(labels.Set(cached{o}.Metadata().Labels)) {
 			continue
 		}
-		found = append(found, obj)
+		found = append(found, cached{o})
 	}
 	return found
 }

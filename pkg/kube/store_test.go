@@ -2,6 +2,7 @@ package kube
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -11,9 +12,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube/wire"
 )
 
 // pod is a Pod as it arrives, written as name@version or name@version#uid.
@@ -27,10 +30,29 @@ func pod(text string) *corev1.Pod {
 	}}
 }
 
-func pods(texts ...string) []any {
+// arrival is an object as it arrives from the API server, which writes JSON.
+func arrival(t testing.TB, kind schema.GroupVersionKind, obj any) *object {
+	t.Helper()
+	text, err := json.Marshal(obj)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := wire.ParseEnvelope(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := e.Object()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &object{form: &form{kind: kind}, Object: o}
+}
+
+func pods(t testing.TB, texts ...string) []any {
+	t.Helper()
 	items := make([]any, 0, len(texts))
 	for _, text := range texts {
-		items = append(items, pod(text))
+		items = append(items, arrival(t, podKind, pod(text)))
 	}
 	return items
 }
@@ -72,16 +94,16 @@ func TestStoreReplace(t *testing.T) {
 		before, after []any
 		want          []string // deletions come first; within both the order is any
 	}{
-		"the same":         {pods("a@1", "b@2"), pods("a@1", "b@2"), nil},
-		"changed":          {pods("a@1", "b@2"), pods("a@3", "b@2"), []string{"changed payments/a"}},
-		"created":          {pods("a@1"), pods("a@1", "b@2"), []string{"changed payments/b"}},
-		"deleted":          {pods("a@1", "b@2"), pods("b@2"), []string{"deleted payments/a"}},
-		"all deleted":      {pods("a@1"), nil, []string{"deleted payments/a"}},
-		"all at once":      {pods("a@1", "b@2"), pods("b@3", "c@4"), []string{"deleted payments/a", "changed payments/b", "changed payments/c"}},
-		"another object":   {pods("a@1"), pods("a@2#2"), []string{"deleted payments/a", "changed payments/a"}},
-		"older is other":   {pods("a@2"), pods("a@1"), []string{"changed payments/a"}},
+		"the same":         {pods(t, "a@1", "b@2"), pods(t, "a@1", "b@2"), nil},
+		"changed":          {pods(t, "a@1", "b@2"), pods(t, "a@3", "b@2"), []string{"changed payments/a"}},
+		"created":          {pods(t, "a@1"), pods(t, "a@1", "b@2"), []string{"changed payments/b"}},
+		"deleted":          {pods(t, "a@1", "b@2"), pods(t, "b@2"), []string{"deleted payments/a"}},
+		"all deleted":      {pods(t, "a@1"), nil, []string{"deleted payments/a"}},
+		"all at once":      {pods(t, "a@1", "b@2"), pods(t, "b@3", "c@4"), []string{"deleted payments/a", "changed payments/b", "changed payments/c"}},
+		"another object":   {pods(t, "a@1"), pods(t, "a@2#2"), []string{"deleted payments/a", "changed payments/a"}},
+		"older is other":   {pods(t, "a@2"), pods(t, "a@1"), []string{"changed payments/a"}},
 		"empty stays so":   {nil, nil, nil},
-		"first after none": {nil, pods("a@1"), []string{"changed payments/a"}},
+		"first after none": {nil, pods(t, "a@1"), []string{"changed payments/a"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -126,16 +148,16 @@ func TestStoreFollowsAWatch(t *testing.T) {
 		do   func() error
 		want []string
 	}{
-		{"list", func() error { return j.Replace(pods("a@1"), "1") }, []string{"listed payments/a"}},
-		{"create", func() error { return j.Add(pod("b@2")) }, []string{"changed payments/b"}},
-		{"same version", func() error { return j.Update(pod("b@2")) }, nil},
-		{"same version as added", func() error { return j.Add(pod("a@1")) }, nil},
-		{"change", func() error { return j.Update(pod("a@3")) }, []string{"changed payments/a"}},
-		{"delete", func() error { return j.Delete(pod("a@4")) }, []string{"deleted payments/a"}},
-		{"delete again", func() error { return j.Delete(pod("a@4")) }, nil},
-		{"delete unknown", func() error { return j.Delete(pod("x@5")) }, nil},
-		{"create anew", func() error { return j.Add(pod("a@6#2")) }, []string{"changed payments/a"}},
-		{"another object", func() error { return j.Add(pod("a@8#3")) }, []string{"deleted payments/a", "changed payments/a"}},
+		{"list", func() error { return j.Replace(pods(t, "a@1"), "1") }, []string{"listed payments/a"}},
+		{"create", func() error { return j.Add(arrival(t, podKind, pod("b@2"))) }, []string{"changed payments/b"}},
+		{"same version", func() error { return j.Update(arrival(t, podKind, pod("b@2"))) }, nil},
+		{"same version as added", func() error { return j.Add(arrival(t, podKind, pod("a@1"))) }, nil},
+		{"change", func() error { return j.Update(arrival(t, podKind, pod("a@3"))) }, []string{"changed payments/a"}},
+		{"delete", func() error { return j.Delete(arrival(t, podKind, pod("a@4"))) }, []string{"deleted payments/a"}},
+		{"delete again", func() error { return j.Delete(arrival(t, podKind, pod("a@4"))) }, nil},
+		{"delete unknown", func() error { return j.Delete(arrival(t, podKind, pod("x@5"))) }, nil},
+		{"create anew", func() error { return j.Add(arrival(t, podKind, pod("a@6#2"))) }, []string{"changed payments/a"}},
+		{"another object", func() error { return j.Add(arrival(t, podKind, pod("a@8#3"))) }, []string{"deleted payments/a", "changed payments/a"}},
 		{"bookmark", func() error { return j.Bookmark("9") }, nil},
 		{"resync", func() error { return j.Resync() }, nil},
 	}
@@ -154,7 +176,7 @@ func TestStoreFollowsAWatch(t *testing.T) {
 
 func TestStoreClear(t *testing.T) {
 	j := newJournal()
-	if err := j.Replace(pods("a@1", "b@2"), "2"); err != nil {
+	if err := j.Replace(pods(t, "a@1", "b@2"), "2"); err != nil {
 		t.Fatal(err)
 	}
 	j.take()
@@ -165,7 +187,7 @@ func TestStoreClear(t *testing.T) {
 		t.Errorf("clear reported (-want +got):\n%s", diff)
 	}
 	j.clear()
-	if err := j.Replace(pods("a@1"), "3"); err != nil {
+	if err := j.Replace(pods(t, "a@1"), "3"); err != nil {
 		t.Fatal(err)
 	}
 	// The consumer has been told that it is gone, so it has to be told that it is back.
@@ -176,7 +198,7 @@ func TestStoreClear(t *testing.T) {
 
 func TestStoreEntries(t *testing.T) {
 	j := newJournal()
-	if err := j.Add(pod("a@1")); err != nil {
+	if err := j.Add(arrival(t, podKind, pod("a@1"))); err != nil {
 		t.Fatal(err)
 	}
 	obj, ok := j.get(Key{Namespace: "payments", Name: "a"})
@@ -206,11 +228,11 @@ func TestStoreEntries(t *testing.T) {
 
 func TestStoreOfUnstructuredObjects(t *testing.T) {
 	s := newStore(widgetKind, storeHooks{event: func(Event) {}, replaced: func() {}, heard: func() {}})
-	if err := s.Add(&unstructured.Unstructured{Object: map[string]any{
+	if err := s.Add(arrival(t, widgetKind, map[string]any{
 		"apiVersion": "example.com/v1", "kind": "Widget",
 		"metadata": map[string]any{"name": "w", "managedFields": []any{map[string]any{"manager": "kubectl"}}},
 		"spec":     map[string]any{"size": int64(3)},
-	}}); err != nil {
+	})); err != nil {
 		t.Fatal(err)
 	}
 	obj, ok := s.get(Key{Name: "w"})
@@ -234,9 +256,9 @@ func TestStoreRefusesWhatIsNoObject(t *testing.T) {
 	j := newJournal()
 	for name, err := range map[string]error{
 		"add":           j.Add("text"),
-		"no metadata":   j.Update(&metav1.Status{}),
+		"no object":     j.Update(&metav1.Status{}),
 		"delete":        j.Delete("text"),
-		"within a list": j.Replace(append(pods("a@1"), "text"), "1"),
+		"within a list": j.Replace(append(pods(t, "a@1"), "text"), "1"),
 	} {
 		if err == nil || !strings.Contains(err.Error(), "object of kind Pod") {
 			t.Errorf("%s: error %v, want one that names the kind", name, err)
@@ -251,7 +273,7 @@ func TestStoreList(t *testing.T) {
 	j := newJournal()
 	other := pod("a@9")
 	other.Namespace = "search"
-	if err := j.Replace(append(pods("a@1", "b@2"), other), "9"); err != nil {
+	if err := j.Replace(append(pods(t, "a@1", "b@2"), arrival(t, podKind, other)), "9"); err != nil {
 		t.Fatal(err)
 	}
 	tests := map[string]struct {

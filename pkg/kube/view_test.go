@@ -27,7 +27,7 @@ func newView(t *testing.T, namespaces ...string) (v *View, fill func(namespace, 
 		p.Namespace = namespace
 		for _, s := range v.sources {
 			if s.id.namespace == "" || s.id.namespace == namespace {
-				if err := s.store.Add(p); err != nil {
+				if err := s.store.Add(arrival(t, podKind, p)); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -1,0 +1,221 @@
+package kube
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube/wire"
+)
+
+// form is what all objects of a source have in common.
+type form struct {
+	kind         schema.GroupVersionKind
+	metadataOnly bool
+}
+
+// object is an object as it arrives and as it is cached: its encoding, and what is needed to find it. It does not change. To
+// client-go's reflector it is a runtime.Object, to a handler a handlers.Object that decodes what it is asked for.
+type object struct {
+	wire.Object
+	form *form
+}
+
+var (
+	_ runtime.Object            = (*object)(nil)
+	_ metav1.ObjectMetaAccessor = (*object)(nil)
+	_ handlers.Object           = cached{}
+)
+
+// GetObjectKind implements runtime.Object.
+func (o *object) GetObjectKind() schema.ObjectKind {
+	return &metav1.TypeMeta{APIVersion: o.form.kind.GroupVersion().String(), Kind: o.form.kind.Kind}
+}
+
+// DeepCopyObject implements runtime.Object. What does not change needs no copy.
+func (o *object) DeepCopyObject() runtime.Object { return o }
+
+// GetObjectMeta implements metav1.ObjectMetaAccessor.
+func (o *object) GetObjectMeta() metav1.Object {
+	return identity{object: o, Object: &metav1.ObjectMeta{}}
+}
+
+func (o *object) key() Key { return Key{Namespace: o.Namespace, Name: o.Name} }
+
+// identity is the part of the metadata that the reflector reads, without decoding the rest for it.
+type identity struct {
+	metav1.Object // empty
+	object        *object
+}
+
+// GetNamespace implements metav1.Object.
+func (i identity) GetNamespace() string { return i.object.Namespace }
+
+// GetName implements metav1.Object.
+func (i identity) GetName() string { return i.object.Name }
+
+// GetUID implements metav1.Object.
+func (i identity) GetUID() types.UID { return i.object.UID }
+
+// GetResourceVersion implements metav1.Object.
+func (i identity) GetResourceVersion() string { return i.object.ResourceVersion }
+
+// GetAnnotations implements metav1.Object. The reflector reads those of bookmarks.
+func (i identity) GetAnnotations() map[string]string {
+	m, err := i.object.Metadata()
+	if err != nil {
+		return nil
+	}
+	return m.Annotations
+}
+
+// objectList is a list as it arrives.
+type objectList struct {
+	metav1.TypeMeta
+	metav1.ListMeta
+	Items []*object
+}
+
+func newObjectList(f *form, list wire.List) *objectList {
+	l := &objectList{ListMeta: list.ListMeta, Items: make([]*object, 0, len(list.Objects))}
+	for _, o := range list.Objects {
+		l.Items = append(l.Items, &object{form: f, Object: o})
+	}
+	return l
+}
+
+// DeepCopyObject implements runtime.Object.
+func (l *objectList) DeepCopyObject() runtime.Object { return l }
+
+// cached is what a handler sees of an object.
+type cached struct{ o *object }
+
+// GroupVersionKind implements handlers.Object.
+func (c cached) GroupVersionKind() schema.GroupVersionKind { return c.o.form.kind }
+
+// Namespace implements handlers.Object.
+func (c cached) Namespace() string { return c.o.Namespace }
+
+// Name implements handlers.Object.
+func (c cached) Name() string { return c.o.Name }
+
+// UID implements handlers.Object.
+func (c cached) UID() types.UID { return c.o.UID }
+
+// ResourceVersion implements handlers.Object.
+func (c cached) ResourceVersion() string { return c.o.ResourceVersion }
+
+// Metadata implements handlers.Object.
+func (c cached) Metadata() *metav1.ObjectMeta {
+	m, err := c.o.Metadata()
+	if err != nil { // What the API server sends is never so damaged; names are there all the same.
+		return &metav1.ObjectMeta{Namespace: c.o.Namespace, Name: c.o.Name, UID: c.o.UID, ResourceVersion: c.o.ResourceVersion}
+	}
+	return m
+}
+
+// JSON implements handlers.Object.
+func (c cached) JSON() ([]byte, error) {
+	if c.o.Encoding == wire.JSON {
+		return c.named()
+	}
+	typed, err := c.typed()
+	if err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(typed)
+	if err != nil {
+		return nil, c.wrap("encoding", err)
+	}
+	return b, nil
+}
+
+// named returns a copy of the JSON with the kind as the definition names it, which lists of built-in kinds leave out and metadata
+// alone has its own.
+func (c cached) named() ([]byte, error) {
+	e, err := wire.ParseEnvelope(c.o.Data)
+	if err != nil {
+		return nil, c.wrap("reading", err)
+	}
+	if e.Kind == c.o.form.kind {
+		return append([]byte(nil), c.o.Data...), nil
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(c.o.Data, &fields); err != nil {
+		return nil, c.wrap("reading", err)
+	}
+	fields["apiVersion"], _ = json.Marshal(c.o.form.kind.GroupVersion().String())
+	fields["kind"], _ = json.Marshal(c.o.form.kind.Kind)
+	b, err := json.Marshal(fields)
+	if err != nil {
+		return nil, c.wrap("encoding", err)
+	}
+	return b, nil
+}
+
+// message is a Go struct that reads itself from protobuf.
+type message interface {
+	runtime.Object
+	Unmarshal(data []byte) error
+}
+
+// typed decodes protobuf into the Go struct of the kind.
+func (c cached) typed() (runtime.Object, error) {
+	var into runtime.Object = &metav1.PartialObjectMetadata{}
+	if !c.o.form.metadataOnly {
+		var err error
+		if into, err = scheme.Scheme.New(c.o.form.kind); err != nil {
+			return nil, c.wrap("decoding", err)
+		}
+	}
+	m, ok := into.(message)
+	if !ok {
+		return nil, c.wrap("decoding", fmt.Errorf("%T does not read protobuf", into))
+	}
+	return m, c.read(m)
+}
+
+func (c cached) read(into message) error {
+	if err := into.Unmarshal(c.o.Data); err != nil {
+		return c.wrap("decoding", err)
+	}
+	into.GetObjectKind().SetGroupVersionKind(c.o.form.kind)
+	return nil
+}
+
+// Into implements handlers.Object. Protobuf is decoded straight into the Go struct of the kind.
+func (c cached) Into(into any) error {
+	dst := reflect.ValueOf(into)
+	if dst.Kind() != reflect.Pointer || dst.IsNil() {
+		return c.wrap("decoding", fmt.Errorf("want a non-nil pointer, have %T", into))
+	}
+	if m, ok := into.(message); ok && c.o.Encoding == wire.Protobuf && c.reads(dst.Type()) {
+		dst.Elem().SetZero()
+		return c.read(m)
+	}
+	b, err := c.JSON()
+	if err != nil {
+		return err
+	}
+	return handlers.DecodeJSON(b, into)
+}
+
+// reads tells whether a pointer type is that of the messages.
+func (c cached) reads(t reflect.Type) bool {
+	if c.o.form.metadataOnly {
+		return t == reflect.TypeFor[*metav1.PartialObjectMetadata]()
+	}
+	known, ok := scheme.Scheme.KnownTypes(c.o.form.kind.GroupVersion())[c.o.form.kind.Kind]
+	return ok && t == reflect.PointerTo(known)
+}
+
+func (c cached) wrap(doing string, err error) error {
+	return fmt.Errorf("%s %s %s/%s: %w", doing, c.o.form.kind.Kind, c.o.Namespace, c.o.Name, err)
+}

@@ -1,0 +1,57 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ParseEnvelope reads what an answer says of itself, in either encoding.
+func ParseEnvelope(data []byte) (Envelope, error) {
+	if bytes.HasPrefix(data, protobufPrefix) {
+		return parseProtobufEnvelope(data)
+	}
+	return parseJSONEnvelope(data)
+}
+
+// Object takes the one object out of an answer.
+func (e Envelope) Object() (Object, error) {
+	if e.Encoding == Protobuf {
+		return protobufObject(e.Raw)
+	}
+	return jsonObject(e.Raw)
+}
+
+// List takes the objects out of an answer that is a list.
+func (e Envelope) List() (List, error) {
+	if e.Encoding == Protobuf {
+		return protobufList(e.Raw)
+	}
+	return jsonList(e.Raw)
+}
+
+// ParseList is ParseEnvelope and Envelope.List.
+func ParseList(data []byte) (List, error) {
+	e, err := ParseEnvelope(data)
+	if err != nil {
+		return List{}, fmt.Errorf("reading a list: %w", err)
+	}
+	return e.List()
+}
+
+// Status takes the Status out of an answer that is one: the object of an event of type ERROR.
+func (e Envelope) Status() (*metav1.Status, error) {
+	status := &metav1.Status{}
+	var err error
+	if e.Encoding == Protobuf {
+		err = status.Unmarshal(e.Raw)
+	} else {
+		err = json.Unmarshal(e.Raw, status)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading a Status: %w", err)
+	}
+	return status, nil
+}
