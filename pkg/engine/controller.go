@@ -76,10 +76,7 @@ func (c *controller) run(ctx context.Context) {
 		c.logger.Info("definition is paused")
 		return
 	}
-	view := c.sources.Watch(ctx, kube.Watch{
-		Kind: c.def.Watch.Kind, Namespaces: c.def.Watch.Namespaces,
-		LabelSelector: c.def.Watch.LabelSelector, FieldSelector: c.def.Watch.FieldSelector,
-	})
+	view := c.sources.Watch(ctx, c.watch())
 	defer view.Close()
 	c.mu.Lock()
 	c.view = view
@@ -92,6 +89,15 @@ func (c *controller) run(ctx context.Context) {
 	<-ctx.Done()
 	if err := c.close(handler); err != nil {
 		c.logger.Error(err, "closing handler")
+	}
+}
+
+// watch is what the definition watches.
+func (c *controller) watch() kube.Watch {
+	return kube.Watch{
+		Kind: c.def.Watch.Kind, Namespaces: c.def.Watch.Namespaces,
+		LabelSelector: c.def.Watch.LabelSelector, FieldSelector: c.def.Watch.FieldSelector,
+		MetadataOnly: c.def.Handler.MetadataOnly(),
 	}
 }
 

@@ -74,7 +74,19 @@ func New(opts Options) (*Engine, error) {
 		c.registry = prometheus.WrapRegistererWith(prometheus.Labels{telemetry.KeyController: def.Name}, opts.Metrics.Registry())
 		e.controllers = append(e.controllers, c)
 	}
+	opts.Cluster.Sources.Expect(e.watches())
 	return e, nil
+}
+
+// watches are those of all definitions that run.
+func (e *Engine) watches() []kube.Watch {
+	var all []kube.Watch
+	for _, c := range e.controllers {
+		if !c.def.Paused {
+			all = append(all, c.watch())
+		}
+	}
+	return all
 }
 
 // Run keeps the caches of all definitions and makes their handlers, until ctx ends; then it closes both and returns.

@@ -30,6 +30,10 @@ type Plugin[C any] struct {
 	Validate func(*C) []Problem
 	// Rules returns the RBAC rules that a handler with this config needs besides reading the watched kind. Optional.
 	Rules func(C) []rbacv1.PolicyRule
+	// MetadataOnly tells whether a handler with this config reads nothing of an object but its metadata. Then the rest may stay at
+	// the API server, which saves most of the memory: Object.JSON and Object.Into give apiVersion, kind and metadata, and
+	// sometimes more. Optional.
+	MetadataOnly func(C) bool
 	// New makes the handler of one definition. It is called on every replica, whether it leads or not, so it must not
 	// change the cluster; an error degrades that definition alone and is retried. ctx ends with the engine. Required.
 	New func(ctx context.Context, env Env, config C) (Handler, error)
@@ -108,9 +112,10 @@ func (p Plugin[C]) bind(raw []byte) (Bound, []Problem, error) {
 		}
 	}
 	return Bound{
-		plugin: p.Name,
-		config: c,
-		rules:  func() []rbacv1.PolicyRule { return p.rules(c) },
+		plugin:       p.Name,
+		config:       c,
+		rules:        func() []rbacv1.PolicyRule { return p.rules(c) },
+		metadataOnly: p.MetadataOnly != nil && p.MetadataOnly(c),
 		build: func(ctx context.Context, env Env) (Handler, error) {
 			h, err := p.New(ctx, env, c)
 			if err == nil && h == nil {
@@ -143,10 +148,11 @@ func (p Plugin[C]) rules(c C) []rbacv1.PolicyRule {
 
 // Bound is a plugin together with one checked config. The zero Bound is not usable. It is safe for concurrent use.
 type Bound struct {
-	plugin string
-	config any
-	rules  func() []rbacv1.PolicyRule
-	build  func(ctx context.Context, env Env) (Handler, error)
+	plugin       string
+	config       any
+	rules        func() []rbacv1.PolicyRule
+	metadataOnly bool
+	build        func(ctx context.Context, env Env) (Handler, error)
 }
 
 // Plugin returns the plugin's name.
@@ -163,6 +169,9 @@ func (b Bound) JSON() ([]byte, error) {
 
 // Rules returns the RBAC rules that a handler with this config needs besides reading the watched kind.
 func (b Bound) Rules() []rbacv1.PolicyRule { return b.rules() }
+
+// MetadataOnly tells whether the handler reads nothing of an object but its metadata.
+func (b Bound) MetadataOnly() bool { return b.metadataOnly }
 
 // New makes the handler.
 func (b Bound) New(ctx context.Context, env Env) (Handler, error) { return b.build(ctx, env) }

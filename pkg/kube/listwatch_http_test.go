@@ -141,7 +141,7 @@ func (s *podServer) start(adjust func(*rest.Config)) (_ *source, changed <-chan 
 	fetch := func(res resource) (fetcher, error) {
 		return newFetcher(cluster.Sources.config, cluster.Sources.client, id, res)
 	}
-	src := newSource(id, cluster.Sources.kinds, fetch, logr.Discard(), metrics.Source("Pod", "v1", "payments", ""))
+	src := newSource(id, cluster.Sources.kinds, fetch, logr.Discard(), metrics.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "payments", Selector: ""}))
 	src.streamingDeadline = 200 * time.Millisecond
 	states := make(chan telemetry.State, 100)
 	src.subscribers.add(&subscriber{event: func(Event) {}, status: func() {

@@ -6,6 +6,7 @@ import (
 	"reflect"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -48,6 +49,14 @@ func (o *object) GetObjectMeta() metav1.Object {
 }
 
 func (o *object) key() Key { return Key{Namespace: o.Namespace, Name: o.Name} }
+
+// matches tells whether a selector selects the object; nil selects everything.
+func (o *object) matches(selector labels.Selector) bool {
+	if selector == nil || selector.Empty() {
+		return true
+	}
+	return selector.Matches(labels.Set(cached{o}.Metadata().Labels))
+}
 
 // identity is the part of the metadata that the reflector reads, without decoding the rest for it.
 type identity struct {

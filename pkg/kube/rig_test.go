@@ -21,6 +21,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
 // rig is a source of Pods over a scripted fetcher, for its decisions: what it asks, when, and what it says of that. What
@@ -65,7 +67,7 @@ func newRig(t *testing.T, adjust ...func(*rig)) *rig {
 	}}
 	id := sourceID{kind: podKind, namespace: "payments", labelSelector: "app"}
 	fetch := func(resource) (fetcher, error) { return r, nil }
-	r.source = newSource(id, newKinds(r.docs), fetch, logr.Discard(), metrics.Source("Pod", "v1", "payments", "app"))
+	r.source = newSource(id, newKinds(r.docs), fetch, logr.Discard(), metrics.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "payments", Selector: "app"}))
 	r.subscribers.add(&subscriber{event: r.onEvent, status: r.onStatus})
 	for _, f := range adjust {
 		f(r)

@@ -27,6 +27,8 @@ type Watch struct {
 	LabelSelector string
 	// FieldSelector is applied by the API server; empty selects everything.
 	FieldSelector string
+	// MetadataOnly leaves everything but the metadata at the API server, unless somebody else needs it.
+	MetadataOnly bool
 }
 
 // Sources keeps one list-and-watch for each kind, namespace and pair of selectors, however many definitions need it,
@@ -38,8 +40,9 @@ type Sources struct {
 	logger  logr.Logger
 	metrics *telemetry.Metrics
 
-	mu     sync.Mutex
-	shared map[sourceID]*sharedSource // with those that are ending
+	mu       sync.Mutex
+	shared   map[sourceID]*sharedSource // with those that are ending
+	expected []sourceID                 // what will be watched for the whole time
 }
 
 // sharedSource is a running source and how many views use it; with the last one it ends.
@@ -61,19 +64,72 @@ func newSources(config *rest.Config, client *http.Client, disco *discovery.Disco
 		shared: map[sourceID]*sharedSource{}}
 }
 
-// Watch returns a view of what w names, starting the sources that do not run yet. The sources end when the last view
-// of them is closed; the end of ctx does not end them, only its values are used.
-func (s *Sources) Watch(ctx context.Context, w Watch) *View {
+// Expect tells what is going to be watched, so that who needs less can use the source of who needs more: the same kind in the same
+// namespaces, with everything instead of the metadata alone, or without the label selector, which is applied here then. Rights
+// are the same for both, so nobody depends on a right that he does not need himself. It is called before Watch.
+func (s *Sources) Expect(watches []Watch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range watches {
+		s.expected = append(s.expected, w.ids()...)
+	}
+}
+
+// ids are the sources that a watch needs by itself.
+func (w Watch) ids() []sourceID {
 	namespaces := slices.Compact(slices.Sorted(slices.Values(w.Namespaces)))
 	if len(namespaces) == 0 {
 		namespaces = []string{""}
 	}
-	v := &View{owner: s}
+	ids := make([]sourceID, 0, len(namespaces))
 	for _, ns := range namespaces {
-		id := sourceID{kind: w.Kind, namespace: ns, labelSelector: w.LabelSelector, fieldSelector: w.FieldSelector}
-		v.sources = append(v.sources, s.acquire(ctx, id.canonical()))
+		id := sourceID{kind: w.Kind, namespace: ns, labelSelector: w.LabelSelector, fieldSelector: w.FieldSelector, metadataOnly: w.MetadataOnly}
+		ids = append(ids, id.canonical())
+	}
+	return ids
+}
+
+// Watch returns a view of what w names, starting the sources that do not run yet. The sources end when the last view
+// of them is closed; the end of ctx does not end them, only its values are used.
+func (s *Sources) Watch(ctx context.Context, w Watch) *View {
+	v := &View{owner: s}
+	for _, id := range w.ids() {
+		source, filter := s.acquireFor(ctx, id)
+		v.sources = append(v.sources, viewedSource{sharedSource: source, filter: filter})
 	}
 	return v
+}
+
+// acquireFor returns the source for id: the widest that is expected, and what to leave out of it.
+func (s *Sources) acquireFor(ctx context.Context, id sourceID) (*sharedSource, labels.Selector) {
+	s.mu.Lock()
+	widest := id
+	for _, other := range s.expected {
+		if other.covers(widest) {
+			widest = other
+		}
+	}
+	s.mu.Unlock()
+	var filter labels.Selector
+	if widest.labelSelector != id.labelSelector {
+		filter, _ = labels.Parse(id.labelSelector) // covers has parsed it
+	}
+	return s.acquire(ctx, widest), filter
+}
+
+// covers tells whether everything that id needs is in the source of c, and something more.
+func (c sourceID) covers(id sourceID) bool {
+	if c == id || c.metadataOnly && !id.metadataOnly {
+		return false
+	}
+	same := c
+	same.metadataOnly = id.metadataOnly
+	if same == id {
+		return true
+	}
+	same.labelSelector = id.labelSelector
+	_, err := labels.Parse(id.labelSelector)
+	return same == id && c.labelSelector == "" && err == nil
 }
 
 // canonical writes selectors that mean the same alike, so that they share a source. One that cannot be parsed is left to
@@ -99,7 +155,9 @@ func (s *Sources) acquire(ctx context.Context, id sourceID) *sharedSource {
 	fetch := func(res resource) (fetcher, error) {
 		return newFetcher(s.config, s.client, id, res)
 	}
-	metrics := s.metrics.Source(id.kind.Kind, id.kind.GroupVersion().String(), id.namespace, id.selector())
+	metrics := s.metrics.Source(telemetry.SourceLabels{
+		Kind: id.kind.Kind, APIVersion: id.kind.GroupVersion().String(), Namespace: id.namespace, Selector: id.selector(), MetadataOnly: id.metadataOnly,
+	})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	shared := &sharedSource{
 		source: newSource(id, s.kinds, fetch, s.logger, metrics),

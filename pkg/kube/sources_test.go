@@ -72,7 +72,7 @@ func TestSourcesAreShared(t *testing.T) {
 			other := base
 			tc.change(&other)
 			second := cluster.Sources.Watch(t.Context(), other)
-			if shared := first.sources[0] == second.sources[0]; shared != tc.shared {
+			if shared := first.sources[0].sharedSource == second.sources[0].sharedSource; shared != tc.shared {
 				t.Errorf("shared: %t, want %t", shared, tc.shared)
 			}
 			first.Close()
@@ -93,7 +93,7 @@ func TestOneSourceForEachNamespace(t *testing.T) {
 	defer a.Close()
 	b := cluster.Sources.Watch(t.Context(), Watch{Kind: widgetKind, Namespaces: []string{"b", "c"}})
 	defer b.Close()
-	if len(a.sources) != 2 || len(b.sources) != 2 || len(cluster.Sources.shared) != 3 || a.sources[1] != b.sources[0] {
+	if len(a.sources) != 2 || len(b.sources) != 2 || len(cluster.Sources.shared) != 3 || a.sources[1].sharedSource != b.sources[0].sharedSource {
 		t.Errorf("%d and %d sources of %d, want 2 and 2 of 3, with one in common",
 			len(a.sources), len(b.sources), len(cluster.Sources.shared))
 	}
@@ -148,9 +148,9 @@ func TestSourceThatFollowsAnother(t *testing.T) {
 		defer close(closed)
 		first.Close()
 	}()
-	awaitEnd(t, cluster.Sources, first.sources[0])
+	awaitEnd(t, cluster.Sources, first.sources[0].sharedSource)
 	second := cluster.Sources.Watch(t.Context(), w)
-	if second.sources[0] == first.sources[0] {
+	if second.sources[0].sharedSource == first.sources[0].sharedSource {
 		t.Fatal("a view was given a source that is ending")
 	}
 	began := make(chan struct{}, 1)
@@ -229,9 +229,9 @@ func viewOf(states ...telemetry.Status) *View {
 	metrics := telemetry.NewMetrics(prometheus.NewRegistry())
 	v := &View{}
 	for _, status := range states {
-		s := newSource(sourceID{kind: podKind}, nil, nil, logr.Discard(), metrics.Source("Pod", "v1", "", ""))
+		s := newSource(sourceID{kind: podKind}, nil, nil, logr.Discard(), metrics.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "", Selector: ""}))
 		s.set(status.State, status.Reason)
-		v.sources = append(v.sources, &sharedSource{source: s})
+		v.sources = append(v.sources, viewedSource{sharedSource: &sharedSource{source: s}})
 	}
 	return v
 }
@@ -261,6 +261,42 @@ func TestViewStatus(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if state, reason := viewOf(tc.sources...).Status(); state != tc.state || reason != tc.reason {
 				t.Errorf("Status() = %s, %q, want %s, %q", state, reason, tc.state, tc.reason)
+			}
+		})
+	}
+}
+
+func TestWiderSourcesAreUsed(t *testing.T) {
+	all := Watch{Kind: widgetKind}
+	selected := Watch{Kind: widgetKind, LabelSelector: "app=web"}
+	metadata := Watch{Kind: widgetKind, LabelSelector: "app=web", MetadataOnly: true}
+	fields := Watch{Kind: widgetKind, FieldSelector: "metadata.name=x"}
+	tests := map[string]struct {
+		expected []Watch
+		watch    Watch
+		want     Watch // whose source it is
+		filtered bool
+	}{
+		"nobody needs more":            {[]Watch{selected, fields}, selected, selected, false},
+		"somebody needs all":           {[]Watch{selected, all}, selected, all, true},
+		"the whole instead of a part":  {[]Watch{metadata, selected}, metadata, selected, false},
+		"all of the whole":             {[]Watch{metadata, selected, all}, metadata, all, true},
+		"metadata is less":             {[]Watch{{Kind: widgetKind, MetadataOnly: true}, selected}, selected, selected, false},
+		"fields are not selected here": {[]Watch{all, fields}, fields, fields, false},
+		"other rights":                 {[]Watch{all, {Kind: widgetKind, Namespaces: []string{"a"}}}, Watch{Kind: widgetKind, Namespaces: []string{"a"}}, Watch{Kind: widgetKind, Namespaces: []string{"a"}}, false},
+		"a selector that is wrong":     {[]Watch{all}, Watch{Kind: widgetKind, LabelSelector: "a=b,,"}, Watch{Kind: widgetKind, LabelSelector: "a=b,,"}, false},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			cluster, _ := newSilentCluster(t)
+			cluster.Sources.Expect(tc.expected)
+			view := cluster.Sources.Watch(t.Context(), tc.watch)
+			defer view.Close()
+			if got, want := view.sources[0].id, tc.want.ids()[0]; got != want {
+				t.Errorf("source %+v, want %+v", got, want)
+			}
+			if filtered := view.sources[0].filter != nil; filtered != tc.filtered {
+				t.Errorf("filtered: %t, want %t", filtered, tc.filtered)
 			}
 		})
 	}

@@ -34,6 +34,8 @@ const (
 type Event struct {
 	Key  Key
 	Type EventType
+
+	old, now *object // before and after; nil where there is none, or where the time before is not known
 }
 
 // store is the cache of one source. The goroutine of the source is its only writer, so events leave it in order.
@@ -101,9 +103,10 @@ func (s *store) changed(key Key, old *object, known bool, entry *object) {
 		return
 	}
 	if known && old.UID != entry.UID {
-		s.hooks.event(Event{Key: key, Type: Deleted})
+		s.hooks.event(Event{Key: key, Type: Deleted, old: old})
+		old = nil
 	}
-	s.hooks.event(Event{Key: key, Type: Changed})
+	s.hooks.event(Event{Key: key, Type: Changed, old: old, now: entry})
 }
 
 // Delete implements cache.ReflectorStore.
@@ -114,11 +117,11 @@ func (s *store) Delete(obj any) error {
 	}
 	key := entry.key()
 	s.mu.Lock()
-	_, known := s.objects[key]
+	old, known := s.objects[key]
 	delete(s.objects, key)
 	s.mu.Unlock()
 	if known {
-		s.hooks.event(Event{Key: key, Type: Deleted})
+		s.hooks.event(Event{Key: key, Type: Deleted, old: old})
 	}
 	s.hooks.heard()
 	return nil
@@ -140,14 +143,14 @@ func (s *store) Replace(items []any, _ string) error {
 	s.objects, s.listed = next, true
 	s.mu.Unlock()
 
-	for key := range prev {
+	for key, old := range prev {
 		if _, ok := next[key]; !ok {
-			s.hooks.event(Event{Key: key, Type: Deleted})
+			s.hooks.event(Event{Key: key, Type: Deleted, old: old})
 		}
 	}
 	for key, entry := range next {
 		if first {
-			s.hooks.event(Event{Key: key, Type: Listed})
+			s.hooks.event(Event{Key: key, Type: Listed, now: entry})
 			continue
 		}
 		old, known := prev[key]
@@ -163,8 +166,8 @@ func (s *store) clear() {
 	prev := s.objects
 	s.objects = map[Key]*object{}
 	s.mu.Unlock()
-	for key := range prev {
-		s.hooks.event(Event{Key: key, Type: Deleted})
+	for key, old := range prev {
+		s.hooks.event(Event{Key: key, Type: Deleted, old: old})
 	}
 }
 
@@ -177,11 +180,15 @@ func (s *store) entry(obj any) (*object, error) {
 	return o, nil
 }
 
-func (s *store) get(key Key) (handlers.Object, bool) {
+// get returns an object that filter, nil for all, does not leave out.
+func (s *store) get(key Key, filter labels.Selector) (handlers.Object, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	o, ok := s.objects[key]
-	return cached{o}, ok
+	if !ok || !o.matches(filter) {
+		return nil, false
+	}
+	return cached{o}, true
 }
 
 // filled tells whether the store has ever been listed.
@@ -197,26 +204,25 @@ func (s *store) size() int {
 	return len(s.objects)
 }
 
-// keys returns the keys of everything in the cache, or nothing before the first list.
-func (s *store) keys() []Key {
+// keys returns the keys of everything in the cache that filter does not leave out, or nothing before the first list.
+func (s *store) keys(filter labels.Selector) []Key {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	keys := make([]Key, 0, len(s.objects))
-	for key := range s.objects {
-		keys = append(keys, key)
+	for key, o := range s.objects {
+		if o.matches(filter) {
+			keys = append(keys, key)
+		}
 	}
 	return keys
 }
 
-func (s *store) list(namespace string, selector labels.Selector) []handlers.Object {
+func (s *store) list(namespace string, selector, filter labels.Selector) []handlers.Object {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var found []handlers.Object
 	for key, o := range s.objects {
-		if namespace != "" && key.Namespace != namespace {
-			continue
-		}
-		if selector != nil && !selector.Empty() && !selector.Matches(labels.Set(cached{o}.Metadata().Labels)) {
+		if namespace != "" && key.Namespace != namespace || !o.matches(filter) || !o.matches(selector) {
 			continue
 		}
 		found = append(found, cached{o})

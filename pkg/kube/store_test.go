@@ -70,7 +70,7 @@ func newJournal() *journal {
 	j.store = newStore(podKind, storeHooks{
 		event: func(e Event) {
 			word := map[EventType]string{Listed: "listed", Changed: "changed", Deleted: "deleted"}[e.Type]
-			_, there := j.get(e.Key)
+			_, there := j.get(e.Key, nil)
 			if e.Type != Deleted && !there {
 				word += " but not there"
 			}
@@ -134,8 +134,8 @@ func TestStoreReplace(t *testing.T) {
 			if diff := gocmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("reported (-want +got):\n%s", diff)
 			}
-			if len(j.keys()) != len(tc.after) || j.size() != len(tc.after) || j.replaced != 2 || !j.filled() {
-				t.Errorf("%d keys, size %d, %d complete lists", len(j.keys()), j.size(), j.replaced)
+			if len(j.keys(nil)) != len(tc.after) || j.size() != len(tc.after) || j.replaced != 2 || !j.filled() {
+				t.Errorf("%d keys, size %d, %d complete lists", len(j.keys(nil)), j.size(), j.replaced)
 			}
 		})
 	}
@@ -201,7 +201,7 @@ func TestStoreEntries(t *testing.T) {
 	if err := j.Add(arrival(t, podKind, pod("a@1"))); err != nil {
 		t.Fatal(err)
 	}
-	obj, ok := j.get(Key{Namespace: "payments", Name: "a"})
+	obj, ok := j.get(Key{Namespace: "payments", Name: "a"}, nil)
 	if !ok {
 		t.Fatal("not there")
 	}
@@ -235,7 +235,7 @@ func TestStoreOfUnstructuredObjects(t *testing.T) {
 	})); err != nil {
 		t.Fatal(err)
 	}
-	obj, ok := s.get(Key{Name: "w"})
+	obj, ok := s.get(Key{Name: "w"}, nil)
 	if !ok {
 		t.Fatal("not there")
 	}
@@ -293,12 +293,12 @@ func TestStoreList(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := gocmp.Diff(tc.want, objectNames(j.list(tc.namespace, selector))); diff != "" {
+			if diff := gocmp.Diff(tc.want, objectNames(j.list(tc.namespace, selector, nil))); diff != "" {
 				t.Errorf("list (-want +got):\n%s", diff)
 			}
 		})
 	}
-	if got := j.list("", nil); len(got) != 3 {
+	if got := j.list("", nil, nil); len(got) != 3 {
 		t.Errorf("a nil selector selects %d objects, want 3", len(got))
 	}
 }

@@ -15,7 +15,30 @@ import (
 // Close, which is called once, by its owner.
 type View struct {
 	owner   *Sources
-	sources []*sharedSource
+	sources []viewedSource
+}
+
+// viewedSource is a source and what the view does not see of it.
+type viewedSource struct {
+	*sharedSource
+	filter labels.Selector // nil: it sees everything
+}
+
+// seen is an event of the source as the view sees it.
+func (s viewedSource) seen(e Event) (_ Event, ok bool) {
+	if s.filter == nil {
+		return e, true
+	}
+	before := e.old != nil && e.old.matches(s.filter)
+	after := e.now != nil && e.now.matches(s.filter)
+	switch {
+	case after:
+		return e, true
+	case before:
+		return Event{Key: e.Key, Type: Deleted, old: e.old}, true
+	default:
+		return e, false
+	}
 }
 
 var _ handlers.Lister = (*View)(nil)
@@ -25,13 +48,19 @@ var _ handlers.Lister = (*View)(nil)
 // What is in the caches already is not reported: read Keys after subscribing. The returned function ends the
 // subscription; a call that is under way may still finish after it.
 func (v *View) Subscribe(event func(Event), status func()) (cancel func()) {
-	sub := &subscriber{event: event, status: status}
+	subs := make([]*subscriber, 0, len(v.sources))
 	for _, s := range v.sources {
+		sub := &subscriber{status: status, event: func(e Event) {
+			if seen, ok := s.seen(e); ok {
+				event(seen)
+			}
+		}}
 		s.subscribers.add(sub)
+		subs = append(subs, sub)
 	}
 	return func() {
-		for _, s := range v.sources {
-			s.subscribers.remove(sub)
+		for i, s := range v.sources {
+			s.subscribers.remove(subs[i])
 		}
 	}
 }
@@ -40,7 +69,7 @@ func (v *View) Subscribe(event func(Event), status func()) (cancel func()) {
 func (v *View) Keys() []Key {
 	var keys []Key
 	for _, s := range v.sources {
-		keys = append(keys, s.store.keys()...)
+		keys = append(keys, s.store.keys(s.filter)...)
 	}
 	return keys
 }
@@ -49,7 +78,7 @@ func (v *View) Keys() []Key {
 func (v *View) Get(namespace, name string) (handlers.Object, bool) {
 	for _, s := range v.sources {
 		if s.id.namespace == "" || s.id.namespace == namespace {
-			if obj, ok := s.store.get(Key{Namespace: namespace, Name: name}); ok {
+			if obj, ok := s.store.get(Key{Namespace: namespace, Name: name}, s.filter); ok {
 				return obj, true
 			}
 		}
@@ -62,7 +91,7 @@ func (v *View) List(namespace string, selector labels.Selector) []handlers.Objec
 	var found []handlers.Object
 	for _, s := range v.sources {
 		if namespace == "" || s.id.namespace == "" || s.id.namespace == namespace {
-			found = append(found, s.store.list(namespace, selector)...)
+			found = append(found, s.store.list(namespace, selector, s.filter)...)
 		}
 	}
 	return found
@@ -107,7 +136,7 @@ func severity(s telemetry.State) int {
 func (v *View) Close() {
 	waits := make([]func(), 0, len(v.sources))
 	for _, s := range v.sources {
-		waits = append(waits, v.owner.release(s))
+		waits = append(waits, v.owner.release(s.sharedSource))
 	}
 	for _, wait := range waits {
 		wait()

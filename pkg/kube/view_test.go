@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -19,8 +20,8 @@ func newView(t *testing.T, namespaces ...string) (v *View, fill func(namespace, 
 	metrics, _ := newTestMetrics()
 	v = &View{}
 	for _, ns := range namespaces {
-		s := newSource(sourceID{kind: podKind, namespace: ns}, nil, nil, logr.Discard(), metrics.Source("Pod", "v1", ns, ""))
-		v.sources = append(v.sources, &sharedSource{source: s})
+		s := newSource(sourceID{kind: podKind, namespace: ns}, nil, nil, logr.Discard(), metrics.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: ns, Selector: ""}))
+		v.sources = append(v.sources, viewedSource{sharedSource: &sharedSource{source: s}})
 	}
 	return v, func(namespace, text string) {
 		p := pod(text)
@@ -93,8 +94,8 @@ func TestViewSubscription(t *testing.T) {
 	v.sources[1].set(telemetry.Degraded, "forbidden")
 	v.sources[1].set(telemetry.Degraded, "forbidden")
 	v.sources[1].set(telemetry.Degraded, "not authenticated")
-	want := []Event{{Key{"payments", "a"}, Changed}, {Key{"search", "a"}, Changed}}
-	if diff := cmp.Diff(want, events); diff != "" || changes != 2 {
+	want := []Event{{Key: Key{"payments", "a"}, Type: Changed}, {Key: Key{"search", "a"}, Type: Changed}}
+	if diff := cmp.Diff(want, events, cmpopts.IgnoreUnexported(Event{})); diff != "" || changes != 2 {
 		t.Errorf("%d changes of state, want 2; events (-want +got):\n%s", changes, diff)
 	}
 	cancel()
@@ -103,4 +104,48 @@ func TestViewSubscription(t *testing.T) {
 	if len(events) != 2 || changes != 2 {
 		t.Errorf("told of %v and %d changes after the end of the subscription", events, changes)
 	}
+}
+
+// A view that sees a part of a source sees objects come and go as they begin and cease to match.
+func TestFilteredView(t *testing.T) {
+	v, _ := newView(t, "")
+	filter, err := labels.Parse("app=a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.sources[0].filter = filter
+	s := v.sources[0].store
+	s.hooks = storeHooks{event: v.sources[0].emit, replaced: func() {}, heard: func() {}}
+	var told []string
+	defer v.Subscribe(func(e Event) {
+		told = append(told, map[EventType]string{Listed: "listed ", Changed: "changed ", Deleted: "deleted "}[e.Type]+e.Key.Name)
+	}, func() {})()
+	step := func(want []string, do func() error) {
+		t.Helper()
+		told = nil
+		if err := do(); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, told); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+	}
+	relabelled := func(text, app string) any {
+		p := pod(text)
+		p.Labels["app"] = app
+		return arrival(t, podKind, p)
+	}
+	step([]string{"listed a"}, func() error { return s.Replace(pods(t, "a@1", "b@2"), "2") })
+	step(nil, func() error { return s.Update(relabelled("b@3", "c")) })
+	step([]string{"changed b"}, func() error { return s.Update(relabelled("b@4", "a")) })
+	step([]string{"changed b"}, func() error { return s.Update(relabelled("b@5", "a")) })
+	if keys := v.Keys(); len(keys) != 2 || len(v.List("", nil)) != 2 {
+		t.Errorf("keys %v, %d objects, want 2", keys, len(v.List("", nil)))
+	}
+	step([]string{"deleted b"}, func() error { return s.Update(relabelled("b@6", "b")) })
+	if _, ok := v.Get("payments", "b"); ok || len(v.Keys()) != 1 || len(v.List("payments", nil)) != 1 {
+		t.Errorf("an object that does not match is there: keys %v", v.Keys())
+	}
+	step(nil, func() error { return s.Delete(relabelled("b@7", "b")) })
+	step([]string{"deleted a"}, func() error { return s.Delete(relabelled("a@8", "a")) })
 }

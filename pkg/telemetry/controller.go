@@ -127,9 +127,25 @@ type Source struct {
 	Cached prometheus.Gauge
 }
 
-// Source returns the metrics of a source. namespace is empty for the whole cluster, selector joins both selectors.
-func (m *Metrics) Source(kind, apiVersion, namespace, selector string) *Source {
-	labels := []string{kind, apiVersion, namespace, selector}
+// SourceLabels tell sources apart.
+type SourceLabels struct {
+	// Kind and APIVersion are those of the objects.
+	Kind, APIVersion string
+	// Namespace is empty for the whole cluster.
+	Namespace string
+	// Selector joins both selectors.
+	Selector string
+	// MetadataOnly says that the objects are cached without all the rest.
+	MetadataOnly bool
+}
+
+// Source returns the metrics of a source.
+func (m *Metrics) Source(of SourceLabels) *Source {
+	content := "whole"
+	if of.MetadataOnly {
+		content = "metadata"
+	}
+	labels := []string{of.Kind, of.APIVersion, of.Namespace, of.Selector, content}
 	return &Source{
 		metrics:  m,
 		labels:   labels,

@@ -93,7 +93,7 @@ func (m *Metrics) declareWork() {
 }
 
 func (m *Metrics) declareSources() {
-	labels := []string{"kind", "api_version", "namespace", "selector"}
+	labels := []string{"kind", "api_version", "namespace", "selector", "content"}
 	m.cached = gauge("kooperd_source_cached_objects", "Objects in the cache of a source.", labels...)
 	m.source = gauge("kooperd_source_state", "1 for the state the source is in, 0 for the others.", append(labels, "state")...)
 	m.restarts = counter("kooperd_source_watch_restarts_total", "Watches opened after the first one of a source.", labels...)

@@ -17,7 +17,7 @@ func everything() (*Metrics, *prometheus.Registry) {
 	registry := prometheus.NewRegistry()
 	m := NewMetrics(registry)
 	m.Controller("pods")
-	m.Source("Pod", "v1", "payments", "app=web").SetState(Syncing)
+	m.Source(SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "payments", Selector: "app=web"}).SetState(Syncing)
 	NewBoard(m).Set("pods", Syncing, "")
 	m.SetConfig("abc")
 	m.SetBuild("v1.2.3", "go1.26")
@@ -120,7 +120,7 @@ func TestEverySeriesIsThereFromTheStart(t *testing.T) {
 	for _, gauge := range []prometheus.Gauge{c.Busy, c.Workers, c.Exhausted, c.Failing} {
 		gauge.Inc()
 	}
-	s := m.Source("Pod", "v1", "payments", "app=web")
+	s := m.Source(SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "payments", Selector: "app=web"})
 	s.Restarts.Inc()
 	s.Lists.Inc()
 	s.Cached.Set(3)
@@ -192,9 +192,9 @@ func TestConfigInfoHasOneHash(t *testing.T) {
 func TestSourceMetrics(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	m := NewMetrics(registry)
-	const labels = `api_version="v1",kind="Pod",namespace="payments",selector="app=web"`
-	s := m.Source("Pod", "v1", "payments", "app=web")
-	other := m.Source("Pod", "v1", "search", "")
+	const labels = `api_version="v1",content="whole",kind="Pod",namespace="payments",selector="app=web"`
+	s := m.Source(SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "payments", Selector: "app=web"})
+	other := m.Source(SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "search", Selector: ""})
 	other.SetState(Waiting)
 	s.SetState(Syncing)
 	s.SetState(Running)
@@ -219,7 +219,7 @@ func TestSourceMetrics(t *testing.T) {
 			t.Errorf("%s is there after Remove", name)
 		}
 	}
-	if got := series(t, registry)[`kooperd_source_state{api_version="v1",kind="Pod",namespace="search",selector="",state="Waiting"}`]; got != 1 {
+	if got := series(t, registry)[`kooperd_source_state{api_version="v1",content="whole",kind="Pod",namespace="search",selector="",state="Waiting"}`]; got != 1 {
 		t.Errorf("another source's state is %v after Remove, want 1", got)
 	}
 }

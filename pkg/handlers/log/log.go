@@ -19,12 +19,13 @@ var schema string
 
 // Plugin is the plugin "log".
 var Plugin = handlers.Plugin[Config]{
-	Name:     "log",
-	Summary:  "Log one structured line for every call, with fields of the object by JSONPath",
-	Schema:   schema,
-	Defaults: func() Config { return Config{Level: LevelInfo, Message: "object seen"} },
-	Validate: validate,
-	New:      newHandler,
+	Name:         "log",
+	Summary:      "Log one structured line for every call, with fields of the object by JSONPath",
+	Schema:       schema,
+	Defaults:     func() Config { return Config{Level: LevelInfo, Message: "object seen"} },
+	Validate:     validate,
+	MetadataOnly: metadataOnly,
+	New:          newHandler,
 }
 
 // The levels.
@@ -88,6 +89,16 @@ func validate(c *Config) []handlers.Problem {
 		}
 	}
 	return problems
+}
+
+// metadataOnly tells whether no field needs more than the metadata.
+func metadataOnly(c Config) bool {
+	for _, text := range c.Fields {
+		if t, err := parseTemplate(text); err != nil || !t.metadataOnly {
+			return false
+		}
+	}
+	return true
 }
 
 // handler is the handler of one definition.
