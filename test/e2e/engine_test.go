@@ -61,7 +61,7 @@ for i in [1, 2, 3, 4, 5] {
 			t.Errorf("%s is %s, want %d", series, got, count)
 		}
 	}
-	if got, _ := p.Metric(t, fmt.Sprintf(`kooperd_source_lists_total{api_version="v1",kind="ConfigMap",namespace=%q,selector=";metadata.name!=kube-root-ca.crt"}`, ns)); got != "1" {
+	if got, _ := p.Metric(t, fmt.Sprintf(`kooperd_source_lists_total{api_version="v1",content="metadata",kind="ConfigMap",namespace=%q,selector=";metadata.name!=kube-root-ca.crt"}`, ns)); got != "1" {
 		t.Errorf("the five definitions have made %s lists, want one shared list", got)
 	}
 }
