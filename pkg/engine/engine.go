@@ -61,7 +61,8 @@ func New(opts Options) (*Engine, error) {
 		if def.EveryReplica {
 			gate = nil
 		}
-		clients, err := opts.Cluster.Clients(def.Name, gate)
+		own := kube.NewOwnWrites(def.Watch.Kind)
+		clients, err := opts.Cluster.Clients(def.Name, gate, own)
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +71,7 @@ func New(opts Options) (*Engine, error) {
 			return nil, err
 		}
 		c := newController(def, opts)
-		c.gate, c.env.Clients, c.env.Events = gate, clients, recorder
+		c.gate, c.own, c.env.Clients, c.env.Events = gate, own, clients, recorder
 		c.registry = prometheus.WrapRegistererWith(prometheus.Labels{telemetry.KeyController: def.Name}, opts.Metrics.Registry())
 		e.controllers = append(e.controllers, c)
 	}

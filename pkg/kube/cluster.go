@@ -68,8 +68,9 @@ func New(config *rest.Config, opts Options) (*Cluster, error) {
 }
 
 // Clients returns the clients of one definition's handler. name becomes part of the user agent, so that audit logs and
-// priority-and-fairness rules can tell definitions apart. A nil gate lets every request through.
-func (c *Cluster) Clients(name string, gate *Gate) (handlers.Clients, error) {
+// priority-and-fairness rules can tell definitions apart. A nil gate lets every request through. own, which may be nil, reads
+// the writes along.
+func (c *Cluster) Clients(name string, gate *Gate, own *OwnWrites) (handlers.Clients, error) {
 	config := rest.CopyConfig(c.config)
 	config.UserAgent = c.config.UserAgent + " " + name
 	if gate != nil {
@@ -77,6 +78,9 @@ func (c *Cluster) Clients(name string, gate *Gate) (handlers.Clients, error) {
 			return handlers.Clients{}, fmt.Errorf("making the client of %s: %w", name, err)
 		}
 		config.Wrap(gate.Wrap)
+	}
+	if own != nil {
+		config.Wrap(own.Wrap)
 	}
 	dyn, err := dynamic.NewForConfig(config)
 	if err != nil {

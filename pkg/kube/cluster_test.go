@@ -25,7 +25,7 @@ func TestNewCopiesItsConfig(t *testing.T) {
 	if config.QPS != 5 || config.RateLimiter == nil || config.UserAgent != "" || config.WrapTransport != nil {
 		t.Error("the caller's config was changed")
 	}
-	clients, err := cluster.Clients("pods", nil)
+	clients, err := cluster.Clients("pods", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestUserAgents(t *testing.T) {
 			t.Errorf("asking for a kind: %v", err)
 		}
 		for _, name := range []string{"pods", "nodes"} {
-			clients, err := cluster.Clients(name, nil)
+			clients, err := cluster.Clients(name, nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -33,7 +33,7 @@ func gatedClients(t *testing.T, handler http.Handler, remaining func() time.Dura
 		t.Fatalf("making the cluster: %v", err)
 	}
 	t.Cleanup(cluster.Close)
-	clients, err := cluster.Clients("pods", NewGate(remaining, metrics))
+	clients, err := cluster.Clients("pods", NewGate(remaining, metrics), nil)
 	if err != nil {
 		t.Fatalf("making the clients: %v", err)
 	}

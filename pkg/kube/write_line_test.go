@@ -76,7 +76,7 @@ func newLineRig(t *testing.T, handler http.HandlerFunc) *lineRig {
 	}
 	t.Cleanup(cluster.Close)
 	r.url, r.gate = server.URL, NewGate(r.term.remaining, metrics)
-	clients, err := cluster.Clients("pods", r.gate)
+	clients, err := cluster.Clients("pods", r.gate, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestNoLineForForeignTransports(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cluster.Close()
-	clients, err := cluster.Clients("pods", NewGate(always(time.Hour), metrics))
+	clients, err := cluster.Clients("pods", NewGate(always(time.Hour), metrics), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func (q *Queue[K]) AddAfter(key K, p Priority, d time.Duration) {
 }
 
 // Get waits for a key that is ready and not being processed, and hands it out: the caller must end with exactly one of
-// Done, Requeue and Retry. The most urgent key comes first, after ageing, and within one class the one that came first.
+// Done, Requeue, Retry and Postpone. The most urgent key comes first, after ageing, and within one class the one that came first.
 // It returns false when ctx has ended or ShutDown has been called, also if keys are ready.
 func (q *Queue[K]) Get(ctx context.Context) (Item[K], bool) {
 	q.mu.Lock()
@@ -141,6 +141,21 @@ func (q *Queue[K]) Retry(key K) (delay time.Duration, exhausted bool) {
 	}
 	q.finish(e)
 	return delay, exhausted
+}
+
+// Postpone ends the processing of key as if it had not begun, because it cannot be handled yet: it counts as neither a success
+// nor a failure. The call is asked for again, with its priority, after d, or with whatever else comes for the key before.
+func (q *Queue[K]) Postpone(key K, p Priority, d time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	e := q.processed(key)
+	if e == nil {
+		return
+	}
+	if !e.dropped && !q.shutDown {
+		q.add(e, p.valid(), d, q.now())
+	}
+	q.finish(e)
 }
 
 // Drop forgets key, whose object is gone: what is pending is taken out, failed calls are forgotten. If key is being

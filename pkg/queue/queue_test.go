@@ -302,3 +302,32 @@ func TestFinishingWhatIsNotProcessed(t *testing.T) {
 		t.Errorf("ready %d, delayed %d, processing %d, want 0, 0, 1", q.Len(), q.Delayed(), q.Processing())
 	}
 }
+
+// TestPostpone keeps the count of failures and the priority, and lets a change overtake.
+func TestPostpone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New[string](Options{Backoff: Backoff{MaxRetries: -1}})
+		q.Add("a", Resync)
+		item, _ := q.Get(t.Context())
+		q.Retry(item.Key)
+		item, _ = q.Get(t.Context())
+		q.Postpone(item.Key, item.Priority, time.Second)
+		began := time.Now()
+		item, _ = q.Get(t.Context())
+		if item.Attempt != 1 || item.Priority != Retry || time.Since(began) != time.Second {
+			t.Errorf("postponed for %s, attempt %d, priority %v; want 1s, 1 and Retry", time.Since(began), item.Attempt, item.Priority)
+		}
+		q.Postpone(item.Key, item.Priority, time.Hour)
+		began = time.Now()
+		q.Add("a", Change)
+		item, _ = q.Get(t.Context())
+		if item.Priority != Change || time.Since(began) != 0 {
+			t.Errorf("a change waited %s for what was postponed; priority %v", time.Since(began), item.Priority)
+		}
+		q.Drop("a")
+		q.Postpone("a", Change, 0)
+		if n := q.Len(); n != 0 {
+			t.Errorf("%d keys after a drop", n)
+		}
+	})
+}

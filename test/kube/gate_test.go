@@ -25,7 +25,7 @@ func TestGate(t *testing.T) {
 	c, _ := connect(t, shared.AdminConfig())
 	var remaining atomic.Int64
 	gate := kube.NewGate(func() time.Duration { return time.Duration(remaining.Load()) }, telemetry.NewMetrics(prometheus.NewRegistry()))
-	clients, err := c.Clients("a-definition", gate)
+	clients, err := c.Clients("a-definition", gate, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestGate(t *testing.T) {
 func TestServerObeysTheTimeout(t *testing.T) {
 	ns := shared.Namespace(t)
 	c, _ := connect(t, shared.AdminConfig())
-	clients, err := c.Clients("a-definition", nil)
+	clients, err := c.Clients("a-definition", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
