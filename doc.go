@@ -7,9 +7,10 @@
 //	pkg/handlers, pkg/queue, pkg/telemetry      the contract of a handler; the work queue; metrics, logs and health
 //	pkg/config, pkg/kube, pkg/election,         files to a checked config; the API server; lease to term;
 //	pkg/server, pkg/handlers/<name>             the HTTP endpoints; the built-in plugins
+//	pkg/access                                  the rights that a config needs, as RBAC rules
 //	pkg/engine                                  config, plugins and API server to running controllers
 //	pkg/daemon                                  wiring, lifecycle and the commands
-//	cmd/kooperd, examples/<name>                programs
+//	cmd/kooperd, examples/<name>, docs/generate programs; the last one writes the reference pages
 //
 // To write a plugin begin at pkg/handlers; to build a daemon with it, at examples/custom-build.
 package kooperd

@@ -25,9 +25,10 @@ var levels = [][]string{
 	{"schemas"},
 	{"pkg/handlers", "pkg/queue", "pkg/telemetry"},
 	{"pkg/config", "pkg/kube", "pkg/election", "pkg/server", "pkg/handlers/*"},
+	{"pkg/access"},
 	{"pkg/engine"},
 	{"pkg/daemon"},
-	{"cmd/*", "examples/*"},
+	{"cmd/*", "examples/*", "docs/generate"},
 }
 
 const (

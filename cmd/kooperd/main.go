@@ -17,10 +17,17 @@ import (
 
 func main() {
 	// The first SIGINT or SIGTERM asks for a clean stop; after it the signals have their default effect again, so a
-	// second one ends the process at once.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// second one ends the process at once. Only in the delay of --shutdown-delay-duration it is caught once more.
+	ctx, stop := notify(context.Background())
 	context.AfterFunc(ctx, stop)
 
-	// Own plugins go here: append(builtin.Plugins(), chaos.Plugin)...
-	os.Exit(daemon.Main(ctx, builtin.Plugins()...))
+	os.Exit(daemon.Run(ctx, daemon.Options{
+		Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Notify: notify,
+		Plugins: builtin.Plugins(), // Own plugins go here: append(builtin.Plugins(), chaos.Plugin)
+	}))
+}
+
+// notify returns a context that ends with the next signal to stop.
+func notify(parent context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)
 }

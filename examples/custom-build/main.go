@@ -15,7 +15,15 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(daemon.Main(ctx, append(builtin.Plugins(), annotate.Plugin)...))
+	ctx, stop := notify(context.Background())
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once, unless the shutdown delay catches it
+	os.Exit(daemon.Run(ctx, daemon.Options{
+		Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Notify: notify,
+		Plugins: append(builtin.Plugins(), annotate.Plugin),
+	}))
+}
+
+// notify returns a context that ends with the next signal to stop.
+func notify(parent context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)
 }

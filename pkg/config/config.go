@@ -60,7 +60,7 @@ type Lock string
 const (
 	// LeaseLock is a coordination.k8s.io/v1 Lease.
 	LeaseLock Lock = "lease"
-	// ConfigMapLock is an annotation of a ConfigMap, as Kooper v0 and v1 and old client-go wrote it.
+	// ConfigMapLock is an annotation of a ConfigMap, as Kooper before v2.5 and old client-go wrote it.
 	ConfigMapLock Lock = "configMap"
 )
 

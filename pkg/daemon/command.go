@@ -11,12 +11,13 @@ import (
 
 // runFlags are the process-level settings.
 type runFlags struct {
-	configs         []string
-	kubeconfig      string
-	metricsAddress  string
-	healthAddress   string
+	configs    []string
+	kubeconfig string
+	servingFlags
 	leaderElect     bool
 	shutdownTimeout time.Duration
+	shutdownDelay   time.Duration
+	notify          Notify // nil: a second request to stop is not heard
 	logFormat       string
 	verbosity       int
 }
@@ -26,8 +27,8 @@ const rootLong = `kooperd runs the Kubernetes controllers that a config file dec
 Exit status: 0 stopped as asked, 1 failure at run time, 2 bad usage or bad config (nothing was contacted),
 3 leadership lost.`
 
-func newRootCommand(registry *handlers.Registry) *cobra.Command {
-	var flags runFlags
+func newRootCommand(registry *handlers.Registry, notify Notify) *cobra.Command {
+	flags := runFlags{notify: notify}
 	root := &cobra.Command{
 		Use:           "kooperd --config FILE",
 		Short:         "Run many Kubernetes controllers declared in one file",
@@ -43,13 +44,13 @@ func newRootCommand(registry *handlers.Registry) *cobra.Command {
 	f := root.Flags()
 	f.StringArrayVarP(&flags.configs, "config", "c", nil, "config file (.cue, .yaml, .yml, .json) or directory; may be repeated, the parts are unified")
 	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "path of a kubeconfig; default: $KUBECONFIG, the pod's service account, or ~/.kube/config")
-	f.StringVar(&flags.metricsAddress, "metrics-bind-address", ":8080", `address of /metrics; "0" turns it off`)
-	f.StringVar(&flags.healthAddress, "health-probe-bind-address", ":8081", `address of /livez, /readyz and /leaderz; "0" turns them off`)
+	addServingFlags(root, &flags.servingFlags)
 	f.BoolVar(&flags.leaderElect, "leader-elect", true, "compete for the lease as the config says; false runs everything at once, as leaderElection: \"disabled\" does")
 	f.DurationVar(&flags.shutdownTimeout, "shutdown-timeout", 25*time.Second, "how long calls under way may go on after SIGTERM before they are cancelled")
+	f.DurationVar(&flags.shutdownDelay, "shutdown-delay-duration", 0, shutdownDelayHelp)
 	f.StringVar(&flags.logFormat, "log-format", telemetry.FormatAuto, "text, json, or auto: text on a terminal, json otherwise")
-	f.IntVarP(&flags.verbosity, "v", "v", 0, "log verbosity: 1 tells of every handler call, 2 and more of kooperd's inside")
+	f.IntVarP(&flags.verbosity, "v", "v", 0, "log verbosity: 1 tells of every handler call, 2 and more of kooperd's inside, up to 9 with every request to the API server, without bodies")
 	root.AddCommand(newValidateCommand(registry), newPrintCommand(registry), newPluginsCommand(registry),
-		newSchemaCommand(registry), newFenceCommand(registry), newVersionCommand())
+		newSchemaCommand(registry), newRBACCommand(registry), newFenceCommand(registry), newVersionCommand())
 	return root
 }

@@ -8,6 +8,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"kooperd.dev/kooperd/pkg/access"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/election"
 	"kooperd.dev/kooperd/pkg/telemetry"
@@ -18,6 +19,7 @@ type leadership struct {
 	*election.Elector
 	client *election.APIClient
 	events *leaseEvents
+	needs  []access.Need
 }
 
 // newLeadership makes the elector of the one lease; it contacts nothing.
@@ -50,7 +52,7 @@ func newLeadership(cfg config.LeaderElection, where clusterConfig, metrics *tele
 		return nil, err
 	}
 	metrics.ObserveLeadership(cfg.Name, elector.Leading, elector.Remaining)
-	return &leadership{Elector: elector, client: client, events: events}, nil
+	return &leadership{Elector: elector, client: client, events: events, needs: access.OfLease(cfg, cfg.Namespace)}, nil
 }
 
 // close frees what the elector has used, after it has stopped.

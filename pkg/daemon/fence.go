@@ -1,18 +1,13 @@
 package daemon
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/yaml"
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/election"
@@ -150,63 +145,10 @@ func fenceLease(cfg config.LeaderElection, account types.NamespacedName, namespa
 	return lease, note, nil
 }
 
-// writeFence writes both objects so that kubectl can read them: two YAML documents, or one List in JSON, which has no place
-// for the notes.
+// writeFence writes both objects so that kubectl can read them.
 func writeFence(w io.Writer, format string, fence election.Fence, notes []string) error {
-	policy, err := manifest(fence.Policy)
-	if err != nil {
-		return &runError{err}
-	}
-	binding, err := manifest(fence.Binding)
-	if err != nil {
-		return &runError{err}
-	}
-	text := new(bytes.Buffer)
-	if format == "json" {
-		err = encodeList(text, policy, binding)
-	} else {
-		err = encodeDocuments(text, notes, policy, binding)
-	}
-	if err != nil {
-		return &runError{fmt.Errorf("encoding the fence: %w", err)}
-	}
-	if _, err := text.WriteTo(w); err != nil {
-		return &runError{err}
-	}
-	return nil
-}
-
-// manifest is an object as a user would write it, without the status that only the API server fills in.
-func manifest(object metav1.Object) (map[string]any, error) {
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
-	if err != nil {
-		return nil, fmt.Errorf("encoding %s: %w", object.GetName(), err)
-	}
-	delete(fields, "status")
-	return fields, nil
-}
-
-func encodeList(w io.Writer, objects ...map[string]any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(map[string]any{"apiVersion": "v1", "kind": "List", "items": objects})
-}
-
-func encodeDocuments(w io.Writer, notes []string, objects ...map[string]any) error {
-	for _, note := range notes {
-		if _, err := fmt.Fprintf(w, "# Note: %s.\n", note); err != nil {
-			return err
-		}
-	}
-	for _, object := range objects {
-		text, err := yaml.Marshal(object)
-		if err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintf(w, "---\n%s", text); err != nil {
-			return err
-		}
+	if err := writeManifests(w, format, notes, fence.Policy, fence.Binding); err != nil {
+		return &runError{fmt.Errorf("printing the fence: %w", err)}
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers/builtin"
 )
 
-var update = flag.Bool("update", false, "write the golden files of testdata/fence anew")
+var update = flag.Bool("update", false, "write the golden files of testdata anew")
 
 const (
 	fencedConfig = `apiVersion: kooperd.dev/v1alpha1

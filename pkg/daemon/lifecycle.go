@@ -21,8 +21,8 @@ var (
 	errPartsStuck    = errors.New("the constructor or the Close of a plugin has not returned")
 )
 
-// run works until ctx ends, leadership is lost or something fails. Its order of a clean stop: readiness off, no new
-// work, calls finish, lease released, sources and servers stop.
+// run works until ctx ends, leadership is lost or something fails. Its order of a clean stop: readiness off, the delay if
+// this replica leads, no new work, calls finish, lease released, sources and servers stop.
 func (p *process) run(ctx context.Context) error {
 	p.logger.Info("starting kooperd", "version", Version(), "config", p.cfg.Files, "configHash", p.cfg.Hash,
 		"controllers", len(p.cfg.Controllers), "leaderElection", !p.cfg.LeaderElection.Disabled)
@@ -36,10 +36,7 @@ func (p *process) run(ctx context.Context) error {
 		}
 	})
 	background.Go(func() { p.engine.Run(base) })
-	defer context.AfterFunc(ctx, func() {
-		p.logger.Info("stopping: no new work, waiting for handler calls", "shutdownTimeout", p.flags.shutdownTimeout)
-		p.board.Stop()
-	})()
+	background.Go(func() { p.watchLeaseRights(base) })
 
 	err := p.work(ctx, base, failed)
 	if errors.Is(err, election.ErrStuck) || errors.Is(err, errHandlersStuck) {
@@ -75,13 +72,19 @@ func returns(wg *sync.WaitGroup, d time.Duration) bool {
 
 // work runs both groups of definitions until they have stopped.
 func (p *process) work(ctx, base context.Context, failed <-chan error) error {
-	drain, startDrain := context.WithCancel(ctx)
+	drain, startDrain := context.WithCancel(base)
+	var asking sync.WaitGroup
+	defer asking.Wait()
 	defer startDrain()
+	asking.Go(func() {
+		p.awaitRequest(ctx, drain.Done())
+		startDrain()
+	})
 	replica, cutReplica := context.WithCancel(base)
 	defer cutReplica()
 	late := p.late(drain)
 	leased := make(chan error, 1)
-	go func() { leased <- p.workUnderLease(drain, base, late) }()
+	go func() { leased <- p.workUnderLease(ctx, drain, base, late) }()
 	everyReplica := make(chan struct{})
 	go func() {
 		defer close(everyReplica)
@@ -133,9 +136,24 @@ func (p *process) late(drain context.Context) <-chan struct{} {
 	return late
 }
 
+// awaitRequest returns when the work has to stop because ctx has ended, or when drained is closed for another reason.
+func (p *process) awaitRequest(ctx context.Context, drained <-chan struct{}) {
+	delay := shutdownDelay{
+		delay: p.flags.shutdownDelay, unready: p.board.Stop, leading: p.underLease, again: p.flags.notify, logger: p.logger,
+	}
+	delay.await(ctx, drained)
+	if ctx.Err() != nil {
+		p.logger.Info("stopping: no new work, waiting for handler calls", "shutdownTimeout", p.flags.shutdownTimeout)
+	}
+}
+
+// underLease tells whether this replica leads by the lease, and not because there is no leader election.
+func (p *process) underLease() bool { return p.elector != nil && p.elector.Leading() }
+
 // workUnderLease works on the definitions under the lease while this replica leads. It returns nil when drain has ended
-// and the work with it.
-func (p *process) workUnderLease(drain, base context.Context, late <-chan struct{}) error {
+// and the work with it, or when the lease was lost in the delay after ctx has ended and the config says to stand by: who
+// was asked to stop does not compete again.
+func (p *process) workUnderLease(ctx, drain, base context.Context, late <-chan struct{}) error {
 	if p.elector == nil {
 		err := p.workTerm(base, drain, late)
 		<-drain.Done()
@@ -152,6 +170,9 @@ func (p *process) workUnderLease(drain, base context.Context, late <-chan struct
 		switch {
 		case err == nil:
 			return nil
+		case p.standsBy(err) && ctx.Err() != nil:
+			p.logger.Info("stopping after the loss of the lease", "cause", err.Error())
+			return nil //nolint:nilerr // the config takes a loss for nothing special, and a stop was asked for
 		case p.standsBy(err):
 			// Every handler has returned, and the caches are still followed: nothing is left to do but compete again.
 			p.logger.Info("standing by after the loss of the lease", "cause", err.Error())

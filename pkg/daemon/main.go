@@ -24,8 +24,9 @@ const (
 )
 
 // Main runs the program with the arguments of the process and the given plugins, and returns its exit status. When ctx
-// ends it stops: no new work, calls under way finish, the lease is released. The caller then exits with the status at
-// once: after status 3 a handler may still be running.
+// ends it stops: no new work, calls under way finish, the lease is released; a leader does so after the delay of
+// --shutdown-delay-duration, see Options.Notify. The caller then exits with the status at once: after status 3 a handler
+// may still be running.
 func Main(ctx context.Context, plugins ...handlers.AnyPlugin) int {
 	return Run(ctx, Options{Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Plugins: plugins})
 }
@@ -40,6 +41,10 @@ type Options struct {
 	Stderr io.Writer
 	// Plugins are the plugins that the binary has.
 	Plugins []handlers.AnyPlugin
+	// Notify catches the next request to stop after the one that ended Run's context, for as long as the delay of
+	// --shutdown-delay-duration lasts, which that request ends. Main packages give signal.NotifyContext with their
+	// signals. Default: only time, or the loss of the lease, ends that delay.
+	Notify Notify
 }
 
 // Run is Main with everything given.
@@ -49,7 +54,7 @@ func Run(ctx context.Context, opts Options) int {
 		_, _ = fmt.Fprintf(opts.Stderr, "kooperd: %v\n", err)
 		return ExitUsage
 	}
-	cmd := newRootCommand(registry)
+	cmd := newRootCommand(registry, opts.Notify)
 	cmd.SetArgs(opts.Args)
 	cmd.SetOut(opts.Stdout)
 	cmd.SetErr(opts.Stderr)

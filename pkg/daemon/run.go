@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,6 +45,12 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 	if flags.shutdownTimeout < 0 {
 		return fmt.Errorf("--shutdown-timeout is %s, want 0 or more", flags.shutdownTimeout)
 	}
+	if flags.shutdownDelay < 0 {
+		return fmt.Errorf("--shutdown-delay-duration is %s, want 0 or more", flags.shutdownDelay)
+	}
+	if err := flags.servingFlags.check(); err != nil {
+		return err
+	}
 	cfg, err := loadConfig(ctx, stderr, registry, flags.configs)
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // stopped as asked, before anything ran; loading says no more than that
@@ -61,7 +68,11 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 	if err := telemetry.RouteKlog(logger, flags.verbosity); err != nil {
 		return err
 	}
-	p, err := newProcess(ctx, cfg, where, flags, logger)
+	face, err := newServing(flags.servingFlags, where, logger)
+	if err != nil {
+		return err
+	}
+	p, err := newProcess(ctx, cfg, where, flags, face, logger)
 	if err != nil {
 		return &runError{err}
 	}
@@ -73,12 +84,15 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 }
 
 // newProcess makes all parts and binds the servers' addresses; no API server is contacted.
-func newProcess(ctx context.Context, cfg *config.Config, where clusterConfig, flags runFlags, logger logr.Logger) (*process, error) {
+func newProcess(ctx context.Context, cfg *config.Config, where clusterConfig, flags runFlags, face serving, logger logr.Logger) (*process, error) {
 	p := &process{cfg: cfg, flags: flags, logger: logger, metrics: newMetrics(cfg)}
 	p.board = telemetry.NewBoard(p.metrics)
 	var err error
 	if p.cluster, err = kube.New(where.rest, kube.Options{Logger: logger, Metrics: p.metrics}); err != nil {
 		return nil, err
+	}
+	if slices.ContainsFunc(cfg.Controllers, func(def config.Controller) bool { return !def.Paused }) {
+		p.board.Require("an answer of the API server", p.cluster.Answered)
 	}
 	var gate *kube.Gate
 	if cfg.LeaderElection.Disabled {
@@ -99,6 +113,7 @@ func newProcess(ctx context.Context, cfg *config.Config, where clusterConfig, fl
 	p.server, err = server.Listen(ctx, server.Options{
 		MetricsAddress: flags.metricsAddress, HealthAddress: flags.healthAddress,
 		Gatherer: p.metrics.Registry(), Board: p.board, Leading: p.leading, Live: p.live, Logger: logger,
+		Access: face.access, Certificate: face.certificate, Profiling: flags.profiling, Metrics: p.metrics,
 	})
 	return p, err
 }

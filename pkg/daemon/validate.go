@@ -25,31 +25,64 @@ func loadConfig(ctx context.Context, w io.Writer, registry *handlers.Registry, p
 	return cfg, nil
 }
 
+// validateFlags are the settings of the command validate.
+type validateFlags struct {
+	json       bool
+	live       bool
+	kubeconfig string
+	as         string
+}
+
+const validateLong = `validate checks the files as one config, by the schema and by each plugin's own rules. It reads nothing else, neither
+environment nor secrets, and contacts nothing. Mistakes are printed one a line, and the exit status is 2.
+
+With --live a good config is then held against the cluster: whether it serves the kinds, accepts the selectors, and grants
+the rights that the config needs, to the user of the kubeconfig or to another one (--as). What is missing is printed one a
+line, rights in the form that can be pasted into a Role, and the exit status is 1. Nothing is changed in the cluster.`
+
 func newValidateCommand(registry *handlers.Registry) *cobra.Command {
-	var asJSON bool
+	var flags validateFlags
 	cmd := &cobra.Command{
 		Use:   "validate FILE...",
-		Short: "Check config files without contacting anything",
-		Long: "validate checks the files as one config, by the schema and by each plugin's own rules. It reads nothing else,\n" +
-			"neither environment nor secrets, and contacts nothing. Mistakes are printed one a line, and the exit status is 2.",
+		Short: "Check config files, and what the cluster says to them",
+		Long:  validateLong,
+		Example: "  kooperd validate controllers.cue\n" +
+			"  kooperd validate --live --as system:serviceaccount:kooper-system:kooperd controllers.cue",
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: completeConfigs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := config.Load(cmd.Context(), args, config.Options{Registry: registry})
-			if mistakes, ok := errors.AsType[config.Diagnostics](err); ok {
-				return writeMistakes(cmd.OutOrStdout(), mistakes, asJSON)
-			}
-			if err != nil {
-				return fmt.Errorf("loading config: %w", err)
-			}
-			if asJSON {
-				return nil
-			}
-			return printed(fmt.Fprintf(cmd.OutOrStdout(), "ok: %d controllers in %d file(s)\n", len(cfg.Controllers), len(cfg.Files)))
+			return validate(cmd.Context(), cmd.OutOrStdout(), registry, args, flags)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per mistake and nothing for a good config")
+	f := cmd.Flags()
+	f.BoolVar(&flags.json, "json", false, "print one JSON object per mistake and nothing for a good config")
+	f.BoolVar(&flags.live, "live", false, "ask the cluster, too: kinds, selectors and rights")
+	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "path of a kubeconfig for --live; default: $KUBECONFIG, the pod's service account, or ~/.kube/config")
+	f.StringVar(&flags.as, "as", "", "user whose rights --live asks for, such as system:serviceaccount:NAMESPACE:NAME; default: that of the kubeconfig")
 	return cmd
+}
+
+func validate(ctx context.Context, stdout io.Writer, registry *handlers.Registry, paths []string, flags validateFlags) error {
+	if !flags.live && (flags.kubeconfig != "" || flags.as != "") {
+		return errors.New("--kubeconfig and --as are for --live")
+	}
+	cfg, err := config.Load(ctx, paths, config.Options{Registry: registry})
+	if mistakes, ok := errors.AsType[config.Diagnostics](err); ok {
+		return writeMistakes(stdout, mistakes, flags.json)
+	}
+	if err != nil {
+		return fmt.Errorf("loading config: %w", err)
+	}
+	found := ""
+	if flags.live {
+		if found, err = validateLive(ctx, stdout, cfg, flags); err != nil {
+			return err
+		}
+	}
+	if flags.json {
+		return nil
+	}
+	return printed(fmt.Fprintf(stdout, "ok: %d controllers in %d file(s)%s\n", len(cfg.Controllers), len(cfg.Files), found))
 }
 
 func writeMistakes(w io.Writer, mistakes config.Diagnostics, asJSON bool) error {

@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// leaderAnnotation is where client-go kept the record before there were Leases, and with it Kooper v0 and v1. It did so up to
+// leaderAnnotation is where client-go kept the record before there were Leases, and with it Kooper before v2.5. It did so up to
 // v0.23 (tools/leaderelection/resourcelock, removed in v0.24).
 const leaderAnnotation = "control-plane.alpha.kubernetes.io/leader"
 

@@ -11,6 +11,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"kooperd.dev/kooperd/pkg/access"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
@@ -38,6 +39,8 @@ type controller struct {
 	gate     *kube.Gate // nil when the definition runs on every replica
 	own      *kube.OwnWrites
 	registry prometheus.Registerer // for the metrics of the handler
+	kinds    access.Kinds
+	reviewer *access.Reviewer
 
 	failures *failures
 	built    chan struct{} // closed when handler is set
@@ -47,6 +50,7 @@ type controller struct {
 	mu       sync.Mutex
 	handler  handlers.Handler // nil until it is made
 	buildErr error            // of the last try to make it
+	missing  string           // rights that the handler lacks
 	view     *kube.View
 	queue    *queue.Queue[kube.Key] // nil while this replica does not work on the definition
 	running  map[kube.Key]time.Time // when the calls under way began
@@ -87,6 +91,9 @@ func (c *controller) run(ctx context.Context) {
 	defer view.Subscribe(c.onEvent, c.refresh)()
 	c.refresh()
 
+	var asking sync.WaitGroup
+	asking.Go(func() { c.preflight(ctx) })
+	defer asking.Wait()
 	handler := c.build(ctx)
 	<-ctx.Done()
 	if err := c.close(handler); err != nil {
@@ -140,12 +147,7 @@ func (c *controller) build(ctx context.Context) handlers.Handler {
 		}
 		c.logger.Error(err, "making handler", "retryAfter", delay)
 		c.refresh()
-		timer := time.NewTimer(delay + rand.N(delay/4)) //nolint:gosec // jitter needs no cryptographic randomness
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		}
-		timer.Stop()
+		sleep(ctx, delay+rand.N(delay/4)) //nolint:gosec // jitter needs no cryptographic randomness
 	}
 	return nil
 }
@@ -221,7 +223,7 @@ func (c *controller) refresh() {
 // status is the definition's state machine: the first thing that keeps the definition from its work is its state.
 func (c *controller) status() (telemetry.State, string) {
 	c.mu.Lock()
-	view, handler, buildErr, overdue := c.view, c.handler, c.buildErr, describeOverdue(c.overdue)
+	view, handler, buildErr, missing, overdue := c.view, c.handler, c.buildErr, c.missing, describeOverdue(c.overdue)
 	c.mu.Unlock()
 	if c.def.Paused {
 		return telemetry.Paused, ""
@@ -237,6 +239,9 @@ func (c *controller) status() (telemetry.State, string) {
 	}
 	if handler == nil {
 		return telemetry.Syncing, "making the handler"
+	}
+	if missing != "" {
+		return telemetry.Degraded, missing
 	}
 	if overdue != "" {
 		return telemetry.Degraded, overdue

@@ -8,6 +8,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"kooperd.dev/kooperd/pkg/access"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/telemetry"
@@ -55,6 +56,11 @@ func New(opts Options) (*Engine, error) {
 	if opts.Logger.GetSink() == nil {
 		opts.Logger = logr.Discard()
 	}
+	reviews, err := opts.Cluster.AccessReviews()
+	if err != nil {
+		return nil, err
+	}
+	reviewer, kinds := access.NewReviewer(reviews), access.Live{Mapper: opts.Cluster.Mapper()}
 	e := &Engine{recorders: newRecorders()}
 	for _, def := range opts.Config.Controllers {
 		gate := opts.Gate
@@ -72,6 +78,7 @@ func New(opts Options) (*Engine, error) {
 		}
 		c := newController(def, opts)
 		c.gate, c.own, c.env.Clients, c.env.Events = gate, own, clients, recorder
+		c.kinds, c.reviewer = kinds, reviewer
 		c.registry = prometheus.WrapRegistererWith(prometheus.Labels{telemetry.KeyController: def.Name}, opts.Metrics.Registry())
 		e.controllers = append(e.controllers, c)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -11,6 +12,7 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
+	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 
@@ -31,9 +33,10 @@ type Cluster struct {
 	// Sources are the shared caches.
 	Sources *Sources
 
-	config *rest.Config
-	http   *http.Client // of the sources
-	mapper meta.RESTMapper
+	config   *rest.Config
+	http     *http.Client // of the sources
+	mapper   meta.RESTMapper
+	answered *atomic.Bool // a request of the sources was ever answered
 
 	mu    sync.Mutex
 	lines map[*writeLine]struct{} // of the gates
@@ -45,7 +48,8 @@ func New(config *rest.Config, opts Options) (*Cluster, error) {
 	config = unlimited(config)
 	watching := rest.CopyConfig(config)
 	watching.Timeout = 0 // It would end every watch.
-	watching.Wrap(func(next http.RoundTripper) http.RoundTripper { return finalErrors{next} })
+	answered := new(atomic.Bool)
+	watching.Wrap(func(next http.RoundTripper) http.RoundTripper { return finalErrors{next: next, answered: answered} })
 	client, err := rest.HTTPClientFor(watching)
 	if err != nil {
 		return nil, fmt.Errorf("making the API server's HTTP client: %w", err)
@@ -59,11 +63,12 @@ func New(config *rest.Config, opts Options) (*Cluster, error) {
 		return nil, fmt.Errorf("making the mapper's discovery client: %w", err)
 	}
 	return &Cluster{
-		Sources: newSources(watching, client, kinds, opts),
-		config:  config,
-		http:    client,
-		mapper:  restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(mapping)),
-		lines:   map[*writeLine]struct{}{},
+		Sources:  newSources(watching, client, kinds, opts),
+		config:   config,
+		http:     client,
+		answered: answered,
+		mapper:   restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(mapping)),
+		lines:    map[*writeLine]struct{}{},
 	}, nil
 }
 
@@ -87,6 +92,22 @@ func (c *Cluster) Clients(name string, gate *Gate, own *OwnWrites) (handlers.Cli
 		return handlers.Clients{}, fmt.Errorf("making the client of %s: %w", name, err)
 	}
 	return handlers.Clients{REST: config, Dynamic: dyn, Mapper: c.mapper}, nil
+}
+
+// Answered tells whether the API server has ever let this client in: a source has asked it something, and the answer was not that
+// it does not know who is asking.
+func (c *Cluster) Answered() bool { return c.answered.Load() }
+
+// Mapper finds the resource of a kind. It asks the API server when it is first needed, and again for a kind that it does not know.
+func (c *Cluster) Mapper() meta.RESTMapper { return c.mapper }
+
+// AccessReviews is the client for questions about the rights of this client.
+func (c *Cluster) AccessReviews() (authorizationclient.SelfSubjectAccessReviewInterface, error) {
+	client, err := authorizationclient.NewForConfigAndClient(c.config, c.http)
+	if err != nil {
+		return nil, fmt.Errorf("making the client for access reviews: %w", err)
+	}
+	return client.SelfSubjectAccessReviews(), nil
 }
 
 // connect gives the gate connections of its own.
@@ -127,12 +148,18 @@ func unlimited(config *rest.Config) *rest.Config {
 // finalErrors keeps client-go from sending a request whose connection failed another ten times, which takes from ten
 // seconds to minutes, at the end of which a watch is no error but empty. The sources do their own retries and have to
 // know.
-type finalErrors struct{ next http.RoundTripper }
+type finalErrors struct {
+	next     http.RoundTripper
+	answered *atomic.Bool // set by the first answer
+}
 
 // RoundTrip implements http.RoundTripper.
 func (t finalErrors) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(req)
-	if err != nil && req.Context().Err() == nil {
+	switch {
+	case err == nil && resp.StatusCode != http.StatusUnauthorized && resp.StatusCode < http.StatusInternalServerError:
+		t.answered.Store(true)
+	case err != nil && req.Context().Err() == nil:
 		err = connectionError{err}
 	}
 	return resp, err

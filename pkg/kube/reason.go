@@ -9,6 +9,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 )
 
 // describe says in one line why a source does not follow the API server, and what would help.
@@ -48,8 +49,23 @@ func describeForbidden(status metav1.Status, id sourceID) string {
 	if id.namespace != "" {
 		where, role = "in namespace "+id.namespace, "a Role of namespace "+id.namespace
 	}
-	return fmt.Sprintf(`forbidden to list and watch %s %s; %s with this rule is missing: {apiGroups: [%q], resources: [%q], verbs: ["list", "watch"]}`,
-		resource, where, role, id.kind.Group, resource)
+	what, names := resource, ""
+	if name := SelectedName(id.fieldSelector); name != "" {
+		what, names = resource+" "+name, fmt.Sprintf("resourceNames: [%q], ", name)
+	}
+	return fmt.Sprintf(`forbidden to list and watch %s %s; %s with this rule is missing: {apiGroups: [%q], resources: [%q], %sverbs: ["list", "watch"]}`,
+		what, where, role, id.kind.Group, resource, names)
+}
+
+// SelectedName returns the name of the one object that a field selector can select, "" if there may be others. For a list or a
+// watch with such a selector the right to that object suffices (apiserver, request.RequestInfoFactory).
+func SelectedName(fieldSelector string) string {
+	selector, err := fields.ParseSelector(fieldSelector)
+	if err != nil {
+		return ""
+	}
+	name, _ := selector.RequiresExactMatch(metav1.ObjectNameField)
+	return name
 }
 
 // describeTransport leaves out the local port, which is another one in every try.

@@ -74,5 +74,5 @@ func answer(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	_, _ = fmt.Fprintln(w, text) // The client has gone if this fails.
+	_, _ = fmt.Fprintln(w, text) //nolint:gosec // plain text, and the client has gone if this fails
 }

@@ -25,6 +25,7 @@ func options() Options {
 	registry := prometheus.NewRegistry()
 	metrics := telemetry.NewMetrics(registry)
 	return Options{
+		Metrics:        metrics,
 		MetricsAddress: "127.0.0.1:0",
 		HealthAddress:  "127.0.0.1:0",
 		Gatherer:       registry,
@@ -44,6 +45,12 @@ func start(t *testing.T, opts Options, adjust ...func(*http.Server)) (s *Server,
 			f(l.http)
 		}
 	}
+	return s, serve(t, s)
+}
+
+// serve is start for a server that has been made.
+func serve(t *testing.T, s *Server) (stop func() error) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ctx) }()
@@ -66,7 +73,7 @@ func start(t *testing.T, opts Options, adjust ...func(*http.Server)) (s *Server,
 			t.Errorf("serving: %v", err)
 		}
 	})
-	return s, stop
+	return stop
 }
 
 // reply is what a client gets of an answer.
@@ -79,12 +86,21 @@ type reply struct {
 // request sends one request on a connection of its own.
 func request(t *testing.T, method, address, path string) reply {
 	t.Helper()
+	return requestAs(t, method, address, path, "")
+}
+
+// requestAs is request with an Authorization header, unless it is empty.
+func requestAs(t *testing.T, method, address, path, authorization string) reply {
+	t.Helper()
 	transport := &http.Transport{DisableKeepAlives: true}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: patience}
 	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+address+path, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
 	}
 	resp, err := client.Do(req)
 	if err != nil {

@@ -2,11 +2,12 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -26,6 +27,7 @@ const (
 	idleTimeout       = 90 * time.Second
 	maxHeaderBytes    = 16 << 10
 	stopTimeout       = 2 * time.Second
+	maxStreams        = 32 // of one HTTP/2 connection at once
 )
 
 // Disabled as an address turns a server off.
@@ -45,13 +47,24 @@ type Options struct {
 	Leading func() bool
 	// Live returns why the process should be restarted, or nil. Default: never.
 	Live func() error
-	// Logger is told of the addresses. Default: nothing is logged.
+	// Access decides who may read what MetricsAddress serves. Default: everybody may.
+	Access Access
+	// Certificate returns the certificate of a handshake, and with it MetricsAddress speaks TLS, 1.2 at least; see
+	// CertificateFiles and SelfSigned. Default: plain HTTP.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// Profiling serves the profiles of the process under /debug/pprof/ of MetricsAddress, which give much away: the caller
+	// sees to it that there is Access, or that nobody else can connect. Default: there are none.
+	Profiling bool
+	// Metrics count refused requests and closed connections. Default: nothing is counted.
+	Metrics *telemetry.Metrics
+	// Logger is told of the addresses and of what goes wrong. Default: nothing is logged.
 	Logger logr.Logger
 }
 
 // Server are the listening servers.
 type Server struct {
 	logger  logr.Logger
+	metrics *telemetry.Metrics
 	servers []*listening
 }
 
@@ -73,11 +86,14 @@ func Listen(ctx context.Context, opts Options) (*Server, error) {
 	if serves(opts.HealthAddress) && opts.Board == nil {
 		return nil, errors.New("listening for health: Options.Board is missing")
 	}
-	s := &Server{logger: opts.Logger}
-	if err := s.listen(ctx, "metrics", opts.MetricsAddress, metricsMux(opts)); err != nil {
+	if opts.Metrics == nil {
+		opts.Metrics = telemetry.NewMetrics(prometheus.NewRegistry())
+	}
+	s := &Server{logger: opts.Logger, metrics: opts.Metrics}
+	if err := s.listen(ctx, "metrics", opts.MetricsAddress, metricsMux(opts), opts.Certificate); err != nil {
 		return nil, err
 	}
-	if err := s.listen(ctx, "health", opts.HealthAddress, healthMux(opts)); err != nil {
+	if err := s.listen(ctx, "health", opts.HealthAddress, noting(healthMux(opts)), nil); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -86,7 +102,10 @@ func Listen(ctx context.Context, opts Options) (*Server, error) {
 
 func serves(address string) bool { return address != "" && address != Disabled }
 
-func (s *Server) listen(ctx context.Context, name, address string, mux http.Handler) error {
+// getCertificate is as tls.Config has it.
+type getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+func (s *Server) listen(ctx context.Context, name, address string, handler http.Handler, certificate getCertificate) error {
 	if !serves(address) {
 		return nil
 	}
@@ -95,15 +114,35 @@ func (s *Server) listen(ctx context.Context, name, address string, mux http.Hand
 	if err != nil {
 		return fmt.Errorf("listening for %s: %w", name, err)
 	}
-	s.servers = append(s.servers, &listening{name: name, listener: l, http: &http.Server{
-		Handler:           mux,
+	server := &http.Server{
+		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
-	}})
+		ConnContext:       connContext,
+		ErrorLog:          slog.NewLogLogger(serverLog{s.logger.WithValues("server", name)}, slog.LevelError),
+	}
+	if certificate != nil {
+		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate}
+	}
+	bounded := newCrowd(l, maxConnections, func() { s.metrics.CountHTTPClosed(name) })
+	s.servers = append(s.servers, &listening{name: name, listener: bounded, http: server})
+	return nil
+}
+
+// serve answers until the server is shut down.
+func (l *listening) serve() error {
+	serve := l.http.Serve
+	if l.http.TLSConfig != nil {
+		serve = func(listener net.Listener) error { return l.http.ServeTLS(listener, "", "") }
+	}
+	if err := serve(l.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving %s: %w", l.name, err)
+	}
 	return nil
 }
 
@@ -120,13 +159,8 @@ func (s *Server) Addresses() map[string]string {
 func (s *Server) Serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, l := range s.servers {
-		s.logger.Info("serving", "server", l.name, "address", l.listener.Addr().String())
-		group.Go(func() error {
-			if err := l.http.Serve(l.listener); !errors.Is(err, http.ErrServerClosed) {
-				return fmt.Errorf("serving %s: %w", l.name, err)
-			}
-			return nil
-		})
+		s.logger.Info("serving", "server", l.name, "address", l.listener.Addr().String(), "tls", l.http.TLSConfig != nil)
+		group.Go(l.serve)
 	}
 	<-ctx.Done()
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
@@ -145,23 +179,20 @@ func (s *Server) close() {
 	}
 }
 
-// metricsMux serves what can be gathered: a collector of one handler that goes wrong must not hide everybody's metrics.
+// metricsMux serves what can be gathered: a collector of one handler that goes wrong must not hide everybody's metrics. A
+// connection counts as being answered only when it is known that it may be, or strangers could fill the server.
 func metricsMux(opts Options) http.Handler {
 	mux := http.NewServeMux()
+	g := &guard{access: opts.Access, refused: opts.Metrics.CountHTTPRefused, logger: opts.Logger}
 	if opts.Gatherer != nil {
-		mux.Handle("GET /metrics", promhttp.HandlerFor(opts.Gatherer, promhttp.HandlerOpts{
+		mux.Handle("GET /metrics", g.wrap(noting(promhttp.HandlerFor(opts.Gatherer, promhttp.HandlerOpts{
 			ErrorHandling: promhttp.ContinueOnError,
 			ErrorLog:      gatherLog{opts.Logger},
 			Timeout:       gatherTimeout,
-		}))
+		}))))
+	}
+	if opts.Profiling {
+		addProfiles(mux, func(profile http.Handler) http.Handler { return g.wrap(noting(profile)) })
 	}
 	return mux
-}
-
-// gatherLog is how promhttp tells of collectors that went wrong.
-type gatherLog struct{ logger logr.Logger }
-
-// Println implements promhttp.Logger.
-func (l gatherLog) Println(v ...any) {
-	l.logger.Error(errors.New(strings.TrimSpace(fmt.Sprintln(v...))), "gathering metrics")
 }

@@ -72,16 +72,22 @@ func plain(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// clientGoLevels is how many V levels client-go's own lines are below those of kooperd.
-const clientGoLevels = 2
+const (
+	// clientGoLevels is how many V levels client-go's own lines are below those of kooperd.
+	clientGoLevels = 2
+	// clientGoMost is client-go's highest V level that is written. From the next one on it writes the bodies of requests
+	// and answers, and so every Secret that a definition watches.
+	clientGoMost = 7
+)
 
 // RouteKlog makes klog, through which client-go logs, write to logger. Errors are written as they are; client-go's V(0)
-// becomes V(2), its V(1) becomes V(3) and so on up to verbosity, which is the one that NewLogger was given. klog is one
+// becomes V(2), its V(1) becomes V(3) and so on up to verbosity, which is the one that NewLogger was given, and no further
+// than V(9), its V(7): what it writes beyond are the bodies of requests and answers, with the secrets in them. klog is one
 // in the whole process, so it is for the daemon to call, once, before anything else uses client-go.
 func RouteKlog(logger logr.Logger, verbosity int) error {
 	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
 	klog.InitFlags(flags)
-	if err := flags.Set("v", strconv.Itoa(max(0, verbosity-clientGoLevels))); err != nil {
+	if err := flags.Set("v", strconv.Itoa(min(max(0, verbosity-clientGoLevels), clientGoMost))); err != nil {
 		return fmt.Errorf("setting the verbosity of klog: %w", err)
 	}
 	klog.SetLoggerWithOptions(logger.V(clientGoLevels).WithName("client-go"), klog.ContextualLogger(true))

@@ -40,6 +40,8 @@ type Metrics struct {
 	terms      *prometheus.CounterVec
 	renewals   *prometheus.HistogramVec
 	refused    prometheus.Counter
+	httpDenied *prometheus.CounterVec
+	httpClosed *prometheus.CounterVec
 	configInfo *prometheus.GaugeVec
 	buildInfo  *prometheus.GaugeVec
 }
@@ -53,12 +55,13 @@ func NewMetrics(registry *prometheus.Registry) *Metrics {
 	m.declareWork()
 	m.declareSources()
 	m.declareElection()
+	m.declareServing()
 	registry.MustRegister(
 		m.queuedEvents, m.inQueue, m.processed, m.queueLength, m.workqueueAdds, m.workqueueRetry,
 		m.workqueueDepth, m.workqueueWait, m.workqueueWork,
 		m.busy, m.workers, m.retries, m.panics, m.terminal, m.timeouts, m.exhausted, m.failing, m.state,
 		m.cached, m.source, m.restarts, m.lists,
-		m.terms, m.renewals, m.refused, m.configInfo, m.buildInfo,
+		m.terms, m.renewals, m.refused, m.httpDenied, m.httpClosed, m.configInfo, m.buildInfo,
 	)
 	return m
 }
@@ -113,6 +116,19 @@ func (m *Metrics) declareElection() {
 	}
 	for _, result := range []string{"success", "error"} {
 		m.renewals.WithLabelValues(result)
+	}
+}
+
+func (m *Metrics) declareServing() {
+	m.httpDenied = counter("kooperd_http_refused_requests_total",
+		"Requests for metrics or profiles refused because of who sent them, or because the API server could not be asked.", "reason")
+	m.httpClosed = counter("kooperd_http_closed_connections_total",
+		"Connections of a server closed because there were too many.", "server")
+	for _, reason := range []string{"unauthenticated", "forbidden", "undecided"} { // the reasons of package server
+		m.httpDenied.WithLabelValues(reason)
+	}
+	for _, server := range []string{"metrics", "health"} {
+		m.httpClosed.WithLabelValues(server)
 	}
 }
 
@@ -178,6 +194,13 @@ func (m *Metrics) ObserveLeadership(lease string, leading func() bool, remaining
 
 // CountRefused counts a request that the gate refused.
 func (m *Metrics) CountRefused() { m.refused.Inc() }
+
+// CountHTTPRefused counts a request for metrics or profiles that was refused: reason is unauthenticated, forbidden, or
+// undecided when the API server could not be asked.
+func (m *Metrics) CountHTTPRefused(reason string) { m.httpDenied.WithLabelValues(reason).Inc() }
+
+// CountHTTPClosed counts a connection that was closed because there were too many: server is metrics or health.
+func (m *Metrics) CountHTTPClosed(server string) { m.httpClosed.WithLabelValues(server).Inc() }
 
 func oneIf(b bool) float64 {
 	if b {

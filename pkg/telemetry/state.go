@@ -49,6 +49,13 @@ type Board struct {
 	synced   map[string]bool
 	stopping bool
 	settled  chan struct{} // closed when every definition has got past its first list
+	required []requirement
+}
+
+// requirement is something that a replica needs before it can do anything.
+type requirement struct {
+	what string
+	met  func() bool
 }
 
 // NewBoard returns an empty board that keeps the state gauge of metrics up to date.
@@ -114,6 +121,14 @@ func (b *Board) settle() {
 	}
 }
 
+// Require makes the replica unready until met returns true. what names it in the answer. met has to be safe for concurrent use
+// and quick.
+func (b *Board) Require(what string, met func() bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.required = append(b.required, requirement{what: what, met: met})
+}
+
 // Stop records that the daemon is shutting down: it is not ready from then on.
 func (b *Board) Stop() {
 	b.mu.Lock()
@@ -122,7 +137,8 @@ func (b *Board) Stop() {
 }
 
 // Ready tells whether the replica could do its work: every definition has got past its first list, or is known to be
-// unable to. One bad definition therefore never makes a replica unready. unready names what is still awaited, sorted.
+// unable to, and everything that is required is there. One bad definition therefore never makes a replica unready. unready
+// names what is still awaited.
 func (b *Board) Ready() (ok bool, unready []string) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -135,5 +151,10 @@ func (b *Board) Ready() (ok bool, unready []string) {
 		}
 	}
 	slices.Sort(unready)
+	for _, r := range b.required {
+		if !r.met() {
+			unready = append(unready, r.what)
+		}
+	}
 	return len(unready) == 0, unready
 }

@@ -138,3 +138,17 @@ func states(t *testing.T, registry *prometheus.Registry, definition string) (fou
 	}
 	return found
 }
+
+func TestRequirements(t *testing.T) {
+	b := NewBoard(NewMetrics(prometheus.NewRegistry()))
+	b.Set("pods", Degraded, "the API server cannot be reached")
+	met := false
+	b.Require("an answer", func() bool { return met })
+	if ok, unready := b.Ready(); ok || !slices.Equal(unready, []string{"an answer"}) {
+		t.Errorf("Ready() = %t, %q before", ok, unready)
+	}
+	met = true
+	if ok, unready := b.Ready(); !ok {
+		t.Errorf("Ready() = %t, %q after", ok, unready)
+	}
+}

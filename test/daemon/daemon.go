@@ -106,27 +106,44 @@ func Start(t testing.TB, opts Options) *Process {
 		"--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0"}, opts.Args...)
 	cmd := exec.Command(opts.Binary, args...)
 	cmd.Env = append(os.Environ(), append(opts.Env, "KUBECONFIG="+opts.Kubeconfig)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	stderr, err := cmd.StderrPipe()
+	p, err := Run(cmd)
 	if err != nil {
 		t.Fatalf("starting kooperd: %v", err)
 	}
-	p := &Process{cmd: cmd, done: make(chan struct{}), changed: make(chan struct{})}
-	started := make(chan error, 1)
-	go p.run(stderr, started)
-	if err := <-started; err != nil {
-		t.Fatalf("starting kooperd: %v", err)
-	}
 	t.Cleanup(func() {
-		_ = p.cmd.Process.Signal(syscall.SIGCONT)
-		_ = p.cmd.Process.Kill()
-		<-p.done
+		p.Kill()
 		if t.Failed() {
 			t.Logf("log of kooperd %d:\n%s", p.Pid(), p.Tail(60))
 		}
 	})
 	return p
 }
+
+// Run starts cmd, whose standard error is the log. The caller ends the process, by Signal, Stop or Kill.
+func Run(cmd *exec.Cmd) (*Process, error) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{cmd: cmd, done: make(chan struct{}), changed: make(chan struct{})}
+	started := make(chan error, 1)
+	go p.run(stderr, started)
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Kill ends the process at once, whatever its state, and waits for its end.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Signal(syscall.SIGCONT)
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// Done is closed when the process has ended and its log is read.
+func (p *Process) Done() <-chan struct{} { return p.done }
 
 // run starts the process on a thread that lives as long as it, because the kernel ties Pdeathsig to that thread.
 func (p *Process) run(stderr io.Reader, started chan<- error) {

@@ -25,7 +25,8 @@ const leaderName, standbyName = "first", "second"
 
 var allDefinitions = []string{"alpha", "beta", "gamma"}
 
-func startPair(t *testing.T) pair {
+// startPair starts both with further arguments and waits until the first one works and the second one could.
+func startPair(t *testing.T, args ...string) pair {
 	t.Helper()
 	p := pair{namespace: shared.Namespace(t), journal: newJournal(t)}
 	config := fmt.Sprintf(`
@@ -44,7 +45,7 @@ for name in ["alpha", "beta", "gamma"] {
 	}
 	start := func(replica string) *daemon.Process {
 		return daemon.Start(t, daemon.Options{
-			Config: config, Kubeconfig: shared.AdminKubeconfig(), Env: []string{"REPLICA=" + replica},
+			Config: config, Kubeconfig: shared.AdminKubeconfig(), Env: []string{"REPLICA=" + replica}, Args: args,
 		})
 	}
 	p.leader = start(leaderName)
@@ -167,6 +168,7 @@ func TestFrozenLeader(t *testing.T) {
 	p.standby.Await(t, "calls for the late objects", func() bool {
 		return objects(by(p.journal.spans(t), standbyName), "alpha") == 8
 	})
+	p.standby.Stop(t) // Calls under way end.
 	spans := p.journal.spans(t)
 	assertNoOverlap(t, spans, 0)
 	for _, s := range by(spans, leaderName) {
@@ -192,5 +194,6 @@ func TestStolenLease(t *testing.T) {
 		t.Errorf("the leader ended %s after its lease was stolen", took)
 	}
 	p.await(t, p.standby, standbyName) // The thief never renews.
+	p.standby.Stop(t)                  // Calls under way end.
 	assertNoOverlap(t, p.journal.spans(t), 0)
 }

@@ -4,6 +4,8 @@ import (
 	_ "embed" // for schema.cue
 	"time"
 
+	rbacv1 "k8s.io/api/rbac/v1"
+
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
@@ -17,6 +19,7 @@ var Plugin = handlers.Plugin[Config]{
 	Schema:   schema,
 	Defaults: defaults,
 	Validate: validate,
+	Rules:    func(c Config) []rbacv1.PolicyRule { return c.Rules },
 	New:      newHandler,
 }
 
@@ -52,6 +55,8 @@ type Config struct {
 	MaxOutput int `json:"maxOutput"`
 	// ExitCodes say what exit statuses mean. Default: 0 is success and all others are retried.
 	ExitCodes ExitCodes `json:"exitCodes,omitzero"`
+	// Rules are the rights that the program needs for requests of its own. Default: none.
+	Rules []rbacv1.PolicyRule `json:"rules,omitempty"`
 }
 
 // ExitCodes say what exit statuses mean.

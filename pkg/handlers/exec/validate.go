@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	rbacv1 "k8s.io/api/rbac/v1"
+
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
@@ -29,6 +31,9 @@ func validate(c *Config) []handlers.Problem {
 	v.environment(c)
 	v.dir(c.Dir)
 	v.exitCodes(c.ExitCodes)
+	for i, rule := range c.Rules {
+		v.rule(fmt.Sprintf("rules[%d]", i), rule)
+	}
 	if v.size > maxStrings {
 		v.add("", fmt.Sprintf("the command and its environment have %d bytes, want at most %d", v.size, maxStrings),
 			"put large values into a file")
@@ -117,6 +122,26 @@ func (v *validator) exitCodes(codes ExitCodes) {
 	for i, code := range codes.Terminal {
 		if slices.Contains(codes.Success, code) {
 			v.add(fmt.Sprintf("exitCodes.terminal[%d]", i), fmt.Sprintf("%d is listed as success too", code), "keep one of them")
+		}
+	}
+}
+
+// rule checks that a rule grants something. The API server would store one that does not, and leave the user to wonder.
+func (v *validator) rule(path string, rule rbacv1.PolicyRule) {
+	const example = `for example {apiGroups: [""], resources: ["configmaps"], verbs: ["get", "patch"]}`
+	switch {
+	case len(rule.Verbs) == 0:
+		v.add(path+".verbs", "want at least one verb", example)
+	case len(rule.NonResourceURLs) > 0 && len(rule.Resources)+len(rule.APIGroups)+len(rule.ResourceNames) > 0:
+		v.add(path, "has resources and nonResourceURLs", "make two rules of it")
+	case len(rule.NonResourceURLs) == 0 && len(rule.Resources) == 0:
+		v.add(path, "names neither resources nor nonResourceURLs", example)
+	case len(rule.Resources) > 0 && len(rule.APIGroups) == 0:
+		v.add(path, "names no apiGroups", `the core group is ""`)
+	}
+	for i, resource := range rule.Resources {
+		if resource == "" || resource != strings.ToLower(resource) {
+			v.add(fmt.Sprintf("%s.resources[%d]", path, i), fmt.Sprintf("%q is no name of a resource", resource), "want the plural in lower case, such as \"pods\"")
 		}
 	}
 }

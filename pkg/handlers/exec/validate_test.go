@@ -14,6 +14,7 @@ import (
 )
 
 func TestProblems(t *testing.T) {
+	const ruleExample = `for example {apiGroups: [""], resources: ["configmaps"], verbs: ["get", "patch"]}`
 	const nul = "a NUL byte cannot be given to a program"
 	secret := map[string]string{"env": "X"}
 	long := strings.Repeat("x", 131_072)
@@ -54,6 +55,25 @@ func TestProblems(t *testing.T) {
 		"too much in all": {
 			config{"command": append([]string{"true"}, strings.Split(strings.Repeat(strings.Repeat("x", 99_999)+" ", 11), " ")...)},
 			[]handlers.Problem{{Message: "the command and its environment have 1100008 bytes, want at most 1048576", Hint: "put large values into a file"}},
+		},
+		"rules that grant nothing": {
+			config{"command": []string{"true"}, "rules": []any{
+				config{"verbs": []string{}, "apiGroups": []string{""}, "resources": []string{"pods"}},
+				config{"verbs": []string{"get"}},
+				config{"verbs": []string{"get"}, "resources": []string{"pods"}},
+				config{"verbs": []string{"get"}, "resources": []string{"pods"}, "nonResourceURLs": []string{"/version"}},
+				config{"verbs": []string{"get"}, "apiGroups": []string{""}, "resources": []string{"Pods", ""}},
+				config{"verbs": []string{"get"}, "nonResourceURLs": []string{"/version"}},
+				config{"verbs": []string{"patch"}, "apiGroups": []string{""}, "resources": []string{"pods/status"}, "resourceNames": []string{"a"}},
+			}},
+			[]handlers.Problem{
+				{Path: "rules[0].verbs", Message: "want at least one verb", Hint: ruleExample},
+				{Path: "rules[1]", Message: "names neither resources nor nonResourceURLs", Hint: ruleExample},
+				{Path: "rules[2]", Message: "names no apiGroups", Hint: `the core group is ""`},
+				{Path: "rules[3]", Message: "has resources and nonResourceURLs", Hint: "make two rules of it"},
+				{Path: "rules[4].resources[0]", Message: `"Pods" is no name of a resource`, Hint: `want the plural in lower case, such as "pods"`},
+				{Path: "rules[4].resources[1]", Message: `"" is no name of a resource`, Hint: `want the plural in lower case, such as "pods"`},
+			},
 		},
 		"names of variables": {
 			config{"command": []string{"true"}, "env": map[string]string{"A=B": ""}, "passEnv": []string{"", "1A", "_ok1"}, "secretEnv": map[string]any{"a b": secret}},

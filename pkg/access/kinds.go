@@ -1,0 +1,145 @@
+package access
+
+import (
+	"context"
+	_ "embed" // for builtin.txt
+	"errors"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Resource is how an API server serves a kind.
+type Resource struct {
+	// Name is the plural, as it stands in RBAC rules.
+	Name string
+	// Namespaced is false for a kind whose objects belong to no namespace.
+	Namespaced bool
+}
+
+// Kinds knows resources. Implementations are safe for concurrent use.
+type Kinds interface {
+	// OfKind returns the resource of a kind, or an error that says what to do about it.
+	OfKind(ctx context.Context, kind schema.GroupVersionKind) (Resource, error)
+	// Scope tells whether objects of a resource, or of the one that it is a subresource of, have a namespace.
+	Scope(ctx context.Context, resource schema.GroupResource) (namespaced, known bool)
+}
+
+// builtin.txt has a line for each kind of Kubernetes: group ("-" for the core group), kind, resource, and whether it has a
+// namespace. All versions of a kind have one resource. A test compares it with what the development cluster serves.
+//
+//go:embed builtin.txt
+var builtin string
+
+// Table is Kinds from lists, without an API server.
+type Table struct {
+	kinds  map[schema.GroupKind]Resource
+	scopes map[schema.GroupResource]bool
+}
+
+// BuiltIn returns the kinds that Kubernetes has by itself.
+func BuiltIn() *Table {
+	t := &Table{kinds: map[schema.GroupKind]Resource{}, scopes: map[schema.GroupResource]bool{}}
+	for line := range strings.Lines(builtin) {
+		column := strings.Fields(line)
+		t.add(schema.GroupKind{Group: strings.Trim(column[0], "-"), Kind: column[1]},
+			Resource{Name: column[2], Namespaced: column[3] == "namespaced"})
+	}
+	return t
+}
+
+func (t *Table) add(kind schema.GroupKind, resource Resource) {
+	t.kinds[kind] = resource
+	t.scopes[schema.GroupResource{Group: kind.Group, Resource: resource.Name}] = resource.Namespaced
+}
+
+// UnknownKindError means that a table does not have a kind.
+type UnknownKindError struct {
+	// Kind is the kind that is not there.
+	Kind schema.GroupVersionKind
+}
+
+// Error asks for what is missing.
+func (e *UnknownKindError) Error() string {
+	return fmt.Sprintf("which resource is kind %s of %s? Give its CustomResourceDefinition with --crds, or ask the cluster with --live",
+		e.Kind.Kind, e.Kind.GroupVersion())
+}
+
+// OfKind implements Kinds; the error is *UnknownKindError.
+func (t *Table) OfKind(_ context.Context, kind schema.GroupVersionKind) (Resource, error) {
+	if resource, ok := t.kinds[kind.GroupKind()]; ok {
+		return resource, nil
+	}
+	return Resource{}, &UnknownKindError{Kind: kind}
+}
+
+// Scope implements Kinds.
+func (t *Table) Scope(_ context.Context, resource schema.GroupResource) (namespaced, known bool) {
+	resource.Resource, _, _ = strings.Cut(resource.Resource, "/")
+	namespaced, known = t.scopes[resource]
+	return namespaced, known
+}
+
+// Live is Kinds as an API server serves them.
+type Live struct {
+	// Mapper asks the API server. Required.
+	Mapper meta.RESTMapper
+}
+
+// NotServedError means that the API server does not serve a kind.
+type NotServedError struct {
+	// Kind is the kind that is not there.
+	Kind schema.GroupVersionKind
+}
+
+// Error says what is missing.
+func (e *NotServedError) Error() string {
+	return fmt.Sprintf("the API server does not serve kind %s of %s", e.Kind.Kind, e.Kind.GroupVersion())
+}
+
+// OfKind implements Kinds; the error is *NotServedError when the API server has answered.
+func (l Live) OfKind(_ context.Context, kind schema.GroupVersionKind) (Resource, error) {
+	mapping, err := l.Mapper.RESTMapping(kind.GroupKind(), kind.Version)
+	if meta.IsNoMatchError(err) {
+		return Resource{}, &NotServedError{Kind: kind}
+	}
+	if err != nil {
+		return Resource{}, fmt.Errorf("asking the API server for kind %s of %s: %w", kind.Kind, kind.GroupVersion(), err)
+	}
+	return Resource{Name: mapping.Resource.Resource, Namespaced: mapping.Scope.Name() == meta.RESTScopeNameNamespace}, nil
+}
+
+// Scope implements Kinds. What Kubernetes has by itself is known without asking.
+func (l Live) Scope(ctx context.Context, resource schema.GroupResource) (namespaced, known bool) {
+	if namespaced, known = BuiltIn().Scope(ctx, resource); known {
+		return namespaced, true
+	}
+	resource.Resource, _, _ = strings.Cut(resource.Resource, "/")
+	kind, err := l.Mapper.KindFor(resource.WithVersion(""))
+	if err != nil {
+		return false, false
+	}
+	found, err := l.OfKind(ctx, kind)
+	return found.Namespaced, err == nil
+}
+
+// ScopeError means that a definition names namespaces for a kind that has none.
+type ScopeError struct {
+	// Kind is the kind.
+	Kind schema.GroupVersionKind
+}
+
+// Error says what to change.
+func (e *ScopeError) Error() string {
+	return fmt.Sprintf("kind %s is cluster-scoped: remove watch.namespaces", e.Kind.Kind)
+}
+
+// Answered tells whether err is an answer, to a question about a kind, and not a failure to ask.
+func Answered(err error) bool {
+	_, unknown := errors.AsType[*UnknownKindError](err)
+	_, notServed := errors.AsType[*NotServedError](err)
+	_, scope := errors.AsType[*ScopeError](err)
+	return unknown || notServed || scope
+}

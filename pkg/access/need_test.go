@@ -1,0 +1,264 @@
+package access_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"kooperd.dev/kooperd/pkg/access"
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/handlers/builtin"
+)
+
+// load loads the controllers and the leaderElection of a config, given in CUE.
+func load(t *testing.T, text string) *config.Config {
+	t.Helper()
+	registry, err := handlers.NewRegistry(builtin.Plugins()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "controllers.cue")
+	if err := os.WriteFile(file, []byte("apiVersion: \"kooperd.dev/v1alpha1\"\n"+text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(t.Context(), []string{file}, config.Options{Registry: registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// lines writes grants as one line for each rule, "*" being the whole cluster.
+func lines(g access.Grants) []string {
+	var found []string
+	add := func(where string, rules []rbacv1.PolicyRule) {
+		for _, rule := range rules {
+			found = append(found, where+" "+access.RuleText(rule))
+		}
+	}
+	add("*", g.Cluster)
+	for _, namespace := range slices.Sorted(maps.Keys(g.Namespaces)) {
+		add(namespace, g.Namespaces[namespace])
+	}
+	return found
+}
+
+const crd = `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: something-else}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: geese.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {kind: Goose, plural: geese}
+  versions: [{name: v1, served: true, storage: true}]
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: ponds.example.com}
+spec:
+  group: example.com
+  scope: Cluster
+  names: {kind: Pond, plural: ponds}
+  versions: [{name: v1, served: true, storage: true}]
+`
+
+func table(t *testing.T) *access.Table {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "below"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "below", "crds.yaml"), []byte(crd), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kinds := access.BuiltIn()
+	if err := kinds.AddCRDs(dir); err != nil {
+		t.Fatal(err)
+	}
+	return kinds
+}
+
+const (
+	pods     = `watch: {apiVersion: "v1", kind: "Pod"}, handler: log: {}`
+	disabled = `leaderElection: "disabled"` + "\n"
+)
+
+func TestGrants(t *testing.T) {
+	tests := map[string]struct {
+		config string
+		want   []string
+	}{
+		"whole cluster": {
+			disabled + `controllers: a: {` + pods + `}`,
+			[]string{`* {apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"]}`},
+		},
+		"lease": {
+			`leaderElection: {name: "one", namespace: "here"}` + "\n" + `controllers: a: {` + pods + `}`,
+			[]string{
+				`* {apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"]}`,
+				`here {apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["create"]}`,
+				`here {apiGroups: ["coordination.k8s.io"], resources: ["leases"], resourceNames: ["one"], verbs: ["get", "watch", "update"]}`,
+				`here {apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create"]}`,
+			},
+		},
+		"lease in the daemon's namespace, as a ConfigMap": {
+			`leaderElection: lock: "configMap"` + "\n" + `controllers: a: {` + pods + `}`,
+			[]string{
+				`* {apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"]}`,
+				`platform {apiGroups: [""], resources: ["configmaps"], verbs: ["create"]}`,
+				`platform {apiGroups: [""], resources: ["configmaps"], resourceNames: ["kooperd"], verbs: ["get", "watch", "update"]}`,
+				`platform {apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create"]}`,
+			},
+		},
+		"nobody needs the lease": {
+			`controllers: a: {` + pods + `, leaderElection: "disabled"}` + "\n" + `controllers: b: {` + pods + `, paused: true}`,
+			[]string{`* {apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"]}`},
+		},
+		"paused": {
+			disabled + `controllers: a: {` + pods + `, paused: true}`,
+			nil,
+		},
+		"namespaces": {
+			disabled + `controllers: a: {watch: {apiVersion: "v1", kind: "Pod", namespaces: ["x", "y"]}, handler: log: {}}` + "\n" +
+				`controllers: b: {watch: {apiVersion: "apps/v1", kind: "Deployment", namespaces: ["y"]}, handler: log: {}}`,
+			[]string{
+				`x {apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"]}`,
+				`y {apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"]}`,
+				`y {apiGroups: ["apps"], resources: ["deployments"], verbs: ["list", "watch"]}`,
+			},
+		},
+		"a namespace that the cluster's rules cover": {
+			disabled + `controllers: a: {watch: {apiVersion: "v1", kind: "Pod", namespaces: ["x"]}, handler: log: {}}` + "\n" + `controllers: b: {` + pods + `}`,
+			[]string{`* {apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"]}`},
+		},
+		"one object": {
+			disabled + `controllers: a: {watch: {apiVersion: "v1", kind: "Secret", namespaces: ["x"], fieldSelector: "metadata.name=cert"}, handler: log: {}}` + "\n" +
+				`controllers: b: {watch: {apiVersion: "v1", kind: "Secret", namespaces: ["x"], fieldSelector: "metadata.name=ca"}, handler: log: {}}`,
+			[]string{`x {apiGroups: [""], resources: ["secrets"], resourceNames: ["ca", "cert"], verbs: ["list", "watch"]}`},
+		},
+		"custom kinds": {
+			disabled + `controllers: a: {watch: {apiVersion: "example.com/v1", kind: "Goose"}, handler: log: {}}` + "\n" +
+				`controllers: b: {watch: {apiVersion: "example.com/v1", kind: "Pond"}, handler: log: {}}`,
+			[]string{`* {apiGroups: ["example.com"], resources: ["geese", "ponds"], verbs: ["list", "watch"]}`},
+		},
+		"rules of a plugin": {
+			disabled + `controllers: a: {
+				watch: {apiVersion: "v1", kind: "Pod", namespaces: ["x"]}
+				handler: exec: {command: ["true"], rules: [
+					{apiGroups: ["", "apps"], resources: ["configmaps"], verbs: ["patch", "get"]},
+					{apiGroups: [""], resources: ["configmaps"], resourceNames: ["one"], verbs: ["delete", "get"]},
+					{apiGroups: [""], resources: ["nodes/status"], verbs: ["patch"]},
+					{apiGroups: ["example.com"], resources: ["ponds"], verbs: ["get"]},
+					{apiGroups: ["example.com"], resources: ["unheard"], verbs: ["impersonate", "get"]},
+					{nonResourceURLs: ["/version", "/healthz"], verbs: ["get"]},
+				]}
+			}`,
+			[]string{
+				`* {apiGroups: [""], resources: ["nodes/status"], verbs: ["patch"]}`,
+				`* {apiGroups: ["example.com"], resources: ["ponds"], verbs: ["get"]}`,
+				`* {nonResourceURLs: ["/healthz", "/version"], verbs: ["get"]}`,
+				`x {apiGroups: [""], resources: ["configmaps"], verbs: ["get", "patch"]}`,
+				`x {apiGroups: [""], resources: ["configmaps"], resourceNames: ["one"], verbs: ["delete"]}`,
+				`x {apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"]}`,
+				`x {apiGroups: ["apps"], resources: ["configmaps"], verbs: ["get", "patch"]}`,
+				`x {apiGroups: ["example.com"], resources: ["unheard"], verbs: ["get", "impersonate"]}`,
+			},
+		},
+	}
+	kinds := table(t)
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			needs, err := access.OfConfig(t.Context(), load(t, tc.config), "platform", kinds)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, lines(access.Collect(needs))); diff != "" {
+				t.Errorf("rules (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestQuestions(t *testing.T) {
+	cfg := load(t, `controllers: a: {watch: {apiVersion: "example.com/v1", kind: "Gosling"}, handler: log: {}}
+controllers: b: {watch: {apiVersion: "v1", kind: "Node", namespaces: ["x"]}, handler: log: {}}
+controllers: c: {`+pods+`}`)
+	needs, err := access.OfConfig(t.Context(), cfg, "platform", access.BuiltIn())
+	want := "a: which resource is kind Gosling of example.com/v1? Give its CustomResourceDefinition with --crds, or ask the cluster with --live\n" +
+		"b: kind Node is cluster-scoped: remove watch.namespaces"
+	if err == nil || err.Error() != want {
+		t.Errorf("error:\n%v\nwant:\n%s", err, want)
+	}
+	if !access.Answered(err) {
+		t.Error("a question is taken for a failure to ask")
+	}
+	if len(needs) != 5 { // those of c and of the lease
+		t.Errorf("%d needs of the others, want 5", len(needs))
+	}
+}
+
+func TestNotCRDs(t *testing.T) {
+	dir := t.TempDir()
+	for name, tc := range map[string]struct{ text, want string }{
+		"none.yaml":    {"kind: ConfigMap\napiVersion: v1\n", "there is none in "},
+		"broken.yaml":  {"kind: [", "broken.yaml: "},
+		"partial.yaml": {"kind: CustomResourceDefinition\napiVersion: apiextensions.k8s.io/v1\nspec: {group: a.b}\n", "lacks spec.group, spec.names.kind or spec.names.plural"},
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(tc.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := access.BuiltIn().AddCRDs(path)
+		if err == nil || !strings.HasPrefix(err.Error(), "reading CustomResourceDefinitions: ") || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: error %v, want %q", name, err, tc.want)
+		}
+	}
+	if err := access.BuiltIn().AddCRDs(filepath.Join(dir, "nowhere")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a path that is not there: %v", err)
+	}
+}
+
+func TestText(t *testing.T) {
+	for want, need := range map[string]access.Need{
+		`forbidden to get and patch configmaps in namespace x; a Role of namespace x with this rule is missing: {apiGroups: [""], resources: ["configmaps"], verbs: ["get", "patch"]}`: {
+			Namespace: "x", Rule: rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"get", "patch"}},
+		},
+		`forbidden to get, list and watch widgets a in all namespaces; a ClusterRole with this rule is missing: {apiGroups: ["b.c"], resources: ["widgets"], resourceNames: ["a"], verbs: ["get", "list", "watch"]}`: {
+			Rule: rbacv1.PolicyRule{APIGroups: []string{"b.c"}, Resources: []string{"widgets"}, ResourceNames: []string{"a"}, Verbs: []string{"get", "list", "watch"}},
+		},
+		`forbidden to get /version of the API server; a ClusterRole with this rule is missing: {nonResourceURLs: ["/version"], verbs: ["get"]}`: {
+			Rule: rbacv1.PolicyRule{NonResourceURLs: []string{"/version"}, Verbs: []string{"get"}},
+		},
+	} {
+		if got := need.Text(); got != want {
+			t.Errorf("text:\n%s\nwant:\n%s", got, want)
+		}
+	}
+}
+
+func ExampleCollect() {
+	grants := access.Collect([]access.Need{
+		{Definition: "a", Rule: rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"watch", "list"}}},
+		{Definition: "b", Namespace: "x", Rule: rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list"}}},
+	})
+	fmt.Println(access.RuleText(grants.Cluster[0]))
+	fmt.Println(access.RuleText(grants.Namespaces["x"][0]))
+	// Output:
+	// {apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"]}
+	// {apiGroups: [""], resources: ["pods"], verbs: ["get"]}
+}

@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"kooperd.dev/kooperd/pkg/access"
+)
+
+const (
+	// Delays between two looks at the rights of a handler while some are missing or cannot be asked for.
+	minRightsDelay = 2 * time.Second
+	maxRightsDelay = time.Minute
+	// rightsInterval is how often they are looked at while calls of the handler fail, which may be because one was taken away.
+	rightsInterval = time.Minute
+	// mostMissing is how many missing rules a status names.
+	mostMissing = 3
+)
+
+// preflight asks until ctx ends whether the rights that the handler needs are there, and makes a missing one the definition's
+// status. The right to watch needs no question: the watch itself tells when it is refused.
+func (c *controller) preflight(ctx context.Context) {
+	needs := access.OfHandler(ctx, c.def, c.kinds)
+	if len(needs) == 0 {
+		return
+	}
+	for delay := minRightsDelay; ctx.Err() == nil; {
+		missing, err := c.reviewer.Missing(ctx, needs)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			c.logger.V(1).Info("the rights of the handler are not known", "err", err.Error(), "retryAfter", delay)
+		} else {
+			c.lacks(describeMissing(missing))
+		}
+		if err == nil && len(missing) == 0 {
+			if !c.awaitFailing(ctx) {
+				return
+			}
+			delay = minRightsDelay
+			continue
+		}
+		sleep(ctx, delay)
+		delay = min(2*delay, maxRightsDelay)
+	}
+}
+
+// awaitFailing waits until calls fail and reports false when ctx ends first.
+func (c *controller) awaitFailing(ctx context.Context) bool {
+	for {
+		sleep(ctx, rightsInterval)
+		if ctx.Err() != nil {
+			return false
+		}
+		if failing, exhausted := c.failures.counts(); failing+exhausted > 0 {
+			return true
+		}
+	}
+}
+
+// lacks records which rights the handler lacks, nothing when it has them all.
+func (c *controller) lacks(missing string) {
+	c.mu.Lock()
+	c.missing = missing
+	c.mu.Unlock()
+	c.refresh()
+}
+
+func describeMissing(missing []access.Need) string {
+	var texts []string
+	for i, need := range missing {
+		if i == mostMissing {
+			texts = append(texts, "and more; kooperd rbac prints them all")
+			break
+		}
+		texts = append(texts, need.Text())
+	}
+	return strings.Join(texts, "; ")
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

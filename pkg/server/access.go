@@ -1,0 +1,105 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+// Errors of Access.Allow. Any other error means that nobody could decide, and that the request is not answered either.
+var (
+	// ErrUnauthenticated means that the token is nobody's; the answer is 401.
+	ErrUnauthenticated = errors.New("not authenticated: want a valid bearer token")
+	// ErrForbidden means that the user may not do this; the answer is 403.
+	ErrForbidden = errors.New("forbidden")
+	// ErrMayNotAsk means that this process has not got the rights to find out; the answer is 500.
+	ErrMayNotAsk = errors.New("kooperd may not ask the API server whether this request is allowed: " +
+		"its service account needs the ClusterRole system:auth-delegator")
+)
+
+// Access decides who may read what is not open to everybody. It must be safe for concurrent use.
+type Access interface {
+	// Allow returns nil when the holder of the token may do verb, the request's method in lower case, with the path. It
+	// returns an error that wraps ErrUnauthenticated or ErrForbidden when not, and another one when that cannot be found
+	// out. It ends soon after ctx.
+	Allow(ctx context.Context, token, verb, path string) error
+}
+
+// undecidedLogPause is the shortest time between two log lines about requests that nobody could decide.
+const undecidedLogPause = 10 * time.Second
+
+// guard answers only those whom access allows.
+type guard struct {
+	access  Access
+	refused func(reason string)
+	logger  logr.Logger
+
+	mu   sync.Mutex
+	told time.Time // when a request that nobody could decide was logged last
+}
+
+// wrap puts the guard in front of next. Without Access it is next alone.
+func (g *guard) wrap(next http.Handler) http.Handler {
+	if g.access == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, ok := bearerToken(r.Header)
+		err := ErrUnauthenticated
+		if ok {
+			err = g.access.Allow(r.Context(), token, strings.ToLower(r.Method), r.URL.Path)
+		}
+		if err != nil {
+			g.refuse(w, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// refuse answers with what the client may know.
+func (g *guard) refuse(w http.ResponseWriter, err error) {
+	reason, code, text := "undecided", http.StatusServiceUnavailable, "the API server cannot be asked whether this request is allowed"
+	switch {
+	case errors.Is(err, ErrUnauthenticated):
+		reason, code, text = "unauthenticated", http.StatusUnauthorized, ErrUnauthenticated.Error()
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	case errors.Is(err, ErrForbidden):
+		reason, code, text = "forbidden", http.StatusForbidden, err.Error()
+	case errors.Is(err, ErrMayNotAsk):
+		code, text = http.StatusInternalServerError, ErrMayNotAsk.Error()
+		g.tell(err)
+	case errors.Is(err, context.Canceled): // The client has gone.
+	default:
+		g.tell(err)
+	}
+	g.refused(reason)
+	answer(w, code, text)
+}
+
+// tell logs an error of the asking, but not each one: strangers can cause them.
+func (g *guard) tell(err error) {
+	now := time.Now()
+	g.mu.Lock()
+	quiet := !g.told.IsZero() && now.Sub(g.told) < undecidedLogPause
+	if !quiet {
+		g.told = now
+	}
+	g.mu.Unlock()
+	if !quiet {
+		g.logger.Error(err, "refusing requests that nobody could decide")
+	}
+}
+
+// bearerToken returns the token of the Authorization header (RFC 6750, section 2.1). The scheme's case does not matter
+// (RFC 9110, section 11.1).
+func bearerToken(header http.Header) (token string, ok bool) {
+	scheme, token, _ := strings.Cut(strings.TrimSpace(header.Get("Authorization")), " ")
+	token = strings.TrimSpace(token)
+	return token, strings.EqualFold(scheme, "bearer") && token != "" && !strings.ContainsAny(token, " \t")
+}

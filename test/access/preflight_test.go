@@ -1,0 +1,47 @@
+package access_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"kooperd.dev/kooperd/test/cluster"
+	"kooperd.dev/kooperd/test/daemon"
+)
+
+// TestPreflight runs a definition whose program lacks a right, beside one that lacks nothing, and grants it then.
+func TestPreflight(t *testing.T) {
+	t.Parallel()
+	namespace := shared.Namespace(t)
+	account := shared.ServiceAccountKubeconfig(t, namespace, "kooperd", cluster.InNamespace(namespace,
+		cluster.Allow("list,watch", "", "pods"),
+		cluster.Allow("get", "", "configmaps"),
+		cluster.Allow("create,get,update,watch", "coordination.k8s.io", "leases"),
+	))
+	p := daemon.Start(t, daemon.Options{Kubeconfig: account, Config: fmt.Sprintf(`
+apiVersion: "kooperd.dev/v1alpha1"
+leaderElection: {name: "lease", namespace: %[1]q}
+controllers: {
+	good: {watch: {apiVersion: "v1", kind: "Pod", namespaces: [%[1]q]}, handler: log: {}}
+	program: {
+		watch: {apiVersion: "v1", kind: "Pod", namespaces: [%[1]q]}
+		handler: exec: {command: ["true"], rules: [{apiGroups: [""], resources: ["configmaps"], verbs: ["get", "patch"]}]}
+	}
+}`, namespace)})
+	reason := fmt.Sprintf(`forbidden to patch configmaps in namespace %[1]s; a Role of namespace %[1]s with this rule is missing: {apiGroups: [""], resources: ["configmaps"], verbs: ["patch"]}`, namespace)
+	p.AwaitLog(t, "definition changed state", "controller", "program", "state", "Degraded", "reason", reason)
+	p.AwaitLog(t, "definition changed state", "controller", "good", "state", "Running")
+	p.AwaitReady(t)
+	_, verbose := p.Get(t, "health", "/readyz?verbose")
+	if !strings.Contains(verbose, "[+] good: Running") || !strings.Contains(verbose, "[-] program: Degraded") || !strings.Contains(verbose, reason) {
+		t.Errorf("readyz:\n%s", verbose)
+	}
+	p.AwaitLog(t, "a right to the lease is missing", "optional", "true", "reason", fmt.Sprintf(
+		`forbidden to create events in namespace %[1]s; a Role of namespace %[1]s with this rule is missing: {apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create"]}`, namespace))
+
+	shared.Grant(t, namespace, "kooperd", cluster.InNamespace(namespace, cluster.Allow("patch", "", "configmaps")))
+	p.AwaitLog(t, "definition changed state", "controller", "program", "state", "Running")
+	if got := p.Stop(t); got != 0 {
+		t.Errorf("exit status %d, want 0", got)
+	}
+}
