@@ -55,7 +55,6 @@ type controller struct {
 	queue    *queue.Queue[kube.Key] // nil while this replica does not work on the definition
 	running  map[kube.Key]time.Time // when the calls under way began
 	overdue  map[kube.Key]time.Time // those that ignore their deadline
-	stale    map[kube.Key]time.Time // since when objects are kept back, see caught
 }
 
 func newController(def config.Controller, opts Options) *controller {
@@ -64,7 +63,7 @@ func newController(def config.Controller, opts Options) *controller {
 		def: def, sources: opts.Cluster.Sources, logger: logger, metrics: opts.Metrics.Controller(def.Name),
 		board: opts.Board, shutdown: opts.ShutdownTimeout,
 		failures: newFailures(), built: make(chan struct{}),
-		running: map[kube.Key]time.Time{}, overdue: map[kube.Key]time.Time{}, stale: map[kube.Key]time.Time{},
+		running: map[kube.Key]time.Time{}, overdue: map[kube.Key]time.Time{},
 	}
 	c.metrics.ObserveRunning(c.runningCalls)
 	c.env = handlers.Env{Definition: def.Name, Logger: logger}
@@ -181,9 +180,6 @@ func (c *controller) onEvent(e kube.Event) {
 	c.mu.Unlock()
 	if e.Type == kube.Deleted {
 		c.own.Forget(e.Key)
-		c.mu.Lock()
-		delete(c.stale, e.Key)
-		c.mu.Unlock()
 		if c.failures.forget(e.Key) {
 			c.refresh()
 		}

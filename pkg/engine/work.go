@@ -15,12 +15,8 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-const (
-	// staleLimit is how long an object is kept back because the cache lags behind a write of its handler.
-	staleLimit = 5 * time.Second
-	// stalePoll is how often that is looked at; the change in the cache is mostly faster.
-	stalePoll = 50 * time.Millisecond
-)
+// stalePoll is how often an object is looked at that is kept back because the cache lags behind a write of its handler.
+const stalePoll = 50 * time.Millisecond
 
 // errShutdown ends the calls that are still under way when the shutdown timeout has passed.
 var errShutdown = errors.New("kooperd is shutting down")
@@ -85,7 +81,6 @@ func (c *controller) openQueue() *queue.Queue[kube.Key] {
 func (c *controller) closeQueue() {
 	c.mu.Lock()
 	c.queue = nil
-	clear(c.stale)
 	c.mu.Unlock()
 	c.metrics.QueueLength(0)
 	c.failures.clear()
@@ -133,7 +128,8 @@ func (c *controller) process(ctx context.Context, q *queue.Queue[kube.Key], item
 		q.Done(item.Key) // Not Drop: the object may be created again at this moment.
 		return
 	}
-	if !c.caught(q, item, obj) {
+	if !c.own.Caught(item.Key, obj.ResourceVersion()) {
+		q.Postpone(item.Key, item.Priority, stalePoll) // The change in the cache is mostly faster.
 		return
 	}
 	outcome := c.call(ctx, handlers.Request{Object: obj, Cause: causes[item.Priority], Attempt: item.Attempt})
@@ -161,35 +157,6 @@ func (c *controller) process(ctx context.Context, q *queue.Queue[kube.Key], item
 		}
 		c.failed(outcome, item, failure{exhausted: exhausted})
 	}
-}
-
-// caught tells whether the cache has caught up with what the handler itself has written to an object. If not, the object is
-// handled when it has, which the change in the cache tells, or at last when nobody can explain why it does not.
-func (c *controller) caught(q *queue.Queue[kube.Key], item queue.Item[kube.Key], obj handlers.Object) bool {
-	if c.own.Caught(item.Key, obj.ResourceVersion()) {
-		c.mu.Lock()
-		delete(c.stale, item.Key)
-		c.mu.Unlock()
-		return true
-	}
-	c.mu.Lock()
-	since, waiting := c.stale[item.Key]
-	if !waiting {
-		since = time.Now()
-		c.stale[item.Key] = since
-	}
-	left := staleLimit - time.Since(since)
-	if left <= 0 {
-		delete(c.stale, item.Key)
-	}
-	c.mu.Unlock()
-	if left <= 0 {
-		c.own.Forget(item.Key)
-		c.logger.V(1).Info("the cache does not catch up with a write of the handler", telemetry.KeyObject, telemetry.ObjectName(item.Key.Namespace, item.Key.Name))
-		return true
-	}
-	q.Postpone(item.Key, item.Priority, min(left, stalePoll))
-	return false
 }
 
 // failed logs a failed call and records it. An object that is gone by now is not recorded: nothing would remove it.

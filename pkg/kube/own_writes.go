@@ -3,13 +3,24 @@ package kube
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"kooperd.dev/kooperd/pkg/kube/wire"
+)
+
+const (
+	// ownWriteLimit is how long the cache is waited for: it may never show a write, because the object ceased to match a selector
+	// or the watch is broken, and an object must not wait for ever.
+	ownWriteLimit = 5 * time.Second
+	// minOwnWrites is from how many on the old ones are looked for, which nobody has asked for: a handler may write objects that
+	// its own definition does not see.
+	minOwnWrites = 256
 )
 
 // maxWritten bounds what is read along of the answer to a write, in bytes: etcd takes no object of more than some MiB.
@@ -21,12 +32,19 @@ type OwnWrites struct {
 	kind schema.GroupKind
 
 	mu    sync.Mutex
-	after map[Key]string // the version that the cache has to reach
+	after map[Key]ownWrite
+	clean int // how many are too many
+}
+
+// ownWrite is what the cache has to reach.
+type ownWrite struct {
+	version string
+	at      time.Time
 }
 
 // NewOwnWrites remembers writes of objects of kind.
 func NewOwnWrites(kind schema.GroupVersionKind) *OwnWrites {
-	return &OwnWrites{kind: kind.GroupKind(), after: map[Key]string{}}
+	return &OwnWrites{kind: kind.GroupKind(), after: map[Key]ownWrite{}, clean: minOwnWrites}
 }
 
 // Wrap reads along the answers to the writes that go through next.
@@ -34,22 +52,23 @@ func (w *OwnWrites) Wrap(next http.RoundTripper) http.RoundTripper {
 	return &writeReader{own: w, next: next}
 }
 
-// Caught tells whether a version of an object, which the cache holds, is as new as the handler's own writes.
+// Caught tells whether a version of an object, which the cache holds, is as new as the handler's own writes. After five seconds
+// it is, whatever the version.
 func (w *OwnWrites) Caught(key Key, version string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	after, ok := w.after[key]
+	own, ok := w.after[key]
 	if !ok {
 		return true
 	}
-	if order, err := resourceversion.CompareResourceVersion(version, after); err == nil && order < 0 {
+	if order, err := resourceversion.CompareResourceVersion(version, own.version); err == nil && order < 0 && time.Since(own.at) < ownWriteLimit {
 		return false
 	}
 	delete(w.after, key)
 	return true
 }
 
-// Forget forgets an object that is gone, or that is not waited for any longer.
+// Forget forgets an object that is gone.
 func (w *OwnWrites) Forget(key Key) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -70,11 +89,15 @@ func (w *OwnWrites) wrote(answer []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if before, ok := w.after[key]; ok {
-		if order, err := resourceversion.CompareResourceVersion(o.ResourceVersion, before); err != nil || order < 0 {
+		if order, err := resourceversion.CompareResourceVersion(o.ResourceVersion, before.version); err != nil || order < 0 {
 			return
 		}
 	}
-	w.after[key] = o.ResourceVersion
+	if len(w.after) >= w.clean {
+		maps.DeleteFunc(w.after, func(_ Key, own ownWrite) bool { return time.Since(own.at) >= ownWriteLimit })
+		w.clean = max(minOwnWrites, 2*len(w.after))
+	}
+	w.after[key] = ownWrite{version: o.ResourceVersion, at: time.Now()}
 }
 
 // writeReader is the transport of OwnWrites.
