@@ -53,19 +53,7 @@ func TestRBAC(t *testing.T) {
 			if status != daemon.ExitOK || stderr != "" {
 				t.Fatalf("exit status is %d and standard error %q, want 0 and none", status, stderr)
 			}
-			golden := filepath.Join("testdata", "rbac", tc.golden)
-			if *update {
-				if err := os.WriteFile(golden, []byte(stdout), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), stdout); diff != "" {
-				t.Errorf("printed (-want +got):\n%s", diff)
-			}
+			compareGolden(t, filepath.Join("testdata", "rbac", tc.golden), stdout)
 		})
 	}
 }
