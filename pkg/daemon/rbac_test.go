@@ -44,6 +44,7 @@ func TestRBAC(t *testing.T) {
 		"roles alone":                     {config: rbacConfig, args: []string{"--namespace", "kooper-system", "--name", "engine"}, golden: "roles.yaml"},
 		"JSON":                            {config: rbacConfig, args: []string{"--namespace", "kooper-system", "-o", "json"}, golden: "roles.json"},
 		"values of the chart":             {config: rbacConfig, args: []string{"--format", "helm-values"}, golden: "values.yaml"},
+		"no lease but on paper":           {config: strings.ReplaceAll(rbacConfig, "handler:", "leaderElection: disabled, handler:"), golden: "every-replica.yaml"},
 		"nothing":                         {config: "apiVersion: kooperd.dev/v1alpha1\nleaderElection: disabled\ncontrollers: {}\n", golden: "nothing.yaml"},
 		"values of the chart for nothing": {config: "apiVersion: kooperd.dev/v1alpha1\ncontrollers: {}\n", args: []string{"--format", "helm-values"}, golden: "no-values.yaml"},
 	}
@@ -84,7 +85,7 @@ func TestRBACQuestions(t *testing.T) {
 		},
 		"no such folder": {
 			config: rbacConfig, args: []string{"-n", "a", "--crds", "nowhere"},
-			want: "kooperd: reading CustomResourceDefinitions: stat nowhere: no such file or directory\n",
+			want: "kooperd: reading CustomResourceDefinitions: lstat nowhere: no such file or directory\n",
 		},
 		"format":          {config: rbacConfig, args: []string{"-o", "toml"}, want: "kooperd: unknown format \"toml\", want one of: yaml, json, helm-values\n"},
 		"service account": {config: rbacConfig, args: []string{"--service-account", "a"}, want: "kooperd: service account \"a\": want NAMESPACE/NAME\n"},
