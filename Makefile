@@ -24,9 +24,14 @@ KUBERNETES_FLAGS = $(foreach package,k8s.io/component-base/version k8s.io/client
 	-X $(package).gitMajor=$(word 1,$(subst ., ,$(KUBERNETES))) \
 	-X $(package).gitMinor=$(word 2,$(subst ., ,$(KUBERNETES))))
 
+# What Helm 3 renders for when it is not told: the version of Kubernetes that it is built with. Helm 4 finds it by itself.
+HELM3_MINOR = $(shell awk '$$1 == "k8s.io/client-go" { split($$2, version, "."); print version[2] }' tools/chart/go.mod)
+HELM3_FLAGS = $(foreach package,pkg/chartutil pkg/lint/rules, \
+	-X helm.sh/helm/v3/$(package).k8sVersionMajor=1 -X helm.sh/helm/v3/$(package).k8sVersionMinor=$(HELM3_MINOR))
+
 # Every Go module of the repository, and those with code to check.
 MODULES := . $(patsubst %/go.mod,%,$(sort $(shell find . -mindepth 2 -name go.mod -not -path '*/.*/*' -not -path '*/testdata/*')))
-CODE_MODULES := $(filter-out ./tools,$(MODULES))
+CODE_MODULES := $(filter-out ./tools ./tools/%,$(MODULES))
 
 ##@ Use
 
@@ -53,7 +58,35 @@ run: bin/kooperd bin/devcluster ## Run kooperd on an example, on $$KUBECONFIG or
 
 .PHONY: clean
 clean: ## Remove what was built, and the cluster of "make run".
-	rm -rf bin .devcluster
+	rm -rf bin dist .devcluster
+
+##@ Release
+
+# What is released is bin/kooperd without symbols and debugging information: a third less, and panics and profiles keep their
+# names.
+RELEASES := $(addprefix dist/kooperd-linux-,amd64 arm64)
+
+.PHONY: release $(RELEASES)
+release: $(RELEASES) ## Build the programs to release, dist/kooperd-linux-amd64 and -arm64.
+$(RELEASES): dist/kooperd-linux-%:
+	$(PURE) GOOS=linux GOARCH=$* GOAMD64=v1 GOARM64=v8.0 $(GO) build -ldflags '-s -w $(VERSION_FLAG)' -o $@ ./cmd/kooperd
+
+.PHONY: dist/kooperd-image.tar
+dist/kooperd-image.tar: release
+	scripts/image $(VERSION)
+
+.PHONY: image
+image: dist/kooperd-image.tar bin/devcluster ## Build the image, dist/kooperd-image*.tar, and run it where there is Docker.
+	@status=0; scripts/image-test smoke || status=$$?; \
+	case $$status in 77) echo 'the image has been built, but not run' ;; *) exit $$status ;; esac
+
+.PHONY: image-test
+image-test: bin/devcluster ## Run the image that "make image" has built: restrictions, failover. Needs Docker.
+	scripts/image-test
+
+.PHONY: release-check
+release-check: ## Build programs and image twice, apart from each other, and compare. Takes minutes.
+	scripts/release-check
 
 ##@ Check
 
@@ -61,7 +94,7 @@ clean: ## Remove what was built, and the cluster of "make run".
 # results are never taken from the cache, which does not know the programs they run. A control plane with the race
 # detector would take minutes to build and be too slow to show anything. Vetting is part of "make verify".
 .PHONY: test
-test: bin/kooperd bin/devcluster ## Run all tests, with the race detector.
+test: bin/kooperd bin/devcluster bin/helm3 bin/helm4 bin/kubeconform ## Run all tests, with the race detector.
 	@status=0; \
 	run() { printf '+ cd %s && %s\n' "$$1" "$${*:2}"; (cd "$$1" && "$${@:2}") || status=1; }; \
 	run . $(GO) test -vet=off -race $(TESTFLAGS) ./...; \
@@ -115,6 +148,7 @@ fmt: bin/golangci-lint ## Format all Go code.
 .PHONY: generate
 generate: ## Write the generated files anew.
 	$(PURE) $(GO) generate ./...
+	cd test && $(PURE) $(GO) generate ./chart
 
 .PHONY: tidy
 tidy: ## Tidy every go.mod.
@@ -122,3 +156,11 @@ tidy: ## Tidy every go.mod.
 
 bin/golangci-lint: tools/go.mod tools/go.sum
 	cd tools && $(PURE) $(GO) build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+# What the tests of the chart need.
+bin/helm3 bin/helm4 bin/kubeconform: tools/chart/go.mod tools/chart/go.sum
+	cd tools/chart && $(PURE) $(GO) build -ldflags '-s -w $(FLAGS_$@)' -o ../../$@ $(PACKAGE_$@)
+PACKAGE_bin/helm3 = helm.sh/helm/v3/cmd/helm
+PACKAGE_bin/helm4 = helm.sh/helm/v4/cmd/helm
+PACKAGE_bin/kubeconform = github.com/yannh/kubeconform/cmd/kubeconform
+FLAGS_bin/helm3 = $(HELM3_FLAGS)

@@ -22,6 +22,7 @@ const maxManifest = 64 << 20
 // customResourceDefinition is what matters here of an apiextensions.k8s.io CustomResourceDefinition.
 type customResourceDefinition struct {
 	metav1.TypeMeta `json:",inline"`
+	Items           []customResourceDefinition `json:"items"` // of a List, as kubectl prints many
 	Spec            struct {
 		Group string `json:"group"`
 		Scope string `json:"scope"`
@@ -55,6 +56,10 @@ func (t *Table) AddCRDs(path string) error {
 
 // manifests returns path itself, or the files of a folder that may hold manifests.
 func manifests(path string) ([]string, error) {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, err
+	}
 	info, err := os.Stat(path)
 	if err != nil || !info.IsDir() {
 		return []string{path}, err
@@ -89,8 +94,11 @@ func (t *Table) addFile(file string) (found int, err error) {
 		} else if err != nil {
 			return found, err
 		}
-		if crd.Kind == "CustomResourceDefinition" && strings.HasPrefix(crd.APIVersion, "apiextensions.k8s.io/") {
-			if err := t.addCRD(crd); err != nil {
+		for _, one := range append(crd.Items, crd) {
+			if one.Kind != "CustomResourceDefinition" || !strings.HasPrefix(one.APIVersion, "apiextensions.k8s.io/") {
+				continue
+			}
+			if err := t.addCRD(one); err != nil {
 				return found, err
 			}
 			found++

@@ -23,8 +23,9 @@ type Resource struct {
 type Kinds interface {
 	// OfKind returns the resource of a kind, or an error that says what to do about it.
 	OfKind(ctx context.Context, kind schema.GroupVersionKind) (Resource, error)
-	// Scope tells whether objects of a resource, or of the one that it is a subresource of, have a namespace.
-	Scope(ctx context.Context, resource schema.GroupResource) (namespaced, known bool)
+	// Scope tells whether objects of a resource, or of the one that it is a subresource of, have a namespace, or gives an error
+	// as OfKind does.
+	Scope(ctx context.Context, resource schema.GroupResource) (namespaced bool, err error)
 }
 
 // builtin.txt has a line for each kind of Kubernetes: group ("-" for the core group), kind, resource, and whether it has a
@@ -75,54 +76,70 @@ func (t *Table) OfKind(_ context.Context, kind schema.GroupVersionKind) (Resourc
 	return Resource{}, &UnknownKindError{Kind: kind}
 }
 
-// Scope implements Kinds.
-func (t *Table) Scope(_ context.Context, resource schema.GroupResource) (namespaced, known bool) {
-	resource.Resource, _, _ = strings.Cut(resource.Resource, "/")
-	namespaced, known = t.scopes[resource]
-	return namespaced, known
+// UnknownResourceError means that a table does not have a resource.
+type UnknownResourceError struct {
+	// Resource is the resource that is not there.
+	Resource schema.GroupResource
+}
+
+// Error asks for what is missing.
+func (e *UnknownResourceError) Error() string {
+	return fmt.Sprintf("does resource %s have a namespace? Give its CustomResourceDefinition with --crds, or ask the cluster with --live", e.Resource)
+}
+
+// Scope implements Kinds; the error is *UnknownResourceError.
+func (t *Table) Scope(_ context.Context, resource schema.GroupResource) (namespaced bool, err error) {
+	resource.Resource, _ = splitResource(resource.Resource)
+	namespaced, ok := t.scopes[resource]
+	if !ok {
+		return false, &UnknownResourceError{Resource: resource}
+	}
+	return namespaced, nil
 }
 
 // Live is Kinds as an API server serves them.
 type Live struct {
 	// Mapper asks the API server. Required.
-	Mapper meta.RESTMapper
+	Mapper meta.RESTMapperWithContext
 }
 
-// NotServedError means that the API server does not serve a kind.
+// NotServedError means that the API server does not serve a kind or a resource.
 type NotServedError struct {
-	// Kind is the kind that is not there.
-	Kind schema.GroupVersionKind
+	// What is what is not there.
+	What string
 }
 
 // Error says what is missing.
-func (e *NotServedError) Error() string {
-	return fmt.Sprintf("the API server does not serve kind %s of %s", e.Kind.Kind, e.Kind.GroupVersion())
-}
+func (e *NotServedError) Error() string { return "the API server does not serve " + e.What }
 
 // OfKind implements Kinds; the error is *NotServedError when the API server has answered.
-func (l Live) OfKind(_ context.Context, kind schema.GroupVersionKind) (Resource, error) {
-	mapping, err := l.Mapper.RESTMapping(kind.GroupKind(), kind.Version)
+func (l Live) OfKind(ctx context.Context, kind schema.GroupVersionKind) (Resource, error) {
+	what := fmt.Sprintf("kind %s of %s", kind.Kind, kind.GroupVersion())
+	mapping, err := l.Mapper.RESTMappingWithContext(ctx, kind.GroupKind(), kind.Version)
 	if meta.IsNoMatchError(err) {
-		return Resource{}, &NotServedError{Kind: kind}
+		return Resource{}, &NotServedError{What: what}
 	}
 	if err != nil {
-		return Resource{}, fmt.Errorf("asking the API server for kind %s of %s: %w", kind.Kind, kind.GroupVersion(), err)
+		return Resource{}, fmt.Errorf("asking the API server for %s: %w", what, err)
 	}
 	return Resource{Name: mapping.Resource.Resource, Namespaced: mapping.Scope.Name() == meta.RESTScopeNameNamespace}, nil
 }
 
 // Scope implements Kinds. What Kubernetes has by itself is known without asking.
-func (l Live) Scope(ctx context.Context, resource schema.GroupResource) (namespaced, known bool) {
-	if namespaced, known = BuiltIn().Scope(ctx, resource); known {
-		return namespaced, true
+func (l Live) Scope(ctx context.Context, resource schema.GroupResource) (namespaced bool, err error) {
+	if namespaced, err = BuiltIn().Scope(ctx, resource); err == nil {
+		return namespaced, nil
 	}
-	resource.Resource, _, _ = strings.Cut(resource.Resource, "/")
-	kind, err := l.Mapper.KindFor(resource.WithVersion(""))
+	resource.Resource, _ = splitResource(resource.Resource)
+	kind, err := l.Mapper.KindForWithContext(ctx, resource.WithVersion(""))
+	if meta.IsNoMatchError(err) {
+		return false, &NotServedError{What: "resource " + resource.String()}
+	}
 	if err != nil {
-		return false, false
+		return false, fmt.Errorf("asking the API server for resource %s: %w", resource, err)
 	}
 	found, err := l.OfKind(ctx, kind)
-	return found.Namespaced, err == nil
+	return found.Namespaced, err
 }
 
 // ScopeError means that a definition names namespaces for a kind that has none.
@@ -136,10 +153,11 @@ func (e *ScopeError) Error() string {
 	return fmt.Sprintf("kind %s is cluster-scoped: remove watch.namespaces", e.Kind.Kind)
 }
 
-// Answered tells whether err is an answer, to a question about a kind, and not a failure to ask.
+// Answered tells whether err is an answer, to a question about a kind or a resource, and not a failure to ask.
 func Answered(err error) bool {
 	_, unknown := errors.AsType[*UnknownKindError](err)
+	_, unheard := errors.AsType[*UnknownResourceError](err)
 	_, notServed := errors.AsType[*NotServedError](err)
 	_, scope := errors.AsType[*ScopeError](err)
-	return unknown || notServed || scope
+	return unknown || unheard || notServed || scope
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -32,24 +33,32 @@ type Need struct {
 func OfConfig(ctx context.Context, cfg *config.Config, leaseNamespace string, kinds Kinds) ([]Need, error) {
 	var needs []Need
 	var errs []error
-	lease := false
 	for _, def := range cfg.Controllers {
 		if def.Paused {
 			continue
 		}
-		lease = lease || !def.EveryReplica
 		watch, err := OfWatch(ctx, def, kinds)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", def.Name, err))
 			continue
 		}
-		needs = append(needs, watch...)
-		needs = append(needs, OfHandler(ctx, def, kinds)...)
+		handler, err := OfHandler(ctx, def, kinds)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", def.Name, err))
+			continue
+		}
+		needs = append(append(needs, watch...), handler...)
 	}
-	if lease && !cfg.LeaderElection.Disabled {
+	if NeedsLease(cfg) {
 		needs = append(needs, OfLease(cfg.LeaderElection, leaseNamespace)...)
 	}
 	return needs, errors.Join(errs...)
+}
+
+// NeedsLease tells whether a replica competes for the lease at all: some definition runs under it.
+func NeedsLease(cfg *config.Config) bool {
+	return !cfg.LeaderElection.Disabled &&
+		slices.ContainsFunc(cfg.Controllers, func(def config.Controller) bool { return !def.Paused && !def.EveryReplica })
 }
 
 // OfWatch returns what the watch of a definition needs.
@@ -73,31 +82,60 @@ func OfWatch(ctx context.Context, def config.Controller, kinds Kinds) ([]Need, e
 }
 
 // OfHandler returns what a definition's handler needs, as its plugin says: in the namespaces that the definition watches, and
-// in the whole cluster for what has no namespace.
-func OfHandler(ctx context.Context, def config.Controller, kinds Kinds) []Need {
+// in the whole cluster for what has no namespace. The error joins one for each resource of which that is not known.
+func OfHandler(ctx context.Context, def config.Controller, kinds Kinds) ([]Need, error) {
 	var needs []Need
+	var errs []error
 	for _, rule := range def.Handler.Rules() {
 		if len(rule.NonResourceURLs) > 0 {
 			needs = append(needs, Need{Definition: def.Name, Rule: rbacv1.PolicyRule{NonResourceURLs: rule.NonResourceURLs, Verbs: rule.Verbs}})
 		}
-		for _, group := range rule.APIGroups {
-			for _, resource := range rule.Resources {
-				one := rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, ResourceNames: rule.ResourceNames, Verbs: rule.Verbs}
-				for _, namespace := range scopeOf(ctx, def, schema.GroupResource{Group: group, Resource: resource}, kinds) {
-					needs = append(needs, Need{Definition: def.Name, Namespace: namespace, Rule: one})
-				}
-			}
+		for _, resource := range rule.Resources {
+			found, err := ofResource(ctx, def, rule, resource, kinds)
+			needs, errs = append(needs, found...), append(errs, err)
 		}
 	}
-	return needs
+	return needs, errors.Join(errs...)
 }
 
-// scopeOf returns where a definition needs a right to a resource. One that nobody knows is taken for one with a namespace.
-func scopeOf(ctx context.Context, def config.Controller, resource schema.GroupResource, kinds Kinds) []string {
-	if namespaced, known := kinds.Scope(ctx, resource); known && !namespaced {
-		return []string{""}
+// ofResource returns what a rule needs of one resource. A rule with several groups names resources of each, and most of the pairs do
+// not exist: an error is for a resource that none of the groups is known to have.
+func ofResource(ctx context.Context, def config.Controller, rule rbacv1.PolicyRule, resource string, kinds Kinds) ([]Need, error) {
+	var needs []Need
+	var unknown []error
+	for _, group := range rule.APIGroups {
+		namespaces, err := scopeOf(ctx, def, schema.GroupResource{Group: group, Resource: resource}, kinds)
+		if err != nil && !Answered(err) {
+			return nil, err
+		}
+		if err != nil {
+			unknown = append(unknown, err)
+		}
+		one := rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, ResourceNames: rule.ResourceNames, Verbs: rule.Verbs}
+		for _, namespace := range namespaces {
+			needs = append(needs, Need{Definition: def.Name, Namespace: namespace, Rule: one})
+		}
 	}
-	return namespacesOf(def)
+	if len(needs) > 0 {
+		return needs, nil
+	}
+	return nil, errors.Join(unknown...)
+}
+
+// scopeOf returns where a definition needs a right to a resource.
+func scopeOf(ctx context.Context, def config.Controller, resource schema.GroupResource, kinds Kinds) ([]string, error) {
+	if len(def.Watch.Namespaces) == 0 {
+		return namespacesOf(def), nil // the whole cluster, whatever the resource
+	}
+	namespaced, err := kinds.Scope(ctx, resource)
+	switch {
+	case err != nil:
+		return nil, err
+	case !namespaced:
+		return []string{""}, nil
+	default:
+		return namespacesOf(def), nil
+	}
 }
 
 func namespacesOf(def config.Controller) []string {

@@ -44,6 +44,14 @@ type question struct {
 	namespace, verb string
 }
 
+// newQuestion asks as a request would: one that creates, or deletes many, has no name when it is judged.
+func newQuestion(a atom, namespace, verb string) question {
+	if verb == "create" || verb == "deletecollection" {
+		a.name = ""
+	}
+	return question{atom: a, namespace: namespace, verb: verb}
+}
+
 type answer struct {
 	allowed bool
 	at      time.Time
@@ -81,7 +89,7 @@ func (r *Reviewer) missing(ctx context.Context, need Need) ([]rbacv1.PolicyRule,
 	for _, a := range atoms(need.Rule) {
 		for _, verb := range need.Rule.Verbs {
 			asking.Go(func() error {
-				allowed, err := r.allowed(ctx, question{atom: a, namespace: need.Namespace, verb: verb})
+				allowed, err := r.allowed(ctx, newQuestion(a, need.Namespace, verb))
 				if err != nil || allowed {
 					return err
 				}

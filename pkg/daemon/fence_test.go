@@ -47,6 +47,23 @@ func runFence(t *testing.T, config string, args ...string) (stdout, stderr strin
 	return out.String(), errs.String(), status
 }
 
+// compareGolden compares what was printed with a file, or writes the file.
+func compareGolden(t *testing.T, file, printed string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(printed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), printed); diff != "" {
+		t.Errorf("printed (-want +got):\n%s", diff)
+	}
+}
+
 func TestFence(t *testing.T) {
 	cases := map[string]struct {
 		config     string
@@ -80,19 +97,7 @@ func TestFence(t *testing.T) {
 			if status != daemon.ExitOK || stderr != tc.wantStderr {
 				t.Errorf("exit status is %d and standard error %q, want 0 and %q", status, stderr, tc.wantStderr)
 			}
-			golden := filepath.Join("testdata", "fence", tc.golden)
-			if *update {
-				if err := os.WriteFile(golden, []byte(stdout), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), stdout); diff != "" {
-				t.Errorf("standard output (-want +got):\n%s", diff)
-			}
+			compareGolden(t, filepath.Join("testdata", "fence", tc.golden), stdout)
 		})
 	}
 }

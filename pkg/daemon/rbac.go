@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 
 	"kooperd.dev/kooperd/pkg/access"
@@ -58,7 +58,7 @@ func newRBACCommand(registry *handlers.Registry) *cobra.Command {
 	f.StringVarP(&flags.format, "format", "o", "yaml", "yaml, json or helm-values")
 	f.StringVar(&flags.serviceAccount, "service-account", "", "bind the roles to this service account, as NAMESPACE/NAME")
 	f.StringVarP(&flags.namespace, "namespace", "n", "", "namespace of the lease when the config names none; default: the service account's")
-	f.StringVar(&flags.name, "name", "kooperd", "name of the roles and bindings")
+	f.StringVar(&flags.name, "name", "", `name of the roles and bindings; default: "kooperd:NAMESPACE:NAME" of the service account, else "kooperd"`)
 	f.StringArrayVar(&flags.crds, "crds", nil, "file or folder with CustomResourceDefinitions; may be repeated")
 	f.BoolVar(&flags.live, "live", false, "ask the cluster for the resources of all kinds")
 	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "path of a kubeconfig for --live; default: $KUBECONFIG, the pod's service account, or ~/.kube/config")
@@ -79,7 +79,7 @@ func printRBAC(cmd *cobra.Command, registry *handlers.Registry, paths []string, 
 		return err
 	}
 	namespace, notes := flags.leaseNamespace(cfg, account)
-	if namespace == "" && flags.format != helmValues {
+	if namespace == "" && flags.format != helmValues && access.NeedsLease(cfg) {
 		return errors.New("the config does not say where the lease is: use --namespace or --service-account, or set leaderElection.namespace")
 	}
 	needs, err := access.OfConfig(cmd.Context(), cfg, namespace, kinds)
@@ -89,7 +89,7 @@ func printRBAC(cmd *cobra.Command, registry *handlers.Registry, paths []string, 
 	if flags.format == helmValues {
 		return writeHelmValues(cmd.OutOrStdout(), needs)
 	}
-	roles := access.Collect(needs).Roles(access.RolesOptions{Name: flags.name, ServiceAccount: account})
+	roles := access.Collect(needs).Roles(access.RolesOptions{Name: flags.roleName(account), ServiceAccount: account})
 	if len(roles) == 0 {
 		notes = append(notes, "this config needs no rights")
 	}
@@ -107,13 +107,26 @@ func (f rbacFlags) check() (account types.NamespacedName, err error) {
 	if f.live && len(f.crds) > 0 {
 		return account, errors.New("--crds and --live are two ways to the same answer: use one of them")
 	}
-	if problems := validation.IsDNS1123Subdomain(f.name); len(problems) > 0 {
-		return account, fmt.Errorf("--name %q: %s", f.name, strings.Join(problems, "; "))
+	if problems := path.IsValidPathSegmentName(f.name); len(problems) > 0 {
+		return account, fmt.Errorf("--name %q %s", f.name, strings.Join(problems, "; "))
 	}
 	if f.serviceAccount != "" {
 		return parseServiceAccount(f.serviceAccount)
 	}
 	return account, nil
+}
+
+// roleName is the name of the roles. Two kooperds must not overwrite each other's, of which some are in the whole cluster, or in a
+// namespace that both watch.
+func (f rbacFlags) roleName(account types.NamespacedName) string {
+	switch {
+	case f.name != "":
+		return f.name
+	case account.Name != "":
+		return "kooperd:" + account.Namespace + ":" + account.Name
+	default:
+		return "kooperd"
+	}
 }
 
 // kinds returns the way to find the resources of kinds.
@@ -141,8 +154,8 @@ func (f rbacFlags) kinds() (access.Kinds, error) {
 // leaseNamespace finds the lease as the daemon does in a pod, and says so if the config does not. Empty means that nobody says.
 func (f rbacFlags) leaseNamespace(cfg *config.Config, account types.NamespacedName) (namespace string, notes []string) {
 	switch {
-	case cfg.LeaderElection.Disabled:
-		return "none", nil // Not needed.
+	case !access.NeedsLease(cfg):
+		return "", nil
 	case cfg.LeaderElection.Namespace != "":
 		return cfg.LeaderElection.Namespace, nil
 	case f.namespace != "":

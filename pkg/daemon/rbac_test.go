@@ -44,6 +44,7 @@ func TestRBAC(t *testing.T) {
 		"roles alone":                     {config: rbacConfig, args: []string{"--namespace", "kooper-system", "--name", "engine"}, golden: "roles.yaml"},
 		"JSON":                            {config: rbacConfig, args: []string{"--namespace", "kooper-system", "-o", "json"}, golden: "roles.json"},
 		"values of the chart":             {config: rbacConfig, args: []string{"--format", "helm-values"}, golden: "values.yaml"},
+		"no lease but on paper":           {config: strings.ReplaceAll(rbacConfig, "handler:", "leaderElection: disabled, handler:"), golden: "every-replica.yaml"},
 		"nothing":                         {config: "apiVersion: kooperd.dev/v1alpha1\nleaderElection: disabled\ncontrollers: {}\n", golden: "nothing.yaml"},
 		"values of the chart for nothing": {config: "apiVersion: kooperd.dev/v1alpha1\ncontrollers: {}\n", args: []string{"--format", "helm-values"}, golden: "no-values.yaml"},
 	}
@@ -53,19 +54,7 @@ func TestRBAC(t *testing.T) {
 			if status != daemon.ExitOK || stderr != "" {
 				t.Fatalf("exit status is %d and standard error %q, want 0 and none", status, stderr)
 			}
-			golden := filepath.Join("testdata", "rbac", tc.golden)
-			if *update {
-				if err := os.WriteFile(golden, []byte(stdout), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), stdout); diff != "" {
-				t.Errorf("printed (-want +got):\n%s", diff)
-			}
+			compareGolden(t, filepath.Join("testdata", "rbac", tc.golden), stdout)
 		})
 	}
 }
@@ -96,7 +85,7 @@ func TestRBACQuestions(t *testing.T) {
 		},
 		"no such folder": {
 			config: rbacConfig, args: []string{"-n", "a", "--crds", "nowhere"},
-			want: "kooperd: reading CustomResourceDefinitions: stat nowhere: no such file or directory\n",
+			want: "kooperd: reading CustomResourceDefinitions: lstat nowhere: no such file or directory\n",
 		},
 		"format":          {config: rbacConfig, args: []string{"-o", "toml"}, want: "kooperd: unknown format \"toml\", want one of: yaml, json, helm-values\n"},
 		"service account": {config: rbacConfig, args: []string{"--service-account", "a"}, want: "kooperd: service account \"a\": want NAMESPACE/NAME\n"},

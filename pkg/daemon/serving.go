@@ -28,8 +28,8 @@ const (
 	metricsAddressHelp = `address of /metrics; "0" turns it off`
 	healthAddressHelp  = `address of /livez, /readyz and /leaderz, which are open to everybody and plain HTTP; "0" turns them off`
 	authenticateHelp   = "answer requests for /metrics and /debug/pprof/ only with a bearer token whose user the API server allows the verb get " +
-		"on that path (TokenReview, SubjectAccessReview; kooperd needs the ClusterRole system:auth-delegator): else 401 or 403, and 503 while " +
-		"the API server cannot be asked. A yes is kept for a minute, a no for ten seconds. Implies TLS, with a self-signed certificate unless --tls-cert-file is given"
+		"on that path (TokenReview, SubjectAccessReview; kooperd needs the ClusterRole system:auth-delegator): else 401 or 403, 500 without that " +
+		"ClusterRole, and 503 while the API server cannot be asked. A yes is kept for a minute, a no for ten seconds. Implies TLS, with a self-signed certificate unless --tls-cert-file is given"
 	certFileHelp = "PEM file with the certificate, and those of its issuers, for --metrics-bind-address, which then speaks TLS 1.2 or later. " +
 		"Changed files are used for new connections at most five seconds later; a pair that does not fit together is logged and the former one stays"
 	keyFileHelp   = "PEM file with the private key of --tls-cert-file"

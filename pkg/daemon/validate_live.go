@@ -108,19 +108,17 @@ func newLiveCheck(cfg *config.Config, where clusterConfig) (*liveCheck, error) {
 
 // run collects findings and returns the number of rules that the config needs. An error means that the cluster could not be asked.
 func (c *liveCheck) run(ctx context.Context, leaseNamespace string) (rights int, err error) {
-	lease := false
 	for _, def := range c.cfg.Controllers {
 		if def.Paused {
 			continue
 		}
-		lease = lease || !def.EveryReplica
 		needed, err := c.definition(ctx, def)
 		if err != nil {
 			return 0, err
 		}
 		rights += needed
 	}
-	if !lease || c.cfg.LeaderElection.Disabled {
+	if !access.NeedsLease(c.cfg) {
 		return rights, nil
 	}
 	needs := access.OfLease(c.cfg.LeaderElection, leaseNamespace)
@@ -145,7 +143,13 @@ func (c *liveCheck) definition(ctx context.Context, def config.Controller) (righ
 	if len(needs) > 0 && !missing {
 		c.selectors(ctx, def)
 	}
-	handler := access.OfHandler(ctx, def, c.kinds)
+	handler, err := access.OfHandler(ctx, def, c.kinds)
+	if err != nil && !access.Answered(err) {
+		return 0, err
+	}
+	if err != nil {
+		c.found = append(c.found, finding{Definition: def.Name, Message: err.Error()})
+	}
 	_, err = c.rights(ctx, handler)
 	return len(needs) + len(handler), err
 }

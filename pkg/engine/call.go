@@ -47,7 +47,7 @@ func (c *controller) call(ctx context.Context, req handlers.Request) outcome {
 	key := kube.Key{Namespace: req.Object.Namespace(), Name: req.Object.Name()}
 	logger := c.logger.WithValues(telemetry.KeyObject, telemetry.ObjectName(key.Namespace, key.Name),
 		telemetry.KeyCall, strconv.FormatUint(rand.Uint64(), 36)) //nolint:gosec // a name for log lines, not a secret
-	callCtx, cancel := context.WithTimeoutCause(logr.NewContext(ctx, logger), c.def.Timeout, errTimeout)
+	callCtx, cancel := context.WithTimeoutCause(logr.NewContext(ctx, telemetry.ForCall(logger)), c.def.Timeout, errTimeout)
 	defer cancel()
 	defer c.watchDeadline(key)()
 	c.metrics.Busy.Inc()

@@ -21,12 +21,11 @@ const (
 // preflight asks until ctx ends whether the rights that the handler needs are there, and makes a missing one the definition's
 // status. The right to watch needs no question: the watch itself tells when it is refused.
 func (c *controller) preflight(ctx context.Context) {
-	needs := access.OfHandler(ctx, c.def, c.kinds)
-	if len(needs) == 0 {
+	if len(c.def.Handler.Rules()) == 0 {
 		return
 	}
 	for delay := minRightsDelay; ctx.Err() == nil; {
-		missing, err := c.reviewer.Missing(ctx, needs)
+		missing, err := c.missingRights(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -45,6 +44,15 @@ func (c *controller) preflight(ctx context.Context) {
 		sleep(ctx, delay)
 		delay = min(2*delay, maxRightsDelay)
 	}
+}
+
+// missingRights asks for the rights that the handler needs. Where it needs them may depend on kinds that are not served yet.
+func (c *controller) missingRights(ctx context.Context) ([]access.Need, error) {
+	needs, err := access.OfHandler(ctx, c.def, c.kinds)
+	if err != nil {
+		return nil, err
+	}
+	return c.reviewer.Missing(ctx, needs)
 }
 
 // awaitFailing waits until calls fail and reports false when ctx ends first.

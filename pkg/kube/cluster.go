@@ -34,9 +34,10 @@ type Cluster struct {
 	Sources *Sources
 
 	config   *rest.Config
-	http     *http.Client // of the sources
-	mapper   meta.RESTMapper
-	answered *atomic.Bool // a request of the sources was ever answered
+	http     *http.Client               // of the sources
+	mapper   meta.RESTMapper            // of the handlers
+	own      meta.RESTMapperWithContext // of kooperd itself: a handler that waits with the other one keeps nobody else waiting
+	answered *atomic.Bool               // a request of the sources was ever answered
 
 	mu    sync.Mutex
 	lines map[*writeLine]struct{} // of the gates
@@ -62,7 +63,13 @@ func New(config *rest.Config, opts Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the mapper's discovery client: %w", err)
 	}
+	own, err := discovery.NewDiscoveryClientForConfigAndClient(watching, client)
+	if err != nil {
+		return nil, fmt.Errorf("making the mapper's discovery client: %w", err)
+	}
 	return &Cluster{
+		own: restmapper.NewDeferredDiscoveryRESTMapperWithContext(
+			discovery.ToCachedDiscoveryInterfaceWithContext(memory.NewMemCacheClient(own))),
 		Sources:  newSources(watching, client, kinds, opts),
 		config:   config,
 		http:     client,
@@ -99,7 +106,7 @@ func (c *Cluster) Clients(name string, gate *Gate, own *OwnWrites) (handlers.Cli
 func (c *Cluster) Answered() bool { return c.answered.Load() }
 
 // Mapper finds the resource of a kind. It asks the API server when it is first needed, and again for a kind that it does not know.
-func (c *Cluster) Mapper() meta.RESTMapper { return c.mapper }
+func (c *Cluster) Mapper() meta.RESTMapperWithContext { return c.own }
 
 // AccessReviews is the client for questions about the rights of this client.
 func (c *Cluster) AccessReviews() (authorizationclient.SelfSubjectAccessReviewInterface, error) {

@@ -74,7 +74,9 @@ func (g *guard) refuse(w http.ResponseWriter, err error) {
 	case errors.Is(err, ErrMayNotAsk):
 		code, text = http.StatusInternalServerError, ErrMayNotAsk.Error()
 		g.tell(err)
-	case errors.Is(err, context.Canceled): // The client has gone.
+	case errors.Is(err, context.Canceled): // The client has gone: nobody is refused anything.
+		answer(w, code, text)
+		return
 	default:
 		g.tell(err)
 	}

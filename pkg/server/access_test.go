@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -96,6 +97,36 @@ func TestAccess(t *testing.T) {
 	want := map[string]float64{"unauthenticated": 9, "forbidden": 2, "undecided": 2}
 	if diff := cmp.Diff(want, refusals(t, registry)); diff != "" {
 		t.Errorf("refused requests by reason (-want +got):\n%s", diff)
+	}
+}
+
+// TestGoneClientIsNotRefused: a scrape that is broken off says nothing about the rights of anybody or about the API server.
+func TestGoneClientIsNotRefused(t *testing.T) {
+	var log bytes.Buffer
+	logger, err := telemetry.NewLogger(&log, telemetry.FormatJSON, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, goAway := context.WithCancel(t.Context())
+	g := &guard{
+		access: accessFunc(func(ctx context.Context, _, _, _ string) error {
+			goAway()
+			<-ctx.Done()
+			return fmt.Errorf("reviewing a token: %w", ctx.Err())
+		}),
+		refused: func(reason string) { t.Errorf("counted as refused because of %q", reason) },
+		logger:  logger,
+	}
+	w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/metrics", http.NoBody)
+	r.Header.Set("Authorization", "Bearer good")
+	g.wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("the request has been let through")
+	})).ServeHTTP(w, r)
+	if w.Code != http.StatusServiceUnavailable {
+		t.Errorf("status %d, want 503", w.Code)
+	}
+	if log.Len() > 0 {
+		t.Errorf("logged: %s", log.String())
 	}
 }
 

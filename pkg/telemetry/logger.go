@@ -36,10 +36,10 @@ const (
 )
 
 // NewLogger returns a logger that writes to w, one line at a time. verbosity is the highest V level that is written: 0
-// tells what an operator wants to know, 1 every call of a handler, 2 and more what a developer of kooperd wants to know;
-// below 0 only errors are written. An empty format is FormatAuto and an unknown one is an error.
+// tells what an operator wants to know, 1 every call of a handler, 2 and more what a developer of kooperd wants to know, up
+// to 9; below 0 only errors are written. An empty format is FormatAuto and an unknown one is an error.
 func NewLogger(w io.Writer, format string, verbosity int) (logr.Logger, error) {
-	opts := &slog.HandlerOptions{Level: slog.Level(-verbosity), ReplaceAttr: plain}
+	opts := &slog.HandlerOptions{Level: slog.Level(-min(verbosity, clientGoLevels+clientGoMost)), ReplaceAttr: plain}
 	if format == FormatAuto || format == "" {
 		format = FormatJSON
 		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
@@ -82,8 +82,9 @@ const (
 
 // RouteKlog makes klog, through which client-go logs, write to logger. Errors are written as they are; client-go's V(0)
 // becomes V(2), its V(1) becomes V(3) and so on up to verbosity, which is the one that NewLogger was given, and no further
-// than V(9), its V(7): what it writes beyond are the bodies of requests and answers, with the secrets in them. klog is one
-// in the whole process, so it is for the daemon to call, once, before anything else uses client-go.
+// than V(9), its V(7): what it writes beyond are the bodies of requests and answers, with the secrets in them. client-go goes
+// by the level of klog's flag and, where it has a context, by that of the logger alone, for which NewLogger has the same
+// bound. klog is one in the whole process, so it is for the daemon to call, once, before anything else uses client-go.
 func RouteKlog(logger logr.Logger, verbosity int) error {
 	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
 	klog.InitFlags(flags)

@@ -97,7 +97,8 @@ func TestVerbosity(t *testing.T) {
 		"0":                   {0, []string{"error", "v0"}},
 		"1":                   {1, []string{"error", "v0", "v1"}},
 		"2":                   {2, []string{"error", "v0", "v1", "v2"}},
-		"10":                  {10, []string{"error", "v0", "v1", "v2", "v10"}},
+		"9":                   {9, []string{"error", "v0", "v1", "v2", "v9"}},
+		"as 9":                {12, []string{"error", "v0", "v1", "v2", "v9"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -106,6 +107,7 @@ func TestVerbosity(t *testing.T) {
 			logger.Info("v0")
 			logger.V(1).Info("v1")
 			logger.V(1).V(1).Info("v2")
+			logger.V(9).Info("v9")
 			logger.V(10).Info("v10")
 			if logger.V(1).Enabled() != (tc.verbosity >= 1) {
 				t.Errorf("V(1).Enabled() = %t", logger.V(1).Enabled())
@@ -173,6 +175,7 @@ func TestRouteKlog(t *testing.T) {
 		"kooperd's calls":   {1, []string{"error"}},
 		"client-go's level": {2, []string{"error", "info", "contextual info"}},
 		"client-go's V(4)":  {6, []string{"error", "info", "contextual info", "v4", "contextual v4"}},
+		"everything":        {12, []string{"error", "info", "contextual info", "v4", "contextual v4", "v5", "contextual v7", "v7 in a call"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -186,6 +189,18 @@ func TestRouteKlog(t *testing.T) {
 			klog.V(4).InfoS("v4")
 			klog.FromContext(t.Context()).V(4).Info("contextual v4")
 			klog.V(5).InfoS("v5")
+			for _, bodies := range []int{8, 9, 10} {
+				klog.V(klog.Level(bodies)).InfoS("bodies")
+				klog.FromContext(t.Context()).V(bodies).Info("contextual bodies")
+				klog.FromContext(klog.NewContext(t.Context(), logger.V(clientGoLevels))).V(bodies).Info("bodies of a source")
+			}
+			klog.FromContext(t.Context()).V(7).Info("contextual v7")
+			call := klog.NewContext(t.Context(), ForCall(logger.WithName("client-go")).WithValues("call", "a"))
+			klog.FromContext(call).V(8).Info("bodies in a call")
+			klog.FromContext(call).WithName("").V(9).Info("bodies in a call")
+			if tc.verbosity > clientGoMost {
+				klog.FromContext(call).V(7).Info("v7 in a call")
+			}
 			klog.Flush()
 			var got []string
 			for _, line := range lines(t, written.String()) {

@@ -45,3 +45,25 @@ controllers: {
 		t.Errorf("exit status %d, want 0", got)
 	}
 }
+
+// TestStopWithoutAnAnswer stops kooperd while it waits to be told where a right is needed.
+func TestStopWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	namespace := shared.Namespace(t)
+	proxy := shared.Proxy(t)
+	proxy.Blackhole()
+	p := daemon.Start(t, daemon.Options{Kubeconfig: proxy.Kubeconfig(t, shared.AdminConfig(), namespace), Config: fmt.Sprintf(`
+apiVersion: "kooperd.dev/v1alpha1"
+leaderElection: "disabled"
+for name in ["a", "b", "c"] {
+	controllers: (name): {
+		watch: {apiVersion: "v1", kind: "Pod", namespaces: [%q]}
+		handler: exec: {command: ["true"], rules: [{apiGroups: ["example.com"], resources: ["widgets"], verbs: ["get"]}]}
+	}
+}`, namespace)})
+	p.AwaitLog(t, "serving", "server", "health")
+	p.Await(t, "a connection", func() bool { return proxy.Connections() > 0 })
+	if got := p.Stop(t); got != 0 {
+		t.Errorf("exit status %d, want 0:\n%s", got, p.Tail(10))
+	}
+}

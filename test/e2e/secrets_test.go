@@ -52,6 +52,17 @@ func (c canaries) assertUnseenBy(t *testing.T, p *daemon.Process) {
 	c.assertUnseen(t, "the log", p.Tail(1<<30))
 }
 
+const vaultCRD = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: vaults.e2e.example.com}
+spec:
+  group: e2e.example.com
+  scope: Namespaced
+  names: {kind: Vault, plural: vaults, singular: vault}
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+`
+
 // TestSecretsOfHandlers gives two secrets to programs that print them on both streams and fail, and lets kooperd watch
 // Secrets, on whose bodies nobody may look either.
 func TestSecretsOfHandlers(t *testing.T) {
@@ -60,6 +71,8 @@ func TestSecretsOfHandlers(t *testing.T) {
 	file := filepath.Join(dir, "secret")
 	write(t, file, secrets["secret from a file"]+"\n")
 	shared.Apply(t, fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: watched, namespace: %s}\nstringData: {password: %s}\n", ns, secrets["watched secret"]))
+	shared.Apply(t, vaultCRD)
+	shared.Apply(t, fmt.Sprintf("apiVersion: e2e.example.com/v1\nkind: Vault\nmetadata: {name: watched, namespace: %s}\npassword: %s\n", ns, secrets["watched secret"]))
 	config := filepath.Join(dir, "controllers.cue")
 	write(t, config, fmt.Sprintf(`
 apiVersion: "kooperd.dev/v1alpha1"
@@ -80,10 +93,13 @@ controllers: {
 		handler: exec: {command: ["true"], secretEnv: {A: env: "CANARY_ENV", C: file: %[3]q}}
 	}
 	seen: {watch: _watch, handler: log: {}}
+	custom: {watch: {apiVersion: "e2e.example.com/v1", kind: "Vault", namespaces: [%[1]q]}, handler: log: {}}
 }`, ns, file, file+"-missing"))
-	env := []string{"CANARY_ENV=" + secrets["secret from the environment"], "KUBECONFIG=" + shared.AdminKubeconfig()}
+	// Custom objects travel as JSON and, without streaming lists, in the bodies of answers.
+	env := []string{"CANARY_ENV=" + secrets["secret from the environment"], "KUBECONFIG=" + shared.AdminKubeconfig(), "KUBE_FEATURE_WatchListClient=false"}
 	p := daemon.Start(t, daemon.Options{Config: config, Kubeconfig: shared.AdminKubeconfig(), Env: env, Args: []string{loudest}})
-	p.AwaitLog(t, "object seen")
+	p.AwaitLog(t, "object seen", "controller", "seen")
+	p.AwaitLog(t, "object seen", "controller", "custom")
 	for _, definition := range []string{"failing", "missing"} {
 		p.AwaitLog(t, "handling object failed", "controller", definition)
 	}

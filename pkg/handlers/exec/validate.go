@@ -139,10 +139,23 @@ func (v *validator) rule(path string, rule rbacv1.PolicyRule) {
 	case len(rule.Resources) > 0 && len(rule.APIGroups) == 0:
 		v.add(path, "names no apiGroups", `the core group is ""`)
 	}
+	if len(rule.ResourceNames) > 0 && (slices.Contains(rule.Verbs, "create") || slices.Contains(rule.Verbs, "deletecollection")) {
+		v.add(path+".resourceNames", "create and deletecollection cannot be limited to names", "make a rule of its own for them, without resourceNames")
+	}
+	v.everything(path+".verbs", rule.Verbs)
+	v.everything(path+".apiGroups", rule.APIGroups)
+	v.everything(path+".resources", rule.Resources)
 	for i, resource := range rule.Resources {
 		if resource == "" || resource != strings.ToLower(resource) {
 			v.add(fmt.Sprintf("%s.resources[%d]", path, i), fmt.Sprintf("%q is no name of a resource", resource), "want the plural in lower case, such as \"pods\"")
 		}
+	}
+}
+
+// everything refuses a wildcard.
+func (v *validator) everything(path string, values []string) {
+	if i := slices.Index(values, "*"); i >= 0 {
+		v.add(fmt.Sprintf("%s[%d]", path, i), `"*" stands for everything, also for what comes later`, "name what the program needs")
 	}
 }
 

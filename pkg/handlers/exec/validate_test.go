@@ -64,6 +64,8 @@ func TestProblems(t *testing.T) {
 				config{"verbs": []string{"get"}, "resources": []string{"pods"}, "nonResourceURLs": []string{"/version"}},
 				config{"verbs": []string{"get"}, "apiGroups": []string{""}, "resources": []string{"Pods", ""}},
 				config{"verbs": []string{"get"}, "nonResourceURLs": []string{"/version"}},
+				config{"verbs": []string{"get", "create"}, "apiGroups": []string{""}, "resources": []string{"pods"}, "resourceNames": []string{"a"}},
+				config{"verbs": []string{"*"}, "apiGroups": []string{"*"}, "resources": []string{"pods", "*"}},
 				config{"verbs": []string{"patch"}, "apiGroups": []string{""}, "resources": []string{"pods/status"}, "resourceNames": []string{"a"}},
 			}},
 			[]handlers.Problem{
@@ -73,6 +75,10 @@ func TestProblems(t *testing.T) {
 				{Path: "rules[3]", Message: "has resources and nonResourceURLs", Hint: "make two rules of it"},
 				{Path: "rules[4].resources[0]", Message: `"Pods" is no name of a resource`, Hint: `want the plural in lower case, such as "pods"`},
 				{Path: "rules[4].resources[1]", Message: `"" is no name of a resource`, Hint: `want the plural in lower case, such as "pods"`},
+				{Path: "rules[6].resourceNames", Message: "create and deletecollection cannot be limited to names", Hint: "make a rule of its own for them, without resourceNames"},
+				{Path: "rules[7].verbs[0]", Message: `"*" stands for everything, also for what comes later`, Hint: "name what the program needs"},
+				{Path: "rules[7].apiGroups[0]", Message: `"*" stands for everything, also for what comes later`, Hint: "name what the program needs"},
+				{Path: "rules[7].resources[1]", Message: `"*" stands for everything, also for what comes later`, Hint: "name what the program needs"},
 			},
 		},
 		"names of variables": {
