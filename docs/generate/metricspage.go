@@ -44,6 +44,7 @@ var labelTexts = map[string]string{
 	"api_version": "API group and version of the kind",
 	"namespace":   "namespace that is watched; empty for the whole cluster",
 	"selector":    "label and field selector of the watch; empty for all objects",
+	"content":     "`whole` objects, or their `metadata` alone",
 	"name":        "of the lease, in `leader_election_master_status`; else of the definition",
 	"to":          "`standby`, `leading`, `draining`, `released` or `lost`",
 	"reason":      "`unauthenticated`, `forbidden`, or `undecided` when the API server could not be asked",
@@ -168,7 +169,7 @@ func exercise(m *telemetry.Metrics) {
 	m.ObserveRenewal(0, errors.New("one"))
 	m.ObserveLeadership("lease", func() bool { return false }, func() time.Duration { return 0 })
 	m.Controller("definition").ObserveRunning(func() (sum, longest time.Duration) { return 0, 0 })
-	m.Source("Pod", "v1", "", "").SetState(telemetry.Running)
+	m.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1"}).SetState(telemetry.Running)
 	telemetry.NewBoard(m).Set("definition", telemetry.Running, "")
 }
 
