@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
@@ -107,7 +107,7 @@ func (f rbacFlags) check() (account types.NamespacedName, err error) {
 	if f.live && len(f.crds) > 0 {
 		return account, errors.New("--crds and --live are two ways to the same answer: use one of them")
 	}
-	if problems := path.IsValidPathSegmentName(f.name); len(problems) > 0 {
+	if problems := content.IsPathSegmentName(f.name); len(problems) > 0 {
 		return account, fmt.Errorf("--name %q %s", f.name, strings.Join(problems, "; "))
 	}
 	if f.serviceAccount != "" {

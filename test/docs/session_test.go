@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,7 +32,7 @@ type session struct {
 	page  string
 	dir   string
 	env   []string
-	ports map[string]string // a free port for each one that pages name
+	ports map[string]string // by the port that the page names: the one that a kooperd serves on instead
 	state string            // file with folder and variables as the last block has left them
 	jobs  []*job
 }
@@ -66,9 +65,6 @@ func newSession(t *testing.T, page string) *session {
 	kubeconfig, err := os.ReadFile(shared.AdminKubeconfig())
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(s.dir, ".devcluster", "kubeconfig"), kubeconfig, 0o600))
-	for _, port := range []string{"8080", "8081", "9080", "9081"} {
-		s.ports[port] = freePort(t)
-	}
 	s.state = filepath.Join(t.TempDir(), "state")
 	s.env = append(goEnvironment(t), "HOME="+t.TempDir(), "PATH="+bin+":"+os.Getenv("PATH"), "TERM=dumb",
 		"KUBECONFIG="+filepath.Join(s.dir, ".devcluster", "kubeconfig"), "ROOT="+root,
@@ -118,17 +114,6 @@ func goEnvironment(t *testing.T) []string {
 	return env
 }
 
-// freePort finds a port that is free now.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer func() { _ = l.Close() }()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	must(t, err)
-	return port
-}
-
 // fatalf ends the page at one of its blocks.
 func (s *session) fatalf(t testing.TB, b block, format string, args ...any) {
 	t.Helper()
@@ -164,7 +149,7 @@ func (s *session) folder(t testing.TB) string {
 
 // command prepares a script that goes on where the last one has ended.
 func (s *session) command(ctx context.Context, script string) *exec.Cmd {
-	script = pagePorts.ReplaceAllStringFunc(script, func(port string) string { return s.ports[port] })
+	script = pagePorts.ReplaceAllStringFunc(script, s.port)
 	cmd := exec.CommandContext(ctx, "bash", "-c", fmt.Sprintf(
 		"source %[1]s\ntrap '{ echo \"cd $PWD\"; export -p; } >%[1]s' EXIT\nset -eu -o pipefail\n%[2]s", s.state, script))
 	cmd.Env = s.env
@@ -172,6 +157,14 @@ func (s *session) command(ctx context.Context, script string) *exec.Cmd {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	return cmd
+}
+
+// port is the port that takes the place of one that the page names: 0, any free one, until a kooperd serves on it.
+func (s *session) port(named string) string {
+	if port, ok := s.ports[named]; ok {
+		return port
+	}
+	return "0"
 }
 
 // run runs a script to its end and returns what it has printed, with the ports as the page names them.
@@ -188,8 +181,8 @@ func (s *session) run(t testing.TB, b block, script string) (output string, stat
 		s.fatalf(t, b, "%s\n%v\n%s", script, err, out.String())
 	}
 	text := out.String()
-	for port, free := range s.ports {
-		text = strings.ReplaceAll(text, ":"+free, ":"+port)
+	for named, port := range s.ports {
+		text = strings.ReplaceAll(text, ":"+port, ":"+named)
 	}
 	return text, cmd.ProcessState.ExitCode()
 }
@@ -297,8 +290,13 @@ func (j *job) printed() (text string, changed <-chan struct{}) {
 	return j.out.String(), j.changed
 }
 
-// start starts a command in the background, on ports of its own when it is a kooperd that would take the usual ones, and
-// waits until a kooperd serves them.
+var (
+	bindFlag = regexp.MustCompile(`--(metrics|health)(?:-probe)?-bind-address \S*:(\d+)`)
+	serving  = regexp.MustCompile(`server"?[=:]"?(metrics|health)"?[ ,]"?address"?[=:]"?\S*?:(\d+)\b`)
+)
+
+// start starts a command in the background. A kooperd takes free ports instead of those that the page names, and is
+// waited for until it serves on them.
 func (s *session) start(t testing.TB, b block, command string) *job {
 	t.Helper()
 	daemon := strings.Contains(command, "--config ")
@@ -315,9 +313,24 @@ func (s *session) start(t testing.TB, b block, command string) *job {
 		_ = j.cmd.Wait() // stopAll and await say what is wrong
 	}()
 	if daemon {
-		j.await(t, s, b, []string{"…", `…serving…health…`, "…"})
+		j.await(t, s, b, []string{`…serving…metrics…`, `…serving…health…`})
+		s.learnPorts(j)
 	}
 	return j
+}
+
+// learnPorts reads from the log of a kooperd on which ports it serves.
+func (s *session) learnPorts(j *job) {
+	named := map[string]string{}
+	for _, flag := range bindFlag.FindAllStringSubmatch(j.command, -1) {
+		named[flag[1]] = flag[2]
+	}
+	text, _ := j.printed()
+	for _, line := range serving.FindAllStringSubmatch(text, -1) {
+		if port, ok := named[line[1]]; ok {
+			s.ports[port] = line[2]
+		}
+	}
 }
 
 // await waits until the command has printed the lines shown, in that order, whatever stands between them.
@@ -365,4 +378,5 @@ func (s *session) stopAll(t testing.TB) {
 		}
 	}
 	s.jobs = nil
+	clear(s.ports)
 }
