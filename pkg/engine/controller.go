@@ -37,6 +37,7 @@ type controller struct {
 	shutdown time.Duration
 	gate     *kube.Gate // nil when the definition runs on every replica
 	own      *kube.OwnWrites
+	limits   limits
 	registry prometheus.Registerer // for the metrics of the handler
 
 	failures *failures
@@ -63,6 +64,10 @@ func newController(def config.Controller, opts Options) *controller {
 		running: map[kube.Key]time.Time{}, overdue: map[kube.Key]time.Time{}, stale: map[kube.Key]time.Time{},
 	}
 	c.metrics.ObserveRunning(c.runningCalls)
+	c.limits.rate = newRate(def.Rate)
+	if c.limits.rate != nil {
+		c.metrics.ObserveThrottled(telemetry.LimitRate, c.limits.byRate.read)
+	}
 	c.env = handlers.Env{Definition: def.Name, Logger: logger}
 	state := telemetry.Syncing
 	if def.Paused {
