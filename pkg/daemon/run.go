@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -61,6 +62,7 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 	if err := telemetry.RouteKlog(logger, flags.verbosity); err != nil {
 		return err
 	}
+	limitMemory(logger, memlimit.FromCgroup)
 	p, err := newProcess(ctx, cfg, where, flags, logger)
 	if err != nil {
 		return &runError{err}
