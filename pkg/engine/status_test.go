@@ -83,9 +83,9 @@ func TestEveryTransition(t *testing.T) {
 					switch {
 					case a.state != b.state:
 						want.Since = time.Now()
-						line = fmt.Sprintf(`"definition changed state" "controller"="pods" "state"="%s" "was"="%s" "reason"="%s"`, b.state, a.state, b.reason)
+						line = fmt.Sprintf(`"definition changed state" "controller"="pods" "state"=%q "was"=%q "reason"=%q`, b.state, a.state, b.reason)
 					case a.reason != b.reason:
-						line = fmt.Sprintf(`"definition's reason changed" "controller"="pods" "state"="%s" "reason"="%s"`, b.state, b.reason)
+						line = fmt.Sprintf(`"definition's reason changed" "controller"="pods" "state"=%q "reason"=%q`, b.state, b.reason)
 					}
 					if diff := cmp.Diff(want, c.board.Get("pods")); diff != "" {
 						t.Errorf("status (-want +have):\n%s", diff)
