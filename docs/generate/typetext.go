@@ -47,6 +47,8 @@ func (l language) typeOfName(name string) (string, error) {
 		return "string", nil
 	case "int":
 		return "whole number", nil
+	case "number":
+		return "number", nil
 	case "bool":
 		return "`true` or `false`", nil
 	case "#Duration":
@@ -133,7 +135,7 @@ func (l language) typeOfBinary(x *ast.BinaryExpr) (string, error) {
 
 // plural is the plural of what typeOf says.
 func plural(text string) string {
-	for _, one := range []string{"string", "object", "whole number", "[duration", "[secret"} {
+	for _, one := range []string{"string", "object", "whole number", "number", "[duration", "[secret"} {
 		if rest, ok := strings.CutPrefix(text, one); ok {
 			return one + "s" + rest
 		}

@@ -13,6 +13,8 @@ import (
 type Config struct {
 	// LeaderElection describes the one lease around the engine.
 	LeaderElection LeaderElection
+	// Engine bounds what all definitions do together.
+	Engine Engine
 	// Controllers are the definitions, sorted by name.
 	Controllers []Controller
 	// Hash is the SHA-256 of the files' names and contents, in hexadecimal.
@@ -40,6 +42,12 @@ type LeaderElection struct {
 	OnLost OnLost
 	// Lock is the kind of object that holds the record of the leader. Default: lease.
 	Lock Lock
+}
+
+// Engine bounds what all definitions do together.
+type Engine struct {
+	// MaxConcurrent is how many handler calls are made at a time by all definitions together; 0, the default, is any number.
+	MaxConcurrent int
 }
 
 // OnLost is what follows the loss of the lease.
@@ -91,12 +99,22 @@ type Controller struct {
 	Resync time.Duration
 	// Retry is what follows a failed call.
 	Retry Retry
+	// Rate bounds how often objects are handled; the zero Rate, the default, does not.
+	Rate Rate
 	// Timeout is the deadline of one call. Default: 1m.
 	Timeout time.Duration
 	// EveryReplica is true when the definition says leaderElection: "disabled": it runs on every replica.
 	EveryReplica bool
 	// Paused keeps the definition without running it.
 	Paused bool
+}
+
+// Rate bounds how often the objects of one definition are handled: within any t seconds at most Burst + PerSecond*t times.
+type Rate struct {
+	// PerSecond is how many calls a second are allowed for; 0 is any number.
+	PerSecond float64
+	// Burst is how many calls may be made at once after a quiet time. Default: 1.
+	Burst int
 }
 
 // Watch names the objects that a definition watches.

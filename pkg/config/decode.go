@@ -12,6 +12,7 @@ import (
 type file struct {
 	APIVersion     string                     `json:"apiVersion"`
 	LeaderElection fileElection               `json:"leaderElection"`
+	Engine         *fileEngine                `json:"engine,omitempty"`
 	Controllers    map[string]*fileController `json:"controllers"`
 }
 
@@ -31,6 +32,10 @@ type electionFields struct {
 	Lock          Lock   `json:"lock"`
 }
 
+type fileEngine struct {
+	MaxConcurrent int `json:"maxConcurrent,omitempty"`
+}
+
 type fileController struct {
 	Watch          fileWatch                  `json:"watch"`
 	Handler        map[string]json.RawMessage `json:"handler"`
@@ -38,6 +43,7 @@ type fileController struct {
 	Workers        *int                       `json:"workers,omitempty"`
 	Resync         string                     `json:"resync"`
 	Retry          fileRetry                  `json:"retry"`
+	Rate           *fileRate                  `json:"rate,omitempty"`
 	Timeout        string                     `json:"timeout"`
 	LeaderElection string                     `json:"leaderElection"`
 	Paused         bool                       `json:"paused"`
@@ -75,6 +81,11 @@ type fileRetry struct {
 	MaxDelay     string     `json:"maxDelay"`
 }
 
+type fileRate struct {
+	PerSecond float64 `json:"perSecond"`
+	Burst     *int    `json:"burst,omitempty"`
+}
+
 // retryCount is "unlimited", which is -1, or a number.
 type retryCount int
 
@@ -87,6 +98,7 @@ const (
 	off        = "off"
 
 	defaultWorkers = 3
+	defaultBurst   = 1
 )
 
 // defaultFile has every default of the language outside of definitions.

@@ -78,6 +78,9 @@ func fileOf(cfg *Config) (*file, error) {
 			OnLost: le.OnLost, Lock: le.Lock,
 		}},
 	}
+	if cfg.Engine.MaxConcurrent > 0 {
+		f.Engine = &fileEngine{MaxConcurrent: cfg.Engine.MaxConcurrent}
+	}
 	for _, c := range cfg.Controllers {
 		raw, err := c.Handler.JSON()
 		if err != nil {
@@ -107,6 +110,9 @@ func controllerOf(c Controller, handler []byte) *fileController {
 	}
 	if c.Mode == Concurrent {
 		out.Workers = &c.Workers
+	}
+	if c.Rate.PerSecond > 0 {
+		out.Rate = &fileRate{PerSecond: c.Rate.PerSecond, Burst: &c.Rate.Burst}
 	}
 	if c.Resync > 0 {
 		out.Resync = short(c.Resync)

@@ -31,6 +31,9 @@ func (r *resolver) report(at path, message, hint string, instead ...path) {
 func (f *file) resolve() (*Config, []problem) {
 	r := &resolver{}
 	cfg := &Config{LeaderElection: r.election(path{"leaderElection"}, f.LeaderElection)}
+	if f.Engine != nil {
+		cfg.Engine.MaxConcurrent = f.Engine.MaxConcurrent
+	}
 	for _, name := range slices.Sorted(maps.Keys(f.Controllers)) {
 		if c := f.Controllers[name]; c != nil {
 			cfg.Controllers = append(cfg.Controllers, r.controller(path{"controllers", name}, name, c))
@@ -92,6 +95,7 @@ func (r *resolver) controller(at path, name string, c *fileController) Controlle
 		Mode:         c.Mode,
 		Workers:      1,
 		Retry:        r.retry(at.with("retry"), c.Retry),
+		Rate:         rateOf(c.Rate),
 		Timeout:      r.duration(at.with("timeout"), c.Timeout, time.Millisecond),
 		EveryReplica: c.LeaderElection == disabled,
 		Paused:       c.Paused,
@@ -108,6 +112,17 @@ func (r *resolver) controller(at path, name string, c *fileController) Controlle
 		r.report(at.with("workers"), `means nothing when mode is "sequential"`, `write mode: "concurrent", or leave workers out`)
 	}
 	return out
+}
+
+func rateOf(f *fileRate) Rate {
+	switch {
+	case f == nil:
+		return Rate{}
+	case f.Burst == nil:
+		return Rate{PerSecond: f.PerSecond, Burst: defaultBurst}
+	default:
+		return Rate{PerSecond: f.PerSecond, Burst: *f.Burst}
+	}
 }
 
 func (r *resolver) retry(at path, f fileRetry) Retry {

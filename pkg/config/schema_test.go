@@ -262,7 +262,7 @@ func TestDocumentedDefaults(t *testing.T) {
 	}
 	cfg := mustLoad(t, write(t, "f.yaml", `
 apiVersion: kooperd.dev/v1alpha1
-controllers: {a: {watch: {apiVersion: v1, kind: Pod}, mode: concurrent, handler: {log: {}}}, b: {watch: {apiVersion: v1, kind: Pod}, handler: {log: {}}}}
+controllers: {a: {watch: {apiVersion: v1, kind: Pod}, mode: concurrent, rate: {perSecond: 1}, handler: {log: {}}}, b: {watch: {apiVersion: v1, kind: Pod}, handler: {log: {}}}}
 `))
 	printed, err := config.Effective(cfg, config.JSON)
 	if err != nil {
@@ -291,7 +291,9 @@ controllers: {a: {watch: {apiVersion: v1, kind: Pod}, mode: concurrent, handler:
 	add("#Controller", have.Controllers["a"])
 	got["#Controller.mode"] = have.Controllers["b"]["mode"].(string)
 	add("#Retry", have.Controllers["a"]["retry"].(map[string]any))
-	for _, none := range []string{"#LeaderElection.namespace", "#Watch.namespaces", "#Watch.labelSelector", "#Watch.fieldSelector"} {
+	add("#Rate", have.Controllers["a"]["rate"].(map[string]any))
+	delete(got, "#Controller.rate")
+	for _, none := range []string{"#Controller.rate", "#Engine.maxConcurrent", "#LeaderElection.namespace", "#Watch.namespaces", "#Watch.labelSelector", "#Watch.fieldSelector"} {
 		if want[none] == "" {
 			t.Errorf("%s documents no default", none)
 		}

@@ -24,6 +24,8 @@ type runFlags struct {
 
 const rootLong = `kooperd runs the Kubernetes controllers that a config file declares, all under one lease.
 
+Memory: unless GOMEMLIMIT is set, garbage is collected so that nine tenths of what the cgroup allows suffice if they can.
+
 Exit status: 0 stopped as asked, 1 failure at run time, 2 bad usage or bad config (nothing was contacted),
 3 leadership lost.`
 

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -68,6 +69,7 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 	if err := telemetry.RouteKlog(logger, flags.verbosity); err != nil {
 		return err
 	}
+	limitMemory(logger, memlimit.FromCgroup)
 	face, err := newServing(flags.servingFlags, where, logger)
 	if err != nil {
 		return err

@@ -38,6 +38,7 @@ type controller struct {
 	shutdown time.Duration
 	gate     *kube.Gate // nil when the definition runs on every replica
 	own      *kube.OwnWrites
+	limits   limits
 	registry prometheus.Registerer // for the metrics of the handler
 	kinds    access.Kinds
 	reviewer *access.Reviewer
@@ -66,12 +67,13 @@ func newController(def config.Controller, opts Options) *controller {
 		running: map[kube.Key]time.Time{}, overdue: map[kube.Key]time.Time{},
 	}
 	c.metrics.ObserveRunning(c.runningCalls)
-	c.env = handlers.Env{Definition: def.Name, Logger: logger}
-	state := telemetry.Syncing
-	if def.Paused {
-		state = telemetry.Paused
+	c.limits.rate = newRate(def.Rate)
+	if c.limits.rate != nil {
+		c.metrics.ObserveThrottled(telemetry.LimitRate, c.limits.byRate.read)
 	}
-	c.board.Set(def.Name, state, "")
+	c.env = handlers.Env{Definition: def.Name, Logger: logger}
+	state, reason := c.condition().state()
+	c.board.Set(def.Name, state, reason)
 	return c
 }
 
@@ -195,55 +197,4 @@ func (c *controller) onEvent(e kube.Event) {
 	case kube.Deleted:
 		q.Drop(e.Key)
 	}
-}
-
-// refresh writes the definition's state to the board, and to the log when it is another.
-func (c *controller) refresh() {
-	c.refreshing.Lock()
-	defer c.refreshing.Unlock()
-	failing, exhausted := c.failures.counts()
-	c.metrics.Failing.Set(float64(failing))
-	c.metrics.Exhausted.Set(float64(exhausted))
-	state, reason := c.status()
-	before := c.board.Get(c.def.Name).State
-	if !c.board.Set(c.def.Name, state, reason) {
-		return
-	}
-	if state == before {
-		c.logger.V(1).Info("definition's reason changed", "state", state, telemetry.KeyReason, reason)
-		return
-	}
-	c.logger.Info("definition changed state", "state", state, "was", before, telemetry.KeyReason, reason)
-}
-
-// status is the definition's state machine: the first thing that keeps the definition from its work is its state.
-func (c *controller) status() (telemetry.State, string) {
-	c.mu.Lock()
-	view, handler, buildErr, missing, overdue := c.view, c.handler, c.buildErr, c.missing, describeOverdue(c.overdue)
-	c.mu.Unlock()
-	if c.def.Paused {
-		return telemetry.Paused, ""
-	}
-	if view == nil {
-		return telemetry.Syncing, ""
-	}
-	if state, reason := view.Status(); state != telemetry.Running {
-		return state, reason
-	}
-	if buildErr != nil {
-		return telemetry.Degraded, buildErr.Error()
-	}
-	if handler == nil {
-		return telemetry.Syncing, "making the handler"
-	}
-	if missing != "" {
-		return telemetry.Degraded, missing
-	}
-	if overdue != "" {
-		return telemetry.Degraded, overdue
-	}
-	if reason := c.failures.describe(); reason != "" {
-		return telemetry.Degraded, reason
-	}
-	return telemetry.Running, ""
 }

@@ -62,6 +62,7 @@ func New(opts Options) (*Engine, error) {
 	}
 	reviewer, kinds := access.NewReviewer(reviews), access.Live{Mapper: opts.Cluster.Mapper()}
 	e := &Engine{recorders: newRecorders()}
+	pool := newSlots(opts.Config.Engine.MaxConcurrent, countRunning(opts.Config.Controllers))
 	for _, def := range opts.Config.Controllers {
 		gate := opts.Gate
 		if def.EveryReplica {
@@ -79,11 +80,25 @@ func New(opts Options) (*Engine, error) {
 		c := newController(def, opts)
 		c.gate, c.own, c.env.Clients, c.env.Events = gate, own, clients, recorder
 		c.kinds, c.reviewer = kinds, reviewer
+		if c.limits.share = pool.newShare(); c.limits.share != nil {
+			c.metrics.ObserveThrottled(telemetry.LimitMaxConcurrent, c.limits.bySlots.read)
+		}
 		c.registry = prometheus.WrapRegistererWith(prometheus.Labels{telemetry.KeyController: def.Name}, opts.Metrics.Registry())
 		e.controllers = append(e.controllers, c)
 	}
 	opts.Cluster.Sources.Expect(e.watches())
 	return e, nil
+}
+
+// countRunning counts the definitions that run.
+func countRunning(definitions []config.Controller) int {
+	n := 0
+	for _, def := range definitions {
+		if !def.Paused {
+			n++
+		}
+	}
+	return n
 }
 
 // watches are those of all definitions that run.

@@ -103,36 +103,44 @@ func (c *controller) resync(ctx context.Context, q *queue.Queue[kube.Key]) {
 // worker handles one object after another. The end of drain reaches taking a moment late, so it is asked for itself: an
 // object that is taken after it is not handled.
 func (c *controller) worker(taking, drain, calls context.Context, q *queue.Queue[kube.Key]) {
+	in := intake{queue: q, limits: &c.limits}
+	defer in.dropSlot()
 	for {
-		item, ok := q.Get(taking)
+		item, ok := in.take(taking)
 		if !ok {
 			return
 		}
-		if drain.Err() != nil {
-			q.Done(item.Key)
-			return
-		}
-		if !c.gate.Open() { // The term is over by the clocks; its context is about to end.
+		if drain.Err() != nil || !c.gate.Open() { // With a shut gate the term is over by the clocks; its context is about to end.
+			in.settle(false)
 			q.Done(item.Key)
 			<-taking.Done()
 			return
 		}
-		c.process(calls, q, item)
+		obj, ok := c.object(q, item)
+		in.settle(ok)
+		if ok {
+			outcome := c.call(calls, handlers.Request{Object: obj, Cause: causes[item.Priority], Attempt: item.Attempt})
+			c.follow(q, item, outcome)
+		}
 	}
 }
 
-// process handles one object and tells the queue what comes next.
-func (c *controller) process(ctx context.Context, q *queue.Queue[kube.Key], item queue.Item[kube.Key]) {
+// object returns what is to be handled, if it is there and can be handled now; else it tells the queue.
+func (c *controller) object(q *queue.Queue[kube.Key], item queue.Item[kube.Key]) (handlers.Object, bool) {
 	obj, ok := c.view.Get(item.Key.Namespace, item.Key.Name)
 	if !ok {
 		q.Done(item.Key) // Not Drop: the object may be created again at this moment.
-		return
+		return nil, false
 	}
 	if !c.own.Caught(item.Key, obj.ResourceVersion()) {
 		q.Postpone(item.Key, item.Priority, stalePoll) // The change in the cache is mostly faster.
-		return
+		return nil, false
 	}
-	outcome := c.call(ctx, handlers.Request{Object: obj, Cause: causes[item.Priority], Attempt: item.Attempt})
+	return obj, true
+}
+
+// follow tells the queue what comes after a call.
+func (c *controller) follow(q *queue.Queue[kube.Key], item queue.Item[kube.Key], outcome outcome) {
 	switch {
 	case outcome.err == nil:
 		if c.failures.forget(item.Key) {

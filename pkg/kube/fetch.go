@@ -39,9 +39,11 @@ type restFetcher struct {
 	namespace  string
 	acceptList string
 	acceptOne  string
+	known      func(*object) *object
 }
 
-func newFetcher(config *rest.Config, client *http.Client, id sourceID, res resource) (fetcher, error) {
+// newFetcher makes a restFetcher. Of what arrives, known returns what is to be kept of it.
+func newFetcher(config *rest.Config, client *http.Client, id sourceID, res resource, known func(*object) *object) (fetcher, error) {
 	config = rest.CopyConfig(config)
 	gv := id.kind.GroupVersion()
 	config.GroupVersion = &gv
@@ -56,7 +58,7 @@ func newFetcher(config *rest.Config, client *http.Client, id sourceID, res resou
 	}
 	f := &restFetcher{
 		client: c, form: &form{kind: id.kind, metadataOnly: id.metadataOnly}, resource: res.gvr.Resource, namespace: id.namespace,
-		acceptList: acceptJSON, acceptOne: acceptJSON,
+		acceptList: acceptJSON, acceptOne: acceptJSON, known: known,
 	}
 	switch {
 	case id.metadataOnly:
@@ -86,7 +88,7 @@ func (f *restFetcher) list(ctx context.Context, opts metav1.ListOptions) (runtim
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", f.resource, err)
 	}
-	return newObjectList(f.form, list), nil
+	return newObjectList(f.form, list, f.known), nil
 }
 
 func (f *restFetcher) watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
@@ -95,7 +97,7 @@ func (f *restFetcher) watch(ctx context.Context, opts metav1.ListOptions) (watch
 	if err != nil {
 		return nil, err
 	}
-	return watch.NewStreamWatcher(&streamDecoder{form: f.form, stream: wire.NewStream(body), body: body}, reporter{}), nil
+	return watch.NewStreamWatcher(&streamDecoder{form: f.form, stream: wire.NewStream(body), body: body, known: f.known}, reporter{}), nil
 }
 
 // streamDecoder reads the events of a watch.
@@ -103,6 +105,7 @@ type streamDecoder struct {
 	form   *form
 	stream *wire.Stream
 	body   io.Closer
+	known  func(*object) *object
 }
 
 // Decode implements watch.Decoder.
@@ -119,7 +122,7 @@ func (d *streamDecoder) Decode() (watch.EventType, runtime.Object, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	return event.Type, &object{form: d.form, Object: o}, nil
+	return event.Type, d.known(&object{form: d.form, Object: o}), nil
 }
 
 // Close implements watch.Decoder.

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/pager"
 )
 
 // listWatch is what the reflector drives. It adds the selectors, bounds streaming lists and keeps the source's status
@@ -65,7 +66,12 @@ func (lw *listWatch) listed() bool {
 	return lw.streaming.Load()
 }
 
-// list is a plain list, in pages.
+// pageSize is how many objects a plain list has in memory as they arrived.
+const pageSize = 500
+
+// list is a plain list, in pages. It asks for the newest state: API servers give what they have in their caches, which the
+// reflector asks for, in one piece, and that in memory as it arrives, together with what is made of it, is twice the cache. The
+// newest state is also never older than what the cache has.
 func (lw *listWatch) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 	lw.source.listing.Lock()
 	defer lw.source.listing.Unlock()
@@ -75,11 +81,13 @@ func (lw *listWatch) list(ctx context.Context, opts metav1.ListOptions) (runtime
 	lw.deadline.Stop()
 	lw.streaming.Store(false)
 	lw.source.id.selectOnly(&opts)
-	if opts.ResourceVersion == "0" && lw.source.store.filled() {
-		// "0" is as old as an API server likes. That will do for a first list, but a cache must not go back in time.
-		opts.ResourceVersion = ""
-	}
-	return lw.fetcher.list(ctx, opts)
+	opts.ResourceVersion, opts.ResourceVersionMatch = "", ""
+	pages := pager.New(func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
+		return lw.fetcher.list(ctx, opts)
+	})
+	pages.PageSize = pageSize
+	all, _, err := pages.List(ctx, opts)
+	return all, err
 }
 
 // watch opens a watch. An API server that cannot be reached or has no time is asked again here, because the watch can

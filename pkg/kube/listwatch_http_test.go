@@ -92,6 +92,9 @@ func (s *podServer) page(w http.ResponseWriter, query url.Values) {
 	if query.Get("limit") == "" {
 		s.t.Errorf("a list without a limit: %v", query)
 	}
+	if query.Has("resourceVersion") { // An API server heeds no limit then.
+		s.t.Errorf("a list of an old version: %v", query)
+	}
 	s.write(w, list)
 }
 
@@ -138,8 +141,8 @@ func (s *podServer) start(adjust func(*rest.Config)) (_ *source, changed <-chan 
 	s.t.Cleanup(cluster.Close)
 	metrics, _ := newTestMetrics()
 	id := sourceID{kind: podKind, namespace: "payments"}
-	fetch := func(res resource) (fetcher, error) {
-		return newFetcher(cluster.Sources.config, cluster.Sources.client, id, res)
+	fetch := func(res resource, known func(*object) *object) (fetcher, error) {
+		return newFetcher(cluster.Sources.config, cluster.Sources.client, id, res, known)
 	}
 	src := newSource(id, cluster.Sources.kinds, fetch, logr.Discard(), metrics.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "payments", Selector: ""}))
 	src.streamingDeadline = 200 * time.Millisecond
@@ -220,6 +223,50 @@ func TestRefusedStreamingListFallsBack(t *testing.T) {
 	got := server.seen()
 	if len(got) < 4 || !slices.Equal(got[len(got)-3:], []string{"list ", "list more", "watch"}) {
 		t.Errorf("requests %q", got)
+	}
+}
+
+// What has not changed when everything is streamed again is not kept a second time.
+func TestStreamedAgainKeepsTheSameObjects(t *testing.T) {
+	server := newPodServer(t)
+	server.stream = func(w http.ResponseWriter) bool {
+		w.Header().Set("Content-Type", runtime.ContentTypeJSON)
+		server.event(w, "ADDED", pod("a@1"))
+		server.event(w, "ADDED", pod("b@2"))
+		server.event(w, "BOOKMARK", &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			ResourceVersion: "10", Annotations: map[string]string{metav1.InitialEventsAnnotationKey: "true"},
+		}})
+		return true
+	}
+	src, changed := server.start(nil)
+	await(t, changed, telemetry.Running)
+	yes := true
+	again, err := src.lw.fetcher.watch(t.Context(), metav1.ListOptions{SendInitialEvents: &yes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Stop()
+	for _, name := range []string{"a", "b"} {
+		if got := (<-again.ResultChan()).Object; got != src.store.objects[Key{"payments", name}] {
+			t.Errorf("the stream has another %s", name)
+		}
+	}
+}
+
+// The same for lists.
+func TestListedAgainKeepsTheSameObjects(t *testing.T) {
+	server := newPodServer(t)
+	server.stream = refuse
+	src, changed := server.start(nil)
+	await(t, changed, telemetry.Running)
+	for page, name := range map[string]string{"": "a", "more": "b"} {
+		list, err := src.lw.fetcher.list(t.Context(), metav1.ListOptions{Limit: 1, Continue: page})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := list.(*objectList).Items[0]; got != src.store.objects[Key{"payments", name}] {
+			t.Errorf("the list has another %s", name)
+		}
 	}
 }
 

@@ -92,10 +92,10 @@ type objectList struct {
 	Items []*object
 }
 
-func newObjectList(f *form, list wire.List) *objectList {
+func newObjectList(f *form, list wire.List, known func(*object) *object) *objectList {
 	l := &objectList{ListMeta: list.ListMeta, Items: make([]*object, 0, len(list.Objects))}
 	for _, o := range list.Objects {
-		l.Items = append(l.Items, &object{form: f, Object: o})
+		l.Items = append(l.Items, known(&object{form: f, Object: o}))
 	}
 	return l
 }

@@ -66,7 +66,7 @@ func newRig(t *testing.T, adjust ...func(*rig)) *rig {
 		}}, nil
 	}}
 	id := sourceID{kind: podKind, namespace: "payments", labelSelector: "app"}
-	fetch := func(resource) (fetcher, error) { return r, nil }
+	fetch := func(resource, func(*object) *object) (fetcher, error) { return r, nil }
 	r.source = newSource(id, newKinds(r.docs), fetch, logr.Discard(), metrics.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "payments", Selector: "app"}))
 	r.subscribers.add(&subscriber{event: r.onEvent, status: r.onStatus})
 	for _, f := range adjust {

@@ -63,12 +63,15 @@ func (id sourceID) selector() string {
 	return id.labelSelector + ";" + id.fieldSelector
 }
 
+// fetch makes the fetcher of a resource, see newFetcher.
+type fetch func(res resource, known func(*object) *object) (fetcher, error)
+
 // source lists and watches one kind in one namespace, or all, into a store, for as long as it runs. Whatever goes wrong
 // becomes its status and is tried again.
 type source struct {
 	id      sourceID
 	kinds   *kinds
-	fetch   func(resource) (fetcher, error)
+	fetch   fetch
 	logger  logr.Logger
 	metrics *telemetry.Source
 	store   *store
@@ -93,7 +96,7 @@ type source struct {
 	watches     int              // watches opened
 }
 
-func newSource(id sourceID, kinds *kinds, fetch func(resource) (fetcher, error), logger logr.Logger, metrics *telemetry.Source) *source {
+func newSource(id sourceID, kinds *kinds, fetch fetch, logger logr.Logger, metrics *telemetry.Source) *source {
 	s := &source{
 		id: id, kinds: kinds, fetch: fetch, metrics: metrics, state: telemetry.Syncing,
 		streamingDeadline: streamingListDeadline,
@@ -143,7 +146,7 @@ func (s *source) prepare(res resource) error {
 	if s.lw != nil && s.lw.resource == res && s.lw.pagedOnly == s.pagedOnly {
 		return nil
 	}
-	f, err := s.fetch(res)
+	f, err := s.fetch(res, s.store.known)
 	if err != nil {
 		return err
 	}

@@ -111,13 +111,18 @@ func TestSourceWhoseResourceIsNotFound(t *testing.T) {
 	}, func(r *rig) { r.pods = []string{"a@1"} })
 }
 
-// A paged list of version "0" may be as old as an API server likes, which a cache that is filled must not take.
-func TestPagedListDoesNotGoBackInTime(t *testing.T) {
+// A list of version "0" may be as old as an API server likes, which a cache that is filled must not take, and comes in one piece,
+// whatever limit it has.
+func TestPagedListIsTheNewestState(t *testing.T) {
 	served := true
 	inBubble(t, func(t *testing.T, r *rig) {
 		time.Sleep(time.Minute)
-		if got := versions(r.takeLists()); !slices.Equal(got, []string{"0"}) {
-			t.Errorf("the first list is of version %q, want 0", got)
+		lists := r.takeLists()
+		if got := versions(lists); !slices.Equal(got, []string{""}) {
+			t.Errorf("the first list is of version %q, want the latest", got)
+		}
+		if got := lists[0].Limit; got != pageSize {
+			t.Errorf("the first list has %d objects at a time, want %d", got, pageSize)
 		}
 		expectStates(t, r, telemetry.Running)
 		r.edit(func() { served, r.noWatch, r.noList = false, errNotFound, errNotFound })

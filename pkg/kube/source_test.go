@@ -281,7 +281,9 @@ func TestSourceErrorsThatDiscoveryKnows(t *testing.T) {
 			r.docs.answer = func(context.Context, string) (*metav1.APIResourceList, error) { return nil, errRefused }
 		}, "the API server cannot be reached: dial 10.0.0.1:6443: connect: connection refused"},
 		"no client": {func(r *rig) {
-			r.fetch = func(resource) (fetcher, error) { return nil, errors.New("making the client of pods: no codec") }
+			r.fetch = func(resource, func(*object) *object) (fetcher, error) {
+				return nil, errors.New("making the client of pods: no codec")
+			}
 		}, "making the client of pods: no codec"},
 	}
 	for name, tc := range tests {

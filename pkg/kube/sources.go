@@ -152,8 +152,8 @@ func (s *Sources) acquire(ctx context.Context, id sourceID) *sharedSource {
 		previous.users++
 		return previous
 	}
-	fetch := func(res resource) (fetcher, error) {
-		return newFetcher(s.config, s.client, id, res)
+	fetch := func(res resource, known func(*object) *object) (fetcher, error) {
+		return newFetcher(s.config, s.client, id, res, known)
 	}
 	metrics := s.metrics.Source(telemetry.SourceLabels{
 		Kind: id.kind.Kind, APIVersion: id.kind.GroupVersion().String(), Namespace: id.namespace, Selector: id.selector(), MetadataOnly: id.metadataOnly,

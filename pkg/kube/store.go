@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 
@@ -191,11 +192,17 @@ func (s *store) get(key Key, filter labels.Selector) (handlers.Object, bool) {
 	return cached{o}, true
 }
 
-// filled tells whether the store has ever been listed.
-func (s *store) filled() bool {
+// known returns the object of the cache if one that has arrived says the same, else the one that has arrived: who keeps what
+// this returns does not need the memory of both when everything is listed again. It is the text that must be the same, not the
+// resourceVersion, which some kinds do not have and which says nothing of a CRD that is served differently than before.
+func (s *store) known(arrived *object) *object {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.listed
+	o, ok := s.objects[arrived.key()]
+	if ok && o.Encoding == arrived.Encoding && bytes.Equal(o.Data, arrived.Data) {
+		return o
+	}
+	return arrived
 }
 
 func (s *store) size() int {

@@ -20,6 +20,7 @@ type Queue[K comparable] struct {
 	alarm      alarm
 	waiters    waiters
 	processing int
+	claims     int
 	shutDown   bool
 }
 

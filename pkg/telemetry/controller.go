@@ -81,6 +81,24 @@ func (c *Controller) ObserveRunning(running func() (sum, longest time.Duration))
 	)
 }
 
+// The limits that ObserveThrottled tells apart.
+const (
+	// LimitRate is the rate of the definition.
+	LimitRate = "rate"
+	// LimitMaxConcurrent is the number of calls that all definitions together may make at a time.
+	LimitMaxConcurrent = "maxConcurrent"
+)
+
+// ObserveThrottled makes /metrics show how long a limit has kept the definition from handling an object that was ready, asked
+// at every scrape, so that a wait shows while it lasts. It is to be called once for each limit of a definition.
+func (c *Controller) ObserveThrottled(limit string, throttled func() time.Duration) {
+	c.metrics.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name:        "kooperd_controller_throttled_seconds_total",
+		Help:        "Seconds that a limit has kept a worker of the definition from an object that was ready.",
+		ConstLabels: prometheus.Labels{"controller": c.name, "limit": limit},
+	}, func() float64 { return throttled().Seconds() }))
+}
+
 // Queued counts one event put into the queue; requeue is true for retries and requested requeues.
 func (c *Controller) Queued(requeue bool) {
 	c.adds.Inc()

@@ -48,6 +48,7 @@ type noConfig struct{}
 // options of a rig; definitions is the text below `controllers` with %[1]q for the namespace.
 type options struct {
 	definitions string
+	engine      string // the text of `engine`
 	handle      func(ctx context.Context, env handlers.Env, req handlers.Request) (handlers.Result, error)
 	build       func(env handlers.Env) error
 	gate        *kube.Gate
@@ -80,7 +81,7 @@ func start(t *testing.T, opts options) *rig {
 		t.Fatal(err)
 	}
 	eng, err := engine.New(engine.Options{
-		Config: load(t, fmt.Sprintf(opts.definitions, r.namespace), plugin), Cluster: cluster, Gate: opts.gate,
+		Config: load(t, opts.engine, fmt.Sprintf(opts.definitions, r.namespace), plugin), Cluster: cluster, Gate: opts.gate,
 		Metrics: metrics, Board: r.board, ShutdownTimeout: opts.shutdown,
 	})
 	if err != nil {
@@ -107,14 +108,14 @@ func start(t *testing.T, opts options) *rig {
 	return r
 }
 
-func load(t *testing.T, definitions string, plugins ...handlers.AnyPlugin) *config.Config {
+func load(t *testing.T, engine, definitions string, plugins ...handlers.AnyPlugin) *config.Config {
 	t.Helper()
 	registry, err := handlers.NewRegistry(plugins...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "controllers.cue")
-	text := "apiVersion: \"kooperd.dev/v1alpha1\"\ncontrollers: {\n" + definitions + "\n}\n"
+	text := "apiVersion: \"kooperd.dev/v1alpha1\"\nengine: {" + engine + "}\ncontrollers: {\n" + definitions + "\n}\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

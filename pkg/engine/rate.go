@@ -1,0 +1,119 @@
+package engine
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+
+	"kooperd.dev/kooperd/pkg/config"
+)
+
+// rate bounds how often a definition calls its handler: it is a bucket that holds up to burst tokens and gets one more each
+// interval, and each call takes one. A token is reserved before and taken just when the call begins, so what a worker waits for
+// in between does not let calls pile up: as the bucket holds a token for each reservation all the time, there are never more
+// of those than burst, and all of them may begin at once. A nil rate bounds nothing.
+type rate struct {
+	interval time.Duration // between two tokens
+	burst    int
+	turn     chan struct{} // is in it while nobody waits for a token
+	changed  chan struct{} // holds a note that a reservation has ended
+
+	mu       sync.Mutex
+	full     time.Time // when the bucket is full again
+	reserved int
+}
+
+// newRate returns nil for the zero Rate.
+func newRate(r config.Rate) *rate {
+	if r.PerSecond <= 0 {
+		return nil
+	}
+	interval := time.Duration(math.Ceil(float64(time.Second) / r.PerSecond))
+	made := &rate{interval: interval, burst: r.Burst, turn: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+	made.turn <- struct{}{}
+	return made
+}
+
+// reserve waits for a token and reserves it; take or cancel must follow. It returns false when ctx ends before that.
+func (r *rate) reserve(ctx context.Context) bool {
+	if r.tryReserve() {
+		return true
+	}
+	select {
+	case <-r.turn:
+	case <-ctx.Done():
+		return false
+	}
+	defer func() { r.turn <- struct{}{} }()
+	for {
+		missing, ok := r.try()
+		if ok {
+			return true
+		}
+		timer := time.NewTimer(missing)
+		select {
+		case <-timer.C:
+		case <-r.changed:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return false
+		}
+	}
+}
+
+// tryReserve is a reserve that does not wait.
+func (r *rate) tryReserve() bool {
+	if r == nil {
+		return true
+	}
+	_, ok := r.try()
+	return ok
+}
+
+// try reserves a token, or returns how long one is missing if no reservation ends before.
+func (r *rate) try() (missing time.Duration, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reserved >= r.burst {
+		return math.MaxInt64, false
+	}
+	if now := time.Now(); r.full.After(now) {
+		missing = r.full.Sub(now) - time.Duration(r.burst-r.reserved-1)*r.interval
+	}
+	if missing > 0 {
+		return missing, false
+	}
+	r.reserved++
+	return 0, true
+}
+
+// take takes the token that is reserved: the call begins.
+func (r *rate) take() {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	if now := time.Now(); now.After(r.full) {
+		r.full = now
+	}
+	r.full = r.full.Add(r.interval)
+	r.mu.Unlock()
+	r.cancel()
+}
+
+// cancel ends a reservation; the token stays in the bucket.
+func (r *rate) cancel() {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	r.reserved--
+	r.mu.Unlock()
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,283 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"kooperd.dev/kooperd/pkg/queue"
+)
+
+// held acquires so many slots, which must be free.
+func held(t *testing.T, d *share, n int) {
+	t.Helper()
+	for range n {
+		ctx, cancel := context.WithCancel(t.Context())
+		got := make(chan bool, 1)
+		go func() { got <- d.acquire(ctx) }()
+		synctest.Wait()
+		if len(got) == 0 {
+			cancel()
+			<-got
+			t.Fatal("a slot is not free")
+		}
+		cancel()
+		<-got
+	}
+}
+
+// refused wants no slot for d at this moment.
+func refused(t *testing.T, d *share) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	got := make(chan bool, 1)
+	go func() { got <- d.acquire(ctx) }()
+	synctest.Wait()
+	cancel()
+	if <-got {
+		t.Error("a slot was given that should be kept for others")
+	}
+}
+
+func TestSlotsAreKeptForOthers(t *testing.T) {
+	tests := map[string]struct {
+		total, definitions int
+		most               int // that one definition gets alone
+		first              int // how many others get their first one after that
+	}{
+		"one definition":              {4, 1, 4, 0},
+		"one for each":                {10, 3, 8, 2},
+		"as many as definitions":      {3, 3, 1, 2},
+		"fewer than definitions":      {4, 10, 2, 2},
+		"fewer, an odd number":        {5, 10, 3, 2},
+		"one for all":                 {1, 5, 1, 0},
+		"one less than definitions":   {9, 10, 5, 4},
+		"many more than definitions":  {100, 2, 99, 1},
+		"two for three":               {2, 3, 1, 1},
+		"a single one for a single 1": {1, 1, 1, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				pool := newSlots(test.total, test.definitions)
+				greedy := pool.newShare()
+				held(t, greedy, test.most)
+				refused(t, greedy)
+				for range test.first {
+					held(t, pool.newShare(), 1)
+				}
+				if pool.free != test.total-test.most-test.first {
+					t.Errorf("%d slots are free", pool.free)
+				}
+				refused(t, greedy)
+			})
+		})
+	}
+}
+
+// TestSlotsInTurn has one definition hold everything, and then looks at who gets what it gives back.
+func TestSlotsInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := newSlots(6, 3)
+		a, b, c := pool.newShare(), pool.newShare(), pool.newShare()
+		names := map[*share]string{a: "a", b: "b", c: "c"}
+		held(t, a, 4)
+		held(t, b, 1)
+		held(t, c, 1)
+		var mu sync.Mutex
+		order := ""
+		var waiting sync.WaitGroup
+		for _, d := range []*share{a, b, c} { // Each wants ever more, one at a time.
+			waiting.Go(func() {
+				for d.acquire(t.Context()) {
+					mu.Lock()
+					order += names[d]
+					done := len(order) >= 6
+					mu.Unlock()
+					if done {
+						return
+					}
+				}
+			})
+			synctest.Wait()
+		}
+		for _, step := range []struct {
+			back *share
+			want string
+		}{{a, "b"}, {a, "bc"}, {a, "bca"}, {b, "bcab"}, {c, "bcabc"}, {b, "bcabcb"}} {
+			step.back.release()
+			synctest.Wait()
+			mu.Lock()
+			if order != step.want {
+				t.Fatalf("slots went to %q, want %q; a has %d, b %d, c %d", order, step.want, a.held, b.held, c.held)
+			}
+			mu.Unlock()
+		}
+	})
+}
+
+// TestSlotsUnderRandomLoad checks, at every call, what the comment of slots promises.
+func TestSlotsUnderRandomLoad(t *testing.T) {
+	for _, size := range []struct{ total, definitions int }{{1, 4}, {2, 3}, {3, 7}, {5, 20}, {8, 8}, {9, 8}, {20, 6}} {
+		t.Run(fmt.Sprintf("%d for %d", size.total, size.definitions), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				pool := newSlots(size.total, size.definitions)
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+				defer cancel()
+				random := rand.New(rand.NewPCG(1, uint64(size.total)))
+				var crews []*crew
+				for range size.definitions {
+					slow := time.Duration(1+random.IntN(1000)) * time.Millisecond
+					crews = append(crews, hire(ctx, t, 1+random.IntN(6), &limits{share: pool.newShare()}, func(ctx context.Context, _ string) {
+						pool.check(t)
+						wait := time.NewTimer(slow)
+						defer wait.Stop()
+						select {
+						case <-wait.C:
+						case <-ctx.Done():
+						}
+					}))
+				}
+				for ctx.Err() == nil {
+					for range random.IntN(2 * size.definitions) {
+						crews[random.IntN(len(crews))].add(queue.Change, fmt.Sprint(random.IntN(10)))
+					}
+					time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond)
+					synctest.Wait()
+					pool.check(t)
+				}
+				for i, c := range crews {
+					c.wait()
+					if len(c.calls) == 0 {
+						t.Errorf("definition %d was never called", i)
+					}
+				}
+				if pool.free != pool.total || pool.busy != 0 {
+					t.Errorf("at the end %d of %d slots are free, %d definitions busy", pool.free, pool.total, pool.busy)
+				}
+			})
+		})
+	}
+}
+
+// check fails the test when a promise is broken at this moment.
+func (s *slots) check(t *testing.T) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	idle := s.definitions - s.busy
+	switch {
+	case s.free < 0 || s.free > s.total:
+		t.Fatalf("%d of %d slots are free", s.free, s.total)
+	case s.total >= s.definitions && s.free < idle:
+		t.Fatalf("%d slots are free for %d definitions without one", s.free, idle)
+	}
+	for _, d := range s.shares {
+		if len(d.waiting) == 0 {
+			continue
+		}
+		if d.held == 0 && s.free > 0 {
+			t.Fatalf("%d slots are free and a definition without one waits", s.free)
+		}
+		if d.held == 0 && s.busy <= s.total/2 {
+			t.Fatalf("a definition without a slot waits while only %d others have some of the %d", s.busy, s.total)
+		}
+		if s.free > idle && s.free > 0 {
+			t.Fatalf("%d slots are free, %d definitions have none, and one waits", s.free, idle)
+		}
+	}
+}
+
+// TestSlowDefinitionDelaysNobody lets one definition have calls without end, of which it wants as many as it can get.
+func TestSlowDefinitionDelaysNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		pool := newSlots(8, 3)
+		stuck := hire(ctx, t, 256, &limits{share: pool.newShare()}, func(ctx context.Context, _ string) { <-ctx.Done() })
+		other := &limits{share: pool.newShare()}
+		quick := hire(ctx, t, 4, other, func(context.Context, string) { time.Sleep(time.Millisecond) })
+		for i := range 1000 {
+			stuck.add(queue.Change, fmt.Sprint(i))
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		stuck.mu.Lock()
+		if n := len(stuck.calls); n != 6 {
+			t.Errorf("the stuck definition has %d calls, want 6 of 8: two are kept for the others", n)
+		}
+		stuck.mu.Unlock()
+		for i := range 1000 { // One object at a time: each must be called at once.
+			name := fmt.Sprint(i)
+			quick.add(queue.Change, name)
+			quick.expect(fmt.Sprintf("%s %s", name, time.Since(quick.begin)))
+			time.Sleep(2 * time.Millisecond)
+		}
+		if waited := other.bySlots.read(); waited != 0 {
+			t.Errorf("the other definition has waited %s for slots", waited)
+		}
+		cancel()
+		stuck.wait()
+		quick.wait()
+	})
+}
+
+// TestSlotsAreSharedEvenly has two definitions that both want everything.
+func TestSlotsAreSharedEvenly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		pool := newSlots(10, 2)
+		begin := func(d *share, name string, each time.Duration) *crew {
+			var c *crew
+			c = hire(ctx, t, 50, &limits{share: d}, func(ctx context.Context, _ string) {
+				time.Sleep(each)
+				c.add(queue.Change, fmt.Sprint(rand.Uint64()))
+			})
+			for i := range 100 {
+				c.add(queue.Change, fmt.Sprintf("%s-%d", name, i))
+			}
+			return c
+		}
+		slow, fast := pool.newShare(), pool.newShare()
+		first := begin(slow, "slow", 10*time.Second)
+		time.Sleep(time.Second)
+		second := begin(fast, "fast", 10*time.Millisecond)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if slow.held != 5 || fast.held != 5 {
+			t.Errorf("after a minute the slow definition has %d slots, the fast one %d, want 5 and 5", slow.held, fast.held)
+		}
+		cancel()
+		first.wait()
+		second.wait()
+	})
+}
+
+func TestSlotThatComesWithTheEndIsGivenBack(t *testing.T) {
+	for range 200 { // Which of the two a select sees is left to chance.
+		synctest.Test(t, func(t *testing.T) {
+			pool := newSlots(1, 2)
+			a, b := pool.newShare(), pool.newShare()
+			held(t, a, 1)
+			ctx, cancel := context.WithCancel(t.Context())
+			got := make(chan bool, 1)
+			go func() { got <- b.acquire(ctx) }()
+			synctest.Wait()
+			pool.mu.Lock()
+			cancel()
+			a.put()
+			pool.grant()
+			pool.mu.Unlock()
+			want := 1
+			if <-got {
+				want = 0
+			}
+			if pool.free != want || b.held != 1-want {
+				t.Fatalf("%d slots are free, b has %d", pool.free, b.held)
+			}
+		})
+	}
+}

@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr/funcr"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+// conditions has one condition for each way to come to a state.
+var conditions = map[string]struct {
+	condition condition
+	state     telemetry.State
+	reason    string
+}{
+	"nothing yet":        {condition{}, telemetry.Syncing, ""},
+	"first list":         {condition{source: telemetry.Syncing}, telemetry.Syncing, ""},
+	"kind not served":    {condition{source: telemetry.Waiting, sourceReason: "no such kind", built: true}, telemetry.Waiting, "no such kind"},
+	"forbidden":          {condition{source: telemetry.Degraded, sourceReason: "forbidden", built: true}, telemetry.Degraded, "forbidden"},
+	"no handler yet":     {condition{source: telemetry.Running}, telemetry.Syncing, "making the handler"},
+	"no handler":         {condition{source: telemetry.Running, buildErr: errors.New("no mail server")}, telemetry.Degraded, "no mail server"},
+	"rights are missing": {condition{source: telemetry.Running, built: true, missing: "forbidden to patch pods"}, telemetry.Degraded, "forbidden to patch pods"},
+	"calls are stuck":    {condition{source: telemetry.Running, built: true, overdue: "1 call"}, telemetry.Degraded, "1 call"},
+	"calls fail":         {condition{source: telemetry.Running, built: true, failing: "1 object"}, telemetry.Degraded, "1 object"},
+	"everything works":   {condition{source: telemetry.Running, built: true}, telemetry.Running, ""},
+}
+
+// TestStateIsTheFirstObstacle adds to each condition everything that comes after it: that must not show.
+func TestStateIsTheFirstObstacle(t *testing.T) {
+	worst := func(c condition) condition {
+		c.buildErr, c.overdue, c.failing = errors.New("no handler"), "some calls", "some objects"
+		return c
+	}
+	tests := map[string]struct {
+		condition condition
+		state     telemetry.State
+		reason    string
+	}{
+		"paused before everything": {
+			worst(condition{paused: true, source: telemetry.Degraded, sourceReason: "forbidden"}), telemetry.Paused, "",
+		},
+		"no source before all but that":     {worst(condition{}), telemetry.Syncing, ""},
+		"the source before the handler":     {worst(condition{source: telemetry.Waiting, sourceReason: "no kind"}), telemetry.Waiting, "no kind"},
+		"the handler before its calls":      {worst(condition{source: telemetry.Running}), telemetry.Degraded, "no handler"},
+		"the handler, being made, too":      {condition{source: telemetry.Running, overdue: "a", failing: "b"}, telemetry.Syncing, "making the handler"},
+		"missing rights before stuck calls": {condition{source: telemetry.Running, built: true, missing: "a", overdue: "b"}, telemetry.Degraded, "a"},
+		"stuck calls before failed calls":   {condition{source: telemetry.Running, built: true, overdue: "a", failing: "b"}, telemetry.Degraded, "a"},
+	}
+	maps.Copy(tests, conditions)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if state, reason := test.condition.state(); state != test.state || reason != test.reason {
+				t.Errorf("state is %s %q, want %s %q", state, reason, test.state, test.reason)
+			}
+		})
+	}
+}
+
+// TestEveryTransition goes from every condition to every other, and looks at all that tells of it: the board, the gauge and the
+// log.
+func TestEveryTransition(t *testing.T) {
+	for from, a := range conditions {
+		for to, b := range conditions {
+			t.Run(from+" → "+to, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					c, registry, log := idleController(config.Controller{Name: "pods"})
+					c.note(a.condition)
+					log.Reset()
+					entered := c.board.Get("pods").Since
+					time.Sleep(time.Minute)
+					c.note(b.condition)
+					want := telemetry.Status{State: b.state, Reason: b.reason, Since: entered}
+					line := ""
+					switch {
+					case a.state != b.state:
+						want.Since = time.Now()
+						line = fmt.Sprintf(`"definition changed state" "controller"="pods" "state"=%q "was"=%q "reason"=%q`, b.state, a.state, b.reason)
+					case a.reason != b.reason:
+						line = fmt.Sprintf(`"definition's reason changed" "controller"="pods" "state"=%q "reason"=%q`, b.state, b.reason)
+					}
+					if diff := cmp.Diff(want, c.board.Get("pods")); diff != "" {
+						t.Errorf("status (-want +have):\n%s", diff)
+					}
+					if have := log.String(); !strings.HasSuffix(strings.TrimSpace(have), line) || strings.Count(have, "\n") > 1 || (line == "") != (have == "") {
+						t.Errorf("the log says %q, want %q", have, line)
+					}
+					if diff := cmp.Diff(map[string]float64{string(b.state): 1}, stateGauge(t, registry)); diff != "" {
+						t.Errorf("kooperd_controller_state (-want +have):\n%s", diff)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestStateAtFirst(t *testing.T) {
+	for paused, want := range map[bool]telemetry.State{false: telemetry.Syncing, true: telemetry.Paused} {
+		synctest.Test(t, func(t *testing.T) {
+			c, registry, log := idleController(config.Controller{Name: "pods", Paused: paused})
+			if diff := cmp.Diff(telemetry.Status{State: want, Since: time.Now()}, c.board.Get("pods")); diff != "" {
+				t.Errorf("status (-want +have):\n%s", diff)
+			}
+			if diff := cmp.Diff(map[string]float64{string(want): 1}, stateGauge(t, registry)); diff != "" {
+				t.Errorf("kooperd_controller_state (-want +have):\n%s", diff)
+			}
+			c.refresh()
+			if log.String() != "" {
+				t.Errorf("the log says %q of what has not changed", log)
+			}
+		})
+	}
+}
+
+// idleController is a controller that does not run, with its metrics and its log.
+func idleController(def config.Controller) (*controller, *prometheus.Registry, *strings.Builder) {
+	registry, log := prometheus.NewRegistry(), &strings.Builder{}
+	metrics := telemetry.NewMetrics(registry)
+	return newController(def, Options{
+		Cluster: &kube.Cluster{}, Metrics: metrics, Board: telemetry.NewBoard(metrics),
+		Logger: funcr.New(func(_, args string) { log.WriteString(args + "\n") }, funcr.Options{Verbosity: 1}),
+	}), registry, log
+}
+
+// stateGauge returns the series of the state gauge that are not 0, by state.
+func stateGauge(t *testing.T, registry *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := map[string]float64{}
+	for _, family := range families {
+		if family.GetName() != "kooperd_controller_state" {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			for _, label := range m.GetLabel() {
+				if label.GetName() == "state" && m.GetGauge().GetValue() != 0 {
+					have[label.GetValue()] = m.GetGauge().GetValue()
+				}
+			}
+		}
+	}
+	return have
+}
