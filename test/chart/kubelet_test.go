@@ -19,13 +19,9 @@ import (
 	"kooperd.dev/kooperd/test/daemon"
 )
 
-const (
-	// nodeName is where all pods are. There is no such Node; nothing in the cluster asks for one.
-	nodeName = "kubelet-of-the-test"
-	// kubeletPeriod is how often the kubelet looks at pods, probes and volumes. It does not go by the periods of the probes,
-	// which would only make the tests slow.
-	kubeletPeriod = 50 * time.Millisecond
-)
+// kubeletPeriod is how often the kubelet looks at pods, probes and volumes. It does not go by the periods of the probes, which
+// would only make the tests slow.
+const kubeletPeriod = 50 * time.Millisecond
 
 // kubelet runs the pods of one namespace: a process of bin/kooperd for the container of each, with its arguments,
 // environment and volumes, with a token of its service account that is bound to the pod, restarted when it ends, probed for
@@ -56,6 +52,7 @@ type podRun struct {
 func startKubelet(t *testing.T, namespace string) *kubelet {
 	t.Helper()
 	k := &kubelet{t: t, namespace: namespace, dir: t.TempDir(), pods: map[types.UID]*podRun{}}
+	k.serve(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	k.workers.Go(func() { k.loop(ctx) })
 	t.Cleanup(func() {
@@ -173,7 +170,7 @@ func (r *podRun) offer(pod *corev1.Pod) {
 func (r *podRun) work(ctx context.Context) error {
 	pods := shared.Client().CoreV1().Pods(r.kubelet.namespace)
 	binding := &corev1.Binding{
-		ObjectMeta: metav1.ObjectMeta{Name: r.name(), UID: r.uid()}, Target: corev1.ObjectReference{Kind: "Node", Name: nodeName},
+		ObjectMeta: metav1.ObjectMeta{Name: r.name(), UID: r.uid()}, Target: corev1.ObjectReference{Kind: "Node", Name: r.kubelet.node()},
 	}
 	if err := pods.Bind(ctx, binding, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("binding it to the node: %w", err)

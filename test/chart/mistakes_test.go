@@ -12,6 +12,7 @@ func TestMistakes(t *testing.T) {
 		args []string
 		want string
 	}{
+		"no image":              {args: append(config, "--set", "image="), want: "kooperd has no image. Set the value image"},
 		"no config":             {want: "kooperd has no config. Set one of these values:"},
 		"two configs":           {args: append(config, "--set", "existingConfigMap=a"), want: "only one of the values config, configFiles and existingConfigMap"},
 		"unknown value":         {args: append(config, "--set", "replcas=2"), want: "additional properties 'replcas' not allowed"},
@@ -27,6 +28,16 @@ func TestMistakes(t *testing.T) {
 			args: []string{"--set", "config.apiVersion=a,config.controllers.b.c=d,config.leaderElection.name=e"},
 			want: "the value config.leaderElection cannot be set",
 		},
+		"selector label": {
+			args: append(config, "--set", `podLabels.app\.kubernetes\.io/name=a`), want: "podLabels cannot set app.kubernetes.io/name: the chart sets it",
+		},
+		"label of the chart": {
+			args: append(config, "--set", `commonLabels.helm\.sh/chart=a`), want: "commonLabels cannot set helm.sh/chart: the chart sets it",
+		},
+		"annotation of the chart": {
+			args: append(config, "--set", `podAnnotations.kooperd\.dev/chart=a`), want: "podAnnotations cannot set kooperd.dev/chart: the chart sets it",
+		},
+		"one port for two":    {args: append(config, "--set", "metrics.port=8081"), want: "metrics.port and healthPort are both 8081"},
 		"open profiles":       {args: append(config, "--set", "profiling=true"), want: "it needs metrics.enabled and metrics.authenticate"},
 		"two without a lease": {args: append(config, "--set", "leaderElection.enabled=false"), want: "replicas is 2 and leaderElection.enabled is false"},
 		"flow of no lease":    {args: append(config, "--set", "flowSchema.enabled=true,leaderElection.lock=configMap"), want: "flowSchema.enabled needs a lease"},
@@ -36,7 +47,7 @@ func TestMistakes(t *testing.T) {
 			want: "fence.enabled needs a service account that belongs to kooperd alone",
 		},
 		"fence of every replica": {
-			args: []string{"--set", "fence.enabled=true,config.apiVersion=a,config.controllers.b.leaderElection=disabled"},
+			args: []string{"--set", "image=a,fence.enabled=true,config.apiVersion=a,config.controllers.b.leaderElection=disabled"},
 			want: "fence.enabled would refuse what config.controllers.b writes",
 		},
 	}

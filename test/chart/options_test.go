@@ -189,27 +189,6 @@ func TestConfigMapLock(t *testing.T) {
 	checkGrants(t, r.user(), granted, false, events)
 }
 
-// TestLeaseStays has Helm refuse another lease while pods hold the old one.
-func TestLeaseStays(t *testing.T) {
-	forEachHelm(t, func(t *testing.T, version string) {
-		r := install(t, version, "--values", examples(t)["one-namespace"], "--set", "shutdownDelaySeconds=0")
-		change := []string{"--set", "leaderElection.name=other"}
-		out, err := tryHelm(t, version, r.command("upgrade", change...)...)
-		want := fmt.Sprintf("leaderElection.name would change from %q to %q while pods run", objectName, "other")
-		if err == nil || !strings.Contains(out, want) {
-			t.Errorf("helm upgrade says, with error %v:\n%s\nwant %q", err, out, want)
-		}
-		helm(t, version, r.command("upgrade", "--set", "leaderElection.leaseDuration=20s")...)
-		helm(t, version, r.command("upgrade", "--set", "replicas=0")...)
-		eventually(t, "all pods are gone", func() bool { return len(r.pods(t)) == 0 })
-		helm(t, version, r.command("upgrade", change...)...)
-		eventually(t, "the new pods lead by the new lease", func() bool {
-			lease, err := shared.Client().CoordinationV1().Leases(r.namespace).Get(t.Context(), "other", metav1.GetOptions{})
-			return err == nil && lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity != ""
-		})
-	})
-}
-
 // TestExistingConfigMap runs a config that somebody else has made, and a changed one after the next upgrade.
 func TestExistingConfigMap(t *testing.T) {
 	forEachHelm(t, func(t *testing.T, version string) {
@@ -225,7 +204,7 @@ data:
       a: {watch: {apiVersion: v1, kind: %s}, handler: {log: {}}}
 `
 		checksum := func(verb string) string {
-			helm(t, version, verb, releaseName, chartDir, "--namespace", namespace, "--set", "existingConfigMap=mine")
+			helm(t, version, verb, releaseName, chartDir, "--namespace", namespace, "--set", "image=a,existingConfigMap=mine")
 			deployment, err := shared.Client().AppsV1().Deployments(namespace).Get(t.Context(), objectName, metav1.GetOptions{})
 			if err != nil {
 				t.Fatal(err)
@@ -248,6 +227,7 @@ data:
 func TestLeaseConflict(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "values.yaml")
 	writeFile(t, file, `
+image: a
 configFiles:
   controllers.cue: |
     apiVersion: "kooperd.dev/v1alpha1"

@@ -23,6 +23,7 @@ type release struct {
 	namespace string
 	kubelet   *kubelet
 	args      []string // of helm install and helm upgrade
+	waiting   []string // what Helm has last told to wait with, for kubectl
 }
 
 // releaseName is that of every release; its objects are called releaseName + "-kooperd".
@@ -65,12 +66,8 @@ func (r *release) manifests(t *testing.T) manifests {
 // daemons are the running daemons, by the names of their pods.
 func (r *release) daemons(t *testing.T) map[string]*daemon.Process {
 	t.Helper()
-	list, err := shared.Client().CoreV1().Pods(r.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=daemon"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	all := map[string]*daemon.Process{}
-	for _, pod := range list.Items {
+	for _, pod := range r.pods(t) {
 		if run := r.kubelet.run(pod.Name); run != nil && run.process() != nil {
 			all[pod.Name] = run.process()
 		}
@@ -111,9 +108,10 @@ func (r *release) stop(t *testing.T) {
 	eventually(t, "all pods are gone", func() bool { return len(r.pods(t)) == 0 })
 }
 
+// pods are those of the Deployment, also those that are about to end.
 func (r *release) pods(t *testing.T) []corev1.Pod {
 	t.Helper()
-	list, err := shared.Client().CoreV1().Pods(r.namespace).List(t.Context(), metav1.ListOptions{})
+	list, err := shared.Client().CoreV1().Pods(r.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=daemon"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,18 +226,19 @@ func TestReleases(t *testing.T) {
 	})
 }
 
-// helmTest runs "helm test" and returns what kooperd says in its pod, and whether Helm takes that for a success.
+// helmTest runs "helm test --logs" and returns what kooperd says in its pod, and whether Helm takes that for a success.
 func (r *release) helmTest(t *testing.T) (said string, succeeded bool) {
 	t.Helper()
-	out, err := tryHelm(t, r.helm, "test", releaseName, "--namespace", r.namespace, "--timeout", "60s")
-	if (err == nil) != strings.Contains(out, "Phase:          Succeeded") {
-		t.Errorf("helm test, with error %v, says:\n%s", err, out)
-	}
+	out, err := tryHelm(t, r.helm, "test", releaseName, "--namespace", r.namespace, "--timeout", "60s", "--logs")
 	run := r.kubelet.run(testPod)
 	if run == nil {
 		t.Fatalf("helm test has run no pod: %v\n%s", err, out)
 	}
-	return readFile(t, run.outputFile()), err == nil
+	said = readFile(t, run.outputFile())
+	if (err == nil) != strings.Contains(out, "Phase:          Succeeded") || !strings.Contains(out, said) {
+		t.Errorf("helm test --logs, with error %v, says:\n%s\nkooperd has said:\n%s", err, out, said)
+	}
+	return said, err == nil
 }
 
 // testPod is the pod of "helm test".

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/restmapper"
 	"sigs.k8s.io/yaml"
@@ -82,7 +84,7 @@ func variants(t *testing.T) map[string][]string {
 		"--set", "serviceAccount.name=default",
 	}
 	all["lock of Kooper"] = []string{"--values", examples(t)["one-namespace"], "--set", "leaderElection.lock=configMap"}
-	all["existing ConfigMap"] = []string{"--set", "existingConfigMap=controllers,serviceAccount.create=false,rbac.create=false"}
+	all["existing ConfigMap"] = []string{"--set", "image=a,existingConfigMap=controllers,serviceAccount.create=false,rbac.create=false"}
 	return all
 }
 
@@ -105,6 +107,27 @@ func TestManifests(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A release may have a name of 53 characters with dots in it. Of the names made of it, those that have to be labels of DNS are,
+// and "helm template --no-hooks" leaves the pod of the test out.
+func TestNames(t *testing.T) {
+	forEachHelm(t, func(t *testing.T, version string) {
+		for _, name := range []string{"my.app", strings.Repeat("a", 43) + "-b.kooperd", strings.Repeat("a", 50) + "--b"} {
+			args := []string{"template", name, chartDir, "--values", examples(t)["one-namespace"]}
+			all := parse(t, helm(t, version, args...))
+			for _, object := range slices.Concat(all.of("Service"), all.of("Pod"), all.of("Deployment")) {
+				if problems := validation.IsDNS1035Label(object.GetName()); len(problems) > 0 {
+					t.Errorf("release %s: the %s has the name %s: %v", name, object.GetKind(), object.GetName(), problems)
+				}
+			}
+			for _, object := range parse(t, helm(t, version, append(args, "--no-hooks")...)) {
+				if object.GetKind() == "Pod" {
+					t.Errorf("release %s: --no-hooks leaves the pod %s", name, object.GetName())
+				}
+			}
+		}
+	})
 }
 
 // payments makes the namespace that the examples are about.

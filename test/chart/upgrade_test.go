@@ -42,7 +42,7 @@ func TestUpgrade(t *testing.T) {
 		events := shared.AuditSince(t, mark)
 		terms := r.terms(t, events)
 		if len(terms) != 3 {
-			t.Errorf("there were %d terms, want one before, one between and one after the two changes: %v", len(terms), terms)
+			t.Fatalf("there were %d terms, want one before, one between and one after the two changes: %v", len(terms), terms)
 		}
 		r.checkWriters(t, events, terms)
 		for _, e := range events {

@@ -17,6 +17,7 @@ import (
 func TestConfigIsTheValues(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "values.yaml")
 	writeFile(t, file, `
+image: a
 config:
   apiVersion: kooperd.dev/v1alpha1
   controllers:
@@ -151,11 +152,16 @@ func TestNotes(t *testing.T) {
 		set           string
 		want, without string
 	}{
-		"usual":      {want: "kubectl --namespace platform get lease demo-kooperd", without: "WARNING"},
-		"no rights":  {set: "rbac.rules.namespaces=null", want: "WARNING: rbac.rules is empty, so no definition may watch anything."},
-		"own rights": {set: "rbac.create=false", want: "this release has granted nothing to the service account", without: "WARNING"},
-		"fence":      {set: "fence.enabled=true", want: "The fence stays when this release is uninstalled"},
-		"no lease":   {set: "leaderElection.enabled=false,replicas=1", want: "helm test demo --namespace platform", without: "get lease"},
+		"usual": {want: "kubectl --namespace platform get lease demo-kooperd", without: "WARNING"},
+		"no rights": {
+			set:     "rbac.rules.namespaces=null",
+			want:    "WARNING: rbac.rules is empty, so no definition may watch anything.",
+			without: "--reuse-values -f",
+		},
+		"the rights again": {set: "rbac.rules.namespaces=null", want: "-f rbac.yaml\n\nand with all your other values again."},
+		"own rights":       {set: "rbac.create=false", want: "this release has granted nothing to the service account", without: "WARNING"},
+		"fence":            {set: "fence.enabled=true", want: "The fence stays when this release is uninstalled"},
+		"no lease":         {set: "leaderElection.enabled=false,replicas=1", want: "helm test demo --namespace platform", without: "get lease"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -1,13 +1,32 @@
 {{- /* Refuses values that cannot work, naming them. What one value alone can be is in values.schema.json. */ -}}
 {{- define "kooperd.check" -}}
 {{- include "kooperd.checkConfig" . -}}
+{{- if not .Values.image -}}
+{{- fail "\n\nkooperd has no image. Set the value image to one that your cluster can pull: \"make image\" builds it, and docs/image.md of kooperd says how it gets into a registry\n" -}}
+{{- end -}}
 {{- include "kooperd.checkElection" . -}}
 {{- include "kooperd.checkFence" . -}}
 {{- if and .Values.profiling (not (and .Values.metrics.enabled .Values.metrics.authenticate)) -}}
 {{- fail "\n\nprofiling gives the memory of the process away: it needs metrics.enabled and metrics.authenticate\n" -}}
 {{- end -}}
-{{- if .Values.leaderElection.enabled -}}
-{{- include "kooperd.checkSameLease" . -}}
+{{- if and .Values.metrics.enabled (eq (int .Values.metrics.port) (int .Values.healthPort)) -}}
+{{- fail (printf "\n\nmetrics.port and healthPort are both %d: give one of them another port\n" (int .Values.healthPort)) -}}
+{{- end -}}
+{{- include "kooperd.checkMetadata" . -}}
+{{- include "kooperd.checkRunning" . -}}
+{{- end -}}
+
+{{- /* What the chart itself sets, which would stand there twice. */ -}}
+{{- define "kooperd.checkMetadata" -}}
+{{- $selector := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" -}}
+{{- $common := concat $selector (list "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart" "kooperd.dev/part") -}}
+{{- $annotations := list "kubectl.kubernetes.io/default-container" "kooperd.dev/chart" "kooperd.dev/works-under" "kooperd.dev/config-checksum" -}}
+{{- range $value, $taken := dict "podLabels" $selector "commonLabels" $common "podAnnotations" $annotations -}}
+{{- range $key, $_ := index $.Values $value -}}
+{{- if has $key $taken -}}
+{{- fail (printf "\n\n%s cannot set %s: the chart sets it\n" $value $key) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -47,25 +66,6 @@
 {{- range $name, $controller := dig "controllers" dict .Values.config -}}
 {{- if eq (dig "leaderElection" "" $controller) "disabled" -}}
 {{- fail (printf "\n\nfence.enabled would refuse what config.controllers.%s writes, because its leaderElection is \"disabled\" and it runs on every replica: give it a release of its own\n" $name) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-
-{{- /* Pods of two leases know nothing of each other, and a rolling update would have both at once. Helm sees what is
-installed, unless it only renders. */ -}}
-{{- define "kooperd.checkSameLease" -}}
-{{- $name := include "kooperd.fullname" . -}}
-{{- $running := lookup "apps/v1" "Deployment" .Release.Namespace $name -}}
-{{- $installed := lookup "v1" "ConfigMap" .Release.Namespace (printf "%s-leader-election" $name) -}}
-{{- $before := dig "data" "leader-election.yaml" "" $installed | fromYaml -}}
-{{- $after := include "kooperd.leaderElectionFile" . | fromYaml -}}
-{{- if and $before (gt (int (dig "status" "replicas" 0 $running)) 0) (not (kindIs "string" $before.leaderElection)) -}}
-{{- range $key, $unset := dict "name" "" "namespace" "" "lock" "lease" -}}
-{{- $old := dig $key $unset $before.leaderElection -}}
-{{- $new := dig $key $unset $after.leaderElection -}}
-{{- if ne $old $new -}}
-{{- fail (printf "\n\nleaderElection.%s would change from %q to %q while pods run, and the old ones and the new ones would lead at once: upgrade with replicas=0 first\n" $key $old $new) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -1,13 +1,9 @@
-{{- /* The name of the release's objects. */ -}}
+{{- /* The name of the release's objects. A release may have dots in its name, and a Service may not. The longest name with
+this in it that has to be a label of DNS is that of the test's pod, with 61 characters. */ -}}
 {{- define "kooperd.fullname" -}}
 {{- $name := .Values.nameOverride | default .Chart.Name -}}
-{{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
-{{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
-{{- end -}}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- .Values.fullnameOverride | default $full | replace "." "-" | trunc 52 | trimAll "-" -}}
 {{- end -}}
 
 {{- /* The name of what stands beside those of other namespaces: a namespace has no dots, so no other release has it. */ -}}
@@ -32,10 +28,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{- define "kooperd.image" -}}
-{{- .Values.image | default (printf "kooperd:%s" .Chart.AppVersion) -}}
-{{- end -}}
-
 {{- define "kooperd.serviceAccountName" -}}
 {{- .Values.serviceAccount.name | default (ternary (include "kooperd.fullname" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}
@@ -48,8 +40,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.leaderElection.namespace | default .Release.Namespace -}}
 {{- end -}}
 
+{{- /* The ConfigMaps of the chart have a hash of what is in them in their names, so that each version of the pods has its own. */ -}}
 {{- define "kooperd.configMapName" -}}
-{{- .Values.existingConfigMap | default (printf "%s-config" (include "kooperd.fullname" .)) -}}
+{{- if .Values.existingConfigMap -}}
+{{- .Values.existingConfigMap -}}
+{{- else -}}
+{{- printf "%s-config-%s" (include "kooperd.fullname" .) (include "kooperd.configData" . | sha256sum | trunc 10) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "kooperd.leaderElectionName" -}}
+{{- printf "%s-leader-election-%s" (include "kooperd.fullname" .) (include "kooperd.leaderElectionFile" . | sha256sum | trunc 10) -}}
 {{- end -}}
 
 {{- /* The service account as a subject, for bindings. */ -}}

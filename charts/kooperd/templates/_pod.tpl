@@ -22,7 +22,7 @@ priorityClassName: {{ . | quote }}
 
 {{- /* Everything of the container that does not depend on what it runs. */ -}}
 {{- define "kooperd.container" -}}
-image: {{ include "kooperd.image" . | quote }}
+image: {{ .Values.image | quote }}
 {{- with .Values.imagePullPolicy }}
 imagePullPolicy: {{ . }}
 {{- end }}
@@ -73,7 +73,7 @@ ends the process: as many millions of bytes as the limit has Mi is 95 % of it, w
 - name: config
   configMap: {name: {{ include "kooperd.configMapName" . | quote }}}
 - name: leader-election
-  configMap: {name: {{ include "kooperd.fullname" . }}-leader-election}
+  configMap: {name: {{ include "kooperd.leaderElectionName" . | quote }}}
 {{- with .Values.metrics.tlsSecret }}
 - name: metrics-tls
   secret: {secretName: {{ . | quote }}}
