@@ -33,6 +33,8 @@ type electionFields struct {
 
 type fileController struct {
 	Watch          fileWatch                  `json:"watch"`
+	Ignore         []string                   `json:"ignore,omitempty"`
+	Where          *string                    `json:"where,omitempty"`
 	Handler        map[string]json.RawMessage `json:"handler"`
 	Mode           Mode                       `json:"mode"`
 	Workers        *int                       `json:"workers,omitempty"`

@@ -97,6 +97,7 @@ func controllerOf(c Controller, handler []byte) *fileController {
 			LabelSelector: selectorOf(c.Watch.LabelSelector),
 			FieldSelector: selectorOf(c.Watch.FieldSelector),
 		},
+		Ignore:         c.Ignore,
 		Handler:        map[string]json.RawMessage{c.Handler.Plugin(): handler},
 		Mode:           c.Mode,
 		Resync:         off,
@@ -104,6 +105,9 @@ func controllerOf(c Controller, handler []byte) *fileController {
 		Timeout:        short(c.Timeout),
 		LeaderElection: required,
 		Paused:         c.Paused,
+	}
+	if c.Where != "" {
+		out.Where = &c.Where
 	}
 	if c.Mode == Concurrent {
 		out.Workers = &c.Workers

@@ -291,7 +291,7 @@ controllers: {a: {watch: {apiVersion: v1, kind: Pod}, mode: concurrent, handler:
 	add("#Controller", have.Controllers["a"])
 	got["#Controller.mode"] = have.Controllers["b"]["mode"].(string)
 	add("#Retry", have.Controllers["a"]["retry"].(map[string]any))
-	for _, none := range []string{"#LeaderElection.namespace", "#Watch.namespaces", "#Watch.labelSelector", "#Watch.fieldSelector"} {
+	for _, none := range []string{"#LeaderElection.namespace", "#Watch.namespaces", "#Watch.labelSelector", "#Watch.fieldSelector", "#Controller.ignore", "#Controller.where"} {
 		if want[none] == "" {
 			t.Errorf("%s documents no default", none)
 		}
