@@ -56,6 +56,7 @@ func New(opts Options) (*Engine, error) {
 		opts.Logger = logr.Discard()
 	}
 	e := &Engine{recorders: newRecorders()}
+	compile := compiler()
 	for _, def := range opts.Config.Controllers {
 		gate := opts.Gate
 		if def.EveryReplica {
@@ -70,7 +71,15 @@ func New(opts Options) (*Engine, error) {
 		if err != nil {
 			return nil, err
 		}
+		triggers, err := newTriggers(def, compile)
+		if err != nil {
+			return nil, err
+		}
 		c := newController(def, opts)
+		if triggers != nil {
+			triggers.metrics, triggers.logger = c.metrics, c.logger
+			c.triggers = triggers
+		}
 		c.gate, c.own, c.env.Clients, c.env.Events = gate, own, clients, recorder
 		c.registry = prometheus.WrapRegistererWith(prometheus.Labels{telemetry.KeyController: def.Name}, opts.Metrics.Registry())
 		e.controllers = append(e.controllers, c)
