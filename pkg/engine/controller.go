@@ -101,8 +101,7 @@ func (c *controller) watch() kube.Watch {
 	return kube.Watch{
 		Kind: c.def.Watch.Kind, Namespaces: c.def.Watch.Namespaces,
 		LabelSelector: c.def.Watch.LabelSelector, FieldSelector: c.def.Watch.FieldSelector,
-		// What decides on a change may look at all of the object.
-		MetadataOnly: c.def.Handler.MetadataOnly() && len(c.def.Ignore) == 0 && c.def.Where == "",
+		MetadataOnly: c.def.Handler.MetadataOnly() && c.triggers.metadataOnly(),
 	}
 }
 

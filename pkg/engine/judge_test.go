@@ -298,3 +298,43 @@ func TestNewTriggers(t *testing.T) {
 		}
 	}
 }
+
+// A handler that needs the metadata alone gets no more than that, unless what decides on its calls needs it.
+func TestWatchOfMetadata(t *testing.T) {
+	type none struct{}
+	registry, err := handlers.NewRegistry(handlers.Plugin[none]{
+		Name: "small", Summary: "reads metadata", Schema: "#Config: {}", MetadataOnly: func(none) bool { return true },
+		New: func(context.Context, handlers.Env, none) (handlers.Handler, error) { return nil, nil }, //nolint:nilnil // not called
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bound, _, err := registry.Bind("small", []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		def  config.Controller
+		want bool
+	}{
+		"no triggers":               {want: true},
+		"ignore":                    {def: config.Controller{Ignore: []string{"metadata.labels"}}},
+		"where on the metadata":     {def: config.Controller{Where: "oldObject == null || object.metadata.generation > oldObject.metadata.generation"}, want: true},
+		"where on the spec":         {def: config.Controller{Where: "object.spec.size > 1 && object.metadata.name == 'a'"}},
+		"where on all":              {def: config.Controller{Where: "object != oldObject"}},
+		"where on nothing":          {def: config.Controller{Where: "oldObject != null"}, want: true},
+		"where on metadata, ignore": {def: config.Controller{Where: "has(object.metadata.labels)", Ignore: []string{"status"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tc.def.Handler = bound
+			tr, err := newTriggers(tc.def, compiler())
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := &controller{def: tc.def, triggers: tr}
+			if have := c.watch().MetadataOnly; have != tc.want {
+				t.Errorf("watches the metadata alone: %t, want %t", have, tc.want)
+			}
+		})
+	}
+}

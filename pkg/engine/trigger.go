@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ const complainEvery = time.Minute
 type triggers struct {
 	ignored *kube.Ignored      // nil: nothing is ignored
 	where   *trigger.Condition // nil: every change is wanted
+	reads   kube.Parts         // what where looks at
 
 	metrics *telemetry.Controller
 	logger  logr.Logger
@@ -54,6 +56,7 @@ func newTriggers(def config.Controller, compile func(text string) (*trigger.Cond
 		if t.where, err = compile(def.Where); err != nil {
 			return nil, fmt.Errorf("compiling where of controller %q: %w", def.Name, err)
 		}
+		t.reads = kube.Keep(def.Watch.Kind, t.where.Reads())
 	}
 	return t, nil
 }
@@ -68,6 +71,16 @@ func compiler() func(text string) (*trigger.Condition, error) {
 		}
 		return l.Compile(text)
 	}
+}
+
+// metadataOnly tells whether the metadata alone is enough to decide. For ignored fields it is not, as all others count.
+func (t *triggers) metadataOnly() bool {
+	if t == nil || t.where == nil {
+		return t == nil
+	}
+	return t.ignored == nil && !slices.ContainsFunc(t.where.Reads(), func(p trigger.Path) bool {
+		return len(p) == 0 || !slices.Contains([]string{"metadata", "apiVersion", "kind"}, p[0])
+	})
 }
 
 // selective implements decider: only a condition refuses what is not a change.
@@ -102,13 +115,13 @@ func (t *triggers) wants(ctx context.Context, key kube.Key, now, old handlers.Ob
 }
 
 func (t *triggers) evaluate(ctx context.Context, now, old handlers.Object) (bool, error) {
-	object, err := kube.Fields(now)
+	object, err := kube.Fields(now, t.reads)
 	if err != nil {
 		return false, err
 	}
 	var oldObject map[string]any
 	if old != nil {
-		if oldObject, err = kube.Fields(old); err != nil {
+		if oldObject, err = kube.Fields(old, t.reads); err != nil {
 			return false, err
 		}
 	}

@@ -1,8 +1,8 @@
 package kube
 
 import (
-	"encoding/json"
 	"fmt"
+	"reflect"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -65,35 +65,70 @@ func (e Event) Only(ignored *Ignored) bool {
 	return e.old.Deleting() || !e.now.Deleting()
 }
 
-// Fields decodes a whole object of a View into maps, lists and plain values as encoding/json has them, but whole numbers are
-// int64. The result is the caller's own.
-func Fields(obj handlers.Object) (map[string]any, error) {
+// Parts are some fields of a kind. It is safe for concurrent use.
+type Parts struct {
+	kept *wire.Parts
+}
+
+// Keep returns the parts of objects of a kind that paths name, of which an empty one is all of it. Fields that the kind does not
+// have are kept where their names are, in JSON; no object has them in protobuf.
+func Keep(kind schema.GroupVersionKind, paths []trigger.Path) Parts {
+	known, ok := scheme.Scheme.KnownTypes(kind.GroupVersion())[kind.Kind]
+	if !ok {
+		return Parts{kept: wire.Keep(paths, nil)}
+	}
+	steps := make([][]trigger.Step, 0, len(paths))
+	for _, p := range paths {
+		steps = append(steps, longest(known, p))
+	}
+	return Parts{kept: wire.Keep(paths, steps)}
+}
+
+// longest returns the way to a field, or to the list or the value around what is no field of its own.
+func longest(known reflect.Type, p trigger.Path) []trigger.Step {
+	for ; len(p) > 0; p = p[:len(p)-1] {
+		if way, err := trigger.Resolve(known, p); err == nil {
+			return way
+		}
+	}
+	return nil
+}
+
+// Fields decodes parts of an object of a View into maps, lists and plain values as encoding/json has them, but whole numbers are
+// int64. More than the parts may be there. apiVersion and kind always are. The result is the caller's own.
+func Fields(obj handlers.Object, parts Parts) (map[string]any, error) {
 	c, ok := obj.(cached)
-	if ok && c.o.Encoding == wire.Protobuf {
-		typed, err := c.typed()
+	if !ok {
+		text, err := obj.JSON()
 		if err != nil {
 			return nil, err
 		}
-		fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
+		return decodeFields(text, obj.GroupVersionKind())
+	}
+	c = cached{&object{form: c.o.form, Object: *parts.kept.Of(&c.o.Object)}}
+	if c.o.Encoding == wire.JSON {
+		fields, err := decodeFields(c.o.Data, c.o.form.kind)
 		if err != nil {
 			return nil, c.wrap("decoding", err)
 		}
 		return fields, nil
 	}
-	var text json.RawMessage
-	if ok {
-		text = c.o.Data
-	} else {
-		var err error
-		if text, err = obj.JSON(); err != nil {
-			return nil, err
-		}
+	typed, err := c.typed()
+	if err != nil {
+		return nil, err
 	}
-	var fields map[string]any
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
+	if err != nil {
+		return nil, c.wrap("decoding", err)
+	}
+	return fields, nil
+}
+
+func decodeFields(text []byte, kind schema.GroupVersionKind) (map[string]any, error) {
+	fields := map[string]any{}
 	if err := apijson.Unmarshal(text, &fields); err != nil {
-		return nil, fmt.Errorf("decoding %s/%s: %w", obj.Namespace(), obj.Name(), err)
+		return nil, err
 	}
-	kind := obj.GroupVersionKind()
 	fields["apiVersion"], fields["kind"] = kind.GroupVersion().String(), kind.Kind
 	return fields, nil
 }

@@ -157,7 +157,7 @@ func TestFields(t *testing.T) {
 		"containers":                    []any{map[string]any{"name": "c", "ports": []any{map[string]any{"containerPort": int64(80)}}, "resources": map[string]any{}}},
 	}
 	for encoding, o := range map[string]*object{"JSON": arrival(t, podKind, p), "protobuf": encoded(t, p)} {
-		have, err := Fields(cached{o})
+		have, err := Fields(cached{o}, Parts{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +171,7 @@ func TestFields(t *testing.T) {
 			t.Errorf("%s: name is %v", encoding, name)
 		}
 	}
-	if _, err := Fields(cached{&object{form: &form{kind: podKind}, Object: wire.Object{Data: []byte(`{"a":`)}}}); err == nil {
+	if _, err := Fields(cached{&object{form: &form{kind: podKind}, Object: wire.Object{Data: []byte(`{"a":`)}}}, Parts{}); err == nil {
 		t.Error("a damaged object is no error")
 	}
 }
@@ -190,15 +190,104 @@ func BenchmarkFields(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for encoding, o := range map[string]*object{"json": arrival(b, podKind, p), "protobuf": encoded(b, p)} {
-		b.Run(encoding, func(b *testing.B) {
-			b.SetBytes(int64(len(text)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := Fields(cached{o}); err != nil {
-					b.Fatal(err)
+	for name, parts := range map[string]Parts{
+		"all": {}, "spec": Keep(podKind, []trigger.Path{{"spec"}}), "nodeName": Keep(podKind, []trigger.Path{{"spec", "nodeName"}}),
+		"label": Keep(podKind, []trigger.Path{{"metadata", "labels", "app"}}),
+	} {
+		for encoding, o := range map[string]*object{"json": arrival(b, podKind, p), "protobuf": encoded(b, p)} {
+			b.Run(name+"/"+encoding, func(b *testing.B) {
+				b.SetBytes(int64(len(text)))
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := Fields(cached{o}, parts); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestPartsAreEnough evaluates expressions on whole objects and on the parts that they read.
+func TestPartsAreEnough(t *testing.T) {
+	language, err := trigger.NewLanguage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := pod("a@1")
+	full.Annotations = map[string]string{"a.b/c": "x", "d": "y"}
+	full.Spec.NodeSelector = map[string]string{"disk": "ssd"}
+	full.Spec.SecurityContext = &corev1.PodSecurityContext{Sysctls: []corev1.Sysctl{{Name: "a", Value: "b"}}}
+	full.Spec.Containers = []corev1.Container{{Name: "c", Ports: []corev1.ContainerPort{{ContainerPort: 80}}}}
+	full.Status = corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: "Ready", Status: "True"}}}
+	objects := []*corev1.Pod{full, pod("b@2"), {}}
+	for _, text := range []string{
+		"object.status.phase == 'Running'", "has(object.status.phase)", "has(object.status)", "has(object.spec.securityContext)", "object.spec.nodeSelector.disk == 'ssd'",
+		"object.metadata.annotations['a.b/c'] == 'x'", "has(object.metadata.annotations)", "'d' in object.metadata.annotations", "object.metadata.annotations.size() == 2",
+		"object.spec.securityContext.sysctls[0].name == 'a'", "object.spec.securityContext.sysctls.exists(s, s.value == 'b')", "object.spec == null", "object.kind == 'Pod'",
+		"object.apiVersion == 'v1' && object.metadata.name == 'a'", "object.metadata.creationTimestamp == null", "object.?status.?phase.orValue('x') == 'x'",
+		"object.spec.containers[0].ports[0].containerPort == 80", "object.nothing.there == 1", "has(object.nothing)", "object.status.conditions.exists(c, c.type == 'Ready')",
+		"object.metadata.name.contains('a') || object.status.phase == ''", "object.size() > 3", "object.metadata.labels.app == object.metadata.name", "object.spec.size() > 1",
+		"object.metadata.resourceVersion == '1'", "object.metadata.uid == 'a1'",
+	} {
+		c, err := language.Compile(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := Keep(podKind, c.Reads())
+		for _, p := range objects {
+			for encoding, o := range map[string]*object{"JSON": arrival(t, podKind, p), "protobuf": encoded(t, p)} {
+				whole, err := Fields(cached{o}, Parts{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				some, err := Fields(cached{o}, parts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want, wantErr := c.Holds(t.Context(), whole, nil)
+				have, haveErr := c.Holds(t.Context(), some, nil)
+				if have != want || (haveErr == nil) != (wantErr == nil) {
+					t.Errorf("%s: %s of %q: %t, %v on the parts, %t, %v on the whole\n%v", encoding, text, p.Name, have, haveErr, want, wantErr, some)
 				}
 			}
-		})
+		}
+	}
+}
+
+func TestKeepLeavesOut(t *testing.T) {
+	p := pod("a@1")
+	p.Annotations = map[string]string{"a": "x", "b": "y"}
+	p.Spec.NodeName, p.Status.Phase = "n", corev1.PodRunning
+	parts := Keep(podKind, []trigger.Path{{"metadata", "annotations", "b"}, {"spec", "nodeName"}})
+	for encoding, o := range map[string]*object{"JSON": arrival(t, podKind, p), "protobuf": encoded(t, p)} {
+		have, err := Fields(cached{o}, parts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		metadata := have["metadata"].(map[string]any)
+		if diff := gocmp.Diff(map[string]any{"b": "y"}, metadata["annotations"]); diff != "" {
+			t.Errorf("%s: annotations (-want +have):\n%s", encoding, diff)
+		}
+		if have["spec"].(map[string]any)["nodeName"] != "n" || metadata["name"] != nil {
+			t.Errorf("%s: %v", encoding, have)
+		}
+		if status, ok := have["status"].(map[string]any); ok && len(status) > 0 {
+			t.Errorf("%s: status is %v", encoding, status)
+		}
+	}
+}
+
+// A source of metadata alone has objects of another message, whose metadata is in the same place.
+func TestKeepOfMetadataAlone(t *testing.T) {
+	o := encoded(t, pod("a@1"))
+	o.form = &form{kind: podKind, metadataOnly: true}
+	have, err := Fields(cached{o}, Keep(podKind, []trigger.Path{{"metadata", "labels"}, {"kind"}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"labels": map[string]any{"app": "a"}}}
+	if diff := gocmp.Diff(want, have); diff != "" {
+		t.Errorf("(-want +have):\n%s", diff)
 	}
 }

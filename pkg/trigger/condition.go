@@ -52,6 +52,7 @@ func NewLanguage() (*Language, error) {
 // Condition is one compiled expression. It is safe for concurrent use.
 type Condition struct {
 	program cel.Program
+	reads   []Path
 }
 
 // Mistakes are all that is wrong with an expression.
@@ -87,7 +88,7 @@ func (l *Language) Compile(text string) (*Condition, error) {
 	if err != nil {
 		return nil, Mistakes{{Message: err.Error()}}
 	}
-	return &Condition{program: program}, nil
+	return &Condition{program: program, reads: readsOf(checked.NativeRep().Expr())}, nil
 }
 
 const exampleHint = `write it as in "object.spec.replicas > 1"`
@@ -119,7 +120,7 @@ var grammar = strings.NewReplacer(
 func (l *Language) typeMistakes(source common.Source, errs []*cel.Error) Mistakes {
 	var ms Mistakes
 	for _, e := range errs {
-		m := &Mistake{Offset: offset(source, e.Location), Message: operators.Replace(strings.TrimSuffix(e.Message, " (in container '')"))}
+		m := &Mistake{Offset: offset(source, e.Location), Message: operatorNames.Replace(strings.TrimSuffix(e.Message, " (in container '')"))}
 		if name, ok := strings.CutPrefix(m.Message, "undeclared reference to "); ok {
 			m.Unknown, m.Known = strings.Trim(name, "'"), l.names()
 			m.Message = fmt.Sprintf("there is no variable or function %s", m.Unknown)
@@ -131,8 +132,8 @@ func (l *Language) typeMistakes(source common.Source, errs []*cel.Error) Mistake
 	return ms
 }
 
-// operators writes the names that CEL's messages have for operators as expressions do.
-var operators = strings.NewReplacer(
+// operatorNames writes the names that CEL's messages have for operators as expressions do.
+var operatorNames = strings.NewReplacer(
 	"'_&&_'", "&&", "'_||_'", "||", "'!_'", "!", "'-_'", "-", "'@in'", "in", "'_[_]'", "[]", "'_?_:_'", "?:",
 	"'_==_'", "==", "'_!=_'", "!=", "'_<_'", "<", "'_<=_'", "<=", "'_>_'", ">", "'_>=_'", ">=",
 	"'_+_'", "+", "'_-_'", "-", "'_*_'", "*", "'_/_'", "/", "'_%_'", "%",

@@ -22,15 +22,15 @@ const (
 // after an upgrade, two states differ that mean the same, which is the safe side. A field that holds nothing but ignored
 // ones counts the same as one that is not there.
 type Ignored struct {
-	json     *ignored // by name
-	protobuf *ignored // by number and key; nil when the kind has no protobuf
+	json     *place // by name
+	protobuf *place // by number and key; nil when the kind has no protobuf
 }
 
-// ignored is one place in an object: everything below it is ignored, or something.
-type ignored struct {
+// place is one place in an object: everything at and below it is meant, or something below it.
+type place struct {
 	all     bool
-	names   map[string]*ignored           // members in JSON; entries of a map in protobuf
-	numbers map[protowire.Number]*ignored // fields in protobuf
+	names   map[string]*place           // members in JSON; entries of a map in protobuf
+	numbers map[protowire.Number]*place // fields in protobuf
 }
 
 // Ignore returns what to leave out of a comparison. paths are those of the JSON; steps are the same paths, in the same
@@ -38,7 +38,7 @@ type ignored struct {
 // generation, is always ignored: what has been counted is in the other fields, and a Deployment's generation counts its
 // annotations, too. So are apiVersion and kind, which not every answer has.
 func Ignore(paths []trigger.Path, steps [][]trigger.Step) *Ignored {
-	i := &Ignored{json: &ignored{}}
+	i := &Ignored{json: &place{}}
 	for _, p := range append([]trigger.Path{{"apiVersion"}, {"kind"}, {"metadata", "resourceVersion"}, {"metadata", "generation"}}, paths...) {
 		at := i.json
 		for _, name := range p {
@@ -49,11 +49,17 @@ func Ignore(paths []trigger.Path, steps [][]trigger.Step) *Ignored {
 	if steps == nil {
 		return i
 	}
-	i.protobuf = &ignored{}
-	for _, way := range append([][]trigger.Step{
+	i.protobuf = treeOf(append([][]trigger.Step{
 		{{Number: objectMetadata}, {Number: metaResourceVersion}}, {{Number: objectMetadata}, {Number: metaGeneration}},
-	}, steps...) {
-		at := i.protobuf
+	}, steps...))
+	return i
+}
+
+// treeOf returns the places in a message at the end of steps. Steps that lead nowhere have none.
+func treeOf(steps [][]trigger.Step) *place {
+	root := &place{}
+	for _, way := range steps {
+		at := root
 		for _, s := range way {
 			if s.Number != 0 {
 				at = at.field(protowire.Number(s.Number))
@@ -61,29 +67,27 @@ func Ignore(paths []trigger.Path, steps [][]trigger.Step) *Ignored {
 				at = at.member(s.Key)
 			}
 		}
-		if len(way) > 0 {
-			at.all = true
-		}
+		at.all = len(way) > 0
 	}
-	return i
+	return root
 }
 
-func (i *ignored) member(name string) *ignored {
+func (i *place) member(name string) *place {
 	if i.names == nil {
-		i.names = map[string]*ignored{}
+		i.names = map[string]*place{}
 	}
 	if i.names[name] == nil {
-		i.names[name] = &ignored{}
+		i.names[name] = &place{}
 	}
 	return i.names[name]
 }
 
-func (i *ignored) field(number protowire.Number) *ignored {
+func (i *place) field(number protowire.Number) *place {
 	if i.numbers == nil {
-		i.numbers = map[protowire.Number]*ignored{}
+		i.numbers = map[protowire.Number]*place{}
 	}
 	if i.numbers[number] == nil {
-		i.numbers[number] = &ignored{}
+		i.numbers[number] = &place{}
 	}
 	return i.numbers[number]
 }
@@ -124,7 +128,7 @@ func (o *Object) Deleting() bool {
 type member struct{ name, value []byte }
 
 // sameJSON compares two values; nil is one that is not there.
-func (i *ignored) sameJSON(a, b []byte) bool {
+func (i *place) sameJSON(a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true
 	}
@@ -150,7 +154,7 @@ func (i *ignored) sameJSON(a, b []byte) bool {
 	return true
 }
 
-func (i *ignored) sameMember(name, a, b []byte) bool {
+func (i *place) sameMember(name, a, b []byte) bool {
 	below := i.names[string(name[1:len(name)-1])]
 	if below == nil && bytes.IndexByte(name, '\\') >= 0 {
 		below = i.names[text(name)]
@@ -191,7 +195,7 @@ func valueOf(members []member, name []byte, expected int) []byte {
 
 // fields goes through those fields of a message that are not ignored as a whole.
 type fields struct {
-	below *ignored
+	below *place
 	rest  []byte
 	bad   bool
 
@@ -234,19 +238,23 @@ func (f *fields) ignored() bool {
 	case below.names == nil:
 		return false
 	}
-	var key []byte
-	_ = eachField(f.value, func(number protowire.Number, value, _ []byte) error {
+	entry := below.names[string(mapKeyOf(f.value))]
+	return entry != nil && entry.all
+}
+
+// mapKeyOf returns the key of an entry of a map.
+func mapKeyOf(entry []byte) (key []byte) {
+	_ = eachField(entry, func(number protowire.Number, value, _ []byte) error {
 		if number == mapKey {
 			key = value
 		}
 		return nil
 	})
-	entry := below.names[string(key)]
-	return entry != nil && entry.all
+	return key
 }
 
 // sameMessage compares two messages field by field. Both have them in the order of their numbers.
-func (i *ignored) sameMessage(a, b []byte) bool {
+func (i *place) sameMessage(a, b []byte) bool {
 	x, y := &fields{below: i, rest: a}, &fields{below: i, rest: b}
 	x.next()
 	y.next()

@@ -286,6 +286,29 @@ func FuzzSame(f *testing.F) {
 	})
 }
 
+// FuzzKeep wants no panic, and what is kept to be kept again.
+func FuzzKeep(f *testing.F) {
+	path := trigger.Path{"metadata", "labels", "app"}
+	steps, err := trigger.Resolve(reflect.TypeFor[corev1.Pod](), path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	parts := wire.Keep([]trigger.Path{path}, [][]trigger.Step{steps})
+	for _, o := range arrived(f, pod("a")) {
+		f.Add(o.Data, o.Encoding == wire.Protobuf)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, protobuf bool) {
+		o := &wire.Object{Data: data}
+		if protobuf {
+			o.Encoding = wire.Protobuf
+		}
+		kept := parts.Of(o)
+		if again := parts.Of(kept); !bytes.Equal(again.Data, kept.Data) {
+			t.Errorf("of %q %q is kept, of that %q", data, kept.Data, again.Data)
+		}
+	})
+}
+
 // BenchmarkSame compares two states of a Pod that differ in what the case ignores, so that all of both is looked at.
 func BenchmarkSame(b *testing.B) {
 	big := pod("a")

@@ -1,0 +1,52 @@
+package trigger_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestReads(t *testing.T) {
+	tests := map[string][]string{
+		"object.spec.replicas > 1":                                   {"spec.replicas"},
+		"oldObject == null || object.spec != oldObject.spec":         {"spec", "spec"},
+		"null != oldObject":                                          nil,
+		"object.metadata.labels['app'] == 'web'":                     {"metadata.labels.app"},
+		"object.metadata.annotations['a.b/c'] == ''":                 {`metadata.annotations."a.b/c"`},
+		"object.?spec.?size.orValue(1) == 1":                         {"spec.size"},
+		"object.metadata[?'labels'].hasValue()":                      {"metadata.labels"},
+		"has(object.status.phase)":                                   {"status.phase"},
+		"object.spec.ports.exists(p, p.port == object.spec.main)":    {"spec.main", "spec.ports"},
+		"object.spec.ports[0].port == 1":                             {"spec.ports"},
+		"object.metadata.labels[object.spec.key] == 'x'":             {"metadata.labels", "spec.key"},
+		"object.metadata.name.startsWith(object.metadata.namespace)": {"metadata.name", "metadata.namespace"},
+		"[object.a, object.b] == [1, 2]":                             {"a", "b"},
+		"{'k': object.a}.k == 1":                                     {"a"},
+		"object == oldObject":                                        {"", ""},
+		"'spec' in object":                                           {""},
+		"object.all(name, name != 'x')":                              {""},
+		"size(object.spec) > 0 && true":                              {"spec"},
+		"[1].all(object, object > 0)":                                {""}, // of the same name: more than needed
+		"1 > 0":                                                      nil,
+		"object.spec.replicas == null":                               {"spec.replicas"},
+		"object.a ? object.b : object.c == object.d":                 {"a", "b", "c", "d"},
+	}
+	l := language(t)
+	for text, want := range tests {
+		t.Run(text, func(t *testing.T) {
+			c, err := l.Compile(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var have []string
+			for _, p := range c.Reads() {
+				have = append(have, p.String())
+			}
+			slices.Sort(have)
+			if diff := cmp.Diff(want, have); diff != "" {
+				t.Errorf("(-want +have):\n%s", diff)
+			}
+		})
+	}
+}
