@@ -102,7 +102,7 @@ func (r *resolver) controller(at path, name string, c *fileController) Controlle
 		Paused:       c.Paused,
 	}
 	out.Ignore = r.ignore(at.with("ignore"), out.Watch.Kind, c.Ignore)
-	out.Where = r.where(at.with("where"), c.Where)
+	out.Where = r.where(at.with("where"), out.Watch.Kind, c.Where)
 	if c.Resync != off {
 		out.Resync = r.duration(at.with("resync"), c.Resync, time.Second)
 	}

@@ -44,12 +44,9 @@ func (r *resolver) fieldPath(at path, kind schema.GroupVersionKind, p trigger.Pa
 		r.report(at, "a change that sets metadata.deletionTimestamp calls the handler in any case", "leave it out")
 		return false
 	}
-	known, ok := scheme.Scheme.KnownTypes(kind.GroupVersion())[kind.Kind]
-	if !ok {
-		known = reflect.TypeFor[metav1.PartialObjectMetadata]()
-		if p[0] != "metadata" {
-			return true
-		}
+	known, whole := fieldsOf(kind)
+	if !whole && p[0] != "metadata" {
+		return true
 	}
 	_, err := trigger.Resolve(known, p)
 	if wrong := (*trigger.FieldError)(nil); errors.As(err, &wrong) {
@@ -63,8 +60,16 @@ func (r *resolver) fieldPath(at path, kind schema.GroupVersionKind, p trigger.Pa
 	return true
 }
 
+// fieldsOf returns the Go type of a kind; of a custom one only the metadata is known, and it is not whole.
+func fieldsOf(kind schema.GroupVersionKind) (known reflect.Type, whole bool) {
+	if known, ok := scheme.Scheme.KnownTypes(kind.GroupVersion())[kind.Kind]; ok {
+		return known, true
+	}
+	return reflect.TypeFor[metav1.PartialObjectMetadata](), false
+}
+
 // where checks an expression.
-func (r *resolver) where(at path, text *string) string {
+func (r *resolver) where(at path, kind schema.GroupVersionKind, text *string) string {
 	if text == nil {
 		return ""
 	}
@@ -76,11 +81,16 @@ func (r *resolver) where(at path, text *string) string {
 		}
 		r.language = language
 	}
-	_, err := r.language.Compile(*text)
+	condition, err := r.language.Compile(*text)
 	if mistakes := (trigger.Mistakes)(nil); errors.As(err, &mistakes) {
 		for _, m := range mistakes {
 			r.mistake(at, *text, m, "")
 		}
+		return *text
+	}
+	known, whole := fieldsOf(kind)
+	for _, m := range condition.Check(known, whole) {
+		r.mistake(at, *text, m, kind.Kind+": ")
 	}
 	return *text
 }

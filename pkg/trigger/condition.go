@@ -52,7 +52,7 @@ func NewLanguage() (*Language, error) {
 // Condition is one compiled expression. It is safe for concurrent use.
 type Condition struct {
 	program cel.Program
-	reads   []Path
+	reads   []read
 }
 
 // Mistakes are all that is wrong with an expression.
@@ -88,7 +88,8 @@ func (l *Language) Compile(text string) (*Condition, error) {
 	if err != nil {
 		return nil, Mistakes{{Message: err.Error()}}
 	}
-	return &Condition{program: program, reads: readsOf(checked.NativeRep().Expr())}, nil
+	x := reader{text: []rune(text), info: checked.NativeRep().SourceInfo()}
+	return &Condition{program: program, reads: x.all(checked.NativeRep().Expr())}, nil
 }
 
 const exampleHint = `write it as in "object.spec.replicas > 1"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -118,5 +119,28 @@ func TestHoldsEndsWithItsContext(t *testing.T) {
 	cancel()
 	if _, err := c.Holds(ctx, nil, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v, want the end of the context", err)
+	}
+}
+
+// Hostile expressions are refused, in bounded time and without a panic.
+func TestCompileHostile(t *testing.T) {
+	l := language(t)
+	for name, text := range map[string]string{
+		"parentheses": strings.Repeat("(", 50_000), "lists": strings.Repeat("[", 50_000),
+		"too long": strings.Repeat("true || ", 100_000) + "true", "selections": "object" + strings.Repeat(".a", 40_000) + "== 1",
+		"ternaries": strings.Repeat("true ? ", 20_000), "control": "object.\x00 == 1",
+		"macros": strings.Repeat("[1].all(x, ", 5_000), "calls": strings.Repeat("size(", 20_000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			begun := time.Now()
+			_, err := l.Compile(text)
+			var ms trigger.Mistakes
+			if !errors.As(err, &ms) || len(ms[0].Message) > 1000 {
+				t.Errorf("Compile returned %.2000v, want a short mistake", err)
+			}
+			if took := time.Since(begun); took > 20*time.Second {
+				t.Errorf("it took %s", took)
+			}
+		})
 	}
 }

@@ -1,10 +1,14 @@
 package trigger_test
 
 import (
+	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 func TestReads(t *testing.T) {
@@ -48,5 +52,42 @@ func TestReads(t *testing.T) {
 				t.Errorf("(-want +have):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestCheck(t *testing.T) {
+	tests := map[string][]string{
+		"object.spec.nodeName == oldObject.spec.nodeNam":                       {"39 there is no field spec.nodeNam"},
+		"object.speck.nodeName == 'a' || object.spec.x.y == 1 || object.speck": {"7 there is no field speck", "44 there is no field spec.x"},
+		"has(object.metadata.lables)":                                          {"20 there is no field metadata.lables"},
+		"object.?spec.?nodeNam.orValue('') == ''":                              {"14 there is no field spec.nodeNam"},
+		"object['spec']['nodeNam'] == 'ü'":                                     {"16 there is no field spec.nodeNam"},
+		"object.metadata.labels.anything == 'x' && object.kind == 'Pod'":       nil,
+		"object.spec.containers[0].imag == 'x'":                                nil,
+		"object.spec.containers.exists(c, c.imag == 'x')":                      nil,
+		"object.metadata.creationTimestamp.getFullYear() == 2026":              nil,
+	}
+	l := language(t)
+	for text, want := range tests {
+		t.Run(text, func(t *testing.T) {
+			c, err := l.Compile(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var have []string
+			for _, m := range c.Check(reflect.TypeFor[corev1.Pod](), true) {
+				have = append(have, fmt.Sprintf("%d %s", m.Offset, m.Message))
+			}
+			if diff := cmp.Diff(want, have); diff != "" {
+				t.Errorf("(-want +have):\n%s", diff)
+			}
+		})
+	}
+	c, err := l.Compile("object.anything.there && object.metadata.lables")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ms := c.Check(reflect.TypeFor[metav1.PartialObjectMetadata](), false); len(ms) != 1 || ms[0].Offset != 41 {
+		t.Errorf("of a custom kind: %v, want the label alone", ms)
 	}
 }
