@@ -4,7 +4,8 @@
 // level do not import each other:
 //
 //	schemas                                     the config language in CUE
-//	pkg/handlers, pkg/queue, pkg/telemetry      the contract of a handler; the work queue; metrics, logs and health
+//	pkg/handlers, pkg/queue, pkg/telemetry,     the contract of a handler; the work queue; metrics, logs and health;
+//	pkg/trigger                                 the language of ignore and where
 //	pkg/config, pkg/kube, pkg/election,         files to a checked config; the API server; lease to term;
 //	pkg/server, pkg/handlers/<name>             the HTTP endpoints; the built-in plugins
 //	pkg/access                                  the rights that a config needs, as RBAC rules

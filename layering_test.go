@@ -23,7 +23,7 @@ const module = "kooperd.dev/kooperd"
 // folder above it, and may import packages of its own room and of lower levels.
 var levels = [][]string{
 	{"schemas"},
-	{"pkg/handlers", "pkg/queue", "pkg/telemetry"},
+	{"pkg/handlers", "pkg/queue", "pkg/telemetry", "pkg/trigger"},
 	{"pkg/config", "pkg/kube", "pkg/election", "pkg/server", "pkg/handlers/*"},
 	{"pkg/access"},
 	{"pkg/engine"},

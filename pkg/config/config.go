@@ -89,6 +89,10 @@ type Controller struct {
 	Name string
 	// Watch names the objects.
 	Watch Watch
+	// Ignore are the fields in which a change alone does not call the handler, as ParsePath of package trigger reads them.
+	Ignore []string
+	// Where is the CEL expression that decides which changes call the handler; empty, the default, is all of them.
+	Where string
 	// Handler is the plugin with its checked config.
 	Handler handlers.Bound
 	// Mode is sequential or concurrent. Default: sequential.

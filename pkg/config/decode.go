@@ -38,6 +38,8 @@ type fileEngine struct {
 
 type fileController struct {
 	Watch          fileWatch                  `json:"watch"`
+	Ignore         []string                   `json:"ignore,omitempty"`
+	Where          *string                    `json:"where,omitempty"`
 	Handler        map[string]json.RawMessage `json:"handler"`
 	Mode           Mode                       `json:"mode"`
 	Workers        *int                       `json:"workers,omitempty"`

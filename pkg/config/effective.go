@@ -100,6 +100,7 @@ func controllerOf(c Controller, handler []byte) *fileController {
 			LabelSelector: selectorOf(c.Watch.LabelSelector),
 			FieldSelector: selectorOf(c.Watch.FieldSelector),
 		},
+		Ignore:         c.Ignore,
 		Handler:        map[string]json.RawMessage{c.Handler.Plugin(): handler},
 		Mode:           c.Mode,
 		Resync:         off,
@@ -107,6 +108,9 @@ func controllerOf(c Controller, handler []byte) *fileController {
 		Timeout:        short(c.Timeout),
 		LeaderElection: required,
 		Paused:         c.Paused,
+	}
+	if c.Where != "" {
+		out.Where = &c.Where
 	}
 	if c.Mode == Concurrent {
 		out.Workers = &c.Workers

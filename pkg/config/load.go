@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -289,8 +290,15 @@ func (l *loader) config(schema cue.Value) *Config {
 
 // reportProblems gives the problems their places in the files.
 func (l *loader) reportProblems(problems []problem) {
+	told := maps.Clone(l.told) // A text can have several mistakes, which do not explain one another.
 	for _, p := range problems {
 		at := p.at
+		if p.text != nil {
+			if _, ok := told[at.key()]; !ok {
+				l.report(l.doc.textPosition(at, *p.text, p.offset), at, p.message, p.hint)
+			}
+			continue
+		}
 		for _, other := range p.instead {
 			if !l.doc.lookup(at).Exists() {
 				at = other

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"kooperd.dev/kooperd/pkg/trigger"
 )
 
 // problem is a mistake that the schema cannot see, before it is given its place in a file.
@@ -15,11 +17,14 @@ type problem struct {
 	at            path
 	instead       []path // where else it may be told, when the file has no at
 	message, hint string
+	text          *string // the text of the field, when the mistake is at one place in it
+	offset        int     // that place, in characters
 }
 
 // resolver makes a Config of a decoded file. It is pure: no files, no network, no environment.
 type resolver struct {
 	problems []problem
+	language *trigger.Language // of the expressions; nil until there is one
 }
 
 func (r *resolver) report(at path, message, hint string, instead ...path) {
@@ -100,6 +105,8 @@ func (r *resolver) controller(at path, name string, c *fileController) Controlle
 		EveryReplica: c.LeaderElection == disabled,
 		Paused:       c.Paused,
 	}
+	out.Ignore = r.ignore(at.with("ignore"), out.Watch.Kind, c.Ignore)
+	out.Where = r.where(at.with("where"), out.Watch.Kind, c.Where)
 	if c.Resync != off {
 		out.Resync = r.duration(at.with("resync"), c.Resync, time.Second)
 	}

@@ -42,6 +42,7 @@ type controller struct {
 	registry prometheus.Registerer // for the metrics of the handler
 	kinds    access.Kinds
 	reviewer *access.Reviewer
+	triggers *triggers // nil when every change calls the handler
 
 	failures *failures
 	built    chan struct{} // closed when handler is set
@@ -54,6 +55,7 @@ type controller struct {
 	missing  string           // rights that the handler lacks
 	view     *kube.View
 	queue    *queue.Queue[kube.Key] // nil while this replica does not work on the definition
+	judge    *judge                 // of what comes to the queue; nil without triggers
 	running  map[kube.Key]time.Time // when the calls under way began
 	overdue  map[kube.Key]time.Time // those that ignore their deadline
 }
@@ -107,7 +109,7 @@ func (c *controller) watch() kube.Watch {
 	return kube.Watch{
 		Kind: c.def.Watch.Kind, Namespaces: c.def.Watch.Namespaces,
 		LabelSelector: c.def.Watch.LabelSelector, FieldSelector: c.def.Watch.FieldSelector,
-		MetadataOnly: c.def.Handler.MetadataOnly(),
+		MetadataOnly: c.def.Handler.MetadataOnly() && c.triggers.metadataOnly(),
 	}
 }
 
@@ -178,7 +180,7 @@ func (c *controller) tryBuild(ctx context.Context) (handler handlers.Handler, er
 // with everything in the cache.
 func (c *controller) onEvent(e kube.Event) {
 	c.mu.Lock()
-	q := c.queue
+	q, j := c.queue, c.judge
 	c.mu.Unlock()
 	if e.Type == kube.Deleted {
 		c.own.Forget(e.Key)
@@ -189,12 +191,19 @@ func (c *controller) onEvent(e kube.Event) {
 	if q == nil {
 		return
 	}
-	switch e.Type {
-	case kube.Listed:
+	switch {
+	case e.Type == kube.Listed && j != nil:
+		j.call(e.Key, queue.Initial)
+	case e.Type == kube.Listed:
 		q.Add(e.Key, queue.Initial)
-	case kube.Changed:
+	case e.Type == kube.Changed && j != nil:
+		j.change(e)
+	case e.Type == kube.Changed:
 		q.Add(e.Key, queue.Change)
-	case kube.Deleted:
+	case e.Type == kube.Deleted:
+		if j != nil {
+			j.forget(e.Key)
+		}
 		q.Drop(e.Key)
 	}
 }

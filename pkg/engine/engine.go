@@ -63,6 +63,7 @@ func New(opts Options) (*Engine, error) {
 	reviewer, kinds := access.NewReviewer(reviews), access.Live{Mapper: opts.Cluster.Mapper()}
 	e := &Engine{recorders: newRecorders()}
 	pool := newSlots(opts.Config.Engine.MaxConcurrent, countRunning(opts.Config.Controllers))
+	compile := compiler()
 	for _, def := range opts.Config.Controllers {
 		gate := opts.Gate
 		if def.EveryReplica {
@@ -77,7 +78,15 @@ func New(opts Options) (*Engine, error) {
 		if err != nil {
 			return nil, err
 		}
+		triggers, err := newTriggers(def, compile)
+		if err != nil {
+			return nil, err
+		}
 		c := newController(def, opts)
+		if triggers != nil {
+			triggers.metrics, triggers.logger = c.metrics, c.logger
+			c.triggers = triggers
+		}
 		c.gate, c.own, c.env.Clients, c.env.Events = gate, own, clients, recorder
 		c.kinds, c.reviewer = kinds, reviewer
 		if c.limits.share = pool.newShare(); c.limits.share != nil {

@@ -37,7 +37,15 @@ func (c *controller) work(ctx, drain context.Context) {
 	q := c.openQueue()
 	defer c.closeQueue()
 	var workers sync.WaitGroup
-	workers.Go(func() { c.resync(taking, q) })
+	ask := q.Add // for a call that is not for a change
+	if j := c.judge; j != nil {
+		ask = j.call
+		workers.Go(func() { j.run(taking) })
+	}
+	for _, key := range c.view.Keys() {
+		ask(key, queue.Initial)
+	}
+	workers.Go(func() { c.resync(taking, ask) })
 	n := c.workers()
 	for range n {
 		workers.Go(func() { c.worker(taking, drain, calls, q) })
@@ -59,7 +67,7 @@ func (c *controller) workers() int {
 	return c.def.Workers
 }
 
-// openQueue makes the queue of this term, filled with everything in the cache.
+// openQueue makes the queue of this term. From here on events come in, so whoever lists the cache now misses nothing.
 func (c *controller) openQueue() *queue.Queue[kube.Key] {
 	q := queue.New[kube.Key](queue.Options{
 		Backoff: queue.Backoff{
@@ -68,11 +76,10 @@ func (c *controller) openQueue() *queue.Queue[kube.Key] {
 		Observer: observer{c.metrics},
 	})
 	c.mu.Lock()
-	c.queue = q // From here on events come in, so what is listed below misses nothing.
-	view := c.view
-	c.mu.Unlock()
-	for _, key := range view.Keys() {
-		q.Add(key, queue.Initial)
+	defer c.mu.Unlock()
+	c.queue = q
+	if c.triggers != nil {
+		c.judge = newJudge(c.triggers, c.view, c.metrics, q.Add)
 	}
 	return q
 }
@@ -80,7 +87,7 @@ func (c *controller) openQueue() *queue.Queue[kube.Key] {
 // closeQueue forgets what this term has learnt of objects: the next leader starts from the objects alone.
 func (c *controller) closeQueue() {
 	c.mu.Lock()
-	c.queue = nil
+	c.queue, c.judge = nil, nil
 	c.mu.Unlock()
 	c.metrics.QueueLength(0)
 	c.failures.clear()
@@ -88,7 +95,7 @@ func (c *controller) closeQueue() {
 }
 
 // resync adds every key once per period.
-func (c *controller) resync(ctx context.Context, q *queue.Queue[kube.Key]) {
+func (c *controller) resync(ctx context.Context, ask func(kube.Key, queue.Priority)) {
 	if c.def.Resync <= 0 {
 		return
 	}
@@ -96,7 +103,7 @@ func (c *controller) resync(ctx context.Context, q *queue.Queue[kube.Key]) {
 		Period: c.def.Resync,
 		Keys:   func() iter.Seq[kube.Key] { return slices.Values(c.view.Keys()) },
 		Hash:   func(k kube.Key) uint64 { return queue.Hash(k.Namespace, k.Name) },
-		Due:    func(k kube.Key) { q.Add(k, queue.Resync) },
+		Due:    func(k kube.Key) { ask(k, queue.Resync) },
 	}.Run(ctx)
 }
 

@@ -7,8 +7,8 @@ import (
 )
 
 // Handler brings the world in line with one object. It is called at least once for every object that exists and after
-// every change of it; calls for one object never overlap, while calls for different objects may, when the definition
-// is concurrent. It must be idempotent and must return when ctx ends: ctx carries the deadline of the call and ends
+// every change of it, but for what the definition leaves out by its ignore and where; calls for one object never overlap,
+// while calls for different objects may, when the definition is concurrent. It must be idempotent and must return when ctx ends: ctx carries the deadline of the call and ends
 // with the leadership term. logr.FromContext gives a logger that names the definition, the object and the call.
 //
 // A Handler that also implements io.Closer is closed once, after its last call has returned.

@@ -33,6 +33,9 @@ func (s viewedSource) seen(e Event) (_ Event, ok bool) {
 	after := e.now != nil && e.now.matches(s.filter)
 	switch {
 	case after:
+		if !before {
+			e.old = nil // To the view it was not there.
+		}
 		return e, true
 	case before:
 		return Event{Key: e.Key, Type: Deleted, old: e.old}, true

@@ -33,6 +33,14 @@ type Controller struct {
 	Terminal prometheus.Counter
 	// Timeouts counts calls that ran into the definition's timeout.
 	Timeouts prometheus.Counter
+	// Ignored counts changes that lie in ignored fields alone.
+	Ignored prometheus.Counter
+	// Unwanted counts changes, and calls of a resync or at the start, for which the condition does not hold.
+	Unwanted prometheus.Counter
+	// TriggerErrors counts evaluations of the condition that failed.
+	TriggerErrors prometheus.Counter
+	// Undecided is the number of objects with changes that may or may not call the handler.
+	Undecided prometheus.Gauge
 	// Exhausted is the number of objects out of retries.
 	Exhausted prometheus.Gauge
 	// Failing is the number of objects whose last call failed.
@@ -57,8 +65,13 @@ func (m *Metrics) Controller(name string) *Controller {
 		Panics:      m.panics.WithLabelValues(name),
 		Terminal:    m.terminal.WithLabelValues(name),
 		Timeouts:    m.timeouts.WithLabelValues(name),
+		Ignored:     m.skipped.WithLabelValues(name, "ignore"),
+		Unwanted:    m.skipped.WithLabelValues(name, "where"),
 		Exhausted:   m.exhausted.WithLabelValues(name),
 		Failing:     m.failing.WithLabelValues(name),
+
+		TriggerErrors: m.triggerErrors.WithLabelValues(name),
+		Undecided:     m.undecided.WithLabelValues(name),
 	}
 	for i, b := range []bool{false, true} {
 		c.queued[i] = m.queuedEvents.WithLabelValues(name, strconv.FormatBool(b))

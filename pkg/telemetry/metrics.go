@@ -30,6 +30,7 @@ type Metrics struct {
 	panics     *prometheus.CounterVec
 	terminal   *prometheus.CounterVec
 	timeouts   *prometheus.CounterVec
+	skipped    *prometheus.CounterVec
 	exhausted  *prometheus.GaugeVec
 	failing    *prometheus.GaugeVec
 	state      *prometheus.GaugeVec
@@ -44,6 +45,9 @@ type Metrics struct {
 	httpClosed *prometheus.CounterVec
 	configInfo *prometheus.GaugeVec
 	buildInfo  *prometheus.GaugeVec
+
+	triggerErrors *prometheus.CounterVec
+	undecided     *prometheus.GaugeVec
 }
 
 // durations suit calls from a millisecond to ten minutes.
@@ -59,7 +63,7 @@ func NewMetrics(registry *prometheus.Registry) *Metrics {
 	registry.MustRegister(
 		m.queuedEvents, m.inQueue, m.processed, m.queueLength, m.workqueueAdds, m.workqueueRetry,
 		m.workqueueDepth, m.workqueueWait, m.workqueueWork,
-		m.busy, m.workers, m.retries, m.panics, m.terminal, m.timeouts, m.exhausted, m.failing, m.state,
+		m.busy, m.workers, m.retries, m.panics, m.terminal, m.timeouts, m.skipped, m.triggerErrors, m.undecided, m.exhausted, m.failing, m.state,
 		m.cached, m.source, m.restarts, m.lists,
 		m.terms, m.renewals, m.refused, m.httpDenied, m.httpClosed, m.configInfo, m.buildInfo,
 	)
@@ -89,6 +93,12 @@ func (m *Metrics) declareWork() {
 	m.panics = counter("kooperd_controller_panics_total", "Panics recovered from handler calls.", label)
 	m.terminal = counter("kooperd_controller_terminal_errors_total", "Calls that failed with an error a retry cannot mend.", label)
 	m.timeouts = counter("kooperd_controller_timeouts_total", "Calls that failed because of a deadline.", label)
+	m.skipped = counter("kooperd_controller_skipped_events_total",
+		"Events that do not call the handler, because of the definition's ignore or where.", label, "reason")
+	m.triggerErrors = counter("kooperd_controller_trigger_errors_total",
+		"Evaluations of the definition's where that failed; the handler is called all the same.", label)
+	m.undecided = gauge("kooperd_controller_undecided_objects",
+		"Objects that wait for the definition's ignore and where to decide whether the handler is called.", label)
 	m.exhausted = gauge("kooperd_controller_objects_out_of_retries",
 		"Objects given up after their last retry, until they change or are resynced.", label)
 	m.failing = gauge("kooperd_controller_failing_objects", "Objects whose last call failed.", label)

@@ -29,6 +29,7 @@ var checks = map[string]func(t *testing.T, p *daemon.Process){
 	"metrics":               checkMetrics,
 	"leader-election":       checkLeaderElection,
 	"custom-build":          checkCustomBuild,
+	"triggers":              checkTriggers,
 }
 
 func TestExamples(t *testing.T) {
@@ -192,5 +193,65 @@ func checkCustomBuild(t *testing.T, p *daemon.Process) {
 	p.Await(t, "the annotation being back", func() bool { return owner("owned") == "platform" })
 	if got := owner("free"); got != "" {
 		t.Errorf("the config map without the label has the annotation %q", got)
+	}
+}
+
+func checkTriggers(t *testing.T, p *daemon.Process) {
+	names := []string{"everything", "not-the-status", "scaled-up", "large"}
+	lines := func(definition string) int {
+		text := map[string]string{
+			"everything": "changed somewhere", "not-the-status": "changed, and not in its status alone", "scaled-up": "new or scaled up", "large": "large",
+		}[definition]
+		return len(p.Lines(text, "controller", definition, "name", "triggers"))
+	}
+	// step makes a change and waits for the calls it leads to; without others "everything" tells when it has arrived.
+	step := func(what string, want map[string]int, kubectl ...string) {
+		t.Helper()
+		before := map[string]int{}
+		for _, name := range names {
+			before[name] = lines(name)
+		}
+		if len(kubectl) > 0 {
+			shared.Kubectl(t, kubectl...)
+		}
+		p.Await(t, what, func() bool {
+			for name, n := range want {
+				if lines(name) < before[name]+n {
+					return false
+				}
+			}
+			return true
+		})
+		for _, name := range names {
+			if n := lines(name) - before[name]; n != want[name] {
+				t.Errorf("%s: %s was called %d times, want %d", what, name, n, want[name])
+			}
+		}
+	}
+	for _, name := range names[:3] {
+		p.Await(t, "the first call of "+name, func() bool { return lines(name) == 1 })
+	}
+	scale := func(n int) []string {
+		return []string{"scale", "deployment", "triggers", fmt.Sprintf("--replicas=%d", n)}
+	}
+	step("more replicas", map[string]int{"everything": 1, "not-the-status": 1, "scaled-up": 1}, scale(3)...)
+	step("many replicas", map[string]int{"everything": 1, "not-the-status": 1, "scaled-up": 1, "large": 1}, scale(12)...)
+	step("fewer replicas", map[string]int{"everything": 1, "not-the-status": 1}, scale(2)...)
+	step("the annotation", map[string]int{"everything": 1}, "annotate", "deployment", "triggers", "example.com/seen=now")
+	step("the status", map[string]int{"everything": 1}, "patch", "deployment", "triggers", "--subresource=status", "-p", `{"status":{"observedGeneration":1}}`)
+	step("a label", map[string]int{"everything": 1, "not-the-status": 1}, "label", "deployment", "triggers", "more=yes")
+	for name, want := range map[string]int{"everything": 7, "not-the-status": 5, "scaled-up": 3, "large": 1} {
+		if got := lines(name); got != want {
+			t.Errorf("%s was called %d times in all, want %d", name, got, want)
+		}
+	}
+	for series, want := range map[string]string{
+		`kooperd_controller_skipped_events_total{controller="not-the-status",reason="ignore"}`: "2",
+		`kooperd_controller_skipped_events_total{controller="everything",reason="ignore"}`:     "0",
+		`kooperd_controller_trigger_errors_total{controller="scaled-up"}`:                      "0",
+	} {
+		if got, _ := p.Metric(t, series); got != want {
+			t.Errorf("%s is %q, want %s", series, got, want)
+		}
 	}
 }

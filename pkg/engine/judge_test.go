@@ -1,0 +1,340 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr/funcr"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/queue"
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+// bench is a judge with what it asks and what it admits. Every decision takes a second.
+type bench struct {
+	*judge
+	calls    bool                         // calls that are not for a change are decided on
+	changes  func(kube.Key) bool          // wanted
+	others   func(handlers.Object) bool   // wanted
+	existing map[kube.Key]handlers.Object // in the cache
+
+	mu  sync.Mutex
+	log []string
+}
+
+func (b *bench) selective() bool { return b.calls }
+
+func (b *bench) wantsChange(ctx context.Context, e kube.Event) bool {
+	b.note("change of " + e.Key.Name)
+	doze(ctx)
+	return b.changes(e.Key)
+}
+
+func (b *bench) wants(ctx context.Context, key kube.Key, now, old handlers.Object) bool {
+	b.note(fmt.Sprintf("call for %s, old %v", key.Name, old))
+	doze(ctx)
+	return b.others(now)
+}
+
+func (b *bench) Get(namespace, name string) (handlers.Object, bool) {
+	obj, ok := b.existing[kube.Key{Namespace: namespace, Name: name}]
+	return obj, ok
+}
+
+func (b *bench) List(string, labels.Selector) []handlers.Object { return nil }
+
+func doze(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Second):
+	}
+}
+
+func (b *bench) note(line string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.log = append(b.log, line)
+}
+
+func (b *bench) take() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	log := b.log
+	b.log = nil
+	return log
+}
+
+func podNamed(t testing.TB, k kube.Key) handlers.Object {
+	t.Helper()
+	obj, err := handlers.ObjectOf(&corev1.Pod{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: metav1.ObjectMeta{Namespace: k.Namespace, Name: k.Name},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return obj
+}
+
+// begin runs a judge until the returned function is called.
+func begin(t *testing.T, b *bench) (end func()) {
+	t.Helper()
+	b.existing = map[kube.Key]handlers.Object{}
+	for i := range 10 {
+		b.existing[key(i)] = podNamed(t, key(i))
+	}
+	metrics := telemetry.NewMetrics(prometheus.NewRegistry()).Controller("test")
+	b.judge = newJudge(b, b, metrics, func(k kube.Key, p queue.Priority) { b.note(fmt.Sprintf("admitted %s as %d", k.Name, p)) })
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { b.run(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+func always(kube.Key) bool { return true }
+
+func TestJudge(t *testing.T) {
+	const change, resync, initial = queue.Change, queue.Resync, queue.Initial
+	tests := map[string]struct {
+		calls   bool
+		changes func(kube.Key) bool
+		others  func(handlers.Object) bool
+		ask     func(b *bench)
+		want    []string
+	}{
+		"a wanted change": {changes: always,
+			ask:  func(b *bench) { b.change(kube.Event{Key: key(1)}) },
+			want: []string{"change of object-1", fmt.Sprintf("admitted object-1 as %d", change)}},
+		"an unwanted change": {changes: func(kube.Key) bool { return false },
+			ask:  func(b *bench) { b.change(kube.Event{Key: key(1)}) },
+			want: []string{"change of object-1"}},
+		"a call that nothing can refuse": {
+			ask:  func(b *bench) { b.call(key(1), resync) },
+			want: []string{fmt.Sprintf("admitted object-1 as %d", resync)}},
+		"a wanted call": {calls: true, others: func(o handlers.Object) bool { return o.Name() == "object-1" },
+			ask:  func(b *bench) { b.call(key(1), initial) },
+			want: []string{"call for object-1, old <nil>", fmt.Sprintf("admitted object-1 as %d", initial)}},
+		"an unwanted call": {calls: true, others: func(handlers.Object) bool { return false },
+			ask:  func(b *bench) { b.call(key(1), initial) },
+			want: []string{"call for object-1, old <nil>"}},
+		"the more urgent of two calls": {calls: true, others: func(handlers.Object) bool { return true },
+			ask:  func(b *bench) { b.call(key(1), initial); b.call(key(1), resync); b.call(key(1), initial) },
+			want: []string{"call for object-1, old <nil>", fmt.Sprintf("admitted object-1 as %d", resync)}},
+		"a call after an unwanted change": {calls: true, changes: func(kube.Key) bool { return false }, others: func(handlers.Object) bool { return true },
+			ask:  func(b *bench) { b.call(key(1), initial); b.change(kube.Event{Key: key(1)}) },
+			want: []string{"change of object-1", "call for object-1, old <nil>", fmt.Sprintf("admitted object-1 as %d", initial)}},
+		"one call for both": {calls: true, changes: always,
+			ask:  func(b *bench) { b.call(key(1), initial); b.change(kube.Event{Key: key(1)}) },
+			want: []string{"change of object-1", fmt.Sprintf("admitted object-1 as %d", change)}},
+		"changes before calls": {calls: true, changes: always, others: func(handlers.Object) bool { return true },
+			ask: func(b *bench) { b.call(key(1), initial); b.call(key(2), resync); b.change(kube.Event{Key: key(3)}) },
+			want: []string{"change of object-3", fmt.Sprintf("admitted object-3 as %d", change), "call for object-2, old <nil>",
+				fmt.Sprintf("admitted object-2 as %d", resync), "call for object-1, old <nil>", fmt.Sprintf("admitted object-1 as %d", initial)}},
+		"many changes are one": {changes: always,
+			ask: func(b *bench) {
+				for range 100 {
+					b.change(kube.Event{Key: key(1)})
+				}
+			},
+			want: []string{"change of object-1", fmt.Sprintf("admitted object-1 as %d", change)}},
+		"gone": {changes: always,
+			ask: func(b *bench) { b.change(kube.Event{Key: key(1)}); b.forget(key(1)) }},
+		"gone from the cache": {calls: true, others: func(handlers.Object) bool { return true },
+			ask: func(b *bench) { b.call(key(99), initial) }},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &bench{calls: tc.calls, others: tc.others, changes: func(k kube.Key) bool { return k != key(0) && tc.changes(k) }}
+				end := begin(t, b)
+				defer end()
+				b.change(kube.Event{Key: key(0)}) // The judge is busy while the case asks, so that all of it waits to be decided.
+				synctest.Wait()
+				begun := time.Now()
+				tc.ask(b)
+				if took := time.Since(begun); took > 0 {
+					t.Errorf("asking took %s: it waits for the decisions", took)
+				}
+				time.Sleep(time.Minute)
+				have := slices.DeleteFunc(b.take(), func(line string) bool { return line == "change of object-0" })
+				if diff := cmp.Diff(tc.want, have, cmp.Transformer("nil", func(s []string) []string { return append([]string{}, s...) })); diff != "" {
+					t.Errorf("(-want +have):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// What is under way when the term ends is given up, and nothing is taken afterwards.
+func TestJudgeEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &bench{changes: always}
+		end := begin(t, b)
+		b.change(kube.Event{Key: key(1)})
+		b.change(kube.Event{Key: key(2)})
+		synctest.Wait()
+		begun := time.Now()
+		end()
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("it ended after %s", took)
+		}
+		b.change(kube.Event{Key: key(3)})
+		if have := b.take(); len(have) == 0 || slices.Contains(have, "change of object-2") || slices.Contains(have, "change of object-3") {
+			t.Errorf("it went on after its end: %q", have)
+		}
+	})
+}
+
+func triggersOf(t *testing.T, def config.Controller) (*triggers, *[]string, *prometheus.Registry) {
+	t.Helper()
+	tr, err := newTriggers(def, compiler())
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := prometheus.NewRegistry()
+	tr.metrics = telemetry.NewMetrics(registry).Controller("test")
+	var log []string
+	tr.logger = funcr.New(func(_, args string) { log = append(log, args) }, funcr.Options{})
+	return tr, &log, registry
+}
+
+// counter returns the value of a series of the definition.
+func counter(t *testing.T, registry *prometheus.Registry, name, reason string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			of := map[string]string{}
+			for _, label := range m.GetLabel() {
+				of[label.GetName()] = label.GetValue()
+			}
+			if family.GetName() == name && of["controller"] == "test" && of["reason"] == reason {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	t.Fatalf("there is no %s", name)
+	return 0
+}
+
+// A condition that fails calls the handler, is counted each time, and is logged once a minute.
+func TestTriggersFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr, log, registry := triggersOf(t, config.Controller{Name: "test", Where: "object.spec.nothing.there"})
+		for range 130 {
+			if !tr.wants(t.Context(), key(1), podNamed(t, key(1)), nil) {
+				t.Fatal("a failure is taken for an answer")
+			}
+			time.Sleep(time.Second)
+		}
+		if len(*log) != 3 {
+			t.Errorf("logged %d times in 130 seconds, want 3: %q", len(*log), *log)
+		}
+		if have := counter(t, registry, "kooperd_controller_trigger_errors_total", ""); have != 130 {
+			t.Errorf("counted %v failures, want 130", have)
+		}
+		if have := counter(t, registry, "kooperd_controller_skipped_events_total", "where"); have != 0 {
+			t.Errorf("counted %v skipped events, want 0", have)
+		}
+	})
+}
+
+func TestTriggersWant(t *testing.T) {
+	tr, log, registry := triggersOf(t, config.Controller{Name: "test", Where: `object.metadata.name == "object-1" && oldObject == null`})
+	for i, want := range []bool{false, true, false} {
+		if have := tr.wants(t.Context(), key(i), podNamed(t, key(i)), nil); have != want {
+			t.Errorf("%s is wanted: %t, want %t", key(i).Name, have, want)
+		}
+	}
+	if tr.wants(t.Context(), key(1), podNamed(t, key(1)), podNamed(t, key(1))) {
+		t.Error("an object with a state before is wanted")
+	}
+	if have := counter(t, registry, "kooperd_controller_skipped_events_total", "where"); have != 3 {
+		t.Errorf("counted %v skipped events, want 3", have)
+	}
+	if len(*log) > 0 {
+		t.Errorf("logged %q", *log)
+	}
+}
+
+// The end of the work is no failure of the condition.
+func TestTriggersEnd(t *testing.T) {
+	tr, log, registry := triggersOf(t, config.Controller{Name: "test", Where: "lists.range(1000).all(x, lists.range(1000).all(y, x >= 0))"})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if tr.wants(ctx, key(1), podNamed(t, key(1)), nil) || len(*log) > 0 || counter(t, registry, "kooperd_controller_trigger_errors_total", "") > 0 {
+		t.Errorf("the end of the work counts as a failure: %q", *log)
+	}
+}
+
+func TestNewTriggers(t *testing.T) {
+	if tr, err := newTriggers(config.Controller{Name: "test"}, compiler()); tr != nil || err != nil {
+		t.Errorf("a definition without triggers has %v, %v", tr, err)
+	}
+	pod := config.Watch{Kind: corev1.SchemeGroupVersion.WithKind("Pod")}
+	for _, def := range []config.Controller{
+		{Name: "test", Watch: pod, Ignore: []string{"a..b"}}, {Name: "test", Watch: pod, Ignore: []string{"staus"}}, {Name: "test", Watch: pod, Where: "1"},
+	} {
+		if _, err := newTriggers(def, compiler()); err == nil {
+			t.Errorf("%v %q is no error", def.Ignore, def.Where)
+		}
+	}
+}
+
+// A handler that needs the metadata alone gets no more than that, unless what decides on its calls needs it.
+func TestWatchOfMetadata(t *testing.T) {
+	type none struct{}
+	registry, err := handlers.NewRegistry(handlers.Plugin[none]{
+		Name: "small", Summary: "reads metadata", Schema: "#Config: {}", MetadataOnly: func(none) bool { return true },
+		New: func(context.Context, handlers.Env, none) (handlers.Handler, error) { return nil, nil }, //nolint:nilnil // not called
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bound, _, err := registry.Bind("small", []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		def  config.Controller
+		want bool
+	}{
+		"no triggers":               {want: true},
+		"ignore":                    {def: config.Controller{Ignore: []string{"metadata.labels"}}},
+		"where on the metadata":     {def: config.Controller{Where: "oldObject == null || object.metadata.generation > oldObject.metadata.generation"}, want: true},
+		"where on the spec":         {def: config.Controller{Where: "object.spec.size > 1 && object.metadata.name == 'a'"}},
+		"where on all":              {def: config.Controller{Where: "object != oldObject"}},
+		"where on nothing":          {def: config.Controller{Where: "oldObject != null"}, want: true},
+		"where on metadata, ignore": {def: config.Controller{Where: "has(object.metadata.labels)", Ignore: []string{"status"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tc.def.Handler = bound
+			tr, err := newTriggers(tc.def, compiler())
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := &controller{def: tc.def, triggers: tr}
+			if have := c.watch().MetadataOnly; have != tc.want {
+				t.Errorf("watches the metadata alone: %t, want %t", have, tc.want)
+			}
+		})
+	}
+}

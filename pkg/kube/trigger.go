@@ -1,0 +1,134 @@
+package kube
+
+import (
+	"fmt"
+	"reflect"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	apijson "k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube/wire"
+	"kooperd.dev/kooperd/pkg/trigger"
+)
+
+// Ignored are fields of one kind in which a change counts for nothing. It is safe for concurrent use.
+type Ignored struct {
+	fields *wire.Ignored
+}
+
+// Ignore prepares the comparison of objects of a kind that leaves out everything at and below paths. A path that leads
+// nowhere in a kind that client-go knows is an error.
+func Ignore(kind schema.GroupVersionKind, paths []trigger.Path) (*Ignored, error) {
+	known, ok := scheme.Scheme.KnownTypes(kind.GroupVersion())[kind.Kind]
+	if !ok {
+		return &Ignored{fields: wire.Ignore(paths, nil)}, nil
+	}
+	steps := make([][]trigger.Step, 0, len(paths))
+	for _, p := range paths {
+		way, err := trigger.Resolve(known, p)
+		if err != nil {
+			return nil, fmt.Errorf("finding %s in %s: %w", p, kind.Kind, err)
+		}
+		steps = append(steps, way)
+	}
+	return &Ignored{fields: wire.Ignore(paths, steps)}, nil
+}
+
+// Old returns the object before the change, or nil when it was not there or is not known.
+func (e Event) Old() handlers.Object { return seenBy(e.old) }
+
+// Now returns the object after the change, or nil when it is gone.
+func (e Event) Now() handlers.Object { return seenBy(e.now) }
+
+func seenBy(o *object) handlers.Object {
+	if o == nil {
+		return nil
+	}
+	return cached{o}
+}
+
+// After returns the change that an earlier one of the same object and e amount to.
+func (e Event) After(earlier Event) Event {
+	e.old = earlier.old
+	return e
+}
+
+// Only tells whether the change lies in ignored fields alone. It is cheap: nothing is decoded. A change that is not between
+// two states, or that marks the object for deletion, is more than that.
+func (e Event) Only(ignored *Ignored) bool {
+	if e.old == nil || e.now == nil || !ignored.fields.Same(&e.old.Object, &e.now.Object) {
+		return false
+	}
+	return e.old.Deleting() || !e.now.Deleting()
+}
+
+// Parts are some fields of a kind. It is safe for concurrent use.
+type Parts struct {
+	kept *wire.Parts
+}
+
+// Keep returns the parts of objects of a kind that paths name, of which an empty one is all of it. Fields that the kind does not
+// have are kept where their names are, in JSON; no object has them in protobuf.
+func Keep(kind schema.GroupVersionKind, paths []trigger.Path) Parts {
+	known, ok := scheme.Scheme.KnownTypes(kind.GroupVersion())[kind.Kind]
+	if !ok {
+		return Parts{kept: wire.Keep(paths, nil)}
+	}
+	steps := make([][]trigger.Step, 0, len(paths))
+	for _, p := range paths {
+		steps = append(steps, longest(known, p))
+	}
+	return Parts{kept: wire.Keep(paths, steps)}
+}
+
+// longest returns the way to a field, or to the list or the value around what is no field of its own.
+func longest(known reflect.Type, p trigger.Path) []trigger.Step {
+	for ; len(p) > 0; p = p[:len(p)-1] {
+		if way, err := trigger.Resolve(known, p); err == nil {
+			return way
+		}
+	}
+	return nil
+}
+
+// Fields decodes parts of an object of a View into maps, lists and plain values as encoding/json has them, but whole numbers are
+// int64. More than the parts may be there. apiVersion and kind always are. The result is the caller's own.
+func Fields(obj handlers.Object, parts Parts) (map[string]any, error) {
+	c, ok := obj.(cached)
+	if !ok {
+		text, err := obj.JSON()
+		if err != nil {
+			return nil, err
+		}
+		return decodeFields(text, obj.GroupVersionKind())
+	}
+	c = cached{&object{form: c.o.form, Object: *parts.kept.Of(&c.o.Object)}}
+	if c.o.Encoding == wire.JSON {
+		fields, err := decodeFields(c.o.Data, c.o.form.kind)
+		if err != nil {
+			return nil, c.wrap("decoding", err)
+		}
+		return fields, nil
+	}
+	typed, err := c.typed()
+	if err != nil {
+		return nil, err
+	}
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
+	if err != nil {
+		return nil, c.wrap("decoding", err)
+	}
+	return fields, nil
+}
+
+func decodeFields(text []byte, kind schema.GroupVersionKind) (map[string]any, error) {
+	fields := map[string]any{}
+	if err := apijson.Unmarshal(text, &fields); err != nil {
+		return nil, err
+	}
+	fields["apiVersion"], fields["kind"] = kind.GroupVersion().String(), kind.Kind
+	return fields, nil
+}

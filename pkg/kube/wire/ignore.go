@@ -1,0 +1,289 @@
+package wire
+
+import (
+	"bytes"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"kooperd.dev/kooperd/pkg/trigger"
+)
+
+const (
+	metaGeneration        = 7 // of ObjectMeta
+	metaDeletionTimestamp = 9
+
+	mapKey = 1 // of every entry of a map
+)
+
+// Ignored are the fields in which two states of an object may differ and count as the same. It does not change.
+//
+// It works on encoded objects and decodes nothing: a field that is ignored is skipped, one that leads to such a field is
+// looked into, and of all others the bytes are compared. The API server encodes equal values alike. Where it does not, as
+// after an upgrade, two states differ that mean the same, which is the safe side. A field that holds nothing but ignored
+// ones counts the same as one that is not there.
+type Ignored struct {
+	json     *place // by name
+	protobuf *place // by number and key; nil when the kind has no protobuf
+}
+
+// place is one place in an object: everything at and below it is meant, or something below it.
+type place struct {
+	all     bool
+	names   map[string]*place           // members in JSON; entries of a map in protobuf
+	numbers map[protowire.Number]*place // fields in protobuf
+}
+
+// Ignore returns what to leave out of a comparison. paths are those of the JSON; steps are the same paths, in the same
+// order, through the protobuf of the kind, or nil for a kind that has none. What the API server counts, resourceVersion and
+// generation, is always ignored: what has been counted is in the other fields, and a Deployment's generation counts its
+// annotations, too. So are apiVersion and kind, which not every answer has.
+func Ignore(paths []trigger.Path, steps [][]trigger.Step) *Ignored {
+	i := &Ignored{json: &place{}}
+	for _, p := range append([]trigger.Path{{"apiVersion"}, {"kind"}, {"metadata", "resourceVersion"}, {"metadata", "generation"}}, paths...) {
+		at := i.json
+		for _, name := range p {
+			at = at.member(name)
+		}
+		at.all = true
+	}
+	if steps == nil {
+		return i
+	}
+	i.protobuf = treeOf(append([][]trigger.Step{
+		{{Number: objectMetadata}, {Number: metaResourceVersion}}, {{Number: objectMetadata}, {Number: metaGeneration}},
+	}, steps...))
+	return i
+}
+
+// treeOf returns the places in a message at the end of steps. Steps that lead nowhere have none.
+func treeOf(steps [][]trigger.Step) *place {
+	root := &place{}
+	for _, way := range steps {
+		at := root
+		for _, s := range way {
+			if s.Number != 0 {
+				at = at.field(protowire.Number(s.Number))
+			} else {
+				at = at.member(s.Key)
+			}
+		}
+		at.all = len(way) > 0
+	}
+	return root
+}
+
+func (i *place) member(name string) *place {
+	if i.names == nil {
+		i.names = map[string]*place{}
+	}
+	if i.names[name] == nil {
+		i.names[name] = &place{}
+	}
+	return i.names[name]
+}
+
+func (i *place) field(number protowire.Number) *place {
+	if i.numbers == nil {
+		i.numbers = map[protowire.Number]*place{}
+	}
+	if i.numbers[number] == nil {
+		i.numbers[number] = &place{}
+	}
+	return i.numbers[number]
+}
+
+// Same tells whether two states of an object differ in nothing but what is ignored. What it cannot read, or not compare,
+// differs.
+func (i *Ignored) Same(a, b *Object) bool {
+	switch {
+	case a.Encoding != b.Encoding:
+		return false
+	case a.Encoding == Protobuf:
+		return i.protobuf != nil && i.protobuf.sameMessage(a.Data, b.Data)
+	default:
+		return i.json.sameJSON(a.Data, b.Data)
+	}
+}
+
+// Deleting tells whether the object is marked for deletion.
+func (o *Object) Deleting() bool {
+	found := false
+	if o.Encoding == Protobuf {
+		_ = eachField(o.MetadataBytes(), func(number protowire.Number, _, _ []byte) error {
+			found = found || number == metaDeletionTimestamp
+			return nil
+		})
+		return found
+	}
+	s := &scanner{text: o.MetadataBytes()}
+	s.members(func(name, value []byte) {
+		if string(name) == `"deletionTimestamp"` {
+			found = string(value) != "null"
+		}
+	})
+	return found
+}
+
+// member is a field of a JSON object: its name in quotes, and its value.
+type member struct{ name, value []byte }
+
+// sameJSON compares two values; nil is one that is not there.
+func (i *place) sameJSON(a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	var roomA, roomB [24]member
+	membersA, ok := membersOf(a, roomA[:0])
+	if !ok {
+		return false
+	}
+	membersB, ok := membersOf(b, roomB[:0])
+	if !ok {
+		return false
+	}
+	for at, m := range membersA {
+		if !i.sameMember(m.name, m.value, valueOf(membersB, m.name, at)) {
+			return false
+		}
+	}
+	for at, m := range membersB {
+		if valueOf(membersA, m.name, at) == nil && !i.sameMember(m.name, nil, m.value) {
+			return false
+		}
+	}
+	return true
+}
+
+func (i *place) sameMember(name, a, b []byte) bool {
+	below := i.names[string(name[1:len(name)-1])]
+	if below == nil && bytes.IndexByte(name, '\\') >= 0 {
+		below = i.names[text(name)]
+	}
+	switch {
+	case below == nil:
+		return a != nil && b != nil && bytes.Equal(a, b)
+	case below.all:
+		return true
+	default:
+		return below.sameJSON(a, b)
+	}
+}
+
+// membersOf appends the members of an object to room; false when the text is none. One that is not there, and null, have
+// none.
+func membersOf(value []byte, room []member) ([]member, bool) {
+	if value == nil || string(value) == "null" {
+		return room, true
+	}
+	s := &scanner{text: value}
+	s.members(func(name, value []byte) { room = append(room, member{name, value}) })
+	return room, !s.bad
+}
+
+// valueOf returns the value of a member, which is expected at a place, or nil.
+func valueOf(members []member, name []byte, expected int) []byte {
+	if expected < len(members) && bytes.Equal(members[expected].name, name) {
+		return members[expected].value
+	}
+	for _, m := range members {
+		if bytes.Equal(m.name, name) {
+			return m.value
+		}
+	}
+	return nil
+}
+
+// fields goes through those fields of a message that are not ignored as a whole.
+type fields struct {
+	below *place
+	rest  []byte
+	bad   bool
+
+	number protowire.Number // of the field at this place; 0 at the end
+	value  []byte
+	whole  []byte
+}
+
+func (f *fields) next() {
+	for len(f.rest) > 0 {
+		number, kind, n := protowire.ConsumeTag(f.rest)
+		if n < 0 {
+			break
+		}
+		m := protowire.ConsumeFieldValue(number, kind, f.rest[n:])
+		if m < 0 {
+			break
+		}
+		f.number, f.whole, f.value = number, f.rest[:n+m], nil
+		if kind == protowire.BytesType {
+			f.value, _ = protowire.ConsumeBytes(f.rest[n:])
+		}
+		f.rest = f.rest[n+m:]
+		if !f.ignored() {
+			return
+		}
+	}
+	f.bad = f.bad || len(f.rest) > 0
+	f.number, f.value, f.whole, f.rest = 0, nil, nil, nil
+}
+
+// ignored tells whether nothing of the field at this place counts: the field itself, or the entry of a map.
+func (f *fields) ignored() bool {
+	below := f.below.numbers[f.number]
+	switch {
+	case below == nil:
+		return false
+	case below.all:
+		return true
+	case below.names == nil:
+		return false
+	}
+	entry := below.names[string(mapKeyOf(f.value))]
+	return entry != nil && entry.all
+}
+
+// mapKeyOf returns the key of an entry of a map.
+func mapKeyOf(entry []byte) (key []byte) {
+	_ = eachField(entry, func(number protowire.Number, value, _ []byte) error {
+		if number == mapKey {
+			key = value
+		}
+		return nil
+	})
+	return key
+}
+
+// sameMessage compares two messages field by field. Both have them in the order of their numbers.
+func (i *place) sameMessage(a, b []byte) bool {
+	x, y := &fields{below: i, rest: a}, &fields{below: i, rest: b}
+	x.next()
+	y.next()
+	for x.number != 0 || y.number != 0 {
+		first := x.number
+		if first == 0 || y.number != 0 && y.number < first {
+			first = y.number
+		}
+		below := i.numbers[first]
+		if below == nil || below.names != nil { // an entry of a map is compared as a whole
+			if x.number != y.number || !bytes.Equal(x.whole, y.whole) {
+				return false
+			}
+			x.next()
+			y.next()
+			continue
+		}
+		var inX, inY []byte
+		if x.number == first {
+			inX = x.value
+			x.next()
+		}
+		if y.number == first {
+			inY = y.value
+			y.next()
+		}
+		if !below.sameMessage(inX, inY) {
+			return false
+		}
+	}
+	return !x.bad && !y.bad
+}

@@ -1,0 +1,96 @@
+package wire
+
+import (
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"kooperd.dev/kooperd/pkg/trigger"
+)
+
+// Parts are some fields of an object. What they leave out need not be decoded. A nil *Parts is the whole object. They do not
+// change.
+type Parts struct {
+	json     *place // by name
+	protobuf *place // by number and key; nil when the kind has no protobuf
+}
+
+// Keep returns the parts of an object at and below paths, of which an empty one is the whole object. steps are paths through
+// the protobuf of the kind to all of that, or nil for a kind that has none.
+func Keep(paths []trigger.Path, steps [][]trigger.Step) *Parts {
+	p := &Parts{json: &place{}}
+	for _, path := range paths {
+		if len(path) == 0 {
+			return nil
+		}
+		at := p.json
+		for _, name := range path {
+			at = at.member(name)
+		}
+		at.all = true
+	}
+	if steps != nil {
+		p.protobuf = treeOf(steps)
+	}
+	return p
+}
+
+// Of returns an object with these parts alone. Its metadata cannot be decoded by itself.
+func (p *Parts) Of(o *Object) *Object {
+	kept := *o
+	switch {
+	case p == nil || o.Encoding == Protobuf && p.protobuf == nil:
+		return o
+	case o.Encoding == Protobuf:
+		kept.Data = p.protobuf.keepFields(nil, o.Data)
+	default:
+		kept.Data = p.json.keepMembers(nil, o.Data)
+	}
+	kept.metaStart, kept.metaEnd = 0, 0
+	return &kept
+}
+
+// keepMembers appends a JSON object with the members that are kept. What is no object is kept as it is, damage included.
+func (i *place) keepMembers(to, value []byte) []byte {
+	s := &scanner{text: value}
+	if i.all || s.peek() != '{' {
+		return append(to, value...)
+	}
+	start := len(to)
+	to = append(to, '{')
+	s.members(func(name, value []byte) {
+		below := i.names[text(name)]
+		if below == nil {
+			return
+		}
+		if to[len(to)-1] != '{' {
+			to = append(to, ',')
+		}
+		to = append(append(to, name...), ':')
+		to = below.keepMembers(to, value)
+	})
+	if s.bad {
+		return append(to[:start], value...)
+	}
+	return append(to, '}')
+}
+
+// keepFields appends a message with the fields that are kept. Damage is kept as it is.
+func (i *place) keepFields(to, message []byte) []byte {
+	start := len(to)
+	err := eachField(message, func(number protowire.Number, value, whole []byte) error {
+		switch below := i.numbers[number]; {
+		case below == nil:
+		case below.all || below.names != nil && below.names[string(mapKeyOf(value))] != nil:
+			to = append(to, whole...)
+		case below.names != nil: // an entry of another key
+		default:
+			nested := below.keepFields(nil, value)
+			to = protowire.AppendTag(to, number, protowire.BytesType)
+			to = protowire.AppendBytes(to, nested)
+		}
+		return nil
+	})
+	if err != nil {
+		return append(to[:start], message...)
+	}
+	return to
+}

@@ -1,0 +1,146 @@
+package trigger_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"kooperd.dev/kooperd/pkg/trigger"
+)
+
+func language(t testing.TB) *trigger.Language {
+	t.Helper()
+	l, err := trigger.NewLanguage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestCompileMistakes(t *testing.T) {
+	const variables = "there are the variables object and oldObject, and the functions of CEL"
+	tests := map[string]trigger.Mistakes{
+		"":                             {{Message: "is empty", Hint: `write it as in "object.spec.replicas > 1"`}},
+		" \n":                          {{Message: "is empty", Hint: `write it as in "object.spec.replicas > 1"`}},
+		"object.x ==":                  {{Offset: 11, Message: "not a CEL expression: it ends too early"}},
+		"object.x = 1":                 {{Offset: 9, Message: "not a CEL expression: unexpected '= '", Hint: "compare with =="}},
+		"a b":                          {{Offset: 2, Message: "not a CEL expression: unexpected 'b'"}},
+		"(object.x":                    {{Offset: 9, Message: "not a CEL expression: missing ')' at the end"}},
+		"has(object)":                  {{Offset: 4, Message: "not a CEL expression: invalid argument to has() macro"}},
+		"foo == 1 && bar":              {{Message: "there is no variable or function foo", Hint: variables}, {Offset: 12, Message: "there is no variable or function bar", Hint: variables}},
+		"object.name.startWith('x')":   {{Offset: 21, Message: "there is no variable or function startWith", Hint: variables}},
+		"1 + 1":                        {{Message: "want true or false, have a value of type int", Hint: `write it as in "object.spec.replicas > 1"`}},
+		"object.x + 1":                 {{Message: "want true or false, have a value of type int", Hint: `write it as in "object.spec.replicas > 1"`}},
+		"'a' == 1":                     {{Offset: 4, Message: "found no matching overload for == applied to '(string, int)'"}},
+		"'ü' == object.x && 1":         {{Offset: 19, Message: "expected type 'bool' but found 'int'"}},
+		"object.x.matches('[')":        {{Offset: 17, Message: "invalid matches argument"}},
+		"duration('x') > duration(1)":  {{Offset: 24, Message: "found no matching overload for 'duration' applied to '(int)'"}},
+		"\n\nobject.x\n  && oldobject": {{Offset: 16, Message: "there is no variable or function oldobject", Hint: variables}},
+	}
+	l := language(t)
+	for text, want := range tests {
+		t.Run(text, func(t *testing.T) {
+			_, err := l.Compile(text)
+			var have trigger.Mistakes
+			if !errors.As(err, &have) {
+				t.Fatalf("Compile returned %v, want Mistakes", err)
+			}
+			if diff := cmp.Diff(want, have, cmpopts.IgnoreFields(trigger.Mistake{}, "Unknown", "Known")); diff != "" {
+				t.Errorf("(-want +have):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestHolds(t *testing.T) {
+	object := map[string]any{
+		"metadata": map[string]any{"name": "a", "labels": map[string]any{"app": "web"}},
+		"text":     strings.Repeat("x", 4<<20),
+		"spec":     map[string]any{"replicas": int64(3), "ports": []any{map[string]any{"port": int64(80)}}, "ratio": 0.5},
+	}
+	old := map[string]any{
+		"metadata": map[string]any{"name": "a"},
+		"spec":     map[string]any{"replicas": int64(2)},
+	}
+	tests := map[string]struct {
+		old  map[string]any
+		want bool
+		fail string
+	}{
+		"object.spec.replicas > oldObject.spec.replicas":     {old: old, want: true},
+		"object.spec.replicas + 1 == 4":                      {want: true},
+		"object.spec.ratio < 1":                              {want: true},
+		"object.spec == oldObject.spec":                      {old: old},
+		"object == object":                                   {want: true},
+		"oldObject == null":                                  {want: true},
+		"oldObject == null || object.spec != oldObject.spec": {want: true},
+		"object.spec != oldObject.spec":                      {fail: "no such key: spec"},
+		"has(oldObject.spec)":                                {},
+		"has(oldObject.metadata.labels)":                     {old: old},
+		"object.?status.?phase.orValue('none') == 'none'":    {want: true},
+		"object.status.phase == 'Running'":                   {fail: "no such key: status"},
+		"object.spec.ports.exists(p, p.port == 80)":          {want: true},
+		"'app' in object.metadata.labels":                    {want: true},
+		"object.metadata.labels.app.upperAscii() == 'WEB'":   {want: true},
+		"object.metadata.name":                               {fail: "want true or false, have a value of type string"},
+		"object.text.contains('y')":                          {fail: "cost limit exceeded"},
+	}
+	l := language(t)
+	for text, tc := range tests {
+		t.Run(text, func(t *testing.T) {
+			c, err := l.Compile(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			have, err := c.Holds(t.Context(), object, tc.old)
+			switch {
+			case tc.fail == "" && err != nil:
+				t.Fatal(err)
+			case tc.fail != "" && (err == nil || !strings.Contains(err.Error(), tc.fail)):
+				t.Fatalf("error is %v, want one with %q", err, tc.fail)
+			case have != tc.want:
+				t.Errorf("have %t, want %t", have, tc.want)
+			}
+		})
+	}
+}
+
+func TestHoldsEndsWithItsContext(t *testing.T) {
+	c, err := language(t).Compile("lists.range(100000).all(x, lists.range(100000).all(y, x >= 0))")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Holds(ctx, nil, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v, want the end of the context", err)
+	}
+}
+
+// Hostile expressions are refused, in bounded time and without a panic.
+func TestCompileHostile(t *testing.T) {
+	l := language(t)
+	for name, text := range map[string]string{
+		"parentheses": strings.Repeat("(", 50_000), "lists": strings.Repeat("[", 50_000),
+		"too long": strings.Repeat("true || ", 100_000) + "true", "selections": "object" + strings.Repeat(".a", 40_000) + "== 1",
+		"ternaries": strings.Repeat("true ? ", 20_000), "control": "object.\x00 == 1",
+		"macros": strings.Repeat("[1].all(x, ", 5_000), "calls": strings.Repeat("size(", 20_000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			begun := time.Now()
+			_, err := l.Compile(text)
+			var ms trigger.Mistakes
+			if !errors.As(err, &ms) || len(ms[0].Message) > 1000 {
+				t.Errorf("Compile returned %.2000v, want a short mistake", err)
+			}
+			if took := time.Since(begun); took > 20*time.Second {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+}

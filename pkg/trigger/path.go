@@ -1,0 +1,130 @@
+package trigger
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Path leads from the root of an object to a field: the names of fields, and at its end perhaps a key of a map such as
+// metadata.annotations.
+type Path []string
+
+// ParsePath reads a path: names that are separated by dots. A name that holds anything but letters, digits, '-', '_', '$'
+// and '/' stands in double quotes, in which \" and \\ stand for themselves. The error of a text that is none is a *Mistake.
+func ParsePath(text string) (Path, error) {
+	switch {
+	case text == "":
+		return nil, &Mistake{Message: "names no field", Hint: `want a path such as "status" or "metadata.annotations"`}
+	case strings.HasPrefix(text, ".") || strings.HasPrefix(text, "$."):
+		return nil, &Mistake{Message: "paths begin with the name of a field", Hint: suggest(strings.TrimLeft(text, "$."))}
+	case strings.HasPrefix(text, "/"):
+		return nil, &Mistake{Message: "paths begin with the name of a field", Hint: suggest(strings.ReplaceAll(strings.Trim(text, "/"), "/", "."))}
+	}
+	var p Path
+	for rest := text; ; {
+		offset := utf8.RuneCountInString(text[:len(text)-len(rest)])
+		name, after, mistake := parseName(rest)
+		if mistake != nil {
+			mistake.Offset += offset
+			return nil, mistake
+		}
+		p = append(p, name)
+		if after == "" {
+			return p, nil
+		}
+		rest = after[1:] // the dot
+	}
+}
+
+// suggest is the hint of a path that was written in another language.
+func suggest(text string) string {
+	if p, err := ParsePath(text); err == nil {
+		return fmt.Sprintf("did you mean %q?", p)
+	}
+	return ""
+}
+
+// parseName reads the first name of a text and returns what follows, which is empty or begins with a dot.
+func parseName(text string) (name, rest string, mistake *Mistake) {
+	if strings.HasPrefix(text, `"`) {
+		return parseQuoted(text)
+	}
+	end := strings.IndexFunc(text, func(r rune) bool { return !plain(r) })
+	if end < 0 {
+		end = len(text)
+	}
+	switch name, rest = text[:end], text[end:]; {
+	case name == "" && (rest == "" || rest[0] == '.'):
+		return "", "", &Mistake{Message: "a name is missing at a dot", Hint: "put a name with dots in it in quotes"}
+	case rest == "" || rest[0] == '.':
+		return name, rest, nil
+	case rest[0] == '[':
+		return "", "", &Mistake{Offset: utf8.RuneCountInString(name), Message: "paths do not lead into lists", Hint: "a list is compared as a whole: name the list"}
+	default:
+		r, _ := utf8.DecodeRuneInString(rest)
+		return "", "", &Mistake{Offset: utf8.RuneCountInString(name), Message: fmt.Sprintf("%q cannot stand here", r), Hint: "put a name with such characters in it in quotes"}
+	}
+}
+
+// parseQuoted reads a name in quotes.
+func parseQuoted(text string) (name, rest string, mistake *Mistake) {
+	var b strings.Builder
+	for i := 1; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\\' && i+1 < len(text) && (text[i+1] == '"' || text[i+1] == '\\'):
+			i++
+			b.WriteByte(text[i])
+		case c == '"':
+			switch rest = text[i+1:]; {
+			case b.Len() == 0:
+				return "", "", &Mistake{Message: "a name in quotes is empty"}
+			case rest != "" && rest[0] != '.':
+				return "", "", &Mistake{Offset: utf8.RuneCountInString(text[:i+1]), Message: "want a dot after a name in quotes"}
+			}
+			return b.String(), rest, nil
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return "", "", &Mistake{Message: "the quotes are not closed"}
+}
+
+// plain tells whether a character needs no quotes. A slash needs none, as it has no meaning of its own here and stands in
+// the names of many annotations and labels.
+func plain(r rune) bool {
+	return r == '-' || r == '_' || r == '$' || r == '/' || r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r))
+}
+
+// String returns the path as ParsePath reads it.
+func (p Path) String() string {
+	names := make([]string, len(p))
+	for i, name := range p {
+		names[i] = name
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !plain(r) }) {
+			names[i] = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`
+		}
+	}
+	text := strings.Join(names, ".")
+	if strings.HasPrefix(text, "/") || strings.HasPrefix(text, "$.") { // What would look like another language is quoted too.
+		text = `"` + names[0] + `"` + strings.TrimPrefix(text, names[0])
+	}
+	return text
+}
+
+// Mistake is what is wrong with a path or an expression.
+type Mistake struct {
+	// Offset is where in the text, in characters from 0.
+	Offset int
+	// Message says what is wrong.
+	Message string
+	// Hint says what would be right, when that is known.
+	Hint string
+	// Unknown is a name that means nothing, and Known are those that do, sorted; both are empty for other mistakes.
+	Unknown string
+	Known   []string
+}
+
+// Error returns the message alone.
+func (m *Mistake) Error() string { return m.Message }
