@@ -55,8 +55,8 @@ func idleRow(name, title string, kinds []order.Kind) row {
 	return row{
 		name: name, title: title, fixture: few, measured: programs,
 		measures: []measure{
-			{name: measureLeader, unit: perMinute, targets: []target{{of: manager, factor: 1}}},
-			{name: measureStandby, unit: perMinute, targets: []target{{of: manager, factor: 1}}},
+			{name: measureLeader, unit: perMinute},
+			{name: measureStandby, unit: perMinute},
 			{name: measurePolls, unit: perMinute, targets: []target{{factor: 0}}},
 		},
 		once: func(ctx context.Context, s *scene, p program) (readings, error) {

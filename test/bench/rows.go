@@ -20,7 +20,7 @@ const (
 	measureTime      = "start to last object handled"
 	measureCPU       = "CPU"
 	measurePerObject = "CPU per object"
-	measureDecoding  = "handler waits for its object"
+	measureDecoding  = "CPU of getting the Go type, per object"
 	measurePeak      = "peak RSS"
 	measureRSS       = "RSS after"
 	measureRSSEach   = "RSS after, per object"

@@ -51,10 +51,9 @@ func (h *handler) Handle(_ context.Context, req handlers.Request) (handlers.Resu
 	switch h.order.Work {
 	case order.Decode:
 		var pod corev1.Pod
-		if err := req.Object.Into(&pod); err != nil {
+		if err := h.tally.Decode(func() error { return req.Object.Into(&pod) }); err != nil {
 			return handlers.Result{}, fmt.Errorf("decoding the object: %w", err)
 		}
-		h.tally.Decoded(time.Since(entered))
 	case order.Stamp:
 		time.Sleep(h.order.Takes)
 		h.tally.Stamped(h.definition, req.Object.Metadata().Annotations[order.Annotation], entered)

@@ -179,10 +179,15 @@ func (w worker) handle(definition int, obj any) {
 	}
 	switch w.order.Work {
 	case order.Decode:
-		if pod, ok := obj.(*corev1.Pod); ok {
-			_ = pod.DeepCopy()
+		err := w.tally.Decode(func() error {
+			if pod, ok := obj.(*corev1.Pod); ok {
+				_ = pod.DeepCopy()
+			}
+			return nil
+		})
+		if err != nil {
+			_, _ = fmt.Fprintf(os.Stderr, "informer: %v\n", err)
 		}
-		w.tally.Decoded(time.Since(entered))
 	case order.Stamp:
 		w.tally.Stamped(definition, object.GetAnnotations()[order.Annotation], entered)
 	case order.Nothing:

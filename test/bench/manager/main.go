@@ -122,10 +122,9 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	switch r.order.Work {
 	case order.Decode:
 		var pod corev1.Pod
-		if err := r.client.Get(ctx, req.NamespacedName, &pod); err != nil {
+		if err := r.tally.Decode(func() error { return r.client.Get(ctx, req.NamespacedName, &pod) }); err != nil {
 			return reconcile.Result{}, client.IgnoreNotFound(err)
 		}
-		r.tally.Decoded(time.Since(entered))
 	case order.Stamp:
 		time.Sleep(r.order.Takes)
 		var pod corev1.Pod

@@ -100,7 +100,7 @@ type Report struct {
 	At time.Time `json:"at"`
 	// CPU is what the process has used until then, in user and system mode.
 	CPU time.Duration `json:"cpu"`
-	// Decoding is the sum of the time that handlers have waited for the object in its Go type.
+	// Decoding is what handlers have used of it for getting the object in its Go type.
 	Decoding time.Duration `json:"decoding"`
 }
 

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Tally counts what the handlers of a program have done. It is safe for concurrent use.
@@ -41,8 +44,31 @@ func NewTally(o Order, out io.Writer) (*Tally, error) {
 	return t, t.profiles.begin()
 }
 
-// Decoded notes how long a handler has waited for an object in its Go type.
-func (t *Tally) Decoded(d time.Duration) { t.decoding.Add(int64(d)) }
+// Decode runs what gets an object in its Go type, and notes the CPU time that it takes, without what the garbage collector
+// does meanwhile on other threads.
+func (t *Tally) Decode(get func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before, err := threadTime()
+	if err != nil {
+		return err
+	}
+	if err := get(); err != nil {
+		return err
+	}
+	after, err := threadTime()
+	t.decoding.Add(int64(after - before))
+	return err
+}
+
+// threadTime is the CPU time that the calling thread has used.
+func threadTime() (time.Duration, error) {
+	var at unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &at); err != nil {
+		return 0, fmt.Errorf("reading the CPU time: %w", err)
+	}
+	return time.Duration(at.Nano()), nil
+}
 
 // Handled notes that a definition has handled the object called name, which ends in its number from 0 on after a hyphen.
 // A name without a number below Order.Objects is nobody's; a second call for the same object counts nothing.
