@@ -99,6 +99,7 @@ test: bin/kooperd bin/devcluster bin/helm3 bin/helm4 bin/kubeconform ## Run all 
 	run() { printf '+ cd %s && %s\n' "$$1" "$${*:2}"; (cd "$$1" && "$${@:2}") || status=1; }; \
 	run . $(GO) test -vet=off -race $(TESTFLAGS) ./...; \
 	run test $(GO) test -vet=off -race -count=1 -p 1 -timeout 20m $(TESTFLAGS) ./...; \
+	run test/bench $(GO) test -vet=off -race $(TESTFLAGS) ./...; \
 	run devcluster env $(PURE) $(GO) test -vet=off -ldflags '-s -w $(KUBERNETES_FLAGS)' $(TESTFLAGS) ./...; \
 	exit $$status
 
@@ -123,9 +124,13 @@ $(addprefix tidy-check-,$(MODULES)): tidy-check-%:
 generate-check: ## Check that generated files are those that "make generate" makes.
 	@scripts/check-unchanged $(MAKE) generate
 
-.PHONY: bench
-bench: ## Run the benchmarks: BENCH=regexp, BENCHFLAGS=-count=10.
+.PHONY: microbench
+microbench: ## Run the benchmarks of single packages: BENCH=regexp, BENCHFLAGS=-count=10.
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem $(BENCHFLAGS) ./...
+
+.PHONY: bench
+bench: bin/devcluster ## Measure kooperd beside controller-runtime and client-go: BENCHFLAGS="-rows=start,idle-1-kind -quick".
+	cd test/bench && $(GO) run . $(BENCHFLAGS)
 
 # Without the race detector, which would make the machine slower than what it measures.
 .PHONY: failover

@@ -30,6 +30,10 @@ type AuditEvent struct {
 		Groups   []string            `json:"groups"`
 		Extra    map[string][]string `json:"extra"`
 	} `json:"user"`
+	// ImpersonatedUser is the user that User has asked to be taken for; empty for most requests.
+	ImpersonatedUser struct {
+		Username string `json:"username"`
+	} `json:"impersonatedUser"`
 	SourceIPs []string `json:"sourceIPs"`
 	// ObjectRef is zero for requests that are not about objects, like /version.
 	ObjectRef struct {

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"kooperd.dev/kooperd/test/bench/order"
+	"kooperd.dev/kooperd/test/cluster"
+)
+
+// program is one of those that are measured.
+type program string
+
+// The programs by the folders of their main packages.
+const (
+	kooperd  program = "benchd"
+	manager  program = "manager"
+	informer program = "informer"
+)
+
+// programs are all, in the order of the table's columns.
+var programs = []program{kooperd, manager, informer}
+
+// row is one kind of work.
+type row struct {
+	name, title string
+	fixture     fixture
+	measures    []measure
+	// measured are the programs to run.
+	measured []program
+	// once runs one program once. It may tell something of another program that ran beside it.
+	once func(ctx context.Context, s *scene, p program) (readings, error)
+	// order is what once gives to the program, where a profile of it is worth something.
+	order func() order.Order
+}
+
+// measure is one line of the table.
+type measure struct {
+	name, unit string
+	targets    []target
+}
+
+// readings are what one run tells: numbers by program and by the name of the measure.
+type readings map[program]map[string]float64
+
+// results are all numbers by row, measure and program.
+type results map[string]map[string]map[program][]float64
+
+func (r results) add(rowName string, got readings) {
+	if r[rowName] == nil {
+		r[rowName] = map[string]map[program][]float64{}
+	}
+	for p, numbers := range got {
+		for name, number := range numbers {
+			if r[rowName][name] == nil {
+				r[rowName][name] = map[program][]float64{}
+			}
+			r[rowName][name][p] = append(r[rowName][name][p], number)
+		}
+	}
+}
+
+// bench is one run of this command.
+type bench struct {
+	settings
+	dir     string // of what it writes meanwhile
+	bin     string // of the programs
+	results results
+	server  string // version of the API server
+	sizes   []string
+}
+
+// scene is a cluster with its objects.
+type scene struct {
+	*bench
+	cluster *cluster.Cluster
+	objects int
+}
+
+// build compiles the programs as they are shipped.
+func (b *bench) build(ctx context.Context) error {
+	if b.bin != "" {
+		return nil
+	}
+	b.bin = b.dir
+	for _, p := range programs {
+		progressf("building %s", p)
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(b.bin, string(p)), "./"+string(p))
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("building %s: %w\n%s", p, err, out)
+		}
+	}
+	return nil
+}
+
+// measure measures the rows, with one cluster after the other. A row that fails does not keep others from being measured.
+func (b *bench) measure(ctx context.Context, rows []row) error {
+	var failed error
+	for len(rows) > 0 && ctx.Err() == nil {
+		var same, others []row
+		for _, r := range rows {
+			if r.fixture == rows[0].fixture {
+				same = append(same, r)
+			} else {
+				others = append(others, r)
+			}
+		}
+		f := same[0].fixture
+		err := cluster.Run(ctx, cluster.Options{Audit: f.audit}, func(c *cluster.Cluster) error {
+			s, err := b.furnish(ctx, c, f)
+			if err != nil {
+				return err
+			}
+			for _, r := range same {
+				if err := s.repeat(ctx, r); err != nil {
+					failed = errors.Join(failed, fmt.Errorf("measuring %s: %w", r.name, err))
+				}
+			}
+			return nil
+		})
+		failed = errors.Join(failed, err)
+		rows = others
+	}
+	return errors.Join(failed, ctx.Err())
+}
+
+// repeat runs the programs of a row in turn, each time beginning with another one.
+func (s *scene) repeat(ctx context.Context, r row) error {
+	if err := s.profiled(ctx, r); err != nil {
+		return err
+	}
+	for rep := range s.reps {
+		for i := range r.measured {
+			p := r.measured[(rep+i)%len(r.measured)]
+			start := time.Now()
+			got, err := r.once(ctx, s, p)
+			if err != nil {
+				return fmt.Errorf("running %s: %w", p, err)
+			}
+			progressf("%s, repetition %d of %d: %s took %s: %v", r.name, rep+1, s.reps, p, time.Since(start).Round(time.Millisecond), got[p])
+			s.results.add(r.name, got)
+		}
+	}
+	return nil
+}
+
+// profiled runs kooperd once more, for its profiles.
+func (s *scene) profiled(ctx context.Context, r row) error {
+	if s.profile == "" || r.order == nil {
+		return nil
+	}
+	o := r.order()
+	o.CPUProfile, o.HeapProfile = filepath.Join(s.profile, r.name+".cpu.pprof"), filepath.Join(s.profile, r.name+".heap.pprof")
+	_, err := s.drain(ctx, kooperd, o)
+	return err
+}
+
+// progressf tells what is being done, where it does not get into the table.
+func progressf(format string, args ...any) {
+	_, _ = fmt.Fprintf(os.Stderr, "%s "+format+"\n", append([]any{time.Now().UTC().Format(time.TimeOnly)}, args...)...)
+}

@@ -1,0 +1,43 @@
+// Command benchd is kooperd with one more plugin, for the benchmark: "bench" handles objects as the order says that the
+// process was started with. Its arguments are kooperd's.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"kooperd.dev/kooperd/pkg/daemon"
+	"kooperd.dev/kooperd/pkg/handlers/builtin"
+	"kooperd.dev/kooperd/test/bench/order"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) //nolint:forbidigo // a program begins its context
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx))
+}
+
+// run is kooperd, and what the benchmark wants to know of it afterwards.
+func run(ctx context.Context) int {
+	o, err := order.FromEnv()
+	if err != nil {
+		return complain(err)
+	}
+	tally, err := order.NewTally(o, os.Stdout)
+	if err != nil {
+		return complain(err)
+	}
+	status := daemon.Main(ctx, append(builtin.Plugins(), plugin(o, tally))...)
+	if err := tally.Close(); err != nil {
+		return complain(err)
+	}
+	return status
+}
+
+func complain(err error) int {
+	_, _ = fmt.Fprintf(os.Stderr, "benchd: %v\n", err)
+	return daemon.ExitFailure
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"kooperd.dev/kooperd/test/bench/order"
+)
+
+// Patience with programs.
+const (
+	reportTimeout = 10 * time.Minute
+	stopTimeout   = time.Minute
+)
+
+// process is one run of a program.
+type process struct {
+	program program
+	cmd     *exec.Cmd
+	started time.Time // just before exec
+	report  chan order.Report
+	done    chan struct{} // closed when the process has ended and err is set
+	err     error
+	log     string // file with its standard error
+}
+
+// processes counts them, for the names of their files.
+var processes atomic.Int64
+
+// start runs a program with an order; kubeconfig is its way to the API server.
+func (s *scene) start(p program, o order.Order, kubeconfig string) (*process, error) {
+	name := filepath.Join(s.dir, fmt.Sprintf("%s-%d", p, processes.Add(1)))
+	if o.Metrics == "" {
+		o.Metrics = "127.0.0.1:0"
+	}
+	text, err := json.Marshal(o)
+	if err != nil {
+		return nil, fmt.Errorf("writing the order: %w", err)
+	}
+	var args []string
+	if p == kooperd {
+		if args, err = kooperdArgs(o, name+".json"); err != nil {
+			return nil, err
+		}
+	}
+	stderr, err := os.Create(name + ".log")
+	if err != nil {
+		return nil, fmt.Errorf("making a log file: %w", err)
+	}
+	proc := &process{program: p, cmd: exec.Command(filepath.Join(s.bin, string(p)), args...), log: stderr.Name(),
+		report: make(chan order.Report, 1), done: make(chan struct{})}
+	proc.cmd.Stderr = stderr
+	proc.cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, order.Env+"="+string(text))
+	proc.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	stdout, err := proc.cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("running %s: %w", p, err)
+	}
+	failed := make(chan error, 1)
+	go proc.run(stdout, stderr, failed)
+	if err := <-failed; err != nil {
+		return nil, fmt.Errorf("running %s: %w", p, err)
+	}
+	return proc, nil
+}
+
+// run starts the process and waits for it, on a thread that lives as long, because the kernel ties Pdeathsig to the thread.
+func (p *process) run(stdout io.Reader, stderr io.Closer, failed chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(p.done)
+	defer stderr.Close()
+	p.started = time.Now()
+	err := p.cmd.Start()
+	failed <- err
+	if err != nil {
+		return
+	}
+	for dec := json.NewDecoder(stdout); ; {
+		var r order.Report
+		if dec.Decode(&r) != nil {
+			break // At the end of the process; a program writes nothing but reports.
+		}
+		p.report <- r
+	}
+	p.err = p.cmd.Wait()
+}
+
+// await waits for the report.
+func (p *process) await(ctx context.Context) (order.Report, error) {
+	timer := time.NewTimer(reportTimeout)
+	defer timer.Stop()
+	select {
+	case r := <-p.report:
+		return r, nil
+	case <-p.done:
+		return order.Report{}, fmt.Errorf("%s has ended: %w\n%s", p.program, p.err, p.tail())
+	case <-timer.C:
+		return order.Report{}, fmt.Errorf("%s has not reported within %s\n%s", p.program, reportTimeout, p.tail())
+	case <-ctx.Done():
+		return order.Report{}, context.Cause(ctx)
+	}
+}
+
+// stop ends the process in an orderly way.
+func (p *process) stop() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stopping %s: %w", p.program, err)
+	}
+	timer := time.NewTimer(stopTimeout)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+	case <-timer.C:
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+	if p.err != nil {
+		return fmt.Errorf("stopping %s: %w\n%s", p.program, p.err, p.tail())
+	}
+	return nil
+}
+
+// tail returns the end of what the process has written to its standard error.
+func (p *process) tail() string {
+	data, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	lines := bytes.Split(bytes.TrimSpace(data), []byte("\n"))
+	return string(bytes.Join(lines[max(0, len(lines)-10):], []byte("\n")))
+}
+
+// memory returns the present and the largest resident memory of the process in bytes.
+func (p *process) memory() (rss, peak float64, err error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, 0, fmt.Errorf("reading the memory of %s: %w", p.program, err)
+	}
+	for line := range strings.Lines(string(data)) {
+		key, value, _ := strings.Cut(line, ":")
+		kilobytes, isNumber := strings.CutSuffix(strings.TrimSpace(value), " kB")
+		if !isNumber {
+			continue
+		}
+		n, err := strconv.ParseFloat(kilobytes, 64)
+		if err != nil {
+			return 0, 0, fmt.Errorf("reading the memory of %s: %w", p.program, err)
+		}
+		switch key {
+		case "VmRSS":
+			rss = n * 1024
+		case "VmHWM":
+			peak = n * 1024
+		}
+	}
+	return rss, peak, nil
+}
+
+// kooperdArgs writes kooperd's config and returns its command line.
+func kooperdArgs(o order.Order, path string) ([]string, error) {
+	controllers := map[string]any{}
+	for i := range o.Definitions {
+		kind := o.KindOf(i)
+		definition := map[string]any{
+			"watch":   map[string]any{"apiVersion": kind.GVK().GroupVersion().String(), "kind": kind.Kind},
+			"handler": map[string]any{"bench": map[string]any{"metadataOnly": o.View == order.Metadata}},
+		}
+		if o.Resync > 0 {
+			definition["resync"] = o.Resync.String()
+		}
+		controllers[order.Name(i)] = definition
+	}
+	config := map[string]any{"apiVersion": "kooperd.dev/v1alpha1", "controllers": controllers, "leaderElection": "disabled"}
+	if o.LeaseNamespace != "" {
+		config["leaderElection"] = map[string]any{"namespace": o.LeaseNamespace}
+	}
+	text, err := json.Marshal(config)
+	if err != nil {
+		return nil, fmt.Errorf("writing the config: %w", err)
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		return nil, fmt.Errorf("writing the config: %w", err)
+	}
+	return []string{"--config", path, "--log-format", "json", "--metrics-bind-address", o.Metrics, "--health-probe-bind-address", "127.0.0.1:0"}, nil
+}

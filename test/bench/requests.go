@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+
+	"kooperd.dev/kooperd/test/bench/order"
+	"kooperd.dev/kooperd/test/cluster"
+)
+
+// manyKinds are built-in kinds that every program knows; the first one is that of the rows on one kind.
+var manyKinds = []order.Kind{
+	pods,
+	{Version: "v1", Kind: "ConfigMap", Resource: "configmaps"},
+	{Version: "v1", Kind: "Secret", Resource: "secrets"},
+	{Version: "v1", Kind: "Service", Resource: "services"},
+	{Version: "v1", Kind: "ServiceAccount", Resource: "serviceaccounts"},
+	{Version: "v1", Kind: "Namespace", Resource: "namespaces"},
+	{Version: "v1", Kind: "Node", Resource: "nodes"},
+	{Version: "v1", Kind: "PersistentVolume", Resource: "persistentvolumes"},
+	{Version: "v1", Kind: "PersistentVolumeClaim", Resource: "persistentvolumeclaims"},
+	{Version: "v1", Kind: "ResourceQuota", Resource: "resourcequotas"},
+	{Group: "apps", Version: "v1", Kind: "Deployment", Resource: "deployments"},
+	{Group: "apps", Version: "v1", Kind: "ReplicaSet", Resource: "replicasets"},
+	{Group: "apps", Version: "v1", Kind: "StatefulSet", Resource: "statefulsets"},
+	{Group: "apps", Version: "v1", Kind: "DaemonSet", Resource: "daemonsets"},
+	{Group: "batch", Version: "v1", Kind: "Job", Resource: "jobs"},
+	{Group: "batch", Version: "v1", Kind: "CronJob", Resource: "cronjobs"},
+	{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress", Resource: "ingresses"},
+	{Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy", Resource: "networkpolicies"},
+	{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "Role", Resource: "roles"},
+	{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "ClusterRole", Resource: "clusterroles"},
+}
+
+// few is the fixture of the rows that count requests.
+var few = fixture{shape: smallPods, objects: 10, audit: true}
+
+// Measures of the rows about requests.
+const (
+	measureLeader   = "requests per minute of the leader"
+	measureStandby  = "requests per minute of the standby"
+	measurePolls    = "those of the standby that are no watches"
+	measureReady    = "start to ready"
+	measureRequests = "API requests until then"
+)
+
+// idleRow is a row in which nothing happens to two replicas; those of the bare informer have no lease.
+func idleRow(name, title string, kinds []order.Kind) row {
+	o := order.Order{Kinds: kinds, Definitions: 20, View: order.Typed, Work: order.Nothing, LeaseNamespace: namespace}
+	return row{
+		name: name, title: title, fixture: few, measured: programs,
+		measures: []measure{
+			{name: measureLeader, unit: perMinute},
+			{name: measureStandby, unit: perMinute},
+			{name: measurePolls, unit: perMinute, targets: []target{{factor: 0}}},
+		},
+		once: func(ctx context.Context, s *scene, p program) (readings, error) {
+			numbers, err := s.countIdle(ctx, p, o)
+			return readings{p: numbers}, err
+		},
+	}
+}
+
+// countIdle runs a leader and a standby and counts their requests when they have settled.
+func (s *scene) countIdle(ctx context.Context, p program, o order.Order) (map[string]float64, error) {
+	users := []string{s.newUser(), s.newUser()} // the leader first
+	var running []*process
+	var err error
+	for _, user := range users {
+		var proc *process
+		if proc, err = s.startAs(p, o, user); err != nil {
+			break
+		}
+		running = append(running, proc)
+		if err = pause(ctx, min(s.idle/3, 30*time.Second)); err != nil {
+			break
+		}
+	}
+	from := time.Now()
+	if err == nil {
+		err = pause(ctx, s.idle)
+	}
+	to := time.Now()
+	for i := range running { // The standby first, so that it never leads.
+		err = errors.Join(err, running[len(running)-1-i].stop())
+	}
+	if err != nil {
+		return nil, err
+	}
+	numbers := map[string]float64{}
+	for i, user := range users {
+		requests, err := s.requests(ctx, user, from, to)
+		if err != nil {
+			return nil, err
+		}
+		minutes := to.Sub(from).Minutes()
+		if i == 0 {
+			numbers[measureLeader] = float64(len(requests)) / minutes
+			continue
+		}
+		polls := 0
+		for _, r := range requests {
+			if r.Verb != "watch" {
+				polls++
+			}
+		}
+		numbers[measureStandby], numbers[measurePolls] = float64(len(requests))/minutes, float64(polls)/minutes
+	}
+	return numbers, nil
+}
+
+// startupRow is a row in which definitions on one kind start with few objects.
+func startupRow(definitions int) row {
+	o := order.Order{Kinds: []order.Kind{pods}, Definitions: definitions, Objects: few.objects, View: order.Typed, Work: order.Nothing}
+	return row{
+		name: fmt.Sprintf("startup-%d", definitions), title: fmt.Sprintf("%s on 1 kind with %d objects", count(definitions, "definition"), few.objects),
+		fixture: few, measured: programs,
+		measures: []measure{
+			{name: measureReady, unit: seconds},
+			{name: measureRequests, targets: []target{{of: kooperd, row: "startup-1", factor: 1}}},
+			{name: measurePeak, unit: megabytes},
+		},
+		order: func() order.Order { return o },
+		once: func(ctx context.Context, s *scene, p program) (readings, error) {
+			numbers, err := s.countStart(ctx, p, o)
+			return readings{p: numbers}, err
+		},
+	}
+}
+
+// countStart runs a program until each definition has handled all objects. Then it is ready by any measure.
+func (s *scene) countStart(ctx context.Context, p program, o order.Order) (map[string]float64, error) {
+	user := s.newUser()
+	proc, err := s.startAs(p, o, user)
+	if err != nil {
+		return nil, err
+	}
+	report, err := proc.await(ctx)
+	var peak float64
+	if err == nil {
+		_, peak, err = proc.memory()
+	}
+	if err := errors.Join(err, proc.stop()); err != nil {
+		return nil, err
+	}
+	requests, err := s.requests(ctx, user, proc.started, report.At)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]float64{
+		measureReady: report.At.Sub(proc.started).Seconds(), measureRequests: float64(len(requests)), measurePeak: peak / 1e6,
+	}, nil
+}
+
+// newUser returns a name that the API server has not seen.
+func (s *scene) newUser() string { return fmt.Sprintf("bench-%d", processes.Add(1)) }
+
+// startAs starts a program whose requests the API server takes for those of a user who may do everything.
+func (s *scene) startAs(p program, o order.Order, user string) (*process, error) {
+	config, err := clientcmd.LoadFromFile(s.cluster.AdminKubeconfig())
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	for _, info := range config.AuthInfos {
+		info.Impersonate, info.ImpersonateGroups = user, []string{"system:masters"}
+	}
+	path := filepath.Join(s.dir, user+".kubeconfig")
+	if err := clientcmd.WriteToFile(*config, path); err != nil {
+		return nil, fmt.Errorf("writing a kubeconfig: %w", err)
+	}
+	return s.start(p, o, path)
+}
+
+// auditDelay is how long the API server may take to write down what a client has done before it ended.
+const auditDelay = 2 * time.Second
+
+// requests returns what a user, who is gone, has asked of the API server between two moments.
+func (s *scene) requests(ctx context.Context, user string, from, to time.Time) ([]cluster.AuditEvent, error) {
+	if err := pause(ctx, auditDelay); err != nil {
+		return nil, err
+	}
+	all, err := s.cluster.ReadAudit()
+	if err != nil {
+		return nil, err
+	}
+	var own []cluster.AuditEvent
+	for _, e := range all {
+		if at := e.RequestReceived.Time; e.ImpersonatedUser.Username == user && at.After(from) && at.Before(to) {
+			own = append(own, e)
+		}
+	}
+	return own, nil
+}

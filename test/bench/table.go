@@ -1,0 +1,163 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+// Units of measures.
+const (
+	seconds      = "s"
+	milliseconds = "ms"
+	microseconds = "µs"
+	megabytes    = "MB"
+	kilobytes    = "kB"
+	perMinute    = "/min"
+	times        = "×"
+)
+
+// header is that of the table.
+var header = []string{"Work", "Measured", "kooperd", "controller-runtime", "client-go", "÷ controller-runtime", "÷ client-go", "Target", "Met"}
+
+// lines returns the cells of the table. A measure that nothing was measured of is left out.
+func (b *bench) lines(rows []row) [][]string {
+	var lines [][]string
+	for _, r := range rows {
+		for _, m := range r.measures {
+			got := b.results[r.name][m.name]
+			if len(got) == 0 {
+				continue
+			}
+			name := m.name
+			if m.unit != "" {
+				name += ", " + m.unit
+			}
+			cells := []string{r.title, name}
+			for _, p := range programs {
+				cells = append(cells, spread(got[p]))
+			}
+			cells = append(cells, ratio(got[kooperd], got[manager]), ratio(got[kooperd], got[informer]))
+			wanted, met := b.judge(r, m)
+			lines = append(lines, append(cells, wanted, met))
+		}
+	}
+	return lines
+}
+
+// judge tells the targets of a measure, and whether kooperd's median is within each.
+func (b *bench) judge(r row, m measure) (wanted, met string) {
+	var targets, verdicts []string
+	for _, t := range m.targets {
+		text, limit, ok := b.limit(r, m, t)
+		targets = append(targets, text)
+		own := b.results[r.name][m.name][kooperd]
+		switch {
+		case !ok || len(own) == 0:
+			verdicts = append(verdicts, "not measured")
+		case median(own) <= limit:
+			verdicts = append(verdicts, "yes")
+		default:
+			verdicts = append(verdicts, "**no**")
+		}
+	}
+	return strings.Join(targets, ", "), strings.Join(verdicts, ", ")
+}
+
+// columns are the names of the programs in the table.
+var columns = map[program]string{kooperd: "kooperd", manager: "controller-runtime", informer: "client-go"}
+
+// limit returns a target in words and as a number, unless that to compare with was not measured.
+func (b *bench) limit(r row, m measure, t target) (text string, limit float64, ok bool) {
+	if t.of == "" {
+		return "≤ " + number(t.factor), t.factor, true
+	}
+	rowName, measureName := r.name, m.name
+	text = fmt.Sprintf("≤ %s × %s", number(t.factor), columns[t.of])
+	if t.row != "" {
+		rowName = t.row
+		text += " of " + t.row
+	}
+	if t.measure != "" {
+		measureName = t.measure
+		text += ", " + t.measure
+	}
+	yardstick := b.results[rowName][measureName][t.of]
+	if len(yardstick) == 0 {
+		return text, 0, false
+	}
+	return text, t.factor * median(yardstick), true
+}
+
+// median returns the middle one of values, of which there is one at least.
+func median(values []float64) float64 {
+	s := slices.Sorted(slices.Values(values))
+	if n := len(s); n%2 == 0 {
+		return (s[n/2-1] + s[n/2]) / 2
+	}
+	return s[len(s)/2]
+}
+
+// spread prints the median with the smallest and the largest value.
+func spread(values []float64) string {
+	if len(values) == 0 {
+		return ""
+	}
+	if len(values) == 1 {
+		return number(values[0])
+	}
+	return fmt.Sprintf("%s (%s–%s)", number(median(values)), number(slices.Min(values)), number(slices.Max(values)))
+}
+
+// ratio prints the one median in terms of the other.
+func ratio(values, of []float64) string {
+	if len(values) == 0 || len(of) == 0 || median(of) <= 0 || median(values) < 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", median(values)/median(of))
+}
+
+// number prints three digits.
+func number(v float64) string {
+	switch a := max(v, -v); {
+	case a >= 100 || v == float64(int64(v)):
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	case a >= 10:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	case a >= 1:
+		return strconv.FormatFloat(v, 'f', 2, 64)
+	default:
+		return strconv.FormatFloat(v, 'f', 3, 64)
+	}
+}
+
+// publish prints the table, and writes it into a page if the settings say so.
+func (b *bench) publish(w io.Writer, rows []row) error {
+	lines := b.lines(rows)
+	if len(lines) == 0 {
+		return nil
+	}
+	_, _ = fmt.Fprintln(w, b.conditions())
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for _, cells := range append([][]string{header}, lines...) {
+		_, _ = fmt.Fprintln(table, strings.Join(cells, "\t"))
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("printing the table: %w", err)
+	}
+	if b.doc == "" {
+		return nil
+	}
+	return writePage(b.doc, b.conditions(), lines)
+}
+
+// count prints a number of things.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
