@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
-	"strconv"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -45,15 +44,17 @@ type outcome struct {
 // locked until then, because two calls for one object must never overlap.
 func (c *controller) call(ctx context.Context, req handlers.Request) outcome {
 	key := kube.Key{Namespace: req.Object.Namespace(), Name: req.Object.Name()}
-	logger := c.logger.WithValues(telemetry.KeyObject, telemetry.ObjectName(key.Namespace, key.Name),
-		telemetry.KeyCall, strconv.FormatUint(rand.Uint64(), 36)) //nolint:gosec // a name for log lines, not a secret
-	callCtx, cancel := context.WithTimeoutCause(logr.NewContext(ctx, telemetry.ForCall(logger)), c.def.Timeout, errTimeout)
+	logger := telemetry.ForCall(c.logger, key.Namespace, key.Name, rand.Uint64()) //nolint:gosec // a name for log lines, not a secret
+	callCtx, cancel := context.WithTimeoutCause(logr.NewContext(ctx, logger), c.def.Timeout, errTimeout)
 	defer cancel()
-	defer c.watchDeadline(key)()
+	defer c.begin(key)()
 	c.metrics.Busy.Inc()
 	defer c.metrics.Busy.Dec()
 
-	logger.V(1).Info("handling object", "cause", req.Cause, "attempt", req.Attempt, "resourceVersion", req.Object.ResourceVersion())
+	verbose := logger.V(1)
+	if verbose.Enabled() {
+		verbose.Info("handling object", "cause", req.Cause, "attempt", req.Attempt, "resourceVersion", req.Object.ResourceVersion())
+	}
 	start := time.Now()
 	result, err := c.handle(callCtx, req)
 	o := outcome{result: result, err: err, duration: time.Since(start), logger: logger}
@@ -62,7 +63,9 @@ func (c *controller) call(ctx context.Context, req handlers.Request) outcome {
 	if err != nil && !o.cancelled {
 		c.countTimeout(callCtx, &o)
 	}
-	logger.V(1).Info("handled object", "duration", o.duration, "success", err == nil, "cancelled", o.cancelled)
+	if verbose.Enabled() {
+		verbose.Info("handled object", "duration", o.duration, "success", err == nil, "cancelled", o.cancelled)
+	}
 	return o
 }
 
@@ -89,33 +92,70 @@ func (c *controller) handle(ctx context.Context, req handlers.Request) (result h
 	return c.handler.Handle(ctx, req)
 }
 
-// watchDeadline notes that a call is under way until the returned function is called, and makes it the definition's
-// state when the call ignores its deadline.
-func (c *controller) watchDeadline(key kube.Key) (returned func()) {
-	begun, done := time.Now(), false // done belongs to c.mu.
+// begin notes that a call is under way until the returned function is called, so that a call that ignores its deadline becomes the
+// definition's state. All calls share one timer, which mostly finds that those it was set for have returned long since.
+func (c *controller) begin(key kube.Key) (returned func()) {
 	c.mu.Lock()
-	c.running[key] = begun
+	c.running[key] = time.Now()
+	if !c.deadlinesSet {
+		c.watchFor(c.def.Timeout + overdueGrace)
+	}
 	c.mu.Unlock()
-	timer := time.AfterFunc(c.def.Timeout+overdueGrace, func() {
-		c.mu.Lock()
-		if !done {
-			c.overdue[key] = begun
-		}
-		c.mu.Unlock()
-		c.refresh()
-	})
 	return func() {
 		c.mu.Lock()
-		done = true
 		_, late := c.overdue[key]
 		delete(c.overdue, key)
 		delete(c.running, key)
 		c.mu.Unlock()
-		timer.Stop()
 		if late {
 			c.refresh()
 		}
 	}
+}
+
+// watchFor sets the timer; c.mu is held.
+func (c *controller) watchFor(d time.Duration) {
+	c.deadlinesSet = true
+	if c.deadlines == nil {
+		c.deadlines = time.AfterFunc(d, c.findOverdue)
+		return
+	}
+	c.deadlines.Reset(d)
+}
+
+// findOverdue is called by the timer.
+func (c *controller) findOverdue() {
+	c.mu.Lock()
+	limit, next, found := c.def.Timeout+overdueGrace, time.Duration(0), false
+	for key, begun := range c.running {
+		if _, known := c.overdue[key]; known {
+			continue
+		}
+		left := limit - time.Since(begun)
+		switch {
+		case left <= 0:
+			c.overdue[key], found = begun, true
+		case next == 0 || left < next:
+			next = left
+		}
+	}
+	if c.deadlinesSet = next > 0; c.deadlinesSet {
+		c.watchFor(next)
+	}
+	c.mu.Unlock()
+	if found {
+		c.refresh()
+	}
+}
+
+// endWatch stops the timer when every call has returned.
+func (c *controller) endWatch() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.deadlines != nil {
+		c.deadlines.Stop()
+	}
+	c.deadlinesSet = false
 }
 
 // runningCalls returns the sum of the times that calls under way have taken so far, and the longest of them.

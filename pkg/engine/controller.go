@@ -58,6 +58,9 @@ type controller struct {
 	judge    *judge                 // of what comes to the queue; nil without triggers
 	running  map[kube.Key]time.Time // when the calls under way began
 	overdue  map[kube.Key]time.Time // those that ignore their deadline
+
+	deadlines    *time.Timer // finds those that are overdue; nil before the first call
+	deadlinesSet bool
 }
 
 func newController(def config.Controller, opts Options) *controller {

@@ -58,6 +58,7 @@ func (c *controller) work(ctx, drain context.Context) {
 	timer := time.AfterFunc(c.shutdown, func() { endCalls(errShutdown) })
 	defer timer.Stop()
 	workers.Wait()
+	c.endWatch()
 }
 
 func (c *controller) workers() int {

@@ -57,7 +57,7 @@ func newFetcher(config *rest.Config, client *http.Client, id sourceID, res resou
 		return nil, fmt.Errorf("making the client of %s: %w", res.gvr.Resource, err)
 	}
 	f := &restFetcher{
-		client: c, form: &form{kind: id.kind, metadataOnly: id.metadataOnly}, resource: res.gvr.Resource, namespace: id.namespace,
+		client: c, form: newForm(id.kind, id.metadataOnly), resource: res.gvr.Resource, namespace: id.namespace,
 		acceptList: acceptJSON, acceptOne: acceptJSON, known: known,
 	}
 	switch {

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 
@@ -20,6 +21,18 @@ import (
 type form struct {
 	kind         schema.GroupVersionKind
 	metadataOnly bool
+	message      reflect.Type      // the pointer type that protobuf is decoded into; nil when there is none
+	rest         metav1.ObjectMeta // what identity has of an object's metadata besides names: nothing
+}
+
+func newForm(kind schema.GroupVersionKind, metadataOnly bool) *form {
+	f := &form{kind: kind, metadataOnly: metadataOnly}
+	if metadataOnly {
+		f.message = reflect.TypeFor[*metav1.PartialObjectMetadata]()
+	} else if empty, err := scheme.Scheme.New(kind); err == nil {
+		f.message = reflect.TypeOf(empty)
+	}
+	return f
 }
 
 // object is an object as it arrives and as it is cached: its encoding, and what is needed to find it. It does not change. To
@@ -45,7 +58,7 @@ func (o *object) DeepCopyObject() runtime.Object { return o }
 
 // GetObjectMeta implements metav1.ObjectMetaAccessor.
 func (o *object) GetObjectMeta() metav1.Object {
-	return identity{object: o, Object: &metav1.ObjectMeta{}}
+	return identity{object: o, Object: &o.form.rest}
 }
 
 func (o *object) key() Key { return Key{Namespace: o.Namespace, Name: o.Name} }
@@ -177,13 +190,10 @@ type message interface {
 
 // typed decodes protobuf into the Go struct of the kind.
 func (c cached) typed() (runtime.Object, error) {
-	var into runtime.Object = &metav1.PartialObjectMetadata{}
-	if !c.o.form.metadataOnly {
-		var err error
-		if into, err = scheme.Scheme.New(c.o.form.kind); err != nil {
-			return nil, c.wrap("decoding", err)
-		}
+	if c.o.form.message == nil {
+		return nil, c.wrap("decoding", errors.New("no Go type is known for it"))
 	}
+	into := reflect.New(c.o.form.message.Elem()).Interface()
 	m, ok := into.(message)
 	if !ok {
 		return nil, c.wrap("decoding", fmt.Errorf("%T does not read protobuf", into))
@@ -205,7 +215,7 @@ func (c cached) Into(into any) error {
 	if dst.Kind() != reflect.Pointer || dst.IsNil() {
 		return c.wrap("decoding", fmt.Errorf("want a non-nil pointer, have %T", into))
 	}
-	if m, ok := into.(message); ok && c.o.Encoding == wire.Protobuf && c.reads(dst.Type()) {
+	if m, ok := into.(message); ok && c.o.Encoding == wire.Protobuf && dst.Type() == c.o.form.message {
 		dst.Elem().SetZero()
 		return c.read(m)
 	}
@@ -214,15 +224,6 @@ func (c cached) Into(into any) error {
 		return err
 	}
 	return handlers.DecodeJSON(b, into)
-}
-
-// reads tells whether a pointer type is that of the messages.
-func (c cached) reads(t reflect.Type) bool {
-	if c.o.form.metadataOnly {
-		return t == reflect.TypeFor[*metav1.PartialObjectMetadata]()
-	}
-	known, ok := scheme.Scheme.KnownTypes(c.o.form.kind.GroupVersion())[c.o.form.kind.Kind]
-	return ok && t == reflect.PointerTo(known)
 }
 
 func (c cached) wrap(doing string, err error) error {

@@ -152,7 +152,7 @@ func (s *source) prepare(res resource) error {
 	}
 	s.lw = newListWatch(s, f, res)
 	logger := s.logger.V(2)
-	s.reflector = cache.NewReflectorWithOptions(s.lw, &object{form: &form{kind: s.id.kind}}, s.store, cache.ReflectorOptions{
+	s.reflector = cache.NewReflectorWithOptions(s.lw, &object{form: newForm(s.id.kind, false)}, s.store, cache.ReflectorOptions{
 		Name: "kooperd", Logger: &logger,
 		// For the few waits that listWatch cannot take over; some of them do not heed the context, so they are short.
 		Backoff: &wait.Backoff{Duration: minBackoff, Cap: 2 * time.Second, Steps: 4, Factor: 2, Jitter: 0.5},

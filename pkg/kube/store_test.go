@@ -45,7 +45,7 @@ func arrival(t testing.TB, kind schema.GroupVersionKind, obj any) *object {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &object{form: &form{kind: kind}, Object: o}
+	return &object{form: newForm(kind, false), Object: o}
 }
 
 func pods(t testing.TB, texts ...string) []any {

@@ -36,7 +36,7 @@ func encoded(t testing.TB, p *corev1.Pod) *object {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &object{form: &form{kind: podKind}, Object: o}
+	return &object{form: newForm(podKind, false), Object: o}
 }
 
 func TestEventOnly(t *testing.T) {
@@ -171,7 +171,7 @@ func TestFields(t *testing.T) {
 			t.Errorf("%s: name is %v", encoding, name)
 		}
 	}
-	if _, err := Fields(cached{&object{form: &form{kind: podKind}, Object: wire.Object{Data: []byte(`{"a":`)}}}, Parts{}); err == nil {
+	if _, err := Fields(cached{&object{form: newForm(podKind, false), Object: wire.Object{Data: []byte(`{"a":`)}}}, Parts{}); err == nil {
 		t.Error("a damaged object is no error")
 	}
 }
@@ -281,7 +281,7 @@ func TestKeepLeavesOut(t *testing.T) {
 // A source of metadata alone has objects of another message, whose metadata is in the same place.
 func TestKeepOfMetadataAlone(t *testing.T) {
 	o := encoded(t, pod("a@1"))
-	o.form = &form{kind: podKind, metadataOnly: true}
+	o.form = newForm(podKind, true)
 	have, err := Fields(cached{o}, Keep(podKind, []trigger.Path{{"metadata", "labels"}, {"kind"}}))
 	if err != nil {
 		t.Fatal(err)

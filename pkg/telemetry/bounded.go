@@ -1,15 +1,66 @@
 package telemetry
 
-import "github.com/go-logr/logr"
+import (
+	"strconv"
+	"sync"
 
-// ForCall returns a logger for the context of a handler's call. client-go takes the logger of a context for lines of its own, with
-// its own levels, and from its V(8) on these are the bodies of requests and answers: what is above V(7) is not written.
-func ForCall(logger logr.Logger) logr.Logger {
+	"github.com/go-logr/logr"
+)
+
+// ForCall returns a logger for one call of a handler, with the object and a name for the call. Most calls log nothing, so it costs
+// nothing before the first line that is written.
+//
+// It is for the context of the call, too: client-go takes the logger of a context for lines of its own, with its own levels, and
+// from its V(8) on these are the bodies of requests and answers. What is above V(7) is not written.
+func ForCall(logger logr.Logger, namespace, name string, call uint64) logr.Logger {
 	sink := logger.GetSink()
 	if sink == nil {
 		return logger // writes nothing
 	}
-	return logger.WithSink(boundedSink{sink})
+	return logger.WithSink(&callSink{base: sink, namespace: namespace, name: name, call: call})
+}
+
+// callSink adds the values of a call when they are needed.
+type callSink struct {
+	base            logr.LogSink
+	namespace, name string
+	call            uint64
+
+	once sync.Once
+	full logr.LogSink
+}
+
+var _ logr.LogSink = (*callSink)(nil)
+
+// Init implements logr.LogSink; base has been initialised.
+func (s *callSink) Init(logr.RuntimeInfo) {}
+
+// Enabled implements logr.LogSink.
+func (s *callSink) Enabled(level int) bool { return level <= clientGoMost && s.base.Enabled(level) }
+
+// Info implements logr.LogSink.
+func (s *callSink) Info(level int, msg string, keysAndValues ...any) {
+	s.whole().Info(level, msg, keysAndValues...)
+}
+
+// Error implements logr.LogSink.
+func (s *callSink) Error(err error, msg string, keysAndValues ...any) {
+	s.whole().Error(err, msg, keysAndValues...)
+}
+
+// WithValues implements logr.LogSink.
+func (s *callSink) WithValues(keysAndValues ...any) logr.LogSink {
+	return boundedSink{s.whole().WithValues(keysAndValues...)}
+}
+
+// WithName implements logr.LogSink.
+func (s *callSink) WithName(name string) logr.LogSink { return boundedSink{s.whole().WithName(name)} }
+
+func (s *callSink) whole() logr.LogSink {
+	s.once.Do(func() {
+		s.full = s.base.WithValues(KeyObject, ObjectName(s.namespace, s.name), KeyCall, strconv.FormatUint(s.call, 36))
+	})
+	return s.full
 }
 
 // boundedSink writes nothing above clientGoMost.

@@ -195,9 +195,10 @@ func TestRouteKlog(t *testing.T) {
 				klog.FromContext(klog.NewContext(t.Context(), logger.V(clientGoLevels))).V(bodies).Info("bodies of a source")
 			}
 			klog.FromContext(t.Context()).V(7).Info("contextual v7")
-			call := klog.NewContext(t.Context(), ForCall(logger.WithName("client-go")).WithValues("call", "a"))
+			call := klog.NewContext(t.Context(), ForCall(logger.WithName("client-go"), "a", "b", 1))
 			klog.FromContext(call).V(8).Info("bodies in a call")
 			klog.FromContext(call).WithName("").V(9).Info("bodies in a call")
+			klog.FromContext(call).WithValues("more", 1).V(9).Info("bodies in a call")
 			if tc.verbosity > clientGoMost {
 				klog.FromContext(call).V(7).Info("v7 in a call")
 			}
