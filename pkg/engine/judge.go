@@ -95,6 +95,27 @@ func (j *judge) call(key kube.Key, p queue.Priority) {
 	j.keys.Add(key, p)
 }
 
+// given notes that the handler is given an object: what is to be decided of it is no longer a change from the state before that. If
+// not, changes that undo each other would come to nothing, although the handler has seen what was between them.
+func (j *judge) given(obj handlers.Object) {
+	key := kube.Key{Namespace: obj.Namespace(), Name: obj.Name()}
+	now, ok := j.view.Get(key.Namespace, key.Name)
+	if !ok {
+		return // what follows is for the object's end
+	}
+	j.mu.Lock()
+	c := j.cases[key]
+	newer := now.ResourceVersion() != obj.ResourceVersion() || now.UID() != obj.UID()
+	if c.changed || newer {
+		c.changed, c.change = true, kube.Between(obj, now)
+		j.cases[key] = c
+	}
+	j.mu.Unlock()
+	if newer { // The event of it may have been decided already, or is on its way.
+		j.keys.Add(key, queue.Change)
+	}
+}
+
 // forget drops what is to be decided of an object that is gone.
 func (j *judge) forget(key kube.Key) {
 	j.mu.Lock()

@@ -31,6 +31,7 @@ type bench struct {
 	others   func(handlers.Object) bool   // wanted
 	existing map[kube.Key]handlers.Object // in the cache
 
+	t   *testing.T
 	mu  sync.Mutex
 	log []string
 }
@@ -79,8 +80,14 @@ func (b *bench) take() []string {
 
 func podNamed(t testing.TB, k kube.Key) handlers.Object {
 	t.Helper()
+	return podAt(t, k, "1")
+}
+
+func podAt(t testing.TB, k kube.Key, version string) handlers.Object {
+	t.Helper()
 	obj, err := handlers.ObjectOf(&corev1.Pod{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: metav1.ObjectMeta{Namespace: k.Namespace, Name: k.Name},
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: k.Namespace, Name: k.Name, ResourceVersion: version},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +98,7 @@ func podNamed(t testing.TB, k kube.Key) handlers.Object {
 // begin runs a judge until the returned function is called.
 func begin(t *testing.T, b *bench) (end func()) {
 	t.Helper()
-	b.existing = map[kube.Key]handlers.Object{}
+	b.t, b.existing = t, map[kube.Key]handlers.Object{}
 	for i := range 10 {
 		b.existing[key(i)] = podNamed(t, key(i))
 	}
@@ -123,6 +130,16 @@ func TestJudge(t *testing.T) {
 		"an unwanted change": {changes: func(kube.Key) bool { return false },
 			ask:  func(b *bench) { b.change(kube.Event{Key: key(1)}) },
 			want: []string{"change of object-1"}},
+		"the handler is given what is there": {changes: always,
+			ask:  func(b *bench) { b.given(b.existing[key(1)]) },
+			want: nil},
+		"the handler is given what has changed meanwhile": {changes: always,
+			ask: func(b *bench) {
+				old := b.existing[key(1)]
+				b.existing[key(1)] = podAt(b.t, key(1), "2")
+				b.given(old)
+			},
+			want: []string{"change of object-1", fmt.Sprintf("admitted object-1 as %d", change)}},
 		"a call that nothing can refuse": {
 			ask:  func(b *bench) { b.call(key(1), resync) },
 			want: []string{fmt.Sprintf("admitted object-1 as %d", resync)}},

@@ -118,7 +118,7 @@ func (c *controller) worker(taking, drain, calls context.Context, q *queue.Queue
 		if !ok {
 			return
 		}
-		if drain.Err() != nil || !c.gate.Open() { // With a shut gate the term is over by the clocks; its context is about to end.
+		if drain.Err() != nil || taking.Err() != nil || !c.gate.Open() { // With a shut gate the term is over by the clocks; its context is about to end.
 			in.settle(false)
 			q.Done(item.Key)
 			<-taking.Done()
@@ -143,6 +143,9 @@ func (c *controller) object(q *queue.Queue[kube.Key], item queue.Item[kube.Key])
 	if !c.own.Caught(item.Key, obj.ResourceVersion()) {
 		q.Postpone(item.Key, item.Priority, stalePoll) // The change in the cache is mostly faster.
 		return nil, false
+	}
+	if j := c.judge; j != nil {
+		j.given(obj)
 	}
 	return obj, true
 }

@@ -62,8 +62,8 @@ func newFetcher(config *rest.Config, client *http.Client, id sourceID, res resou
 	}
 	switch {
 	case id.metadataOnly:
-		f.acceptList = runtime.ContentTypeProtobuf + asPartialList + "," + runtime.ContentTypeJSON + asPartialList
-		f.acceptOne = runtime.ContentTypeProtobuf + asPartial + "," + runtime.ContentTypeJSON + asPartial
+		f.acceptList = runtime.ContentTypeProtobuf + asPartialList + "," + runtime.ContentTypeJSON + asPartialList + "," + runtime.ContentTypeJSON
+		f.acceptOne = runtime.ContentTypeProtobuf + asPartial + "," + runtime.ContentTypeJSON + asPartial + "," + runtime.ContentTypeJSON
 	case scheme.Scheme.Recognizes(id.kind):
 		f.acceptList, f.acceptOne = acceptProtobuf, acceptProtobuf
 	}

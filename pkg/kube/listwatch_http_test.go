@@ -82,7 +82,7 @@ func (s *podServer) pods(w http.ResponseWriter, r *http.Request) {
 
 // page answers a list with one Pod a page, of which there are two.
 func (s *podServer) page(w http.ResponseWriter, query url.Values) {
-	list := &corev1.PodList{ListMeta: metav1.ListMeta{ResourceVersion: "10"}}
+	list := &corev1.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}, ListMeta: metav1.ListMeta{ResourceVersion: "10"}}
 	switch query.Get("continue") {
 	case "":
 		list.Items, list.Continue = []corev1.Pod{*pod("a@1")}, "more"

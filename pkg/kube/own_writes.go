@@ -27,7 +27,8 @@ const (
 const maxWritten = 16 << 20
 
 // OwnWrites remembers the versions of objects of one kind that a handler's own writes have made, until the cache has them too:
-// a handler that is called in between would see the object as it was before its own write. It is safe for concurrent use.
+// a handler that is called in between would see the object as it was before its own write. What counts is the kind of the answer:
+// a write of the scale of an object, or through a client for metadata alone, is not seen. It is safe for concurrent use.
 type OwnWrites struct {
 	kind schema.GroupKind
 
@@ -113,7 +114,7 @@ func (t *writeReader) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	switch req.Method {
-	case http.MethodPost, http.MethodPut, http.MethodPatch:
+	case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
 		resp.Body = &copiedBody{ReadCloser: resp.Body, whole: t.own.wrote}
 	}
 	return resp, nil

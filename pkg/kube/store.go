@@ -184,8 +184,8 @@ func (s *store) entry(obj any) (*object, error) {
 // get returns an object that filter, nil for all, does not leave out.
 func (s *store) get(key Key, filter labels.Selector) (handlers.Object, bool) {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
 	o, ok := s.objects[key]
+	s.mu.RUnlock()
 	if !ok || !o.matches(filter) {
 		return nil, false
 	}
@@ -213,26 +213,35 @@ func (s *store) size() int {
 
 // keys returns the keys of everything in the cache that filter does not leave out, or nothing before the first list.
 func (s *store) keys(filter labels.Selector) []Key {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	keys := make([]Key, 0, len(s.objects))
-	for key, o := range s.objects {
+	var keys []Key
+	for _, o := range s.all("") {
 		if o.matches(filter) {
-			keys = append(keys, key)
+			keys = append(keys, o.key())
 		}
 	}
 	return keys
 }
 
 func (s *store) list(namespace string, selector, filter labels.Selector) []handlers.Object {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	var found []handlers.Object
-	for key, o := range s.objects {
-		if namespace != "" && key.Namespace != namespace || !o.matches(filter) || !o.matches(selector) {
-			continue
+	for _, o := range s.all(namespace) {
+		if o.matches(filter) && o.matches(selector) {
+			found = append(found, cached{o})
 		}
-		found = append(found, cached{o})
 	}
 	return found
+}
+
+// all returns the objects of one namespace, or all. To look at them takes longer than to collect them, and nobody shall wait for the
+// lock meanwhile; they do not change.
+func (s *store) all(namespace string) []*object {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	objects := make([]*object, 0, len(s.objects))
+	for key, o := range s.objects {
+		if namespace == "" || key.Namespace == namespace {
+			objects = append(objects, o)
+		}
+	}
+	return objects
 }

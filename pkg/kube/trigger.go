@@ -50,6 +50,18 @@ func seenBy(o *object) handlers.Object {
 	return cached{o}
 }
 
+// Between returns the change from one state of an object, as a view of this package has given it, to a later one.
+func Between(old, now handlers.Object) Event {
+	e := Event{Key: Key{Namespace: now.Namespace(), Name: now.Name()}, Type: Changed}
+	if o, ok := old.(cached); ok {
+		e.old = o.o
+	}
+	if o, ok := now.(cached); ok {
+		e.now = o.o
+	}
+	return e
+}
+
 // After returns the change that an earlier one of the same object and e amount to.
 func (e Event) After(earlier Event) Event {
 	e.old = earlier.old

@@ -75,6 +75,7 @@ func (s *scanner) value() []byte {
 		for s.at < len(s.text) && !bytes.ContainsRune([]byte(",]} \t\r\n"), rune(s.text[s.at])) {
 			s.at++
 		}
+		s.bad = s.bad || s.at == start // there is none
 	}
 	if s.bad {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -32,11 +33,15 @@ func (e Envelope) List() (List, error) {
 	return jsonList(e.Raw)
 }
 
-// ParseList is ParseEnvelope and Envelope.List.
+// ParseList is ParseEnvelope and Envelope.List. An answer that does not say that it is a list is an error, and not an empty list:
+// somebody would take every object for deleted.
 func ParseList(data []byte) (List, error) {
 	e, err := ParseEnvelope(data)
 	if err != nil {
 		return List{}, fmt.Errorf("reading a list: %w", err)
+	}
+	if !strings.HasSuffix(e.Kind.Kind, "List") {
+		return List{}, fmt.Errorf("reading a list: the answer is a %q", e.Kind.Kind)
 	}
 	return e.List()
 }

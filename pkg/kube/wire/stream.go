@@ -39,16 +39,34 @@ type Event struct {
 
 // Next returns the next event; io.EOF when the server has ended the watch, io.ErrUnexpectedEOF when it broke off.
 func (s *Stream) Next() (Event, error) {
-	first, err := s.source.Peek(1)
+	first, err := s.skipSpace()
 	if err != nil {
 		return Event{}, err
 	}
-	// Events in JSON begin with a brace. In protobuf each has its length before it, in four bytes of which the first is zero
-	// for anything below 16 MiB.
-	if first[0] == '{' || first[0] == '\n' {
+	// Events in JSON begin with a brace, after white space perhaps. In protobuf each has its length before it, in four bytes of
+	// which the first is zero for anything below 16 MiB, and neither of these for anything below maxEvent.
+	if first == '{' {
 		return s.nextJSON()
 	}
 	return s.nextProtobuf()
+}
+
+// skipSpace returns the next byte that is no white space of JSON, and leaves it where it is.
+func (s *Stream) skipSpace() (byte, error) {
+	for {
+		next, err := s.source.Peek(1)
+		if err != nil {
+			return 0, err
+		}
+		switch next[0] {
+		case ' ', '\t', '\r', '\n':
+			if _, err := s.source.Discard(1); err != nil {
+				return 0, err
+			}
+		default:
+			return next[0], nil
+		}
+	}
 }
 
 func (s *Stream) nextProtobuf() (Event, error) {
@@ -86,25 +104,26 @@ func (s *Stream) nextProtobuf() (Event, error) {
 	return s.finish(event, object, err)
 }
 
-// nextJSON reads a line: the API server writes each event in one, and strings have no line ends in them.
+// nextJSON reads a JSON object to its closing brace.
 func (s *Stream) nextJSON() (Event, error) {
 	s.frame = s.frame[:0]
-	for {
-		part, err := s.source.ReadSlice('\n')
-		s.frame = append(s.frame, part...)
+	var end braces
+	for !end.closed {
+		if _, err := s.source.Peek(1); err != nil {
+			return Event{}, unexpected(err) // bare: a stream that breaks off is no error of the server's
+		}
+		buffered, err := s.source.Peek(s.source.Buffered())
+		if err != nil {
+			return Event{}, err
+		}
+		n := end.find(buffered)
+		s.frame = append(s.frame, buffered[:n]...)
+		if _, err := s.source.Discard(n); err != nil {
+			return Event{}, err
+		}
 		if len(s.frame) > maxEvent {
 			return Event{}, fmt.Errorf("reading an event: more than %d bytes", maxEvent)
 		}
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
-		}
-		if err != nil && (len(s.frame) == 0 || !errors.Is(err, io.EOF)) {
-			return Event{}, err
-		}
-		if len(s.frame) > 1 {
-			break
-		}
-		s.frame = s.frame[:0] // an empty line
 	}
 	var event Event
 	var object []byte
@@ -119,9 +138,39 @@ func (s *Stream) nextJSON() (Event, error) {
 	})
 	var err error
 	if scan.bad {
-		err = io.ErrUnexpectedEOF
+		err = errTruncated
 	}
 	return s.finish(event, object, err)
+}
+
+// braces finds the end of a JSON object that comes in pieces.
+type braces struct {
+	depth             int
+	inString, escaped bool
+	closed            bool
+}
+
+// find returns how many bytes of the next piece belong to the object.
+func (b *braces) find(piece []byte) int {
+	for i, c := range piece {
+		switch {
+		case b.escaped:
+			b.escaped = false
+		case b.inString && c == '\\':
+			b.escaped = true
+		case c == '"':
+			b.inString = !b.inString
+		case b.inString:
+		case c == '{':
+			b.depth++
+		case c == '}':
+			if b.depth--; b.depth == 0 {
+				b.closed = true
+				return i + 1
+			}
+		}
+	}
+	return len(piece)
 }
 
 func (s *Stream) finish(event Event, object []byte, err error) (Event, error) {
