@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -19,12 +20,16 @@ import (
 // complainEvery is how long the log is silent about a condition that fails, after it has told it once.
 const complainEvery = time.Minute
 
+// errSecretValues stands for the failure of a condition on a Secret: the language puts values into its errors.
+var errSecretValues = errors.New("the condition fails; why is not shown of Secrets")
+
 // triggers are what a definition says of the changes that call its handler. A nil *triggers is nothing: all of them do.
 type triggers struct {
 	ignored *kube.Ignored      // nil: nothing is ignored
 	where   *trigger.Condition // nil: every change is wanted
 	reads   kube.Parts         // what where looks at
 
+	secret  bool // what a failure says may contain what must not be seen
 	metrics *telemetry.Controller
 	logger  logr.Logger
 
@@ -37,7 +42,7 @@ func newTriggers(def config.Controller, compile func(text string) (*trigger.Cond
 	if len(def.Ignore) == 0 && def.Where == "" {
 		return nil, nil //nolint:nilnil // there are none, and that is no error
 	}
-	t := &triggers{}
+	t := &triggers{secret: def.Watch.Kind.Group == "" && def.Watch.Kind.Kind == "Secret"}
 	if len(def.Ignore) > 0 {
 		paths := make([]trigger.Path, len(def.Ignore))
 		for i, text := range def.Ignore {
@@ -138,6 +143,9 @@ func (t *triggers) failed(key kube.Key, err error) {
 	}
 	t.mu.Unlock()
 	if tell {
+		if t.secret {
+			err = errSecretValues
+		}
 		t.logger.Error(err, "deciding on a change failed, the handler is called", telemetry.KeyObject, telemetry.ObjectName(key.Namespace, key.Name))
 	}
 }

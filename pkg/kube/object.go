@@ -68,7 +68,7 @@ func (o *object) matches(selector labels.Selector) bool {
 	if selector == nil || selector.Empty() {
 		return true
 	}
-	return selector.Matches(labels.Set(cached{o}.Metadata().Labels))
+	return selector.Matches(labels.Set(o.Labels()))
 }
 
 // identity is the part of the metadata that the reflector reads, without decoding the rest for it.

@@ -65,8 +65,9 @@ func newSources(config *rest.Config, client *http.Client, disco *discovery.Disco
 }
 
 // Expect tells what is going to be watched, so that who needs less can use the source of who needs more: the same kind in the same
-// namespaces, with everything instead of the metadata alone, or without the label selector, which is applied here then. Rights
-// are the same for both, so nobody depends on a right that he does not need himself. It is called before Watch.
+// namespaces, with everything instead of the metadata alone, or without the label selector, which is applied here then. To RBAC the
+// rights to both are the same, so nobody depends on a right that he does not need himself; an authorizer that goes by selectors may
+// see that differently. It is called before Watch.
 func (s *Sources) Expect(watches []Watch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,13 +12,24 @@ func (q *Queue[K]) now() time.Duration { return time.Since(q.start) }
 // add makes e pending, or merges with what is.
 func (q *Queue[K]) add(e *entry[K], p Priority, d, now time.Duration) {
 	coalesced := e.pending != idle
+	e.postponed = false
+	q.ask(e, p, d, now)
+	if q.observer != nil {
+		q.observer.Added(p, coalesced)
+	}
+}
+
+// postpone is add for a call that has been handed out before.
+func (q *Queue[K]) postpone(e *entry[K], p Priority, d, now time.Duration) {
+	e.postponed = e.pending == idle
+	q.ask(e, p, d, now)
+}
+
+func (q *Queue[K]) ask(e *entry[K], p Priority, d, now time.Duration) {
 	if d > 0 {
 		q.addDelayed(e, p, after(now, d), now)
 	} else {
 		q.addDue(e, p, now)
-	}
-	if q.observer != nil {
-		q.observer.Added(p, coalesced)
 	}
 }
 
@@ -104,9 +115,10 @@ func (q *Queue[K]) take() (Item[K], bool) {
 	}
 	item := Item[K]{Key: e.key, Priority: e.priority, Attempt: e.failures, Waited: now - e.added}
 	q.depthChanged()
-	if q.observer != nil {
+	if q.observer != nil && !e.postponed {
 		q.observer.Got(item.Priority, item.Waited)
 	}
+	e.postponed = false
 	return item, true
 }
 

@@ -33,6 +33,7 @@ type entry[K comparable] struct {
 	priority   Priority // the most urgent add of the pending call
 	processing bool
 	dropped    bool // Drop was called while it was processed
+	postponed  bool // the pending call has been handed out before, and the Observer told
 }
 
 const (

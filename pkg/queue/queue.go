@@ -145,7 +145,8 @@ func (q *Queue[K]) Retry(key K) (delay time.Duration, exhausted bool) {
 }
 
 // Postpone ends the processing of key as if it had not begun, because it cannot be handled yet: it counts as neither a success
-// nor a failure. The call is asked for again, with its priority, after d, or with whatever else comes for the key before.
+// nor a failure, and the Observer is not told. The call is asked for again, with its priority, after d, or with whatever else comes for
+// the key before.
 func (q *Queue[K]) Postpone(key K, p Priority, d time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -154,7 +155,7 @@ func (q *Queue[K]) Postpone(key K, p Priority, d time.Duration) {
 		return
 	}
 	if !e.dropped && !q.shutDown {
-		q.add(e, p.valid(), d, q.now())
+		q.postpone(e, p.valid(), d, q.now())
 	}
 	q.finish(e)
 }

@@ -293,3 +293,29 @@ func cut(object []byte, from, to int) []byte {
 	kept := make([]byte, 0, len(before)+len(after))
 	return append(append(kept, before...), after...)
 }
+
+// jsonLabels reads the labels out of metadata.
+func jsonLabels(metadata []byte) map[string]string {
+	var found []byte
+	if len(metadata) == 0 {
+		return nil
+	}
+	s := &scanner{text: metadata}
+	s.members(func(name, value []byte) {
+		if string(name) == `"labels"` {
+			found = value
+		}
+	})
+	var labels map[string]string
+	if len(found) == 0 || found[0] != '{' {
+		return nil
+	}
+	each := &scanner{text: found}
+	each.members(func(name, value []byte) {
+		if labels == nil {
+			labels = map[string]string{}
+		}
+		labels[text(name)] = text(value)
+	})
+	return labels
+}

@@ -55,6 +55,14 @@ func (o *Object) MetadataBytes() []byte {
 	return o.Data[o.metaStart:o.metaEnd]
 }
 
+// Labels decodes the labels alone, which are asked for more often than anything else.
+func (o *Object) Labels() map[string]string {
+	if o.Encoding == Protobuf {
+		return protobufLabels(o.MetadataBytes())
+	}
+	return jsonLabels(o.MetadataBytes())
+}
+
 // Metadata decodes the metadata alone.
 func (o *Object) Metadata() (*metav1.ObjectMeta, error) {
 	m := &metav1.ObjectMeta{}

@@ -25,7 +25,11 @@ const (
 	metaNamespace       = 3
 	metaUID             = 5
 	metaResourceVersion = 6
+	metaLabels          = 11
 	metaManagedFields   = 17
+
+	mapKey   = 1 // of an entry of any map
+	mapValue = 2
 
 	eventType    = 1 // of metav1.WatchEvent
 	eventObject  = 2
@@ -179,4 +183,30 @@ func (o *Object) build(message, metadata []byte, size, rest int) {
 		return nil
 	})
 	o.Data = data
+}
+
+// protobufLabels reads the labels out of metadata that has been read before without an error.
+func protobufLabels(metadata []byte) map[string]string {
+	var labels map[string]string
+	_ = eachField(metadata, func(number protowire.Number, value, _ []byte) error {
+		if number != metaLabels {
+			return nil
+		}
+		var key, text string
+		err := eachField(value, func(number protowire.Number, value, _ []byte) error {
+			switch number {
+			case mapKey:
+				key = string(value)
+			case mapValue:
+				text = string(value)
+			}
+			return nil
+		})
+		if labels == nil {
+			labels = map[string]string{}
+		}
+		labels[key] = text
+		return err
+	})
+	return labels
 }

@@ -149,6 +149,9 @@ func checkPod(t *testing.T, o wire.Object, name string) {
 	if diff := cmp.Diff(want.ObjectMeta, *m); diff != "" {
 		t.Errorf("metadata of %s (-want +got):\n%s", name, diff)
 	}
+	if diff := cmp.Diff(want.Labels, o.Labels()); diff != "" {
+		t.Errorf("labels of %s (-want +got):\n%s", name, diff)
+	}
 	if bytes.Contains(o.Data, []byte("kubectl")) || len(o.Data) != cap(o.Data) {
 		t.Errorf("%s keeps %d bytes in %d, managedFields among them: %t", name, len(o.Data), cap(o.Data), bytes.Contains(o.Data, []byte("kubectl")))
 	}
