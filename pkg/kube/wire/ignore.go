@@ -12,7 +12,8 @@ const (
 	metaGeneration        = 7 // of ObjectMeta
 	metaDeletionTimestamp = 9
 
-	mapKey = 1 // of every entry of a map
+	mapKey   = 1 // of every entry of a map
+	mapValue = 2
 )
 
 // Ignored are the fields in which two states of an object may differ and count as the same. It does not change.

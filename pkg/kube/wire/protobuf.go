@@ -28,9 +28,6 @@ const (
 	metaLabels          = 11
 	metaManagedFields   = 17
 
-	mapKey   = 1 // of an entry of any map
-	mapValue = 2
-
 	eventType    = 1 // of metav1.WatchEvent
 	eventObject  = 2
 	extensionRaw = 1 // of runtime.RawExtension
