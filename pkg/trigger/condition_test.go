@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -132,14 +131,10 @@ func TestCompileHostile(t *testing.T) {
 		"macros": strings.Repeat("[1].all(x, ", 5_000), "calls": strings.Repeat("size(", 20_000),
 	} {
 		t.Run(name, func(t *testing.T) {
-			begun := time.Now()
 			_, err := l.Compile(text)
 			var ms trigger.Mistakes
 			if !errors.As(err, &ms) || len(ms[0].Message) > 1000 {
 				t.Errorf("Compile returned %.2000v, want a short mistake", err)
-			}
-			if took := time.Since(begun); took > 20*time.Second {
-				t.Errorf("it took %s", took)
 			}
 		})
 	}

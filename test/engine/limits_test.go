@@ -77,7 +77,7 @@ func TestRateBoundsCalls(t *testing.T) {
 	calls := r.awaitCalls(t, "rated", 3*objects)
 	for i := range calls {
 		for j := i; j < len(calls); j++ {
-			span := calls[j].at.Sub(calls[i].at) + 20*time.Millisecond // A call is noted somewhat after it has begun.
+			span := calls[j].at.Sub(calls[i].at) + 250*time.Millisecond // A call is noted somewhat after it has begun, on a busy machine.
 			if allowed := burst + perSecond*span.Seconds(); float64(j-i+1) > allowed {
 				t.Fatalf("%d calls within %s, want at most %.1f", j-i+1, span, allowed)
 			}

@@ -172,10 +172,19 @@ func (r *rig) awaitCalls(t *testing.T, definition string, n int) []call {
 // metric fails the test when a series has not the value.
 func (r *rig) metric(t *testing.T, name, definition string, want float64) {
 	t.Helper()
+	if got := r.counter(t, name, definition); got != want {
+		t.Errorf("%s of %s is %v, want %v", name, definition, got, want)
+	}
+}
+
+// counter returns the sum of a definition's series of a counter or a gauge.
+func (r *rig) counter(t *testing.T, name, definition string) (sum float64) {
+	t.Helper()
 	families, err := r.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
+	found := false
 	for _, family := range families {
 		if family.GetName() != name {
 			continue
@@ -183,15 +192,15 @@ func (r *rig) metric(t *testing.T, name, definition string, want float64) {
 		for _, m := range family.GetMetric() {
 			for _, label := range m.GetLabel() {
 				if label.GetName() == "controller" && label.GetValue() == definition {
-					if got := m.GetCounter().GetValue() + m.GetGauge().GetValue(); got != want {
-						t.Errorf("%s of %s is %v, want %v", name, definition, got, want)
-					}
-					return
+					sum, found = sum+m.GetCounter().GetValue()+m.GetGauge().GetValue(), true
 				}
 			}
 		}
 	}
-	t.Errorf("there is no %s of %s", name, definition)
+	if !found {
+		t.Errorf("there is no %s of %s", name, definition)
+	}
+	return sum
 }
 
 func (r *rig) create(t *testing.T, name string) {
