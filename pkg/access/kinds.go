@@ -5,6 +5,7 @@ import (
 	_ "embed" // for builtin.txt
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -153,11 +154,21 @@ func (e *ScopeError) Error() string {
 	return fmt.Sprintf("kind %s is cluster-scoped: remove watch.namespaces", e.Kind.Kind)
 }
 
-// Answered tells whether err is an answer, to a question about a kind or a resource, and not a failure to ask.
+// Answered tells whether err is an answer, to a question about a kind or a resource, and not a failure to ask. Of several errors
+// that were joined, all have to be.
 func Answered(err error) bool {
+	if several, ok := errors.AsType[joined](err); ok {
+		return !slices.ContainsFunc(several.Unwrap(), func(e error) bool { return !Answered(e) })
+	}
 	_, unknown := errors.AsType[*UnknownKindError](err)
 	_, unheard := errors.AsType[*UnknownResourceError](err)
 	_, notServed := errors.AsType[*NotServedError](err)
 	_, scope := errors.AsType[*ScopeError](err)
 	return unknown || unheard || notServed || scope
+}
+
+// joined is what errors.Join makes.
+type joined interface {
+	error
+	Unwrap() []error
 }

@@ -219,6 +219,9 @@ controllers: d: {
 	if !access.Answered(err) {
 		t.Error("a question is taken for a failure to ask")
 	}
+	if away := errors.New("the API server is away"); access.Answered(away) || access.Answered(fmt.Errorf("a: %w", errors.Join(err, away))) {
+		t.Error("a failure to ask is taken for a question, alone or among questions")
+	}
 	if len(needs) != 5 { // those of c and of the lease
 		t.Errorf("%d needs of the others, want 5", len(needs))
 	}

@@ -107,6 +107,9 @@ func (f rbacFlags) check() (account types.NamespacedName, err error) {
 	if f.live && len(f.crds) > 0 {
 		return account, errors.New("--crds and --live are two ways to the same answer: use one of them")
 	}
+	if f.kubeconfig != "" && !f.live {
+		return account, errors.New("--kubeconfig is for --live")
+	}
 	if problems := content.IsPathSegmentName(f.name); len(problems) > 0 {
 		return account, fmt.Errorf("--name %q %s", f.name, strings.Join(problems, "; "))
 	}

@@ -83,6 +83,14 @@ func TestRBACQuestions(t *testing.T) {
 			config: rbacConfig, args: []string{"--crds", ".", "--live"},
 			want: "kooperd: --crds and --live are two ways to the same answer: use one of them\n",
 		},
+		"a cluster that is not asked": {
+			config: rbacConfig, args: []string{"-n", "a", "--kubeconfig", "config"},
+			want: "kooperd: --kubeconfig is for --live\n",
+		},
+		"a name that no role can have": {
+			config: rbacConfig, args: []string{"-n", "a", "--name", "a/b"},
+			want: "kooperd: --name \"a/b\" may not contain '/'\n",
+		},
 		"no such folder": {
 			config: rbacConfig, args: []string{"-n", "a", "--crds", "nowhere"},
 			want: "kooperd: reading CustomResourceDefinitions: lstat nowhere: no such file or directory\n",

@@ -37,6 +37,10 @@ func pair(t *testing.T) (p *Proxy, client, server *net.TCPConn) {
 		_, _, _ = client.Close(), server.Close(), listener.Close()
 		goleak.VerifyNone(t, before)
 	})
+	// A connection is there before the proxy knows it as one that can be stalled or reset; what has passed through it has proved
+	// that it does.
+	send(t, client, "known")
+	receive(t, server, "known")
 	return p, client, server
 }
 

@@ -4,7 +4,7 @@
 // has accepted, from whom and in which order, is read from its audit log and from a watch, so nothing that is asserted here
 // relies on what a replica says about itself.
 //
-// The usual run is short. FAILOVER=full, or the flag -failover.full, repeats every case as often as docs/failover.md says,
+// The usual run is short, and has the yardstick only where nothing is broken. FAILOVER=full, or the flag -failover.full, repeats every case as often as docs/failover.md says,
 // and -failover.doc writes the figures into that page.
 package failover_test
 
