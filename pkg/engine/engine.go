@@ -62,7 +62,7 @@ func New(opts Options) (*Engine, error) {
 	}
 	reviewer, kinds := access.NewReviewer(reviews), access.Live{Mapper: opts.Cluster.Mapper()}
 	e := &Engine{recorders: newRecorders()}
-	pool := newSlots(opts.Config.Engine.MaxConcurrent, countRunning(opts.Config.Controllers))
+	pool := newSlots(opts.Config.Engine.MaxConcurrent)
 	compile := compiler()
 	for _, def := range opts.Config.Controllers {
 		gate := opts.Gate
@@ -97,17 +97,6 @@ func New(opts Options) (*Engine, error) {
 	}
 	opts.Cluster.Sources.Expect(e.watches())
 	return e, nil
-}
-
-// countRunning counts the definitions that run.
-func countRunning(definitions []config.Controller) int {
-	n := 0
-	for _, def := range definitions {
-		if !def.Paused {
-			n++
-		}
-	}
-	return n
 }
 
 // watches are those of all definitions that run.

@@ -103,6 +103,8 @@ func TestIntakeHoldsNoTokensIdle(t *testing.T) {
 		time.Sleep(time.Hour) // Ten workers wait for an hour; they must not have ten tokens then.
 		c.add(queue.Change, "a", "b", "c", "d")
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		slices.Sort(c.calls) // Several workers begin at one moment.
 		c.expect("a 1h0m0s", "b 1h0m0s", "c 1h0m1s", "d 1h0m2s")
 		cancel()
 		c.wait()
@@ -129,7 +131,7 @@ func TestIntakeTakesWhatIsMostUrgentThen(t *testing.T) {
 func TestIntakeTakesNoTokenForWhatIsNotHandled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		pool := newSlots(1, 1)
+		pool := poolOf(1, 1)
 		l := rateLimits(1, 1)
 		l.share = pool.newShare()
 		c := hire(ctx, t, 3, l, nil)
@@ -165,7 +167,7 @@ func TestIntakeEndsAtOnce(t *testing.T) {
 			return l
 		},
 		"waiting for a slot": func(t *testing.T) *limits {
-			pool := newSlots(1, 2)
+			pool := poolOf(1, 2)
 			if !pool.newShare().acquire(t.Context()) {
 				t.Error("no slot")
 			}

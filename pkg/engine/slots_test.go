@@ -12,6 +12,39 @@ import (
 	"kooperd.dev/kooperd/pkg/queue"
 )
 
+// poolOf is a pool for so many definitions, all of which work.
+func poolOf(total, definitions int) *slots {
+	s := newSlots(total)
+	for range definitions {
+		(&share{slots: s}).join()
+	}
+	return s
+}
+
+// TestSlotsOfThoseThatWork: what is kept is kept for definitions that work, and given out when they no longer do.
+func TestSlotsOfThoseThatWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := newSlots(4)
+		a, b := pool.newShare(), pool.newShare()
+		a.join()
+		b.join()
+		held(t, a, 3)
+		got := make(chan bool, 1)
+		go func() { got <- a.acquire(t.Context()) }()
+		synctest.Wait()
+		if pool.free != 1 || a.held != 3 {
+			t.Fatalf("a has %d slots, %d are free; want one kept for b", a.held, pool.free)
+		}
+		b.leave()
+		if !<-got || a.held != 4 {
+			t.Errorf("a has %d slots, want all of them without b", a.held)
+		}
+		b.join()
+		a.release()
+		held(t, b, 1)
+	})
+}
+
 // held acquires so many slots, which must be free.
 func held(t *testing.T, d *share, n int) {
 	t.Helper()
@@ -63,7 +96,7 @@ func TestSlotsAreKeptForOthers(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				pool := newSlots(test.total, test.definitions)
+				pool := poolOf(test.total, test.definitions)
 				greedy := pool.newShare()
 				held(t, greedy, test.most)
 				refused(t, greedy)
@@ -82,7 +115,7 @@ func TestSlotsAreKeptForOthers(t *testing.T) {
 // TestSlotsInTurn has one definition hold everything, and then looks at who gets what it gives back.
 func TestSlotsInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pool := newSlots(6, 3)
+		pool := poolOf(6, 3)
 		a, b, c := pool.newShare(), pool.newShare(), pool.newShare()
 		names := map[*share]string{a: "a", b: "b", c: "c"}
 		held(t, a, 4)
@@ -125,7 +158,7 @@ func TestSlotsUnderRandomLoad(t *testing.T) {
 	for _, size := range []struct{ total, definitions int }{{1, 4}, {2, 3}, {3, 7}, {5, 20}, {8, 8}, {9, 8}, {20, 6}} {
 		t.Run(fmt.Sprintf("%d for %d", size.total, size.definitions), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				pool := newSlots(size.total, size.definitions)
+				pool := poolOf(size.total, size.definitions)
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 				defer cancel()
 				random := rand.New(rand.NewPCG(1, uint64(size.total)))
@@ -196,7 +229,7 @@ func (s *slots) check(t *testing.T) {
 func TestSlowDefinitionDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		pool := newSlots(8, 3)
+		pool := poolOf(8, 3)
 		stuck := hire(ctx, t, 256, &limits{share: pool.newShare()}, func(ctx context.Context, _ string) { <-ctx.Done() })
 		other := &limits{share: pool.newShare()}
 		quick := hire(ctx, t, 4, other, func(context.Context, string) { time.Sleep(time.Millisecond) })
@@ -229,7 +262,7 @@ func TestSlowDefinitionDelaysNobody(t *testing.T) {
 func TestSlotsAreSharedEvenly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		pool := newSlots(10, 2)
+		pool := poolOf(10, 2)
 		begin := func(d *share, name string, each time.Duration) *crew {
 			var c *crew
 			c = hire(ctx, t, 50, &limits{share: d}, func(ctx context.Context, _ string) {
@@ -259,7 +292,7 @@ func TestSlotsAreSharedEvenly(t *testing.T) {
 func TestSlotThatComesWithTheEndIsGivenBack(t *testing.T) {
 	for range 200 { // Which of the two a select sees is left to chance.
 		synctest.Test(t, func(t *testing.T) {
-			pool := newSlots(1, 2)
+			pool := poolOf(1, 2)
 			a, b := pool.newShare(), pool.newShare()
 			held(t, a, 1)
 			ctx, cancel := context.WithCancel(t.Context())

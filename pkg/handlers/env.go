@@ -5,6 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
@@ -44,6 +45,16 @@ type Clients struct {
 type Lister interface {
 	// Get returns the object, or false when the cache does not hold it.
 	Get(namespace, name string) (Object, bool)
-	// List returns the objects of one namespace ("" for all) whose labels match selector (nil for all), in no order.
+	// List returns the objects of one namespace ("" for all) whose labels match selector (nil for all), in no order. A label that
+	// the selector wants to have one of some values is looked up in an index, so this does not look at all objects.
 	List(namespace string, selector labels.Selector) []Object
+}
+
+// OwnerLister is what the Lister of a running definition also is. It stands apart, so that a handler which does not need it can be
+// tested with less.
+type OwnerLister interface {
+	Lister
+	// ListOwned returns the objects with an owner reference to uid, in no order and in any namespace. It does not look at all
+	// objects, but for the first call.
+	ListOwned(uid types.UID) []Object
 }

@@ -47,6 +47,7 @@ type store struct {
 	mu      sync.RWMutex
 	listed  bool
 	objects map[Key]*object
+	indexes indexes
 }
 
 // storeHooks are called on the goroutine that writes to the store, with no lock held.
@@ -92,6 +93,7 @@ func (s *store) put(obj any) error {
 	s.mu.Lock()
 	old, known := s.objects[key]
 	s.objects[key] = entry
+	s.indexes.change(old, entry)
 	s.mu.Unlock()
 	s.changed(key, old, known, entry)
 	s.hooks.heard()
@@ -120,6 +122,7 @@ func (s *store) Delete(obj any) error {
 	s.mu.Lock()
 	old, known := s.objects[key]
 	delete(s.objects, key)
+	s.indexes.change(old, nil)
 	s.mu.Unlock()
 	if known {
 		s.hooks.event(Event{Key: key, Type: Deleted, old: old})
@@ -141,7 +144,7 @@ func (s *store) Replace(items []any, _ string) error {
 	}
 	s.mu.Lock()
 	prev, first := s.objects, !s.listed
-	s.objects, s.listed = next, true
+	s.objects, s.listed, s.indexes = next, true, indexes{}
 	s.mu.Unlock()
 
 	for key, old := range prev {
@@ -165,7 +168,7 @@ func (s *store) Replace(items []any, _ string) error {
 func (s *store) clear() {
 	s.mu.Lock()
 	prev := s.objects
-	s.objects = map[Key]*object{}
+	s.objects, s.indexes = map[Key]*object{}, indexes{}
 	s.mu.Unlock()
 	for key, old := range prev {
 		s.hooks.event(Event{Key: key, Type: Deleted, old: old})
@@ -224,7 +227,7 @@ func (s *store) keys(filter labels.Selector) []Key {
 
 func (s *store) list(namespace string, selector, filter labels.Selector) []handlers.Object {
 	var found []handlers.Object
-	for _, o := range s.all(namespace) {
+	for _, o := range s.selected(namespace, selector) {
 		if o.matches(filter) && o.matches(selector) {
 			found = append(found, cached{o})
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/telemetry"
@@ -44,7 +45,7 @@ func (s viewedSource) seen(e Event) (_ Event, ok bool) {
 	}
 }
 
-var _ handlers.Lister = (*View)(nil)
+var _ handlers.OwnerLister = (*View)(nil)
 
 // Subscribe calls event for every change of the caches from now on, and status whenever the result of Status may have
 // changed. Both are called on the sources' own goroutines, so they must be quick; events of one object arrive in order.
@@ -95,6 +96,19 @@ func (v *View) List(namespace string, selector labels.Selector) []handlers.Objec
 	for _, s := range v.sources {
 		if namespace == "" || s.id.namespace == "" || s.id.namespace == namespace {
 			found = append(found, s.store.list(namespace, selector, s.filter)...)
+		}
+	}
+	return found
+}
+
+// ListOwned returns the cached objects with an owner reference to uid.
+func (v *View) ListOwned(uid types.UID) []handlers.Object {
+	var found []handlers.Object
+	for _, s := range v.sources {
+		for _, o := range s.store.owned(uid) {
+			if o.matches(s.filter) {
+				found = append(found, cached{o})
+			}
 		}
 	}
 	return found

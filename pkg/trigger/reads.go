@@ -28,6 +28,11 @@ func (c *Condition) Check(known reflect.Type, top bool) Mistakes {
 	var ms Mistakes
 	told := map[string]bool{}
 	for _, r := range c.reads {
+		if m := dropped(r); m != nil && !told[m.Message] {
+			told[m.Message] = true
+			ms = append(ms, m)
+			continue
+		}
 		_, err := Resolve(known, r.path)
 		var wrong *FieldError
 		if !errors.As(err, &wrong) || len(wrong.Known) == 0 || wrong.Index == 0 && !top || told[wrong.Message] {
@@ -38,6 +43,18 @@ func (c *Condition) Check(known reflect.Type, top bool) Mistakes {
 		ms = append(ms, m)
 	}
 	return ms
+}
+
+// dropped is a mistake where r is in what no cached object has.
+func dropped(r read) *Mistake {
+	if len(r.path) < 2 || r.path[0] != "metadata" || r.path[1] != "managedFields" {
+		return nil
+	}
+	return &Mistake{
+		Offset:  r.offsets[1],
+		Message: "metadata.managedFields is dropped when an object arrives: nothing is ever there",
+		Hint:    "leave it out",
+	}
 }
 
 // read is one path that an expression reads, and where in the text its names stand.

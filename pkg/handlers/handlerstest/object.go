@@ -2,11 +2,14 @@ package handlerstest
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 
@@ -67,7 +70,7 @@ func withKind(t testing.TB, obj runtime.Object) runtime.Object {
 // Lister lists the objects in it. It is safe for concurrent use as long as nobody changes it.
 type Lister []handlers.Object
 
-var _ handlers.Lister = Lister(nil)
+var _ handlers.OwnerLister = Lister(nil)
 
 // Get returns the first object of that name, or false.
 func (l Lister) Get(namespace, name string) (handlers.Object, bool) {
@@ -87,6 +90,18 @@ func (l Lister) List(namespace string, selector labels.Selector) []handlers.Obje
 			continue
 		}
 		if selector == nil || selector.Matches(labels.Set(o.Metadata().Labels)) {
+			found = append(found, o)
+		}
+	}
+	return found
+}
+
+// ListOwned returns the objects with an owner reference to uid.
+func (l Lister) ListOwned(uid types.UID) []handlers.Object {
+	var found []handlers.Object
+	for _, o := range l {
+		owns := func(owner metav1.OwnerReference) bool { return owner.UID == uid }
+		if slices.ContainsFunc(o.Metadata().OwnerReferences, owns) {
 			found = append(found, o)
 		}
 	}
