@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -173,8 +174,8 @@ func (c cached) named() ([]byte, error) {
 	if err := json.Unmarshal(c.o.Data, &fields); err != nil {
 		return nil, c.wrap("reading", err)
 	}
-	fields["apiVersion"], _ = json.Marshal(c.o.form.kind.GroupVersion().String())
-	fields["kind"], _ = json.Marshal(c.o.form.kind.Kind)
+	fields["apiVersion"] = json.RawMessage(strconv.Quote(c.o.form.kind.GroupVersion().String()))
+	fields["kind"] = json.RawMessage(strconv.Quote(c.o.form.kind.Kind))
 	b, err := json.Marshal(fields)
 	if err != nil {
 		return nil, c.wrap("encoding", err)

@@ -141,7 +141,7 @@ func (b *copiedBody) Read(p []byte) (int, error) {
 		return n, err
 	}
 	b.read.Write(p[:n])
-	if err == io.EOF { //nolint:errorlint // readers return it bare
+	if err == io.EOF { // readers return it bare
 		b.whole(b.read.Bytes())
 		b.whole, b.read = nil, bytes.Buffer{}
 	}

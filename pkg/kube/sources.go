@@ -118,19 +118,19 @@ func (s *Sources) acquireFor(ctx context.Context, id sourceID) (*sharedSource, l
 	return s.acquire(ctx, widest), filter
 }
 
-// covers tells whether everything that id needs is in the source of c, and something more.
-func (c sourceID) covers(id sourceID) bool {
-	if c == id || c.metadataOnly && !id.metadataOnly {
+// covers tells whether everything that other needs is in the source of id, and something more.
+func (id sourceID) covers(other sourceID) bool {
+	if id == other || id.metadataOnly && !other.metadataOnly {
 		return false
 	}
-	same := c
-	same.metadataOnly = id.metadataOnly
-	if same == id {
+	same := id
+	same.metadataOnly = other.metadataOnly
+	if same == other {
 		return true
 	}
-	same.labelSelector = id.labelSelector
-	_, err := labels.Parse(id.labelSelector)
-	return same == id && c.labelSelector == "" && err == nil
+	same.labelSelector = other.labelSelector
+	_, err := labels.Parse(other.labelSelector)
+	return same == other && id.labelSelector == "" && err == nil
 }
 
 // canonical writes selectors that mean the same alike, so that they share a source. One that cannot be parsed is left to

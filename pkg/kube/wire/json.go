@@ -253,7 +253,7 @@ func jsonObject(data []byte) (Object, error) {
 	o.Data = append(o.Data, data[:start]...)
 	o.Data = append(o.Data, kept...)
 	o.Data = append(o.Data, data[start+len(metadata):]...)
-	o.metaStart, o.metaEnd = uint32(start), uint32(start+len(kept)) //nolint:gosec // an object has some MiB at most
+	o.metaStart, o.metaEnd = uint32(start), uint32(start+len(kept))
 	return o, nil
 }
 

@@ -162,11 +162,11 @@ func (o *Object) readMeta(metadata []byte) (managedFields int, err error) {
 // build writes Data: the metadata without managedFields, which has size bytes, then everything else as it was, which has rest
 // bytes. The fields have been read before without an error.
 func (o *Object) build(message, metadata []byte, size, rest int) {
-	header := protowire.SizeTag(objectMetadata) + protowire.SizeVarint(uint64(size)) //nolint:gosec // not negative
+	header := protowire.SizeTag(objectMetadata) + protowire.SizeVarint(uint64(size))
 	data := make([]byte, 0, header+size+rest)
 	data = protowire.AppendTag(data, objectMetadata, protowire.BytesType)
-	data = protowire.AppendVarint(data, uint64(size))            //nolint:gosec // as above
-	o.metaStart, o.metaEnd = uint32(header), uint32(header+size) //nolint:gosec // the API server takes no object of more than some MiB
+	data = protowire.AppendVarint(data, uint64(size))
+	o.metaStart, o.metaEnd = uint32(header), uint32(header+size)
 	_ = eachField(metadata, func(number protowire.Number, _, whole []byte) error {
 		if number != metaManagedFields {
 			data = append(data, whole...)

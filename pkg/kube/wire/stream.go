@@ -78,7 +78,7 @@ func (s *Stream) nextProtobuf() (Event, error) {
 	if size > maxEvent {
 		return Event{}, fmt.Errorf("reading an event: %d bytes are more than %d", size, maxEvent)
 	}
-	if uint32(cap(s.frame)) < size { //nolint:gosec // at most maxEvent
+	if uint32(cap(s.frame)) < size {
 		s.frame = make([]byte, size)
 	}
 	s.frame = s.frame[:size]

@@ -25,7 +25,7 @@ func protobufFrame(t testing.TB, what watch.EventType, object runtime.Object) []
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...) //nolint:gosec // some bytes
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
 }
 
 func jsonFrame(t testing.TB, what watch.EventType, object any) []byte {
