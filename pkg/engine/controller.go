@@ -185,11 +185,8 @@ func (c *controller) onEvent(e kube.Event) {
 	c.mu.Lock()
 	q, j := c.queue, c.judge
 	c.mu.Unlock()
-	if e.Type == kube.Deleted {
-		c.own.Forget(e.Key)
-		if c.failures.forget(e.Key) {
-			c.refresh()
-		}
+	if e.Type == kube.Deleted && c.failures.forget(e.Key) {
+		c.refresh()
 	}
 	if q == nil {
 		return

@@ -62,7 +62,7 @@ func New(opts Options) (*Engine, error) {
 	}
 	reviewer, kinds := access.NewReviewer(reviews), access.Live{Mapper: opts.Cluster.Mapper()}
 	e := &Engine{recorders: newRecorders()}
-	pool := newSlots(opts.Config.Engine.MaxConcurrent)
+	pool := newSlots(opts.Config.Engine.MaxConcurrent, countRunning(opts.Config.Controllers))
 	compile := compiler()
 	for _, def := range opts.Config.Controllers {
 		gate := opts.Gate
@@ -99,6 +99,17 @@ func New(opts Options) (*Engine, error) {
 	return e, nil
 }
 
+// countRunning counts the definitions that run.
+func countRunning(definitions []config.Controller) int {
+	n := 0
+	for _, def := range definitions {
+		if !def.Paused {
+			n++
+		}
+	}
+	return n
+}
+
 // watches are those of all definitions that run.
 func (e *Engine) watches() []kube.Watch {
 	var all []kube.Watch
@@ -122,7 +133,7 @@ func (e *Engine) Run(ctx context.Context) {
 	running.Wait()
 }
 
-// Work handles the objects of a group: every object that exists once, then every change. It returns when ctx or drain
+// Work handles the objects of a group: every object that exists at least once, then every change. It returns when ctx or drain
 // has ended and every call has returned. When drain ends, no new call is made and those under way may finish within
 // Options.ShutdownTimeout; when ctx ends, the contexts of the calls end with it. A call that ignores its context keeps
 // Work from returning: the caller has to bound that.

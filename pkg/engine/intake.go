@@ -71,7 +71,7 @@ func (in *intake) permitted(ctx context.Context) bool {
 		q.Waive()
 		return false
 	}
-	if !l.bySlots.time(func() bool { return in.takeSlot(ctx) }) {
+	if l.share != nil && !l.bySlots.time(func() bool { return in.takeSlot(ctx) }) {
 		l.rate.cancel()
 		q.Waive()
 		return false
@@ -83,9 +83,6 @@ func (in *intake) takeSlot(ctx context.Context) bool {
 	if in.slot {
 		in.slot = in.limits.share.renew(ctx)
 		return in.slot
-	}
-	if in.limits.share == nil {
-		return true
 	}
 	in.slot = in.limits.share.acquire(ctx)
 	return in.slot

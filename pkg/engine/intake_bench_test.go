@@ -14,8 +14,8 @@ func BenchmarkIntake(b *testing.B) {
 	for name, limits := range map[string]*limits{
 		"none":  {},
 		"rate":  {rate: newRate(config.Rate{PerSecond: 1e6, Burst: 1e6})},
-		"slots": {share: poolOf(100, 10).newShare()},
-		"both":  {rate: newRate(config.Rate{PerSecond: 1e6, Burst: 1e6}), share: poolOf(100, 10).newShare()},
+		"slots": {share: newSlots(100, 10).newShare()},
+		"both":  {rate: newRate(config.Rate{PerSecond: 1e6, Burst: 1e6}), share: newSlots(100, 10).newShare()},
 	} {
 		b.Run(name, func(b *testing.B) {
 			q := queue.New[kube.Key](queue.Options{})

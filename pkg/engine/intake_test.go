@@ -131,7 +131,7 @@ func TestIntakeTakesWhatIsMostUrgentThen(t *testing.T) {
 func TestIntakeTakesNoTokenForWhatIsNotHandled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		pool := poolOf(1, 1)
+		pool := newSlots(1, 1)
 		l := rateLimits(1, 1)
 		l.share = pool.newShare()
 		c := hire(ctx, t, 3, l, nil)
@@ -167,7 +167,7 @@ func TestIntakeEndsAtOnce(t *testing.T) {
 			return l
 		},
 		"waiting for a slot": func(t *testing.T) *limits {
-			pool := poolOf(1, 2)
+			pool := newSlots(1, 2)
 			if !pool.newShare().acquire(t.Context()) {
 				t.Error("no slot")
 			}

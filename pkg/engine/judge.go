@@ -70,7 +70,7 @@ func (j *judge) run(ctx context.Context) {
 func (j *judge) change(e kube.Event) {
 	j.mu.Lock()
 	c := j.cases[e.Key]
-	if c.changed {
+	if c.changed && e.Old() != nil { // Without an old state the object has been created since, and was another one before.
 		e = e.After(c.change)
 	}
 	c.changed, c.change = true, e
@@ -97,22 +97,29 @@ func (j *judge) call(key kube.Key, p queue.Priority) {
 
 // given notes that the handler is given an object: what is to be decided of it is no longer a change from the state before that. If
 // not, changes that undo each other would come to nothing, although the handler has seen what was between them.
+//
+// The cache is read with the cases locked: it has a state before the event of it comes here, so the event of what is newer than
+// that comes later.
 func (j *judge) given(obj handlers.Object) {
 	key := kube.Key{Namespace: obj.Namespace(), Name: obj.Name()}
-	now, ok := j.view.Get(key.Namespace, key.Name)
-	if !ok {
-		return // what follows is for the object's end
-	}
 	j.mu.Lock()
+	defer j.mu.Unlock()
+	now, ok := j.view.Get(key.Namespace, key.Name)
+	if !ok || now.UID() != obj.UID() {
+		return // What follows is for the object's end, and for another one of its name.
+	}
 	c := j.cases[key]
-	newer := now.ResourceVersion() != obj.ResourceVersion() || now.UID() != obj.UID()
-	if c.changed || newer {
+	if now.ResourceVersion() != obj.ResourceVersion() { // The event of it may have been decided already, or is on its way.
 		c.changed, c.change = true, kube.Between(obj, now)
 		j.cases[key] = c
-	}
-	j.mu.Unlock()
-	if newer { // The event of it may have been decided already, or is on its way.
 		j.keys.Add(key, queue.Change)
+		return
+	}
+	c.changed, c.change = false, kube.Event{} // The handler is given what they came to.
+	if c.again {
+		j.cases[key] = c
+	} else {
+		delete(j.cases, key)
 	}
 }
 

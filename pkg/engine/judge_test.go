@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -193,6 +194,92 @@ func TestJudge(t *testing.T) {
 					t.Errorf("(-want +have):\n%s", diff)
 				}
 			})
+		})
+	}
+}
+
+// journal is a decider that notes which change it is asked for.
+type journal struct{ asked []string }
+
+func (j *journal) selective() bool { return false }
+
+func (j *journal) wantsChange(_ context.Context, e kube.Event) bool {
+	version := func(o handlers.Object) string {
+		if o == nil {
+			return "none"
+		}
+		return o.ResourceVersion()
+	}
+	j.asked = append(j.asked, version(e.Old())+" to "+version(e.Now()))
+	return false
+}
+
+func (j *journal) wants(context.Context, kube.Key, handlers.Object, handlers.Object) bool {
+	return true
+}
+
+// The handler has seen what it was given: what is decided is the change from there.
+func TestJudgeGiven(t *testing.T) {
+	const first, second = "first", "second" // UIDs
+	state := func(version, uid string) handlers.Object {
+		obj, err := handlers.ObjectOf(&corev1.Pod{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "object-1", ResourceVersion: version, UID: types.UID(uid)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return obj
+	}
+	tests := map[string]struct {
+		cached handlers.Object
+		do     func(j *judge)
+		want   []string
+	}{
+		"nothing": {state("2", first), func(j *judge) { j.given(state("2", first)) }, nil},
+		"what is to be decided": {state("2", first), func(j *judge) {
+			j.change(kube.Between(state("1", first), state("2", first)))
+			j.given(state("2", first))
+		}, nil},
+		"less than what is to be decided": {state("3", first), func(j *judge) {
+			j.change(kube.Between(state("1", first), state("2", first)))
+			j.change(kube.Between(state("2", first), state("3", first)))
+			j.given(state("2", first))
+		}, []string{"2 to 3"}},
+		"less than what is in the cache": {state("3", first), func(j *judge) {
+			j.given(state("2", first))
+			j.change(kube.Between(state("2", first), state("3", first)))
+		}, []string{"2 to 3"}},
+		"nothing, of two changes": {state("3", first), func(j *judge) {
+			j.change(kube.Between(state("1", first), state("2", first)))
+			j.change(kube.Between(state("2", first), state("3", first)))
+		}, []string{"1 to 3"}},
+		"another object of that name": {state("4", second), func(j *judge) {
+			j.change(kube.Between(nil, state("4", second)))
+			j.given(state("2", first))
+		}, []string{"none to 4"}},
+		"another object, before its event": {state("4", second), func(j *judge) {
+			j.given(state("2", first))
+			j.change(kube.Between(nil, state("4", second)))
+		}, []string{"none to 4"}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			log := &journal{}
+			view := &bench{existing: map[kube.Key]handlers.Object{{Namespace: "a", Name: "object-1"}: tc.cached}}
+			j := newJudge(log, view, telemetry.NewMetrics(prometheus.NewRegistry()).Controller("test"), func(kube.Key, queue.Priority) {})
+			tc.do(j)
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				for item, ok := j.keys.Get(ctx); ok; item, ok = j.keys.Get(ctx) {
+					j.decide(ctx, item.Key)
+					j.keys.Done(item.Key)
+				}
+			})
+			if diff := cmp.Diff(tc.want, log.asked); diff != "" {
+				t.Errorf("asked for (-want +have):\n%s", diff)
+			}
 		})
 	}
 }

@@ -26,18 +26,15 @@ import (
 // definitions, at least reserve were free, so all busy ones together had at most total - reserve - b beyond their first, and
 // no more since then. When none is free, total - (total - reserve - b) ≥ reserve + 1 slots are the first ones of as many
 // definitions. So a definition without a call waits only while more than half as many others are in calls as there are slots.
-//
-// The definitions that count are those that work: nothing is kept on a standby for those under the lease. For one that begins to
-// work while others have more than these rules would give them, both hold as soon as those calls have returned.
 type slots struct {
-	total int
+	total       int
+	definitions int // that may ever ask: also those that a standby does not work on, as it may lead at any moment
 
-	mu          sync.Mutex
-	definitions int // that work
-	free        int
-	busy        int      // definitions that have a slot
-	asked       uint64   // how often
-	shares      []*share // all of them
+	mu     sync.Mutex
+	free   int
+	busy   int      // definitions that have a slot
+	asked  uint64   // how often
+	shares []*share // all of them
 }
 
 // share is what one definition has of the slots. It may be used by several goroutines at a time. A nil share bounds nothing.
@@ -56,11 +53,11 @@ type request struct {
 }
 
 // newSlots returns nil, which bounds nothing, when total is 0.
-func newSlots(total int) *slots {
+func newSlots(total, definitions int) *slots {
 	if total <= 0 {
 		return nil
 	}
-	return &slots{total: total, free: total}
+	return &slots{total: total, definitions: definitions, free: total}
 }
 
 // newShare is to be called once for each definition.
@@ -73,22 +70,6 @@ func (s *slots) newShare() *share {
 	defer s.mu.Unlock()
 	s.shares = append(s.shares, d)
 	return d
-}
-
-// join is called before the first acquire of a term of work.
-func (d *share) join() { d.count(1) }
-
-// leave is called when the last slot of a term of work has been released.
-func (d *share) leave() { d.count(-1) }
-
-func (d *share) count(n int) {
-	if d == nil {
-		return
-	}
-	d.slots.mu.Lock()
-	defer d.slots.mu.Unlock()
-	d.slots.definitions += n
-	d.slots.grant() // With fewer definitions less is kept.
 }
 
 // acquire waits for a slot. It returns false when ctx ends before that.

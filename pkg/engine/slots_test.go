@@ -12,39 +12,6 @@ import (
 	"kooperd.dev/kooperd/pkg/queue"
 )
 
-// poolOf is a pool for so many definitions, all of which work.
-func poolOf(total, definitions int) *slots {
-	s := newSlots(total)
-	for range definitions {
-		(&share{slots: s}).join()
-	}
-	return s
-}
-
-// TestSlotsOfThoseThatWork: what is kept is kept for definitions that work, and given out when they no longer do.
-func TestSlotsOfThoseThatWork(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		pool := newSlots(4)
-		a, b := pool.newShare(), pool.newShare()
-		a.join()
-		b.join()
-		held(t, a, 3)
-		got := make(chan bool, 1)
-		go func() { got <- a.acquire(t.Context()) }()
-		synctest.Wait()
-		if pool.free != 1 || a.held != 3 {
-			t.Fatalf("a has %d slots, %d are free; want one kept for b", a.held, pool.free)
-		}
-		b.leave()
-		if !<-got || a.held != 4 {
-			t.Errorf("a has %d slots, want all of them without b", a.held)
-		}
-		b.join()
-		a.release()
-		held(t, b, 1)
-	})
-}
-
 // held acquires so many slots, which must be free.
 func held(t *testing.T, d *share, n int) {
 	t.Helper()
@@ -96,7 +63,7 @@ func TestSlotsAreKeptForOthers(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				pool := poolOf(test.total, test.definitions)
+				pool := newSlots(test.total, test.definitions)
 				greedy := pool.newShare()
 				held(t, greedy, test.most)
 				refused(t, greedy)
@@ -115,7 +82,7 @@ func TestSlotsAreKeptForOthers(t *testing.T) {
 // TestSlotsInTurn has one definition hold everything, and then looks at who gets what it gives back.
 func TestSlotsInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pool := poolOf(6, 3)
+		pool := newSlots(6, 3)
 		a, b, c := pool.newShare(), pool.newShare(), pool.newShare()
 		names := map[*share]string{a: "a", b: "b", c: "c"}
 		held(t, a, 4)
@@ -158,7 +125,7 @@ func TestSlotsUnderRandomLoad(t *testing.T) {
 	for _, size := range []struct{ total, definitions int }{{1, 4}, {2, 3}, {3, 7}, {5, 20}, {8, 8}, {9, 8}, {20, 6}} {
 		t.Run(fmt.Sprintf("%d for %d", size.total, size.definitions), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				pool := poolOf(size.total, size.definitions)
+				pool := newSlots(size.total, size.definitions)
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 				defer cancel()
 				random := rand.New(rand.NewPCG(1, uint64(size.total)))
@@ -205,22 +172,22 @@ func (s *slots) check(t *testing.T) {
 	idle := s.definitions - s.busy
 	switch {
 	case s.free < 0 || s.free > s.total:
-		t.Fatalf("%d of %d slots are free", s.free, s.total)
+		t.Errorf("%d of %d slots are free", s.free, s.total)
 	case s.total >= s.definitions && s.free < idle:
-		t.Fatalf("%d slots are free for %d definitions without one", s.free, idle)
+		t.Errorf("%d slots are free for %d definitions without one", s.free, idle)
 	}
 	for _, d := range s.shares {
 		if len(d.waiting) == 0 {
 			continue
 		}
 		if d.held == 0 && s.free > 0 {
-			t.Fatalf("%d slots are free and a definition without one waits", s.free)
+			t.Errorf("%d slots are free and a definition without one waits", s.free)
 		}
 		if d.held == 0 && s.busy <= s.total/2 {
-			t.Fatalf("a definition without a slot waits while only %d others have some of the %d", s.busy, s.total)
+			t.Errorf("a definition without a slot waits while only %d others have some of the %d", s.busy, s.total)
 		}
 		if s.free > idle && s.free > 0 {
-			t.Fatalf("%d slots are free, %d definitions have none, and one waits", s.free, idle)
+			t.Errorf("%d slots are free, %d definitions have none, and one waits", s.free, idle)
 		}
 	}
 }
@@ -229,7 +196,7 @@ func (s *slots) check(t *testing.T) {
 func TestSlowDefinitionDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		pool := poolOf(8, 3)
+		pool := newSlots(8, 3)
 		stuck := hire(ctx, t, 256, &limits{share: pool.newShare()}, func(ctx context.Context, _ string) { <-ctx.Done() })
 		other := &limits{share: pool.newShare()}
 		quick := hire(ctx, t, 4, other, func(context.Context, string) { time.Sleep(time.Millisecond) })
@@ -262,7 +229,7 @@ func TestSlowDefinitionDelaysNobody(t *testing.T) {
 func TestSlotsAreSharedEvenly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		pool := poolOf(10, 2)
+		pool := newSlots(10, 2)
 		begin := func(d *share, name string, each time.Duration) *crew {
 			var c *crew
 			c = hire(ctx, t, 50, &limits{share: d}, func(ctx context.Context, _ string) {
@@ -292,7 +259,7 @@ func TestSlotsAreSharedEvenly(t *testing.T) {
 func TestSlotThatComesWithTheEndIsGivenBack(t *testing.T) {
 	for range 200 { // Which of the two a select sees is left to chance.
 		synctest.Test(t, func(t *testing.T) {
-			pool := poolOf(1, 2)
+			pool := newSlots(1, 2)
 			a, b := pool.newShare(), pool.newShare()
 			held(t, a, 1)
 			ctx, cancel := context.WithCancel(t.Context())

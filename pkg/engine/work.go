@@ -34,8 +34,6 @@ func (c *controller) work(ctx, drain context.Context) {
 	calls, endCalls := context.WithCancelCause(ctx)
 	defer endCalls(nil)
 
-	c.limits.share.join()
-	defer c.limits.share.leave()
 	q := c.openQueue()
 	defer c.closeQueue()
 	var workers sync.WaitGroup

@@ -28,7 +28,8 @@ const maxWritten = 16 << 20
 
 // OwnWrites remembers the versions of objects of one kind that a handler's own writes have made, until the cache has them too:
 // a handler that is called in between would see the object as it was before its own write. What counts is the kind of the answer:
-// a write of the scale of an object, or through a client for metadata alone, is not seen. It is safe for concurrent use.
+// a write of the scale of an object, or through a client for metadata alone, is not seen. An object that is created again after its
+// end has a greater version, so nothing has to be forgotten with it. It is safe for concurrent use.
 type OwnWrites struct {
 	kind schema.GroupKind
 
@@ -41,6 +42,8 @@ type OwnWrites struct {
 type ownWrite struct {
 	version string
 	at      time.Time
+	// asked is when the cache was first found not to have it, nor what was written before; zero if nobody has asked.
+	asked time.Time
 }
 
 // NewOwnWrites remembers writes of objects of kind.
@@ -53,8 +56,8 @@ func (w *OwnWrites) Wrap(next http.RoundTripper) http.RoundTripper {
 	return &writeReader{own: w, next: next}
 }
 
-// Caught tells whether a version of an object, which the cache holds, is as new as the handler's own writes. After five seconds
-// it is, whatever the version.
+// Caught tells whether a version of an object, which the cache holds, is as new as the handler's own writes. Five seconds after it
+// has first denied that it agrees, whatever the version and whatever has been written since.
 func (w *OwnWrites) Caught(key Key, version string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,18 +65,15 @@ func (w *OwnWrites) Caught(key Key, version string) bool {
 	if !ok {
 		return true
 	}
-	if order, err := resourceversion.CompareResourceVersion(version, own.version); err == nil && order < 0 && time.Since(own.at) < ownWriteLimit {
+	if own.asked.IsZero() {
+		own.asked = time.Now()
+		w.after[key] = own
+	}
+	if order, err := resourceversion.CompareResourceVersion(version, own.version); err == nil && order < 0 && time.Since(own.asked) < ownWriteLimit {
 		return false
 	}
 	delete(w.after, key)
 	return true
-}
-
-// Forget forgets an object that is gone.
-func (w *OwnWrites) Forget(key Key) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.after, key)
 }
 
 // wrote takes in the answer to a write.
@@ -89,7 +89,8 @@ func (w *OwnWrites) wrote(answer []byte) {
 	key := Key{Namespace: o.Namespace, Name: o.Name}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if before, ok := w.after[key]; ok {
+	before, ok := w.after[key]
+	if ok {
 		if order, err := resourceversion.CompareResourceVersion(o.ResourceVersion, before.version); err != nil || order < 0 {
 			return
 		}
@@ -98,7 +99,7 @@ func (w *OwnWrites) wrote(answer []byte) {
 		maps.DeleteFunc(w.after, func(_ Key, own ownWrite) bool { return time.Since(own.at) >= ownWriteLimit })
 		w.clean = max(minOwnWrites, 2*len(w.after))
 	}
-	w.after[key] = ownWrite{version: o.ResourceVersion, at: time.Now()}
+	w.after[key] = ownWrite{version: o.ResourceVersion, at: time.Now(), asked: before.asked}
 }
 
 // writeReader is the transport of OwnWrites.
@@ -110,7 +111,7 @@ type writeReader struct {
 // RoundTrip implements http.RoundTripper.
 func (t *writeReader) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(req)
-	if err != nil || resp.StatusCode < 200 || resp.StatusCode > 299 || resp.Body == nil {
+	if err != nil || resp.StatusCode < 200 || resp.StatusCode > 299 || resp.Body == nil || connectionOf(req.URL.Path) != "" {
 		return resp, err
 	}
 	switch req.Method {

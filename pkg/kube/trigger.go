@@ -50,16 +50,32 @@ func seenBy(o *object) handlers.Object {
 	return cached{o}
 }
 
-// Between returns the change from one state of an object, as a view of this package has given it, to a later one.
+// Between returns the change from one state of an object, nil for none, to a later one. A state that no view of this package has
+// given is encoded first; one that cannot be is taken for unknown.
 func Between(old, now handlers.Object) Event {
-	e := Event{Key: Key{Namespace: now.Namespace(), Name: now.Name()}, Type: Changed}
-	if o, ok := old.(cached); ok {
-		e.old = o.o
+	return Event{Key: Key{Namespace: now.Namespace(), Name: now.Name()}, Type: Changed, old: encode(old), now: encode(now)}
+}
+
+func encode(obj handlers.Object) *object {
+	if obj == nil {
+		return nil
 	}
-	if o, ok := now.(cached); ok {
-		e.now = o.o
+	if c, ok := obj.(cached); ok {
+		return c.o
 	}
-	return e
+	text, err := obj.JSON()
+	if err != nil {
+		return nil
+	}
+	e, err := wire.ParseEnvelope(text)
+	if err != nil {
+		return nil
+	}
+	o, err := e.Object()
+	if err != nil {
+		return nil
+	}
+	return &object{form: newForm(obj.GroupVersionKind(), false), Object: o}
 }
 
 // After returns the change that an earlier one of the same object and e amount to.
@@ -83,7 +99,8 @@ type Parts struct {
 }
 
 // Keep returns the parts of objects of a kind that paths name, of which an empty one is all of it. Fields that the kind does not
-// have are kept where their names are, in JSON; no object has them in protobuf.
+// have are kept where their names are, in JSON; no object has them in protobuf. There a map without entries is no map, so a map is
+// kept as a whole: that it is there tells an expression more than whether it has one key.
 func Keep(kind schema.GroupVersionKind, paths []trigger.Path) Parts {
 	known, ok := scheme.Scheme.KnownTypes(kind.GroupVersion())[kind.Kind]
 	if !ok {
@@ -99,9 +116,14 @@ func Keep(kind schema.GroupVersionKind, paths []trigger.Path) Parts {
 // longest returns the way to a field, or to the list or the value around what is no field of its own.
 func longest(known reflect.Type, p trigger.Path) []trigger.Step {
 	for ; len(p) > 0; p = p[:len(p)-1] {
-		if way, err := trigger.Resolve(known, p); err == nil {
-			return way
+		way, err := trigger.Resolve(known, p)
+		if err != nil {
+			continue
 		}
+		for len(way) > 0 && way[len(way)-1].Number == 0 { // a key of a map
+			way = way[:len(way)-1]
+		}
+		return way
 	}
 	return nil
 }

@@ -12,6 +12,9 @@ func (q *Queue[K]) now() time.Duration { return time.Since(q.start) }
 // add makes e pending, or merges with what is.
 func (q *Queue[K]) add(e *entry[K], p Priority, d, now time.Duration) {
 	coalesced := e.pending != idle
+	if e.postponed { // What was handed out already loses nothing by what is less urgent.
+		p = min(p, e.priority)
+	}
 	e.postponed = false
 	q.ask(e, p, d, now)
 	if q.observer != nil {
@@ -21,6 +24,10 @@ func (q *Queue[K]) add(e *entry[K], p Priority, d, now time.Duration) {
 
 // postpone is add for a call that has been handed out before.
 func (q *Queue[K]) postpone(e *entry[K], p Priority, d, now time.Duration) {
+	if e.pending == due { // It was added while it was processed, and joins a line now.
+		e.priority = min(p, e.priority)
+		return
+	}
 	e.postponed = e.pending == idle
 	q.ask(e, p, d, now)
 }

@@ -6,7 +6,7 @@
 // It knows neither Kubernetes nor handlers, and it is not a place to keep data: it holds keys, and of those only the
 // ones that wait, are delayed or are being worked on.
 //
-// A worker is a loop in which each item ends with exactly one of Done, Requeue and Retry:
+// A worker is a loop in which each item ends with exactly one of Done, Requeue, Retry and Postpone:
 //
 //	for {
 //		item, ok := q.Get(ctx)

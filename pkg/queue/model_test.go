@@ -17,6 +17,7 @@ type model struct {
 
 type modelKey struct {
 	pending, processing, dropped bool
+	postponed                    bool
 	at                           time.Duration
 	priority                     Priority
 	failures, retries            int
@@ -32,6 +33,10 @@ func (m *model) key(key int) *modelKey {
 func (m *model) add(key int, p Priority, d time.Duration) {
 	k, now := m.key(key), m.now()
 	at := now + max(d, 0)
+	if k.postponed {
+		p = min(p, k.priority)
+	}
+	k.postponed = false
 	switch {
 	case !k.pending || k.at > now && at < k.at:
 		k.pending, k.at, k.priority = true, at, p
@@ -59,7 +64,7 @@ func (m *model) take(t *testing.T, item Item[int]) {
 	if !k.pending || k.processing || k.at > m.now() || item != want || k.priority != urgent {
 		t.Fatalf("Get = %+v at %v, the key is %+v, the most urgent is %v", item, m.now(), *k, urgent)
 	}
-	k.pending, k.processing = false, true
+	k.pending, k.processing, k.postponed = false, true, false
 	if k.priority == Change {
 		k.retries = 0
 	}
@@ -91,6 +96,19 @@ func (m *model) retry(key int) (time.Duration, bool) {
 	delay := min(m.backoff.Initial<<(k.failures-1), m.backoff.Max)
 	m.add(key, Retry, delay)
 	return delay, false
+}
+
+func (m *model) postpone(key int, p Priority, d time.Duration) {
+	k := m.key(key)
+	switch due := k.pending && k.at <= m.now(); {
+	case m.finish(key):
+	case due:
+		k.priority = min(k.priority, p)
+	default:
+		idle := !k.pending
+		m.add(key, p, d)
+		k.postponed = idle
+	}
 }
 
 func (m *model) drop(key int) {
@@ -127,13 +145,17 @@ func (m *model) step(t *testing.T, random *rand.Rand, q *Queue[int]) {
 	}
 }
 
-// end ends the processing of a key in one of the three ways.
+// end ends the processing of a key in one of the four ways.
 func (m *model) end(t *testing.T, random *rand.Rand, q *Queue[int], key int, d time.Duration) {
-	switch random.IntN(4) {
+	switch random.IntN(5) {
 	case 0:
 		q.Done(key)
 		m.done(key)
 	case 1:
+		p := Priority(random.IntN(classes))
+		q.Postpone(key, p, d)
+		m.postpone(key, p, d)
+	case 2:
 		q.Requeue(key, d)
 		if !m.done(key) {
 			m.add(key, Requeue, d)

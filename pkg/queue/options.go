@@ -64,7 +64,8 @@ type Observer interface {
 	// Added is called for every Add, AddAfter, Requeue and Retry that the queue accepts. Coalesced tells that the key
 	// stood in the queue already, so that no call more is made for this add.
 	Added(p Priority, coalesced bool)
-	// Got is called for every key that is handed out, with the time it has waited, as in Item.
+	// Got is called for every key that is handed out, with the time it has waited, as in Item; for one that was postponed not
+	// again.
 	Got(p Priority, waited time.Duration)
 	// Depth is called with the number of keys that Len counts whenever it has changed.
 	Depth(keys int)

@@ -95,7 +95,7 @@ func (q *Queue[K]) Get(ctx context.Context) (Item[K], bool) {
 }
 
 // Done ends the processing of key with success, or in a way that a retry cannot mend: its failed calls are forgotten. A
-// key that is not being processed is left alone; so it is by Requeue and Retry.
+// key that is not being processed is left alone; so it is by Requeue, Retry and Postpone.
 func (q *Queue[K]) Done(key K) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -145,8 +145,8 @@ func (q *Queue[K]) Retry(key K) (delay time.Duration, exhausted bool) {
 }
 
 // Postpone ends the processing of key as if it had not begun, because it cannot be handled yet: it counts as neither a success
-// nor a failure, and the Observer is not told. The call is asked for again, with its priority, after d, or with whatever else comes for
-// the key before.
+// nor a failure, and the Observer is not told. The call is asked for again after d, or with whatever else comes for the key before
+// that, and in either case with no less than its priority.
 func (q *Queue[K]) Postpone(key K, p Priority, d time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

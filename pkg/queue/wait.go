@@ -2,12 +2,12 @@ package queue
 
 import "slices"
 
-// waiter is one Get that waits for a key.
+// waiter is one Get or Claim that waits for a key.
 type waiter struct {
 	wake chan struct{} // holds one wake-up
 }
 
-// waiters are the Gets that wait. A wake-up goes to one of them, never to all, and says no more than that there may be
+// waiters are the Gets and Claims that wait. A wake-up goes to one of them, never to all, and says no more than that there may be
 // a key: a worker that comes by first may take it, which saves a switch. It is not safe for concurrent use.
 type waiters struct {
 	waiting []*waiter
