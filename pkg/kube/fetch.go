@@ -31,6 +31,9 @@ const (
 	asPartialList  = ";as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 )
 
+// partialKind is the kind of an object of which there is the metadata alone.
+const partialKind = "PartialObjectMetadata"
+
 // restFetcher is the fetcher over HTTP. It does not decode objects: see package wire.
 type restFetcher struct {
 	client     rest.Interface
@@ -88,7 +91,11 @@ func (f *restFetcher) list(ctx context.Context, opts metav1.ListOptions) (runtim
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", f.resource, err)
 	}
-	return newObjectList(f.form, list, f.known), nil
+	objects, err := newObjectList(f.form, list, f.known)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", f.resource, err)
+	}
+	return objects, nil
 }
 
 func (f *restFetcher) watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
@@ -114,13 +121,24 @@ func (d *streamDecoder) Decode() (watch.EventType, runtime.Object, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if event.Type == watch.Error {
+	switch event.Type {
+	case watch.Error:
 		status, err := event.Status()
 		return watch.Error, status, err
+	case watch.Added, watch.Modified, watch.Deleted, watch.Bookmark:
+	default:
+		return "", nil, fmt.Errorf("reading an event: there is no type %q", event.Type)
 	}
 	o, err := event.Object()
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", nil, err
+	case event.Type == watch.Bookmark:
+		return event.Type, &object{form: d.form, Object: o}, nil
+	case event.Kind.Kind != d.form.kind.Kind && event.Kind.Kind != partialKind:
+		return "", nil, fmt.Errorf("reading an event: it is of a %q, not of a %s", event.Kind.Kind, d.form.kind.Kind)
+	case o.Name == "":
+		return "", nil, fmt.Errorf("reading an event: %w", errNameless)
 	}
 	return event.Type, d.known(&object{form: d.form, Object: o}), nil
 }

@@ -6,201 +6,225 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/sets"
 )
 
 // maxLabelIndexes bounds the label indexes of one store: each costs memory for every object that has the label, and time with
 // every change, whether or not somebody asks again.
 const maxLabelIndexes = 4
 
-// indexes find the objects of a store without looking at all of them. Each is made when it is asked for first: most definitions
-// never ask. They belong to the lock of the store.
-type indexes struct {
-	owners *index            // by the UIDs of owner references
-	labels map[string]*index // by the values of one label
+// aspect is what objects are looked up by.
+type aspect struct {
+	by    attribute
+	label string // by label: which one
 }
 
-// index is the objects by something that is written in them, of which one object may have several.
-type index struct {
-	of      func(*object) []string
-	objects map[string][]*object
-}
+// attribute is what of an object is indexed.
+type attribute int
 
-// byOwner names an object by its owners.
-func byOwner(o *object) []string {
-	m, err := o.Metadata()
-	if err != nil || len(m.OwnerReferences) == 0 {
-		return nil
-	}
-	uids := make([]string, 0, len(m.OwnerReferences))
-	for _, owner := range m.OwnerReferences {
-		if uid := string(owner.UID); !slices.Contains(uids, uid) {
-			uids = append(uids, uid)
-		}
-	}
-	return uids
-}
+const (
+	byNamespace attribute = iota
+	byOwner               // the UIDs of owner references
+	byLabel               // the value of one label
+)
 
-// byLabel names an object by the value of a label.
-func byLabel(name string) func(*object) []string {
-	return func(o *object) []string {
-		if value, ok := o.Labels()[name]; ok {
+// of returns the values of an object; it may have none, or several.
+func (a aspect) of(o *object) []string {
+	switch a.by {
+	case byNamespace:
+		return []string{o.Namespace}
+	case byLabel:
+		if value, ok := o.Labels()[a.label]; ok {
 			return []string{value}
 		}
 		return nil
-	}
-}
-
-func (i *index) add(o *object, names []string) {
-	for _, name := range names {
-		i.objects[name] = append(i.objects[name], o)
-	}
-}
-
-func (i *index) remove(o *object, names []string) {
-	for _, name := range names {
-		all := i.objects[name]
-		at := slices.Index(all, o)
-		if at < 0 {
-			continue
+	default:
+		m, err := o.Metadata()
+		if err != nil {
+			return nil
 		}
-		if len(all) == 1 {
-			delete(i.objects, name)
-			continue
+		var uids []string
+		for _, owner := range m.OwnerReferences {
+			uids = append(uids, string(owner.UID))
 		}
-		last := len(all) - 1
-		all[at], all[last] = all[last], nil
-		i.objects[name] = all[:last]
+		return uids
 	}
 }
 
-// change puts one object in the place of another; either may be nil.
-func (i *index) change(old, now *object) {
-	if old != nil {
-		i.remove(old, i.of(old))
-	}
-	if now != nil {
-		i.add(now, i.of(now))
+// index is the objects by their values.
+type index map[string]map[*object]struct{}
+
+func (i index) add(o *object, values []string) {
+	for _, value := range values {
+		if i[value] == nil {
+			i[value] = map[*object]struct{}{}
+		}
+		i[value][o] = struct{}{}
 	}
 }
 
-// change changes all indexes.
-func (x *indexes) change(old, now *object) {
-	for _, i := range x.all() {
-		i.change(old, now)
+func (i index) remove(o *object, values []string) {
+	for _, value := range values {
+		delete(i[value], o)
+		if len(i[value]) == 0 {
+			delete(i, value)
+		}
 	}
 }
 
-func (x *indexes) all() []*index {
-	if x.owners == nil && len(x.labels) == 0 {
-		return nil
+// indexes find the objects of a store without looking at all of them. Each is made when it is asked for first, as most definitions
+// never ask; a new list of everything drops them, as what was asked for once may not be asked for again. They belong to the lock
+// of the store.
+type indexes map[aspect]index
+
+// mayHave tells whether an index is there, or may be made.
+func (x indexes) mayHave(a aspect) bool {
+	if _, ok := x[a]; ok || a.by != byLabel {
+		return true
 	}
-	all := make([]*index, 0, 1+len(x.labels))
-	if x.owners != nil {
-		all = append(all, x.owners)
+	n := 0
+	for other := range x {
+		if other.by == byLabel {
+			n++
+		}
 	}
-	for _, i := range x.labels {
-		all = append(all, i)
+	return n < maxLabelIndexes
+}
+
+// values are those of one object before and after a change.
+type values struct{ old, now []string }
+
+// valuesOf reads what the present indexes need for a change; to read takes longer than to note, so it is done without the lock.
+func (s *store) valuesOf(old, now *object) map[aspect]values {
+	s.mu.RLock()
+	aspects := make([]aspect, 0, len(s.indexes))
+	for a := range s.indexes {
+		aspects = append(aspects, a)
+	}
+	s.mu.RUnlock()
+	var all map[aspect]values
+	for _, a := range aspects {
+		if all == nil {
+			all = make(map[aspect]values, len(aspects))
+		}
+		all[a] = valuesFor(a, old, now)
 	}
 	return all
 }
 
-func (x *indexes) setLabel(name string, i *index) {
-	if x.labels == nil {
-		x.labels = map[string]*index{}
+func valuesFor(a aspect, old, now *object) values {
+	var v values
+	if old != nil {
+		v.old = a.of(old)
 	}
-	x.labels[name] = i
+	if now != nil {
+		v.now = a.of(now)
+	}
+	return v
 }
 
-func newIndex(of func(*object) []string) *index {
-	return &index{of: of, objects: map[string][]*object{}}
+// change puts one object in the place of another; either may be nil. An index that has been made since the values were read has
+// the old object.
+func (x indexes) change(old, now *object, read map[aspect]values) {
+	if old == now {
+		return
+	}
+	for a, i := range x {
+		v, ok := read[a]
+		if !ok {
+			v = valuesFor(a, old, now)
+		}
+		i.remove(old, v.old)
+		i.add(now, v.now)
+	}
 }
 
 // owned returns the objects with an owner reference to uid.
 func (s *store) owned(uid types.UID) []*object {
-	find := func() ([]*object, bool) {
-		if s.indexes.owners == nil {
-			return nil, false
-		}
-		return slices.Clone(s.indexes.owners.objects[string(uid)]), true
-	}
-	return s.lookup(find, byOwner, func(i *index) { s.indexes.owners = i })
+	return s.lookup(aspect{by: byOwner}, []string{string(uid)})
 }
 
-// selected returns the objects that selector may select, all of them where there is no index for it, of one namespace or all.
+// selected returns the objects that selector may select, of one namespace or all.
 func (s *store) selected(namespace string, selector labels.Selector) []*object {
-	name, values := indexed(selector)
-	if name == "" || !s.mayIndex(name) {
-		return s.all(namespace)
-	}
-	find := func() ([]*object, bool) {
-		i := s.indexes.labels[name]
-		if i == nil {
-			return nil, false
+	if a, values, ok := s.indexed(selector); ok {
+		found := s.lookup(a, values)
+		if namespace == "" {
+			return found
 		}
-		var found []*object
-		for value := range values {
-			found = append(found, i.objects[value]...)
-		}
-		return found, true
+		return slices.DeleteFunc(found, func(o *object) bool { return o.Namespace != namespace })
 	}
-	found := s.lookup(find, byLabel(name), func(i *index) { s.indexes.setLabel(name, i) })
-	if namespace == "" {
-		return found
+	if namespace == "" || s.namespace == namespace {
+		return s.all()
 	}
-	return slices.DeleteFunc(found, func(o *object) bool { return o.Namespace != namespace })
+	return s.lookup(aspect{by: byNamespace}, []string{namespace})
 }
 
-// indexed returns a label that a selector wants to have one of some values; an empty one if it wants nothing of the kind.
-func indexed(selector labels.Selector) (name string, values sets.Set[string]) {
+// indexed returns a label that a selector wants to have one of some values. One that is indexed already is the best.
+func (s *store) indexed(selector labels.Selector) (a aspect, values []string, ok bool) {
 	if selector == nil {
-		return "", nil
+		return aspect{}, nil, false
 	}
 	requirements, _ := selector.Requirements()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	for _, r := range requirements {
 		switch r.Operator() {
 		case selection.Equals, selection.DoubleEquals, selection.In:
-			return r.Key(), sets.New(r.ValuesUnsorted()...)
+		default:
+			continue
+		}
+		another := aspect{by: byLabel, label: r.Key()}
+		if _, made := s.indexes[another]; made || !ok && s.indexes.mayHave(another) {
+			a, values, ok = another, r.ValuesUnsorted(), true
 		}
 	}
-	return "", nil
+	return a, values, ok
 }
 
-// mayIndex tells whether there is an index of a label, or room for one.
-func (s *store) mayIndex(name string) bool {
+// lookup returns the objects that have one of some values, by an index, which it makes if it is not there. Nobody shall wait for the
+// lock while all objects are read: only what has changed meanwhile is read again.
+func (s *store) lookup(a aspect, values []string) []*object {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.indexes.labels[name] != nil || len(s.indexes.labels) < maxLabelIndexes
-}
-
-// lookup finds something in an index, which it makes if it is not there. To read names from all objects takes longer than to sort
-// them in, and nobody shall wait for the lock meanwhile: what has changed until then is read again.
-func (s *store) lookup(find func() ([]*object, bool), of func(*object) []string, keep func(*index)) []*object {
-	s.mu.RLock()
-	found, ok := find()
+	i, ok := s.indexes[a]
+	found := i.find(values)
 	s.mu.RUnlock()
 	if ok {
 		return found
 	}
-	objects := s.all("")
+	objects := s.all()
 	read := make(map[*object][]string, len(objects))
 	for _, o := range objects {
-		read[o] = of(o)
+		read[o] = a.of(o)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if found, ok := find(); ok {
-		return found
+	if i, ok := s.indexes[a]; ok {
+		return i.find(values)
 	}
-	made := newIndex(of)
+	made := index{}
 	for _, o := range s.objects {
-		names, ok := read[o]
+		of, ok := read[o]
 		if !ok {
-			names = of(o)
+			of = a.of(o)
 		}
-		made.add(o, names)
+		made.add(o, of)
 	}
-	keep(made)
-	found, _ = find()
+	if s.indexes.mayHave(a) {
+		s.indexes[a] = made
+	}
+	return made.find(values)
+}
+
+// find returns each object once.
+func (i index) find(values []string) []*object {
+	var found []*object
+	for n, value := range values {
+		if slices.Contains(values[:n], value) {
+			continue
+		}
+		found = slices.Grow(found, len(i[value]))
+		for o := range i[value] {
+			found = append(found, o)
+		}
+	}
 	return found
 }

@@ -76,7 +76,7 @@ func TestIndexesFollow(t *testing.T) {
 			t.Errorf("%s: %s, want %s", s.name, got, s.want)
 		}
 	}
-	if n := len(j.indexes.owners.objects); n != 1 {
+	if n := len(j.indexes[aspect{by: byOwner}]); n != 1 {
 		t.Errorf("the index keeps %d owners, want 1", n)
 	}
 }
@@ -115,8 +115,8 @@ func TestListSelected(t *testing.T) {
 			}
 		}
 	}
-	if n := len(j.indexes.labels); n != maxLabelIndexes {
-		t.Errorf("%d indexes, want %d", n, maxLabelIndexes)
+	if n := len(j.indexes); n != maxLabelIndexes+1 {
+		t.Errorf("%d indexes, want %d and that of namespaces", n, maxLabelIndexes)
 	}
 }
 

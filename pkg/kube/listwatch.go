@@ -86,9 +86,19 @@ func (lw *listWatch) list(ctx context.Context, opts metav1.ListOptions) (runtime
 		return lw.fetcher.list(ctx, opts)
 	})
 	pages.PageSize = pageSize
+	pages.FullListIfExpired = false // The reflector begins again.
 	all, _, err := pages.List(ctx, opts)
-	return all, err
+	if err != nil {
+		return nil, &listError{err}
+	}
+	return all, nil
 }
+
+// listError is an error of a plain list, to be found in what the reflector makes of it.
+type listError struct{ error }
+
+// Unwrap lets the reflector see what kind of error it is.
+func (e *listError) Unwrap() error { return e.error }
 
 // watch opens a watch. An API server that cannot be reached or has no time is asked again here, because the watch can
 // go on where it was, whereas the reflector would list everything again, or wait long and deaf to the context.

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 
 	"kooperd.dev/kooperd/pkg/telemetry"
@@ -223,6 +225,65 @@ func TestRefusedStreamingListFallsBack(t *testing.T) {
 	got := server.seen()
 	if len(got) < 4 || !slices.Equal(got[len(got)-3:], []string{"list ", "list more", "watch"}) {
 		t.Errorf("requests %q", got)
+	}
+}
+
+// What is no event of an object of the kind ends the watch with an error that shows nothing of it.
+func TestStrangeEvents(t *testing.T) {
+	const secret = "aHVudGVyMg=="
+	for name, tc := range map[string]struct{ event, want string }{
+		"no such type": {`{"type":"FOO","object":{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a"},"data":"` + secret + `"}}`,
+			`reading an event: there is no type "FOO"`},
+		"another kind": {`{"type":"ADDED","object":{"kind":"Status","apiVersion":"v1","metadata":{},"message":"` + secret + `"}}`,
+			`reading an event: it is of a "Status", not of a Pod`},
+		"no name": {`{"type":"ADDED","object":{"kind":"Pod","apiVersion":"v1","metadata":{},"data":"` + secret + `"}}`,
+			"reading an event: what has arrived is no object: it has no name"},
+		"nothing": {`{"type":"ADDED"}`, "reading an event: the message is cut off or damaged"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newPodServer(t)
+			server.stream = func(w http.ResponseWriter) bool {
+				w.Header().Set("Content-Type", runtime.ContentTypeJSON)
+				_, _ = fmt.Fprintln(w, tc.event)
+				return true
+			}
+			src, _ := server.start(nil)
+			f, err := newFetcher(&rest.Config{Host: server.URL}, server.Client(), src.id, resource{gvr: podKind.GroupVersion().WithResource("pods"), namespaced: true}, src.store.known)
+			if err != nil {
+				t.Fatal(err)
+			}
+			yes := true
+			watch, err := f.watch(t.Context(), metav1.ListOptions{SendInitialEvents: &yes})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer watch.Stop()
+			event := <-watch.ResultChan()
+			status, ok := event.Object.(*metav1.Status)
+			if !ok || !strings.HasSuffix(status.Message, tc.want) || strings.Contains(status.Message, secret) {
+				t.Errorf("%v, want an error that ends with %q", event, tc.want)
+			}
+			if n := src.store.size(); n > 0 {
+				t.Errorf("%d objects are cached", n)
+			}
+		})
+	}
+}
+
+// An object that is printed, or logged as JSON, shows its name alone, also within something else.
+func TestObjectsArePrintedByName(t *testing.T) {
+	o := arrival(t, podKind, pod("a@1"))
+	text, err := json.Marshal(watch.Event{Type: watch.Added, Object: o})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"Type":"ADDED","Object":"payments/a"}`; string(text) != want {
+		t.Errorf("%s, want %s", text, want)
+	}
+	for _, verb := range []string{"%v", "%+v", "%s"} {
+		if got := fmt.Sprintf(verb, watch.Event{Type: watch.Added, Object: o}); !strings.Contains(got, "payments/a}") {
+			t.Errorf("%s: %s", verb, got)
+		}
 	}
 }
 

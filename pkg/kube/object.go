@@ -16,7 +16,11 @@ import (
 
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube/wire"
+	"kooperd.dev/kooperd/pkg/telemetry"
 )
+
+// errNameless stands for what has come in the place of an object.
+var errNameless = errors.New("what has arrived is no object: it has no name")
 
 // form is what all objects of a source have in common.
 type form struct {
@@ -62,14 +66,29 @@ func (o *object) GetObjectMeta() metav1.Object {
 	return identity{object: o, Object: &o.form.rest}
 }
 
+// String names the object, in place of all that is in it: what is printed may get into a log, and the object may be a Secret.
+func (o *object) String() string { return telemetry.ObjectName(o.Namespace, o.Name) }
+
+// MarshalJSON implements json.Marshaler, for logs: see String.
+func (o *object) MarshalJSON() ([]byte, error) { return json.Marshal(o.String()) }
+
 func (o *object) key() Key { return Key{Namespace: o.Namespace, Name: o.Name} }
 
-// matches tells whether a selector selects the object; nil selects everything.
-func (o *object) matches(selector labels.Selector) bool {
-	if selector == nil || selector.Empty() {
-		return true
+// matches tells whether all selectors select the object; nil selects everything.
+func (o *object) matches(selectors ...labels.Selector) bool {
+	var set labels.Set
+	for _, selector := range selectors {
+		if selector == nil || selector.Empty() {
+			continue
+		}
+		if set == nil {
+			set = o.Labels()
+		}
+		if !selector.Matches(set) {
+			return false
+		}
 	}
-	return selector.Matches(labels.Set(o.Labels()))
+	return true
 }
 
 // identity is the part of the metadata that the reflector reads, without decoding the rest for it.
@@ -106,12 +125,15 @@ type objectList struct {
 	Items []*object
 }
 
-func newObjectList(f *form, list wire.List, known func(*object) *object) *objectList {
+func newObjectList(f *form, list wire.List, known func(*object) *object) (*objectList, error) {
 	l := &objectList{ListMeta: list.ListMeta, Items: make([]*object, 0, len(list.Objects))}
 	for _, o := range list.Objects {
+		if o.Name == "" {
+			return nil, errNameless
+		}
 		l.Items = append(l.Items, known(&object{form: f, Object: o}))
 	}
-	return l
+	return l, nil
 }
 
 // DeepCopyObject implements runtime.Object.
@@ -138,8 +160,16 @@ func (c cached) ResourceVersion() string { return c.o.ResourceVersion }
 // Metadata implements handlers.Object.
 func (c cached) Metadata() *metav1.ObjectMeta {
 	m, err := c.o.Metadata()
-	if err != nil { // What the API server sends is never so damaged; names are there all the same.
-		return &metav1.ObjectMeta{Namespace: c.o.Namespace, Name: c.o.Name, UID: c.o.UID, ResourceVersion: c.o.ResourceVersion}
+	if err == nil {
+		return m
+	}
+	// Only an aggregated API server sends what cannot be decoded, a time in a format of its own say. What else there is of the object
+	// says so by an error; here is what can be read nevertheless.
+	m = &metav1.ObjectMeta{
+		Namespace: c.o.Namespace, Name: c.o.Name, UID: c.o.UID, ResourceVersion: c.o.ResourceVersion, Labels: c.o.Labels(),
+	}
+	if c.o.Deleting() {
+		m.DeletionTimestamp = &metav1.Time{}
 	}
 	return m
 }
@@ -219,6 +249,15 @@ func (c cached) Into(into any) error {
 	if m, ok := into.(message); ok && c.o.Encoding == wire.Protobuf && dst.Type() == c.o.form.message {
 		dst.Elem().SetZero()
 		return c.read(m)
+	}
+	if partial, ok := into.(*metav1.PartialObjectMetadata); ok {
+		m, err := c.o.Metadata()
+		if err != nil {
+			return c.wrap("decoding", err)
+		}
+		*partial = metav1.PartialObjectMetadata{ObjectMeta: *m}
+		partial.SetGroupVersionKind(c.o.form.kind)
+		return nil
 	}
 	b, err := c.JSON()
 	if err != nil {

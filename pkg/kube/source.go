@@ -103,7 +103,7 @@ func newSource(id sourceID, kinds *kinds, fetch fetch, logger logr.Logger, metri
 		logger: logger.WithValues("kind", id.kind.Kind, "apiVersion", id.kind.GroupVersion().String(),
 			"namespace", id.namespace, "selector", id.selector()),
 	}
-	s.store = newStore(id.kind, storeHooks{event: s.emit, replaced: s.listed, heard: s.heard})
+	s.store = newStore(id.kind, id.namespace, storeHooks{event: s.emit, replaced: s.listed, heard: s.heard})
 	return s
 }
 
@@ -153,7 +153,7 @@ func (s *source) prepare(res resource) error {
 	s.lw = newListWatch(s, f, res)
 	logger := s.logger.V(2)
 	s.reflector = cache.NewReflectorWithOptions(s.lw, &object{form: newForm(s.id.kind, false)}, s.store, cache.ReflectorOptions{
-		Name: "kooperd", Logger: &logger,
+		Name: "kooperd", TypeDescription: s.id.kind.Kind, Logger: &logger,
 		// For the few waits that listWatch cannot take over; some of them do not heed the context, so they are short.
 		Backoff: &wait.Backoff{Duration: minBackoff, Cap: 2 * time.Second, Steps: 4, Factor: 2, Jitter: 0.5},
 	})
@@ -167,6 +167,9 @@ func (s *source) listAndWatch(ctx context.Context) error {
 	end := s.lw.begin(cancel)
 	defer end()
 	err := s.reflector.ListAndWatchWithContext(klog.NewContext(ctx, s.logger.V(2)))
+	if failed, ok := errors.AsType[*listError](err); ok {
+		err = failed.error // without what the reflector says around it
+	}
 	switch {
 	case errors.Is(context.Cause(ctx), errSlowStream):
 		s.pagedOnly = true

@@ -31,8 +31,8 @@ type Watch struct {
 	MetadataOnly bool
 }
 
-// Sources keeps one list-and-watch for each kind, namespace and pair of selectors, however many definitions need it,
-// and ends it with its last user. It is safe for concurrent use.
+// Sources keeps one list-and-watch for each kind, namespace, pair of selectors and projection, however many definitions need it,
+// and ends it with its last user. Where one contains another, the wider does for both. It is safe for concurrent use.
 type Sources struct {
 	config  *rest.Config
 	client  *http.Client

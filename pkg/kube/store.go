@@ -41,13 +41,14 @@ type Event struct {
 
 // store is the cache of one source. The goroutine of the source is its only writer, so events leave it in order.
 type store struct {
-	kind  schema.GroupVersionKind
-	hooks storeHooks
+	kind      schema.GroupVersionKind
+	namespace string // the only one that objects come from; empty: all
+	hooks     storeHooks
 
 	mu      sync.RWMutex
 	listed  bool
 	objects map[Key]*object
-	indexes indexes
+	indexes indexes // not nil
 }
 
 // storeHooks are called on the goroutine that writes to the store, with no lock held.
@@ -65,8 +66,8 @@ var (
 	_ cache.ReflectorBookmarkStore = (*store)(nil)
 )
 
-func newStore(kind schema.GroupVersionKind, hooks storeHooks) *store {
-	return &store{kind: kind, hooks: hooks, objects: map[Key]*object{}}
+func newStore(kind schema.GroupVersionKind, namespace string, hooks storeHooks) *store {
+	return &store{kind: kind, namespace: namespace, hooks: hooks, objects: map[Key]*object{}, indexes: indexes{}}
 }
 
 // Add implements cache.ReflectorStore.
@@ -90,10 +91,11 @@ func (s *store) put(obj any) error {
 		return err
 	}
 	key := entry.key()
+	old, known := s.objects[key] // Nobody else writes.
+	indexed := s.valuesOf(old, entry)
 	s.mu.Lock()
-	old, known := s.objects[key]
 	s.objects[key] = entry
-	s.indexes.change(old, entry)
+	s.indexes.change(old, entry, indexed)
 	s.mu.Unlock()
 	s.changed(key, old, known, entry)
 	s.hooks.heard()
@@ -102,7 +104,7 @@ func (s *store) put(obj any) error {
 
 // changed reports what became of one object. Another object of the same name means that the old one was deleted.
 func (s *store) changed(key Key, old *object, known bool, entry *object) {
-	if known && old.UID == entry.UID && old.ResourceVersion == entry.ResourceVersion {
+	if known && old.UID == entry.UID && old.ResourceVersion == entry.ResourceVersion && (entry.ResourceVersion != "" || bytes.Equal(old.Data, entry.Data)) {
 		return
 	}
 	if known && old.UID != entry.UID {
@@ -119,10 +121,11 @@ func (s *store) Delete(obj any) error {
 		return err
 	}
 	key := entry.key()
+	old, known := s.objects[key] // Nobody else writes.
+	indexed := s.valuesOf(old, nil)
 	s.mu.Lock()
-	old, known := s.objects[key]
 	delete(s.objects, key)
-	s.indexes.change(old, nil)
+	s.indexes.change(old, nil, indexed)
 	s.mu.Unlock()
 	if known {
 		s.hooks.event(Event{Key: key, Type: Deleted, old: old})
@@ -175,7 +178,7 @@ func (s *store) clear() {
 	}
 }
 
-// entry is an object that has just arrived and that nobody else holds.
+// entry is an object that has arrived, or that of the cache, if it says the same.
 func (s *store) entry(obj any) (*object, error) {
 	o, ok := obj.(*object)
 	if !ok {
@@ -217,7 +220,7 @@ func (s *store) size() int {
 // keys returns the keys of everything in the cache that filter does not leave out, or nothing before the first list.
 func (s *store) keys(filter labels.Selector) []Key {
 	var keys []Key
-	for _, o := range s.all("") {
+	for _, o := range s.all() {
 		if o.matches(filter) {
 			keys = append(keys, o.key())
 		}
@@ -228,23 +231,21 @@ func (s *store) keys(filter labels.Selector) []Key {
 func (s *store) list(namespace string, selector, filter labels.Selector) []handlers.Object {
 	var found []handlers.Object
 	for _, o := range s.selected(namespace, selector) {
-		if o.matches(filter) && o.matches(selector) {
+		if o.matches(filter, selector) {
 			found = append(found, cached{o})
 		}
 	}
 	return found
 }
 
-// all returns the objects of one namespace, or all. To look at them takes longer than to collect them, and nobody shall wait for the
-// lock meanwhile; they do not change.
-func (s *store) all(namespace string) []*object {
+// all returns all objects. To look at them takes longer than to collect them, and nobody shall wait for the lock meanwhile; they do
+// not change.
+func (s *store) all() []*object {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	objects := make([]*object, 0, len(s.objects))
-	for key, o := range s.objects {
-		if namespace == "" || key.Namespace == namespace {
-			objects = append(objects, o)
-		}
+	for _, o := range s.objects {
+		objects = append(objects, o)
 	}
 	return objects
 }

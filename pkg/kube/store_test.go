@@ -105,7 +105,7 @@ type journal struct {
 
 func newJournal() *journal {
 	j := &journal{}
-	j.store = newStore(podKind, storeHooks{
+	j.store = newStore(podKind, "", storeHooks{
 		event: func(e Event) {
 			word := map[EventType]string{Listed: "listed", Changed: "changed", Deleted: "deleted"}[e.Type]
 			_, there := j.get(e.Key, nil)
@@ -261,8 +261,50 @@ func TestStoreEntries(t *testing.T) {
 	}
 }
 
+// An aggregated API server may have objects without versions.
+func TestStoreWithoutVersions(t *testing.T) {
+	j := newJournal()
+	for _, step := range []struct{ node, want string }{{"", "changed payments/a"}, {"", ""}, {"n", "changed payments/a"}} {
+		p := pod("a@")
+		p.Spec.NodeName = step.node
+		if err := j.Update(arrival(t, podKind, p)); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(j.take(), " "); got != step.want {
+			t.Errorf("on node %q: reported %q, want %q", step.node, got, step.want)
+		}
+	}
+}
+
+// Metadata that cannot be decoded is still told of as far as it can be read, so that a handler does not take the object for one that
+// is not being deleted.
+func TestDamagedMetadata(t *testing.T) {
+	o := arrival(t, podKind, map[string]any{"kind": "Pod", "apiVersion": "v1", "metadata": map[string]any{
+		"name": "a", "uid": "u", "resourceVersion": "1", "labels": map[string]any{"app": "web"}, "deletionTimestamp": "yesterday",
+	}})
+	m := cached{o}.Metadata()
+	if m.Name != "a" || m.UID != "u" || m.ResourceVersion != "1" || m.Labels["app"] != "web" || m.DeletionTimestamp == nil {
+		t.Errorf("metadata %+v", m)
+	}
+	if err := (cached{o}).Into(&corev1.Pod{}); err == nil {
+		t.Error("the object decodes")
+	}
+}
+
+func TestIntoPartialMetadata(t *testing.T) {
+	for name, o := range map[string]*object{"JSON": arrival(t, podKind, pod("a@1")), "protobuf": encoded(t, pod("a@1"))} {
+		var partial metav1.PartialObjectMetadata
+		if err := (cached{o}).Into(&partial); err != nil {
+			t.Fatal(err)
+		}
+		if partial.Kind != "Pod" || partial.APIVersion != "v1" || partial.Name != "a" || partial.Labels["app"] != "a" {
+			t.Errorf("%s: %+v", name, partial)
+		}
+	}
+}
+
 func TestStoreOfUnstructuredObjects(t *testing.T) {
-	s := newStore(widgetKind, storeHooks{event: func(Event) {}, replaced: func() {}, heard: func() {}})
+	s := newStore(widgetKind, "", storeHooks{event: func(Event) {}, replaced: func() {}, heard: func() {}})
 	if err := s.Add(arrival(t, widgetKind, map[string]any{
 		"apiVersion": "example.com/v1", "kind": "Widget",
 		"metadata": map[string]any{"name": "w", "managedFields": []any{map[string]any{"manager": "kubectl"}}},

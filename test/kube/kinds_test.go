@@ -2,7 +2,9 @@ package kube_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -255,6 +257,55 @@ func TestEncodings(t *testing.T) {
 		t.Errorf("as a struct: %v", typed)
 	}
 	want := map[string]string{"configmaps": "application/vnd.kubernetes.protobuf;stream=watch", "gadgets": "application/json"}
+	seen.mu.Lock()
+	defer seen.mu.Unlock()
+	if diff := cmp.Diff(want, seen.types); diff != "" {
+		t.Errorf("content types (-want +got):\n%s", diff)
+	}
+}
+
+// A watch of metadata gets no more than that, of any kind, as protobuf, and follows what happens.
+func TestMetadataOnly(t *testing.T) {
+	group, ns := newGroup(t), shared.Namespace(t)
+	custom := schema.GroupVersionKind{Group: group, Version: "v1", Kind: "Gizmo"}
+	establish(t, definition(group, "Gizmo", "Namespaced"), "gizmos."+group)
+	createObject(t, custom, ns, "a")
+	createConfigMap(t, shared, ns, "a", "web")
+	config := shared.AdminConfig()
+	seen := &transfers{types: map[string]string{}}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		seen.next = next
+		return seen
+	})
+	c, _ := connect(t, config)
+	for _, kind := range []schema.GroupVersionKind{custom, configMapKind} {
+		view := spectate(t, c, kube.Watch{Kind: kind, Namespaces: []string{ns}, MetadataOnly: true})
+		view.awaitState(t, telemetry.Running)
+		obj, ok := view.Get(ns, "a")
+		if !ok || obj.UID() == "" || obj.Metadata().CreationTimestamp.IsZero() {
+			t.Fatalf("%s: object %v, %t", kind.Kind, obj, ok)
+		}
+		text, err := obj.JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fields map[string]any
+		if err := json.Unmarshal(text, &fields); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"apiVersion", "kind", "metadata"}, slices.Sorted(maps.Keys(fields))); diff != "" || fields["kind"] != kind.Kind {
+			t.Errorf("%s: %s (-want +got):\n%s", kind.Kind, text, diff)
+		}
+		if kind == custom {
+			createObject(t, kind, ns, "b")
+		} else {
+			createConfigMap(t, shared, ns, "b", "web")
+		}
+		view.awaitEvent(t, "changed "+ns+"/b")
+		view.close()
+	}
+	const protobuf = "application/vnd.kubernetes.protobuf;stream=watch"
+	want := map[string]string{"configmaps": protobuf, "gizmos": protobuf}
 	seen.mu.Lock()
 	defer seen.mu.Unlock()
 	if diff := cmp.Diff(want, seen.types); diff != "" {

@@ -173,3 +173,40 @@ func TestCloseLeavesNothing(t *testing.T) {
 	c.Close()
 	goleak.VerifyNone(t, leaked, connection)
 }
+
+// Where it is known before that a wider watch will be there, the narrower one is a part of it, on which it sees what a watch of its
+// own would have shown.
+func TestNarrowViewOfAWideSource(t *testing.T) {
+	ns := shared.Namespace(t)
+	mark := shared.AuditMark(t)
+	c, _ := connect(t, shared.AdminConfig())
+	wide := kube.Watch{Kind: configMapKind, Namespaces: []string{ns}}
+	narrow := kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: "app=web", MetadataOnly: true}
+	c.Sources.Expect([]kube.Watch{narrow, wide})
+	createConfigMap(t, shared, ns, "a", "web")
+	createConfigMap(t, shared, ns, "b", "other")
+	few, all := spectate(t, c, narrow), spectate(t, c, wide)
+	few.awaitState(t, telemetry.Running)
+	all.awaitState(t, telemetry.Running)
+	if got := len(few.Keys()); got != 1 {
+		t.Errorf("the narrow view has %d objects, want 1", got)
+	}
+	few.takeEvents()
+	labelConfigMap(t.Context(), t, ns, "b", "web")
+	few.awaitEvent(t, "changed "+ns+"/b")
+	labelConfigMap(t.Context(), t, ns, "a", "other")
+	few.awaitEvent(t, "deleted "+ns+"/a")
+	if _, ok := few.Get(ns, "a"); ok {
+		t.Error("the narrow view still has what has left it")
+	}
+	if _, ok := all.Get(ns, "a"); !ok {
+		t.Error("the wide view has lost it, too")
+	}
+	all.close()
+	createConfigMap(t, shared, ns, "c", "web")
+	few.awaitEvent(t, "changed "+ns+"/c") // The source outlives the wide view.
+	few.close()
+	if got := requests(t, mark, "configmaps"); len(got) != 1 || strings.Contains(got[0], "labelSelector") {
+		t.Errorf("requests %q, want one, for everything", got)
+	}
+}

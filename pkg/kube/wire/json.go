@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -10,7 +11,7 @@ import (
 )
 
 // scanner walks over a JSON text without decoding it. It accepts every valid text, and some that are not, but never reads past
-// the end. After an error every method does nothing.
+// the end. After an error what comes means nothing.
 type scanner struct {
 	text []byte
 	at   int
@@ -200,12 +201,15 @@ func jsonList(data []byte) (List, error) {
 	if s.bad {
 		return List{}, fmt.Errorf("reading a list: %w", errTruncated)
 	}
+	if items == nil {
+		return List{}, errors.New("reading a list: the answer has no items")
+	}
 	if metadata != nil {
 		if err := json.Unmarshal(metadata, &list.ListMeta); err != nil {
 			return List{}, fmt.Errorf("reading a list: %w", err)
 		}
 	}
-	if items == nil || string(items) == "null" {
+	if string(items) == "null" {
 		return list, nil
 	}
 	var failed error

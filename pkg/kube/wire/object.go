@@ -14,7 +14,7 @@ type Encoding uint8
 
 // The encodings.
 const (
-	// JSON is that of custom kinds.
+	// JSON is that of custom kinds, and of any kind where the server does not speak protobuf.
 	JSON Encoding = iota
 	// Protobuf is that of kinds that Kubernetes itself has.
 	Protobuf

@@ -40,7 +40,8 @@ func ParseList(data []byte) (List, error) {
 	if err != nil {
 		return List{}, fmt.Errorf("reading a list: %w", err)
 	}
-	if !strings.HasSuffix(e.Kind.Kind, "List") {
+	// A CRD may call its lists what it likes, and they travel as JSON.
+	if e.Encoding == Protobuf && !strings.HasSuffix(e.Kind.Kind, "List") {
 		return List{}, fmt.Errorf("reading a list: the answer is a %q", e.Kind.Kind)
 	}
 	return e.List()

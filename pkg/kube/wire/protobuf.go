@@ -92,9 +92,11 @@ func eachField(message []byte, visit func(number protowire.Number, value, whole 
 // protobufList takes a list apart.
 func protobufList(message []byte) (List, error) {
 	var list List
+	whole := false // Metadata is always written, even if it is empty.
 	err := eachField(message, func(number protowire.Number, value, _ []byte) error {
 		switch number {
 		case listMetadata:
+			whole = true
 			var m metav1.ListMeta
 			if err := m.Unmarshal(value); err != nil {
 				return err
@@ -109,6 +111,9 @@ func protobufList(message []byte) (List, error) {
 		}
 		return nil
 	})
+	if err == nil && !whole {
+		err = errTruncated
+	}
 	if err != nil {
 		return List{}, fmt.Errorf("reading a list: %w", err)
 	}

@@ -14,8 +14,10 @@ import (
 const (
 	// maxEvent bounds one event of a watch, in bytes. etcd takes no object of more than some MiB.
 	maxEvent = 64 << 20
-	// readAhead is what is read of a stream at a time.
-	readAhead = 64 << 10
+	// readAhead is what is read of a stream at a time, and is kept for as long as it is open.
+	readAhead = 32 << 10
+	// maxKept is the largest event whose memory is kept for the next one.
+	maxKept = 256 << 10
 )
 
 // Stream reads the events of a watch. It is for one goroutine.
@@ -39,6 +41,9 @@ type Event struct {
 
 // Next returns the next event; io.EOF when the server has ended the watch, io.ErrUnexpectedEOF when it broke off.
 func (s *Stream) Next() (Event, error) {
+	if cap(s.frame) > maxKept {
+		s.frame = nil
+	}
 	first, err := s.skipSpace()
 	if err != nil {
 		return Event{}, err
@@ -78,12 +83,8 @@ func (s *Stream) nextProtobuf() (Event, error) {
 	if size > maxEvent {
 		return Event{}, fmt.Errorf("reading an event: %d bytes are more than %d", size, maxEvent)
 	}
-	if uint32(cap(s.frame)) < size {
-		s.frame = make([]byte, size)
-	}
-	s.frame = s.frame[:size]
-	if _, err := io.ReadFull(s.source, s.frame); err != nil {
-		return Event{}, unexpected(err)
+	if err := s.fill(int64(size)); err != nil {
+		return Event{}, err
 	}
 	var event Event
 	var object []byte
@@ -102,6 +103,24 @@ func (s *Stream) nextProtobuf() (Event, error) {
 		return nil
 	})
 	return s.finish(event, object, err)
+}
+
+// fill reads a frame. One that says that it is large gets memory as it comes.
+func (s *Stream) fill(size int64) error {
+	if size > maxKept {
+		var err error
+		s.frame, err = io.ReadAll(io.LimitReader(s.source, size))
+		if err == nil && int64(len(s.frame)) < size {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
+	}
+	if int64(cap(s.frame)) < size {
+		s.frame = make([]byte, size)
+	}
+	s.frame = s.frame[:size]
+	_, err := io.ReadFull(s.source, s.frame)
+	return unexpected(err)
 }
 
 // nextJSON reads a JSON object to its closing brace.

@@ -116,6 +116,7 @@ func TestNoList(t *testing.T) {
 	for _, text := range []string{
 		`{}`, `{"kind":"Status","apiVersion":"v1"}`, "k8s\x00", `{"kind":"PodList","items":[{"metadata":}]}`,
 		`{"kind":"PodList","items":[{]}`, `{"kind":"PodList","items":}`, `{"kind":"PodList","items":[,]}`,
+		`{"kind":"PodList","apiVersion":"v1"}`, `{"kind":"APIResourceList","resources":[{"name":"pods"}]}`,
 	} {
 		if list, err := wire.ParseList([]byte(text)); err == nil {
 			t.Errorf("%q is taken for a list of %d objects", text, len(list.Objects))
@@ -123,5 +124,9 @@ func TestNoList(t *testing.T) {
 	}
 	if _, err := wire.ParseList([]byte(`{"kind":"PodList","items":null}`)); err != nil {
 		t.Errorf("an empty list is refused: %v", err)
+	}
+	// A CRD names its lists.
+	if list, err := wire.ParseList([]byte(`{"kind":"Widgets","items":[{"metadata":{"name":"a"}}]}`)); err != nil || len(list.Objects) != 1 {
+		t.Errorf("a list of another name: %d objects, %v", len(list.Objects), err)
 	}
 }
