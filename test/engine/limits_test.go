@@ -71,9 +71,7 @@ func TestRateBoundsCalls(t *testing.T) {
 			return handlers.Result{}, nil
 		},
 	})
-	for i := range objects {
-		r.create(t, fmt.Sprintf("object-%d", i))
-	}
+	r.create(t, names(objects)...) // together, or the rate would be that of their creation
 	calls := r.awaitCalls(t, "rated", 3*objects)
 	for i := range calls {
 		for j := i; j < len(calls); j++ {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -203,9 +204,23 @@ func (r *rig) counter(t *testing.T, name, definition string) (sum float64) {
 	return sum
 }
 
-func (r *rig) create(t *testing.T, name string) {
+// create makes ConfigMaps, all with one request to look up their kind.
+func (r *rig) create(t *testing.T, names ...string) {
 	t.Helper()
-	shared.Apply(t, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: %s, labels: {e2e: \"true\"}}\n", name, r.namespace))
+	var manifest strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&manifest, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: %s, labels: {e2e: \"true\"}}\n---\n", name, r.namespace)
+	}
+	shared.Apply(t, manifest.String())
+}
+
+// names are those of so many objects.
+func names(n int) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf("object-%d", i)
+	}
+	return all
 }
 
 func (r *rig) change(t *testing.T, name, value string) {
