@@ -34,7 +34,7 @@ type slots struct {
 	free   int
 	busy   int      // definitions that have a slot
 	asked  uint64   // how often
-	shares []*share // all of them
+	asking []*share // those that wait for one
 }
 
 // share is what one definition has of the slots. It may be used by several goroutines at a time. A nil share bounds nothing.
@@ -65,11 +65,7 @@ func (s *slots) newShare() *share {
 	if s == nil {
 		return nil
 	}
-	d := &share{slots: s}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.shares = append(s.shares, d)
-	return d
+	return &share{slots: s}
 }
 
 // acquire waits for a slot. It returns false when ctx ends before that.
@@ -101,7 +97,9 @@ func (d *share) ask(ctx context.Context) bool {
 	s := d.slots
 	s.asked++
 	r := request{number: s.asked, granted: make(chan struct{})}
-	d.waiting = append(d.waiting, r)
+	if d.waiting = append(d.waiting, r); len(d.waiting) == 1 {
+		s.asking = append(s.asking, d)
+	}
 	s.grant()
 	s.mu.Unlock()
 	select {
@@ -113,7 +111,7 @@ func (d *share) ask(ctx context.Context) bool {
 	defer s.mu.Unlock()
 	i := slices.IndexFunc(d.waiting, func(w request) bool { return w.number == r.number })
 	if i >= 0 {
-		d.waiting = slices.Delete(d.waiting, i, i+1)
+		d.answered(i)
 		return false
 	}
 	d.put() // The grant came together with the end.
@@ -137,7 +135,14 @@ func (s *slots) grant() {
 			s.busy++
 		}
 		close(d.waiting[0].granted)
-		d.waiting = slices.Delete(d.waiting, 0, 1)
+		d.answered(0)
+	}
+}
+
+// answered takes out a request.
+func (d *share) answered(i int) {
+	if d.waiting = slices.Delete(d.waiting, i, i+1); len(d.waiting) == 0 {
+		d.slots.asking = slices.DeleteFunc(d.slots.asking, func(other *share) bool { return other == d })
 	}
 }
 
@@ -147,8 +152,8 @@ func (s *slots) next() *share {
 		return nil
 	}
 	var first *share
-	for _, d := range s.shares {
-		if len(d.waiting) > 0 && (first == nil || d.before(first)) {
+	for _, d := range s.asking {
+		if first == nil || d.before(first) {
 			first = d
 		}
 	}

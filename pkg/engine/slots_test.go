@@ -176,10 +176,7 @@ func (s *slots) check(t *testing.T) {
 	case s.total >= s.definitions && s.free < idle:
 		t.Errorf("%d slots are free for %d definitions without one", s.free, idle)
 	}
-	for _, d := range s.shares {
-		if len(d.waiting) == 0 {
-			continue
-		}
+	for _, d := range s.asking {
 		if d.held == 0 && s.free > 0 {
 			t.Errorf("%d slots are free and a definition without one waits", s.free)
 		}
