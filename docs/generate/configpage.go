@@ -179,7 +179,10 @@ func heading(path string) string {
 	return strings.ReplaceAll(notInHeadings.ReplaceAllString(strings.ToLower(path), ""), " ", "-")
 }
 
-var quoted = regexp.MustCompile("`[^`]*`|\"[^\"]*\"(: \"[^\"]*\")?|\\$[A-Z_]+|[A-Z]+_[A-Z_]*\\*?")
+// quotedText is a text in quotes, in which \" is a part of it.
+const quotedText = `"(?:\\.|[^"\\])*"`
+
+var quoted = regexp.MustCompile("`[^`]*`|" + quotedText + "(: " + quotedText + ")?|\\$[A-Z_]+|[A-Z]+_[A-Z_]*\\*?")
 
 // markdown sets what a comment quotes, and names of variables, in the type of code.
 func markdown(text string) string {

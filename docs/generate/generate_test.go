@@ -166,3 +166,17 @@ func read(t *testing.T, dir string) map[string]string {
 	}
 	return files
 }
+
+func TestMarkdown(t *testing.T) {
+	tests := map[string]string{
+		`write "a" or $HOME`:       "write `\"a\"` or `$HOME`",
+		`a quote in it, "a.\"b\""`: "a quote in it, `\"a.\\\"b\\\"\"`",
+		`{env: "A": "B"}`:          "{env: `\"A\": \"B\"`}",
+		"`object` and \"x\"":       "`object` and `\"x\"`",
+	}
+	for text, want := range tests {
+		if have := markdown(text); have != want {
+			t.Errorf("%s: have %s, want %s", text, have, want)
+		}
+	}
+}

@@ -47,7 +47,8 @@ var labelTexts = map[string]string{
 	"content":     "`whole` objects, or their `metadata` alone",
 	"name":        "of the lease, in `leader_election_master_status`; else of the definition",
 	"to":          "`standby`, `leading`, `draining`, `released` or `lost`",
-	"reason":      "`unauthenticated`, `forbidden`, or `undecided` when the API server could not be asked",
+	"limit":       "`rate` for that of the definition, `maxConcurrent` for the engine's",
+	"reason":      "why an event is skipped: `ignore` or `where`; or a request refused: `unauthenticated`, `forbidden`, or `undecided` when the API server could not be asked",
 	"server":      "`metrics` or `health`",
 	"result":      "`success` or `error`",
 	"hash":        "of the config files",
@@ -168,7 +169,11 @@ func exercise(m *telemetry.Metrics) {
 	m.SetBuild("version", "go")
 	m.ObserveRenewal(0, errors.New("one"))
 	m.ObserveLeadership("lease", func() bool { return false }, func() time.Duration { return 0 })
-	m.Controller("definition").ObserveRunning(func() (sum, longest time.Duration) { return 0, 0 })
+	c := m.Controller("definition")
+	c.ObserveRunning(func() (sum, longest time.Duration) { return 0, 0 })
+	for _, limit := range []string{telemetry.LimitRate, telemetry.LimitMaxConcurrent} {
+		c.ObserveThrottled(limit, func() time.Duration { return 0 })
+	}
 	m.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1"}).SetState(telemetry.Running)
 	telemetry.NewBoard(m).Set("definition", telemetry.Running, "")
 }

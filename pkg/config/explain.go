@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -78,6 +79,10 @@ func kindHint(v cue.Value, s *shape) string {
 		return boolHint(text)
 	case isText && s.accepts(cue.NumberKind) && plainNumber.MatchString(text):
 		return "write " + text + " without quotes"
+	case v.Kind() == cue.FloatKind && s.accepts(cue.IntKind):
+		if n, err := v.Float64(); err == nil && n == math.Trunc(n) && math.Abs(n) < 1<<53 {
+			return fmt.Sprintf("write %.0f", n)
+		}
 	case isText && s.accepts(cue.ListKind):
 		return fmt.Sprintf("write [%s]", quote(text))
 	case s.ref == "#Duration" || slices.ContainsFunc(s.alternatives(), func(a *shape) bool { return a.ref == "#Duration" }):

@@ -5,23 +5,24 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/token"
 )
 
-// textPosition returns where in the files a character of a string stands, or the string itself when that cannot be told: it
-// is not written as one literal there.
-func (d *document) textPosition(at path, text string, offset int) Position {
+// textPosition returns where in the files a character of a string stands; one behind the last that is no blank is the place
+// behind that. It is the place of the string itself, and false, when that cannot be told: it is not written as one literal.
+func (d *document) textPosition(at path, text string, offset int) (Position, bool) {
 	if v := d.lookup(at); v.Exists() {
-		for _, part := range append([]cue.Value{v}, conjuncts(v)...) {
+		for _, part := range append([]cue.Value{v, cue.Dereference(v)}, conjuncts(v)...) {
 			if pos, ok := d.inLiteral(valuePos(part), text, offset); ok {
-				return pos
+				return pos, true
 			}
 		}
 	}
-	return d.valuePosition(at)
+	return d.valuePosition(at), false
 }
 
 // inLiteral looks for a character of a string in the literal at a place.
@@ -33,8 +34,7 @@ func (d *document) inLiteral(p token.Pos, text string, offset int) (Position, bo
 	if !ok || src.name == schemaName || p.Offset() > len(src.data) {
 		return Position{}, false
 	}
-	l, start := openLiteral(src.data[p.Offset():], src.language)
-	l.at = start
+	l := openLiteral(src.data[p.Offset():], src.language)
 	within, ok := l.find([]rune(text), offset)
 	if !ok {
 		return Position{}, false
@@ -50,54 +50,74 @@ type spelling struct {
 	at      int
 	escape  string // what an escape begins with; empty when there are none
 	doubled bool   // a quote is written as two
+	lines   bool   // the text begins on a line of its own, after blanks that are no part of it
 }
 
-// openLiteral reads the beginning of a literal and returns where its text begins.
-func openLiteral(source []byte, in language) (*spelling, int) {
+// openLiteral reads the beginning of a literal.
+func openLiteral(source []byte, in language) *spelling {
 	l := &spelling{source: source}
 	if in != languageYAML {
 		hashes := len(source) - len(bytes.TrimLeft(source, "#"))
 		l.escape = `\` + strings.Repeat("#", hashes)
 		quotes := 1
-		if bytes.HasPrefix(source[hashes:], []byte(`"""`)) {
-			quotes = 3
+		if bytes.HasPrefix(source[hashes:], []byte(`"""`)) || bytes.HasPrefix(source[hashes:], []byte("'''")) {
+			quotes, l.lines = 3, true
 		}
-		start := min(hashes+quotes, len(source))
-		if quotes == 3 {
-			return l, start + blanks(source[start:])
-		}
-		return l, start
+		l.at = min(hashes+quotes, len(source))
+		return l
 	}
-	switch {
-	case bytes.HasPrefix(source, []byte(`"`)):
+	l.at = properties(source)
+	switch rest := source[l.at:]; {
+	case bytes.HasPrefix(rest, []byte(`"`)):
 		l.escape = `\`
-		return l, 1
-	case bytes.HasPrefix(source, []byte("'")):
+		l.at++
+	case bytes.HasPrefix(rest, []byte("'")):
 		l.doubled = true
-		return l, 1
-	case bytes.HasPrefix(source, []byte("|")) || bytes.HasPrefix(source, []byte(">")):
-		header, _, _ := bytes.Cut(source, []byte("\n"))
-		return l, len(header) + blanks(source[len(header):])
-	default:
-		return l, 0
+		l.at++
+	case bytes.HasPrefix(rest, []byte("|")) || bytes.HasPrefix(rest, []byte(">")):
+		header, _, _ := bytes.Cut(rest, []byte("\n"))
+		l.lines = true
+		l.at += len(header)
 	}
+	return l
+}
+
+// properties is how long the anchor and the tag of a YAML value are, with the blanks behind them.
+func properties(source []byte) int {
+	at := 0
+	for at < len(source) && (source[at] == '&' || source[at] == '!') {
+		end := bytes.IndexAny(source[at:], " \t\n")
+		if end < 0 {
+			break
+		}
+		at += end
+		at += blanks(source[at:])
+	}
+	return at
 }
 
 // blanks is how many bytes at the beginning of a text are blank.
 func blanks(text []byte) int {
-	return len(text) - len(bytes.TrimLeft(text, " \t\r\n"))
+	return len(text) - len(bytes.TrimLeftFunc(text, unicode.IsSpace))
 }
 
 // find returns where in the source a character of the text stands. It is false when source and text are not the same.
 func (l *spelling) find(text []rune, offset int) (int, bool) {
+	end := len(text)
+	for end > 0 && unicode.IsSpace(text[end-1]) {
+		end--
+	}
+	if l.lines && end > 0 && !unicode.IsSpace(text[0]) {
+		l.at += blanks(l.source[l.at:])
+	}
 	found := l.at
-	for i := 0; i < len(text); {
+	for i := 0; i < end; {
 		if unicode.IsSpace(text[i]) {
 			before := l.at
 			if !l.skipBlanks() {
 				return 0, false
 			}
-			for ; i < len(text) && unicode.IsSpace(text[i]); i++ {
+			for ; unicode.IsSpace(text[i]); i++ {
 				if i == offset {
 					found = before
 				}
@@ -113,7 +133,7 @@ func (l *spelling) find(text []rune, offset int) (int, bool) {
 		}
 		i++
 	}
-	if offset >= len(text) {
+	if offset >= end {
 		found = l.at
 	}
 	return found, true
@@ -124,15 +144,11 @@ func (l *spelling) skipBlanks() bool {
 	start := l.at
 	for l.at < len(l.source) {
 		l.skipContinuation()
-		n := blanks(l.source[l.at:])
-		if l.at += n; n > 0 {
-			continue
-		}
-		rest := l.source[l.at:]
-		if l.escape == "" || !bytes.HasPrefix(rest, []byte(l.escape)) || len(rest) == len(l.escape) || !bytes.ContainsRune([]byte("ntr "), rune(rest[len(l.escape)])) {
+		before := l.at
+		if r, ok := l.next(); !ok || !unicode.IsSpace(r) {
+			l.at = before
 			break
 		}
-		l.at += len(l.escape) + 1
 	}
 	return l.at > start
 }
@@ -163,24 +179,45 @@ func (l *spelling) next() (rune, bool) {
 	}
 }
 
+// escapes are the characters that escapes of one letter stand for, in CUE, JSON or YAML. No letter means different
+// characters in two of them.
+var escapes = map[byte]rune{
+	'"': '"', '\\': '\\', '/': '/', '\'': '\'', ' ': ' ', '\t': '\t',
+	'a': '\a', 'b': '\b', 'e': 0x1b, 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t', 'v': '\v', '0': 0,
+	'_': 0xa0, 'N': 0x85, 'L': 0x2028, 'P': 0x2029,
+}
+
 // escaped reads what follows the beginning of an escape.
 func (l *spelling) escaped(rest []byte) (rune, bool) {
 	if len(rest) == 0 {
 		return 0, false
 	}
 	l.at += len(l.escape) + 1
-	switch c := rest[0]; c {
-	case '"', '\\', '/', '\'':
-		return rune(c), true
-	case 'x', 'u', 'U':
-		digits := map[byte]int{'x': 2, 'u': 4, 'U': 8}[c]
-		if len(rest) <= digits {
-			return 0, false
-		}
-		l.at += digits
-		n, err := strconv.ParseUint(string(rest[1:1+digits]), 16, 32)
-		return rune(n), err == nil
-	default:
+	digits, ok := map[byte]int{'x': 2, 'u': 4, 'U': 8}[rest[0]]
+	if !ok {
+		r, ok := escapes[rest[0]]
+		return r, ok
+	}
+	r, ok := hexadecimal(rest[1:], digits)
+	l.at += digits
+	if !ok || !utf16.IsSurrogate(r) {
+		return r, ok
+	}
+	// JSON writes a character beyond 16 bits as two.
+	second, ok := bytes.CutPrefix(l.source[min(l.at, len(l.source)):], []byte(l.escape+"u"))
+	if !ok {
 		return 0, false
 	}
+	low, ok := hexadecimal(second, 4)
+	l.at += len(l.escape) + 5
+	return utf16.DecodeRune(r, low), ok
+}
+
+// hexadecimal reads a number of so many digits.
+func hexadecimal(text []byte, digits int) (rune, bool) {
+	if len(text) < digits {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(text[:digits]), 16, 31)
+	return rune(n), err == nil
 }

@@ -295,7 +295,11 @@ func (l *loader) reportProblems(problems []problem) {
 		at := p.at
 		if p.text != nil {
 			if _, ok := told[at.key()]; !ok {
-				l.report(l.doc.textPosition(at, *p.text, p.offset), at, p.message, p.hint)
+				pos, exact := l.doc.textPosition(at, *p.text, p.offset)
+				if !exact {
+					p.message += p.piece()
+				}
+				l.report(pos, at, p.message, p.hint)
 			}
 			continue
 		}
@@ -308,6 +312,19 @@ func (l *loader) reportProblems(problems []problem) {
 			l.report(l.doc.valuePosition(at), at, p.message, p.hint)
 		}
 	}
+}
+
+// piece names the place of a mistake in its text by what stands there, unless the message has it already.
+func (p problem) piece() string {
+	text := []rune(*p.text)
+	if p.offset <= 0 || p.offset >= len(text) {
+		return ""
+	}
+	rest := strings.TrimSpace(string(text[p.offset:]))
+	if rest == "" || strings.Contains(p.message, rest) {
+		return ""
+	}
+	return ", at " + quote(rest)
 }
 
 // bindHandlers goes through the definitions of the document, so that a definition with other mistakes is checked too.

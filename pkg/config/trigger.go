@@ -26,16 +26,31 @@ func (r *resolver) ignore(at path, kind schema.GroupVersionKind, texts []string)
 		if !r.fieldPath(where, kind, p) {
 			continue
 		}
-		if first := slices.Index(all, p.String()); first >= 0 {
-			r.report(where, fmt.Sprintf("%s is there twice, first at [%d]", quote(text), slices.IndexFunc(texts, func(t string) bool {
-				other, err := trigger.ParsePath(t)
-				return err == nil && slices.Equal(other, p)
-			})), "")
+		if r.covered(where, texts, i, p) {
 			continue
 		}
 		all = append(all, p.String())
 	}
 	return all
+}
+
+// covered reports a path that another one of the list makes needless: the same one before it, or one above it.
+func (r *resolver) covered(at path, texts []string, i int, p trigger.Path) bool {
+	for j, text := range texts {
+		other, err := trigger.ParsePath(text)
+		if err != nil || j == i || len(other) > len(p) || !slices.Equal(other, p[:len(other)]) {
+			continue
+		}
+		switch {
+		case len(other) < len(p):
+			r.report(at, fmt.Sprintf("%s is ignored already, by %s at [%d]", quote(texts[i]), quote(text), j), "leave it out")
+			return true
+		case j < i:
+			r.report(at, fmt.Sprintf("%s is there twice, first at [%d]", quote(texts[i]), j), "")
+			return true
+		}
+	}
+	return false
 }
 
 // fieldPath checks that a path leads somewhere. The fields of custom kinds are not known, but for their metadata.

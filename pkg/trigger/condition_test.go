@@ -3,6 +3,8 @@ package trigger_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,11 +25,22 @@ func language(t testing.TB) *trigger.Language {
 
 func TestCompileMistakes(t *testing.T) {
 	const variables = "there are the variables object and oldObject, and the functions of CEL"
+	const lists = "of lists there are all, exists, exists_one, filter, map, in, + and size: none makes more of a list than it is"
 	tests := map[string]trigger.Mistakes{
 		"":                             {{Message: "is empty", Hint: `write it as in "object.spec.replicas > 1"`}},
 		" \n":                          {{Message: "is empty", Hint: `write it as in "object.spec.replicas > 1"`}},
 		"object.x ==":                  {{Offset: 11, Message: "not a CEL expression: it ends too early"}},
 		"object.x = 1":                 {{Offset: 9, Message: "not a CEL expression: unexpected '= '", Hint: "compare with =="}},
+		"object.a and object.b":        {{Offset: 9, Message: "not a CEL expression: unexpected 'and'", Hint: "write &&"}},
+		"object.a & object.b":          {{Offset: 9, Message: "not a CEL expression: unexpected '& '", Hint: "write &&"}},
+		"object.a == 'x":               {{Offset: 12, Message: "not a CEL expression: the text after ' is not closed"}},
+		"object.l.distinct() == []":    {{Offset: 17, Message: "there is no variable or function distinct", Hint: lists}},
+		"object.l.sortBy(x, x.y)[0]":   {{Offset: 15, Message: "there is no variable or function sortBy", Hint: lists}},
+		"lists.range(1000000) == []":   {{Message: "there is no variable or function lists", Hint: lists}},
+		"object.all(x)":                {{Offset: 10, Message: "all() wants a variable and an expression", Hint: "write it as in list.all(x, x > 0)"}},
+		"object.all(x, x, x) && y":     {{Offset: 10, Message: "all() wants a variable and an expression", Hint: "write it as in list.all(x, x > 0)"}, {Offset: 23, Message: "there is no variable or function y", Hint: variables}},
+		"has(object.a, object.b)":      {{Offset: 3, Message: "has() wants one field", Hint: "write it as in has(object.spec.replicas)"}},
+		"object.l.exist(c, c.x || d)":  {{Offset: 14, Message: "there is no variable or function exist", Hint: variables}, {Offset: 25, Message: "there is no variable or function d", Hint: variables}},
 		"a b":                          {{Offset: 2, Message: "not a CEL expression: unexpected 'b'"}},
 		"(object.x":                    {{Offset: 9, Message: "not a CEL expression: missing ')' at the end"}},
 		"has(object)":                  {{Offset: 4, Message: "not a CEL expression: invalid argument to has() macro"}},
@@ -110,14 +123,72 @@ func TestHolds(t *testing.T) {
 }
 
 func TestHoldsEndsWithItsContext(t *testing.T) {
-	c, err := language(t).Compile("lists.range(100000).all(x, lists.range(100000).all(y, x >= 0))")
+	c, err := language(t).Compile("object.list.all(x, object.list.all(y, x >= 0))")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := c.Holds(ctx, nil, nil); !errors.Is(err, context.Canceled) {
+	if _, err := c.Holds(ctx, map[string]any{"list": slices.Repeat([]any{int64(1)}, 100_000)}, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v, want the end of the context", err)
+	}
+}
+
+// Expressions that would take long or much memory, by what stands in the object, end by their cost, and calls that nothing
+// interrupts before they are made.
+func TestHoldsEndsByItsCost(t *testing.T) {
+	list := make([]any, 20_000)
+	for i := range list {
+		list[i] = map[string]any{"name": fmt.Sprint(i), "value": int64(i)}
+	}
+	object := map[string]any{"list": list, "short": list[:1000], "long": strings.Repeat("a", 2<<20), "half": strings.Repeat("a", 1<<20) + "b", "texts": slices.Repeat([]any{"x"}, 20_000)}
+	l := language(t)
+	for _, text := range []string{
+		"object.list.all(x, x in object.list)",
+		"object.long.indexOf(object.half) >= 0",
+		"object.long.lastIndexOf(object.half, 1048576) >= 0",
+		"object.long.replace('', object.long) == ''",
+		"object.long.replace('a', object.half, 10) == ''",
+		"object.texts.join(object.long) == ''",
+		"object.short.map(x, object.long).join() == ''",
+		"'%s%s'.format([object.long, object.long]) == ''",
+		"object.long.matches('a*b')",
+		"[object.long, object.long].map(x, x + x + x + x).map(x, x + x + x + x).map(x, x + x + x + x).map(x, x + x + x + x).size() == 2",
+	} {
+		t.Run(text, func(t *testing.T) {
+			c, err := l.Compile(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Holds(t.Context(), object, nil); err == nil || !strings.Contains(err.Error(), "actual cost limit exceeded") {
+				t.Errorf("error is %v, want the end of what it may cost", err)
+			}
+		})
+	}
+	for _, text := range []string{ // Rounds are charged for one by one, and end by that or by the time, whichever is first.
+		"object.list.all(x, object.list.exists_one(y, x == y))",
+		"object.list.map(x, object.list.filter(y, y != x)).size() > 0",
+	} {
+		c, err := l.Compile(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if holds, err := c.Holds(t.Context(), object, nil); err == nil {
+			t.Errorf("%s: have %t, want the end of what it may take", text, holds)
+		}
+	}
+	for _, text := range []string{
+		"object.name.indexOf('web') == 1 && object.name.lastIndexOf('b', 3) == 3 && object.name.indexOf('z') == -1",
+		"object.name.replace('web', 'db', 1) == 'adbc' && object.name.replace('b', '') == 'awec'",
+		"['a', 'b'].join() == 'ab' && ['a', 'b'].join(', ') == 'a, b' && '%s-%d'.format(['a', 1]) == 'a-1'",
+	} {
+		c, err := l.Compile(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if holds, err := c.Holds(t.Context(), map[string]any{"name": "awebc"}, nil); err != nil || !holds {
+			t.Errorf("%s: have %t, %v, want true", text, holds, err)
+		}
 	}
 }
 

@@ -74,8 +74,8 @@ const (
 )
 
 func shapeOf(t reflect.Type) shape {
-	switch marshaler := reflect.TypeFor[json.Marshaler](); {
-	case t.Implements(marshaler) || reflect.PointerTo(t).Implements(marshaler):
+	switch {
+	case marshals(t):
 		return aValue // its JSON is not that of its fields
 	case t.Kind() == reflect.Struct:
 		return aStruct
@@ -86,6 +86,11 @@ func shapeOf(t reflect.Type) shape {
 	default:
 		return aValue
 	}
+}
+
+func marshals(t reflect.Type) bool {
+	marshaler := reflect.TypeFor[json.Marshaler]()
+	return t.Implements(marshaler) || reflect.PointerTo(t).Implements(marshaler)
 }
 
 // follow returns what pointers point at.

@@ -2,6 +2,7 @@ package trigger
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -17,6 +18,12 @@ func ParsePath(text string) (Path, error) {
 	switch {
 	case text == "":
 		return nil, &Mistake{Message: "names no field", Hint: `want a path such as "status" or "metadata.annotations"`}
+	case strings.TrimSpace(text) != text && strings.TrimSpace(text) != "":
+		offset := 0
+		if trimmed := strings.TrimRightFunc(text, unicode.IsSpace); trimmed != text {
+			offset = utf8.RuneCountInString(trimmed)
+		}
+		return nil, &Mistake{Offset: offset, Message: "a blank is no part of it", Hint: suggest(strings.TrimSpace(text))}
 	case strings.HasPrefix(text, ".") || strings.HasPrefix(text, "$."):
 		return nil, &Mistake{Message: "paths begin with the name of a field", Hint: suggest(strings.TrimLeft(text, "$."))}
 	case strings.HasPrefix(text, "/"):
@@ -28,6 +35,9 @@ func ParsePath(text string) (Path, error) {
 		name, after, mistake := parseName(rest)
 		if mistake != nil {
 			mistake.Offset += offset
+			if dotted := inBrackets.ReplaceAllStringFunc(text, dotted); dotted != text && mistake.Message == noLists {
+				mistake.Message, mistake.Hint = "names follow a dot and do not stand in brackets", suggest(dotted)
+			}
 			return nil, mistake
 		}
 		p = append(p, name)
@@ -38,9 +48,21 @@ func ParsePath(text string) (Path, error) {
 	}
 }
 
+// inBrackets is a name as JavaScript, CEL and JSONPath write it.
+var inBrackets = regexp.MustCompile(`\[('[^']*'|"[^"]*")\]`)
+
+// dotted rewrites a name in brackets.
+func dotted(name string) string { return "." + Path{name[2 : len(name)-2]}.String() }
+
+// noLists is what is wrong with an index.
+const noLists = "paths do not lead into lists"
+
 // suggest is the hint of a path that was written in another language.
 func suggest(text string) string {
 	if p, err := ParsePath(text); err == nil {
+		if text := p.String(); strings.Contains(text, `"`) {
+			return fmt.Sprintf("did you mean %s?", text)
+		}
 		return fmt.Sprintf("did you mean %q?", p)
 	}
 	return ""
@@ -61,7 +83,7 @@ func parseName(text string) (name, rest string, mistake *Mistake) {
 	case rest == "" || rest[0] == '.':
 		return name, rest, nil
 	case rest[0] == '[':
-		return "", "", &Mistake{Offset: utf8.RuneCountInString(name), Message: "paths do not lead into lists", Hint: "a list is compared as a whole: name the list"}
+		return "", "", &Mistake{Offset: utf8.RuneCountInString(name), Message: noLists, Hint: "a list is compared as a whole: name the list"}
 	default:
 		r, _ := utf8.DecodeRuneInString(rest)
 		return "", "", &Mistake{Offset: utf8.RuneCountInString(name), Message: fmt.Sprintf("%q cannot stand here", r), Hint: "put a name with such characters in it in quotes"}

@@ -1,10 +1,9 @@
 package trigger
 
 import (
-	"errors"
-	"reflect"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/cel-go/common/ast"
@@ -22,45 +21,22 @@ func (c *Condition) Reads() []Path {
 	return paths
 }
 
-// Check returns what the expression reads of objects of a Go type that the type does not have, once for each field. With
-// top, the fields at the root of the type are all there are; else there may be others.
-func (c *Condition) Check(known reflect.Type, top bool) Mistakes {
-	var ms Mistakes
-	told := map[string]bool{}
-	for _, r := range c.reads {
-		if m := dropped(r); m != nil && !told[m.Message] {
-			told[m.Message] = true
-			ms = append(ms, m)
-			continue
-		}
-		_, err := Resolve(known, r.path)
-		var wrong *FieldError
-		if !errors.As(err, &wrong) || len(wrong.Known) == 0 || wrong.Index == 0 && !top || told[wrong.Message] {
-			continue // What is below a list or a value may be right: an expression can look into them.
-		}
-		told[wrong.Message] = true
-		m := &Mistake{Offset: r.offsets[wrong.Index], Message: wrong.Message, Unknown: r.path[wrong.Index], Known: wrong.Known}
-		ms = append(ms, m)
-	}
-	return ms
-}
-
-// dropped is a mistake where r is in what no cached object has.
-func dropped(r read) *Mistake {
-	if len(r.path) < 2 || r.path[0] != "metadata" || r.path[1] != "managedFields" {
-		return nil
-	}
-	return &Mistake{
-		Offset:  r.offsets[1],
-		Message: "metadata.managedFields is dropped when an object arrives: nothing is ever there",
-		Hint:    "leave it out",
-	}
-}
-
 // read is one path that an expression reads, and where in the text its names stand.
 type read struct {
 	path    Path
 	offsets []int
+	// selected tells of each name whether it is read as that of a field, with a dot, and not as a key in brackets.
+	selected []bool
+	// use is what the expression does with the value.
+	use use
+}
+
+// use is what is known of what an expression does with a value.
+type use struct {
+	// condition tells that it must be true or false: it is the whole condition, or what &&, || or ! makes it of.
+	condition bool
+	// method is the name of a function of points in time that is called on it.
+	method string
 }
 
 // reader finds what an expression reads.
@@ -69,42 +45,104 @@ type reader struct {
 	info *ast.SourceInfo
 }
 
-// below adds a name to what is read. CEL has the place of the dot or the bracket before it, and for a has() that of the whole.
-func (x reader) below(r read, name string, e ast.Expr) read {
-	start := 0
-	if at, ok := x.info.GetOffsetRange(e.ID()); ok {
-		start = int(at.Start)
+// scope are the names of variables that a comprehension has declared around an expression.
+type scope []string
+
+// all collects the paths that a whole expression reads.
+func (x reader) all(e ast.Expr) []read {
+	if r, ok := x.path(e, nil); ok {
+		r.use.condition = e.Kind() != ast.SelectKind || !e.AsSelect().IsTestOnly()
+		return []read{r}
 	}
-	if len(r.offsets) > 0 {
-		start = max(start, r.offsets[len(r.offsets)-1]+1)
+	if e.Kind() == ast.CallKind && slices.Contains([]string{operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot}, e.AsCall().FunctionName()) {
+		var all []read
+		for _, arg := range e.AsCall().Args() {
+			all = append(all, x.all(arg)...)
+		}
+		return all
 	}
-	start = min(start, len(x.text))
-	if before, _, ok := strings.Cut(string(x.text[start:]), name); ok {
-		start += utf8.RuneCountInString(before)
-	}
-	return read{path: append(slices.Clone(r.path), name), offsets: append(slices.Clone(r.offsets), start)}
+	return x.within(e, nil)
 }
 
-// all collects the paths that an expression reads.
-func (x reader) all(e ast.Expr) []read {
-	if r, ok := x.path(e); ok {
+// within collects the paths that a part of an expression reads.
+func (x reader) within(e ast.Expr, local scope) []read {
+	if r, ok := x.path(e, local); ok {
+		return []read{r}
+	}
+	if r, ok := x.ofTime(e, local); ok {
 		return []read{r}
 	}
 	var all []read
-	for _, part := range parts(e) {
-		all = append(all, x.all(part)...)
+	for _, p := range parts(e, local) {
+		all = append(all, x.within(p.Expr, p.local)...)
 	}
 	return all
 }
 
+// timeMethods are the functions that points in time and durations have, and nothing else.
+var timeMethods = []string{
+	"getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours", "getMilliseconds", "getMinutes", "getMonth", "getSeconds",
+}
+
+// ofTime returns the path of what one of the timeMethods is called on.
+func (x reader) ofTime(e ast.Expr, local scope) (read, bool) {
+	if e.Kind() != ast.CallKind || !e.AsCall().IsMemberFunction() || len(e.AsCall().Args()) > 0 || !slices.Contains(timeMethods, e.AsCall().FunctionName()) {
+		return read{}, false
+	}
+	r, ok := x.path(e.AsCall().Target(), local)
+	r.use.method = e.AsCall().FunctionName()
+	return r, ok
+}
+
+// below adds a name to what is read.
+func (x reader) below(r read, name string, selected bool, e ast.Expr) read {
+	return read{
+		path:     append(slices.Clone(r.path), name),
+		offsets:  append(slices.Clone(r.offsets), x.find(r, name, e)),
+		selected: append(slices.Clone(r.selected), selected),
+	}
+}
+
+// find returns where a name stands that is read below r. CEL has the place of the dot or the bracket before it, and for a
+// has() that of the whole: the name is the first one of that spelling behind a dot, a question mark or a quote.
+func (x reader) find(r read, name string, e ast.Expr) int {
+	start := 0
+	if at, ok := x.info.GetOffsetRange(e.ID()); ok {
+		start = int(at.Start)
+	}
+	if n := len(r.offsets); n > 0 {
+		start = max(start, r.offsets[n-1]+utf8.RuneCountInString(r.path[n-1]))
+	}
+	start = min(start, len(x.text))
+	wanted := []rune(name)
+	for i := start; i+len(wanted) <= len(x.text); i++ {
+		if slices.Equal(x.text[i:i+len(wanted)], wanted) && x.begins(i) && x.ends(i+len(wanted)) {
+			return i
+		}
+	}
+	return start
+}
+
+// begins tells whether a name can begin at a place.
+func (x reader) begins(at int) bool {
+	for at--; at >= 0 && unicode.IsSpace(x.text[at]); at-- {
+	}
+	return at >= 0 && strings.ContainsRune(".?\"'`", x.text[at])
+}
+
+// ends tells whether a name can end at a place.
+func (x reader) ends(at int) bool {
+	return at == len(x.text) || x.text[at] != '_' && !unicode.IsLetter(x.text[at]) && !unicode.IsDigit(x.text[at])
+}
+
 // path returns the path of an expression such as object.spec.x, object.?spec.x or object.spec["x"].
-func (x reader) path(e ast.Expr) (read, bool) {
+func (x reader) path(e ast.Expr, local scope) (read, bool) {
 	switch e.Kind() {
 	case ast.IdentKind:
-		return read{}, isObject(e)
+		return read{}, isObject(e, local)
 	case ast.SelectKind:
-		r, ok := x.path(e.AsSelect().Operand())
-		return x.below(r, e.AsSelect().FieldName(), e), ok
+		r, ok := x.path(e.AsSelect().Operand(), local)
+		return x.below(r, e.AsSelect().FieldName(), true, e), ok
 	case ast.CallKind:
 		call := e.AsCall()
 		if !slices.Contains([]string{operators.Index, operators.OptIndex, operators.OptSelect}, call.FunctionName()) || len(call.Args()) != 2 {
@@ -118,20 +156,41 @@ func (x reader) path(e ast.Expr) (read, bool) {
 		if !ok {
 			return read{}, false
 		}
-		r, ok := x.path(call.Args()[0])
-		return x.below(r, string(text), e), ok
+		r, ok := x.path(call.Args()[0], local)
+		return x.below(r, string(text), call.FunctionName() == operators.OptSelect, e), ok
 	default:
 		return read{}, false
 	}
 }
 
+// part is an expression within another.
+type part struct {
+	ast.Expr
+	local scope
+}
+
 // parts returns the expressions that an expression is made of.
-func parts(e ast.Expr) []ast.Expr {
+func parts(e ast.Expr, local scope) []part {
+	if e.Kind() == ast.ComprehensionKind {
+		c := e.AsComprehension()
+		inner := append(slices.Clone(local), c.IterVar(), c.IterVar2(), c.AccuVar())
+		result := append(slices.Clone(local), c.AccuVar())
+		return []part{{c.IterRange(), local}, {c.AccuInit(), local}, {c.LoopCondition(), inner}, {c.LoopStep(), inner}, {c.Result(), result}}
+	}
+	var all []part
+	for _, inner := range operands(e, local) {
+		all = append(all, part{inner, local})
+	}
+	return all
+}
+
+// operands returns the parts of an expression that declares no variables.
+func operands(e ast.Expr, local scope) []ast.Expr {
 	switch e.Kind() {
 	case ast.CallKind:
 		call := e.AsCall()
 		all := call.Args()
-		if isNullTest(call) {
+		if isNullTest(call, local) {
 			return nil
 		}
 		if call.IsMemberFunction() {
@@ -154,16 +213,13 @@ func parts(e ast.Expr) []ast.Expr {
 			all = append(all, field.AsStructField().Value())
 		}
 		return all
-	case ast.ComprehensionKind:
-		c := e.AsComprehension()
-		return []ast.Expr{c.IterRange(), c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()}
 	default:
 		return nil
 	}
 }
 
 // isNullTest tells whether a call asks no more than whether an object is there: oldObject == null.
-func isNullTest(call ast.CallExpr) bool {
+func isNullTest(call ast.CallExpr, local scope) bool {
 	if call.FunctionName() != operators.Equals && call.FunctionName() != operators.NotEquals {
 		return false
 	}
@@ -172,13 +228,17 @@ func isNullTest(call ast.CallExpr) bool {
 		if arg.Kind() == ast.LiteralKind && arg.AsLiteral() == types.NullValue {
 			null = true
 		}
-		object = object || isObject(arg)
+		object = object || isObject(arg, local)
 	}
 	return null && object
 }
 
-// isObject tells whether an expression is one of the variables. A variable of a comprehension may have the same name; then
-// more is read than needed.
-func isObject(e ast.Expr) bool {
-	return e.Kind() == ast.IdentKind && slices.Contains([]string{"object", "oldObject"}, strings.TrimPrefix(e.AsIdent(), "."))
+// isObject tells whether an expression is one of the variables object and oldObject. Where a comprehension has declared one of
+// the same name, that is meant, unless a dot stands before it, which the type check leaves there.
+func isObject(e ast.Expr, local scope) bool {
+	if e.Kind() != ast.IdentKind {
+		return false
+	}
+	name, absolute := strings.CutPrefix(e.AsIdent(), ".")
+	return slices.Contains([]string{"object", "oldObject"}, name) && (absolute || !slices.Contains(local, name))
 }
