@@ -154,9 +154,13 @@ func histogram(name, help string, labels ...string) *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: durations}, labels)
 }
 
+// setState sets the new state first: who reads in between finds the definition in two states rather than in none.
 func (m *Metrics) setState(definition string, state State) {
+	m.state.WithLabelValues(definition, string(state)).Set(1)
 	for _, s := range States() {
-		m.state.WithLabelValues(definition, string(s)).Set(oneIf(s == state))
+		if s != state {
+			m.state.WithLabelValues(definition, string(s)).Set(0)
+		}
 	}
 }
 
