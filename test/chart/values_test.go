@@ -61,16 +61,15 @@ func TestChecksum(t *testing.T) {
 	}
 }
 
-// GOMEMLIMIT leaves room below the limit, unless there is none or the user knows better.
+// kooperd reads its memory limit from its cgroup, unless the user knows better.
 func TestMemoryLimit(t *testing.T) {
 	file := examples(t)["one-namespace"]
 	tests := map[string]struct {
 		set  string
 		want []string
 	}{
-		"default":  {want: []string{"MEMORY_LIMIT_MI", "GOMEMLIMIT=$(MEMORY_LIMIT_MI)000000B"}},
-		"no limit": {set: "resources.limits=null", want: nil},
-		"own":      {set: "env[0].name=GOMEMLIMIT,env[0].value=1GiB", want: []string{"GOMEMLIMIT=1GiB"}},
+		"default": {want: nil},
+		"own":     {set: "env[0].name=GOMEMLIMIT,env[0].value=1GiB", want: []string{"GOMEMLIMIT=1GiB"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -47,8 +47,7 @@ volumeMounts:
 {{- end }}
 {{- end -}}
 
-{{- /* Who the pod is, for its identity in the lease. GOMEMLIMIT makes the garbage collector work harder before the kernel
-ends the process: as many millions of bytes as the limit has Mi is 95 % of it, whatever unit it is written in. */ -}}
+{{- /* Who the pod is, for its identity in the lease. */ -}}
 {{- define "kooperd.env" -}}
 - name: POD_NAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
@@ -56,14 +55,6 @@ ends the process: as many millions of bytes as the limit has Mi is 95 % of it, w
   valueFrom: {fieldRef: {fieldPath: metadata.uid}}
 - name: POD_NAMESPACE
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
-{{- $own := list }}
-{{- range .Values.env }}{{ $own = append $own .name }}{{ end }}
-{{- if and (dig "limits" "memory" "" .Values.resources) (not (has "GOMEMLIMIT" $own)) }}
-- name: MEMORY_LIMIT_MI
-  valueFrom: {resourceFieldRef: {containerName: kooperd, resource: limits.memory, divisor: 1Mi}}
-- name: GOMEMLIMIT
-  value: $(MEMORY_LIMIT_MI)000000B
-{{- end }}
 {{- with .Values.env }}
 {{ toYaml . }}
 {{- end }}
