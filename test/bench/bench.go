@@ -7,7 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
+
+	"k8s.io/client-go/kubernetes"
 
 	"kooperd.dev/kooperd/test/bench/order"
 	"kooperd.dev/kooperd/test/cluster"
@@ -35,14 +39,45 @@ type row struct {
 	measured []program
 	// once runs one program once. It may tell something of another program that ran beside it.
 	once func(ctx context.Context, s *scene, p program) (readings, error)
+	// together is instead of once and runs all programs side by side: for what does not depend on the speed of the machine.
+	together func(ctx context.Context, s *scene) (readings, error)
 	// order is what once gives to the program, where a profile of it is worth something.
 	order func() order.Order
+}
+
+// yardsticks are the names of the rows that figures of r are compared with and that are not among known.
+func (r row) yardsticks(known []string) []string {
+	var names []string
+	need := func(name string) {
+		if name != "" && !slices.Contains(known, name) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for _, m := range r.measures {
+		for _, t := range m.targets {
+			need(t.row)
+		}
+		if m.marginal != nil {
+			need(m.marginal.base)
+		}
+	}
+	return names
 }
 
 // measure is one line of the table.
 type measure struct {
 	name, unit string
 	targets    []target
+	marginal   *marginal // of a measure that is derived from others
+	difference bool      // whether it is one, which no ratio says anything of
+}
+
+// marginal is what each further object adds to a figure: the difference to a row with next to no objects.
+type marginal struct {
+	of      string  // the measure, of both rows
+	base    string  // the other row
+	objects float64 // how many more this row has
+	scale   float64 // from the unit of that measure to the unit of this one
 }
 
 // readings are what one run tells: numbers by program and by the name of the measure.
@@ -65,11 +100,32 @@ func (r results) add(rowName string, got readings) {
 	}
 }
 
+// derive calculates the measures that are derived from others. What they need may not have been measured.
+func (r results) derive(rows []row) {
+	for _, row := range rows {
+		for _, m := range row.measures {
+			if m.marginal == nil {
+				continue
+			}
+			for p, values := range r[row.name][m.marginal.of] {
+				base := r[m.marginal.base][m.marginal.of][p]
+				if len(base) == 0 {
+					continue
+				}
+				for _, v := range values {
+					r.add(row.name, readings{p: {m.name: (v - median(base)) * m.marginal.scale / m.marginal.objects}})
+				}
+			}
+		}
+	}
+}
+
 // bench is one run of this command.
 type bench struct {
 	settings
 	dir     string // of what it writes meanwhile
 	bin     string // of the programs
+	begun   time.Time
 	results results
 	server  string // version of the API server
 	sizes   []string
@@ -79,6 +135,7 @@ type bench struct {
 type scene struct {
 	*bench
 	cluster *cluster.Cluster
+	client  kubernetes.Interface // speaks protobuf, to leave the CPU to those who are measured
 	objects int
 }
 
@@ -88,9 +145,13 @@ func (b *bench) build(ctx context.Context) error {
 		return nil
 	}
 	b.bin = b.dir
+	version := ""
+	if out, err := exec.CommandContext(ctx, "git", "describe", "--tags", "--always", "--dirty").Output(); err == nil {
+		version = "-X kooperd.dev/kooperd/pkg/daemon.version=" + strings.TrimSpace(string(out))
+	}
 	for _, p := range programs {
 		progressf("building %s", p)
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(b.bin, string(p)), "./"+string(p))
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", version, "-o", filepath.Join(b.bin, string(p)), "./"+string(p))
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("building %s: %w\n%s", p, err, out)
@@ -119,6 +180,7 @@ func (b *bench) measure(ctx context.Context, rows []row) error {
 			}
 			for _, r := range same {
 				if err := s.repeat(ctx, r); err != nil {
+					delete(s.results, r.name) // A part of the repetitions is not what the page says.
 					failed = errors.Join(failed, fmt.Errorf("measuring %s: %w", r.name, err))
 				}
 			}
@@ -130,14 +192,22 @@ func (b *bench) measure(ctx context.Context, rows []row) error {
 	return errors.Join(failed, ctx.Err())
 }
 
-// repeat runs the programs of a row in turn, each time beginning with another one.
+// repeat runs the programs of a row in turn, each time in another order.
 func (s *scene) repeat(ctx context.Context, r row) error {
 	if err := s.profiled(ctx, r); err != nil {
 		return err
 	}
 	for rep := range s.reps {
-		for i := range r.measured {
-			p := r.measured[(rep+i)%len(r.measured)]
+		if r.together != nil {
+			got, err := r.together(ctx, s)
+			if err != nil {
+				return err
+			}
+			progressf("%s, repetition %d of %d: %v", r.name, rep+1, s.reps, got)
+			s.results.add(r.name, got)
+			continue
+		}
+		for _, p := range turn(r.measured, rep) {
 			start := time.Now()
 			got, err := r.once(ctx, s, p)
 			if err != nil {
@@ -148,6 +218,17 @@ func (s *scene) repeat(ctx context.Context, r row) error {
 		}
 	}
 	return nil
+}
+
+// turn returns the programs in the order of one repetition. Six repetitions have every order of three programs, and two every
+// order of two; after an even number each program has come before each other one as often as after it.
+func turn(of []program, rep int) []program {
+	first := rep / 2 % len(of)
+	order := slices.Concat(of[first:], of[:first])
+	if rep%2 == 1 {
+		slices.Reverse(order)
+	}
+	return order
 }
 
 // profiled runs kooperd once more, for its profiles.

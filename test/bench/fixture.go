@@ -88,7 +88,7 @@ func (b *bench) furnish(ctx context.Context, c *cluster.Cluster, f fixture) (*sc
 	}
 	b.sizes = append(b.sizes, fmt.Sprintf("%s: %.1f KB", f.shape, float64(size)/1000))
 	progressf("created %d %s of %d bytes as JSON in %s", f.objects, f.shape, size, time.Since(start).Round(time.Millisecond))
-	return &scene{bench: b, cluster: c, objects: f.objects}, nil
+	return &scene{bench: b, cluster: c, client: client, objects: f.objects}, nil
 }
 
 // creator returns what creates one object.

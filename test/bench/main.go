@@ -54,11 +54,11 @@ func parseFlags(args []string) (settings, error) {
 	flags.IntVar(&s.n, "n", 20000, "number of objects where a row does not say its own; rows with their own number take the same share of it")
 	flags.IntVar(&s.reps, "reps", 5, "repetitions")
 	flags.BoolVar(&s.quick, "quick", false, "see that everything works: few objects, two repetitions, short times; the figures mean little")
-	flags.StringVar(&s.doc, "doc", "", "write the table into this `file`, between its two marks")
+	flags.StringVar(&s.doc, "doc", "", "write the table into this `file`, between its two marks, in place of what that has of the same rows")
 	flags.StringVar(&s.bin, "bin", "", "run the programs in this `folder` instead of building them")
 	flags.StringVar(&s.profile, "profile", "", "write profiles of kooperd into this `folder`, from an additional run of each row that is not counted")
-	flags.DurationVar(&s.settle, "settle", 20*time.Second, "time from the last object handled to the measurement of what stays in memory")
-	flags.DurationVar(&s.latency, "latency", 30*time.Second, "how long changes are sent for a row that measures latency")
+	flags.DurationVar(&s.settle, "settle", 20*time.Second, "time from the last object handled to the measurement of memory and requests")
+	flags.DurationVar(&s.latency, "latency", time.Minute, "how long changes are counted at most for a row that measures latency")
 	flags.DurationVar(&s.idle, "idle", 5*time.Minute, "how long requests of idle programs are counted")
 	if err := flags.Parse(args); err != nil {
 		return settings{}, err
@@ -112,18 +112,19 @@ func run(ctx context.Context, s settings) error {
 		return fmt.Errorf("making a folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	b := &bench{settings: s, dir: dir, bin: s.bin, results: results{}}
+	b := &bench{settings: s, dir: dir, bin: s.bin, results: results{}, begun: time.Now()}
 	if err := b.build(ctx); err != nil {
 		return err
 	}
 	failed := b.measure(ctx, rows)
+	b.results.derive(rows)
 	if err := b.publish(os.Stdout, rows); err != nil {
 		return errors.Join(failed, err)
 	}
 	return failed
 }
 
-// chosen returns the rows with the comma-separated names, all for none.
+// chosen returns the rows with the comma-separated names, all for none, and those that they are compared with.
 func chosen(rows []row, names string) ([]row, error) {
 	if names == "" {
 		return rows, nil
@@ -133,6 +134,10 @@ func chosen(rows []row, names string) ([]row, error) {
 		if !slices.ContainsFunc(rows, func(r row) bool { return r.name == name }) {
 			return nil, fmt.Errorf("choosing rows: there is none called %q; -rows=list lists them", name)
 		}
+	}
+	for i := 0; i < len(wanted); i++ { // It grows meanwhile.
+		at := slices.IndexFunc(rows, func(r row) bool { return r.name == wanted[i] })
+		wanted = append(wanted, rows[at].yardsticks(wanted)...)
 	}
 	return slices.DeleteFunc(rows, func(r row) bool { return !slices.Contains(wanted, r.name) }), nil
 }

@@ -1,8 +1,9 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"debug/buildinfo"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"kooperd.dev/kooperd/test/bench/order"
 )
 
 // The marks between which the page has the table.
@@ -20,29 +23,90 @@ const (
 	endMark   = "<!-- figures: end -->\n"
 )
 
-// writePage replaces what a page has between its marks.
-func writePage(page, conditions string, lines [][]string) error {
+// group is what one run has measured, as the page shows it.
+type group struct {
+	conditions string
+	lines      []string // of the table
+}
+
+// writePage puts the lines into a page, between its marks, in place of those it has of the same rows. Those of other rows stay,
+// below the conditions they were measured under, and what is neither goes. The names of all rows are in the order of the page.
+func writePage(page, conditions string, lines [][]string, names []string) error {
 	text, err := os.ReadFile(page)
 	if err != nil {
 		return fmt.Errorf("writing the table: %w", err)
 	}
-	before, rest, found := bytes.Cut(text, []byte(beginMark))
-	_, after, closed := bytes.Cut(rest, []byte(endMark))
+	before, rest, found := strings.Cut(string(text), beginMark)
+	figures, after, closed := strings.Cut(rest, endMark)
 	if !found || !closed {
 		return errors.New("writing the table: " + page + " has no marks for it")
 	}
-	var b bytes.Buffer
-	b.Write(before)
-	fmt.Fprintf(&b, "%s\n%s\n\n| %s |\n|%s\n", beginMark, conditions, strings.Join(header, " | "), strings.Repeat(" --- |", len(header)))
+	measured := group{conditions: conditions}
 	for _, cells := range lines {
-		fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
+		measured.lines = append(measured.lines, "| "+strings.Join(cells, " | ")+" |")
 	}
-	b.WriteString("\n" + endMark)
-	b.Write(after)
-	if err := os.WriteFile(page, b.Bytes(), 0o644); err != nil {
+	var b strings.Builder
+	b.WriteString(before + beginMark)
+	for _, g := range merge(parseFigures(figures), measured, names) {
+		fmt.Fprintf(&b, "\n%s\n\n| %s |\n|%s\n", g.conditions, strings.Join(header, " | "), strings.Repeat(" --- |", len(header)))
+		b.WriteString(strings.Join(g.lines, "\n") + "\n")
+	}
+	b.WriteString("\n" + endMark + after)
+	if err := os.WriteFile(page, []byte(b.String()), 0o644); err != nil {
 		return fmt.Errorf("writing the table: %w", err)
 	}
 	return nil
+}
+
+// parseFigures reads what writePage has written.
+func parseFigures(text string) []group {
+	var groups []group
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		switch {
+		case line == "":
+		case !strings.HasPrefix(line, "|"):
+			groups = append(groups, group{conditions: line})
+		case len(groups) > 0 && rowName(line) != "":
+			last := &groups[len(groups)-1]
+			last.lines = append(last.lines, line)
+		}
+	}
+	return groups
+}
+
+// rowName returns the name of the row in a line of the table, empty for one that has none, such as the header.
+func rowName(line string) string {
+	rest, _ := strings.CutPrefix(line, "| `")
+	name, _, found := strings.Cut(rest, "`")
+	if !found || rest == line {
+		return ""
+	}
+	return name
+}
+
+// merge adds a group to others, which lose their lines of the same rows and of rows that are not among names. Groups of the
+// same conditions become one, and everything is in the order of names.
+func merge(groups []group, measured group, names []string) []group {
+	place := func(line string) int { return slices.Index(names, rowName(line)) }
+	replaced := map[string]bool{}
+	for _, line := range measured.lines {
+		replaced[rowName(line)] = true
+	}
+	for i := range groups {
+		groups[i].lines = slices.DeleteFunc(groups[i].lines, func(line string) bool { return replaced[rowName(line)] || place(line) < 0 })
+	}
+	if i := slices.IndexFunc(groups, func(g group) bool { return g.conditions == measured.conditions }); i >= 0 {
+		groups[i].lines = append(groups[i].lines, measured.lines...)
+	} else {
+		groups = append(groups, measured)
+	}
+	groups = slices.DeleteFunc(groups, func(g group) bool { return len(g.lines) == 0 })
+	for _, g := range groups {
+		slices.SortStableFunc(g.lines, func(a, b string) int { return cmp.Compare(place(a), place(b)) })
+	}
+	slices.SortStableFunc(groups, func(a, b group) int { return cmp.Compare(place(a.lines[0]), place(b.lines[0])) })
+	return groups
 }
 
 // conditions says when, where and with what was measured.
@@ -51,16 +115,16 @@ func (b *bench) conditions() string {
 	if b.quick {
 		kind = "**A quick run, to see that the benchmark works; no figures to rely on.** Measured"
 	}
-	commit := "unknown"
-	if out, err := exec.Command("git", "describe", "--tags", "--always", "--dirty").Output(); err == nil {
-		commit = strings.TrimSpace(string(out))
+	origin := ""
+	if b.settings.bin != "" {
+		origin = " of programs that were built before (`-bin`)"
 	}
 	sizes := slices.Compact(slices.Sorted(slices.Values(b.sizes)))
-	return fmt.Sprintf("%s on %s with `%s`, %s: kooperd %s, controller-runtime %s, client-go %s, kube-apiserver %s, %s, %s/%s, %s, "+
+	return fmt.Sprintf("%s on %s with `%s`%s, -n=%d, %s: kooperd %s, controller-runtime %s, client-go %s, kube-apiserver %s, %s, %s/%s, %s, "+
 		"%d cores shared with the control plane. As JSON, %s.",
-		kind, time.Now().UTC().Format(time.DateOnly), b.command(), count(b.reps, "repetition"), commit, b.version(manager, "sigs.k8s.io/controller-runtime"),
-		b.version(informer, "k8s.io/client-go"), b.server, runtime.Version(), runtime.GOOS, runtime.GOARCH, processor(), runtime.NumCPU(),
-		strings.Join(sizes, "; "))
+		kind, b.begun.UTC().Format(time.DateOnly), b.command(), origin, b.n, count(b.reps, "repetition"), b.commit(),
+		b.module(manager, "sigs.k8s.io/controller-runtime"), b.module(informer, "k8s.io/client-go"), b.server,
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, processor(), runtime.NumCPU(), strings.Join(sizes, "; "))
 }
 
 // command is what this was started with, in the words of make.
@@ -71,14 +135,28 @@ func (b *bench) command() string {
 	return fmt.Sprintf("make bench BENCHFLAGS=%q", strings.Join(b.given, " "))
 }
 
-// version is that of a module in a program.
-func (b *bench) version(p program, module string) string {
+// commit is the version that kooperd itself says it was built from.
+func (b *bench) commit() string {
+	cmd := exec.Command(filepath.Join(b.bin, string(kooperd)), "version", "--json")
+	cmd.Env = environment(order.Env + "={}")
+	out, err := cmd.Output()
+	var told struct {
+		Version string `json:"version"`
+	}
+	if err != nil || json.Unmarshal(out, &told) != nil || told.Version == "" {
+		return "of an unknown commit"
+	}
+	return told.Version
+}
+
+// module is the version of a module in a program.
+func (b *bench) module(p program, path string) string {
 	info, err := buildinfo.ReadFile(filepath.Join(b.bin, string(p)))
 	if err != nil {
 		return "unknown"
 	}
 	for _, m := range info.Deps {
-		if m.Path == module {
+		if m.Path == path {
 			return m.Version
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -63,7 +64,7 @@ func (s *scene) start(p program, o order.Order, kubeconfig string) (*process, er
 	proc := &process{program: p, cmd: exec.Command(filepath.Join(s.bin, string(p)), args...), log: stderr.Name(),
 		report: make(chan order.Report, 1), done: make(chan struct{})}
 	proc.cmd.Stderr = stderr
-	proc.cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, order.Env+"="+string(text))
+	proc.cmd.Env = environment("KUBECONFIG="+kubeconfig, order.Env+"="+string(text))
 	proc.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	stdout, err := proc.cmd.StdoutPipe()
 	if err != nil {
@@ -75,6 +76,16 @@ func (s *scene) start(p program, o order.Order, kubeconfig string) (*process, er
 		return nil, fmt.Errorf("running %s: %w", p, err)
 	}
 	return proc, nil
+}
+
+// environment is that of a program: Go's own settings for the garbage collector and the scheduler, without a limit for memory,
+// which kooperd would take from the cgroup otherwise.
+func environment(more ...string) []string {
+	own := slices.DeleteFunc(os.Environ(), func(setting string) bool {
+		name, _, _ := strings.Cut(setting, "=")
+		return slices.Contains([]string{"GOGC", "GODEBUG", "GOMAXPROCS", "GOMEMLIMIT"}, name)
+	})
+	return append(append(own, "GOMEMLIMIT=off"), more...)
 }
 
 // run starts the process and waits for it, on a thread that lives as long, because the kernel ties Pdeathsig to the thread.

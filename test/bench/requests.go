@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
@@ -46,7 +48,7 @@ const (
 	measureStandby  = "requests per minute of the standby"
 	measurePolls    = "those of the standby that are no watches"
 	measureReady    = "start to ready"
-	measureRequests = "API requests until then"
+	measureRequests = "API requests, until settled"
 )
 
 // idleRow is a row in which nothing happens to two replicas; those of the bare informer have no lease.
@@ -59,59 +61,64 @@ func idleRow(name, title string, kinds []order.Kind) row {
 			{name: measureStandby, unit: perMinute},
 			{name: measurePolls, unit: perMinute, targets: []target{{factor: 0}}},
 		},
-		once: func(ctx context.Context, s *scene, p program) (readings, error) {
-			numbers, err := s.countIdle(ctx, p, o)
-			return readings{p: numbers}, err
-		},
+		together: func(ctx context.Context, s *scene) (readings, error) { return s.countIdle(ctx, o) },
 	}
 }
 
-// countIdle runs a leader and a standby and counts their requests when they have settled.
-func (s *scene) countIdle(ctx context.Context, p program, o order.Order) (map[string]float64, error) {
-	users := []string{s.newUser(), s.newUser()} // the leader first
-	var running []*process
-	var err error
-	for _, user := range users {
-		var proc *process
-		if proc, err = s.startAs(p, o, user); err != nil {
-			break
-		}
-		running = append(running, proc)
-		if err = pause(ctx, min(s.idle/3, 30*time.Second)); err != nil {
-			break
-		}
-	}
+// replica is a program that the API server knows by its user.
+type replica struct {
+	*process
+	user string
+}
+
+// countIdle runs a leader and a standby of each program and counts their requests when they have settled.
+func (s *scene) countIdle(ctx context.Context, o order.Order) (readings, error) {
+	var running []replica // all leaders, then all standbys
+	err := s.startReplicas(ctx, o, &running)
 	from := time.Now()
 	if err == nil {
 		err = pause(ctx, s.idle)
 	}
 	to := time.Now()
-	for i := range running { // The standby first, so that it never leads.
-		err = errors.Join(err, running[len(running)-1-i].stop())
+	for _, r := range slices.Backward(running) { // The standbys first, so that they never lead.
+		err = errors.Join(err, r.stop())
 	}
 	if err != nil {
 		return nil, err
 	}
-	numbers := map[string]float64{}
-	for i, user := range users {
-		requests, err := s.requests(ctx, user, from, to)
-		if err != nil {
-			return nil, err
-		}
-		minutes := to.Sub(from).Minutes()
-		if i == 0 {
-			numbers[measureLeader] = float64(len(requests)) / minutes
+	all, err := s.requests(ctx, from, to)
+	if err != nil {
+		return nil, err
+	}
+	got, minutes := readings{}, to.Sub(from).Minutes()
+	for _, r := range running {
+		requests := all[r.user]
+		if got[r.program] == nil {
+			got[r.program] = map[string]float64{measureLeader: float64(len(requests)) / minutes}
 			continue
 		}
-		polls := 0
-		for _, r := range requests {
-			if r.Verb != "watch" {
-				polls++
-			}
-		}
-		numbers[measureStandby], numbers[measurePolls] = float64(len(requests))/minutes, float64(polls)/minutes
+		polls := slices.DeleteFunc(slices.Clone(requests), func(e cluster.AuditEvent) bool { return e.Verb == "watch" })
+		got[r.program][measureStandby], got[r.program][measurePolls] = float64(len(requests))/minutes, float64(len(polls))/minutes
 	}
-	return numbers, nil
+	return got, nil
+}
+
+// startReplicas starts all leaders, and when they have settled all standbys, and waits until these have settled, too.
+func (s *scene) startReplicas(ctx context.Context, o order.Order, running *[]replica) error {
+	for range 2 {
+		for _, p := range programs {
+			user := s.newUser()
+			proc, err := s.startAs(p, o, user)
+			if err != nil {
+				return err
+			}
+			*running = append(*running, replica{process: proc, user: user})
+		}
+		if err := pause(ctx, min(s.idle/3, 30*time.Second)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // startupRow is a row in which definitions on one kind start with few objects.
@@ -133,7 +140,7 @@ func startupRow(definitions int) row {
 	}
 }
 
-// countStart runs a program until each definition has handled all objects. Then it is ready by any measure.
+// countStart runs a program until each definition has handled all objects, when it is ready by any measure, and a while longer.
 func (s *scene) countStart(ctx context.Context, p program, o order.Order) (map[string]float64, error) {
 	user := s.newUser()
 	proc, err := s.startAs(p, o, user)
@@ -141,6 +148,10 @@ func (s *scene) countStart(ctx context.Context, p program, o order.Order) (map[s
 		return nil, err
 	}
 	report, err := proc.await(ctx)
+	if err == nil {
+		err = pause(ctx, s.settle)
+	}
+	to := time.Now()
 	var peak float64
 	if err == nil {
 		_, peak, err = proc.memory()
@@ -148,13 +159,24 @@ func (s *scene) countStart(ctx context.Context, p program, o order.Order) (map[s
 	if err := errors.Join(err, proc.stop()); err != nil {
 		return nil, err
 	}
-	requests, err := s.requests(ctx, user, proc.started, report.At)
+	all, err := s.requests(ctx, proc.started, to)
 	if err != nil {
 		return nil, err
 	}
+	explain(p, all[user])
 	return map[string]float64{
-		measureReady: report.At.Sub(proc.started).Seconds(), measureRequests: float64(len(requests)), measurePeak: peak / 1e6,
+		measureReady: report.At.Sub(proc.started).Seconds(), measureRequests: float64(len(all[user])), measurePeak: peak / 1e6,
 	}, nil
+}
+
+// explain tells what was asked of the API server, which the table has only the number of.
+func explain(p program, requests []cluster.AuditEvent) {
+	kinds := map[string]int{}
+	for _, e := range requests {
+		path, _, _ := strings.Cut(e.RequestURI, "?")
+		kinds[e.Verb+" "+path]++
+	}
+	progressf("%s has asked for %v", p, kinds)
 }
 
 // newUser returns a name that the API server has not seen.
@@ -179,8 +201,8 @@ func (s *scene) startAs(p program, o order.Order, user string) (*process, error)
 // auditDelay is how long the API server may take to write down what a client has done before it ended.
 const auditDelay = 2 * time.Second
 
-// requests returns what a user, who is gone, has asked of the API server between two moments.
-func (s *scene) requests(ctx context.Context, user string, from, to time.Time) ([]cluster.AuditEvent, error) {
+// requests returns by user what those, who are gone, have asked of the API server between two moments.
+func (s *scene) requests(ctx context.Context, from, to time.Time) (map[string][]cluster.AuditEvent, error) {
 	if err := pause(ctx, auditDelay); err != nil {
 		return nil, err
 	}
@@ -188,11 +210,11 @@ func (s *scene) requests(ctx context.Context, user string, from, to time.Time) (
 	if err != nil {
 		return nil, err
 	}
-	var own []cluster.AuditEvent
+	requests := map[string][]cluster.AuditEvent{}
 	for _, e := range all {
-		if at := e.RequestReceived.Time; e.ImpersonatedUser.Username == user && at.After(from) && at.Before(to) {
-			own = append(own, e)
+		if at := e.RequestReceived.Time; at.After(from) && at.Before(to) {
+			requests[e.ImpersonatedUser.Username] = append(requests[e.ImpersonatedUser.Username], e)
 		}
 	}
-	return own, nil
+	return requests, nil
 }

@@ -24,12 +24,14 @@ const (
 	measurePeak      = "peak RSS"
 	measureRSS       = "RSS after"
 	measureRSSEach   = "RSS after, per object"
+	measureEachRSS   = "RSS after, of each further object"
+	measureEachCPU   = "CPU of each further object"
 )
 
 // allRows returns all rows for the settings, in the order of the table.
 func allRows(s settings) []row {
 	small := fixture{shape: smallPods, objects: s.n}
-	half := fixture{shape: smallPods, objects: max(s.n/2, 1000)}
+	half := fixture{shape: smallPods, objects: s.n / 2}
 	return []row{
 		drainRow("start", fmt.Sprintf("%d pods, 1 definition", s.n), small,
 			order.Order{Definitions: 1}, map[string][]target{
@@ -63,17 +65,32 @@ func allRows(s settings) []row {
 				measureRSS:  {{of: informer, factor: 1.1}},
 			}),
 		latencyRow(half, 50, 1), latencyRow(half, 500, 1), latencyRow(half, 50, 20), latencyRow(half, 500, 20),
-		resyncRow(half),
+		resyncRow(half.objects),
 		idleRow("idle-1-kind", "idle, 20 definitions on 1 kind, 2 replicas", manyKinds[:1]),
 		idleRow("idle-20-kinds", "idle, 20 definitions on 20 kinds, 2 replicas", manyKinds),
 		startupRow(1), startupRow(100), startupRow(1000),
-		drainRow("scale-1", fmt.Sprintf("%d pods, cost per object", half.objects), half, order.Order{Definitions: 1}, nil),
-		drainRow("scale-10", fmt.Sprintf("%d pods, cost per object", half.objects*10), fixture{shape: smallPods, objects: half.objects * 10},
-			order.Order{Definitions: 1}, map[string][]target{
-				measurePerObject: {{of: kooperd, row: "scale-1", factor: 1.1}},
-				measureRSSEach:   {{of: kooperd, row: "scale-1", factor: 1.1}},
-			}),
+		scaleRow("scale-0", 10), scaleRow("scale-1", half.objects), scaleRow("scale-10", half.objects*10),
 	}
+}
+
+// scaleRow is a row that says what objects cost, of which the one called scale-0 has next to none and scale-10 the most.
+func scaleRow(name string, objects int) row {
+	r := drainRow(name, fmt.Sprintf("%d pods, cost per object", objects), fixture{shape: smallPods, objects: objects}, order.Order{Definitions: 1}, nil)
+	if name == "scale-0" {
+		return r
+	}
+	further := float64(objects - 10)
+	each := []measure{
+		{name: measureEachCPU, unit: microseconds, marginal: &marginal{of: measureCPU, base: "scale-0", objects: further, scale: 1e6}},
+		{name: measureEachRSS, unit: kilobytes, marginal: &marginal{of: measureRSS, base: "scale-0", objects: further, scale: 1e3}},
+	}
+	if name == "scale-10" {
+		for i := range each {
+			each[i].targets = []target{{of: kooperd, row: "scale-1", factor: 1.1}}
+		}
+	}
+	r.measures = append(r.measures, each...)
+	return r
 }
 
 // drainRow is a row in which every object that exists is handled once.
@@ -126,14 +143,10 @@ func (s *scene) watchDrain(ctx context.Context, proc *process, o order.Order) (m
 	if err != nil {
 		return nil, err
 	}
-	_, peak, err := proc.memory()
-	if err != nil {
-		return nil, err
-	}
 	if err := pause(ctx, s.settle); err != nil {
 		return nil, err
 	}
-	rss, _, err := proc.memory()
+	rss, peak, err := proc.memory()
 	if err != nil {
 		return nil, err
 	}

@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"kooperd.dev/kooperd/test/bench/order"
 )
 
 // A target that names a row or a measure which does not exist would never be judged.
@@ -58,35 +56,62 @@ func TestChosen(t *testing.T) {
 	}
 }
 
-func TestLatencyReadings(t *testing.T) {
-	const ms = 1e6
-	bare := []order.Sample{{Sent: 1, Entered: 1 + 3*ms}, {Sent: 2, Entered: 2 + 5*ms}, {Sent: 3, Entered: 3 + 4*ms}}
-	own := []order.Sample{{Sent: 3, Entered: 3 + 5*ms}, {Sent: 1, Entered: 1 + 4*ms}, {Sent: 2, Entered: 2 + 8*ms}}
-	got, err := latencyReadings(kooperd, own, bare)
-	if err != nil {
-		t.Fatal(err)
+// A row that is compared with others is measured together with them.
+func TestChosenYardsticks(t *testing.T) {
+	tests := map[string][]string{
+		"scale-10":           {"scale-0", "scale-1", "scale-10"},
+		"startup-1000,start": {"start", "startup-1", "startup-1000"},
 	}
-	want := readings{
-		kooperd:  {measureP50: 5, measureP99: 8, measureP50Above: 1, measureP99Above: 3},
-		informer: {measureP50: 4, measureP99: 5},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("readings (-want +got):\n%s", diff)
-	}
-	if _, err := latencyReadings(kooperd, nil, bare); err == nil {
-		t.Error("comparing nothing with the bare watch: want an error, have none")
+	for names, want := range tests {
+		t.Run(names, func(t *testing.T) {
+			rows, err := chosen(allRows(settings{n: 20000}), names)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, r := range rows {
+				got = append(got, r.name)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("chosen rows (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
-func TestResyncReadings(t *testing.T) {
-	bare := []order.Sample{{Sent: 1, Entered: 100}, {Sent: 2, Entered: 200}}
-	own := []order.Sample{{Sent: 1, Entered: 105, Done: 115}, {Sent: 2, Entered: 210, Done: 220}, {Sent: 9, Entered: 1000, Done: 5000}}
-	got, err := resyncReadings(manager, 12, own, bare)
-	if err != nil {
-		t.Fatal(err)
+// Every program comes before each other one as often as after it, and each is the first as often as any other.
+func TestTurn(t *testing.T) {
+	for _, of := range [][]program{programs, {kooperd, manager}} {
+		before := map[[2]program]int{}
+		for rep := range 6 {
+			order := turn(of, rep)
+			for i, p := range order {
+				for _, later := range order[i+1:] {
+					before[[2]program{p, later}]++
+				}
+			}
+		}
+		for pair, n := range before {
+			if n != 3 {
+				t.Errorf("%v: %s comes before %s in %d of 6 repetitions, want 3", of, pair[0], pair[1], n)
+			}
+		}
 	}
-	want := readings{manager: {measureBacklog: 12, measureHandled: 1.5, measureWorst: 2}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("readings (-want +got):\n%s", diff)
+	if diff := cmp.Diff([]program{kooperd, manager, informer}, programs); diff != "" {
+		t.Errorf("the programs have changed places (-want +got):\n%s", diff)
+	}
+}
+
+func TestDerive(t *testing.T) {
+	each := measure{name: "each", marginal: &marginal{of: "memory", base: "none", objects: 10, scale: 1000}}
+	got := results{}
+	got.add("none", readings{kooperd: {"memory": 40}})
+	got.add("none", readings{kooperd: {"memory": 42}})
+	got.add("many", readings{kooperd: {"memory": 51}, manager: {"memory": 100}})
+	got.add("many", readings{kooperd: {"memory": 61}})
+	got.derive([]row{{name: "none"}, {name: "many", measures: []measure{{name: "memory"}, each}}})
+	want := map[program][]float64{kooperd: {1000, 2000}}
+	if diff := cmp.Diff(want, got["many"]["each"]); diff != "" {
+		t.Errorf("cost of each further object (-want +got):\n%s", diff)
 	}
 }

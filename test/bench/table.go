@@ -36,11 +36,15 @@ func (b *bench) lines(rows []row) [][]string {
 			if m.unit != "" {
 				name += ", " + m.unit
 			}
-			cells := []string{r.title, name}
+			cells := []string{"`" + r.name + "`, " + r.title, name}
 			for _, p := range programs {
 				cells = append(cells, spread(got[p]))
 			}
-			cells = append(cells, ratio(got[kooperd], got[manager]), ratio(got[kooperd], got[informer]))
+			if m.difference {
+				cells = append(cells, "", "")
+			} else {
+				cells = append(cells, ratio(got[kooperd], got[manager]), ratio(got[kooperd], got[informer]))
+			}
 			wanted, met := b.judge(r, m)
 			lines = append(lines, append(cells, wanted, met))
 		}
@@ -48,21 +52,26 @@ func (b *bench) lines(rows []row) [][]string {
 	return lines
 }
 
-// judge tells the targets of a measure, and whether kooperd's median is within each.
+// judge tells the targets of a measure, and whether kooperd's median is within each, with a tilde where the smallest and largest
+// values of what is compared leave that open.
 func (b *bench) judge(r row, m measure) (wanted, met string) {
 	var targets, verdicts []string
 	for _, t := range m.targets {
-		text, limit, ok := b.limit(r, m, t)
+		text, yardstick := b.limit(r, m, t)
 		targets = append(targets, text)
 		own := b.results[r.name][m.name][kooperd]
-		switch {
-		case !ok || len(own) == 0:
+		if len(yardstick) == 0 || len(own) == 0 {
 			verdicts = append(verdicts, "not measured")
-		case median(own) <= limit:
-			verdicts = append(verdicts, "yes")
-		default:
-			verdicts = append(verdicts, "**no**")
+			continue
 		}
+		verdict := "**no**"
+		if median(own) <= median(yardstick) {
+			verdict = "yes"
+		}
+		if slices.Min(own) <= slices.Max(yardstick) && slices.Max(own) > slices.Min(yardstick) {
+			verdict += " ~"
+		}
+		verdicts = append(verdicts, verdict)
 	}
 	return strings.Join(targets, ", "), strings.Join(verdicts, ", ")
 }
@@ -70,10 +79,10 @@ func (b *bench) judge(r row, m measure) (wanted, met string) {
 // columns are the names of the programs in the table.
 var columns = map[program]string{kooperd: "kooperd", manager: "controller-runtime", informer: "client-go"}
 
-// limit returns a target in words and as a number, unless that to compare with was not measured.
-func (b *bench) limit(r row, m measure, t target) (text string, limit float64, ok bool) {
+// limit returns a target in words and as numbers, one for each repetition of what it compares with; none if that was not measured.
+func (b *bench) limit(r row, m measure, t target) (text string, yardstick []float64) {
 	if t.of == "" {
-		return "≤ " + number(t.factor), t.factor, true
+		return "≤ " + number(t.factor), []float64{t.factor}
 	}
 	rowName, measureName := r.name, m.name
 	text = fmt.Sprintf("≤ %s × %s", number(t.factor), columns[t.of])
@@ -85,11 +94,10 @@ func (b *bench) limit(r row, m measure, t target) (text string, limit float64, o
 		measureName = t.measure
 		text += ", " + t.measure
 	}
-	yardstick := b.results[rowName][measureName][t.of]
-	if len(yardstick) == 0 {
-		return text, 0, false
+	for _, v := range b.results[rowName][measureName][t.of] {
+		yardstick = append(yardstick, t.factor*v)
 	}
-	return text, t.factor * median(yardstick), true
+	return text, yardstick
 }
 
 // median returns the middle one of values, of which there is one at least.
@@ -151,7 +159,11 @@ func (b *bench) publish(w io.Writer, rows []row) error {
 	if b.doc == "" {
 		return nil
 	}
-	return writePage(b.doc, b.conditions(), lines)
+	var names []string
+	for _, r := range allRows(b.settings) {
+		names = append(names, r.name)
+	}
+	return writePage(b.doc, b.conditions(), lines, names)
 }
 
 // count prints a number of things.

@@ -36,6 +36,7 @@ func TestLines(t *testing.T) {
 			{name: "time", unit: seconds, targets: []target{{of: informer, factor: 1.2}, {of: manager, factor: 0.6}}},
 			{name: "never measured"},
 			{name: "requests", targets: []target{{factor: 2}}},
+			{name: "above", unit: milliseconds, difference: true},
 		}},
 		{name: "b", title: "row b", measures: []measure{
 			{name: "requests", targets: []target{{of: kooperd, row: "a", factor: 1}, {of: manager, factor: 1}}},
@@ -44,41 +45,75 @@ func TestLines(t *testing.T) {
 	b := bench{results: results{}}
 	b.results.add("a", readings{kooperd: {"time": 3, "requests": 2}, manager: {"time": 4}, informer: {"time": 3}})
 	b.results.add("a", readings{kooperd: {"time": 5, "requests": 2}, manager: {"time": 6}, informer: {"time": 5}})
+	b.results.add("a", readings{kooperd: {"above": 3}, manager: {"above": 1}})
 	b.results.add("b", readings{kooperd: {"requests": 3}})
 	want := [][]string{
-		{"row a", "time, s", "4 (3–5)", "5 (4–6)", "4 (3–5)", "0.80", "1.00", "≤ 1.20 × client-go, ≤ 0.600 × controller-runtime", "yes, **no**"},
-		{"row a", "requests", "2 (2–2)", "", "", "", "", "≤ 2", "yes"},
-		{"row b", "requests", "3", "", "", "", "", "≤ 1 × kooperd of a, ≤ 1 × controller-runtime", "**no**, not measured"},
+		{"`a`, row a", "time, s", "4 (3–5)", "5 (4–6)", "4 (3–5)", "0.80", "1.00", "≤ 1.20 × client-go, ≤ 0.600 × controller-runtime", "yes ~, **no** ~"},
+		{"`a`, row a", "requests", "2 (2–2)", "", "", "", "", "≤ 2", "yes"},
+		{"`a`, row a", "above, ms", "3", "1", "", "", "", "", ""},
+		{"`b`, row b", "requests", "3", "", "", "", "", "≤ 1 × kooperd of a, ≤ 1 × controller-runtime", "**no**, not measured"},
 	}
 	if diff := cmp.Diff(want, b.lines(rows)); diff != "" {
 		t.Errorf("lines of the table (-want +got):\n%s", diff)
 	}
 }
 
+// The page keeps the lines of rows that were not measured again, below the conditions of their run.
 func TestWritePage(t *testing.T) {
+	head := "\n\n| " + strings.Join(header, " | ") + " |\n|" + strings.Repeat(" --- |", len(header)) + "\n"
+	names := []string{"a", "b", "c", "d"}
+	line := func(row, figure string) string { return "| `" + row + "`, row | time, s | " + figure + " |\n" }
+	measured := func(rows ...string) (lines [][]string) {
+		for _, r := range rows {
+			lines = append(lines, []string{"`" + r + "`, row", "time, s", "new"})
+		}
+		return lines
+	}
+	old := "\nOld." + head + line("a", "1") + line("b", "2") + line("b", "3") + "\nOlder." + head + line("c", "4")
+	tests := map[string]struct {
+		figures    string
+		conditions string
+		rows       []string
+		want       string
+	}{
+		"nothing yet":       {"", "Now.", []string{"a", "b"}, "\nNow." + head + line("a", "new") + line("b", "new")},
+		"text that is none": {"\nBusy, and so on.\n\n| Work | X |\n| --- |\n| old pods | 3 |\n", "Now.", []string{"a"}, "\nNow." + head + line("a", "new")},
+		"every row again":   {old, "Now.", []string{"a", "b", "c"}, "\nNow." + head + line("a", "new") + line("b", "new") + line("c", "new")},
+		"one row of several": {old, "Now.", []string{"b"},
+			"\nOld." + head + line("a", "1") + "\nNow." + head + line("b", "new") + "\nOlder." + head + line("c", "4")},
+		"a new row": {old, "Now.", []string{"d"}, old + "\nNow." + head + line("d", "new")},
+		"more under the same conditions": {old, "Older.", []string{"d", "b"},
+			"\nOld." + head + line("a", "1") + "\nOlder." + head + line("b", "new") + line("c", "4") + line("d", "new")},
+		"a row that is no more": {"\nOld." + head + line("gone", "1"), "Now.", []string{"a"}, "\nNow." + head + line("a", "new")},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			page := filepath.Join(t.TempDir(), "page.md")
+			if err := os.WriteFile(page, []byte("before\n"+beginMark+tt.figures+endMark+"after\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := writePage(page, tt.conditions, measured(tt.rows...), names); err != nil {
+				t.Fatal(err)
+			}
+			got, err := os.ReadFile(page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff("before\n"+beginMark+tt.want+"\n"+endMark+"after\n", string(got)); diff != "" {
+				t.Errorf("the page (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWritePageWithoutMarks(t *testing.T) {
 	page := filepath.Join(t.TempDir(), "page.md")
-	lines := [][]string{{"work", "time, s", "1", "2", "3", "0.50", "0.33", "", ""}}
 	for _, text := range []string{"no marks", "only one: " + beginMark} {
 		if err := os.WriteFile(page, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := writePage(page, "now", lines); err == nil {
+		if err := writePage(page, "now", nil, nil); err == nil {
 			t.Errorf("writing into %q: want an error, have none", text)
 		}
-	}
-	if err := os.WriteFile(page, []byte("before\n"+beginMark+"old\n"+endMark+"after\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := writePage(page, "Measured now.", lines); err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := "before\n" + beginMark + "\nMeasured now.\n\n| " + strings.Join(header, " | ") + " |\n|" + strings.Repeat(" --- |", len(header)) +
-		"\n| work | time, s | 1 | 2 | 3 | 0.50 | 0.33 |  |  |\n\n" + endMark + "after\n"
-	if diff := cmp.Diff(want, string(got)); diff != "" {
-		t.Errorf("the page (-want +got):\n%s", diff)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/test/bench/order"
@@ -21,13 +22,16 @@ type Config struct {
 	MetadataOnly bool `json:"metadataOnly,omitempty"`
 }
 
-// plugin returns the plugin "bench".
+// plugin returns the plugin "bench". It has a rule, as most plugins do, so that kooperd asks whether it may do that.
 func plugin(o order.Order, tally *order.Tally) handlers.Plugin[Config] {
 	return handlers.Plugin[Config]{
 		Name:         "bench",
 		Summary:      "Handle objects as the benchmark orders it",
 		Schema:       schema,
 		MetadataOnly: func(c Config) bool { return c.MetadataOnly },
+		Rules: func(Config) []rbacv1.PolicyRule {
+			return []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"get"}}}
+		},
 		New: func(_ context.Context, env handlers.Env, _ Config) (handlers.Handler, error) {
 			definition, err := order.Definition(env.Definition)
 			if err != nil {

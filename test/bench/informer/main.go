@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -12,9 +11,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/informers"
@@ -150,23 +151,38 @@ func (w worker) watch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("finding out where to watch from: %w", err)
 	}
-	events, err := client.CoreV1().Pods(metav1.NamespaceAll).Watch(ctx, metav1.ListOptions{ResourceVersion: pods.ResourceVersion})
-	if err != nil {
-		return fmt.Errorf("watching: %w", err)
-	}
-	defer events.Stop()
 	for i := range w.order.Definitions {
 		for j := range w.order.Objects { // There is nothing to handle first: it is ready.
 			w.tally.Handled(i, fmt.Sprintf("none-%d", j))
 		}
 	}
+	// The API server ends the watch of a client that does not keep up, as may happen to any on a busy machine.
+	for version := pods.ResourceVersion; err == nil && ctx.Err() == nil; {
+		version, err = w.watchFrom(ctx, client, version)
+	}
+	return err
+}
+
+// watchFrom sees every change after one version until the watch ends, and returns the version to go on from.
+func (w worker) watchFrom(ctx context.Context, client kubernetes.Interface, version string) (string, error) {
+	events, err := client.CoreV1().Pods(metav1.NamespaceAll).Watch(ctx, metav1.ListOptions{ResourceVersion: version})
+	if err != nil {
+		if ctx.Err() != nil {
+			return version, nil
+		}
+		return "", fmt.Errorf("watching: %w", err)
+	}
+	defer events.Stop()
 	for event := range events.ResultChan() {
+		if event.Type == watch.Error && ctx.Err() == nil {
+			return "", fmt.Errorf("watching: %w", apierrors.FromObject(event.Object))
+		}
 		w.handle(0, event.Object)
+		if object, err := meta.Accessor(event.Object); err == nil {
+			version = object.GetResourceVersion()
+		}
 	}
-	if ctx.Err() == nil {
-		return errors.New("watching: the API server has ended the watch")
-	}
-	return nil
+	return version, nil
 }
 
 // handle does the ordered work for one object.

@@ -126,11 +126,11 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 			return reconcile.Result{}, client.IgnoreNotFound(err)
 		}
 	case order.Stamp:
-		time.Sleep(r.order.Takes)
 		var pod corev1.Pod
 		if err := r.client.Get(ctx, req.NamespacedName, &pod); err != nil {
 			return reconcile.Result{}, client.IgnoreNotFound(err)
 		}
+		time.Sleep(r.order.Takes)
 		r.tally.Stamped(r.definition, pod.Annotations[order.Annotation], entered)
 	case order.Nothing:
 	}

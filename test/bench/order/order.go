@@ -43,11 +43,12 @@ const (
 	Nothing Work = "nothing"
 	// Decode gets the object in its Go type, as the handler's own copy.
 	Decode Work = "decode"
-	// Stamp tells when a change that carries the time of its sending has come to the handler.
+	// Stamp tells when a change that carries the time when it was due has come to the handler.
 	Stamp Work = "stamp"
 )
 
-// Annotation is the one that a change carries the time of its sending in, as nanoseconds since 1970; 0 is not counted.
+// Annotation is the one that a change carries the time in when it was due to be sent, as nanoseconds since 1970; 0 is not
+// counted.
 const Annotation = "bench.kooperd.dev/sent"
 
 // Kind is one kind of objects.
@@ -108,7 +109,7 @@ type Report struct {
 type Sample struct {
 	// Definition is the number of the handler that it came to.
 	Definition int `json:"definition"`
-	// Sent is when it was sent to the API server, Entered when the handler was called, Done when it had returned: each
+	// Sent is when it was due to be sent to the API server, Entered when the handler was called, Done when it had returned: each
 	// in nanoseconds since 1970.
 	Sent    int64 `json:"sent"`
 	Entered int64 `json:"entered"`

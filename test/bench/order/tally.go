@@ -26,8 +26,13 @@ type Tally struct {
 	seen     [][]atomic.Uint64 // one bit for each object, by definition
 	decoding atomic.Int64
 
+	stamped []stamps // by definition
+}
+
+// stamps are the changes that have come to one definition.
+type stamps struct {
 	mu      sync.Mutex
-	stamped []map[int64]bool // by definition: the stamps that have been seen
+	seen    map[int64]bool
 	samples []Sample
 }
 
@@ -36,10 +41,10 @@ func NewTally(o Order, out io.Writer) (*Tally, error) {
 	t := &Tally{order: o, out: out, profiles: &profiles{cpu: o.CPUProfile, heap: o.HeapProfile}}
 	t.left.Store(int64(o.Definitions * o.Objects))
 	t.seen = make([][]atomic.Uint64, o.Definitions)
-	t.stamped = make([]map[int64]bool, o.Definitions)
+	t.stamped = make([]stamps, o.Definitions)
 	for i := range o.Definitions {
 		t.seen[i] = make([]atomic.Uint64, (o.Objects+63)/64)
-		t.stamped[i] = map[int64]bool{}
+		t.stamped[i].seen = map[int64]bool{}
 	}
 	return t, t.profiles.begin()
 }
@@ -112,16 +117,17 @@ func (t *Tally) Stamped(definition int, annotation string, entered time.Time) {
 		return
 	}
 	done := time.Now()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.stamped[definition][sent] {
+	s := &t.stamped[definition]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.seen[sent] {
 		return
 	}
-	t.stamped[definition][sent] = true
-	t.samples = append(t.samples, Sample{Definition: definition, Sent: sent, Entered: entered.UnixNano(), Done: done.UnixNano()})
+	s.seen[sent] = true
+	s.samples = append(s.samples, Sample{Definition: definition, Sent: sent, Entered: entered.UnixNano(), Done: done.UnixNano()})
 }
 
-// Close ends the profiles and writes the samples.
+// Close ends the profiles and writes the samples, one definition after the other.
 func (t *Tally) Close() error {
 	if err := t.profiles.end(); err != nil {
 		return err
@@ -129,9 +135,11 @@ func (t *Tally) Close() error {
 	if t.order.Samples == "" {
 		return nil
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	data, err := json.Marshal(t.samples)
+	samples := []Sample{}
+	for i := range t.stamped {
+		samples = append(samples, t.stamped[i].all()...)
+	}
+	data, err := json.Marshal(samples)
 	if err != nil {
 		return fmt.Errorf("writing the samples: %w", err)
 	}
@@ -139,4 +147,11 @@ func (t *Tally) Close() error {
 		return fmt.Errorf("writing the samples: %w", err)
 	}
 	return nil
+}
+
+// all returns the samples, which nobody may change.
+func (s *stamps) all() []Sample {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.samples
 }

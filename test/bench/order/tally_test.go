@@ -81,7 +81,7 @@ func TestSamples(t *testing.T) {
 		}
 		samples[i].Entered, samples[i].Done = 0, 0
 	}
-	want := []order.Sample{{Definition: 1, Sent: 17}, {Definition: 1, Sent: 18}, {Definition: 0, Sent: 17}}
+	want := []order.Sample{{Definition: 0, Sent: 17}, {Definition: 1, Sent: 17}, {Definition: 1, Sent: 18}}
 	if diff := cmp.Diff(want, samples); diff != "" {
 		t.Errorf("samples (-want +got):\n%s", diff)
 	}
