@@ -101,7 +101,7 @@ func TestLatencyReadings(t *testing.T) {
 	}
 	want := readings{
 		kooperd: {measureP50: 6, measureP99: 8, measureP50Above: 2, measureP99Above: 3, measureP50Paired: 1, measureP99Paired: 5,
-			measureMissing: 0},
+			measureMissing: 0, measureBehind: 0},
 		informer: {measureP50: 4, measureP99: 5},
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {
@@ -111,8 +111,9 @@ func TestLatencyReadings(t *testing.T) {
 		t.Error("comparing nothing with the bare watch: want an error, have none")
 	}
 	a.seen = []float64{3, 1001, 2000}
-	if _, err := latencyReadings(kooperd, a); err == nil {
-		t.Error("the API server is late by a second: want an error, have none")
+	got, err = latencyReadings(manager, a)
+	if diff := gocmp.Diff(readings{manager: {measureBehind: 1}}, got); diff != "" || err != nil {
+		t.Errorf("the API server is late by a second: error %v, readings (-want +got):\n%s", err, diff)
 	}
 }
 
