@@ -106,19 +106,23 @@ func (c *Cluster) requireAudit(t testing.TB) {
 	}
 }
 
-// readAudit parses the complete lines of the log from offset on.
+// readAudit parses the complete lines of the log that begin at offset or after it. A line that was being written when that was the
+// size of the log is not among them.
 func readAudit(path string, offset int64) ([]AuditEvent, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	if _, err := file.Seek(offset, io.SeekStart); err != nil {
+	if _, err := file.Seek(max(offset-1, 0), io.SeekStart); err != nil {
 		return nil, err
 	}
 	data, err := io.ReadAll(file)
 	if err != nil {
 		return nil, err
+	}
+	if offset > 0 { // The first byte is the end of a line, or within one.
+		_, data, _ = bytes.Cut(data, []byte("\n"))
 	}
 	var events []AuditEvent
 	for line := range bytes.Lines(data) {
@@ -164,7 +168,7 @@ func (c *Cluster) syncAudit(t testing.TB) {
 	}
 }
 
-// auditSize returns the size of the audit log in bytes, which is where a new line begins or goes on.
+// auditSize returns the size of the audit log in bytes, which is where a line begins or goes on.
 func (c *Cluster) auditSize() (int64, error) {
 	info, err := os.Stat(c.auditLog())
 	if errors.Is(err, os.ErrNotExist) {

@@ -2,6 +2,9 @@ package cluster
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -63,5 +66,34 @@ func TestAuditTellsWhoWroteWhat(t *testing.T) {
 	}
 	if all := eventsOf(shared.Audit(t), namespace, "written"); len(all) != 3 {
 		t.Errorf("%d events from the beginning, want 3", len(all))
+	}
+}
+
+// TestReadAuditFromWithinALine begins at every byte of a log whose last line is being written.
+func TestReadAuditFromWithinALine(t *testing.T) {
+	const first, second = `{"verb":"get"}` + "\n", `{"verb":"list"}` + "\n"
+	path := filepath.Join(t.TempDir(), "audit.log")
+	if err := os.WriteFile(path, []byte(first+second+`{"verb":"wat`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for offset := range len(first + second) {
+		events, err := readAudit(path, int64(offset))
+		if err != nil {
+			t.Fatalf("from byte %d: %v", offset, err)
+		}
+		var got []string
+		for _, e := range events {
+			got = append(got, e.Verb)
+		}
+		var want []string
+		if offset == 0 {
+			want = append(want, "get")
+		}
+		if offset <= len(first) {
+			want = append(want, "list")
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("from byte %d: %q, want %q", offset, got, want)
+		}
 	}
 }
