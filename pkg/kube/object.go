@@ -169,7 +169,8 @@ func (c cached) Metadata() *metav1.ObjectMeta {
 		Namespace: c.o.Namespace, Name: c.o.Name, UID: c.o.UID, ResourceVersion: c.o.ResourceVersion, Labels: c.o.Labels(),
 	}
 	if c.o.Deleting() {
-		m.DeletionTimestamp = &metav1.Time{}
+		at := metav1.Unix(0, 0) // When is not known, but handlers take a zero time for none.
+		m.DeletionTimestamp = &at
 	}
 	return m
 }

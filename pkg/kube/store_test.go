@@ -283,7 +283,7 @@ func TestDamagedMetadata(t *testing.T) {
 		"name": "a", "uid": "u", "resourceVersion": "1", "labels": map[string]any{"app": "web"}, "deletionTimestamp": "yesterday",
 	}})
 	m := cached{o}.Metadata()
-	if m.Name != "a" || m.UID != "u" || m.ResourceVersion != "1" || m.Labels["app"] != "web" || m.DeletionTimestamp == nil {
+	if m.Name != "a" || m.UID != "u" || m.ResourceVersion != "1" || m.Labels["app"] != "web" || m.DeletionTimestamp.IsZero() {
 		t.Errorf("metadata %+v", m)
 	}
 	if err := (cached{o}).Into(&corev1.Pod{}); err == nil {

@@ -214,6 +214,28 @@ func (tr *transfers) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (tr *transfers) WrappedRoundTripper() http.RoundTripper { return tr.next }
 
+// overhear connects to the API server and keeps in which encodings watches are answered.
+func overhear(t *testing.T) (*kube.Cluster, *transfers) {
+	t.Helper()
+	config := shared.AdminConfig()
+	seen := &transfers{types: map[string]string{}}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		seen.next = next
+		return seen
+	})
+	c, _ := connect(t, config)
+	return c, seen
+}
+
+func (tr *transfers) expect(t *testing.T, want map[string]string) {
+	t.Helper()
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if diff := cmp.Diff(want, tr.types); diff != "" {
+		t.Errorf("content types (-want +got):\n%s", diff)
+	}
+}
+
 // Built-in kinds come as protobuf, all others as JSON; of both the cache has the whole object but for managedFields.
 func TestEncodings(t *testing.T) {
 	group, ns := newGroup(t), shared.Namespace(t)
@@ -222,13 +244,7 @@ func TestEncodings(t *testing.T) {
 	createObject(t, custom, ns, "a")
 	createConfigMap(t, shared, ns, "a", "web")
 
-	config := shared.AdminConfig()
-	seen := &transfers{types: map[string]string{}}
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		seen.next = next
-		return seen
-	})
-	c, _ := connect(t, config)
+	c, seen := overhear(t)
 	for _, kind := range []schema.GroupVersionKind{custom, configMapKind} {
 		view := spectate(t, c, kube.Watch{Kind: kind, Namespaces: []string{ns}})
 		view.awaitState(t, telemetry.Running)
@@ -256,12 +272,7 @@ func TestEncodings(t *testing.T) {
 	if obj, ok := view.Get(ns, "a"); !ok || obj.Into(&typed) != nil || typed.Data["key"] != "value" {
 		t.Errorf("as a struct: %v", typed)
 	}
-	want := map[string]string{"configmaps": "application/vnd.kubernetes.protobuf;stream=watch", "gadgets": "application/json"}
-	seen.mu.Lock()
-	defer seen.mu.Unlock()
-	if diff := cmp.Diff(want, seen.types); diff != "" {
-		t.Errorf("content types (-want +got):\n%s", diff)
-	}
+	seen.expect(t, map[string]string{"configmaps": "application/vnd.kubernetes.protobuf;stream=watch", "gadgets": "application/json"})
 }
 
 // A watch of metadata gets no more than that, of any kind, as protobuf, and follows what happens.
@@ -271,13 +282,7 @@ func TestMetadataOnly(t *testing.T) {
 	establish(t, definition(group, "Gizmo", "Namespaced"), "gizmos."+group)
 	createObject(t, custom, ns, "a")
 	createConfigMap(t, shared, ns, "a", "web")
-	config := shared.AdminConfig()
-	seen := &transfers{types: map[string]string{}}
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		seen.next = next
-		return seen
-	})
-	c, _ := connect(t, config)
+	c, seen := overhear(t)
 	for _, kind := range []schema.GroupVersionKind{custom, configMapKind} {
 		view := spectate(t, c, kube.Watch{Kind: kind, Namespaces: []string{ns}, MetadataOnly: true})
 		view.awaitState(t, telemetry.Running)
@@ -305,10 +310,5 @@ func TestMetadataOnly(t *testing.T) {
 		view.close()
 	}
 	const protobuf = "application/vnd.kubernetes.protobuf;stream=watch"
-	want := map[string]string{"configmaps": protobuf, "gizmos": protobuf}
-	seen.mu.Lock()
-	defer seen.mu.Unlock()
-	if diff := cmp.Diff(want, seen.types); diff != "" {
-		t.Errorf("content types (-want +got):\n%s", diff)
-	}
+	seen.expect(t, map[string]string{"configmaps": protobuf, "gizmos": protobuf})
 }
