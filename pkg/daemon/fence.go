@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/config"
-	"kooperd.dev/kooperd/pkg/election"
+	"kooperd.dev/kooperd/pkg/fence"
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
@@ -79,14 +79,14 @@ func printFence(cmd *cobra.Command, registry *handlers.Registry, flags fenceFlag
 	if err != nil {
 		return err
 	}
-	fence, err := election.NewFence(election.FenceOptions{Lease: lease, ServiceAccount: account})
+	policy, err := fence.New(fence.Options{Lease: lease, ServiceAccount: account})
 	if err != nil {
 		return err
 	}
 	if note != "" {
 		notes = append(notes, note)
 	}
-	return writeFence(cmd.OutOrStdout(), flags.format, fence, notes)
+	return writeFence(cmd.OutOrStdout(), flags.format, policy, notes)
 }
 
 func parseServiceAccount(text string) (types.NamespacedName, error) {
@@ -109,13 +109,13 @@ func checkFenceable(cfg *config.Config, allowEveryReplica bool) (notes []string,
 		return nil, fmt.Errorf("leaderElection.lock is %q in the config: the fence goes by the holder of a Lease", cfg.LeaderElection.Lock)
 	}
 	var everyReplica []string
-	for _, c := range cfg.Controllers {
+	for _, c := range cfg.Definitions {
 		if c.EveryReplica {
 			everyReplica = append(everyReplica, c.Name)
 		}
 	}
 	switch {
-	case len(everyReplica) == len(cfg.Controllers):
+	case len(everyReplica) == len(cfg.Definitions):
 		return nil, errors.New("no definition in the config runs under the lease: nobody would ever hold it")
 	case len(everyReplica) == 0:
 		return nil, nil
@@ -146,8 +146,8 @@ func fenceLease(cfg config.LeaderElection, account types.NamespacedName, namespa
 }
 
 // writeFence writes both objects so that kubectl can read them.
-func writeFence(w io.Writer, format string, fence election.Fence, notes []string) error {
-	if err := writeManifests(w, format, notes, fence.Policy, fence.Binding); err != nil {
+func writeFence(w io.Writer, format string, f fence.Fence, notes []string) error {
+	if err := writeManifests(w, format, notes, f.Policy, f.Binding); err != nil {
 		return &runError{fmt.Errorf("printing the fence: %w", err)}
 	}
 	return nil

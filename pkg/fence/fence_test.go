@@ -1,4 +1,4 @@
-package election
+package fence
 
 import (
 	"strings"
@@ -9,12 +9,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-func TestNewFence(t *testing.T) {
-	o := FenceOptions{
+func TestNew(t *testing.T) {
+	o := Options{
 		Lease:          types.NamespacedName{Namespace: "locks", Name: "controllers"},
 		ServiceAccount: types.NamespacedName{Namespace: "kooper-system", Name: "kooperd"},
 	}
-	fence, err := NewFence(o)
+	fence, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestNewFence(t *testing.T) {
 	if param.Namespace != "locks" || param.Name != "controllers" {
 		t.Errorf("the parameter is %s/%s, want locks/controllers", param.Namespace, param.Name)
 	}
-	again, err := NewFence(o)
+	again, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestNewFence(t *testing.T) {
 	}
 }
 
-func TestNewFenceRefuses(t *testing.T) {
+func TestNewRefuses(t *testing.T) {
 	good := types.NamespacedName{Namespace: "ns", Name: "name"}
 	cases := map[string]struct {
 		lease, account types.NamespacedName
@@ -56,7 +56,7 @@ func TestNewFenceRefuses(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			_, err := NewFence(FenceOptions{Lease: tc.lease, ServiceAccount: tc.account})
+			_, err := New(Options{Lease: tc.lease, ServiceAccount: tc.account})
 			if err == nil || !strings.HasPrefix(err.Error(), "making a fence: ") {
 				t.Fatalf("error is %v, want one of making a fence", err)
 			}
@@ -79,7 +79,7 @@ func TestFenceNames(t *testing.T) {
 	}
 	seen := map[string]types.NamespacedName{}
 	for _, account := range accounts {
-		fence, err := NewFence(FenceOptions{Lease: types.NamespacedName{Namespace: "ns", Name: "n"}, ServiceAccount: account})
+		fence, err := New(Options{Lease: types.NamespacedName{Namespace: "ns", Name: "n"}, ServiceAccount: account})
 		if err != nil {
 			t.Fatal(err)
 		}

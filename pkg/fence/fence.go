@@ -1,4 +1,8 @@
-package election
+// Package fence makes the admission policy that lets only the holder of a Lease write. It contacts nothing: whoever may
+// install policies gives the result to an API server.
+//
+//	f, err := fence.New(fence.Options{Lease: lease, ServiceAccount: account})
+package fence
 
 import (
 	"crypto/sha256"
@@ -12,8 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// FenceOptions say whom a [Fence] keeps out, and by which Lease. Everything is required.
-type FenceOptions struct {
+// Options say whom a [Fence] keeps out, and by which Lease. Everything is required.
+type Options struct {
 	// Lease is the Lease whose holder may write.
 	Lease types.NamespacedName
 	// ServiceAccount is whose pods write only while they hold the Lease. Whatever else uses the account is kept out too, and so
@@ -22,7 +26,7 @@ type FenceOptions struct {
 }
 
 // Fence is what makes the API server itself refuse the writes of a candidate that does not hold the Lease, whatever that candidate
-// believes. It needs Kubernetes 1.30 and candidates whose identity is that of their pod ([Identity]).
+// believes. It needs Kubernetes 1.30 and candidates whose identity is that of their pod (election.Identity).
 //
 // The pod's name and UID come from the token that the kubelet has mounted into the pod; every other identity is left alone. Reads
 // are never refused, nor are writes of Events and, so that candidates can compete, of Leases with the name of this one. (The API
@@ -34,9 +38,9 @@ type Fence struct {
 	Binding *admissionregistrationv1.ValidatingAdmissionPolicyBinding
 }
 
-// NewFence returns the fence for o, to be given to an API server by somebody who may, or says what is wrong with o. Its name is
+// New returns the fence for o, to be given to an API server by somebody who may, or says what is wrong with o. Its name is
 // derived from the service account, so that a later fence for the same account replaces this one.
-func NewFence(o FenceOptions) (Fence, error) {
+func New(o Options) (Fence, error) {
 	if err := o.validate(); err != nil {
 		return Fence{}, fmt.Errorf("making a fence: %w", err)
 	}
@@ -59,7 +63,7 @@ func NewFence(o FenceOptions) (Fence, error) {
 const bindingDescription = "Puts the policy in force. To lift it for a while, set validationActions to [Audit]. Do not delete it and install it " +
 	"again: it would go by the holder of that moment until the API servers are restarted (kubernetes/kubernetes#130887)."
 
-func (o FenceOptions) meta(description string) metav1.ObjectMeta {
+func (o Options) meta(description string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Name:        o.name(),
 		Labels:      map[string]string{"app.kubernetes.io/name": "kooperd", "app.kubernetes.io/component": "fence"},
@@ -72,7 +76,7 @@ func typeMeta(kind string) metav1.TypeMeta {
 }
 
 // validate also keeps everything out of the names that would need quoting in an expression.
-func (o FenceOptions) validate() error {
+func (o Options) validate() error {
 	return errors.Join(checkName("lease", o.Lease), checkName("service account", o.ServiceAccount))
 }
 
@@ -87,7 +91,7 @@ func checkName(what string, name types.NamespacedName) error {
 }
 
 // name is unique for the service account: a namespace has no dots. One that would be too long ends in a hash instead.
-func (o FenceOptions) name() string {
+func (o Options) name() string {
 	name := "kooperd-fence." + o.ServiceAccount.Namespace + "." + o.ServiceAccount.Name
 	if len(name) <= validation.DNS1123SubdomainMaxLength {
 		return name
@@ -98,7 +102,7 @@ func (o FenceOptions) name() string {
 
 // policy matches by resource before it looks at the parameter, and by user after that. Renewals are therefore excluded by
 // resource: they pass even while an API server that has just started does not have the Lease yet.
-func (o FenceOptions) policy() admissionregistrationv1.ValidatingAdmissionPolicySpec {
+func (o Options) policy() admissionregistrationv1.ValidatingAdmissionPolicySpec {
 	fail, equivalent := admissionregistrationv1.Fail, admissionregistrationv1.Equivalent
 	return admissionregistrationv1.ValidatingAdmissionPolicySpec{
 		ParamKind:     &admissionregistrationv1.ParamKind{APIVersion: "coordination.k8s.io/v1", Kind: "Lease"},
@@ -137,11 +141,11 @@ func named(rule admissionregistrationv1.NamedRuleWithOperations, name string) ad
 	return rule
 }
 
-func (o FenceOptions) username() string {
+func (o Options) username() string {
 	return "system:serviceaccount:" + o.ServiceAccount.Namespace + ":" + o.ServiceAccount.Name
 }
 
-// fenceVariables put the writer's identity together as [Identity] does. None of them can fail, whatever is missing.
+// fenceVariables put the writer's identity together as election.Identity does. None of them can fail, whatever is missing.
 func fenceVariables() []admissionregistrationv1.Variable {
 	extra := func(key string) string {
 		return fmt.Sprintf(`request.userInfo.?extra[?"authentication.kubernetes.io/%s"][?0].orValue("")`, key)
@@ -157,7 +161,7 @@ func fenceVariables() []admissionregistrationv1.Variable {
 }
 
 // validations begin their messages with the holder, because what reports them may cut them off.
-func (o FenceOptions) validations() []admissionregistrationv1.Validation {
+func (o Options) validations() []admissionregistrationv1.Validation {
 	forbidden := metav1.StatusReasonForbidden
 	message := fmt.Sprintf(`"the lease %s is " + variables.heldBy + `, o.Lease)
 	return []admissionregistrationv1.Validation{
@@ -177,7 +181,7 @@ func (o FenceOptions) validations() []admissionregistrationv1.Validation {
 // binding lets everything pass while there is no Lease. To deny then would be safer for a moment and a disaster after it: the API
 // server decides about a missing parameter before it looks at the user, and would refuse the writes of everybody in the cluster.
 // No safety is lost, because there is no other holder while there is no Lease.
-func (o FenceOptions) binding() admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec {
+func (o Options) binding() admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec {
 	allow := admissionregistrationv1.AllowAction
 	return admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{
 		PolicyName: o.name(),
