@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -174,8 +175,8 @@ func exercise(m *telemetry.Metrics) {
 	for _, limit := range []string{telemetry.LimitRate, telemetry.LimitMaxConcurrent} {
 		c.ObserveThrottled(limit, func() time.Duration { return 0 })
 	}
-	m.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1"}).SetState(telemetry.Running)
-	telemetry.NewBoard(m).Set("definition", telemetry.Running, "")
+	m.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1"}).SetState(status.Running)
+	status.NewBoard(m).Set("definition", status.Running, "")
 }
 
 var descName = regexp.MustCompile(`fqName: "([^"]*)"`)

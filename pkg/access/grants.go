@@ -26,7 +26,7 @@ type atom struct {
 type verbSets map[atom]map[string]bool
 
 // Collect puts needs together.
-func Collect(needs []Need) Grants {
+func Collect(needs []Requirement) Grants {
 	scopes := map[string]verbSets{}
 	for _, need := range needs {
 		if scopes[need.Namespace] == nil {

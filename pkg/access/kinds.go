@@ -154,11 +154,11 @@ func (e *ScopeError) Error() string {
 	return fmt.Sprintf("kind %s is cluster-scoped: remove watch.namespaces", e.Kind.Kind)
 }
 
-// Answered tells whether err is an answer, to a question about a kind or a resource, and not a failure to ask. Of several errors
+// IsAnswer tells whether err is an answer, to a question about a kind or a resource, and not a failure to ask. Of several errors
 // that were joined, all have to be.
-func Answered(err error) bool {
+func IsAnswer(err error) bool {
 	if several, ok := errors.AsType[joined](err); ok {
-		return !slices.ContainsFunc(several.Unwrap(), func(e error) bool { return !Answered(e) })
+		return !slices.ContainsFunc(several.Unwrap(), func(e error) bool { return !IsAnswer(e) })
 	}
 	_, unknown := errors.AsType[*UnknownKindError](err)
 	_, unheard := errors.AsType[*UnknownResourceError](err)

@@ -15,8 +15,8 @@ import (
 	"kooperd.dev/kooperd/pkg/kube"
 )
 
-// Need is one rule that something needs, in one namespace or in the whole cluster.
-type Need struct {
+// Requirement is one rule that something needs, in one namespace or in the whole cluster.
+type Requirement struct {
 	// Definition is who needs it; empty for the lease.
 	Definition string
 	// Namespace is where; empty is the whole cluster.
@@ -30,10 +30,10 @@ type Need struct {
 // OfConfig returns what a config needs: all its definitions that are not paused, and the lease if one of them runs under it.
 // leaseNamespace is where the lease is when the config does not say. The error joins one for each definition of which the rights
 // cannot be told.
-func OfConfig(ctx context.Context, cfg *config.Config, leaseNamespace string, kinds Kinds) ([]Need, error) {
-	var needs []Need
+func OfConfig(ctx context.Context, cfg *config.Config, leaseNamespace string, kinds Kinds) ([]Requirement, error) {
+	var needs []Requirement
 	var errs []error
-	for _, def := range cfg.Controllers {
+	for _, def := range cfg.Definitions {
 		if def.Paused {
 			continue
 		}
@@ -58,11 +58,11 @@ func OfConfig(ctx context.Context, cfg *config.Config, leaseNamespace string, ki
 // NeedsLease tells whether a replica competes for the lease at all: some definition runs under it.
 func NeedsLease(cfg *config.Config) bool {
 	return !cfg.LeaderElection.Disabled &&
-		slices.ContainsFunc(cfg.Controllers, func(def config.Controller) bool { return !def.Paused && !def.EveryReplica })
+		slices.ContainsFunc(cfg.Definitions, func(def config.Definition) bool { return !def.Paused && !def.EveryReplica })
 }
 
 // OfWatch returns what the watch of a definition needs.
-func OfWatch(ctx context.Context, def config.Controller, kinds Kinds) ([]Need, error) {
+func OfWatch(ctx context.Context, def config.Definition, kinds Kinds) ([]Requirement, error) {
 	resource, err := kinds.OfKind(ctx, def.Watch.Kind)
 	if err != nil {
 		return nil, err
@@ -74,21 +74,21 @@ func OfWatch(ctx context.Context, def config.Controller, kinds Kinds) ([]Need, e
 	if name := kube.SelectedName(def.Watch.FieldSelector); name != "" {
 		rule.ResourceNames = []string{name}
 	}
-	var needs []Need
+	var needs []Requirement
 	for _, namespace := range namespacesOf(def) {
-		needs = append(needs, Need{Definition: def.Name, Namespace: namespace, Rule: rule})
+		needs = append(needs, Requirement{Definition: def.Name, Namespace: namespace, Rule: rule})
 	}
 	return needs, nil
 }
 
 // OfHandler returns what a definition's handler needs, as its plugin says: in the namespaces that the definition watches, and
 // in the whole cluster for what has no namespace. The error joins one for each resource of which that is not known.
-func OfHandler(ctx context.Context, def config.Controller, kinds Kinds) ([]Need, error) {
-	var needs []Need
+func OfHandler(ctx context.Context, def config.Definition, kinds Kinds) ([]Requirement, error) {
+	var needs []Requirement
 	var errs []error
 	for _, rule := range def.Handler.Rules() {
 		if len(rule.NonResourceURLs) > 0 {
-			needs = append(needs, Need{Definition: def.Name, Rule: rbacv1.PolicyRule{NonResourceURLs: rule.NonResourceURLs, Verbs: rule.Verbs}})
+			needs = append(needs, Requirement{Definition: def.Name, Rule: rbacv1.PolicyRule{NonResourceURLs: rule.NonResourceURLs, Verbs: rule.Verbs}})
 		}
 		for _, resource := range rule.Resources {
 			found, err := ofResource(ctx, def, rule, resource, kinds)
@@ -100,12 +100,12 @@ func OfHandler(ctx context.Context, def config.Controller, kinds Kinds) ([]Need,
 
 // ofResource returns what a rule needs of one resource. A rule with several groups names resources of each, and most of the pairs do
 // not exist: an error is for a resource that none of the groups is known to have.
-func ofResource(ctx context.Context, def config.Controller, rule rbacv1.PolicyRule, resource string, kinds Kinds) ([]Need, error) {
-	var needs []Need
+func ofResource(ctx context.Context, def config.Definition, rule rbacv1.PolicyRule, resource string, kinds Kinds) ([]Requirement, error) {
+	var needs []Requirement
 	var unknown []error
 	for _, group := range rule.APIGroups {
 		namespaces, err := scopeOf(ctx, def, schema.GroupResource{Group: group, Resource: resource}, kinds)
-		if err != nil && !Answered(err) {
+		if err != nil && !IsAnswer(err) {
 			return nil, err
 		}
 		if err != nil {
@@ -113,7 +113,7 @@ func ofResource(ctx context.Context, def config.Controller, rule rbacv1.PolicyRu
 		}
 		one := rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, ResourceNames: rule.ResourceNames, Verbs: rule.Verbs}
 		for _, namespace := range namespaces {
-			needs = append(needs, Need{Definition: def.Name, Namespace: namespace, Rule: one})
+			needs = append(needs, Requirement{Definition: def.Name, Namespace: namespace, Rule: one})
 		}
 	}
 	if len(needs) > 0 {
@@ -123,7 +123,7 @@ func ofResource(ctx context.Context, def config.Controller, rule rbacv1.PolicyRu
 }
 
 // scopeOf returns where a definition needs a right to a resource.
-func scopeOf(ctx context.Context, def config.Controller, resource schema.GroupResource, kinds Kinds) ([]string, error) {
+func scopeOf(ctx context.Context, def config.Definition, resource schema.GroupResource, kinds Kinds) ([]string, error) {
 	if len(def.Watch.Namespaces) == 0 {
 		return namespacesOf(def), nil // the whole cluster, whatever the resource
 	}
@@ -138,7 +138,7 @@ func scopeOf(ctx context.Context, def config.Controller, resource schema.GroupRe
 	}
 }
 
-func namespacesOf(def config.Controller) []string {
+func namespacesOf(def config.Definition) []string {
 	if len(def.Watch.Namespaces) == 0 {
 		return []string{""}
 	}
@@ -146,7 +146,7 @@ func namespacesOf(def config.Controller) []string {
 }
 
 // OfLease returns what the lease needs. namespace is where it is when the settings do not say.
-func OfLease(lease config.LeaderElection, namespace string) []Need {
+func OfLease(lease config.LeaderElection, namespace string) []Requirement {
 	if lease.Namespace != "" {
 		namespace = lease.Namespace
 	}
@@ -159,7 +159,7 @@ func OfLease(lease config.LeaderElection, namespace string) []Need {
 	}
 	name := []string{lease.Name}
 	events := rbacv1.PolicyRule{APIGroups: []string{eventsv1.GroupName}, Resources: []string{"events"}, Verbs: []string{"create"}}
-	return []Need{
+	return []Requirement{
 		{Namespace: namespace, Rule: rule(name, "get", "update")},
 		{Namespace: namespace, Rule: rule(nil, "create")}, // The name is not known to the authorizer when an object is made.
 		{Namespace: namespace, Rule: rule(name, "watch"), Optional: true},

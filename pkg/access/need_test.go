@@ -216,10 +216,10 @@ controllers: d: {
 	if err == nil || err.Error() != want {
 		t.Errorf("error:\n%v\nwant:\n%s", err, want)
 	}
-	if !access.Answered(err) {
+	if !access.IsAnswer(err) {
 		t.Error("a question is taken for a failure to ask")
 	}
-	if away := errors.New("the API server is away"); access.Answered(away) || access.Answered(fmt.Errorf("a: %w", errors.Join(err, away))) {
+	if away := errors.New("the API server is away"); access.IsAnswer(away) || access.IsAnswer(fmt.Errorf("a: %w", errors.Join(err, away))) {
 		t.Error("a failure to ask is taken for a question, alone or among questions")
 	}
 	if len(needs) != 5 { // those of c and of the lease
@@ -249,7 +249,7 @@ func TestNotCRDs(t *testing.T) {
 }
 
 func TestText(t *testing.T) {
-	for want, need := range map[string]access.Need{
+	for want, need := range map[string]access.Requirement{
 		`forbidden to get and patch configmaps in namespace x; a Role of namespace x with this rule is missing: {apiGroups: [""], resources: ["configmaps"], verbs: ["get", "patch"]}`: {
 			Namespace: "x", Rule: rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"get", "patch"}},
 		},
@@ -267,7 +267,7 @@ func TestText(t *testing.T) {
 }
 
 func ExampleCollect() {
-	grants := access.Collect([]access.Need{
+	grants := access.Collect([]access.Requirement{
 		{Definition: "a", Rule: rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"watch", "list"}}},
 		{Definition: "b", Namespace: "x", Rule: rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list"}}},
 	})

@@ -64,8 +64,8 @@ func NewReviewer(reviews Reviews) *Reviewer {
 
 // Missing returns those of the needs that the API server does not grant, each with a rule that says no more than what is missing.
 // An error means that it could not be asked.
-func (r *Reviewer) Missing(ctx context.Context, needs []Need) ([]Need, error) {
-	var missing []Need
+func (r *Reviewer) Missing(ctx context.Context, needs []Requirement) ([]Requirement, error) {
+	var missing []Requirement
 	for _, need := range needs {
 		rules, err := r.missing(ctx, need)
 		if err != nil {
@@ -81,7 +81,7 @@ func (r *Reviewer) Missing(ctx context.Context, needs []Need) ([]Need, error) {
 }
 
 // missing asks for every single right of a need at the same time.
-func (r *Reviewer) missing(ctx context.Context, need Need) ([]rbacv1.PolicyRule, error) {
+func (r *Reviewer) missing(ctx context.Context, need Requirement) ([]rbacv1.PolicyRule, error) {
 	denied := verbSets{}
 	var mu sync.Mutex
 	asking, ctx := errgroup.WithContext(ctx)

@@ -48,7 +48,7 @@ func TestMissingSaysNoMoreThanWhatIsMissing(t *testing.T) {
 		}
 		return spec.ResourceAttributes.Verb == "get", nil
 	}}
-	needs := []Need{
+	needs := []Requirement{
 		{Definition: "a", Namespace: "x", Rule: rule("deployments/scale", "get", "update", "patch")},
 		{Definition: "b", Rule: rule("deployments", "get")},
 		{Definition: "c", Rule: rbacv1.PolicyRule{NonResourceURLs: []string{"/version"}, Verbs: []string{"get"}}, Optional: true},
@@ -57,7 +57,7 @@ func TestMissingSaysNoMoreThanWhatIsMissing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Need{{Definition: "a", Namespace: "x", Rule: rule("deployments/scale", "update", "patch")}, needs[2]}
+	want := []Requirement{{Definition: "a", Namespace: "x", Rule: rule("deployments/scale", "update", "patch")}, needs[2]}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("missing (-want +got):\n%s", diff)
 	}
@@ -76,7 +76,7 @@ func TestSameQuestionsAreAskedOnce(t *testing.T) {
 			var asking sync.WaitGroup
 			for range 100 {
 				asking.Go(func() {
-					missing, err := reviewer.Missing(ctx, []Need{{Rule: rule("deployments", "get", "list")}})
+					missing, err := reviewer.Missing(ctx, []Requirement{{Rule: rule("deployments", "get", "list")}})
 					if ctx.Err() == nil && (len(missing) > 0 || err != nil) {
 						t.Errorf("missing %v, %v", missing, err)
 					}
@@ -101,7 +101,7 @@ func TestSameQuestionsAreAskedOnce(t *testing.T) {
 func TestReviewsSurviveTheAsker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &answers{takes: time.Second, grants: func(authorizationv1.SelfSubjectAccessReviewSpec) (bool, error) { return true, nil }}
-		reviewer, needs := NewReviewer(server), []Need{{Rule: rule("deployments", "get")}}
+		reviewer, needs := NewReviewer(server), []Requirement{{Rule: rule("deployments", "get")}}
 		first, leave := context.WithCancel(t.Context())
 		var asking sync.WaitGroup
 		asking.Go(func() {
@@ -124,7 +124,7 @@ func TestReviewsSurviveTheAsker(t *testing.T) {
 func TestReviewFails(t *testing.T) {
 	broken := errors.New("the API server is away")
 	server := &answers{grants: func(authorizationv1.SelfSubjectAccessReviewSpec) (bool, error) { return false, broken }}
-	if _, err := NewReviewer(server).Missing(t.Context(), []Need{{Rule: rule("deployments", "get", "list")}}); !errors.Is(err, broken) {
+	if _, err := NewReviewer(server).Missing(t.Context(), []Requirement{{Rule: rule("deployments", "get", "list")}}); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
 }

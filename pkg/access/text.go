@@ -35,7 +35,7 @@ func quoted(values []string) string {
 }
 
 // Text says that the right is missing and what would grant it.
-func (n Need) Text() string {
+func (n Requirement) Text() string {
 	where, role := "in all namespaces", "a ClusterRole"
 	if n.Namespace != "" {
 		where, role = "in namespace "+n.Namespace, "a Role of namespace "+n.Namespace

@@ -64,7 +64,7 @@ func BenchmarkLoad(b *testing.B) {
 			for b.Loop() {
 				used := peakHeap(func() {
 					cfg, err := config.Load(b.Context(), []string{name}, config.Options{Registry: registry})
-					if err != nil || len(cfg.Controllers) != 1000 {
+					if err != nil || len(cfg.Definitions) != 1000 {
 						b.Fatal(err)
 					}
 				})

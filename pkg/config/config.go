@@ -15,8 +15,8 @@ type Config struct {
 	LeaderElection LeaderElection
 	// Engine bounds what all definitions do together.
 	Engine Engine
-	// Controllers are the definitions, sorted by name.
-	Controllers []Controller
+	// Definitions are the definitions, sorted by name.
+	Definitions []Definition
 	// Hash is the SHA-256 of the files' names and contents, in hexadecimal.
 	Hash string
 	// Files are the files that were read, as they were named or found, sorted.
@@ -83,8 +83,8 @@ const (
 	Concurrent Mode = "concurrent"
 )
 
-// Controller is one definition.
-type Controller struct {
+// Definition is one definition.
+type Definition struct {
 	// Name is the definition's name, a DNS label.
 	Name string
 	// Watch names the objects.

@@ -71,7 +71,7 @@ func fileOf(cfg *Config) (*file, error) {
 	le := cfg.LeaderElection
 	f := &file{
 		APIVersion:  apiVersion,
-		Controllers: make(map[string]*fileController, len(cfg.Controllers)),
+		Controllers: make(map[string]*fileController, len(cfg.Definitions)),
 		LeaderElection: fileElection{disabled: le.Disabled, fields: electionFields{
 			Name: le.Name, Namespace: le.Namespace,
 			LeaseDuration: short(le.LeaseDuration), RenewDeadline: short(le.RenewDeadline), RetryPeriod: short(le.RetryPeriod),
@@ -81,7 +81,7 @@ func fileOf(cfg *Config) (*file, error) {
 	if cfg.Engine.MaxConcurrent > 0 {
 		f.Engine = &fileEngine{MaxConcurrent: cfg.Engine.MaxConcurrent}
 	}
-	for _, c := range cfg.Controllers {
+	for _, c := range cfg.Definitions {
 		raw, err := c.Handler.JSON()
 		if err != nil {
 			return nil, fmt.Errorf("encoding controller %q: %w", c.Name, err)
@@ -91,7 +91,7 @@ func fileOf(cfg *Config) (*file, error) {
 	return f, nil
 }
 
-func controllerOf(c Controller, handler []byte) *fileController {
+func controllerOf(c Definition, handler []byte) *fileController {
 	out := &fileController{
 		Watch: fileWatch{
 			APIVersion:    c.Watch.Kind.GroupVersion().String(),

@@ -277,9 +277,9 @@ func (l *loader) config(schema cue.Value) *Config {
 		return nil
 	}
 	cfg, problems := f.resolve()
-	for i, c := range cfg.Controllers {
+	for i, c := range cfg.Definitions {
 		handler, ok := bound[c.Name]
-		cfg.Controllers[i].Handler = handler
+		cfg.Definitions[i].Handler = handler
 		if at := (path{"controllers", c.Name, "handler"}); !ok && !l.explained(at) {
 			l.report(l.doc.keyPosition(at), at, "cannot be used", "this is a mistake in kooperd: it does not know why")
 		}

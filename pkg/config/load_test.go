@@ -112,8 +112,8 @@ func checkGolden(t *testing.T, file string, have []byte) {
 
 // TestDesignExample pins the Go values of the example that the documentation opens with.
 func TestDesignExample(t *testing.T) {
-	definition := func(team string) config.Controller {
-		return config.Controller{
+	definition := func(team string) config.Definition {
+		return config.Definition{
 			Name: "pods-" + team,
 			Watch: config.Watch{
 				Kind: schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, Namespaces: []string{team}, LabelSelector: "app=web",
@@ -129,17 +129,17 @@ func TestDesignExample(t *testing.T) {
 			LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
 			OnLost: config.Exit, Lock: config.LeaseLock,
 		},
-		Controllers: []config.Controller{definition("payments"), definition("search")},
+		Definitions: []config.Definition{definition("payments"), definition("search")},
 		Files:       []string{"testdata/good/design.cue"},
 	}
 	have := mustLoad(t, "testdata/good/design.cue")
-	opts := cmp.Options{cmpopts.IgnoreFields(config.Config{}, "Hash"), cmpopts.IgnoreFields(config.Controller{}, "Handler")}
+	opts := cmp.Options{cmpopts.IgnoreFields(config.Config{}, "Hash"), cmpopts.IgnoreFields(config.Definition{}, "Handler")}
 	if diff := cmp.Diff(want, have, opts); diff != "" {
 		t.Errorf("(-want +have):\n%s", diff)
 	}
-	raw, err := have.Controllers[0].Handler.JSON()
-	if err != nil || have.Controllers[0].Handler.Plugin() != "log" || string(raw) != `{"level":"info"}` {
-		t.Errorf("handler is %s %s (%v), want log with level info", have.Controllers[0].Handler.Plugin(), raw, err)
+	raw, err := have.Definitions[0].Handler.JSON()
+	if err != nil || have.Definitions[0].Handler.Plugin() != "log" || string(raw) != `{"level":"info"}` {
+		t.Errorf("handler is %s %s (%v), want log with level info", have.Definitions[0].Handler.Plugin(), raw, err)
 	}
 }
 
@@ -148,8 +148,8 @@ func TestSeveralPaths(t *testing.T) {
 	a := write(t, "a.yaml", "apiVersion: kooperd.dev/v1alpha1\ncontrollers: {}\n")
 	b := write(t, "b.cue", `controllers: x: {watch: {apiVersion: "v1", kind: "Pod"}, handler: log: {}}`)
 	cfg := mustLoad(t, b, a, a)
-	if len(cfg.Controllers) != 1 || len(cfg.Files) != 2 {
-		t.Errorf("have %d controllers of %q, want 1 of 2 files", len(cfg.Controllers), cfg.Files)
+	if len(cfg.Definitions) != 1 || len(cfg.Files) != 2 {
+		t.Errorf("have %d controllers of %q, want 1 of 2 files", len(cfg.Definitions), cfg.Files)
 	}
 	if other := mustLoad(t, a, b); other.Hash != cfg.Hash {
 		t.Error("the order of the paths changes the hash")

@@ -41,7 +41,7 @@ func (f *file) resolve() (*Config, []problem) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Controllers)) {
 		if c := f.Controllers[name]; c != nil {
-			cfg.Controllers = append(cfg.Controllers, r.controller(path{"controllers", name}, name, c))
+			cfg.Definitions = append(cfg.Definitions, r.controller(path{"controllers", name}, name, c))
 		}
 	}
 	return cfg, r.problems
@@ -93,8 +93,8 @@ func wholeSeconds(d time.Duration) time.Duration {
 	return (d + time.Second - 1).Truncate(time.Second)
 }
 
-func (r *resolver) controller(at path, name string, c *fileController) Controller {
-	out := Controller{
+func (r *resolver) controller(at path, name string, c *fileController) Definition {
+	out := Definition{
 		Name:         name,
 		Watch:        r.watch(at.with("watch"), c.Watch),
 		Mode:         c.Mode,

@@ -19,7 +19,7 @@ type leadership struct {
 	*election.Elector
 	client *election.APIClient
 	events *leaseEvents
-	needs  []access.Need
+	needs  []access.Requirement
 }
 
 // newLeadership makes the elector of the one lease; it contacts nothing.

@@ -25,7 +25,7 @@ var (
 // this replica leads, no new work, calls finish, lease released, sources and servers stop.
 func (p *process) run(ctx context.Context) error {
 	p.logger.Info("starting kooperd", "version", Version(), "config", p.cfg.Files, "configHash", p.cfg.Hash,
-		"controllers", len(p.cfg.Controllers), "leaderElection", !p.cfg.LeaderElection.Disabled)
+		"controllers", len(p.cfg.Definitions), "leaderElection", !p.cfg.LeaderElection.Disabled)
 	base, stopAll := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAll()
 	var background sync.WaitGroup
@@ -205,7 +205,7 @@ func (p *process) awaitCaches(drain context.Context) {
 	limit := time.NewTimer(p.cfg.LeaderElection.LeaseDuration)
 	defer limit.Stop()
 	select {
-	case <-p.board.Settled():
+	case <-p.board.Synced():
 	case <-drain.Done():
 	case <-limit.C:
 		_, awaited := p.board.Ready()

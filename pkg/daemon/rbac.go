@@ -180,7 +180,7 @@ func unknownKinds(err error) error {
 	failed := false
 	for _, e := range joined.Unwrap() {
 		lines = append(lines, "  "+e.Error())
-		failed = failed || !access.Answered(e)
+		failed = failed || !access.IsAnswer(e)
 	}
 	told := errors.New(strings.Join(lines, "\n"))
 	if failed {
@@ -190,8 +190,8 @@ func unknownKinds(err error) error {
 }
 
 // writeHelmValues writes the chart's value rbac.rules.
-func writeHelmValues(w io.Writer, needs []access.Need) error {
-	var definitions []access.Need
+func writeHelmValues(w io.Writer, needs []access.Requirement) error {
+	var definitions []access.Requirement
 	for _, need := range needs {
 		if need.Definition != "" {
 			definitions = append(definitions, need)

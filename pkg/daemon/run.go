@@ -18,6 +18,7 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/server"
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -27,7 +28,7 @@ type process struct {
 	flags   runFlags
 	logger  logr.Logger
 	metrics *telemetry.Metrics
-	board   *telemetry.Board
+	board   *status.Board
 	cluster *kube.Cluster
 	engine  *engine.Engine
 	server  *server.Server
@@ -88,13 +89,13 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 // newProcess makes all parts and binds the servers' addresses; no API server is contacted.
 func newProcess(ctx context.Context, cfg *config.Config, where clusterConfig, flags runFlags, face serving, logger logr.Logger) (*process, error) {
 	p := &process{cfg: cfg, flags: flags, logger: logger, metrics: newMetrics(cfg)}
-	p.board = telemetry.NewBoard(p.metrics)
+	p.board = status.NewBoard(p.metrics)
 	var err error
 	if p.cluster, err = kube.New(where.rest, kube.Options{Logger: logger, Metrics: p.metrics}); err != nil {
 		return nil, err
 	}
-	if slices.ContainsFunc(cfg.Controllers, func(def config.Controller) bool { return !def.Paused }) {
-		p.board.Require("an answer of the API server", p.cluster.Answered)
+	if slices.ContainsFunc(cfg.Definitions, func(def config.Definition) bool { return !def.Paused }) {
+		p.board.AddReadyCheck("an answer of the API server", p.cluster.Answered)
 	}
 	var gate *kube.Gate
 	if cfg.LeaderElection.Disabled {

@@ -52,7 +52,7 @@ func addServingFlags(cmd *cobra.Command, flags *servingFlags) {
 
 // serving is what the server needs beyond the flags.
 type serving struct {
-	access      server.Access // nil: everybody may
+	access      server.Authorizer // nil: everybody may
 	certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 }
 
@@ -94,7 +94,7 @@ func newServing(f servingFlags, where clusterConfig, logger logr.Logger) (servin
 		s.certificate = selfSigned.Get
 	}
 	if f.authenticate {
-		reviewer, err := server.NewReviewer(where.rest)
+		reviewer, err := server.NewDelegatingAuthorizer(where.rest)
 		if err != nil {
 			return s, err
 		}

@@ -82,7 +82,7 @@ func validate(ctx context.Context, stdout io.Writer, registry *handlers.Registry
 	if flags.json {
 		return nil
 	}
-	return printed(fmt.Fprintf(stdout, "ok: %d controllers in %d file(s)%s\n", len(cfg.Controllers), len(cfg.Files), found))
+	return printed(fmt.Fprintf(stdout, "ok: %d controllers in %d file(s)%s\n", len(cfg.Definitions), len(cfg.Files), found))
 }
 
 func writeMistakes(w io.Writer, mistakes config.Diagnostics, asJSON bool) error {

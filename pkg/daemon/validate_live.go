@@ -108,7 +108,7 @@ func newLiveCheck(cfg *config.Config, where clusterConfig) (*liveCheck, error) {
 
 // run collects findings and returns the number of rules that the config needs. An error means that the cluster could not be asked.
 func (c *liveCheck) run(ctx context.Context, leaseNamespace string) (rights int, err error) {
-	for _, def := range c.cfg.Controllers {
+	for _, def := range c.cfg.Definitions {
 		if def.Paused {
 			continue
 		}
@@ -127,9 +127,9 @@ func (c *liveCheck) run(ctx context.Context, leaseNamespace string) (rights int,
 }
 
 // definition checks one definition.
-func (c *liveCheck) definition(ctx context.Context, def config.Controller) (rights int, err error) {
+func (c *liveCheck) definition(ctx context.Context, def config.Definition) (rights int, err error) {
 	needs, err := access.OfWatch(ctx, def, c.kinds)
-	if err != nil && !access.Answered(err) {
+	if err != nil && !access.IsAnswer(err) {
 		return 0, err
 	}
 	if err != nil {
@@ -144,7 +144,7 @@ func (c *liveCheck) definition(ctx context.Context, def config.Controller) (righ
 		c.selectors(ctx, def)
 	}
 	handler, err := access.OfHandler(ctx, def, c.kinds)
-	if err != nil && !access.Answered(err) {
+	if err != nil && !access.IsAnswer(err) {
 		return 0, err
 	}
 	if err != nil {
@@ -154,7 +154,7 @@ func (c *liveCheck) definition(ctx context.Context, def config.Controller) (righ
 	return len(needs) + len(handler), err
 }
 
-func (c *liveCheck) rights(ctx context.Context, needs []access.Need) (missing bool, err error) {
+func (c *liveCheck) rights(ctx context.Context, needs []access.Requirement) (missing bool, err error) {
 	lacking, err := c.reviewer.Missing(ctx, needs)
 	if err != nil {
 		return false, err
@@ -168,7 +168,7 @@ func (c *liveCheck) rights(ctx context.Context, needs []access.Need) (missing bo
 }
 
 // selectors lists one object, as only the API server knows which fields of a kind can be selected by.
-func (c *liveCheck) selectors(ctx context.Context, def config.Controller) {
+func (c *liveCheck) selectors(ctx context.Context, def config.Definition) {
 	resource, err := c.kinds.OfKind(ctx, def.Watch.Kind)
 	if err != nil {
 		return // told before

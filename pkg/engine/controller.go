@@ -16,6 +16,7 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/queue"
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -29,15 +30,15 @@ const (
 
 // controller is one running definition.
 type controller struct {
-	def      config.Controller
+	def      config.Definition
 	env      handlers.Env
 	sources  *kube.Sources
 	logger   logr.Logger
 	metrics  *telemetry.Controller
-	board    *telemetry.Board
+	board    *status.Board
 	shutdown time.Duration
 	gate     *kube.Gate // nil when the definition runs on every replica
-	own      *kube.OwnWrites
+	own      *kube.ConsistencyStore
 	limits   limits
 	registry prometheus.Registerer // for the metrics of the handler
 	kinds    access.Kinds
@@ -63,7 +64,7 @@ type controller struct {
 	deadlinesSet bool
 }
 
-func newController(def config.Controller, opts Options) *controller {
+func newController(def config.Definition, opts Options) *controller {
 	logger := opts.Logger.WithValues(telemetry.KeyController, def.Name)
 	c := &controller{
 		def: def, sources: opts.Cluster.Sources, logger: logger, metrics: opts.Metrics.Controller(def.Name),

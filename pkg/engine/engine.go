@@ -11,6 +11,7 @@ import (
 	"kooperd.dev/kooperd/pkg/access"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -26,7 +27,7 @@ type Options struct {
 	// Metrics are kept up to date. Required.
 	Metrics *telemetry.Metrics
 	// Board is told of every definition's state. Required.
-	Board *telemetry.Board
+	Board *status.Board
 	// Logger is told of changes of state and of failed calls. Default: nothing is logged.
 	Logger logr.Logger
 	// ShutdownTimeout is how long calls under way may go on after the end of the drain context, before their own
@@ -62,14 +63,14 @@ func New(opts Options) (*Engine, error) {
 	}
 	reviewer, kinds := access.NewReviewer(reviews), access.Live{Mapper: opts.Cluster.Mapper()}
 	e := &Engine{recorders: newRecorders()}
-	pool := newSlots(opts.Config.Engine.MaxConcurrent, countRunning(opts.Config.Controllers))
+	pool := newSlots(opts.Config.Engine.MaxConcurrent, countRunning(opts.Config.Definitions))
 	compile := compiler()
-	for _, def := range opts.Config.Controllers {
+	for _, def := range opts.Config.Definitions {
 		gate := opts.Gate
 		if def.EveryReplica {
 			gate = nil
 		}
-		own := kube.NewOwnWrites(def.Watch.Kind)
+		own := kube.NewConsistencyStore(def.Watch.Kind)
 		clients, err := opts.Cluster.Clients(def.Name, gate, own)
 		if err != nil {
 			return nil, err
@@ -100,7 +101,7 @@ func New(opts Options) (*Engine, error) {
 }
 
 // countRunning counts the definitions that run.
-func countRunning(definitions []config.Controller) int {
+func countRunning(definitions []config.Definition) int {
 	n := 0
 	for _, def := range definitions {
 		if !def.Paused {

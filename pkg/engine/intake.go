@@ -36,7 +36,7 @@ func (in *intake) take(ctx context.Context) (queue.Item[kube.Key], bool) {
 		return in.queue.Get(ctx)
 	}
 	for in.permitted(ctx) {
-		item, ok := in.queue.Redeem()
+		item, ok := in.queue.Take()
 		if ok {
 			return item, true
 		}
@@ -59,21 +59,21 @@ func (in *intake) settle(used bool) {
 // permitted claims an object and waits for what its call needs. It returns false, and holds nothing, when that is not to be.
 func (in *intake) permitted(ctx context.Context) bool {
 	q, l := in.queue, in.limits
-	claimed := ctx.Err() == nil && q.TryClaim()
+	claimed := ctx.Err() == nil && q.TryReserve()
 	reserved := claimed && l.rate.tryReserve()
 	if !reserved {
 		in.dropSlot() // There is no call to make at once.
 	}
-	if !claimed && !q.Claim(ctx) {
+	if !claimed && !q.Reserve(ctx) {
 		return false
 	}
 	if !reserved && !l.byRate.time(func() bool { return l.rate.reserve(ctx) }) {
-		q.Waive()
+		q.Cancel()
 		return false
 	}
 	if l.share != nil && !l.bySlots.time(func() bool { return in.takeSlot(ctx) }) {
 		l.rate.cancel()
-		q.Waive()
+		q.Cancel()
 		return false
 	}
 	return true

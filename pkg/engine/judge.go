@@ -71,7 +71,7 @@ func (j *judge) change(e kube.Event) {
 	j.mu.Lock()
 	c := j.cases[e.Key]
 	if c.changed && e.Old() != nil { // Without an old state the object has been created since, and was another one before.
-		e = e.After(c.change)
+		e = e.Merge(c.change)
 	}
 	c.changed, c.change = true, e
 	j.cases[e.Key] = c
@@ -110,7 +110,7 @@ func (j *judge) given(obj handlers.Object) {
 	}
 	c := j.cases[key]
 	if now.ResourceVersion() != obj.ResourceVersion() { // The event of it may have been decided already, or is on its way.
-		c.changed, c.change = true, kube.Between(obj, now)
+		c.changed, c.change = true, kube.NewChange(obj, now)
 		j.cases[key] = c
 		j.keys.Add(key, queue.Change)
 		return

@@ -238,29 +238,29 @@ func TestJudgeGiven(t *testing.T) {
 	}{
 		"nothing": {state("2", first), func(j *judge) { j.given(state("2", first)) }, nil},
 		"what is to be decided": {state("2", first), func(j *judge) {
-			j.change(kube.Between(state("1", first), state("2", first)))
+			j.change(kube.NewChange(state("1", first), state("2", first)))
 			j.given(state("2", first))
 		}, nil},
 		"less than what is to be decided": {state("3", first), func(j *judge) {
-			j.change(kube.Between(state("1", first), state("2", first)))
-			j.change(kube.Between(state("2", first), state("3", first)))
+			j.change(kube.NewChange(state("1", first), state("2", first)))
+			j.change(kube.NewChange(state("2", first), state("3", first)))
 			j.given(state("2", first))
 		}, []string{"2 to 3"}},
 		"less than what is in the cache": {state("3", first), func(j *judge) {
 			j.given(state("2", first))
-			j.change(kube.Between(state("2", first), state("3", first)))
+			j.change(kube.NewChange(state("2", first), state("3", first)))
 		}, []string{"2 to 3"}},
 		"nothing, of two changes": {state("3", first), func(j *judge) {
-			j.change(kube.Between(state("1", first), state("2", first)))
-			j.change(kube.Between(state("2", first), state("3", first)))
+			j.change(kube.NewChange(state("1", first), state("2", first)))
+			j.change(kube.NewChange(state("2", first), state("3", first)))
 		}, []string{"1 to 3"}},
 		"another object of that name": {state("4", second), func(j *judge) {
-			j.change(kube.Between(nil, state("4", second)))
+			j.change(kube.NewChange(nil, state("4", second)))
 			j.given(state("2", first))
 		}, []string{"none to 4"}},
 		"another object, before its event": {state("4", second), func(j *judge) {
 			j.given(state("2", first))
-			j.change(kube.Between(nil, state("4", second)))
+			j.change(kube.NewChange(nil, state("4", second)))
 		}, []string{"none to 4"}},
 	}
 	for name, tc := range tests {
@@ -304,7 +304,7 @@ func TestJudgeEnds(t *testing.T) {
 	})
 }
 
-func triggersOf(t *testing.T, def config.Controller) (*triggers, *[]string, *prometheus.Registry) {
+func triggersOf(t *testing.T, def config.Definition) (*triggers, *[]string, *prometheus.Registry) {
 	t.Helper()
 	tr, err := newTriggers(def, compiler())
 	if err != nil {
@@ -342,7 +342,7 @@ func counter(t *testing.T, registry *prometheus.Registry, name, reason string) f
 // A condition that fails calls the handler, is counted each time, and is logged once a minute.
 func TestTriggersFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr, log, registry := triggersOf(t, config.Controller{Name: "test", Where: "object.spec.nothing.there"})
+		tr, log, registry := triggersOf(t, config.Definition{Name: "test", Where: "object.spec.nothing.there"})
 		for range 130 {
 			if !tr.wants(t.Context(), key(1), podNamed(t, key(1)), nil) {
 				t.Fatal("a failure is taken for an answer")
@@ -362,7 +362,7 @@ func TestTriggersFail(t *testing.T) {
 }
 
 func TestTriggersWant(t *testing.T) {
-	tr, log, registry := triggersOf(t, config.Controller{Name: "test", Where: `object.metadata.name == "object-1" && oldObject == null`})
+	tr, log, registry := triggersOf(t, config.Definition{Name: "test", Where: `object.metadata.name == "object-1" && oldObject == null`})
 	for i, want := range []bool{false, true, false} {
 		if have := tr.wants(t.Context(), key(i), podNamed(t, key(i)), nil); have != want {
 			t.Errorf("%s is wanted: %t, want %t", key(i).Name, have, want)
@@ -385,7 +385,7 @@ func TestTriggersEnd(t *testing.T) {
 	for _, x := range "abcdef" {
 		slow = fmt.Sprintf("[0,1,2,3,4,5,6,7,8,9].all(%c, %s)", x, slow)
 	}
-	tr, log, registry := triggersOf(t, config.Controller{Name: "test", Where: slow})
+	tr, log, registry := triggersOf(t, config.Definition{Name: "test", Where: slow})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if tr.wants(ctx, key(1), podNamed(t, key(1)), nil) || len(*log) > 0 || counter(t, registry, "kooperd_controller_trigger_errors_total", "") > 0 {
@@ -394,11 +394,11 @@ func TestTriggersEnd(t *testing.T) {
 }
 
 func TestNewTriggers(t *testing.T) {
-	if tr, err := newTriggers(config.Controller{Name: "test"}, compiler()); tr != nil || err != nil {
+	if tr, err := newTriggers(config.Definition{Name: "test"}, compiler()); tr != nil || err != nil {
 		t.Errorf("a definition without triggers has %v, %v", tr, err)
 	}
 	pod := config.Watch{Kind: corev1.SchemeGroupVersion.WithKind("Pod")}
-	for _, def := range []config.Controller{
+	for _, def := range []config.Definition{
 		{Name: "test", Watch: pod, Ignore: []string{"a..b"}}, {Name: "test", Watch: pod, Ignore: []string{"staus"}}, {Name: "test", Watch: pod, Where: "1"},
 	} {
 		if _, err := newTriggers(def, compiler()); err == nil {
@@ -422,16 +422,16 @@ func TestWatchOfMetadata(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, tc := range map[string]struct {
-		def  config.Controller
+		def  config.Definition
 		want bool
 	}{
 		"no triggers":               {want: true},
-		"ignore":                    {def: config.Controller{Ignore: []string{"metadata.labels"}}},
-		"where on the metadata":     {def: config.Controller{Where: "oldObject == null || object.metadata.generation > oldObject.metadata.generation"}, want: true},
-		"where on the spec":         {def: config.Controller{Where: "object.spec.size > 1 && object.metadata.name == 'a'"}},
-		"where on all":              {def: config.Controller{Where: "object != oldObject"}},
-		"where on nothing":          {def: config.Controller{Where: "oldObject != null"}, want: true},
-		"where on metadata, ignore": {def: config.Controller{Where: "has(object.metadata.labels)", Ignore: []string{"status"}}},
+		"ignore":                    {def: config.Definition{Ignore: []string{"metadata.labels"}}},
+		"where on the metadata":     {def: config.Definition{Where: "oldObject == null || object.metadata.generation > oldObject.metadata.generation"}, want: true},
+		"where on the spec":         {def: config.Definition{Where: "object.spec.size > 1 && object.metadata.name == 'a'"}},
+		"where on all":              {def: config.Definition{Where: "object != oldObject"}},
+		"where on nothing":          {def: config.Definition{Where: "oldObject != null"}, want: true},
+		"where on metadata, ignore": {def: config.Definition{Where: "has(object.metadata.labels)", Ignore: []string{"status"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tc.def.Handler = bound

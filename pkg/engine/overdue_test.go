@@ -11,6 +11,7 @@ import (
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -19,8 +20,8 @@ func TestOverdue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		metrics := telemetry.NewMetrics(prometheus.NewRegistry())
 		c := &controller{
-			def: config.Controller{Name: "test", Timeout: time.Minute}, logger: logr.Discard(),
-			metrics: metrics.Controller("test"), board: telemetry.NewBoard(metrics),
+			def: config.Definition{Name: "test", Timeout: time.Minute}, logger: logr.Discard(),
+			metrics: metrics.Controller("test"), board: status.NewBoard(metrics),
 			failures: newFailures(), running: map[kube.Key]time.Time{}, overdue: map[kube.Key]time.Time{},
 		}
 		const limit = time.Minute + overdueGrace

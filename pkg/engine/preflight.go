@@ -47,7 +47,7 @@ func (c *controller) preflight(ctx context.Context) {
 }
 
 // missingRights asks for the rights that the handler needs. Where it needs them may depend on kinds that are not served yet.
-func (c *controller) missingRights(ctx context.Context) ([]access.Need, error) {
+func (c *controller) missingRights(ctx context.Context) ([]access.Requirement, error) {
 	needs, err := access.OfHandler(ctx, c.def, c.kinds)
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (c *controller) lacks(missing string) {
 	c.refresh()
 }
 
-func describeMissing(missing []access.Need) string {
+func describeMissing(missing []access.Requirement) string {
 	var texts []string
 	for i, need := range missing {
 		if i == mostMissing {

@@ -1,13 +1,16 @@
 package engine
 
-import "kooperd.dev/kooperd/pkg/telemetry"
+import (
+	"kooperd.dev/kooperd/pkg/status"
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
 
 // condition is everything that a definition's state depends on. What becomes of it is decided in state, and nowhere else; when
 // the state began is the board's to note.
 type condition struct {
 	paused bool
 	// source is the state of the definition's sources; empty before there are any.
-	source       telemetry.State
+	source       status.State
 	sourceReason string
 	// buildErr is that of the last try to make the handler.
 	buildErr error
@@ -20,26 +23,26 @@ type condition struct {
 
 // state is the definition's state machine: the first thing that keeps the definition from its work is its state. It has no
 // memory, so every state can follow every other, but for Paused, which a definition never enters or leaves.
-func (c condition) state() (state telemetry.State, reason string) {
+func (c condition) state() (state status.State, reason string) {
 	switch {
 	case c.paused:
-		return telemetry.Paused, ""
+		return status.Paused, ""
 	case c.source == "":
-		return telemetry.Syncing, ""
-	case c.source != telemetry.Running:
+		return status.Syncing, ""
+	case c.source != status.Running:
 		return c.source, c.sourceReason
 	case c.buildErr != nil:
-		return telemetry.Degraded, c.buildErr.Error()
+		return status.Degraded, c.buildErr.Error()
 	case !c.built:
-		return telemetry.Syncing, "making the handler"
+		return status.Syncing, "making the handler"
 	case c.missing != "":
-		return telemetry.Degraded, c.missing
+		return status.Degraded, c.missing
 	case c.overdue != "":
-		return telemetry.Degraded, c.overdue
+		return status.Degraded, c.overdue
 	case c.failing != "":
-		return telemetry.Degraded, c.failing
+		return status.Degraded, c.failing
 	default:
-		return telemetry.Running, ""
+		return status.Running, ""
 	}
 }
 

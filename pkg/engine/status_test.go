@@ -15,25 +15,26 @@ import (
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
 // conditions has one condition for each way to come to a state.
 var conditions = map[string]struct {
 	condition condition
-	state     telemetry.State
+	state     status.State
 	reason    string
 }{
-	"nothing yet":        {condition{}, telemetry.Syncing, ""},
-	"first list":         {condition{source: telemetry.Syncing}, telemetry.Syncing, ""},
-	"kind not served":    {condition{source: telemetry.Waiting, sourceReason: "no such kind", built: true}, telemetry.Waiting, "no such kind"},
-	"forbidden":          {condition{source: telemetry.Degraded, sourceReason: "forbidden", built: true}, telemetry.Degraded, "forbidden"},
-	"no handler yet":     {condition{source: telemetry.Running}, telemetry.Syncing, "making the handler"},
-	"no handler":         {condition{source: telemetry.Running, buildErr: errors.New("no mail server")}, telemetry.Degraded, "no mail server"},
-	"rights are missing": {condition{source: telemetry.Running, built: true, missing: "forbidden to patch pods"}, telemetry.Degraded, "forbidden to patch pods"},
-	"calls are stuck":    {condition{source: telemetry.Running, built: true, overdue: "1 call"}, telemetry.Degraded, "1 call"},
-	"calls fail":         {condition{source: telemetry.Running, built: true, failing: "1 object"}, telemetry.Degraded, "1 object"},
-	"everything works":   {condition{source: telemetry.Running, built: true}, telemetry.Running, ""},
+	"nothing yet":        {condition{}, status.Syncing, ""},
+	"first list":         {condition{source: status.Syncing}, status.Syncing, ""},
+	"kind not served":    {condition{source: status.Waiting, sourceReason: "no such kind", built: true}, status.Waiting, "no such kind"},
+	"forbidden":          {condition{source: status.Degraded, sourceReason: "forbidden", built: true}, status.Degraded, "forbidden"},
+	"no handler yet":     {condition{source: status.Running}, status.Syncing, "making the handler"},
+	"no handler":         {condition{source: status.Running, buildErr: errors.New("no mail server")}, status.Degraded, "no mail server"},
+	"rights are missing": {condition{source: status.Running, built: true, missing: "forbidden to patch pods"}, status.Degraded, "forbidden to patch pods"},
+	"calls are stuck":    {condition{source: status.Running, built: true, overdue: "1 call"}, status.Degraded, "1 call"},
+	"calls fail":         {condition{source: status.Running, built: true, failing: "1 object"}, status.Degraded, "1 object"},
+	"everything works":   {condition{source: status.Running, built: true}, status.Running, ""},
 }
 
 // TestStateIsTheFirstObstacle adds to each condition everything that comes after it: that must not show.
@@ -44,18 +45,18 @@ func TestStateIsTheFirstObstacle(t *testing.T) {
 	}
 	tests := map[string]struct {
 		condition condition
-		state     telemetry.State
+		state     status.State
 		reason    string
 	}{
 		"paused before everything": {
-			worst(condition{paused: true, source: telemetry.Degraded, sourceReason: "forbidden"}), telemetry.Paused, "",
+			worst(condition{paused: true, source: status.Degraded, sourceReason: "forbidden"}), status.Paused, "",
 		},
-		"no source before all but that":     {worst(condition{}), telemetry.Syncing, ""},
-		"the source before the handler":     {worst(condition{source: telemetry.Waiting, sourceReason: "no kind"}), telemetry.Waiting, "no kind"},
-		"the handler before its calls":      {worst(condition{source: telemetry.Running}), telemetry.Degraded, "no handler"},
-		"the handler, being made, too":      {condition{source: telemetry.Running, overdue: "a", failing: "b"}, telemetry.Syncing, "making the handler"},
-		"missing rights before stuck calls": {condition{source: telemetry.Running, built: true, missing: "a", overdue: "b"}, telemetry.Degraded, "a"},
-		"stuck calls before failed calls":   {condition{source: telemetry.Running, built: true, overdue: "a", failing: "b"}, telemetry.Degraded, "a"},
+		"no source before all but that":     {worst(condition{}), status.Syncing, ""},
+		"the source before the handler":     {worst(condition{source: status.Waiting, sourceReason: "no kind"}), status.Waiting, "no kind"},
+		"the handler before its calls":      {worst(condition{source: status.Running}), status.Degraded, "no handler"},
+		"the handler, being made, too":      {condition{source: status.Running, overdue: "a", failing: "b"}, status.Syncing, "making the handler"},
+		"missing rights before stuck calls": {condition{source: status.Running, built: true, missing: "a", overdue: "b"}, status.Degraded, "a"},
+		"stuck calls before failed calls":   {condition{source: status.Running, built: true, overdue: "a", failing: "b"}, status.Degraded, "a"},
 	}
 	maps.Copy(tests, conditions)
 	for name, test := range tests {
@@ -74,13 +75,13 @@ func TestEveryTransition(t *testing.T) {
 		for to, b := range conditions {
 			t.Run(from+" → "+to, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					c, registry, log := idleController(config.Controller{Name: "pods"})
+					c, registry, log := idleController(config.Definition{Name: "pods"})
 					c.note(a.condition)
 					log.Reset()
 					entered := c.board.Get("pods").Since
 					time.Sleep(time.Minute)
 					c.note(b.condition)
-					want := telemetry.Status{State: b.state, Reason: b.reason, Since: entered}
+					want := status.Status{State: b.state, Reason: b.reason, Since: entered}
 					line := ""
 					switch {
 					case a.state != b.state:
@@ -105,10 +106,10 @@ func TestEveryTransition(t *testing.T) {
 }
 
 func TestStateAtFirst(t *testing.T) {
-	for paused, want := range map[bool]telemetry.State{false: telemetry.Syncing, true: telemetry.Paused} {
+	for paused, want := range map[bool]status.State{false: status.Syncing, true: status.Paused} {
 		synctest.Test(t, func(t *testing.T) {
-			c, registry, log := idleController(config.Controller{Name: "pods", Paused: paused})
-			if diff := cmp.Diff(telemetry.Status{State: want, Since: time.Now()}, c.board.Get("pods")); diff != "" {
+			c, registry, log := idleController(config.Definition{Name: "pods", Paused: paused})
+			if diff := cmp.Diff(status.Status{State: want, Since: time.Now()}, c.board.Get("pods")); diff != "" {
 				t.Errorf("status (-want +have):\n%s", diff)
 			}
 			if diff := cmp.Diff(map[string]float64{string(want): 1}, stateGauge(t, registry)); diff != "" {
@@ -123,11 +124,11 @@ func TestStateAtFirst(t *testing.T) {
 }
 
 // idleController is a controller that does not run, with its metrics and its log.
-func idleController(def config.Controller) (*controller, *prometheus.Registry, *strings.Builder) {
+func idleController(def config.Definition) (*controller, *prometheus.Registry, *strings.Builder) {
 	registry, log := prometheus.NewRegistry(), &strings.Builder{}
 	metrics := telemetry.NewMetrics(registry)
 	return newController(def, Options{
-		Cluster: &kube.Cluster{}, Metrics: metrics, Board: telemetry.NewBoard(metrics),
+		Cluster: &kube.Cluster{}, Metrics: metrics, Board: status.NewBoard(metrics),
 		Logger: funcr.New(func(_, args string) { log.WriteString(args + "\n") }, funcr.Options{Verbosity: 1}),
 	}), registry, log
 }

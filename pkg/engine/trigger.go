@@ -38,7 +38,7 @@ type triggers struct {
 }
 
 // newTriggers reads a definition's ignore and where, which the config has checked. compile is asked for an expression.
-func newTriggers(def config.Controller, compile func(text string) (*trigger.Condition, error)) (*triggers, error) {
+func newTriggers(def config.Definition, compile func(text string) (*trigger.Condition, error)) (*triggers, error) {
 	if len(def.Ignore) == 0 && def.Where == "" {
 		return nil, nil //nolint:nilnil // there are none, and that is no error
 	}
@@ -93,7 +93,7 @@ func (t *triggers) selective() bool { return t.where != nil }
 
 // wantsChange tells whether a change calls the handler, and counts it when it does not.
 func (t *triggers) wantsChange(ctx context.Context, e kube.Event) bool {
-	if t.ignored != nil && e.Only(t.ignored) {
+	if t.ignored != nil && e.OnlyIn(t.ignored) {
 		t.metrics.Ignored.Inc()
 		return false
 	}

@@ -140,7 +140,7 @@ func (c *controller) object(q *queue.Queue[kube.Key], item queue.Item[kube.Key])
 		q.Done(item.Key) // Not Drop: the object may be created again at this moment.
 		return nil, false
 	}
-	if !c.own.Caught(item.Key, obj.ResourceVersion()) {
+	if !c.own.Ready(item.Key, obj.ResourceVersion()) {
 		q.Postpone(item.Key, item.Priority, stalePoll) // The change in the cache is mostly faster.
 		return nil, false
 	}

@@ -82,7 +82,7 @@ func New(config *rest.Config, opts Options) (*Cluster, error) {
 // Clients returns the clients of one definition's handler. name becomes part of the user agent, so that audit logs and
 // priority-and-fairness rules can tell definitions apart. A nil gate lets every request through. own, which may be nil, reads
 // the writes along.
-func (c *Cluster) Clients(name string, gate *Gate, own *OwnWrites) (handlers.Clients, error) {
+func (c *Cluster) Clients(name string, gate *Gate, own *ConsistencyStore) (handlers.Clients, error) {
 	config := rest.CopyConfig(c.config)
 	config.UserAgent = c.config.UserAgent + " " + name
 	if gate != nil {

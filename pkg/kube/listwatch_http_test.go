@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -130,7 +131,7 @@ func (s *podServer) event(w http.ResponseWriter, what string, pod *corev1.Pod) {
 }
 
 // start runs a source against the server until the test ends. changed is told of every state.
-func (s *podServer) start(adjust func(*rest.Config)) (_ *source, changed <-chan telemetry.State) {
+func (s *podServer) start(adjust func(*rest.Config)) (_ *source, changed <-chan status.State) {
 	s.t.Helper()
 	config := &rest.Config{Host: s.URL}
 	if adjust != nil {
@@ -148,7 +149,7 @@ func (s *podServer) start(adjust func(*rest.Config)) (_ *source, changed <-chan 
 	}
 	src := newSource(id, cluster.Sources.kinds, fetch, logr.Discard(), metrics.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "payments", Selector: ""}))
 	src.streamingDeadline = 200 * time.Millisecond
-	states := make(chan telemetry.State, 100)
+	states := make(chan status.State, 100)
 	src.subscribers.add(&subscriber{event: func(Event) {}, status: func() {
 		state, _ := src.status()
 		states <- state
@@ -168,7 +169,7 @@ func refuse(w http.ResponseWriter) (open bool) {
 	return false
 }
 
-func await(t *testing.T, changed <-chan telemetry.State, want telemetry.State) {
+func await(t *testing.T, changed <-chan status.State, want status.State) {
 	t.Helper()
 	select {
 	case got := <-changed:
@@ -192,7 +193,7 @@ func TestStreamingListOverHTTP(t *testing.T) {
 		return true
 	}
 	src, changed := server.start(nil)
-	await(t, changed, telemetry.Running)
+	await(t, changed, status.Running)
 	if got := server.seen(); !slices.Equal(got, []string{"stream"}) || src.store.size() != 2 {
 		t.Errorf("requests %q, %d objects", got, src.store.size())
 	}
@@ -207,7 +208,7 @@ func TestEndlessStreamingListFallsBack(t *testing.T) {
 		return true
 	}
 	src, changed := server.start(nil)
-	await(t, changed, telemetry.Running)
+	await(t, changed, status.Running)
 	want := []string{"stream", "list ", "list more", "watch"}
 	if got := server.seen(); !slices.Equal(got, want) {
 		t.Errorf("requests %q, want %q", got, want)
@@ -221,7 +222,7 @@ func TestRefusedStreamingListFallsBack(t *testing.T) {
 	server := newPodServer(t)
 	server.stream = refuse
 	_, changed := server.start(nil)
-	await(t, changed, telemetry.Running)
+	await(t, changed, status.Running)
 	got := server.seen()
 	if len(got) < 4 || !slices.Equal(got[len(got)-3:], []string{"list ", "list more", "watch"}) {
 		t.Errorf("requests %q", got)
@@ -300,7 +301,7 @@ func TestStreamedAgainKeepsTheSameObjects(t *testing.T) {
 		return true
 	}
 	src, changed := server.start(nil)
-	await(t, changed, telemetry.Running)
+	await(t, changed, status.Running)
 	yes := true
 	again, err := src.lw.fetcher.watch(t.Context(), metav1.ListOptions{SendInitialEvents: &yes})
 	if err != nil {
@@ -319,7 +320,7 @@ func TestListedAgainKeepsTheSameObjects(t *testing.T) {
 	server := newPodServer(t)
 	server.stream = refuse
 	src, changed := server.start(nil)
-	await(t, changed, telemetry.Running)
+	await(t, changed, status.Running)
 	for page, name := range map[string]string{"": "a", "more": "b"} {
 		list, err := src.lw.fetcher.list(t.Context(), metav1.ListOptions{Limit: 1, Continue: page})
 		if err != nil {
@@ -357,7 +358,7 @@ func TestWatchWhoseConnectionFails(t *testing.T) {
 			server := newPodServer(t)
 			src, changed := server.start(func(config *rest.Config) { tc.arrange(server, config) })
 			began := time.Now()
-			await(t, changed, telemetry.Degraded)
+			await(t, changed, status.Degraded)
 			if took := time.Since(began); took > 900*time.Millisecond {
 				t.Errorf("it took the source %s to know", took)
 			}
@@ -374,7 +375,7 @@ func TestListWhoseConnectionIsDropped(t *testing.T) {
 	server.stream, server.dropLists = refuse, true
 	src, changed := server.start(nil)
 	began := time.Now()
-	await(t, changed, telemetry.Degraded)
+	await(t, changed, status.Degraded)
 	if _, reason := src.status(); reason != "the API server cannot be reached: EOF" || time.Since(began) > 900*time.Millisecond {
 		t.Errorf("after %s: %q", time.Since(began), reason)
 	}

@@ -26,11 +26,11 @@ const (
 // maxWritten bounds what is read along of the answer to a write, in bytes: etcd takes no object of more than some MiB.
 const maxWritten = 16 << 20
 
-// OwnWrites remembers the versions of objects of one kind that a handler's own writes have made, until the cache has them too:
+// ConsistencyStore remembers the versions of objects of one kind that a handler's own writes have made, until the cache has them too:
 // a handler that is called in between would see the object as it was before its own write. What counts is the kind of the answer:
 // a write of the scale of an object, or through a client for metadata alone, is not seen. An object that is created again after its
 // end has a greater version, so nothing has to be forgotten with it. It is safe for concurrent use.
-type OwnWrites struct {
+type ConsistencyStore struct {
 	kind schema.GroupKind
 
 	mu    sync.Mutex
@@ -46,19 +46,19 @@ type ownWrite struct {
 	asked time.Time
 }
 
-// NewOwnWrites remembers writes of objects of kind.
-func NewOwnWrites(kind schema.GroupVersionKind) *OwnWrites {
-	return &OwnWrites{kind: kind.GroupKind(), after: map[Key]ownWrite{}, clean: minOwnWrites}
+// NewConsistencyStore remembers writes of objects of kind.
+func NewConsistencyStore(kind schema.GroupVersionKind) *ConsistencyStore {
+	return &ConsistencyStore{kind: kind.GroupKind(), after: map[Key]ownWrite{}, clean: minOwnWrites}
 }
 
 // Wrap reads along the answers to the writes that go through next.
-func (w *OwnWrites) Wrap(next http.RoundTripper) http.RoundTripper {
+func (w *ConsistencyStore) Wrap(next http.RoundTripper) http.RoundTripper {
 	return &writeReader{own: w, next: next}
 }
 
-// Caught tells whether a version of an object, which the cache holds, is as new as the handler's own writes. Five seconds after it
+// Ready tells whether a version of an object, which the cache holds, is as new as the handler's own writes. Five seconds after it
 // has first denied that it agrees, whatever the version and whatever has been written since.
-func (w *OwnWrites) Caught(key Key, version string) bool {
+func (w *ConsistencyStore) Ready(key Key, version string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	own, ok := w.after[key]
@@ -77,7 +77,7 @@ func (w *OwnWrites) Caught(key Key, version string) bool {
 }
 
 // wrote takes in the answer to a write.
-func (w *OwnWrites) wrote(answer []byte) {
+func (w *ConsistencyStore) wrote(answer []byte) {
 	e, err := wire.ParseEnvelope(answer)
 	if err != nil || e.Kind.GroupKind() != w.kind {
 		return
@@ -104,7 +104,7 @@ func (w *OwnWrites) wrote(answer []byte) {
 
 // writeReader is the transport of OwnWrites.
 type writeReader struct {
-	own  *OwnWrites
+	own  *ConsistencyStore
 	next http.RoundTripper
 }
 

@@ -26,7 +26,7 @@ func (a answering) RoundTrip(*http.Request) (*http.Response, error) {
 }
 
 // request sends a request through own and reads the answer.
-func (w *OwnWrites) request(t *testing.T, method string, answer answering) {
+func (w *ConsistencyStore) request(t *testing.T, method string, answer answering) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, "http://api", http.NoBody)
 	if err != nil {
@@ -67,12 +67,12 @@ func TestOwnWrites(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			w := NewOwnWrites(podKind)
+			w := NewConsistencyStore(podKind)
 			w.request(t, tc.method, tc.answer)
-			if caught := w.Caught(key, "6"); caught == tc.waits {
+			if caught := w.Ready(key, "6"); caught == tc.waits {
 				t.Errorf("version 6 is new enough: %t", caught)
 			}
-			if !w.Caught(key, "7") || !w.Caught(key, "6") {
+			if !w.Ready(key, "7") || !w.Ready(key, "6") {
 				t.Error("version 7 is not new enough, or is waited for again")
 			}
 		})
@@ -80,11 +80,11 @@ func TestOwnWrites(t *testing.T) {
 }
 
 func TestOwnWritesKeepTheNewest(t *testing.T) {
-	w := NewOwnWrites(podKind)
+	w := NewConsistencyStore(podKind)
 	for _, version := range []string{"9", "8"} { // answers may overtake each other
 		w.request(t, http.MethodPatch, written("Pod", "x", version))
 	}
-	if w.Caught(Key{Namespace: "a", Name: "x"}, "8") {
+	if w.Ready(Key{Namespace: "a", Name: "x"}, "8") {
 		t.Error("version 8 is new enough after 9 was written")
 	}
 }
@@ -92,11 +92,11 @@ func TestOwnWritesKeepTheNewest(t *testing.T) {
 // Nobody asks for objects that the definition does not see; they must not add up. And nobody waits for ever.
 func TestOwnWritesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := NewOwnWrites(podKind)
+		w := NewConsistencyStore(podKind)
 		w.request(t, http.MethodPatch, written("Pod", "x", "7"))
 		time.Sleep(ownWriteLimit) // Nobody asks yet.
 		var waited time.Duration
-		for ; !w.Caught(Key{Namespace: "a", Name: "x"}, "1") && waited < time.Minute; waited += time.Second {
+		for ; !w.Ready(Key{Namespace: "a", Name: "x"}, "1") && waited < time.Minute; waited += time.Second {
 			time.Sleep(time.Second)
 			w.request(t, http.MethodPatch, written("Pod", "x", fmt.Sprint(8+waited/time.Second)))
 		}

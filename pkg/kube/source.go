@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -82,7 +83,7 @@ type source struct {
 	listing     sync.Mutex // held during a plain list, which runs on a goroutine of the reflector
 
 	mu     sync.Mutex
-	state  telemetry.State
+	state  status.State
 	reason string
 
 	// The fields below belong to the goroutine of run, which is also where the reflector opens watches and fills the
@@ -98,7 +99,7 @@ type source struct {
 
 func newSource(id sourceID, kinds *kinds, fetch fetch, logger logr.Logger, metrics *telemetry.Source) *source {
 	s := &source{
-		id: id, kinds: kinds, fetch: fetch, metrics: metrics, state: telemetry.Syncing,
+		id: id, kinds: kinds, fetch: fetch, metrics: metrics, state: status.Syncing,
 		streamingDeadline: streamingListDeadline,
 		logger: logger.WithValues("kind", id.kind.Kind, "apiVersion", id.kind.GroupVersion().String(),
 			"namespace", id.namespace, "selector", id.selector()),
@@ -109,7 +110,7 @@ func newSource(id sourceID, kinds *kinds, fetch fetch, logger logr.Logger, metri
 
 // run follows the API server until ctx ends.
 func (s *source) run(ctx context.Context) {
-	s.metrics.SetState(telemetry.Syncing)
+	s.metrics.SetState(status.Syncing)
 	s.metrics.Cached.Set(0)
 	defer s.awaitList()
 	for ctx.Err() == nil {
@@ -134,8 +135,8 @@ func (s *source) follow(ctx context.Context) error {
 		return err
 	}
 	s.absentSince = time.Time{}
-	if state, _ := s.status(); state == telemetry.Waiting {
-		s.set(telemetry.Syncing, "")
+	if state, _ := s.status(); state == status.Waiting {
+		s.set(status.Syncing, "")
 	}
 	return s.listAndWatch(ctx)
 }
@@ -219,7 +220,7 @@ func (s *source) absent(err error) {
 		s.absentSince = time.Now()
 	}
 	s.failures, s.cuts = 0, 0
-	s.set(telemetry.Waiting, err.Error())
+	s.set(status.Waiting, err.Error())
 	if time.Since(s.absentSince) >= goneAfter {
 		s.lw, s.reflector = nil, nil
 		s.store.clear()
@@ -234,7 +235,7 @@ func (s *source) awaitList() {
 
 // trouble makes err the source's status.
 func (s *source) trouble(err error) {
-	s.set(telemetry.Degraded, describe(err, s.id))
+	s.set(status.Degraded, describe(err, s.id))
 }
 
 // opened is called when a watch has been opened.
@@ -265,7 +266,7 @@ func (s *source) heard() {
 // works is called when the cache is complete and a watch is open.
 func (s *source) works() {
 	if s.cuts < tolerated {
-		s.set(telemetry.Running, "")
+		s.set(status.Running, "")
 	}
 }
 
@@ -278,7 +279,7 @@ func (s *source) emit(e Event) {
 }
 
 // set records the state and tells the subscribers. It belongs to the goroutine of run.
-func (s *source) set(state telemetry.State, reason string) {
+func (s *source) set(state status.State, reason string) {
 	s.mu.Lock()
 	if s.state == state && s.reason == reason {
 		s.mu.Unlock()
@@ -293,7 +294,7 @@ func (s *source) set(state telemetry.State, reason string) {
 	}
 }
 
-func (s *source) status() (telemetry.State, string) {
+func (s *source) status() (status.State, string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state, s.reason

@@ -8,7 +8,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"kooperd.dev/kooperd/pkg/telemetry"
+	"kooperd.dev/kooperd/pkg/status"
 )
 
 // serve makes discovery know the kind of the rig, or not.
@@ -28,7 +28,7 @@ func TestSourceWaitsForItsKind(t *testing.T) {
 	served := false
 	inBubble(t, func(t *testing.T, r *rig) {
 		time.Sleep(time.Hour)
-		if state, reason := r.status(); state != telemetry.Waiting || reason != "the API server does not serve kind Pod of v1" {
+		if state, reason := r.status(); state != status.Waiting || reason != "the API server does not serve kind Pod of v1" {
 			t.Errorf("status %s: %s", state, reason)
 		}
 		if asked := r.docs.asked.Load(); asked > int32(time.Hour/kindPollInterval)+1 {
@@ -36,7 +36,7 @@ func TestSourceWaitsForItsKind(t *testing.T) {
 		}
 		r.edit(func() { served = true })
 		time.Sleep(kindPollInterval + kindAnswerAge)
-		expectStates(t, r, telemetry.Waiting, telemetry.Syncing, telemetry.Running)
+		expectStates(t, r, status.Waiting, status.Syncing, status.Running)
 		expectEvents(t, r, "listed a")
 	}, func(r *rig) {
 		r.pods = []string{"a@1"}
@@ -49,13 +49,13 @@ func TestSourceWaitsForItsKind(t *testing.T) {
 func TestSourceWhoseKindGoes(t *testing.T) {
 	served := true
 	inBubble(t, func(t *testing.T, r *rig) {
-		expectStates(t, r, telemetry.Running)
+		expectStates(t, r, status.Running)
 		expectEvents(t, r, "listed a", "listed b")
 		time.Sleep(time.Minute)
 		r.edit(func() { served, r.noWatch, r.noList = false, errNotFound, errNotFound })
 		r.hangUp()
 		time.Sleep(goneAfter)
-		expectStates(t, r, telemetry.Waiting)
+		expectStates(t, r, status.Waiting)
 		expectEvents(t, r)
 		time.Sleep(2 * time.Second)
 		expectEvents(t, r, "deleted a", "deleted b")
@@ -64,7 +64,7 @@ func TestSourceWhoseKindGoes(t *testing.T) {
 		}
 		r.edit(func() { served, r.noWatch, r.noList, r.pods = true, nil, nil, []string{"a@200#2"} })
 		time.Sleep(time.Second)
-		expectStates(t, r, telemetry.Syncing, telemetry.Running)
+		expectStates(t, r, status.Syncing, status.Running)
 		expectEvents(t, r, "changed a")
 	}, func(r *rig) {
 		r.pods = []string{"a@1", "b@2"}
@@ -83,7 +83,7 @@ func TestSourceWhoseKindIsDeniedForAMoment(t *testing.T) {
 		time.Sleep(goneAfter / 2)
 		r.edit(func() { served, r.noWatch, r.noList = true, nil, nil })
 		time.Sleep(time.Second)
-		expectStates(t, r, telemetry.Waiting, telemetry.Syncing, telemetry.Running)
+		expectStates(t, r, status.Waiting, status.Syncing, status.Running)
 		expectEvents(t, r)
 	}, func(r *rig) {
 		r.pods = []string{"a@1"}
@@ -102,11 +102,11 @@ func TestSourceWhoseResourceIsNotFound(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 		expectStates(t, r) // A moment of it is everyday life: discovery lags behind.
 		time.Sleep(10 * time.Second)
-		expectStates(t, r, telemetry.Degraded)
+		expectStates(t, r, status.Degraded)
 		expectEvents(t, r)
 		r.edit(func() { r.noWatch, r.noList = nil, nil })
 		time.Sleep(maxBackoff)
-		expectStates(t, r, telemetry.Running)
+		expectStates(t, r, status.Running)
 		expectEvents(t, r)
 	}, func(r *rig) { r.pods = []string{"a@1"} })
 }
@@ -124,7 +124,7 @@ func TestPagedListIsTheNewestState(t *testing.T) {
 		if got := lists[0].Limit; got != pageSize {
 			t.Errorf("the first list has %d objects at a time, want %d", got, pageSize)
 		}
-		expectStates(t, r, telemetry.Running)
+		expectStates(t, r, status.Running)
 		r.edit(func() { served, r.noWatch, r.noList = false, errNotFound, errNotFound })
 		r.hangUp()
 		time.Sleep(2 * goneAfter)

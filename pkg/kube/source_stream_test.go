@@ -8,7 +8,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/watch"
 
-	"kooperd.dev/kooperd/pkg/telemetry"
+	"kooperd.dev/kooperd/pkg/status"
 )
 
 // In the real minute, and with a watch that is otherwise alive: changes alone must not keep the deadline off.
@@ -26,7 +26,7 @@ func TestSlowStreamIsGivenUp(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 		synctest.Wait()
-		expectStates(t, r, telemetry.Running)
+		expectStates(t, r, status.Running)
 		expectEvents(t, r, "listed a")
 		if n := r.metric("kooperd_source_lists_total"); n != 1 {
 			t.Errorf("%v lists are counted, want 1", n)
@@ -52,7 +52,7 @@ func TestBrokenStreamsArePaced(t *testing.T) {
 		time.Sleep(2 * maxBackoff)
 		r.send(watch.Bookmark, r.bookmark(nil))
 		synctest.Wait()
-		if state, reason := r.status(); state != telemetry.Running {
+		if state, reason := r.status(); state != status.Running {
 			t.Errorf("status %s: %s", state, reason)
 		}
 	}, func(r *rig) { r.pods, r.noMark, r.cut = []string{"a@1"}, true, true })
@@ -67,7 +67,7 @@ func TestListAfterABrokenStream(t *testing.T) {
 			t.Errorf("%d lists were made, want one", n)
 		}
 		expectEvents(t, r, "listed a")
-		expectStates(t, r, telemetry.Running)
+		expectStates(t, r, status.Running)
 	}, func(r *rig) {
 		r.pods, r.slow = []string{"a@1"}, 3*streamingListDeadline
 		r.broken = apierrors.NewBadRequest("the stream is broken")
@@ -76,7 +76,7 @@ func TestListAfterABrokenStream(t *testing.T) {
 		r.edit(func() { r.noWatch = errForbidden })
 		time.Sleep(time.Minute)
 		expectEvents(t, r, "listed a")
-		expectStates(t, r, telemetry.Degraded)
+		expectStates(t, r, status.Degraded)
 	}, func(r *rig) {
 		r.pods, r.slow = []string{"a@1"}, time.Second
 		r.broken = apierrors.NewBadRequest("the stream is broken")

@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 
-	"kooperd.dev/kooperd/pkg/telemetry"
+	"kooperd.dev/kooperd/pkg/status"
 )
 
 // inBubble runs a test with a rig in a synctest bubble, where waiting takes no time, and ends the rig's source.
@@ -32,7 +32,7 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig), adjust ...func(*rig
 	})
 }
 
-func expectStates(t *testing.T, r *rig, want ...telemetry.State) {
+func expectStates(t *testing.T, r *rig, want ...status.State) {
 	t.Helper()
 	words := make([]string, 0, len(want))
 	for _, state := range want {
@@ -52,7 +52,7 @@ func expectEvents(t *testing.T, r *rig, want ...string) {
 
 func TestSourceStreamsItsFirstList(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		expectStates(t, r, telemetry.Running)
+		expectStates(t, r, status.Running)
 		expectEvents(t, r, "listed a", "listed b")
 		if lists := r.takeLists(); len(lists) != 0 {
 			t.Errorf("a plain list was made: %v", lists)
@@ -109,20 +109,20 @@ func TestSourceResumesItsWatch(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
 				r.send(watch.Added, pod("a@150"))
 				time.Sleep(time.Minute)
-				expectStates(t, r, telemetry.Running)
+				expectStates(t, r, status.Running)
 				r.takeEvents()
 				r.edit(func() { r.noWatch, r.asked = tc.err, nil })
 				r.hangUp()
 				time.Sleep(3 * time.Minute)
-				if state, reason := r.status(); state != telemetry.Degraded || reason != tc.want {
+				if state, reason := r.status(); state != status.Degraded || reason != tc.want {
 					t.Errorf("status %s: %s, want %s", state, reason, tc.want)
 				}
-				expectStates(t, r, telemetry.Degraded)
+				expectStates(t, r, status.Degraded)
 				expectBackoff(t, r.askedTimes())
 				r.takeWatches()
 				r.edit(func() { r.noWatch = nil })
 				time.Sleep(maxBackoff)
-				expectStates(t, r, telemetry.Running)
+				expectStates(t, r, status.Running)
 				if got := versions(r.takeWatches()); !slices.Equal(got, []string{"150"}) {
 					t.Errorf("the watch goes on from %v, want 150", got)
 				}
@@ -184,7 +184,7 @@ func (r *rig) askedTimes() []time.Duration { return take(r, &r.asked) }
 func TestSourceThatMayOnlyList(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		time.Sleep(5 * time.Minute)
-		expectStates(t, r, telemetry.Degraded)
+		expectStates(t, r, status.Degraded)
 		if _, reason := r.status(); !strings.HasPrefix(reason, "forbidden to list and watch pods in namespace payments; ") {
 			t.Errorf("reason %q", reason)
 		}
@@ -194,17 +194,17 @@ func TestSourceThatMayOnlyList(t *testing.T) {
 		}
 		r.edit(func() { r.noWatch = nil })
 		time.Sleep(maxBackoff)
-		expectStates(t, r, telemetry.Running)
+		expectStates(t, r, status.Running)
 	}, func(r *rig) { r.noWatch = errForbidden })
 }
 
 func TestSourceForbidden(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		time.Sleep(time.Minute)
-		expectStates(t, r, telemetry.Degraded)
+		expectStates(t, r, status.Degraded)
 		r.edit(func() { r.noWatch, r.noList, r.pods = nil, nil, []string{"a@1"} })
 		time.Sleep(maxBackoff)
-		expectStates(t, r, telemetry.Running)
+		expectStates(t, r, status.Running)
 		expectEvents(t, r, "listed a")
 	}, func(r *rig) { r.noWatch, r.noList = errForbidden, errForbidden })
 }
@@ -249,10 +249,10 @@ func TestSourceListsAgainWhenItsVersionExpired(t *testing.T) {
 func TestSourceWhoseWatchesAreCut(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		time.Sleep(5 * time.Minute)
-		if state, reason := r.status(); state != telemetry.Degraded || reason != errCutWatch.Error() {
+		if state, reason := r.status(); state != status.Degraded || reason != errCutWatch.Error() {
 			t.Errorf("status %s: %s", state, reason)
 		}
-		expectStates(t, r, telemetry.Running, telemetry.Degraded)
+		expectStates(t, r, status.Running, status.Degraded)
 		if n := r.metric("kooperd_source_lists_total"); n < 25 || n > 70 {
 			t.Errorf("%v lists in five minutes, want one in at most %s", n, maxBackoff)
 		}
@@ -260,7 +260,7 @@ func TestSourceWhoseWatchesAreCut(t *testing.T) {
 		time.Sleep(2 * maxBackoff)
 		r.send(watch.Bookmark, r.bookmark(nil))
 		synctest.Wait()
-		expectStates(t, r, telemetry.Running)
+		expectStates(t, r, status.Running)
 	}, func(r *rig) { r.cut = true })
 }
 
@@ -290,10 +290,10 @@ func TestSourceErrorsThatDiscoveryKnows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
 				time.Sleep(time.Minute)
-				if state, reason := r.status(); state != telemetry.Degraded || reason != tc.want {
+				if state, reason := r.status(); state != status.Degraded || reason != tc.want {
 					t.Errorf("status %s: %s, want Degraded: %s", state, reason, tc.want)
 				}
-				expectStates(t, r, telemetry.Degraded)
+				expectStates(t, r, status.Degraded)
 			}, tc.adjust)
 		})
 	}

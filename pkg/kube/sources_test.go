@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
 
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -225,7 +226,7 @@ func TestSubscribers(t *testing.T) {
 }
 
 // viewOf is a view of sources in the given states, which do not run.
-func viewOf(states ...telemetry.Status) *View {
+func viewOf(states ...status.Status) *View {
 	metrics := telemetry.NewMetrics(prometheus.NewRegistry())
 	v := &View{}
 	for _, status := range states {
@@ -237,25 +238,25 @@ func viewOf(states ...telemetry.Status) *View {
 }
 
 func TestViewStatus(t *testing.T) {
-	running := telemetry.Status{State: telemetry.Running}
-	syncing := telemetry.Status{State: telemetry.Syncing}
-	waiting := telemetry.Status{State: telemetry.Waiting, Reason: "not served"}
-	forbidden := func(where string) telemetry.Status {
-		return telemetry.Status{State: telemetry.Degraded, Reason: "forbidden in " + where}
+	running := status.Status{State: status.Running}
+	syncing := status.Status{State: status.Syncing}
+	waiting := status.Status{State: status.Waiting, Reason: "not served"}
+	forbidden := func(where string) status.Status {
+		return status.Status{State: status.Degraded, Reason: "forbidden in " + where}
 	}
 	tests := map[string]struct {
-		sources []telemetry.Status
-		state   telemetry.State
+		sources []status.Status
+		state   status.State
 		reason  string
 	}{
-		"all run":                      {[]telemetry.Status{running, running}, telemetry.Running, ""},
-		"one lists":                    {[]telemetry.Status{running, syncing}, telemetry.Syncing, ""},
-		"waiting says more":            {[]telemetry.Status{syncing, waiting, running}, telemetry.Waiting, "not served"},
-		"the worst, not the last":      {[]telemetry.Status{forbidden("a"), waiting}, telemetry.Degraded, "forbidden in a"},
-		"the same reason once":         {[]telemetry.Status{waiting, waiting}, telemetry.Waiting, "not served"},
-		"every reason":                 {[]telemetry.Status{forbidden("a"), running, forbidden("b")}, telemetry.Degraded, "forbidden in a; forbidden in b"},
-		"but not a page":               {[]telemetry.Status{forbidden("a"), forbidden("b"), forbidden("c"), forbidden("d"), forbidden("e")}, telemetry.Degraded, "forbidden in a; forbidden in b; forbidden in c; and 2 more"},
-		"exactly as many as there fit": {[]telemetry.Status{forbidden("a"), forbidden("b"), forbidden("c")}, telemetry.Degraded, "forbidden in a; forbidden in b; forbidden in c"},
+		"all run":                      {[]status.Status{running, running}, status.Running, ""},
+		"one lists":                    {[]status.Status{running, syncing}, status.Syncing, ""},
+		"waiting says more":            {[]status.Status{syncing, waiting, running}, status.Waiting, "not served"},
+		"the worst, not the last":      {[]status.Status{forbidden("a"), waiting}, status.Degraded, "forbidden in a"},
+		"the same reason once":         {[]status.Status{waiting, waiting}, status.Waiting, "not served"},
+		"every reason":                 {[]status.Status{forbidden("a"), running, forbidden("b")}, status.Degraded, "forbidden in a; forbidden in b"},
+		"but not a page":               {[]status.Status{forbidden("a"), forbidden("b"), forbidden("c"), forbidden("d"), forbidden("e")}, status.Degraded, "forbidden in a; forbidden in b; forbidden in c; and 2 more"},
+		"exactly as many as there fit": {[]status.Status{forbidden("a"), forbidden("b"), forbidden("c")}, status.Degraded, "forbidden in a; forbidden in b; forbidden in c"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

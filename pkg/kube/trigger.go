@@ -50,9 +50,9 @@ func seenBy(o *object) handlers.Object {
 	return cached{o}
 }
 
-// Between returns the change from one state of an object, nil for none, to a later one. A state that no view of this package has
+// NewChange returns the change from one state of an object, nil for none, to a later one. A state that no view of this package has
 // given is encoded first; one that cannot be is taken for unknown.
-func Between(old, now handlers.Object) Event {
+func NewChange(old, now handlers.Object) Event {
 	return Event{Key: Key{Namespace: now.Namespace(), Name: now.Name()}, Type: Changed, old: encode(old), now: encode(now)}
 }
 
@@ -78,15 +78,15 @@ func encode(obj handlers.Object) *object {
 	return &object{form: newForm(obj.GroupVersionKind(), false), Object: o}
 }
 
-// After returns the change that an earlier one of the same object and e amount to.
-func (e Event) After(earlier Event) Event {
+// Merge returns the change that an earlier one of the same object and e amount to.
+func (e Event) Merge(earlier Event) Event {
 	e.old = earlier.old
 	return e
 }
 
-// Only tells whether the change lies in ignored fields alone. It is cheap: nothing is decoded. A change that is not between
+// OnlyIn tells whether the change lies in ignored fields alone. It is cheap: nothing is decoded. A change that is not between
 // two states, or that marks the object for deletion, is more than that.
-func (e Event) Only(ignored *Ignored) bool {
+func (e Event) OnlyIn(ignored *Ignored) bool {
 	if e.old == nil || e.now == nil || !ignored.fields.Same(&e.old.Object, &e.now.Object) {
 		return false
 	}

@@ -70,7 +70,7 @@ func TestEventOnly(t *testing.T) {
 				{Type: Changed, old: arrival(t, podKind, old), now: arrival(t, podKind, now)},
 				{Type: Changed, old: encoded(t, old), now: encoded(t, now)},
 			} {
-				if have := e.Only(tc.ignored); have != tc.want {
+				if have := e.OnlyIn(tc.ignored); have != tc.want {
 					t.Errorf("%t, want %t", have, tc.want)
 				}
 			}
@@ -78,7 +78,7 @@ func TestEventOnly(t *testing.T) {
 	}
 	o := arrival(t, podKind, pod("a@1"))
 	for name, e := range map[string]Event{"created": {now: o}, "deleted": {old: o}} {
-		if e.Only(everything) {
+		if e.OnlyIn(everything) {
 			t.Errorf("an object that is %s is only a change", name)
 		}
 	}
@@ -108,10 +108,10 @@ func TestEventAfter(t *testing.T) {
 	}
 	one, two, three := arrival(t, podKind, pod("a@1")), arrival(t, podKind, pod("a@2")), arrival(t, podKind, pod("a@3"))
 	first, second := Event{old: one, now: two}, Event{old: two, now: three}
-	if have := version(second.After(first)); have != "1 3 " {
+	if have := version(second.Merge(first)); have != "1 3 " {
 		t.Errorf("both together lead from and to %q, want 1 3", have)
 	}
-	if have := second.After(Event{now: two}); have.Old() != nil || have.Now().ResourceVersion() != "3" {
+	if have := second.Merge(Event{now: two}); have.Old() != nil || have.Now().ResourceVersion() != "3" {
 		t.Errorf("after it was created: %v, want no old object", have)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/handlers"
-	"kooperd.dev/kooperd/pkg/telemetry"
+	"kooperd.dev/kooperd/pkg/status"
 )
 
 // View is what one definition sees: one source for each namespace it watches. It is safe for concurrent use, but for
@@ -115,8 +115,8 @@ func (v *View) ListOwned(uid types.UID) []handlers.Object {
 }
 
 // Status sums up the sources: the worst state with its reasons.
-func (v *View) Status() (telemetry.State, string) {
-	worst := telemetry.Running
+func (v *View) Status() (status.State, string) {
+	worst := status.Running
 	var reasons []string
 	for _, s := range v.sources {
 		state, reason := s.status()
@@ -136,13 +136,13 @@ func (v *View) Status() (telemetry.State, string) {
 }
 
 // severity orders states: a failure says more than a wait, and a wait more than a first list under way.
-func severity(s telemetry.State) int {
+func severity(s status.State) int {
 	switch s {
-	case telemetry.Degraded:
+	case status.Degraded:
 		return 3
-	case telemetry.Waiting:
+	case status.Waiting:
 		return 2
-	case telemetry.Syncing:
+	case status.Syncing:
 		return 1
 	default:
 		return 0

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -91,16 +92,16 @@ func TestViewSubscription(t *testing.T) {
 	}, func() { changes++ })
 	fill("payments", "a@1")
 	fill("search", "a@2")
-	v.sources[1].set(telemetry.Degraded, "forbidden")
-	v.sources[1].set(telemetry.Degraded, "forbidden")
-	v.sources[1].set(telemetry.Degraded, "not authenticated")
+	v.sources[1].set(status.Degraded, "forbidden")
+	v.sources[1].set(status.Degraded, "forbidden")
+	v.sources[1].set(status.Degraded, "not authenticated")
 	want := []Event{{Key: Key{"payments", "a"}, Type: Changed}, {Key: Key{"search", "a"}, Type: Changed}}
 	if diff := cmp.Diff(want, events, cmpopts.IgnoreUnexported(Event{})); diff != "" || changes != 2 {
 		t.Errorf("%d changes of state, want 2; events (-want +got):\n%s", changes, diff)
 	}
 	cancel()
 	fill("payments", "b@3")
-	v.sources[0].set(telemetry.Running, "")
+	v.sources[0].set(status.Running, "")
 	if len(events) != 2 || changes != 2 {
 		t.Errorf("told of %v and %d changes after the end of the subscription", events, changes)
 	}

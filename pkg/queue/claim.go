@@ -7,8 +7,8 @@ import "context"
 // are never more claims than ready keys when one is made, so the number of those who hold one is what there is to do. Each
 // claim ends with Redeem or Waive. Get takes no notice of claims: use one or the other.
 
-// Claim waits for a ready key that nobody else has claimed. It returns false when ctx has ended or ShutDown has been called.
-func (q *Queue[K]) Claim(ctx context.Context) bool {
+// Reserve waits for a ready key that nobody else has claimed. It returns false when ctx has ended or ShutDown has been called.
+func (q *Queue[K]) Reserve(ctx context.Context) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for {
@@ -26,16 +26,16 @@ func (q *Queue[K]) Claim(ctx context.Context) bool {
 	}
 }
 
-// TryClaim is a Claim that does not wait.
-func (q *Queue[K]) TryClaim() bool {
+// TryReserve is a Claim that does not wait.
+func (q *Queue[K]) TryReserve() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.claim()
 }
 
-// Redeem ends a claim and hands out what Get would now. It returns false when there is nothing any more: the key has been
+// Take ends a claim and hands out what Get would now. It returns false when there is nothing any more: the key has been
 // dropped, or ShutDown has been called.
-func (q *Queue[K]) Redeem() (Item[K], bool) {
+func (q *Queue[K]) Take() (Item[K], bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.claims--
@@ -45,8 +45,8 @@ func (q *Queue[K]) Redeem() (Item[K], bool) {
 	return q.take()
 }
 
-// Waive ends a claim without a key.
-func (q *Queue[K]) Waive() {
+// Cancel ends a claim without a key.
+func (q *Queue[K]) Cancel() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.claims--

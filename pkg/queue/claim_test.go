@@ -12,7 +12,7 @@ import (
 // claim calls Claim in a goroutine of its own, and returns when that waits or has returned.
 func claim(ctx context.Context, q *Queue[string]) <-chan bool {
 	claimed := make(chan bool, 1)
-	go func() { claimed <- q.Claim(ctx) }()
+	go func() { claimed <- q.Reserve(ctx) }()
 	synctest.Wait()
 	return claimed
 }
@@ -38,8 +38,8 @@ func TestClaim(t *testing.T) {
 		"a key that was being processed comes back": {
 			before: func(q *Queue[string], _ context.CancelFunc) {
 				q.Add("a", Change)
-				q.TryClaim()
-				q.Redeem()
+				q.TryReserve()
+				q.Take()
 				q.Add("a", Change)
 			},
 			during: func(q *Queue[string], _ context.CancelFunc) { q.Done("a") },
@@ -48,7 +48,7 @@ func TestClaim(t *testing.T) {
 		"a claimed key is not claimed twice": {
 			before: func(q *Queue[string], _ context.CancelFunc) {
 				q.Add("a", Change)
-				q.TryClaim()
+				q.TryReserve()
 			},
 			during: func(q *Queue[string], _ context.CancelFunc) { q.Add("b", Change) },
 			want:   true,
@@ -56,9 +56,9 @@ func TestClaim(t *testing.T) {
 		"a claim is waived": {
 			before: func(q *Queue[string], _ context.CancelFunc) {
 				q.Add("a", Change)
-				q.TryClaim()
+				q.TryReserve()
 			},
-			during: func(q *Queue[string], _ context.CancelFunc) { q.Waive() },
+			during: func(q *Queue[string], _ context.CancelFunc) { q.Cancel() },
 			want:   true,
 		},
 		"the context ends": {
@@ -114,31 +114,31 @@ func TestRedeemHandsOutWhatIsMostUrgentThen(t *testing.T) {
 	q.Add("initial", Initial)
 	q.Add("dropped", Retry)
 	for i, want := range []bool{true, true, false} {
-		if got := q.TryClaim(); got != want {
+		if got := q.TryReserve(); got != want {
 			t.Errorf("claim %d of two keys is %t", i+1, got)
 		}
 	}
 	q.Add("change", Change)
 	q.Drop("dropped")
 	for _, want := range []string{"change", "initial"} {
-		if item, ok := q.Redeem(); !ok || item.Key != want {
+		if item, ok := q.Take(); !ok || item.Key != want {
 			t.Errorf("Redeem returned %q %t, want %q", item.Key, ok, want)
 		}
 	}
 	q.Add("last", Change)
-	if !q.TryClaim() {
+	if !q.TryReserve() {
 		t.Error("want a claim")
 	}
 	q.Drop("last")
-	if item, ok := q.Redeem(); ok {
+	if item, ok := q.Take(); ok {
 		t.Errorf("Redeem returned %+v, want nothing", item)
 	}
 	q.Add("end", Change)
-	if !q.TryClaim() {
+	if !q.TryReserve() {
 		t.Error("want a claim")
 	}
 	q.ShutDown()
-	if item, ok := q.Redeem(); ok || q.TryClaim() {
+	if item, ok := q.Take(); ok || q.TryReserve() {
 		t.Errorf("Redeem returned %+v after the shutdown", item)
 	}
 }
@@ -170,13 +170,13 @@ func TestClaimsLoseNothing(t *testing.T) {
 		var working sync.WaitGroup
 		for w := range 6 {
 			working.Go(func() {
-				for n := w; q.Claim(ctx); n++ {
+				for n := w; q.Reserve(ctx); n++ {
 					if n%3 == 0 {
-						q.Waive()
+						q.Cancel()
 						continue
 					}
 					time.Sleep(time.Duration(n%5) * time.Millisecond)
-					item, ok := q.Redeem()
+					item, ok := q.Take()
 					if !ok {
 						continue
 					}

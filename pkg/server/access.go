@@ -22,8 +22,8 @@ var (
 		"its service account needs the ClusterRole system:auth-delegator")
 )
 
-// Access decides who may read what is not open to everybody. It must be safe for concurrent use.
-type Access interface {
+// Authorizer decides who may read what is not open to everybody. It must be safe for concurrent use.
+type Authorizer interface {
 	// Allow returns nil when the holder of the token may do verb, the request's method in lower case, with the path. It
 	// returns an error that wraps ErrUnauthenticated or ErrForbidden when not, and another one when that cannot be found
 	// out. It ends soon after ctx.
@@ -35,7 +35,7 @@ const undecidedLogPause = 10 * time.Second
 
 // guard answers only those whom access allows.
 type guard struct {
-	access  Access
+	access  Authorizer
 	refused func(reason string)
 	logger  logr.Logger
 

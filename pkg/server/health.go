@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"kooperd.dev/kooperd/pkg/telemetry"
+	"kooperd.dev/kooperd/pkg/status"
 )
 
 // healthMux serves the probes. Each of them says ok or what is wrong; with ?verbose /readyz lists every definition.
@@ -34,7 +34,7 @@ func healthMux(opts Options) http.Handler {
 	return mux
 }
 
-func ready(w http.ResponseWriter, r *http.Request, board *telemetry.Board) {
+func ready(w http.ResponseWriter, r *http.Request, board *status.Board) {
 	ok, awaited := board.Ready()
 	code, verdict := http.StatusOK, "ok"
 	if !ok {
@@ -54,14 +54,14 @@ func ready(w http.ResponseWriter, r *http.Request, board *telemetry.Board) {
 }
 
 // statusLine marks what works with [+], what is awaited with [ ] and what does not work with [-].
-func statusLine(name string, s telemetry.Status) string {
+func statusLine(name string, s status.Status) string {
 	mark := "[+]"
 	switch s.State {
-	case telemetry.Degraded:
+	case status.Degraded:
 		mark = "[-]"
-	case telemetry.Waiting, telemetry.Syncing:
+	case status.Waiting, status.Syncing:
 		mark = "[ ]"
-	case telemetry.Running, telemetry.Paused:
+	case status.Running, status.Paused:
 	}
 	line := fmt.Sprintf("%s %s: %s since %s", mark, name, s.State, s.Since.UTC().Format("2006-01-02T15:04:05Z"))
 	if s.Reason != "" {

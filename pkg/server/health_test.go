@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"kooperd.dev/kooperd/pkg/telemetry"
+	"kooperd.dev/kooperd/pkg/status"
 )
 
 func TestLive(t *testing.T) {
@@ -70,14 +70,14 @@ func TestReady(t *testing.T) {
 	opts := options()
 	s, _ := start(t, opts)
 	address := s.Addresses()["health"]
-	opts.Board.Set("pods", telemetry.Syncing, "")
-	opts.Board.Set("nodes", telemetry.Syncing, "")
-	opts.Board.Set("jobs", telemetry.Running, "")
+	opts.Board.Set("pods", status.Syncing, "")
+	opts.Board.Set("nodes", status.Syncing, "")
+	opts.Board.Set("jobs", status.Running, "")
 	if got := request(t, http.MethodGet, address, "/readyz"); got.code != 503 || got.body != "not ready: nodes, pods" {
 		t.Errorf("first lists under way: %d %q", got.code, got.body)
 	}
-	opts.Board.Set("nodes", telemetry.Running, "")
-	opts.Board.Set("pods", telemetry.Degraded, "forbidden")
+	opts.Board.Set("nodes", status.Running, "")
+	opts.Board.Set("pods", status.Degraded, "forbidden")
 	if got := request(t, http.MethodGet, address, "/readyz"); got.code != 200 || got.body != "ok" {
 		t.Errorf("one is known to be unable: %d %q", got.code, got.body)
 	}
@@ -90,12 +90,12 @@ func TestReady(t *testing.T) {
 func TestReadyVerbose(t *testing.T) {
 	opts := options()
 	s, _ := start(t, opts)
-	for name, status := range map[string]telemetry.Status{
-		"b-widgets": {State: telemetry.Waiting, Reason: "the API server does not serve kind Widget of example.com/v1"},
-		"a-pods":    {State: telemetry.Running},
-		"d-secrets": {State: telemetry.Degraded, Reason: "forbidden to list\nand watch secrets"},
-		"c-jobs":    {State: telemetry.Syncing},
-		"e-nodes":   {State: telemetry.Paused},
+	for name, status := range map[string]status.Status{
+		"b-widgets": {State: status.Waiting, Reason: "the API server does not serve kind Widget of example.com/v1"},
+		"a-pods":    {State: status.Running},
+		"d-secrets": {State: status.Degraded, Reason: "forbidden to list\nand watch secrets"},
+		"c-jobs":    {State: status.Syncing},
+		"e-nodes":   {State: status.Paused},
 	} {
 		opts.Board.Set(name, status.State, status.Reason)
 	}
@@ -114,7 +114,7 @@ func TestReadyVerbose(t *testing.T) {
 	if got.code != http.StatusServiceUnavailable {
 		t.Errorf("status %d, want 503", got.code)
 	}
-	opts.Board.Set("c-jobs", telemetry.Running, "")
+	opts.Board.Set("c-jobs", status.Running, "")
 	got = request(t, http.MethodGet, s.Addresses()["health"], "/readyz?verbose=1")
 	if got.code != http.StatusOK || !strings.HasSuffix(got.body, "\nok") {
 		t.Errorf("ready: %d %q", got.code, got.body)
@@ -122,7 +122,7 @@ func TestReadyVerbose(t *testing.T) {
 }
 
 // since is a definition's time as the page writes it: in UTC, to the second.
-func since(t *testing.T, board *telemetry.Board, definition string) string {
+func since(t *testing.T, board *status.Board, definition string) string {
 	t.Helper()
 	at := board.Get(definition).Since
 	if time.Since(at) > patience {

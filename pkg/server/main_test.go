@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -29,7 +30,7 @@ func options() Options {
 		MetricsAddress: "127.0.0.1:0",
 		HealthAddress:  "127.0.0.1:0",
 		Gatherer:       registry,
-		Board:          telemetry.NewBoard(metrics),
+		Board:          status.NewBoard(metrics),
 	}
 }
 

@@ -39,10 +39,10 @@ const (
 	reviewsAtOnce    = 40
 )
 
-// Reviewer is an Access that asks the API server: a TokenReview tells whose the token is, a SubjectAccessReview whether
+// DelegatingAuthorizer is an Access that asks the API server: a TokenReview tells whose the token is, a SubjectAccessReview whether
 // that user may do verb with the non-resource URL path, as for every Kubernetes component. Answers are kept for a short
 // time under a keyed hash of the token. It is safe for concurrent use and has nothing to close.
-type Reviewer struct {
+type DelegatingAuthorizer struct {
 	tokens  authenticationclient.TokenReviewInterface
 	access  authorizationclient.SubjectAccessReviewInterface
 	hashKey []byte
@@ -51,12 +51,12 @@ type Reviewer struct {
 	flights singleflight.Group
 }
 
-var _ Access = (*Reviewer)(nil)
+var _ Authorizer = (*DelegatingAuthorizer)(nil)
 
-// NewReviewer returns a Reviewer at the API server of config, which is copied. The process needs the right to create
+// NewDelegatingAuthorizer returns a Reviewer at the API server of config, which is copied. The process needs the right to create
 // tokenreviews.authentication.k8s.io and subjectaccessreviews.authorization.k8s.io, which the ClusterRole
 // system:auth-delegator gives. It contacts nobody.
-func NewReviewer(config *rest.Config) (*Reviewer, error) {
+func NewDelegatingAuthorizer(config *rest.Config) (*DelegatingAuthorizer, error) {
 	config = rest.CopyConfig(config)
 	config.QPS, config.Burst, config.RateLimiter = reviewsPerSecond, reviewsAtOnce, nil
 	tokens, err := authenticationclient.NewForConfig(config)
@@ -67,7 +67,7 @@ func NewReviewer(config *rest.Config) (*Reviewer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the client for access reviews: %w", err)
 	}
-	r := &Reviewer{
+	r := &DelegatingAuthorizer{
 		tokens: tokens.TokenReviews(), access: access.SubjectAccessReviews(),
 		hashKey: make([]byte, sha256.Size),
 		granted: newVerdicts(keptVerdicts, grantedFor), refused: newVerdicts(keptVerdicts, refusedFor),
@@ -82,7 +82,7 @@ func NewReviewer(config *rest.Config) (*Reviewer, error) {
 var errCallerGone = errors.New("the request that asked has ended")
 
 // Allow implements Access. Requests alike that come at once share one review.
-func (r *Reviewer) Allow(ctx context.Context, token, verb, path string) error {
+func (r *DelegatingAuthorizer) Allow(ctx context.Context, token, verb, path string) error {
 	key := r.key(token, verb, path)
 	for {
 		_, err, _ := r.flights.Do(string(key[:]), func() (any, error) {
@@ -105,7 +105,7 @@ func (r *Reviewer) Allow(ctx context.Context, token, verb, path string) error {
 // digest is what a token, a verb and a path are remembered by.
 type digest [sha256.Size]byte
 
-func (r *Reviewer) key(token, verb, path string) digest {
+func (r *DelegatingAuthorizer) key(token, verb, path string) digest {
 	mac := hmac.New(sha256.New, r.hashKey)
 	for _, part := range []string{token, verb, path} {
 		_, _ = fmt.Fprintf(mac, "%d:", len(part)) // Writing to a hash never fails.
@@ -114,7 +114,7 @@ func (r *Reviewer) key(token, verb, path string) digest {
 	return digest(mac.Sum(nil))
 }
 
-func (r *Reviewer) known(key digest) (known bool, verdict error) {
+func (r *DelegatingAuthorizer) known(key digest) (known bool, verdict error) {
 	if known, verdict = r.granted.get(key); known {
 		return true, verdict
 	}
@@ -122,7 +122,7 @@ func (r *Reviewer) known(key digest) (known bool, verdict error) {
 }
 
 // keep remembers what the API server has decided; that it could not be asked is no decision.
-func (r *Reviewer) keep(key digest, verdict error) {
+func (r *DelegatingAuthorizer) keep(key digest, verdict error) {
 	switch {
 	case verdict == nil:
 		r.granted.put(key, nil)
@@ -133,7 +133,7 @@ func (r *Reviewer) keep(key digest, verdict error) {
 
 // ask asks the API server. client-go logs the bodies of requests from a certain verbosity on, and here they are tokens,
 // so it gets a logger that keeps silent.
-func (r *Reviewer) ask(ctx context.Context, token, verb, path string) error {
+func (r *DelegatingAuthorizer) ask(ctx context.Context, token, verb, path string) error {
 	ctx, cancel := context.WithTimeout(klog.NewContext(ctx, logr.Discard()), reviewTimeout)
 	defer cancel()
 	review, err := r.tokens.Create(ctx, &authenticationv1.TokenReview{

@@ -81,13 +81,13 @@ func respond(w http.ResponseWriter, object any) {
 	_ = json.NewEncoder(w).Encode(object) //nolint:errchkjson // the client tells if this goes wrong
 }
 
-func newReviewer(t *testing.T, api *reviews) *Reviewer {
+func newReviewer(t *testing.T, api *reviews) *DelegatingAuthorizer {
 	t.Helper()
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	r, err := NewReviewer(&rest.Config{Host: server.URL, Transport: transport, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
+	r, err := NewDelegatingAuthorizer(&rest.Config{Host: server.URL, Transport: transport, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestReviewerForgetsErrors(t *testing.T) {
 func TestReviewerWithoutAPIServer(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
-	r, err := NewReviewer(&rest.Config{Host: server.URL})
+	r, err := NewDelegatingAuthorizer(&rest.Config{Host: server.URL})
 	if err != nil {
 		t.Fatal(err)
 	}

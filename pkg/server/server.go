@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -42,13 +43,13 @@ type Options struct {
 	// Gatherer is what /metrics shows. Required with MetricsAddress.
 	Gatherer prometheus.Gatherer
 	// Board is what /readyz shows. Required with HealthAddress.
-	Board *telemetry.Board
+	Board *status.Board
 	// Leading tells whether this replica leads. Default: it does not.
 	Leading func() bool
 	// Live returns why the process should be restarted, or nil. Default: never.
 	Live func() error
 	// Access decides who may read what MetricsAddress serves. Default: everybody may.
-	Access Access
+	Access Authorizer
 	// Certificate returns the certificate of a handshake, and with it MetricsAddress speaks TLS, 1.2 at least; see
 	// CertificateFiles and SelfSigned. Default: plain HTTP.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)

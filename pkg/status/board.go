@@ -1,4 +1,4 @@
-package telemetry
+package status
 
 import (
 	"maps"
@@ -8,59 +8,35 @@ import (
 	"time"
 )
 
-// State is what a definition is doing.
-type State string
-
-// The states of a definition.
-const (
-	// Waiting means that the watched kind is not served by the API server yet.
-	Waiting State = "Waiting"
-	// Syncing means that the first list is under way.
-	Syncing State = "Syncing"
-	// Running means that the cache follows the API server and objects are handled, by this replica or the leader.
-	Running State = "Running"
-	// Degraded means that something keeps the definition from its work; the reason says what.
-	Degraded State = "Degraded"
-	// Paused means that the config says paused: true.
-	Paused State = "Paused"
-)
-
-// States lists every state in the order of a definition's life.
-func States() []State { return []State{Waiting, Syncing, Running, Degraded, Paused} }
-
-// Status is a definition's state with its reason.
-type Status struct {
-	// State is what the definition is doing.
-	State State `json:"state"`
-	// Reason says why, in one line; empty where the state says it all.
-	Reason string `json:"reason,omitempty"`
-	// Since is when the state was entered.
-	Since time.Time `json:"since"`
+// Observer is told of changes of states; *telemetry.Metrics is one.
+type Observer interface {
+	// SetState records the state that a definition is in now.
+	SetState(definition string, state State)
 }
 
 // Board keeps the status of every definition. It is the one place that /readyz, the metrics and the status page read.
 // It is safe for concurrent use.
 type Board struct {
-	metrics *Metrics
-	now     func() time.Time
+	observer Observer
+	now      func() time.Time
 
-	mu       sync.RWMutex
-	statuses map[string]Status
-	synced   map[string]bool
-	stopping bool
-	settled  chan struct{} // closed when every definition has got past its first list
-	required []requirement
+	mu        sync.RWMutex
+	statuses  map[string]Status
+	synced    map[string]bool
+	stopping  bool
+	allSynced chan struct{} // closed when every definition has got past its first list
+	checks    []readyCheck
 }
 
-// requirement is something that a replica needs before it can do anything.
-type requirement struct {
+// readyCheck is something that a replica needs before it can do anything.
+type readyCheck struct {
 	what string
 	met  func() bool
 }
 
-// NewBoard returns an empty board that keeps the state gauge of metrics up to date.
-func NewBoard(metrics *Metrics) *Board {
-	return &Board{metrics: metrics, now: time.Now, statuses: map[string]Status{}, synced: map[string]bool{}, settled: make(chan struct{})}
+// NewBoard returns an empty board. observer is called, with the board locked, for every change of a state.
+func NewBoard(observer Observer) *Board {
+	return &Board{observer: observer, now: time.Now, statuses: map[string]Status{}, synced: map[string]bool{}, allSynced: make(chan struct{})}
 }
 
 // Set records a definition's state and reports whether state or reason differ from what they were. The reason is made
@@ -76,12 +52,12 @@ func (b *Board) Set(definition string, state State, reason string) (changed bool
 	since := old.Since
 	if !known || old.State != state {
 		since = b.now()
-		b.metrics.setState(definition, state)
+		b.observer.SetState(definition, state)
 	}
 	b.statuses[definition] = Status{State: state, Reason: reason, Since: since}
 	if state != Syncing && !b.synced[definition] {
 		b.synced[definition] = true
-		b.settle()
+		b.closeIfSynced()
 	}
 	return true
 }
@@ -100,33 +76,33 @@ func (b *Board) All() map[string]Status {
 	return maps.Clone(b.statuses)
 }
 
-// Settled returns a channel that is closed once every definition has got past its first list, or is known to be unable to:
+// Synced returns a channel that is closed once every definition has got past its first list, or is known to be unable to:
 // the caches of this replica are as warm as they can be. It is to be called after all definitions have a status.
-func (b *Board) Settled() <-chan struct{} {
+func (b *Board) Synced() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.settle()
-	return b.settled
+	b.closeIfSynced()
+	return b.allSynced
 }
 
-// settle closes settled when there is nothing to await any more.
-func (b *Board) settle() {
+// closeIfSynced closes allSynced when there is nothing to await any more.
+func (b *Board) closeIfSynced() {
 	if len(b.synced) < len(b.statuses) {
 		return
 	}
 	select {
-	case <-b.settled:
+	case <-b.allSynced:
 	default:
-		close(b.settled)
+		close(b.allSynced)
 	}
 }
 
-// Require makes the replica unready until met returns true. what names it in the answer. met has to be safe for concurrent use
+// AddReadyCheck makes the replica unready until met returns true. what names it in the answer. met has to be safe for concurrent use
 // and quick.
-func (b *Board) Require(what string, met func() bool) {
+func (b *Board) AddReadyCheck(what string, met func() bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.required = append(b.required, requirement{what: what, met: met})
+	b.checks = append(b.checks, readyCheck{what: what, met: met})
 }
 
 // Stop records that the daemon is shutting down: it is not ready from then on.
@@ -151,7 +127,7 @@ func (b *Board) Ready() (ok bool, unready []string) {
 		}
 	}
 	slices.Sort(unready)
-	for _, r := range b.required {
+	for _, r := range b.checks {
 		if !r.met() {
 			unready = append(unready, r.what)
 		}

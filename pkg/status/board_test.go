@@ -1,17 +1,18 @@
-package telemetry
+package status
 
 import (
-	"fmt"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 )
+
+// discard is an Observer that ignores every state.
+type discard struct{}
+
+func (discard) SetState(string, State) {}
 
 func TestBoardReady(t *testing.T) {
 	type step struct {
@@ -38,7 +39,7 @@ func TestBoardReady(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			b := NewBoard(NewMetrics(prometheus.NewRegistry()))
+			b := NewBoard(discard{})
 			for _, s := range tc.steps {
 				b.Set(s.definition, s.state, "")
 			}
@@ -55,7 +56,7 @@ func TestBoardReady(t *testing.T) {
 
 func TestBoardKeepsWhenAStateBegan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewBoard(NewMetrics(prometheus.NewRegistry()))
+		b := NewBoard(discard{})
 		if got := b.Get("pods"); got != (Status{}) {
 			t.Errorf("before anything is set: %+v", got)
 		}
@@ -79,7 +80,7 @@ func TestBoardKeepsWhenAStateBegan(t *testing.T) {
 }
 
 func TestBoardReasonIsOneLine(t *testing.T) {
-	b := NewBoard(NewMetrics(prometheus.NewRegistry()))
+	b := NewBoard(discard{})
 	b.Set("pods", Degraded, "making the handler:\n\tline 2\n")
 	if got, want := b.Get("pods").Reason, "making the handler: line 2"; got != want {
 		t.Errorf("reason %q, want %q", got, want)
@@ -87,7 +88,7 @@ func TestBoardReasonIsOneLine(t *testing.T) {
 }
 
 func TestBoardAllIsACopy(t *testing.T) {
-	b := NewBoard(NewMetrics(prometheus.NewRegistry()))
+	b := NewBoard(discard{})
 	b.Set("pods", Running, "")
 	delete(b.All(), "pods")
 	if len(b.All()) != 1 {
@@ -95,55 +96,11 @@ func TestBoardAllIsACopy(t *testing.T) {
 	}
 }
 
-// Exactly one state of a definition is 1 at every moment that a scrape can see, whoever sets it.
-func TestStateGaugeIsExclusive(t *testing.T) {
-	registry := prometheus.NewRegistry()
-	b := NewBoard(NewMetrics(registry))
-	for _, state := range append(States(), States()...) {
-		b.Set("pods", state, "")
-		if got := states(t, registry, "pods"); !slices.Equal(got, []string{string(state)}) {
-			t.Errorf("in state %s the gauge is 1 for %v", state, got)
-		}
-	}
-	var setting sync.WaitGroup
-	for i := range 4 {
-		setting.Go(func() {
-			for j := range 200 {
-				b.Set("pods", States()[(i+j)%len(States())], fmt.Sprint(i, j))
-			}
-		})
-	}
-	setting.Wait()
-	want := []string{string(b.Get("pods").State)}
-	if got := states(t, registry, "pods"); !slices.Equal(got, want) {
-		t.Errorf("after concurrent changes the gauge is 1 for %v, want %v", got, want)
-	}
-}
-
-// states returns the states of a definition whose gauge is 1, and fails when the gauge of one is missing.
-func states(t *testing.T, registry *prometheus.Registry, definition string) (found []string) {
-	t.Helper()
-	all := 0
-	for name, v := range series(t, registry) {
-		rest, ok := strings.CutPrefix(name, `kooperd_controller_state{controller="`+definition+`",state="`)
-		if !ok {
-			continue
-		}
-		if all++; v == 1 {
-			found = append(found, strings.TrimSuffix(rest, `"}`))
-		}
-	}
-	if all != len(States()) {
-		t.Errorf("there are %d series, want one for each of %d states", all, len(States()))
-	}
-	return found
-}
-
-func TestRequirements(t *testing.T) {
-	b := NewBoard(NewMetrics(prometheus.NewRegistry()))
+func TestReadyChecks(t *testing.T) {
+	b := NewBoard(discard{})
 	b.Set("pods", Degraded, "the API server cannot be reached")
 	met := false
-	b.Require("an answer", func() bool { return met })
+	b.AddReadyCheck("an answer", func() bool { return met })
 	if ok, unready := b.Ready(); ok || !slices.Equal(unready, []string{"an answer"}) {
 		t.Errorf("Ready() = %t, %q before", ok, unready)
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"kooperd.dev/kooperd/pkg/status"
 )
 
 // Controller are the metrics of one definition, each with its label filled in and present from the start.
@@ -187,9 +189,9 @@ func (m *Metrics) Source(of SourceLabels) *Source {
 }
 
 // SetState records the state of the source.
-func (s *Source) SetState(state State) {
-	for _, other := range States() {
-		if other == Paused {
+func (s *Source) SetState(state status.State) {
+	for _, other := range status.States() {
+		if other == status.Paused {
 			continue
 		}
 		s.metrics.source.WithLabelValues(s.with(other)...).Set(oneIf(other == state))
@@ -201,11 +203,11 @@ func (s *Source) Remove() {
 	s.metrics.restarts.DeleteLabelValues(s.labels...)
 	s.metrics.lists.DeleteLabelValues(s.labels...)
 	s.metrics.cached.DeleteLabelValues(s.labels...)
-	for _, state := range States() {
+	for _, state := range status.States() {
 		s.metrics.source.DeleteLabelValues(s.with(state)...)
 	}
 }
 
-func (s *Source) with(state State) []string {
+func (s *Source) with(state status.State) []string {
 	return append(append(make([]string, 0, len(s.labels)+1), s.labels...), string(state))
 }

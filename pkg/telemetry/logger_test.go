@@ -15,6 +15,8 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/klog/v2"
+
+	"kooperd.dev/kooperd/pkg/status"
 )
 
 func newTestLogger(t *testing.T, format string, verbosity int) (logr.Logger, *bytes.Buffer) {
@@ -52,7 +54,7 @@ func lines(t *testing.T, text string) []map[string]any {
 func TestJSONLog(t *testing.T) {
 	logger, written := newTestLogger(t, FormatJSON, 1)
 	logger = logger.WithValues(KeyController, "pods")
-	logger.Info("definition changed state", "state", Running, KeyReason, "")
+	logger.Info("definition changed state", "state", status.Running, KeyReason, "")
 	logger.V(1).Info("handled object", KeyObject, ObjectName("payments", "a"), "duration", 1500*time.Millisecond)
 	logger.Error(errors.New("conflict\nagain"), "handling object failed", "attempt", 3)
 	want := []map[string]any{

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"kooperd.dev/kooperd/pkg/status"
 )
 
 // Metrics are all metrics of kooperd but those of the Go runtime, the process and client-go. The four of Kooper keep
@@ -154,10 +156,10 @@ func histogram(name, help string, labels ...string) *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: durations}, labels)
 }
 
-// setState sets the new state first: who reads in between finds the definition in two states rather than in none.
-func (m *Metrics) setState(definition string, state State) {
+// SetState records the state that a definition is in. It sets the new state first: who reads in between finds the definition in two states rather than in none.
+func (m *Metrics) SetState(definition string, state status.State) {
 	m.state.WithLabelValues(definition, string(state)).Set(1)
-	for _, s := range States() {
+	for _, s := range status.States() {
 		if s != state {
 			m.state.WithLabelValues(definition, string(s)).Set(0)
 		}

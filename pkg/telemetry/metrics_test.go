@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"kooperd.dev/kooperd/pkg/status"
 )
 
 // everything makes metrics of which each has a sample.
@@ -17,8 +19,8 @@ func everything() (*Metrics, *prometheus.Registry) {
 	registry := prometheus.NewRegistry()
 	m := NewMetrics(registry)
 	m.Controller("pods")
-	m.Source(SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "payments", Selector: "app=web"}).SetState(Syncing)
-	NewBoard(m).Set("pods", Syncing, "")
+	m.Source(SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "payments", Selector: "app=web"}).SetState(status.Syncing)
+	status.NewBoard(m).Set("pods", status.Syncing, "")
 	m.SetConfig("abc")
 	m.SetBuild("v1.2.3", "go1.26")
 	m.ObserveLeadership("kooperd", func() bool { return false }, func() time.Duration { return 0 })
@@ -124,9 +126,9 @@ func TestEverySeriesIsThereFromTheStart(t *testing.T) {
 	s.Restarts.Inc()
 	s.Lists.Inc()
 	s.Cached.Set(3)
-	for _, state := range States() {
-		NewBoard(m).Set("pods", state, "")
-		if state != Paused {
+	for _, state := range status.States() {
+		status.NewBoard(m).Set("pods", state, "")
+		if state != status.Paused {
 			s.SetState(state)
 		}
 	}
@@ -195,9 +197,9 @@ func TestSourceMetrics(t *testing.T) {
 	const labels = `api_version="v1",content="whole",kind="Pod",namespace="payments",selector="app=web"`
 	s := m.Source(SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "payments", Selector: "app=web"})
 	other := m.Source(SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "search", Selector: ""})
-	other.SetState(Waiting)
-	s.SetState(Syncing)
-	s.SetState(Running)
+	other.SetState(status.Waiting)
+	s.SetState(status.Syncing)
+	s.SetState(status.Running)
 	s.Cached.Set(5)
 	got := series(t, registry)
 	for name, want := range map[string]float64{

@@ -16,6 +16,7 @@ import (
 
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -43,7 +44,7 @@ func TestPanicIsRecoveredAndRetried(t *testing.T) {
 	}
 	r.metric(t, "kooperd_controller_panics_total", "panics", 4)
 	r.metric(t, "kooperd_controller_retries_total", "panics", 4)
-	r.await(t, "Running after the success", func() bool { return r.board.Get("panics").State == telemetry.Running })
+	r.await(t, "Running after the success", func() bool { return r.board.Get("panics").State == status.Running })
 }
 
 func TestTerminalErrorWaitsForAChange(t *testing.T) {
@@ -58,11 +59,11 @@ func TestTerminalErrorWaitsForAChange(t *testing.T) {
 		},
 	})
 	r.create(t, "a")
-	r.await(t, "the state Degraded", func() bool { return r.board.Get("ends").State == telemetry.Degraded })
+	r.await(t, "the state Degraded", func() bool { return r.board.Get("ends").State == status.Degraded })
 	if got, want := r.board.Get("ends").Reason, r.namespace+"/a: wrapped: bad object"; !strings.HasSuffix(got, want) {
 		t.Errorf("reason is %q, want %q at its end", got, want)
 	}
-	if got := r.board.Get("other").State; got != telemetry.Running {
+	if got := r.board.Get("other").State; got != status.Running {
 		t.Errorf("state of the other definition is %s, want Running", got)
 	}
 	r.change(t, "a", "1")
@@ -95,7 +96,7 @@ func TestOutOfRetriesUntilAChange(t *testing.T) {
 	r.metric(t, "kooperd_controller_objects_out_of_retries", "fails", 1)
 	healthy.Store(true)
 	r.change(t, "a", "1")
-	r.await(t, "the state Running", func() bool { return r.board.Get("fails").State == telemetry.Running })
+	r.await(t, "the state Running", func() bool { return r.board.Get("fails").State == status.Running })
 	r.metric(t, "kooperd_controller_objects_out_of_retries", "fails", 0)
 	r.metric(t, "kooperd_controller_failing_objects", "fails", 0)
 }
@@ -108,9 +109,9 @@ func TestDeletedObjectIsNoTroubleAnyMore(t *testing.T) {
 		},
 	})
 	r.create(t, "a")
-	r.await(t, "the state Degraded", func() bool { return r.board.Get("fails").State == telemetry.Degraded })
+	r.await(t, "the state Degraded", func() bool { return r.board.Get("fails").State == status.Degraded })
 	shared.Kubectl(t, "-n", r.namespace, "delete", "configmap", "a")
-	r.await(t, "the state Running", func() bool { return r.board.Get("fails").State == telemetry.Running })
+	r.await(t, "the state Running", func() bool { return r.board.Get("fails").State == status.Running })
 }
 
 func TestRequeueAfter(t *testing.T) {
@@ -142,7 +143,7 @@ func TestTimeoutEndsTheContext(t *testing.T) {
 		},
 	})
 	r.create(t, "a")
-	r.await(t, "the state Degraded", func() bool { return r.board.Get("slow").State == telemetry.Degraded })
+	r.await(t, "the state Degraded", func() bool { return r.board.Get("slow").State == status.Degraded })
 	if got, want := r.board.Get("slow").Reason, "after the timeout of 100ms: context deadline exceeded"; !strings.HasSuffix(got, want) {
 		t.Errorf("reason is %q, want %q at its end", got, want)
 	}
@@ -174,7 +175,7 @@ func TestStuckHandlerHarmsNobodyElse(t *testing.T) {
 	}
 	close(release)
 	r.awaitCalls(t, "stuck", 2)
-	r.await(t, "the state Running", func() bool { return r.board.Get("stuck").State == telemetry.Running })
+	r.await(t, "the state Running", func() bool { return r.board.Get("stuck").State == status.Running })
 }
 
 func TestResync(t *testing.T) {
@@ -220,7 +221,7 @@ func TestFailingConstructor(t *testing.T) {
 		return r.board.Get("late").Reason == "making the test handler: the mail server is away"
 	})
 	r.awaitCalls(t, "late", 1)
-	r.await(t, "the state Running", func() bool { return r.board.Get("late").State == telemetry.Running })
+	r.await(t, "the state Running", func() bool { return r.board.Get("late").State == status.Running })
 	r.metric(t, "kooperd_controller_panics_total", "late", 1)
 }
 

@@ -17,6 +17,7 @@ import (
 	"kooperd.dev/kooperd/pkg/engine"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -33,7 +34,7 @@ type call struct {
 // rig is a running engine with one plugin, "test", whose handler calls a function of the test and keeps a record.
 type rig struct {
 	namespace string
-	board     *telemetry.Board
+	board     *status.Board
 	registry  *prometheus.Registry
 	term      context.CancelFunc
 	drain     context.CancelFunc
@@ -76,7 +77,7 @@ func start(t *testing.T, opts options) *rig {
 	}
 	r.registry = prometheus.NewRegistry()
 	metrics := telemetry.NewMetrics(r.registry)
-	r.board = telemetry.NewBoard(metrics)
+	r.board = status.NewBoard(metrics)
 	cluster, err := kube.New(shared.AdminConfig(), kube.Options{Metrics: metrics})
 	if err != nil {
 		t.Fatal(err)

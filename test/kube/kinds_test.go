@@ -20,7 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"kooperd.dev/kooperd/pkg/kube"
-	"kooperd.dev/kooperd/pkg/telemetry"
+	"kooperd.dev/kooperd/pkg/status"
 )
 
 var definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
@@ -118,11 +118,11 @@ func TestLateKindIsPickedUp(t *testing.T) {
 	for i := range 5 {
 		kind := schema.GroupVersionKind{Group: group, Version: "v1", Kind: fmt.Sprintf("Late%c", 'a'+i)}
 		view := spectate(t, c, kube.Watch{Kind: kind})
-		if _, reason := view.awaitState(t, telemetry.Waiting); reason != fmt.Sprintf("the API server does not serve kind %s of %s/v1", kind.Kind, group) {
+		if _, reason := view.awaitState(t, status.Waiting); reason != fmt.Sprintf("the API server does not serve kind %s of %s/v1", kind.Kind, group) {
 			t.Errorf("reason %q", reason)
 		}
 		established := establish(t, definition(group, kind.Kind, "Namespaced"), strings.ToLower(kind.Kind)+"s."+group)
-		running, reason := view.awaitState(t, telemetry.Running)
+		running, reason := view.awaitState(t, status.Running)
 		if reason != "" {
 			t.Errorf("Running with the reason %q", reason)
 		}
@@ -152,13 +152,13 @@ func TestKindIsRemovedAndComesBack(t *testing.T) {
 	createObject(t, kind, ns, "b")
 	c, registry := connect(t, shared.AdminConfig())
 	view := spectate(t, c, kube.Watch{Kind: kind, Namespaces: []string{ns}})
-	view.awaitState(t, telemetry.Running)
+	view.awaitState(t, status.Running)
 	if got := len(view.Keys()); got != 2 {
 		t.Fatalf("%d objects in the cache, want 2", got)
 	}
 
 	removeDefinition(t, name)
-	view.awaitState(t, telemetry.Waiting)
+	view.awaitState(t, status.Waiting)
 	view.await(t, "an empty cache", func() bool { return len(view.Keys()) == 0 })
 	events := slices.DeleteFunc(view.takeEvents(), func(e string) bool { return !strings.HasPrefix(e, "deleted") })
 	slices.Sort(events)
@@ -167,7 +167,7 @@ func TestKindIsRemovedAndComesBack(t *testing.T) {
 	}
 
 	establish(t, text, name)
-	view.awaitState(t, telemetry.Running)
+	view.awaitState(t, status.Running)
 	createObject(t, kind, ns, "a")
 	view.awaitEvent(t, "changed "+ns+"/a")
 	if obj, ok := view.Get(ns, "a"); !ok || obj.GroupVersionKind() != kind {
@@ -183,13 +183,13 @@ func TestClusterScopedKind(t *testing.T) {
 	c, _ := connect(t, shared.AdminConfig())
 	view := spectate(t, c, kube.Watch{Kind: kind})
 	wrong := spectate(t, c, kube.Watch{Kind: kind, Namespaces: []string{"default"}})
-	view.awaitState(t, telemetry.Running)
+	view.awaitState(t, status.Running)
 	ns := shared.Namespace(t)
 	view.awaitEvent(t, "changed "+ns)
 	if obj, ok := view.Get("", ns); !ok || obj.Namespace() != "" || obj.Name() != ns {
 		t.Errorf("the new namespace: %v, %t", obj, ok)
 	}
-	if _, reason := wrong.awaitState(t, telemetry.Degraded); reason != "kind Namespace is cluster-scoped: remove watch.namespaces" {
+	if _, reason := wrong.awaitState(t, status.Degraded); reason != "kind Namespace is cluster-scoped: remove watch.namespaces" {
 		t.Errorf("reason %q", reason)
 	}
 }
@@ -247,7 +247,7 @@ func TestEncodings(t *testing.T) {
 	c, seen := overhear(t)
 	for _, kind := range []schema.GroupVersionKind{custom, configMapKind} {
 		view := spectate(t, c, kube.Watch{Kind: kind, Namespaces: []string{ns}})
-		view.awaitState(t, telemetry.Running)
+		view.awaitState(t, status.Running)
 		obj, ok := view.Get(ns, "a")
 		if !ok || obj.GroupVersionKind() != kind || obj.UID() == "" || obj.ResourceVersion() == "" {
 			t.Fatalf("%s: object %v, %t", kind.Kind, obj, ok)
@@ -268,7 +268,7 @@ func TestEncodings(t *testing.T) {
 	}
 	var typed corev1.ConfigMap
 	view := spectate(t, c, kube.Watch{Kind: configMapKind, Namespaces: []string{ns}})
-	view.awaitState(t, telemetry.Running)
+	view.awaitState(t, status.Running)
 	if obj, ok := view.Get(ns, "a"); !ok || obj.Into(&typed) != nil || typed.Data["key"] != "value" {
 		t.Errorf("as a struct: %v", typed)
 	}
@@ -285,7 +285,7 @@ func TestMetadataOnly(t *testing.T) {
 	c, seen := overhear(t)
 	for _, kind := range []schema.GroupVersionKind{custom, configMapKind} {
 		view := spectate(t, c, kube.Watch{Kind: kind, Namespaces: []string{ns}, MetadataOnly: true})
-		view.awaitState(t, telemetry.Running)
+		view.awaitState(t, status.Running)
 		obj, ok := view.Get(ns, "a")
 		if !ok || obj.UID() == "" || obj.Metadata().CreationTimestamp.IsZero() {
 			t.Fatalf("%s: object %v, %t", kind.Kind, obj, ok)

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 	"kooperd.dev/kooperd/test/cluster"
 )
@@ -58,14 +59,14 @@ type spectator struct {
 	mu     sync.Mutex
 	events []string
 	states []string
-	last   telemetry.State               // the state told last
-	at     map[telemetry.State]time.Time // when each state was last told
+	last   status.State               // the state told last
+	at     map[status.State]time.Time // when each state was last told
 }
 
 // spectate subscribes to a view, which is closed when the test ends.
 func spectate(t *testing.T, c *kube.Cluster, w kube.Watch) *spectator {
 	t.Helper()
-	s := &spectator{View: c.Sources.Watch(t.Context(), w), changed: make(chan struct{}, 1), at: map[telemetry.State]time.Time{}}
+	s := &spectator{View: c.Sources.Watch(t.Context(), w), changed: make(chan struct{}, 1), at: map[status.State]time.Time{}}
 	s.unsubscribe = s.Subscribe(s.onEvent, s.onStatus)
 	t.Cleanup(s.close)
 	s.onStatus()
@@ -109,7 +110,7 @@ func (s *spectator) wake() {
 }
 
 // awaitState waits until the view is in a state and returns since when, and the reason.
-func (s *spectator) awaitState(t *testing.T, want telemetry.State) (since time.Time, reason string) {
+func (s *spectator) awaitState(t *testing.T, want status.State) (since time.Time, reason string) {
 	t.Helper()
 	s.await(t, "state "+string(want), func() bool {
 		state, why := s.Status()

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"kooperd.dev/kooperd/pkg/kube"
-	"kooperd.dev/kooperd/pkg/telemetry"
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/test/cluster"
 )
 
@@ -25,7 +25,7 @@ func TestAPIServerIsKilledAndComesBack(t *testing.T) {
 	c, _ := connect(t, own.AdminConfig())
 	w := kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: "app"}
 	view := spectate(t, c, w)
-	view.awaitState(t, telemetry.Running)
+	view.awaitState(t, status.Running)
 	for _, name := range []string{"goes", "stays"} {
 		if _, ok := view.Get(ns, name); !ok {
 			t.Fatalf("%s is not in the cache", name)
@@ -35,14 +35,14 @@ func TestAPIServerIsKilledAndComesBack(t *testing.T) {
 	view.takeStates()
 
 	own.Kill9(t)
-	if _, reason := view.awaitState(t, telemetry.Degraded); !strings.HasPrefix(reason, unreachable+"dial ") {
+	if _, reason := view.awaitState(t, status.Degraded); !strings.HasPrefix(reason, unreachable+"dial ") {
 		t.Errorf("reason %q", reason)
 	}
 	if keys := view.Keys(); len(keys) != 2 {
 		t.Errorf("the cache has %v while the API server is away, want what it had", keys)
 	}
 	late := spectate(t, c, kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: "app=db"})
-	late.awaitState(t, telemetry.Degraded)
+	late.awaitState(t, status.Degraded)
 
 	own.Start(t)
 	createConfigMap(t, own, ns, "new", "web")
@@ -51,12 +51,12 @@ func TestAPIServerIsKilledAndComesBack(t *testing.T) {
 	deleteConfigMap(t, own, ns, "short-lived")
 	createConfigMap(t, own, ns, "last", "web")
 	back := time.Now()
-	since, _ := view.awaitState(t, telemetry.Running)
+	since, _ := view.awaitState(t, status.Running)
 	t.Logf("from the API server's return to Running: %s", since.Sub(back))
 	if since.Sub(back) > recovery {
 		t.Errorf("it took %s to notice", since.Sub(back))
 	}
-	late.awaitState(t, telemetry.Running)
+	late.awaitState(t, status.Running)
 	view.await(t, "what happened meanwhile", func() bool {
 		var names []string
 		for _, key := range view.Keys() {
@@ -100,7 +100,7 @@ func TestNetworkBreaks(t *testing.T) {
 			func(t *testing.T, proxy *cluster.Proxy, view *spectator) {
 				t.Helper()
 				proxy.Refuse()
-				if _, reason := view.awaitState(t, telemetry.Degraded); !strings.HasPrefix(reason, unreachable) {
+				if _, reason := view.awaitState(t, status.Degraded); !strings.HasPrefix(reason, unreachable) {
 					t.Errorf("reason %q", reason)
 				}
 				proxy.Heal()
@@ -114,7 +114,7 @@ func TestNetworkBreaks(t *testing.T) {
 			proxy := shared.Proxy(t)
 			c, registry := connect(t, proxy.Config(shared.AdminConfig()))
 			view := spectate(t, c, kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: "app"})
-			view.awaitState(t, telemetry.Running)
+			view.awaitState(t, status.Running)
 			createConfigMap(t, shared, ns, "before", "web")
 			view.awaitEvent(t, "changed "+ns+"/before")
 			view.takeStates()
@@ -124,7 +124,7 @@ func TestNetworkBreaks(t *testing.T) {
 			deleteConfigMap(t, shared, ns, "before")
 			view.awaitEvent(t, "changed "+ns+"/during")
 			view.awaitEvent(t, "deleted "+ns+"/before")
-			view.awaitState(t, telemetry.Running)
+			view.awaitState(t, status.Running)
 			if diff := cmp.Diff(tc.states, view.takeStates()); diff != "" {
 				t.Errorf("states (-want +got):\n%s", diff)
 			}
@@ -159,11 +159,11 @@ func TestCloseDuringAnOutage(t *testing.T) {
 				}
 				view := spectate(t, c, kube.Watch{Kind: configMapKind, Namespaces: []string{ns}})
 				if synced {
-					view.awaitState(t, telemetry.Running)
+					view.awaitState(t, status.Running)
 					broken(proxy)
 				}
 				if name == "refused" {
-					view.awaitState(t, telemetry.Degraded)
+					view.awaitState(t, status.Degraded)
 				}
 				began := time.Now()
 				view.close()

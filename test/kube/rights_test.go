@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"kooperd.dev/kooperd/pkg/kube"
-	"kooperd.dev/kooperd/pkg/telemetry"
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/test/cluster"
 )
 
@@ -26,21 +26,21 @@ func TestRoleInOneOfTwoNamespaces(t *testing.T) {
 	rule := cluster.Allow("list,watch", "", "configmaps")
 	c, _ := connect(t, shared.ServiceAccount(t, a, "watcher", cluster.InNamespace(a, rule)))
 	view := spectate(t, c, kube.Watch{Kind: configMapKind, Namespaces: []string{a, b}, LabelSelector: "app"})
-	_, reason := view.awaitState(t, telemetry.Degraded)
+	_, reason := view.awaitState(t, status.Degraded)
 	if want := missingRule("in namespace "+b, "a Role of namespace "+b); reason != want {
 		t.Errorf("reason:\n got %s\nwant %s", reason, want)
 	}
 	view.awaitEvent(t, "listed "+a+"/seen")
 	createConfigMap(t, shared, a, "new", "web")
 	view.awaitEvent(t, "changed "+a+"/new")
-	if state, _ := view.Status(); state != telemetry.Degraded {
+	if state, _ := view.Status(); state != status.Degraded {
 		t.Errorf("state %s, though one of two namespaces is forbidden", state)
 	}
 	view.takeStates()
 
 	granted := time.Now()
 	shared.Grant(t, a, "watcher", cluster.InNamespace(b, rule))
-	running, _ := view.awaitState(t, telemetry.Running)
+	running, _ := view.awaitState(t, status.Running)
 	t.Logf("from the grant to Running: %s", running.Sub(granted))
 	if running.Sub(granted) > recovery {
 		t.Errorf("it took %s to notice, want at most %s", running.Sub(granted), recovery)
@@ -56,11 +56,11 @@ func TestRoleIsNotEnoughForTheCluster(t *testing.T) {
 	rule := cluster.Allow("list,watch", "", "configmaps")
 	c, _ := connect(t, shared.ServiceAccount(t, ns, "watcher", cluster.InNamespace(ns, rule)))
 	view := spectate(t, c, kube.Watch{Kind: configMapKind})
-	if _, reason := view.awaitState(t, telemetry.Degraded); reason != missingRule("in all namespaces", "a ClusterRole") {
+	if _, reason := view.awaitState(t, status.Degraded); reason != missingRule("in all namespaces", "a ClusterRole") {
 		t.Errorf("reason %s", reason)
 	}
 	shared.Grant(t, ns, "watcher", cluster.ClusterWide(rule))
-	view.awaitState(t, telemetry.Running)
+	view.awaitState(t, status.Running)
 }
 
 // The right to list alone keeps the cache from following the API server. That is one state, not two in turn.
@@ -69,7 +69,7 @@ func TestListWithoutWatch(t *testing.T) {
 	createConfigMap(t, shared, ns, "a", "web")
 	c, registry := connect(t, shared.ServiceAccount(t, ns, "lister", cluster.InNamespace(ns, cluster.Allow("list", "", "configmaps"))))
 	view := spectate(t, c, kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: "app"})
-	view.awaitState(t, telemetry.Degraded)
+	view.awaitState(t, status.Degraded)
 	view.awaitEvent(t, "listed "+ns+"/a")
 	view.takeStates()
 	createConfigMap(t, shared, ns, "b", "web")
@@ -81,7 +81,7 @@ func TestListWithoutWatch(t *testing.T) {
 		t.Errorf("the state has changed to %q", states)
 	}
 	shared.Grant(t, ns, "lister", cluster.InNamespace(ns, cluster.Allow("watch", "", "configmaps")))
-	view.awaitState(t, telemetry.Running)
+	view.awaitState(t, status.Running)
 }
 
 func TestBadToken(t *testing.T) {
@@ -90,7 +90,7 @@ func TestBadToken(t *testing.T) {
 	config.BearerToken = "nonsense"
 	c, _ := connect(t, config)
 	view := spectate(t, c, kube.Watch{Kind: configMapKind})
-	if _, reason := view.awaitState(t, telemetry.Degraded); reason != "the API server does not accept the credentials: Unauthorized" {
+	if _, reason := view.awaitState(t, status.Degraded); reason != "the API server does not accept the credentials: Unauthorized" {
 		t.Errorf("reason %q", reason)
 	}
 }
@@ -99,7 +99,7 @@ func TestBadSelector(t *testing.T) {
 	c, _ := connect(t, shared.AdminConfig())
 	view := spectate(t, c, kube.Watch{Kind: configMapKind, FieldSelector: "spec.nodeName=a"})
 	want := `the API server answers: "spec.nodeName" is not a known field selector: only "metadata.name", "metadata.namespace"`
-	if _, reason := view.awaitState(t, telemetry.Degraded); reason != want {
+	if _, reason := view.awaitState(t, status.Degraded); reason != want {
 		t.Errorf("reason %s", reason)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"kooperd.dev/kooperd/pkg/kube"
-	"kooperd.dev/kooperd/pkg/telemetry"
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/test/cluster"
 )
 
@@ -23,7 +23,7 @@ func TestViewsShareOneWatch(t *testing.T) {
 	w := kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: "app=web"}
 	views := []*spectator{spectate(t, c, w), spectate(t, c, w), spectate(t, c, w)}
 	for _, view := range views {
-		view.awaitState(t, telemetry.Running)
+		view.awaitState(t, status.Running)
 	}
 	createConfigMap(t, shared, ns, "a", "web")
 	for _, view := range views {
@@ -82,9 +82,9 @@ func TestLateViewFindsAFullCache(t *testing.T) {
 	c, registry := connect(t, shared.AdminConfig())
 	w := kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: "app"}
 	first := spectate(t, c, w)
-	first.awaitState(t, telemetry.Running)
+	first.awaitState(t, status.Running)
 	second := spectate(t, c, w)
-	if state, _ := second.Status(); state != telemetry.Running {
+	if state, _ := second.Status(); state != status.Running {
 		t.Errorf("state %s at once, want Running", state)
 	}
 	if want := []kube.Key{{Namespace: ns, Name: "a"}}; !slices.Equal(second.Keys(), want) {
@@ -107,7 +107,7 @@ func TestSelectorsAndNamespaces(t *testing.T) {
 	view := spectate(t, c, kube.Watch{
 		Kind: configMapKind, Namespaces: []string{b, a}, LabelSelector: "app in (web)", FieldSelector: "metadata.name!=x",
 	})
-	view.awaitState(t, telemetry.Running)
+	view.awaitState(t, status.Running)
 	events := view.takeEvents()
 	slices.Sort(events)
 	want := []string{"listed " + a + "/web", "listed " + b + "/web"}
@@ -160,10 +160,10 @@ func TestCloseLeavesNothing(t *testing.T) {
 		several := spectate(t, c, kube.Watch{Kind: configMapKind, Namespaces: []string{ns, "default", "kube-system"}})
 		forbidden := spectate(t, c, kube.Watch{Kind: configMapKind.GroupVersion().WithKind("Secret")})
 		absent := spectate(t, c, kube.Watch{Kind: configMapKind.GroupVersion().WithKind("Nothing")})
-		everything.awaitState(t, telemetry.Running)
-		several.awaitState(t, telemetry.Running)
-		forbidden.awaitState(t, telemetry.Degraded)
-		absent.awaitState(t, telemetry.Waiting)
+		everything.awaitState(t, status.Running)
+		several.awaitState(t, status.Running)
+		forbidden.awaitState(t, status.Degraded)
+		absent.awaitState(t, status.Waiting)
 		for _, view := range []*spectator{everything, several, forbidden, absent} {
 			view.close()
 		}
@@ -186,8 +186,8 @@ func TestNarrowViewOfAWideSource(t *testing.T) {
 	createConfigMap(t, shared, ns, "a", "web")
 	createConfigMap(t, shared, ns, "b", "other")
 	few, all := spectate(t, c, narrow), spectate(t, c, wide)
-	few.awaitState(t, telemetry.Running)
-	all.awaitState(t, telemetry.Running)
+	few.awaitState(t, status.Running)
+	all.awaitState(t, status.Running)
 	if got := len(few.Keys()); got != 1 {
 		t.Errorf("the narrow view has %d objects, want 1", got)
 	}
