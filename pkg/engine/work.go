@@ -127,6 +127,9 @@ func (c *controller) worker(taking, drain, calls context.Context, q *queue.Queue
 		obj, ok := c.object(q, item)
 		in.settle(ok)
 		if ok {
+			if item.Attempt > 0 {
+				c.metrics.Retries.Inc()
+			}
 			outcome := c.call(calls, handlers.Request{Object: obj, Cause: causes[item.Priority], Attempt: item.Attempt})
 			c.follow(q, item, outcome)
 		}
@@ -170,8 +173,7 @@ func (c *controller) follow(q *queue.Queue[kube.Key], item queue.Item[kube.Key],
 		c.failed(outcome, item, failure{terminal: true})
 	default:
 		delay, exhausted := q.Retry(item.Key)
-		if delay > 0 { // Neither out of retries nor shutting down.
-			c.metrics.Retries.Inc()
+		if delay > 0 { // It is retried, and no other call is due before.
 			outcome.logger = outcome.logger.WithValues("retryAfter", delay)
 		}
 		c.failed(outcome, item, failure{exhausted: exhausted})

@@ -28,7 +28,8 @@ type Request struct {
 	Object Object
 	// Cause is why the call is made. Several causes coalesce into one call; the most urgent one is given.
 	Cause Cause
-	// Attempt counts the failed calls in a row before this one: 0 on a first try.
+	// Attempt counts the failed calls in a row before this one, since the last change of the object:
+	// 0 on a first try and for CauseChange.
 	Attempt int
 }
 

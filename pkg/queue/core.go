@@ -118,7 +118,7 @@ func (q *Queue[K]) take() (Item[K], bool) {
 	e.pending, e.processing = idle, true
 	q.processing++
 	if e.priority == Change {
-		e.retries = 0
+		e.failures = 0
 	}
 	item := Item[K]{Key: e.key, Priority: e.priority, Attempt: e.failures, Waited: now - e.added}
 	q.depthChanged()
@@ -159,12 +159,15 @@ func (q *Queue[K]) processed(key K) *entry[K] {
 // fail counts a failed call and asks for the next, if there is to be one.
 func (q *Queue[K]) fail(e *entry[K], now time.Duration) (delay time.Duration, exhausted bool) {
 	q.promote(now)
-	if limit := q.backoff.MaxRetries; limit >= 0 && e.retries >= limit && e.pending != due {
-		e.failures, e.retries = 0, 0
+	if e.pending == due {
+		e.failures++
+		return 0, false
+	}
+	if limit := q.backoff.MaxRetries; limit >= 0 && e.failures >= limit {
+		e.failures = 0
 		return 0, true
 	}
 	e.failures++
-	e.retries++
 	delay = q.backoff.Delay(e.failures)
 	q.add(e, Retry, delay, now)
 	return delay, false

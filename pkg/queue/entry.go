@@ -26,8 +26,7 @@ type entry[K comparable] struct {
 	since      time.Duration // when it joined its line: ageing counts from here
 	readyAt    time.Duration // when it becomes due, while delayed
 	index      int           // place in the heap, while delayed
-	failures   int           // failed calls in a row: the exponent of the backoff
-	retries    int           // retries made since the key was first called or changed: bounded by MaxRetries
+	failures   int           // failed calls in a row, since the last Change
 	pending    pending
 	line       Priority // the line it stands in
 	priority   Priority // the most urgent add of the pending call

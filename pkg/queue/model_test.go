@@ -20,7 +20,7 @@ type modelKey struct {
 	postponed                    bool
 	at                           time.Duration
 	priority                     Priority
-	failures, retries            int
+	failures                     int
 }
 
 func (m *model) key(key int) *modelKey {
@@ -60,14 +60,14 @@ func (m *model) ready() (n int, urgent Priority) {
 func (m *model) take(t *testing.T, item Item[int]) {
 	k := m.key(item.Key)
 	_, urgent := m.ready()
+	if k.priority == Change {
+		k.failures = 0
+	}
 	want := Item[int]{Key: item.Key, Priority: k.priority, Attempt: k.failures, Waited: m.now() - k.at}
 	if !k.pending || k.processing || k.at > m.now() || item != want || k.priority != urgent {
 		t.Fatalf("Get = %+v at %v, the key is %+v, the most urgent is %v", item, m.now(), *k, urgent)
 	}
 	k.pending, k.processing, k.postponed = false, true, false
-	if k.priority == Change {
-		k.retries = 0
-	}
 }
 
 func (m *model) finish(key int) (dropped bool) {
@@ -78,7 +78,7 @@ func (m *model) finish(key int) (dropped bool) {
 }
 
 func (m *model) done(key int) (dropped bool) {
-	m.key(key).failures, m.key(key).retries = 0, 0
+	m.key(key).failures = 0
 	return m.finish(key)
 }
 
@@ -87,12 +87,15 @@ func (m *model) retry(key int) (time.Duration, bool) {
 	if m.finish(key) || m.shutDown {
 		return 0, false
 	}
-	if m.backoff.MaxRetries >= 0 && k.retries >= m.backoff.MaxRetries && (!k.pending || k.at > m.now()) {
-		k.failures, k.retries = 0, 0
+	due := k.pending && k.at <= m.now()
+	if !due && m.backoff.MaxRetries >= 0 && k.failures >= m.backoff.MaxRetries {
+		k.failures = 0
 		return 0, true
 	}
 	k.failures++
-	k.retries++
+	if due {
+		return 0, false
+	}
 	delay := min(m.backoff.Initial<<(k.failures-1), m.backoff.Max)
 	m.add(key, Retry, delay)
 	return delay, false

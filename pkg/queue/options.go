@@ -61,7 +61,7 @@ func (b Backoff) withDefaults() Backoff {
 // Observer is told what happens in a queue, for metrics. Its methods are called with the queue locked, so they come in
 // the order of the events; they must return at once and must not call the queue.
 type Observer interface {
-	// Added is called for every Add, AddAfter, Requeue and Retry that the queue accepts. Coalesced tells that the key
+	// Added is called for every Add, AddAfter, Requeue and Retry that asks for a call. Coalesced tells that the key
 	// stood in the queue already, so that no call more is made for this add.
 	Added(p Priority, coalesced bool)
 	// Got is called for every key that is handed out, with the time it has waited, as in Item; for one that was postponed not

@@ -30,7 +30,8 @@ type Item[K comparable] struct {
 	Key K
 	// Priority is the most urgent one with which the key was added for this call.
 	Priority Priority
-	// Attempt counts the failed calls of the key in a row before this one: 0 on a first try.
+	// Attempt counts the failed calls of the key in a row before this one, since its last Change: 0
+	// on a first try and for a Change. A call with a larger one is a retry, whatever its Priority.
 	Attempt int
 	// Waited is the time since the first add that this call answers, or, if that was delayed, since it became due. It
 	// includes the time the key was still processed for an earlier call.
@@ -100,7 +101,7 @@ func (q *Queue[K]) Done(key K) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if e := q.processed(key); e != nil {
-		e.failures, e.retries = 0, 0
+		e.failures = 0
 		q.finish(e)
 	}
 }
@@ -114,22 +115,23 @@ func (q *Queue[K]) Requeue(key K, d time.Duration) {
 	if e == nil {
 		return
 	}
-	e.failures, e.retries = 0, 0
+	e.failures = 0
 	if !e.dropped && !q.shutDown {
 		q.add(e, Requeue, d, q.now())
 	}
 	q.finish(e)
 }
 
-// Retry ends the processing of key with a failure and asks for a call after the backoff, which it returns. If the key
-// has used up Backoff.MaxRetries, exhausted is true, nothing more is asked for, and its failed calls are forgotten.
+// Retry ends the processing of key with a failure and asks for a call after the backoff, which it
+// returns. If the key has used up Backoff.MaxRetries, exhausted is true, nothing more is asked for,
+// and its failed calls are forgotten.
 //
-// The delay grows with the failed calls in a row, whatever they were for. A Change is never delayed by it: it takes the
-// waiting retry over. It does not reset the delay either, or an object that fails and changes often would never back
-// off. It does have the full number of retries to itself: those of earlier changes are not counted against it. So a key
-// is not exhausted either while a call of it is due, and what follows exhaustion, whatever its priority, starts from 0.
+// A call that is due already is made instead, without the backoff. Then Retry asks for nothing and
+// returns zeros, as it does after Drop or ShutDown.
 //
-// After Drop or ShutDown there is no retry, and Retry returns zeros.
+// Delay and retries count the failed calls in a row. A Change starts both anew: what failed before
+// may not be what fails now, and it takes the waiting retry over. Any other call that comes before
+// the retry takes it over too, but counts as one.
 func (q *Queue[K]) Retry(key K) (delay time.Duration, exhausted bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -170,7 +172,7 @@ func (q *Queue[K]) Drop(key K) {
 		return
 	}
 	q.cancel(e)
-	e.failures, e.retries = 0, 0
+	e.failures = 0
 	e.dropped = e.processing
 	q.release(e)
 }

@@ -93,16 +93,16 @@ func TestRetry(t *testing.T) {
 				{Key: "a", Priority: Retry, Attempt: 2, At: 23 * s},
 			},
 		},
-		"a change during the backoff comes at once, keeps the backoff and has a full set": {
+		"a change during the backoff comes at once and starts it anew": {
 			backoff: twice,
 			finish:  failing(9),
 			adds:    map[time.Duration]Priority{0: Change, 2 * s: Change},
 			want: []call{
 				{Key: "a", Priority: Change},
 				{Key: "a", Priority: Retry, Attempt: 1, At: 1 * s},
-				{Key: "a", Priority: Change, Attempt: 2, At: 2 * s},
-				{Key: "a", Priority: Retry, Attempt: 3, At: 6 * s},
-				{Key: "a", Priority: Retry, Attempt: 4, At: 11 * s},
+				{Key: "a", Priority: Change, At: 2 * s},
+				{Key: "a", Priority: Retry, Attempt: 1, At: 3 * s},
+				{Key: "a", Priority: Retry, Attempt: 2, At: 5 * s},
 			},
 		},
 		"a resync during the backoff comes at once and counts as a retry": {
@@ -121,8 +121,8 @@ func TestRetry(t *testing.T) {
 			adds:    map[time.Duration]Priority{0: Change, s / 2: Change},
 			want: []call{
 				{Key: "a", Priority: Change},
-				{Key: "a", Priority: Change, Attempt: 1, At: s, Waited: s / 2},
-				{Key: "a", Priority: Retry, Attempt: 2, At: 4 * s},
+				{Key: "a", Priority: Change, At: s, Waited: s / 2},
+				{Key: "a", Priority: Retry, Attempt: 1, At: 3 * s},
 			},
 		},
 		"not exhausted while a call is due": {
@@ -145,6 +145,58 @@ func TestRetry(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestChangesDoNotInflateTheBackoff has a key fail that changes ten times a second: neither the
+// delay nor the budget of the retry that follows the last change counts what failed before it.
+func TestChangesDoNotInflateTheBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New[string](Options{Backoff: Backoff{MaxRetries: 10}})
+		fails := true
+		finish := func(q *Queue[string], item Item[string]) {
+			if fails {
+				q.Retry(item.Key)
+				return
+			}
+			q.Done(item.Key)
+		}
+		var r recorder
+		r.run(t, q, finish, func(q *Queue[string]) {
+			for range 40 {
+				q.Add("a", Change)
+				sleep(100 * time.Millisecond)
+			}
+			fails = false
+		})
+		last := r.calls[len(r.calls)-1]
+		if last.Priority != Retry || last.At > 5*s || last.Attempt > 10 {
+			t.Errorf("the last call is %+v, want a retry soon after the last change", last)
+		}
+		for _, c := range r.calls {
+			if c.Priority == Change && c.Attempt != 0 {
+				t.Fatalf("a change is attempt %d, want 0", c.Attempt)
+			}
+		}
+	})
+}
+
+// TestRetryWhileACallIsDue has a change come while the call for the last one fails: none of the
+// calls is a retry.
+func TestRetryWhileACallIsDue(t *testing.T) {
+	o := &counter{}
+	q := New[string](Options{Observer: o, Backoff: Backoff{MaxRetries: -1}})
+	defer q.ShutDown()
+	q.Add("a", Change)
+	for range 20 {
+		item, _ := q.Get(t.Context())
+		q.Add("a", Change)
+		if delay, exhausted := q.Retry(item.Key); delay != 0 || exhausted {
+			t.Fatalf("Retry = %v, %t, want 0, false: the call for the change is the next", delay, exhausted)
+		}
+	}
+	if n := o.added[Retry]; n != 0 {
+		t.Errorf("%d retries were added, want none", n)
 	}
 }
 

@@ -27,7 +27,7 @@ type Controller struct {
 	Busy prometheus.Gauge
 	// Workers counts workers running.
 	Workers prometheus.Gauge
-	// Retries counts failed calls that are retried.
+	// Retries counts calls for objects whose last call failed, those for a change aside.
 	Retries prometheus.Counter
 	// Panics counts recovered panics.
 	Panics prometheus.Counter

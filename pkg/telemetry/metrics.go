@@ -91,7 +91,7 @@ func (m *Metrics) declareWork() {
 	m.workqueueWork = histogram("workqueue_work_duration_seconds", "Time it took to process a key.", "name")
 	m.busy = gauge("kooperd_controller_busy_workers", "Workers inside a handler call.", label)
 	m.workers = gauge("kooperd_controller_workers", "Workers running on this replica; 0 on a standby.", label)
-	m.retries = counter("kooperd_controller_retries_total", "Failed calls that are retried.", label)
+	m.retries = counter("kooperd_controller_retries_total", "Calls made again after a failed one; a call for a change of the object is none.", label)
 	m.panics = counter("kooperd_controller_panics_total", "Panics recovered from handler calls.", label)
 	m.terminal = counter("kooperd_controller_terminal_errors_total", "Calls that failed with an error a retry cannot mend.", label)
 	m.timeouts = counter("kooperd_controller_timeouts_total", "Calls that failed because of a deadline.", label)
