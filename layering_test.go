@@ -19,8 +19,8 @@ import (
 
 const module = "kooperd.dev/kooperd"
 
-// levels is the order of the rooms, lowest first. A package belongs to the first room whose pattern matches it or a
-// folder above it, and may import packages of its own room and of lower levels.
+// levels is the order of the rooms, lowest first. A package belongs to the first room whose pattern
+// matches it or a folder above it, and may import packages of its own room and of lower levels.
 var levels = [][]string{
 	{"schemas", "pkg/signals", "pkg/status"},
 	{"pkg/handlers", "pkg/kinds", "pkg/queue", "pkg/telemetry", "pkg/trigger"},
@@ -44,7 +44,8 @@ var bannedDependencies = map[string]string{
 	"k8s.io/kubernetes":              "only the devcluster module may depend on Kubernetes itself",
 }
 
-// catchAllNames are package names that say nothing of their contents, so that everything ends up in them.
+// catchAllNames are package names that say nothing of their contents, so that everything ends up in
+// them.
 var catchAllNames = []string{"base", "common", "helper", "helpers", "misc", "shared", "types", "util", "utils"}
 
 // listedPackage is what go list tells of one package.
@@ -83,8 +84,8 @@ func listPackages(t *testing.T, flags ...string) []listedPackage {
 	}
 }
 
-// noteInputs looks at files that only a child process reads, so that go test does not take a result from its cache when
-// they have changed.
+// noteInputs looks at files that only a child process reads, so that go test does not take a result
+// from its cache when they have changed.
 func noteInputs(t *testing.T, files ...string) {
 	t.Helper()
 	for _, file := range files {
@@ -104,8 +105,9 @@ func (p place) String() string {
 	return fmt.Sprintf("%s (level %d: %s)", p.room, p.level, strings.Join(levels[p.level], ", "))
 }
 
-// placeOf finds the place of a package by its path inside the module: that of the longest path above it that a pattern
-// matches, so that pkg/handlers/log is a plugin and not a part of the contract.
+// placeOf finds the place of a package by its path inside the module: that of the longest path
+// above it that a pattern matches, so that pkg/handlers/log is a plugin and not a part of the
+// contract.
 func placeOf(rel string) (place, bool) {
 	for room := rel; room != "."; room = path.Dir(room) {
 		for level, patterns := range levels {
@@ -291,8 +293,8 @@ func TestPackageComments(t *testing.T) {
 	}
 }
 
-// The test module compiles the same packages as this one, with the race detector, in minutes. It shares them only as
-// long as every version they are made of is the same.
+// The test module compiles the same packages as this one, with the race detector, in minutes. It
+// shares them only as long as every version they are made of is the same.
 func TestModulesAgreeOnVersions(t *testing.T) {
 	want := requirements(t, "go.mod")
 	for path, version := range requirements(t, "test/go.mod") {

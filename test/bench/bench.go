@@ -39,13 +39,15 @@ type row struct {
 	measured []program
 	// once runs one program once. It may tell something of another program that ran beside it.
 	once func(ctx context.Context, s *scene, p program) (readings, error)
-	// together is instead of once and runs all programs side by side: for what does not depend on the speed of the machine.
+	// together is instead of once and runs all programs side by side: for what does not depend on
+	// the speed of the machine.
 	together func(ctx context.Context, s *scene) (readings, error)
 	// order is what once gives to the program, where a profile of it is worth something.
 	order func() order.Order
 }
 
-// yardsticks are the names of the rows that figures of r are compared with and that are not among known.
+// yardsticks are the names of the rows that figures of r are compared with and that are not among
+// known.
 func (r row) yardsticks(known []string) []string {
 	var names []string
 	need := func(name string) {
@@ -72,7 +74,8 @@ type measure struct {
 	difference bool      // whether it is one, which no ratio says anything of
 }
 
-// marginal is what each further object adds to a figure: the difference to a row with next to no objects.
+// marginal is what each further object adds to a figure: the difference to a row with next to no
+// objects.
 type marginal struct {
 	of      string  // the measure, of both rows
 	base    string  // the other row
@@ -100,7 +103,8 @@ func (r results) add(rowName string, got readings) {
 	}
 }
 
-// derive calculates the measures that are derived from others. What they need may not have been measured.
+// derive calculates the measures that are derived from others. What they need may not have been
+// measured.
 func (r results) derive(rows []row) {
 	for _, row := range rows {
 		for _, m := range row.measures {
@@ -160,7 +164,8 @@ func (b *bench) build(ctx context.Context) error {
 	return nil
 }
 
-// measure measures the rows, with one cluster after the other. A row that fails does not keep others from being measured.
+// measure measures the rows, with one cluster after the other. A row that fails does not keep
+// others from being measured.
 func (b *bench) measure(ctx context.Context, rows []row) error {
 	var failed error
 	for len(rows) > 0 && ctx.Err() == nil {
@@ -220,8 +225,9 @@ func (s *scene) repeat(ctx context.Context, r row) error {
 	return nil
 }
 
-// turn returns the programs in the order of one repetition. Six repetitions have every order of three programs, and two every
-// order of two; after an even number each program has come before each other one as often as after it.
+// turn returns the programs in the order of one repetition. Six repetitions have every order of
+// three programs, and two every order of two; after an even number each program has come before
+// each other one as often as after it.
 func turn(of []program, rep int) []program {
 	first := rep / 2 % len(of)
 	order := slices.Concat(of[first:], of[:first])

@@ -20,12 +20,13 @@ import (
 	"kooperd.dev/kooperd/test/bench/order"
 )
 
-// changed is how many of the objects are changed, in an order that is another one each time round: two changes of one object
-// would make the API server try again if they met.
+// changed is how many of the objects are changed, in an order that is another one each time round:
+// two changes of one object would make the API server try again if they met.
 const changed = 1000
 
-// senders is how many changes may be on their way to the API server: enough for 500 per second that take 250 ms each, and not so
-// many that it does worse for having them. Those that have to wait are due meanwhile.
+// senders is how many changes may be on their way to the API server: enough for 500 per second that
+// take 250 ms each, and not so many that it does worse for having them. Those that have to wait are
+// due meanwhile.
 const senders = 128
 
 // drainTime is how long the last changes may take to the handlers. What comes later is missing.
@@ -40,8 +41,8 @@ type sentChange struct {
 	stamp  int64 // when it was due, in nanoseconds since 1970
 }
 
-// change changes objects at a rate, whether or not the API server keeps up, first without counting them: a change is sent when
-// it is due, and its stamp is that moment even if it is sent late.
+// change changes objects at a rate, whether or not the API server keeps up, first without counting
+// them: a change is sent when it is due, and its stamp is that moment even if it is sent late.
 func (s *scene) change(ctx context.Context, perSecond int, warmUp, counted time.Duration) ([]sentChange, error) {
 	group, sending := errgroup.WithContext(ctx)
 	group.SetLimit(senders)
@@ -78,7 +79,8 @@ func (s *scene) send(ctx context.Context, c sentChange) error {
 	return err
 }
 
-// beside runs a program with an order, and the bare watch beside it, and returns the changes that came to them in work.
+// beside runs a program with an order, and the bare watch beside it, and returns the changes that
+// came to them in work.
 func (s *scene) beside(ctx context.Context, p program, o order.Order, work func(ctx context.Context, main *process) error) (own, bare []order.Sample, err error) {
 	o.Samples = filepath.Join(s.dir, "samples")
 	watch := order.Order{Definitions: 1, Objects: 1, View: order.Watch, Work: order.Stamp, Samples: filepath.Join(s.dir, "watch")}
@@ -131,12 +133,14 @@ type arrivals struct {
 	came []arrival
 	// seen is how long each change took to the bare watch, in milliseconds.
 	seen []float64
-	// missing is how many never came to a definition, or to the bare watch, of how many that should have.
+	// missing is how many never came to a definition, or to the bare watch, of how many that should
+	// have.
 	missing, of int
 }
 
-// pair finds out when each change came to each definition. A change that a newer one of the same object has overtaken came
-// with that: the handler that got the newer one has taken notice of both. Which is newer says the order of the bare watch.
+// pair finds out when each change came to each definition. A change that a newer one of the same
+// object has overtaken came with that: the handler that got the newer one has taken notice of both.
+// Which is newer says the order of the bare watch.
 func pair(sent []sentChange, own, bare []order.Sample, definitions int) arrivals {
 	seen := map[int64]int64{}
 	for _, s := range bare {

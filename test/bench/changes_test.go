@@ -91,7 +91,8 @@ func TestMissing(t *testing.T) {
 
 func TestLatencyReadings(t *testing.T) {
 	const ms = int64(1e6)
-	// The slowest at the watch is not the slowest at the handler: quantiles differ by less than changes do.
+	// The slowest at the watch is not the slowest at the handler: quantiles differ by less than
+	// changes do.
 	a := arrivals{seen: []float64{3, 5, 4}, missing: 0, of: 3, came: []arrival{
 		{due: 0, seen: 3 * ms, entered: 8 * ms}, {due: 0, seen: 5 * ms, entered: 6 * ms}, {due: 0, seen: 4 * ms, entered: 5 * ms},
 	}}

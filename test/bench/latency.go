@@ -25,14 +25,16 @@ const (
 // enough is how many changes are counted at most: a row at a high rate has them sooner.
 const enough = 10000
 
-// leastWarmUp is how long changes are sent without counting them, at least; a tenth of the time that counts if that is longer.
+// leastWarmUp is how long changes are sent without counting them, at least; a tenth of the time
+// that counts if that is longer.
 const leastWarmUp = 2 * time.Second
 
-// tooLate is where the median of the bare watch, in milliseconds, says that changes wait for the API server and nothing else.
+// tooLate is where the median of the bare watch, in milliseconds, says that changes wait for the
+// API server and nothing else.
 const tooLate = 1000
 
-// latencyRow is a row of changes at a rate that come to a handler of each definition. The column of client-go is the bare
-// watch beside kooperd.
+// latencyRow is a row of changes at a rate that come to a handler of each definition. The column of
+// client-go is the bare watch beside kooperd.
 func latencyRow(f fixture, perSecond, definitions int) row {
 	o := order.Order{Kinds: []order.Kind{pods}, Definitions: definitions, Objects: f.objects, View: order.Typed, Work: order.Stamp}
 	return row{
@@ -83,7 +85,8 @@ func latencyReadings(p program, a arrivals) (readings, error) {
 	return got, nil
 }
 
-// quantile returns the smallest of the sorted values that a share q of all does not exceed, and 0 for none.
+// quantile returns the smallest of the sorted values that a share q of all does not exceed, and 0
+// for none.
 func quantile(sorted []float64, q float64) float64 {
 	if len(sorted) == 0 {
 		return 0

@@ -1,6 +1,6 @@
-// Command bench measures kooperd beside a manager of controller-runtime and beside bare client-go, the floor: the same work
-// on the same API server, each in a process of its own, in turn, several times. It prints one table. docs/performance.md says
-// how to read it.
+// Command bench measures kooperd beside a manager of controller-runtime and beside bare client-go,
+// the floor: the same work on the same API server, each in a process of its own, in turn, several
+// times. It prints one table. docs/performance.md says how to read it.
 //
 //	go run . -rows=start,metadata -n=5000 -reps=3
 package main
@@ -124,7 +124,8 @@ func run(ctx context.Context, s settings) error {
 	return failed
 }
 
-// chosen returns the rows with the comma-separated names, all for none, and those that they are compared with.
+// chosen returns the rows with the comma-separated names, all for none, and those that they are
+// compared with.
 func chosen(rows []row, names string) ([]row, error) {
 	if names == "" {
 		return rows, nil

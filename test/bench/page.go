@@ -29,8 +29,9 @@ type group struct {
 	lines      []string // of the table
 }
 
-// writePage puts the lines into a page, between its marks, in place of those it has of the same rows. Those of other rows stay,
-// below the conditions they were measured under, and what is neither goes. The names of all rows are in the order of the page.
+// writePage puts the lines into a page, between its marks, in place of those it has of the same
+// rows. Those of other rows stay, below the conditions they were measured under, and what is
+// neither goes. The names of all rows are in the order of the page.
 func writePage(page, conditions string, lines [][]string, names []string) error {
 	text, err := os.ReadFile(page)
 	if err != nil {
@@ -75,7 +76,8 @@ func parseFigures(text string) []group {
 	return groups
 }
 
-// rowName returns the name of the row in a line of the table, empty for one that has none, such as the header.
+// rowName returns the name of the row in a line of the table, empty for one that has none, such as
+// the header.
 func rowName(line string) string {
 	rest, _ := strings.CutPrefix(line, "| `")
 	name, _, found := strings.Cut(rest, "`")
@@ -85,8 +87,8 @@ func rowName(line string) string {
 	return name
 }
 
-// merge adds a group to others, which lose their lines of the same rows and of rows that are not among names. Groups of the
-// same conditions become one, and everything is in the order of names.
+// merge adds a group to others, which lose their lines of the same rows and of rows that are not
+// among names. Groups of the same conditions become one, and everything is in the order of names.
 func merge(groups []group, measured group, names []string) []group {
 	place := func(line string) int { return slices.Index(names, rowName(line)) }
 	replaced := map[string]bool{}

@@ -78,8 +78,8 @@ func (s *scene) start(p program, o order.Order, kubeconfig string) (*process, er
 	return proc, nil
 }
 
-// environment is that of a program: Go's own settings for the garbage collector and the scheduler, without a limit for memory,
-// which kooperd would take from the cgroup otherwise.
+// environment is that of a program: Go's own settings for the garbage collector and the scheduler,
+// without a limit for memory, which kooperd would take from the cgroup otherwise.
 func environment(more ...string) []string {
 	own := slices.DeleteFunc(os.Environ(), func(setting string) bool {
 		name, _, _ := strings.Cut(setting, "=")
@@ -88,7 +88,8 @@ func environment(more ...string) []string {
 	return append(append(own, "GOMEMLIMIT=off"), more...)
 }
 
-// run starts the process and waits for it, on a thread that lives as long, because the kernel ties Pdeathsig to the thread.
+// run starts the process and waits for it, on a thread that lives as long, because the kernel ties
+// Pdeathsig to the thread.
 func (p *process) run(stdout io.Reader, stderr io.Closer, failed chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -15,7 +15,8 @@ import (
 	"kooperd.dev/kooperd/test/cluster"
 )
 
-// manyKinds are built-in kinds that every program knows; the first one is that of the rows on one kind.
+// manyKinds are built-in kinds that every program knows; the first one is that of the rows on one
+// kind.
 var manyKinds = []order.Kind{
 	pods,
 	{Version: "v1", Kind: "ConfigMap", Resource: "configmaps"},
@@ -51,7 +52,8 @@ const (
 	measureRequests = "API requests, until settled"
 )
 
-// idleRow is a row in which nothing happens to two replicas; those of the bare informer have no lease.
+// idleRow is a row in which nothing happens to two replicas; those of the bare informer have no
+// lease.
 func idleRow(name, title string, kinds []order.Kind) row {
 	o := order.Order{Kinds: kinds, Definitions: 20, View: order.Typed, Work: order.Nothing, LeaseNamespace: namespace}
 	return row{
@@ -71,7 +73,8 @@ type replica struct {
 	user string
 }
 
-// countIdle runs a leader and a standby of each program and counts their requests when they have settled.
+// countIdle runs a leader and a standby of each program and counts their requests when they have
+// settled.
 func (s *scene) countIdle(ctx context.Context, o order.Order) (readings, error) {
 	var running []replica // all leaders, then all standbys
 	err := s.startReplicas(ctx, o, &running)
@@ -103,7 +106,8 @@ func (s *scene) countIdle(ctx context.Context, o order.Order) (readings, error) 
 	return got, nil
 }
 
-// startReplicas starts all leaders, and when they have settled all standbys, and waits until these have settled, too.
+// startReplicas starts all leaders, and when they have settled all standbys, and waits until these
+// have settled, too.
 func (s *scene) startReplicas(ctx context.Context, o order.Order, running *[]replica) error {
 	for range 2 {
 		for _, p := range programs {
@@ -140,7 +144,8 @@ func startupRow(definitions int) row {
 	}
 }
 
-// countStart runs a program until each definition has handled all objects, when it is ready by any measure, and a while longer.
+// countStart runs a program until each definition has handled all objects, when it is ready by any
+// measure, and a while longer.
 func (s *scene) countStart(ctx context.Context, p program, o order.Order) (map[string]float64, error) {
 	user := s.newUser()
 	proc, err := s.startAs(p, o, user)
@@ -182,7 +187,8 @@ func explain(p program, requests []cluster.AuditEvent) {
 // newUser returns a name that the API server has not seen.
 func (s *scene) newUser() string { return fmt.Sprintf("bench-%d", processes.Add(1)) }
 
-// startAs starts a program whose requests the API server takes for those of a user who may do everything.
+// startAs starts a program whose requests the API server takes for those of a user who may do
+// everything.
 func (s *scene) startAs(p program, o order.Order, user string) (*process, error) {
 	config, err := clientcmd.LoadFromFile(s.cluster.AdminKubeconfig())
 	if err != nil {
@@ -198,10 +204,12 @@ func (s *scene) startAs(p program, o order.Order, user string) (*process, error)
 	return s.start(p, o, path)
 }
 
-// auditDelay is how long the API server may take to write down what a client has done before it ended.
+// auditDelay is how long the API server may take to write down what a client has done before it
+// ended.
 const auditDelay = 2 * time.Second
 
-// requests returns by user what those, who are gone, have asked of the API server between two moments.
+// requests returns by user what those, who are gone, have asked of the API server between two
+// moments.
 func (s *scene) requests(ctx context.Context, from, to time.Time) (map[string][]cluster.AuditEvent, error) {
 	if err := pause(ctx, auditDelay); err != nil {
 		return nil, err

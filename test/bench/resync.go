@@ -18,7 +18,8 @@ import (
 	"kooperd.dev/kooperd/test/bench/order"
 )
 
-// Settings of the row about resyncs: a handler that takes a while, and more resyncs than it can handle.
+// Settings of the row about resyncs: a handler that takes a while, and more resyncs than it can
+// handle.
 const (
 	resyncTakes   = 10 * time.Millisecond
 	resyncsPerSec = 2000
@@ -37,11 +38,11 @@ const (
 	measureWorstAged   = "p99, the same after resyncs have waited 45 s"
 )
 
-// resyncRow is a row of changes that come while so many objects wait to be handled again. The time of a change counts from
-// when the bare watch has it.
+// resyncRow is a row of changes that come while so many objects wait to be handled again. The time
+// of a change counts from when the bare watch has it.
 func resyncRow(queued int) row {
-	// What has been handled is not queued before its next resync. That may take client-go two periods, as its informers look at
-	// what is due once per period; kooperd takes one.
+	// What has been handled is not queued before its next resync. That may take client-go two
+	// periods, as its informers look at what is due once per period; kooperd takes one.
 	f := fixture{shape: smallPods, objects: queued + queued/5 + 3*int(time.Second/resyncTakes)}
 	o := order.Order{Kinds: []order.Kind{pods}, Definitions: 1, View: order.Typed, Work: order.Stamp, Takes: resyncTakes,
 		Resync: min(max(time.Second, time.Duration(f.objects)*time.Second/resyncsPerSec), 6*time.Second)}
@@ -60,8 +61,8 @@ func resyncRow(queued int) row {
 	}
 }
 
-// resyncs changes objects behind a queue of resyncs, first before any of these has waited so long that it counts as a change,
-// then when all that are at the head of the queue have.
+// resyncs changes objects behind a queue of resyncs, first before any of these has waited so long
+// that it counts as a change, then when all that are at the head of the queue have.
 func (s *scene) resyncs(ctx context.Context, p program, o order.Order, queued float64) (readings, error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
@@ -112,7 +113,8 @@ type behind struct {
 	fewest float64
 }
 
-// changeBehind changes objects for a while, and fails unless so many objects are queued all the time.
+// changeBehind changes objects for a while, and fails unless so many objects are queued all the
+// time.
 func (s *scene) changeBehind(ctx context.Context, p program, address string, queued float64) (behind, error) {
 	got := behind{fewest: math.Inf(1)}
 	watching, stop := context.WithCancel(ctx)

@@ -7,9 +7,11 @@ import (
 	"kooperd.dev/kooperd/test/bench/order"
 )
 
-// target is a limit for a figure of kooperd. The zero values of row and measure mean those that the target stands at.
+// target is a limit for a figure of kooperd. The zero values of row and measure mean those that the
+// target stands at.
 type target struct {
-	// of is the program whose figure is the yardstick; empty means none: factor is the limit itself.
+	// of is the program whose figure is the yardstick; empty means none: factor is the limit
+	// itself.
 	of           program
 	row, measure string
 	factor       float64
@@ -73,7 +75,8 @@ func allRows(s settings) []row {
 	}
 }
 
-// scaleRow is a row that says what objects cost, of which the one called scale-0 has next to none and scale-10 the most.
+// scaleRow is a row that says what objects cost, of which the one called scale-0 has next to none
+// and scale-10 the most.
 func scaleRow(name string, objects int) row {
 	r := drainRow(name, fmt.Sprintf("%d pods, cost per object", objects), fixture{shape: smallPods, objects: objects}, order.Order{Definitions: 1}, nil)
 	if name == "scale-0" {

@@ -79,7 +79,8 @@ func TestChosenYardsticks(t *testing.T) {
 	}
 }
 
-// Every program comes before each other one as often as after it, and each is the first as often as any other.
+// Every program comes before each other one as often as after it, and each is the first as often as
+// any other.
 func TestTurn(t *testing.T) {
 	for _, of := range [][]program{programs, {kooperd, manager}} {
 		before := map[[2]program]int{}

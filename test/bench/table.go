@@ -52,8 +52,8 @@ func (b *bench) lines(rows []row) [][]string {
 	return lines
 }
 
-// judge tells the targets of a measure, and whether kooperd's median is within each, with a tilde where the smallest and largest
-// values of what is compared leave that open.
+// judge tells the targets of a measure, and whether kooperd's median is within each, with a tilde
+// where the smallest and largest values of what is compared leave that open.
 func (b *bench) judge(r row, m measure) (wanted, met string) {
 	var targets, verdicts []string
 	for _, t := range m.targets {
@@ -79,7 +79,8 @@ func (b *bench) judge(r row, m measure) (wanted, met string) {
 // columns are the names of the programs in the table.
 var columns = map[program]string{kooperd: "kooperd", manager: "controller-runtime", informer: "client-go"}
 
-// limit returns a target in words and as numbers, one for each repetition of what it compares with; none if that was not measured.
+// limit returns a target in words and as numbers, one for each repetition of what it compares with;
+// none if that was not measured.
 func (b *bench) limit(r row, m measure, t target) (text string, yardstick []float64) {
 	if t.of == "" {
 		return "≤ " + number(t.factor), []float64{t.factor}

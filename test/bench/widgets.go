@@ -50,7 +50,8 @@ func widgetCreator(ctx context.Context, client kubernetes.Interface, config *res
 	}, nil
 }
 
-// newWidget returns custom object i: lists of objects with short texts and numbers, as custom resources mostly are.
+// newWidget returns custom object i: lists of objects with short texts and numbers, as custom
+// resources mostly are.
 func newWidget(i int) *unstructured.Unstructured {
 	var parts []any
 	for j := range 11 {

@@ -14,7 +14,8 @@ import (
 // ownNamespaces are there before any page is followed.
 var ownNamespaces = []string{"default", "kube-node-lease", "kube-public", "kube-system"}
 
-// cleanUp removes what a page has made in the cluster, so that the next one finds it as it expects it: new.
+// cleanUp removes what a page has made in the cluster, so that the next one finds it as it expects
+// it: new.
 func cleanUp(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)

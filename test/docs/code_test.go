@@ -22,7 +22,7 @@ import (
 // wholeConfig is what a complete config contains, and no fragment does.
 const wholeConfig = "kooperd.dev/v1alpha1"
 
-// field tells whether a block has a field of that name, at the top or anywhere.
+// field reports whether a block has a field of that name, at the top or anywhere.
 func field(text, name string, anywhere bool) bool {
 	indent := ""
 	if anywhere {
@@ -153,8 +153,8 @@ func (s *session) json(t testing.TB, b block) {
 	}
 }
 
-// goCode checks that Go is formatted, and a part of the file it is said to be from. What is written to a file of its own
-// is compiled by the commands of the page.
+// goCode checks that Go is formatted, and a part of the file it is said to be from. What is written
+// to a file of its own is compiled by the commands of the page.
 func (s *session) goCode(t testing.TB, b block) {
 	t.Helper()
 	text := b.text
@@ -177,7 +177,8 @@ func (s *session) goCode(t testing.TB, b block) {
 	}
 }
 
-// partOf wants the lines of a block in a row in a file, whatever their indentation; a line "…" stands for any lines.
+// partOf wants the lines of a block in a row in a file, whatever their indentation; a line "…"
+// stands for any lines.
 func (s *session) partOf(t testing.TB, b block) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(daemon.Root(t), b.from))

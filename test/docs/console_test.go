@@ -12,8 +12,8 @@ type step struct {
 	output  []string
 }
 
-// steps splits a console block: a line that begins with "$ " is a command, which goes on in the next line when it ends in
-// a backslash; all others are output.
+// steps splits a console block: a line that begins with "$ " is a command, which goes on in the
+// next line when it ends in a backslash; all others are output.
 func steps(text string) []step {
 	var all []step
 	continued := false
@@ -38,8 +38,8 @@ func steps(text string) []step {
 
 var instant = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
 
-// matcher makes a regular expression of the lines that a page shows. "…" stands for anything within a line, or, alone in
-// a line, for any number of lines; one moment is as good as any other.
+// matcher makes a regular expression of the lines that a page shows. "…" stands for anything within
+// a line, or, alone in a line, for any number of lines; one moment is as good as any other.
 func matcher(shown []string) *regexp.Regexp {
 	var b strings.Builder
 	b.WriteString(`(?s)\A`)
@@ -55,7 +55,7 @@ func matcher(shown []string) *regexp.Regexp {
 	return regexp.MustCompile(b.String())
 }
 
-// shows tells whether output is what the page shows.
+// shows reports whether output is what the page shows.
 func shows(shown []string, output string) bool {
 	if output != "" && !strings.HasSuffix(output, "\n") {
 		output += "\n"

@@ -37,7 +37,7 @@ type block struct {
 	stop   bool   // ends what runs in the background
 }
 
-// tested tells whether there is anything to do.
+// tested reports whether there is anything to do.
 func (b *block) tested() bool { return b.skip == "" && (b.language != "text" || b.logged) }
 
 var (

@@ -1,6 +1,6 @@
-// Package docs_test does what the documentation says: it runs the commands of every page on a real API server, compares
-// what they print with what the page shows, and checks every config, manifest and piece of Go. README.md in this folder
-// has the few marks that pages carry for it.
+// Package docs_test does what the documentation says: it runs the commands of every page on a real
+// API server, compares what they print with what the page shows, and checks every config, manifest
+// and piece of Go. README.md in this folder has the few marks that pages carry for it.
 package docs_test
 
 import (
@@ -20,7 +20,8 @@ func TestMain(m *testing.M) {
 	os.Exit(cluster.Main(m, cluster.Options{}, &shared))
 }
 
-// maxSkips is how many blocks may be left out, all pages together. Each needs a reason, which the test logs.
+// maxSkips is how many blocks may be left out, all pages together. Each needs a reason, which the
+// test logs.
 const maxSkips = 20
 
 // pagePatterns are the pages, relative to the root of the repository.

@@ -26,8 +26,8 @@ const (
 	commandTimeout = 5 * time.Minute
 )
 
-// session is what somebody has in a terminal who follows one page: a folder that looks like the top of the repository, a
-// cluster, and what the commands so far have set.
+// session is what somebody has in a terminal who follows one page: a folder that looks like the top
+// of the repository, a cluster, and what the commands so far have set.
 type session struct {
 	page  string
 	dir   string
@@ -159,7 +159,8 @@ func (s *session) command(ctx context.Context, script string) *exec.Cmd {
 	return cmd
 }
 
-// port is the port that takes the place of one that the page names: 0, any free one, until a kooperd serves on it.
+// port is the port that takes the place of one that the page names: 0, any free one, until a
+// kooperd serves on it.
 func (s *session) port(named string) string {
 	if port, ok := s.ports[named]; ok {
 		return port
@@ -167,7 +168,8 @@ func (s *session) port(named string) string {
 	return "0"
 }
 
-// run runs a script to its end and returns what it has printed, with the ports as the page names them.
+// run runs a script to its end and returns what it has printed, with the ports as the page names
+// them.
 func (s *session) run(t testing.TB, b block, script string) (output string, status int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), commandTimeout)
@@ -227,8 +229,8 @@ func (s *session) console(t testing.TB, b block) {
 	}
 }
 
-// until runs a script and wants the exit status and, unless it is nil, the output; it does so repeatedly if the block says
-// that it takes time.
+// until runs a script and wants the exit status and, unless it is nil, the output; it does so
+// repeatedly if the block says that it takes time.
 func (s *session) until(t testing.TB, b block, script string, want int, shown []string) {
 	t.Helper()
 	deadline := time.After(patience)
@@ -295,8 +297,8 @@ var (
 	serving  = regexp.MustCompile(`server"?[=:]"?(metrics|health)"?[ ,]"?address"?[=:]"?\S*?:(\d+)\b`)
 )
 
-// start starts a command in the background. A kooperd takes free ports instead of those that the page names, and is
-// waited for until it serves on them.
+// start starts a command in the background. A kooperd takes free ports instead of those that the
+// page names, and is waited for until it serves on them.
 func (s *session) start(t testing.TB, b block, command string) *job {
 	t.Helper()
 	daemon := strings.Contains(command, "--config ")
@@ -333,7 +335,8 @@ func (s *session) learnPorts(j *job) {
 	}
 }
 
-// await waits until the command has printed the lines shown, in that order, whatever stands between them.
+// await waits until the command has printed the lines shown, in that order, whatever stands between
+// them.
 func (j *job) await(t testing.TB, s *session, b block, shown []string) {
 	t.Helper()
 	deadline := time.After(patience)

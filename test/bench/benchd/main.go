@@ -1,5 +1,5 @@
-// Command benchd is kooperd with one more plugin, for the benchmark: "bench" handles objects as the order says that the
-// process was started with. Its arguments are kooperd's.
+// Command benchd is kooperd with one more plugin, for the benchmark: "bench" handles objects as the
+// order says that the process was started with. Its arguments are kooperd's.
 package main
 
 import (

@@ -22,7 +22,8 @@ type Config struct {
 	MetadataOnly bool `json:"metadataOnly,omitempty"`
 }
 
-// plugin returns the plugin "bench". It has a rule, as most plugins do, so that kooperd asks whether it may do that.
+// plugin returns the plugin "bench". It has a rule, as most plugins do, so that kooperd asks
+// whether it may do that.
 func plugin(o order.Order, tally *order.Tally) handlers.Plugin[Config] {
 	return handlers.Plugin[Config]{
 		Name:         "bench",

@@ -1,5 +1,6 @@
-// Command informer is the floor of the benchmark: bare informers of client-go, or a bare watch, whose event handlers do
-// the work at once. It has no queue, no retries, no leader election and no metrics.
+// Command informer is the floor of the benchmark: bare informers of client-go, or a bare watch,
+// whose event handlers do the work at once. It has no queue, no retries, no leader election and no
+// metrics.
 package main
 
 import (
@@ -156,14 +157,16 @@ func (w worker) watch(ctx context.Context) error {
 			w.tally.Handled(i, fmt.Sprintf("none-%d", j))
 		}
 	}
-	// The API server ends the watch of a client that does not keep up, as may happen to any on a busy machine.
+	// The API server ends the watch of a client that does not keep up, as may happen to any on a
+	// busy machine.
 	for version := pods.ResourceVersion; err == nil && ctx.Err() == nil; {
 		version, err = w.watchFrom(ctx, client, version)
 	}
 	return err
 }
 
-// watchFrom sees every change after one version until the watch ends, and returns the version to go on from.
+// watchFrom sees every change after one version until the watch ends, and returns the version to go
+// on from.
 func (w worker) watchFrom(ctx context.Context, client kubernetes.Interface, version string) (string, error) {
 	events, err := client.CoreV1().Pods(metav1.NamespaceAll).Watch(ctx, metav1.ListOptions{ResourceVersion: version})
 	if err != nil {

@@ -1,5 +1,6 @@
-// Command manager does the work of the benchmark as a manager of controller-runtime does it: one controller for each
-// definition, one shared cache, the settings that controller-runtime has by itself.
+// Command manager does the work of the benchmark as a manager of controller-runtime does it: one
+// controller for each definition, one shared cache, the settings that controller-runtime has by
+// itself.
 package main
 
 import (

@@ -1,6 +1,7 @@
-// Package order is what the benchmark and the programs that it measures say to each other: the order, which a program is
-// started with, and its reports, one line of JSON each on the standard output. It does no work of its own, and it is the
-// same code in every program, so that what it costs is in all figures alike.
+// Package order is what the benchmark and the programs that it measures say to each other: the
+// order, which a program is started with, and its reports, one line of JSON each on the standard
+// output. It does no work of its own, and it is the same code in every program, so that what it
+// costs is in all figures alike.
 //
 //	o, err := order.FromEnv()
 //	tally := order.NewTally(o, os.Stdout)
@@ -47,8 +48,8 @@ const (
 	Stamp Work = "stamp"
 )
 
-// Annotation is the one that a change carries the time in when it was due to be sent, as nanoseconds since 1970; 0 is not
-// counted.
+// Annotation is the one that a change carries the time in when it was due to be sent, as
+// nanoseconds since 1970; 0 is not counted.
 const Annotation = "bench.kooperd.dev/sent"
 
 // Kind is one kind of objects.
@@ -75,7 +76,8 @@ type Order struct {
 	Kinds []Kind `json:"kinds"`
 	// Definitions is how many handlers there are.
 	Definitions int `json:"definitions"`
-	// Objects is how many objects each of them has to handle before the program reports; 0 means that it never does.
+	// Objects is how many objects each of them has to handle before the program reports; 0 means
+	// that it never does.
 	Objects int `json:"objects"`
 	// View and Work say what a handler gets and does.
 	View View `json:"view"`
@@ -84,13 +86,15 @@ type Order struct {
 	Takes time.Duration `json:"takes"`
 	// Resync is the period of handling everything again; 0 means never.
 	Resync time.Duration `json:"resync"`
-	// LeaseNamespace is where the lease is that the program has to hold; empty means that it needs none.
+	// LeaseNamespace is where the lease is that the program has to hold; empty means that it needs
+	// none.
 	LeaseNamespace string `json:"leaseNamespace"`
 	// Metrics is the address to serve /metrics at. A bare informer has none.
 	Metrics string `json:"metrics"`
 	// Samples is the file that gets the times of stamped changes at the end; empty means none.
 	Samples string `json:"samples"`
-	// CPUProfile and HeapProfile are files for profiles up to, and at, the moment of the report; empty means none.
+	// CPUProfile and HeapProfile are files for profiles up to, and at, the moment of the report;
+	// empty means none.
 	CPUProfile  string `json:"cpuProfile"`
 	HeapProfile string `json:"heapProfile"`
 }
@@ -109,8 +113,8 @@ type Report struct {
 type Sample struct {
 	// Definition is the number of the handler that it came to.
 	Definition int `json:"definition"`
-	// Sent is when it was due to be sent to the API server, Entered when the handler was called, Done when it had returned: each
-	// in nanoseconds since 1970.
+	// Sent is when it was due to be sent to the API server, Entered when the handler was called,
+	// Done when it had returned: each in nanoseconds since 1970.
 	Sent    int64 `json:"sent"`
 	Entered int64 `json:"entered"`
 	Done    int64 `json:"done"`

@@ -36,7 +36,8 @@ type stamps struct {
 	samples []Sample
 }
 
-// NewTally returns the tally of a program and begins its CPU profile if one is ordered. It reports to out.
+// NewTally returns the tally of a program and begins its CPU profile if one is ordered. It reports
+// to out.
 func NewTally(o Order, out io.Writer) (*Tally, error) {
 	t := &Tally{order: o, out: out, profiles: &profiles{cpu: o.CPUProfile, heap: o.HeapProfile}}
 	t.left.Store(int64(o.Definitions * o.Objects))
@@ -49,8 +50,8 @@ func NewTally(o Order, out io.Writer) (*Tally, error) {
 	return t, t.profiles.begin()
 }
 
-// Decode runs what gets an object in its Go type, and notes the CPU time that it takes, without what the garbage collector
-// does meanwhile on other threads.
+// Decode runs what gets an object in its Go type, and notes the CPU time that it takes, without
+// what the garbage collector does meanwhile on other threads.
 func (t *Tally) Decode(get func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -75,8 +76,9 @@ func threadTime() (time.Duration, error) {
 	return time.Duration(at.Nano()), nil
 }
 
-// Handled notes that a definition has handled the object called name, which ends in its number from 0 on after a hyphen.
-// A name without a number below Order.Objects is nobody's; a second call for the same object counts nothing.
+// Handled notes that a definition has handled the object called name, which ends in its number from
+// 0 on after a hyphen. A name without a number below Order.Objects is nobody's; a second call for
+// the same object counts nothing.
 func (t *Tally) Handled(definition int, name string) {
 	i, ok := t.number(name)
 	if !ok {
@@ -97,7 +99,8 @@ func (t *Tally) number(name string) (int, bool) {
 	return i, err == nil && i >= 0 && i < t.order.Objects
 }
 
-// report says that everything has been handled. That the report cannot be written ends the benchmark by its timeout.
+// report says that everything has been handled. That the report cannot be written ends the
+// benchmark by its timeout.
 func (t *Tally) report(at time.Time) {
 	var usage syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &usage) // It cannot fail with these arguments.
@@ -109,8 +112,9 @@ func (t *Tally) report(at time.Time) {
 	}
 }
 
-// Stamped notes a change that came to a definition's handler at entered, by the value of its annotation; what has none,
-// and a stamp that was seen before, is none. The caller has done its work for it.
+// Stamped notes a change that came to a definition's handler at entered, by the value of its
+// annotation; what has none, and a stamp that was seen before, is none. The caller has done its
+// work for it.
 func (t *Tally) Stamped(definition int, annotation string, entered time.Time) {
 	sent, err := strconv.ParseInt(annotation, 10, 64)
 	if err != nil || sent == 0 {
