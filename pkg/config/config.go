@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/trigger"
 )
 
 // Config is one checked configuration. It is immutable: whoever holds one may read it from any goroutine and must not
@@ -89,10 +90,8 @@ type Definition struct {
 	Name string
 	// Watch names the objects.
 	Watch Watch
-	// Ignore are the fields in which a change alone does not call the handler, as ParsePath of package trigger reads them.
-	Ignore []string
-	// Where is the CEL expression that decides which changes call the handler; empty, the default, is all of them.
-	Where string
+	// Filter decides which changes call the handler; nil, the default, lets all of them through.
+	Filter *trigger.Filter
 	// Handler is the plugin with its checked config.
 	Handler handlers.Bound
 	// Mode is sequential or concurrent. Default: sequential.

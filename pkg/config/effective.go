@@ -100,7 +100,7 @@ func controllerOf(c Definition, handler []byte) *fileController {
 			LabelSelector: selectorOf(c.Watch.LabelSelector),
 			FieldSelector: selectorOf(c.Watch.FieldSelector),
 		},
-		Ignore:         c.Ignore,
+		Ignore:         c.Filter.Ignored().Texts(),
 		Handler:        map[string]json.RawMessage{c.Handler.Plugin(): handler},
 		Mode:           c.Mode,
 		Resync:         off,
@@ -109,8 +109,9 @@ func controllerOf(c Definition, handler []byte) *fileController {
 		LeaderElection: required,
 		Paused:         c.Paused,
 	}
-	if c.Where != "" {
-		out.Where = &c.Where
+	if where := c.Filter.Where(); where != nil {
+		text := where.Text()
+		out.Where = &text
 	}
 	if c.Mode == Concurrent {
 		out.Workers = &c.Workers

@@ -24,7 +24,7 @@ type problem struct {
 // resolver makes a Config of a decoded file. It is pure: no files, no network, no environment.
 type resolver struct {
 	problems []problem
-	language *trigger.Language // of the expressions; nil until there is one
+	filters  trigger.Compiler
 }
 
 func (r *resolver) report(at path, message, hint string, instead ...path) {
@@ -105,8 +105,7 @@ func (r *resolver) controller(at path, name string, c *fileController) Definitio
 		EveryReplica: c.LeaderElection == disabled,
 		Paused:       c.Paused,
 	}
-	out.Ignore = r.ignore(at.with("ignore"), out.Watch.Kind, c.Ignore)
-	out.Where = r.where(at.with("where"), out.Watch.Kind, c.Where)
+	out.Filter = r.filter(at, out.Watch.Kind, c)
 	if c.Resync != off {
 		out.Resync = r.duration(at.with("resync"), c.Resync, time.Second)
 	}

@@ -30,20 +30,20 @@ const (
 
 // controller is one running definition.
 type controller struct {
-	def      config.Definition
-	env      handlers.Env
-	sources  *kube.Sources
-	logger   logr.Logger
-	metrics  *telemetry.Controller
-	board    *status.Board
-	shutdown time.Duration
-	gate     *kube.Gate // nil when the definition runs on every replica
-	own      *kube.ConsistencyStore
-	limits   limits
-	registry prometheus.Registerer // for the metrics of the handler
-	kinds    access.Kinds
-	reviewer *access.Reviewer
-	triggers *triggers // nil when every change calls the handler
+	def       config.Definition
+	env       handlers.Env
+	sources   *kube.Sources
+	logger    logr.Logger
+	metrics   *telemetry.Controller
+	board     *status.Board
+	shutdown  time.Duration
+	gate      *kube.Gate // nil when the definition runs on every replica
+	own       *kube.ConsistencyStore
+	limits    limits
+	registry  prometheus.Registerer // for the metrics of the handler
+	kinds     access.Kinds
+	reviewer  *access.Reviewer
+	predicate *changePredicate // nil without a filter
 
 	failures *failures
 	built    chan struct{} // closed when handler is set
@@ -56,7 +56,7 @@ type controller struct {
 	missing  string           // rights that the handler lacks
 	view     *kube.View
 	queue    *queue.Queue[kube.Key] // nil while this replica does not work on the definition
-	judge    *judge                 // of what comes to the queue; nil without triggers
+	filter   *eventFilter           // before the queue; nil without a predicate
 	running  map[kube.Key]time.Time // when the calls under way began
 	overdue  map[kube.Key]time.Time // those that ignore their deadline
 
@@ -72,6 +72,7 @@ func newController(def config.Definition, opts Options) *controller {
 		failures: newFailures(), built: make(chan struct{}),
 		running: map[kube.Key]time.Time{}, overdue: map[kube.Key]time.Time{},
 	}
+	c.predicate = newChangePredicate(def, c.metrics, logger)
 	c.metrics.ObserveRunning(c.runningCalls)
 	c.limits.rate = newRate(def.Rate)
 	if c.limits.rate != nil {
@@ -113,7 +114,7 @@ func (c *controller) watch() kube.Watch {
 	return kube.Watch{
 		Kind: c.def.Watch.Kind, Namespaces: c.def.Watch.Namespaces,
 		LabelSelector: c.def.Watch.LabelSelector, FieldSelector: c.def.Watch.FieldSelector,
-		MetadataOnly: c.def.Handler.MetadataOnly() && c.triggers.metadataOnly(),
+		MetadataOnly: c.def.Handler.MetadataOnly() && c.def.Filter.MetadataOnly(),
 	}
 }
 
@@ -184,7 +185,7 @@ func (c *controller) tryBuild(ctx context.Context) (handler handlers.Handler, er
 // with everything in the cache.
 func (c *controller) onEvent(e kube.Event) {
 	c.mu.Lock()
-	q, j := c.queue, c.judge
+	q, f := c.queue, c.filter
 	c.mu.Unlock()
 	if e.Type == kube.Deleted && c.failures.forget(e.Key) {
 		c.refresh()
@@ -193,17 +194,17 @@ func (c *controller) onEvent(e kube.Event) {
 		return
 	}
 	switch {
-	case e.Type == kube.Listed && j != nil:
-		j.call(e.Key, queue.Initial)
+	case e.Type == kube.Listed && f != nil:
+		f.call(e.Key, queue.Initial)
 	case e.Type == kube.Listed:
 		q.Add(e.Key, queue.Initial)
-	case e.Type == kube.Changed && j != nil:
-		j.change(e)
+	case e.Type == kube.Changed && f != nil:
+		f.change(e)
 	case e.Type == kube.Changed:
 		q.Add(e.Key, queue.Change)
 	case e.Type == kube.Deleted:
-		if j != nil {
-			j.forget(e.Key)
+		if f != nil {
+			f.forget(e.Key)
 		}
 		q.Drop(e.Key)
 	}

@@ -64,7 +64,6 @@ func New(opts Options) (*Engine, error) {
 	reviewer, kinds := access.NewReviewer(reviews), access.Live{Mapper: opts.Cluster.Mapper()}
 	e := &Engine{recorders: newRecorders()}
 	pool := newSlots(opts.Config.Engine.MaxConcurrent, countRunning(opts.Config.Definitions))
-	compile := compiler()
 	for _, def := range opts.Config.Definitions {
 		gate := opts.Gate
 		if def.EveryReplica {
@@ -79,15 +78,7 @@ func New(opts Options) (*Engine, error) {
 		if err != nil {
 			return nil, err
 		}
-		triggers, err := newTriggers(def, compile)
-		if err != nil {
-			return nil, err
-		}
 		c := newController(def, opts)
-		if triggers != nil {
-			triggers.metrics, triggers.logger = c.metrics, c.logger
-			c.triggers = triggers
-		}
 		c.gate, c.own, c.env.Clients, c.env.Events = gate, own, clients, recorder
 		c.kinds, c.reviewer = kinds, reviewer
 		if c.limits.share = pool.newShare(); c.limits.share != nil {

@@ -38,9 +38,9 @@ func (c *controller) work(ctx, drain context.Context) {
 	defer c.closeQueue()
 	var workers sync.WaitGroup
 	ask := q.Add // for a call that is not for a change
-	if j := c.judge; j != nil {
-		ask = j.call
-		workers.Go(func() { j.run(taking) })
+	if f := c.filter; f != nil {
+		ask = f.call
+		workers.Go(func() { f.run(taking) })
 	}
 	for _, key := range c.view.Keys() {
 		ask(key, queue.Initial)
@@ -79,8 +79,8 @@ func (c *controller) openQueue() *queue.Queue[kube.Key] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.queue = q
-	if c.triggers != nil {
-		c.judge = newJudge(c.triggers, c.view, c.metrics, q.Add)
+	if c.predicate != nil {
+		c.filter = newEventFilter(c.predicate, c.view, c.metrics, q.Add)
 	}
 	return q
 }
@@ -88,7 +88,7 @@ func (c *controller) openQueue() *queue.Queue[kube.Key] {
 // closeQueue forgets what this term has learnt of objects: the next leader starts from the objects alone.
 func (c *controller) closeQueue() {
 	c.mu.Lock()
-	c.queue, c.judge = nil, nil
+	c.queue, c.filter = nil, nil
 	c.mu.Unlock()
 	c.metrics.QueueLength(0)
 	c.failures.clear()
@@ -147,8 +147,8 @@ func (c *controller) object(q *queue.Queue[kube.Key], item queue.Item[kube.Key])
 		q.Postpone(item.Key, item.Priority, stalePoll) // The change in the cache is mostly faster.
 		return nil, false
 	}
-	if j := c.judge; j != nil {
-		j.given(obj)
+	if f := c.filter; f != nil {
+		f.handled(obj)
 	}
 	return obj, true
 }

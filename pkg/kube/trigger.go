@@ -1,13 +1,9 @@
 package kube
 
 import (
-	"fmt"
-	"reflect"
-
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apijson "k8s.io/apimachinery/pkg/util/json"
-	"k8s.io/client-go/kubernetes/scheme"
 
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube/wire"
@@ -19,22 +15,9 @@ type Ignored struct {
 	fields *wire.Ignored
 }
 
-// Ignore prepares the comparison of objects of a kind that leaves out everything at and below paths. A path that leads
-// nowhere in a kind that client-go knows is an error.
-func Ignore(kind schema.GroupVersionKind, paths []trigger.Path) (*Ignored, error) {
-	known, ok := scheme.Scheme.KnownTypes(kind.GroupVersion())[kind.Kind]
-	if !ok {
-		return &Ignored{fields: wire.Ignore(paths, nil)}, nil
-	}
-	steps := make([][]trigger.Step, 0, len(paths))
-	for _, p := range paths {
-		way, err := trigger.Resolve(known, p)
-		if err != nil {
-			return nil, fmt.Errorf("finding %s in %s: %w", p, kind.Kind, err)
-		}
-		steps = append(steps, way)
-	}
-	return &Ignored{fields: wire.Ignore(paths, steps)}, nil
+// Ignore prepares a comparison of objects that leaves out everything at and below fields.
+func Ignore(fields *trigger.Fields) *Ignored {
+	return &Ignored{fields: wire.Ignore(fields.Paths, fields.Steps)}
 }
 
 // Old returns the object before the change, or nil when it was not there or is not known.
@@ -98,34 +81,9 @@ type Parts struct {
 	kept *wire.Parts
 }
 
-// Keep returns the parts of objects of a kind that paths name, of which an empty one is all of it. Fields that the kind does not
-// have are kept where their names are, in JSON; no object has them in protobuf. There a map without entries is no map, so a map is
-// kept as a whole: that it is there tells an expression more than whether it has one key.
-func Keep(kind schema.GroupVersionKind, paths []trigger.Path) Parts {
-	known, ok := scheme.Scheme.KnownTypes(kind.GroupVersion())[kind.Kind]
-	if !ok {
-		return Parts{kept: wire.Keep(paths, nil)}
-	}
-	steps := make([][]trigger.Step, 0, len(paths))
-	for _, p := range paths {
-		steps = append(steps, longest(known, p))
-	}
-	return Parts{kept: wire.Keep(paths, steps)}
-}
-
-// longest returns the way to a field, or to the list or the value around what is no field of its own.
-func longest(known reflect.Type, p trigger.Path) []trigger.Step {
-	for ; len(p) > 0; p = p[:len(p)-1] {
-		way, err := trigger.Resolve(known, p)
-		if err != nil {
-			continue
-		}
-		for len(way) > 0 && way[len(way)-1].Number == 0 { // a key of a map
-			way = way[:len(way)-1]
-		}
-		return way
-	}
-	return nil
+// Keep returns the parts of objects that fields name.
+func Keep(fields *trigger.Fields) Parts {
+	return Parts{kept: wire.Keep(fields.Paths, fields.Steps)}
 }
 
 // Fields decodes parts of an object of a View into maps, lists and plain values as encoding/json has them, but whole numbers are

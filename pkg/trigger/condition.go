@@ -55,6 +55,7 @@ func NewLanguage() (*Language, error) {
 
 // Condition is one compiled expression. It is safe for concurrent use.
 type Condition struct {
+	text    string
 	program cel.Program
 	reads   []read
 }
@@ -81,7 +82,15 @@ func (l *Language) Compile(text string) (*Condition, error) {
 		return nil, Mistakes{{Message: err.Error()}}
 	}
 	x := reader{text: []rune(text), info: checked.NativeRep().SourceInfo()}
-	return &Condition{program: program, reads: x.all(checked.NativeRep().Expr())}, nil
+	return &Condition{text: text, program: program, reads: x.all(checked.NativeRep().Expr())}, nil
+}
+
+// Text returns what the condition was compiled from, or "" for nil.
+func (c *Condition) Text() string {
+	if c == nil {
+		return ""
+	}
+	return c.text
 }
 
 // Holds evaluates the expression: object is a decoded object, and so is old, or nil. It returns an error when the expression

@@ -7,7 +7,91 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
 )
+
+// Fields are fields of one kind, by their names in JSON and by their numbers in protobuf. They must
+// not be changed.
+type Fields struct {
+	// Paths lead to the fields. An empty one is the whole object.
+	Paths []Path
+	// Steps are ways through the protobuf messages of the kind, one for each path. Nil: client-go
+	// does not know the kind, and it has no protobuf.
+	Steps [][]Step
+}
+
+// Texts returns the paths as ParsePath reads them.
+func (f *Fields) Texts() []string {
+	if f == nil {
+		return nil
+	}
+	texts := make([]string, len(f.Paths))
+	for i, p := range f.Paths {
+		texts[i] = p.String()
+	}
+	return texts
+}
+
+// FieldsAt returns the fields at the end of paths. For a kind that client-go knows, a path that
+// leads nowhere is an error.
+func FieldsAt(kind schema.GroupVersionKind, paths []Path) (*Fields, error) {
+	known, ok := knownType(kind)
+	if !ok {
+		return &Fields{Paths: paths}, nil
+	}
+	f := &Fields{Paths: paths, Steps: [][]Step{}}
+	for _, p := range paths {
+		steps, err := Resolve(known, p)
+		if err != nil {
+			return nil, fmt.Errorf("finding %s in %s: %w", p, kind.Kind, err)
+		}
+		f.Steps = append(f.Steps, steps)
+	}
+	return f, nil
+}
+
+// FieldsAround returns fields that contain the ends of paths. In JSON these are the paths. A name
+// that a kind does not have is no field in protobuf, and a map without entries is no map there: the
+// steps end before such a name, and before the key of a map, since an expression can ask whether
+// the map is there.
+func FieldsAround(kind schema.GroupVersionKind, paths []Path) *Fields {
+	known, ok := knownType(kind)
+	if !ok {
+		return &Fields{Paths: paths}
+	}
+	f := &Fields{Paths: paths, Steps: [][]Step{}}
+	for _, p := range paths {
+		f.Steps = append(f.Steps, longest(known, p))
+	}
+	return f
+}
+
+// longest returns the steps to a field, or to the field around what is none.
+func longest(known reflect.Type, p Path) []Step {
+	for ; len(p) > 0; p = p[:len(p)-1] {
+		steps, err := Resolve(known, p)
+		if err != nil {
+			continue
+		}
+		for len(steps) > 0 && steps[len(steps)-1].Number == 0 { // a key of a map
+			steps = steps[:len(steps)-1]
+		}
+		return steps
+	}
+	return nil
+}
+
+// knownType returns the Go type of a kind. Of a custom kind only the metadata is known, and the
+// type is not whole.
+func knownType(kind schema.GroupVersionKind) (known reflect.Type, whole bool) {
+	if known, ok := scheme.Scheme.KnownTypes(kind.GroupVersion())[kind.Kind]; ok {
+		return known, true
+	}
+	return reflect.TypeFor[metav1.PartialObjectMetadata](), false
+}
 
 // Step is one step of a path through a protobuf message: into the field of a number, or to one key of a map.
 type Step struct {

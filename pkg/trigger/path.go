@@ -143,9 +143,11 @@ type Mistake struct {
 	Message string
 	// Hint says what would be right, when that is known.
 	Hint string
-	// Unknown is a name that means nothing, and Known are those that do, sorted; both are empty for other mistakes.
+	// Unknown is a name that means nothing, and Known are those that do, sorted; both are empty for
+	// other mistakes. Within is the path of the field that has the names, when Unknown ends a path.
 	Unknown string
 	Known   []string
+	Within  Path
 }
 
 // Error returns the message alone.

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/config"
@@ -22,11 +23,12 @@ import (
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/queue"
 	"kooperd.dev/kooperd/pkg/telemetry"
+	"kooperd.dev/kooperd/pkg/trigger"
 )
 
-// bench is a judge with what it asks and what it admits. Every decision takes a second.
+// bench is an event filter with what it asks and what it admits. Every decision takes a second.
 type bench struct {
-	*judge
+	*eventFilter
 	calls    bool                         // calls that are not for a change are decided on
 	changes  func(kube.Key) bool          // wanted
 	others   func(handlers.Object) bool   // wanted
@@ -37,15 +39,15 @@ type bench struct {
 	log []string
 }
 
-func (b *bench) selective() bool { return b.calls }
+func (b *bench) matchesCalls() bool { return b.calls }
 
-func (b *bench) wantsChange(ctx context.Context, e kube.Event) bool {
+func (b *bench) matchesChange(ctx context.Context, e kube.Event) bool {
 	b.note("change of " + e.Key.Name)
 	doze(ctx)
 	return b.changes(e.Key)
 }
 
-func (b *bench) wants(ctx context.Context, key kube.Key, now, old handlers.Object) bool {
+func (b *bench) matches(ctx context.Context, key kube.Key, now, old handlers.Object) bool {
 	b.note(fmt.Sprintf("call for %s, old %v", key.Name, old))
 	doze(ctx)
 	return b.others(now)
@@ -96,7 +98,7 @@ func podAt(t testing.TB, k kube.Key, version string) handlers.Object {
 	return obj
 }
 
-// begin runs a judge until the returned function is called.
+// begin runs an event filter until the returned function is called.
 func begin(t *testing.T, b *bench) (end func()) {
 	t.Helper()
 	b.t, b.existing = t, map[kube.Key]handlers.Object{}
@@ -104,7 +106,7 @@ func begin(t *testing.T, b *bench) (end func()) {
 		b.existing[key(i)] = podNamed(t, key(i))
 	}
 	metrics := telemetry.NewMetrics(prometheus.NewRegistry()).Controller("test")
-	b.judge = newJudge(b, b, metrics, func(k kube.Key, p queue.Priority) { b.note(fmt.Sprintf("admitted %s as %d", k.Name, p)) })
+	b.eventFilter = newEventFilter(b, b, metrics, func(k kube.Key, p queue.Priority) { b.note(fmt.Sprintf("admitted %s as %d", k.Name, p)) })
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { b.run(ctx) })
@@ -116,7 +118,7 @@ func begin(t *testing.T, b *bench) (end func()) {
 
 func always(kube.Key) bool { return true }
 
-func TestJudge(t *testing.T) {
+func TestEventFilter(t *testing.T) {
 	const change, resync, initial = queue.Change, queue.Resync, queue.Initial
 	tests := map[string]struct {
 		calls   bool
@@ -132,13 +134,13 @@ func TestJudge(t *testing.T) {
 			ask:  func(b *bench) { b.change(kube.Event{Key: key(1)}) },
 			want: []string{"change of object-1"}},
 		"the handler is given what is there": {changes: always,
-			ask:  func(b *bench) { b.given(b.existing[key(1)]) },
+			ask:  func(b *bench) { b.handled(b.existing[key(1)]) },
 			want: nil},
 		"the handler is given what has changed meanwhile": {changes: always,
 			ask: func(b *bench) {
 				old := b.existing[key(1)]
 				b.existing[key(1)] = podAt(b.t, key(1), "2")
-				b.given(old)
+				b.handled(old)
 			},
 			want: []string{"change of object-1", fmt.Sprintf("admitted object-1 as %d", change)}},
 		"a call that nothing can refuse": {
@@ -181,7 +183,7 @@ func TestJudge(t *testing.T) {
 				b := &bench{calls: tc.calls, others: tc.others, changes: func(k kube.Key) bool { return k != key(0) && tc.changes(k) }}
 				end := begin(t, b)
 				defer end()
-				b.change(kube.Event{Key: key(0)}) // The judge is busy while the case asks, so that all of it waits to be decided.
+				b.change(kube.Event{Key: key(0)}) // The filter is busy while the case asks, so that all of it waits to be decided.
 				synctest.Wait()
 				begun := time.Now()
 				tc.ask(b)
@@ -198,12 +200,12 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// journal is a decider that notes which change it is asked for.
+// journal is a predicate that notes which change it is asked for.
 type journal struct{ asked []string }
 
-func (j *journal) selective() bool { return false }
+func (j *journal) matchesCalls() bool { return false }
 
-func (j *journal) wantsChange(_ context.Context, e kube.Event) bool {
+func (j *journal) matchesChange(_ context.Context, e kube.Event) bool {
 	version := func(o handlers.Object) string {
 		if o == nil {
 			return "none"
@@ -214,12 +216,12 @@ func (j *journal) wantsChange(_ context.Context, e kube.Event) bool {
 	return false
 }
 
-func (j *journal) wants(context.Context, kube.Key, handlers.Object, handlers.Object) bool {
+func (j *journal) matches(context.Context, kube.Key, handlers.Object, handlers.Object) bool {
 	return true
 }
 
 // The handler has seen what it was given: what is decided is the change from there.
-func TestJudgeGiven(t *testing.T) {
+func TestEventFilterHandled(t *testing.T) {
 	const first, second = "first", "second" // UIDs
 	state := func(version, uid string) handlers.Object {
 		obj, err := handlers.ObjectOf(&corev1.Pod{
@@ -233,33 +235,33 @@ func TestJudgeGiven(t *testing.T) {
 	}
 	tests := map[string]struct {
 		cached handlers.Object
-		do     func(j *judge)
+		do     func(j *eventFilter)
 		want   []string
 	}{
-		"nothing": {state("2", first), func(j *judge) { j.given(state("2", first)) }, nil},
-		"what is to be decided": {state("2", first), func(j *judge) {
+		"nothing": {state("2", first), func(j *eventFilter) { j.handled(state("2", first)) }, nil},
+		"what is to be decided": {state("2", first), func(j *eventFilter) {
 			j.change(kube.NewChange(state("1", first), state("2", first)))
-			j.given(state("2", first))
+			j.handled(state("2", first))
 		}, nil},
-		"less than what is to be decided": {state("3", first), func(j *judge) {
+		"less than what is to be decided": {state("3", first), func(j *eventFilter) {
 			j.change(kube.NewChange(state("1", first), state("2", first)))
 			j.change(kube.NewChange(state("2", first), state("3", first)))
-			j.given(state("2", first))
+			j.handled(state("2", first))
 		}, []string{"2 to 3"}},
-		"less than what is in the cache": {state("3", first), func(j *judge) {
-			j.given(state("2", first))
+		"less than what is in the cache": {state("3", first), func(j *eventFilter) {
+			j.handled(state("2", first))
 			j.change(kube.NewChange(state("2", first), state("3", first)))
 		}, []string{"2 to 3"}},
-		"nothing, of two changes": {state("3", first), func(j *judge) {
+		"nothing, of two changes": {state("3", first), func(j *eventFilter) {
 			j.change(kube.NewChange(state("1", first), state("2", first)))
 			j.change(kube.NewChange(state("2", first), state("3", first)))
 		}, []string{"1 to 3"}},
-		"another object of that name": {state("4", second), func(j *judge) {
+		"another object of that name": {state("4", second), func(j *eventFilter) {
 			j.change(kube.NewChange(nil, state("4", second)))
-			j.given(state("2", first))
+			j.handled(state("2", first))
 		}, []string{"none to 4"}},
-		"another object, before its event": {state("4", second), func(j *judge) {
-			j.given(state("2", first))
+		"another object, before its event": {state("4", second), func(j *eventFilter) {
+			j.handled(state("2", first))
 			j.change(kube.NewChange(nil, state("4", second)))
 		}, []string{"none to 4"}},
 	}
@@ -267,7 +269,7 @@ func TestJudgeGiven(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			log := &journal{}
 			view := &bench{existing: map[kube.Key]handlers.Object{{Namespace: "a", Name: "object-1"}: tc.cached}}
-			j := newJudge(log, view, telemetry.NewMetrics(prometheus.NewRegistry()).Controller("test"), func(kube.Key, queue.Priority) {})
+			j := newEventFilter(log, view, telemetry.NewMetrics(prometheus.NewRegistry()).Controller("test"), func(kube.Key, queue.Priority) {})
 			tc.do(j)
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -285,7 +287,7 @@ func TestJudgeGiven(t *testing.T) {
 }
 
 // What is under way when the term ends is given up, and nothing is taken afterwards.
-func TestJudgeEnds(t *testing.T) {
+func TestEventFilterEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &bench{changes: always}
 		end := begin(t, b)
@@ -304,17 +306,28 @@ func TestJudgeEnds(t *testing.T) {
 	})
 }
 
-func triggersOf(t *testing.T, def config.Definition) (*triggers, *[]string, *prometheus.Registry) {
+// filterOf compiles a filter.
+func filterOf(t *testing.T, kind schema.GroupVersionKind, ignore []string, where string) *trigger.Filter {
 	t.Helper()
-	tr, err := newTriggers(def, compiler())
+	var text *string
+	if where != "" {
+		text = &where
+	}
+	f, err := new(trigger.Compiler).Filter(kind, ignore, text)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return f
+}
+
+func predicateOf(t *testing.T, where string) (*changePredicate, *[]string, *prometheus.Registry) {
+	t.Helper()
 	registry := prometheus.NewRegistry()
-	tr.metrics = telemetry.NewMetrics(registry).Controller("test")
 	var log []string
-	tr.logger = funcr.New(func(_, args string) { log = append(log, args) }, funcr.Options{})
-	return tr, &log, registry
+	def := config.Definition{Name: "test", Filter: filterOf(t, schema.GroupVersionKind{}, nil, where)}
+	p := newChangePredicate(def, telemetry.NewMetrics(registry).Controller("test"),
+		funcr.New(func(_, args string) { log = append(log, args) }, funcr.Options{}))
+	return p, &log, registry
 }
 
 // counter returns the value of a series of the definition.
@@ -340,11 +353,11 @@ func counter(t *testing.T, registry *prometheus.Registry, name, reason string) f
 }
 
 // A condition that fails calls the handler, is counted each time, and is logged once a minute.
-func TestTriggersFail(t *testing.T) {
+func TestPredicateFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr, log, registry := triggersOf(t, config.Definition{Name: "test", Where: "object.spec.nothing.there"})
+		p, log, registry := predicateOf(t, "object.spec.nothing.there")
 		for range 130 {
-			if !tr.wants(t.Context(), key(1), podNamed(t, key(1)), nil) {
+			if !p.matches(t.Context(), key(1), podNamed(t, key(1)), nil) {
 				t.Fatal("a failure is taken for an answer")
 			}
 			time.Sleep(time.Second)
@@ -361,14 +374,14 @@ func TestTriggersFail(t *testing.T) {
 	})
 }
 
-func TestTriggersWant(t *testing.T) {
-	tr, log, registry := triggersOf(t, config.Definition{Name: "test", Where: `object.metadata.name == "object-1" && oldObject == null`})
+func TestPredicateMatches(t *testing.T) {
+	p, log, registry := predicateOf(t, `object.metadata.name == "object-1" && oldObject == null`)
 	for i, want := range []bool{false, true, false} {
-		if have := tr.wants(t.Context(), key(i), podNamed(t, key(i)), nil); have != want {
+		if have := p.matches(t.Context(), key(i), podNamed(t, key(i)), nil); have != want {
 			t.Errorf("%s is wanted: %t, want %t", key(i).Name, have, want)
 		}
 	}
-	if tr.wants(t.Context(), key(1), podNamed(t, key(1)), podNamed(t, key(1))) {
+	if p.matches(t.Context(), key(1), podNamed(t, key(1)), podNamed(t, key(1))) {
 		t.Error("an object with a state before is wanted")
 	}
 	if have := counter(t, registry, "kooperd_controller_skipped_events_total", "where"); have != 3 {
@@ -380,30 +393,16 @@ func TestTriggersWant(t *testing.T) {
 }
 
 // The end of the work is no failure of the condition.
-func TestTriggersEnd(t *testing.T) {
+func TestPredicateEnds(t *testing.T) {
 	slow := "true"
 	for _, x := range "abcdef" {
 		slow = fmt.Sprintf("[0,1,2,3,4,5,6,7,8,9].all(%c, %s)", x, slow)
 	}
-	tr, log, registry := triggersOf(t, config.Definition{Name: "test", Where: slow})
+	p, log, registry := predicateOf(t, slow)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if tr.wants(ctx, key(1), podNamed(t, key(1)), nil) || len(*log) > 0 || counter(t, registry, "kooperd_controller_trigger_errors_total", "") > 0 {
+	if p.matches(ctx, key(1), podNamed(t, key(1)), nil) || len(*log) > 0 || counter(t, registry, "kooperd_controller_trigger_errors_total", "") > 0 {
 		t.Errorf("the end of the work counts as a failure: %q", *log)
-	}
-}
-
-func TestNewTriggers(t *testing.T) {
-	if tr, err := newTriggers(config.Definition{Name: "test"}, compiler()); tr != nil || err != nil {
-		t.Errorf("a definition without triggers has %v, %v", tr, err)
-	}
-	pod := config.Watch{Kind: corev1.SchemeGroupVersion.WithKind("Pod")}
-	for _, def := range []config.Definition{
-		{Name: "test", Watch: pod, Ignore: []string{"a..b"}}, {Name: "test", Watch: pod, Ignore: []string{"staus"}}, {Name: "test", Watch: pod, Where: "1"},
-	} {
-		if _, err := newTriggers(def, compiler()); err == nil {
-			t.Errorf("%v %q is no error", def.Ignore, def.Where)
-		}
 	}
 }
 
@@ -422,24 +421,22 @@ func TestWatchOfMetadata(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, tc := range map[string]struct {
-		def  config.Definition
-		want bool
+		ignore []string
+		where  string
+		want   bool
 	}{
-		"no triggers":               {want: true},
-		"ignore":                    {def: config.Definition{Ignore: []string{"metadata.labels"}}},
-		"where on the metadata":     {def: config.Definition{Where: "oldObject == null || object.metadata.generation > oldObject.metadata.generation"}, want: true},
-		"where on the spec":         {def: config.Definition{Where: "object.spec.size > 1 && object.metadata.name == 'a'"}},
-		"where on all":              {def: config.Definition{Where: "object != oldObject"}},
-		"where on nothing":          {def: config.Definition{Where: "oldObject != null"}, want: true},
-		"where on metadata, ignore": {def: config.Definition{Where: "has(object.metadata.labels)", Ignore: []string{"status"}}},
+		"no filter":                 {want: true},
+		"ignore":                    {ignore: []string{"metadata.labels"}},
+		"where on the metadata":     {where: "oldObject == null || object.metadata.generation > oldObject.metadata.generation", want: true},
+		"where on the spec":         {where: "object.spec.size > 1 && object.metadata.name == 'a'"},
+		"where on all":              {where: "object != oldObject"},
+		"where on nothing":          {where: "oldObject != null", want: true},
+		"where on metadata, ignore": {where: "has(object.metadata.labels)", ignore: []string{"status"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tc.def.Handler = bound
-			tr, err := newTriggers(tc.def, compiler())
-			if err != nil {
-				t.Fatal(err)
-			}
-			c := &controller{def: tc.def, triggers: tr}
+			c := &controller{def: config.Definition{
+				Handler: bound, Filter: filterOf(t, schema.GroupVersionKind{}, tc.ignore, tc.where),
+			}}
 			if have := c.watch().MetadataOnly; have != tc.want {
 				t.Errorf("watches the metadata alone: %t, want %t", have, tc.want)
 			}

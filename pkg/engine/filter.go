@@ -1,0 +1,161 @@
+package engine
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/queue"
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+// eventFilter decides for one term which changes call the handler. It has a goroutine and a queue,
+// before the queue of the calls. Events come on goroutines that all definitions share, so nothing
+// slow may run there. A key in the handler's own queue would be too late to decide on: taking it
+// has already cost a pending retry or requeue.
+//
+// Of a pending key only the state before the first change and the state after the last one are
+// kept, so what waits is bounded by the number of objects.
+type eventFilter struct {
+	predicate
+	view  handlers.Lister
+	admit func(key kube.Key, p queue.Priority)
+	keys  *queue.Queue[kube.Key] // to be decided on
+
+	mu      sync.Mutex
+	pending map[kube.Key]pendingEvent
+}
+
+// predicate makes the decisions. Its methods run on the goroutine of the filter and may be slow.
+type predicate interface {
+	// matchesCalls reports whether calls that are not for a change are decided on, too.
+	matchesCalls() bool
+	// matchesChange decides on a change.
+	matchesChange(ctx context.Context, e kube.Event) bool
+	// matches decides on a call for now, before which there was old, or nil.
+	matches(ctx context.Context, key kube.Key, now, old handlers.Object) bool
+}
+
+// pendingEvent is what waits for a decision about one object.
+type pendingEvent struct {
+	changed bool
+	change  kube.Event // all changes together, when changed
+
+	called   bool
+	priority queue.Priority // of the call that is not for a change, when called
+}
+
+func newEventFilter(
+	p predicate, view handlers.Lister, metrics *telemetry.Controller, admit func(kube.Key, queue.Priority),
+) *eventFilter {
+	return &eventFilter{
+		predicate: p, view: view, admit: admit, pending: map[kube.Key]pendingEvent{},
+		keys: queue.New[kube.Key](queue.Options{Observer: pendingObserver{metrics}}),
+	}
+}
+
+// run decides until ctx ends.
+func (f *eventFilter) run(ctx context.Context) {
+	defer f.keys.ShutDown()
+	for {
+		item, ok := f.keys.Get(ctx)
+		if !ok {
+			return
+		}
+		f.decide(ctx, item.Key)
+		f.keys.Done(item.Key)
+	}
+}
+
+// change asks for a decision on a change.
+func (f *eventFilter) change(e kube.Event) {
+	f.mu.Lock()
+	p := f.pending[e.Key]
+	if p.changed && e.Old() != nil { // Without an old state this is a new object of the same name.
+		e = e.Merge(p.change)
+	}
+	p.changed, p.change = true, e
+	f.pending[e.Key] = p
+	f.mu.Unlock()
+	f.keys.Add(e.Key, queue.Change)
+}
+
+// call asks for a decision on a call that is not for a change. Only a condition can refuse it.
+func (f *eventFilter) call(key kube.Key, priority queue.Priority) {
+	if !f.matchesCalls() {
+		f.admit(key, priority)
+		return
+	}
+	f.mu.Lock()
+	p := f.pending[key]
+	if !p.called || priority < p.priority {
+		p.called, p.priority = true, priority
+	}
+	f.pending[key] = p
+	f.mu.Unlock()
+	f.keys.Add(key, priority)
+}
+
+// handled notes that the handler is given an object: a pending change begins from this state, and no
+// longer from the one before. If not, changes that undo each other would come to nothing, although
+// the handler has seen what was between them.
+//
+// The cache is read with the pending events locked: it has a state before the event of it arrives
+// here, so the event of a newer state comes later.
+func (f *eventFilter) handled(obj handlers.Object) {
+	key := kube.Key{Namespace: obj.Namespace(), Name: obj.Name()}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now, ok := f.view.Get(key.Namespace, key.Name)
+	if !ok || now.UID() != obj.UID() {
+		return // What follows is for the object's end, and for another one of its name.
+	}
+	p := f.pending[key]
+	if now.ResourceVersion() != obj.ResourceVersion() {
+		// The event of the newer state may have been decided on already, or is on its way.
+		p.changed, p.change = true, kube.NewChange(obj, now)
+		f.pending[key] = p
+		f.keys.Add(key, queue.Change)
+		return
+	}
+	p.changed, p.change = false, kube.Event{} // The handler is given what they came to.
+	if p.called {
+		f.pending[key] = p
+	} else {
+		delete(f.pending, key)
+	}
+}
+
+// forget drops what is pending of an object that is gone.
+func (f *eventFilter) forget(key kube.Key) {
+	f.mu.Lock()
+	delete(f.pending, key)
+	f.mu.Unlock()
+	f.keys.Drop(key)
+}
+
+func (f *eventFilter) decide(ctx context.Context, key kube.Key) {
+	f.mu.Lock()
+	p := f.pending[key]
+	delete(f.pending, key)
+	f.mu.Unlock()
+	if p.changed && f.matchesChange(ctx, p.change) {
+		f.admit(key, queue.Change)
+		return
+	}
+	if !p.called {
+		return
+	}
+	if obj, ok := f.view.Get(key.Namespace, key.Name); ok && f.matches(ctx, key, obj, nil) {
+		f.admit(key, p.priority)
+	}
+}
+
+// pendingObserver sets the metric of what waits for a decision.
+type pendingObserver struct{ metrics *telemetry.Controller }
+
+func (pendingObserver) Added(queue.Priority, bool)        {}
+func (pendingObserver) Got(queue.Priority, time.Duration) {}
+func (o pendingObserver) Depth(keys int)                  { o.metrics.Undecided.Set(float64(keys)) }

@@ -1,0 +1,109 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/go-logr/logr"
+	xrate "golang.org/x/time/rate"
+
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/telemetry"
+	"kooperd.dev/kooperd/pkg/trigger"
+)
+
+// conditionLogInterval is the least time between two log lines about a condition that fails.
+const conditionLogInterval = time.Minute
+
+// errSecretValues stands for the failure of a condition on a Secret: CEL puts values into its errors.
+var errSecretValues = errors.New("the condition fails; why is not shown of Secrets")
+
+// changePredicate decides by the filter of a definition.
+type changePredicate struct {
+	ignored *kube.Ignored      // nil: nothing is ignored
+	where   *trigger.Condition // nil: every change is wanted
+	reads   kube.Parts         // what where reads
+
+	secret  bool // what a failure says may contain what must not be seen
+	metrics *telemetry.Controller
+	logger  logr.Logger
+	logging xrate.Sometimes // of failures
+}
+
+// newChangePredicate returns nil for a definition without a filter.
+func newChangePredicate(
+	def config.Definition, metrics *telemetry.Controller, logger logr.Logger,
+) *changePredicate {
+	if def.Filter == nil {
+		return nil
+	}
+	p := &changePredicate{
+		where: def.Filter.Where(), metrics: metrics, logger: logger,
+		secret:  def.Watch.Kind.Group == "" && def.Watch.Kind.Kind == "Secret",
+		logging: xrate.Sometimes{Interval: conditionLogInterval},
+	}
+	if fields := def.Filter.Ignored(); fields != nil {
+		p.ignored = kube.Ignore(fields)
+	}
+	if fields := def.Filter.Reads(); fields != nil {
+		p.reads = kube.Keep(fields)
+	}
+	return p
+}
+
+func (p *changePredicate) matchesCalls() bool { return p.where != nil }
+
+func (p *changePredicate) matchesChange(ctx context.Context, e kube.Event) bool {
+	if p.ignored != nil && e.OnlyIn(p.ignored) {
+		p.metrics.Ignored.Inc()
+		return false
+	}
+	return p.matches(ctx, e.Key, e.Now(), e.Old())
+}
+
+// matches evaluates the condition. A failure is not an answer: the handler is called, so that
+// nothing is lost, and the failure is counted and logged.
+func (p *changePredicate) matches(ctx context.Context, key kube.Key, now, old handlers.Object) bool {
+	if p.where == nil {
+		return true
+	}
+	holds, err := p.evaluate(ctx, now, old)
+	switch {
+	case ctx.Err() != nil: // The work is over; what is decided now is not handled any more.
+		return false
+	case err != nil:
+		p.failed(key, err)
+		return true
+	case !holds:
+		p.metrics.Unwanted.Inc()
+	}
+	return holds
+}
+
+func (p *changePredicate) evaluate(ctx context.Context, now, old handlers.Object) (bool, error) {
+	object, err := kube.Fields(now, p.reads)
+	if err != nil {
+		return false, err
+	}
+	var oldObject map[string]any
+	if old != nil {
+		if oldObject, err = kube.Fields(old, p.reads); err != nil {
+			return false, err
+		}
+	}
+	return p.where.Holds(ctx, object, oldObject)
+}
+
+func (p *changePredicate) failed(key kube.Key, err error) {
+	p.metrics.TriggerErrors.Inc()
+	p.logging.Do(func() {
+		if p.secret {
+			err = errSecretValues
+		}
+		p.logger.Error(err, "deciding on a change failed, the handler is called",
+			telemetry.KeyObject, telemetry.ObjectName(key.Namespace, key.Name))
+	})
+}

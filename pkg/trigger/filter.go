@@ -1,0 +1,214 @@
+package trigger
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Filter decides which changes of the objects of one kind call a handler. A nil *Filter lets all of
+// them through. A Filter is immutable and safe for concurrent use.
+type Filter struct {
+	kind    schema.GroupVersionKind
+	ignored *Fields
+	where   *Condition
+	reads   *Fields
+}
+
+// Compiler makes filters. The zero Compiler is ready for use, by one goroutine at a time. It makes
+// the CEL environment, which takes longer than compiling an expression, with the first expression.
+type Compiler struct {
+	language *Language
+}
+
+// Filter compiles the texts of a filter: paths of fields in which changes are ignored, and an
+// expression, nil for none. Without either it returns nil. Mistakes in the texts are a
+// *FilterError; any other error is a mistake in this package.
+func (c *Compiler) Filter(kind schema.GroupVersionKind, ignore []string, where *string) (*Filter, error) {
+	if len(ignore) == 0 && where == nil {
+		return nil, nil //nolint:nilnil // no filter is no error
+	}
+	f := &Filter{kind: kind}
+	wrong := &FilterError{}
+	if len(ignore) > 0 {
+		f.ignored, wrong.Ignore = ignoredFields(kind, ignore)
+	}
+	if where != nil {
+		var err error
+		if f.where, err = c.condition(kind, *where); err != nil && !errors.As(err, &wrong.Where) {
+			return nil, err
+		}
+	}
+	if wrong.Where != nil || slices.ContainsFunc(wrong.Ignore, func(m *Mistake) bool { return m != nil }) {
+		return nil, wrong
+	}
+	if f.where != nil {
+		f.reads = FieldsAround(kind, f.where.Reads())
+	}
+	return f, nil
+}
+
+// condition compiles an expression and checks it against what is known of the kind.
+func (c *Compiler) condition(kind schema.GroupVersionKind, text string) (*Condition, error) {
+	if c.language == nil {
+		language, err := NewLanguage()
+		if err != nil {
+			return nil, err
+		}
+		c.language = language
+	}
+	condition, err := c.language.Compile(text)
+	if err != nil {
+		return nil, err
+	}
+	known, whole := knownType(kind)
+	if wrong := condition.Check(known, whole); len(wrong) > 0 {
+		for _, m := range wrong {
+			m.Message = kind.Kind + ": " + m.Message
+		}
+		return nil, wrong
+	}
+	return condition, nil
+}
+
+// ignoredFields reads the paths of `ignore`. The mistakes are by index, nil for a path without one.
+func ignoredFields(kind schema.GroupVersionKind, texts []string) (*Fields, []*Mistake) {
+	paths, mistakes := make([]Path, len(texts)), make([]*Mistake, len(texts))
+	for i, text := range texts {
+		var err error
+		if paths[i], err = ParsePath(text); err != nil && errors.As(err, &mistakes[i]) {
+			mistakes[i].Message = fmt.Sprintf("%s is not the path of a field: %s", quoted(text), mistakes[i].Message)
+		}
+	}
+	all := &Fields{Steps: [][]Step{}}
+	for i, path := range paths {
+		if mistakes[i] != nil {
+			continue
+		}
+		var steps []Step
+		steps, mistakes[i] = ignorable(kind, path)
+		if mistakes[i] == nil {
+			mistakes[i] = redundant(texts, paths, i)
+		}
+		all.Paths, all.Steps = append(all.Paths, path), append(all.Steps, steps)
+	}
+	if _, whole := knownType(kind); !whole {
+		all.Steps = nil
+	}
+	return all, mistakes
+}
+
+// ignorable checks that changes in a field can be ignored. The fields of custom kinds are not
+// known, but for their metadata.
+func ignorable(kind schema.GroupVersionKind, p Path) ([]Step, *Mistake) {
+	if slices.Equal(p, Path{"metadata", "deletionTimestamp"}) {
+		return nil, &Mistake{
+			Message: "a change that sets metadata.deletionTimestamp calls the handler in any case",
+			Hint:    "leave it out",
+		}
+	}
+	known, whole := knownType(kind)
+	if !whole && p[0] != "metadata" {
+		return nil, nil
+	}
+	steps, err := Resolve(known, p)
+	if wrong := (*FieldError)(nil); errors.As(err, &wrong) {
+		return nil, &Mistake{
+			Message: kind.Kind + ": " + wrong.Message, Hint: wrong.Hint,
+			Within: p[:wrong.Index], Unknown: p[wrong.Index], Known: wrong.Known,
+		}
+	}
+	return steps, nil
+}
+
+// redundant is a mistake where another path makes this one redundant: the same one before it, or
+// one above it.
+func redundant(texts []string, paths []Path, i int) *Mistake {
+	p := paths[i]
+	for j, other := range paths {
+		if other == nil || j == i || len(other) > len(p) || !slices.Equal(other, p[:len(other)]) {
+			continue
+		}
+		switch {
+		case len(other) < len(p):
+			return &Mistake{
+				Message: fmt.Sprintf("%s is ignored already, by %s at [%d]", quoted(texts[i]), quoted(texts[j]), j),
+				Hint:    "leave it out",
+			}
+		case j < i:
+			return &Mistake{Message: fmt.Sprintf("%s is there twice, first at [%d]", quoted(texts[i]), j)}
+		}
+	}
+	return nil
+}
+
+// Ignored returns the fields in which a change alone does not call the handler, or nil for none.
+func (f *Filter) Ignored() *Fields {
+	if f == nil {
+		return nil
+	}
+	return f.ignored
+}
+
+// Where returns the condition, or nil for none.
+func (f *Filter) Where() *Condition {
+	if f == nil {
+		return nil
+	}
+	return f.where
+}
+
+// Reads returns the fields that the condition reads, or nil without one.
+func (f *Filter) Reads() *Fields {
+	if f == nil {
+		return nil
+	}
+	return f.reads
+}
+
+// MetadataOnly reports whether the metadata of objects is enough to decide. For ignored fields it
+// is not, as all others count.
+func (f *Filter) MetadataOnly() bool {
+	switch {
+	case f == nil:
+		return true
+	case f.ignored != nil:
+		return false
+	}
+	return !slices.ContainsFunc(f.reads.Paths, func(p Path) bool {
+		return len(p) == 0 || !slices.Contains([]string{"metadata", "apiVersion", "kind"}, p[0])
+	})
+}
+
+// Equal reports whether both were compiled for the same kind from texts that mean the same.
+func (f *Filter) Equal(other *Filter) bool {
+	if f == nil || other == nil {
+		return f == other
+	}
+	return f.kind == other.kind && slices.Equal(f.Ignored().Texts(), other.Ignored().Texts()) &&
+		f.where.Text() == other.where.Text()
+}
+
+// FilterError is all that is wrong with the texts of a filter.
+type FilterError struct {
+	// Ignore has the mistake of each path, nil for one that is right. It is empty without paths.
+	Ignore []*Mistake
+	// Where are the mistakes of the expression.
+	Where Mistakes
+}
+
+// Error returns the messages.
+func (e *FilterError) Error() string {
+	var all Mistakes
+	for _, m := range e.Ignore {
+		if m != nil {
+			all = append(all, m)
+		}
+	}
+	return append(all, e.Where...).Error()
+}
+
+// quoted prints a text in quotes, cut when it is long.
+func quoted(text string) string { return fmt.Sprintf("%.60q", text) }
