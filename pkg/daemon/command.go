@@ -17,7 +17,6 @@ type runFlags struct {
 	leaderElect     bool
 	shutdownTimeout time.Duration
 	shutdownDelay   time.Duration
-	notify          Notify // nil: a second request to stop is not heard
 	logFormat       string
 	verbosity       int
 }
@@ -29,8 +28,8 @@ Memory: unless GOMEMLIMIT is set, garbage is collected so that nine tenths of wh
 Exit status: 0 stopped as asked, 1 failure at run time, 2 bad usage or bad config (nothing was contacted),
 3 leadership lost.`
 
-func newRootCommand(registry *handlers.Registry, notify Notify) *cobra.Command {
-	flags := runFlags{notify: notify}
+func newRootCommand(registry *handlers.Registry) *cobra.Command {
+	var flags runFlags
 	root := &cobra.Command{
 		Use:           "kooperd --config FILE",
 		Short:         "Run many Kubernetes controllers declared in one file",

@@ -10,6 +10,7 @@ import (
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/election"
 	"kooperd.dev/kooperd/pkg/engine"
+	"kooperd.dev/kooperd/pkg/signals"
 )
 
 // stopGrace is how long handlers may take to return after the shutdown timeout has cancelled them, and how long everything
@@ -139,7 +140,7 @@ func (p *process) late(drain context.Context) <-chan struct{} {
 // awaitRequest returns when the work has to stop because ctx has ended, or when drained is closed for another reason.
 func (p *process) awaitRequest(ctx context.Context, drained <-chan struct{}) {
 	delay := shutdownDelay{
-		delay: p.flags.shutdownDelay, unready: p.board.Stop, leading: p.underLease, again: p.flags.notify, logger: p.logger,
+		delay: p.flags.shutdownDelay, unready: p.board.Stop, leading: p.underLease, next: signals.Next, logger: p.logger,
 	}
 	delay.await(ctx, drained)
 	if ctx.Err() != nil {

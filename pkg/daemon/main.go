@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"kooperd.dev/kooperd/pkg/election"
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -24,9 +25,11 @@ const (
 )
 
 // Main runs the program with the arguments of the process and the given plugins, and returns its exit status. When ctx
-// ends it stops: no new work, calls under way finish, the lease is released; a leader does so after the delay of
-// --shutdown-delay-duration, see Options.Notify. The caller then exits with the status at once: after status 3 a handler
-// may still be running.
+// ends it stops: no new work, calls under way finish, the lease is released. A leader begins with that only after the
+// delay of --shutdown-delay-duration. When ctx is that of signals.Context, a second signal ends the delay; with any other
+// context only time or the loss of the lease does.
+//
+// The caller exits with the status at once: after status 1 or 3 a handler may still be running.
 func Main(ctx context.Context, plugins ...handlers.AnyPlugin) int {
 	return Run(ctx, Options{Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Plugins: plugins})
 }
@@ -41,10 +44,6 @@ type Options struct {
 	Stderr io.Writer
 	// Plugins are the plugins that the binary has.
 	Plugins []handlers.AnyPlugin
-	// Notify catches the next request to stop after the one that ended Run's context, for as long as the delay of
-	// --shutdown-delay-duration lasts, which that request ends. Main packages give signal.NotifyContext with their
-	// signals. Default: only time, or the loss of the lease, ends that delay.
-	Notify Notify
 }
 
 // Run is Main with everything given.
@@ -54,7 +53,7 @@ func Run(ctx context.Context, opts Options) int {
 		_, _ = fmt.Fprintf(opts.Stderr, "kooperd: %v\n", err)
 		return ExitUsage
 	}
-	cmd := newRootCommand(registry, opts.Notify)
+	cmd := newRootCommand(registry)
 	cmd.SetArgs(opts.Args)
 	cmd.SetOut(opts.Stdout)
 	cmd.SetErr(opts.Stderr)
@@ -77,8 +76,12 @@ type runError struct{ err error }
 func (e *runError) Error() string { return e.err.Error() }
 func (e *runError) Unwrap() error { return e.err }
 
-// printed is for the results of writing to standard output: that it cannot be written is a failure at run time.
+// printed is for the results of writing to standard output: that it cannot be written is a failure at run time. When the
+// reader has seen enough, as head does, there is nothing to say about it.
 func printed(_ int, err error) error {
+	if errors.Is(err, syscall.EPIPE) {
+		return &runError{errSilent}
+	}
 	if err != nil {
 		return &runError{fmt.Errorf("writing the output: %w", err)}
 	}

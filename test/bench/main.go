@@ -11,11 +11,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
+
+	"kooperd.dev/kooperd/pkg/signals"
 )
 
 // settings are the flags.
@@ -38,9 +38,7 @@ func main() {
 	if err != nil {
 		os.Exit(2) // the flag set has said why
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) //nolint:forbidigo // a program begins its context
-	context.AfterFunc(ctx, stop)
-	if err := run(ctx, s); err != nil {
+	if err := run(signals.Context(), s); err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 		os.Exit(1)
 	}

@@ -6,18 +6,15 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"kooperd.dev/kooperd/pkg/daemon"
 	"kooperd.dev/kooperd/pkg/handlers/builtin"
+	"kooperd.dev/kooperd/pkg/signals"
 	"kooperd.dev/kooperd/test/bench/order"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) //nolint:forbidigo // a program begins its context
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx))
+	os.Exit(run(signals.Context()))
 }
 
 // run is kooperd, and what the benchmark wants to know of it afterwards.

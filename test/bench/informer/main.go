@@ -7,8 +7,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,13 +25,12 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"kooperd.dev/kooperd/pkg/signals"
 	"kooperd.dev/kooperd/test/bench/order"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) //nolint:forbidigo // a program begins its context
-	context.AfterFunc(ctx, stop)
-	if err := run(ctx); err != nil {
+	if err := run(signals.Context()); err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "informer: %v\n", err)
 		os.Exit(1)
 	}

@@ -2,21 +2,18 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"kooperd.dev/kooperd/pkg/daemon"
 	"kooperd.dev/kooperd/pkg/election"
 	"kooperd.dev/kooperd/pkg/handlers/builtin"
+	"kooperd.dev/kooperd/pkg/signals"
 	"kooperd.dev/kooperd/test/failover/marker"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) //nolint:forbidigo // a program begins its context
-	context.AfterFunc(ctx, stop)
+	ctx := signals.Context()
 	identity, err := election.Identity(os.Getenv("POD_NAME"), os.Getenv("POD_UID"))
 	if err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "markerd: %v\n", err)

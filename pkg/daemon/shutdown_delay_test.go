@@ -15,7 +15,6 @@ func TestShutdownDelay(t *testing.T) {
 	tests := map[string]struct {
 		delay     time.Duration
 		follows   bool          // this replica does not lead
-		deaf      bool          // the caller of Run catches no second signal
 		again     time.Duration // after the first request; 0 means never
 		drained   time.Duration // when the work ends by itself, after the first request; 0 means never
 		wantAfter time.Duration // the first request
@@ -24,7 +23,6 @@ func TestShutdownDelay(t *testing.T) {
 		"a standby":                        {delay: delay, follows: true, wantAfter: 0},
 		"a leader":                         {delay: delay, wantAfter: delay},
 		"asked again":                      {delay: delay, again: 5 * time.Second, wantAfter: 5 * time.Second},
-		"asked again, nobody listens":      {delay: delay, deaf: true, again: 5 * time.Second, wantAfter: delay},
 		"asked again too late":             {delay: delay, again: time.Minute, wantAfter: delay},
 		"lease lost in the delay":          {delay: delay, drained: 7 * time.Second, wantAfter: 7 * time.Second},
 		"asked again after the lost lease": {delay: delay, drained: 7 * time.Second, again: 9 * time.Second, wantAfter: 7 * time.Second},
@@ -35,20 +33,17 @@ func TestShutdownDelay(t *testing.T) {
 				asked, ask := context.WithCancel(t.Context())
 				drained := make(chan struct{})
 				began, caught, unready := time.Now(), 0, time.Duration(-1)
-				notify := func(parent context.Context) (context.Context, context.CancelFunc) {
+				next := func(parent context.Context) (context.Context, context.CancelFunc) {
 					caught++
-					ctx, cancel := context.WithCancel(parent)
+					ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 					if tc.again > 0 {
 						time.AfterFunc(tc.again, cancel)
 					}
 					return ctx, func() { caught--; cancel() }
 				}
 				d := shutdownDelay{
-					delay: tc.delay, leading: func() bool { return !tc.follows }, again: notify, logger: logr.Discard(),
+					delay: tc.delay, leading: func() bool { return !tc.follows }, next: next, logger: logr.Discard(),
 					unready: func() { unready = time.Since(began) },
-				}
-				if tc.deaf {
-					d.again = nil
 				}
 				time.AfterFunc(time.Second, func() {
 					ask()
