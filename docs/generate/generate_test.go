@@ -94,12 +94,8 @@ func TestDefaults(t *testing.T) {
 		if err != nil || problems != nil {
 			t.Fatalf("Bind: %+v, %v", problems, err)
 		}
-		raw, err := bound.JSON()
-		if err != nil {
-			t.Fatal(err)
-		}
 		var have map[string]json.RawMessage
-		if err := json.Unmarshal(raw, &have); err != nil {
+		if err := json.Unmarshal(bound.JSON(), &have); err != nil {
 			t.Fatal(err)
 		}
 		for _, f := range fields {

@@ -82,11 +82,7 @@ func fileOf(cfg *Config) (*file, error) {
 		f.Engine = &fileEngine{MaxConcurrent: cfg.Engine.MaxConcurrent}
 	}
 	for _, c := range cfg.Definitions {
-		raw, err := c.Handler.JSON()
-		if err != nil {
-			return nil, fmt.Errorf("encoding controller %q: %w", c.Name, err)
-		}
-		f.Controllers[c.Name] = controllerOf(c, raw)
+		f.Controllers[c.Name] = controllerOf(c, c.Handler.JSON())
 	}
 	return f, nil
 }

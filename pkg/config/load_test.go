@@ -28,11 +28,7 @@ var sameConfig = cmp.Options{
 		if b.Plugin() == "" {
 			return nil
 		}
-		raw, err := b.JSON()
-		if err != nil {
-			return map[string]string{"error": err.Error()}
-		}
-		return map[string]string{b.Plugin(): string(raw)}
+		return map[string]string{b.Plugin(): string(b.JSON())}
 	}),
 }
 
@@ -137,9 +133,9 @@ func TestDesignExample(t *testing.T) {
 	if diff := cmp.Diff(want, have, opts); diff != "" {
 		t.Errorf("(-want +have):\n%s", diff)
 	}
-	raw, err := have.Definitions[0].Handler.JSON()
-	if err != nil || have.Definitions[0].Handler.Plugin() != "log" || string(raw) != `{"level":"info"}` {
-		t.Errorf("handler is %s %s (%v), want log with level info", have.Definitions[0].Handler.Plugin(), raw, err)
+	handler := have.Definitions[0].Handler
+	if handler.Plugin() != "log" || string(handler.JSON()) != `{"level":"info"}` {
+		t.Errorf("handler is %s %s, want log with level info", handler.Plugin(), handler.JSON())
 	}
 }
 

@@ -78,7 +78,7 @@ func newController(def config.Definition, opts Options) *controller {
 	if c.limits.rate != nil {
 		c.metrics.ObserveThrottled(telemetry.LimitRate, c.limits.byRate.read)
 	}
-	c.env = handlers.Env{Definition: def.Name, Logger: logger}
+	c.env = handlers.Env{Definition: def.Name, Kind: def.Watch.Kind, Logger: logger}
 	state, reason := c.condition().state()
 	c.board.Set(def.Name, state, reason)
 	return c

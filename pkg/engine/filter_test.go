@@ -60,6 +60,8 @@ func (b *bench) Get(namespace, name string) (handlers.Object, bool) {
 
 func (b *bench) List(string, labels.Selector) []handlers.Object { return nil }
 
+func (b *bench) ListOwned(types.UID) []handlers.Object { return nil }
+
 func doze(ctx context.Context) {
 	select {
 	case <-ctx.Done():

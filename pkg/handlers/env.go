@@ -5,6 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -15,6 +16,8 @@ import (
 type Env struct {
 	// Definition is the definition's name.
 	Definition string
+	// Kind is the watched kind.
+	Kind schema.GroupVersionKind
 	// Logger carries the definition's name. Within a call, prefer logr.FromContext(ctx).
 	Logger logr.Logger
 	// Clients talk to the API server through the gate.
@@ -27,10 +30,11 @@ type Env struct {
 	Metrics prometheus.Registerer
 }
 
-// Clients are the ways to the API server that a handler has. Every one of them goes through the gate: outside the
-// leadership term, every request but a read is refused with an error that says so. A definition with
-// leaderElection: "disabled" is not gated. A request cannot last longer than the term is sure to, so a session with a pod
-// (exec, attach, portforward) ends after the renewDeadline at the latest. All are safe for concurrent use.
+// Clients are the ways to the API server that a handler has. Every one of them goes through the gate:
+// outside the leadership term, every request but a read is refused with an error that says so. A
+// definition with leaderElection: "disabled" is not gated. No request outlasts the term, so a session
+// with a Pod (exec, attach, portforward) ends after the renewDeadline at the latest. All are safe for
+// concurrent use.
 type Clients struct {
 	// REST is a copy of the daemon's client config with the gate in it, from which any other client can be made, for
 	// example kubernetes.NewForConfig(env.Clients.REST). Its client-side rate limit is off.
@@ -42,19 +46,19 @@ type Clients struct {
 }
 
 // Lister reads the definition's cache. It is safe for concurrent use and never talks to the API server.
+//
+// What it returns is as complete as the cache. Work on a definition with several namespaces begins when
+// the first of them has been listed, so List and ListOwned over all namespaces may leave out objects of
+// the others until these have been, at the start of every process. One namespace is complete whenever
+// an object of it is handled. While a watch fails, the cache may lag behind.
 type Lister interface {
 	// Get returns the object, or false when the cache does not hold it.
 	Get(namespace, name string) (Object, bool)
-	// List returns the objects of one namespace ("" for all) whose labels match selector (nil for all), in no order. A label that
-	// the selector wants to have one of some values is looked up in an index, so this does not look at all objects.
+	// List returns the objects of one namespace ("" for all) whose labels match selector (nil for all),
+	// in no order. Values of a label that the selector asks for are looked up in an index, so this does
+	// not look at all objects.
 	List(namespace string, selector labels.Selector) []Object
-}
-
-// OwnerLister is what the Lister of a running definition also is. It stands apart, so that a handler which does not need it can be
-// tested with less.
-type OwnerLister interface {
-	Lister
-	// ListOwned returns the objects with an owner reference to uid, in no order and in any namespace. It does not look at all
-	// objects, but for the first call.
+	// ListOwned returns the objects with an owner reference to uid, in no order and in any namespace.
+	// The first call looks at all objects, later ones use an index.
 	ListOwned(uid types.UID) []Object
 }

@@ -4,29 +4,106 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// Func makes a Handler of a function over typed objects, for example Func(func(ctx context.Context, pod *corev1.Pod)
-// error {…}). T is a pointer to the struct of the watched kind, or *unstructured.Unstructured; the object is the
-// function's own copy. An object that does not decode into T is a terminal error. Func panics when T is not a pointer
-// or f is nil, as that is a mistake in the program and shows at start.
+// Func makes a Handler of a function over typed objects, for example
+// Func(func(ctx context.Context, pod *corev1.Pod) error {…}). See FuncResult, which it is but for the
+// Result.
 func Func[T any](f func(ctx context.Context, obj T) error) Handler {
+	if f == nil {
+		panic("handlers.Func: want a function, have nil")
+	}
+	return FuncResult(func(ctx context.Context, obj T) (Result, error) { return Result{}, f(ctx, obj) })
+}
+
+// FuncResult makes a Handler of a function over typed objects that may ask for another call.
+//
+// T is a pointer to the struct of the watched kind, or one that takes any kind:
+// *unstructured.Unstructured or *metav1.PartialObjectMetadata. The object is the function's own copy.
+// A built-in struct of another kind than the watched one is an error when the handler is made, and a
+// terminal one of each call when it is made without a Bound; a struct that Kubernetes does not know is
+// taken to be right. An object that does not decode into T is a terminal error.
+//
+// FuncResult panics when T is not a pointer or f is nil, as that is a mistake in the program and shows
+// at start.
+func FuncResult[T any](f func(ctx context.Context, obj T) (Result, error)) Handler {
 	t := reflect.TypeFor[T]()
 	if t.Kind() != reflect.Pointer {
 		panic(fmt.Sprintf("handlers.Func: want a pointer to an API struct, have %s", t))
 	}
 	if f == nil {
-		panic("handlers.Func: want a function, have nil")
+		panic("handlers.FuncResult: want a function, have nil")
 	}
-	return HandlerFunc(func(ctx context.Context, req Request) (Result, error) {
-		obj := reflect.New(t.Elem()).Interface()
-		if err := req.Object.Into(obj); err != nil {
-			return Result{}, Terminal(err)
-		}
-		typed, ok := obj.(T)
-		if !ok {
-			return Result{}, Terminal(fmt.Errorf("decoding object: have %T, want %s", obj, t))
-		}
-		return Result{}, f(ctx, typed)
-	})
+	return &funcHandler[T]{f: f, t: t, kinds: kindsOf(t)}
+}
+
+// kindChecker is a handler that knows which kinds it can handle.
+type kindChecker interface {
+	checkKind(watched schema.GroupVersionKind) error
+}
+
+type funcHandler[T any] struct {
+	f     func(ctx context.Context, obj T) (Result, error)
+	t     reflect.Type
+	kinds []schema.GroupVersionKind // that T stands for; empty when it may stand for any
+}
+
+// Handle decodes the object and calls the function.
+func (h *funcHandler[T]) Handle(ctx context.Context, req Request) (Result, error) {
+	if err := h.checkKind(req.Object.GroupVersionKind()); err != nil {
+		return Result{}, Terminal(err)
+	}
+	obj := reflect.New(h.t.Elem()).Interface()
+	if err := req.Object.Into(obj); err != nil {
+		return Result{}, Terminal(err)
+	}
+	typed, ok := obj.(T)
+	if !ok {
+		return Result{}, Terminal(fmt.Errorf("decoding object: have %T, want %s", obj, h.t))
+	}
+	return h.f(ctx, typed)
+}
+
+func (h *funcHandler[T]) checkKind(watched schema.GroupVersionKind) error {
+	if len(h.kinds) == 0 || slices.Contains(h.kinds, watched) {
+		return nil
+	}
+	names := make([]string, len(h.kinds))
+	for i, kind := range h.kinds {
+		names[i] = kindName(kind)
+	}
+	return fmt.Errorf("the handler is a function over %s (%s), the watched kind is %s",
+		h.t, strings.Join(names, " or "), kindName(watched))
+}
+
+// kindName writes a kind as a definition does, the version of the API in front: "apps/v1 Deployment".
+func kindName(kind schema.GroupVersionKind) string {
+	version, name := kind.ToAPIVersionAndKind()
+	return version + " " + name
+}
+
+// kindsOf returns the kinds that a pointer to a struct of Kubernetes itself stands for.
+func kindsOf(t reflect.Type) []schema.GroupVersionKind {
+	obj, ok := reflect.New(t.Elem()).Interface().(runtime.Object)
+	if !ok {
+		return nil
+	}
+	if _, ok := obj.(*metav1.PartialObjectMetadata); ok {
+		return nil
+	}
+	if _, ok := obj.(runtime.Unstructured); ok {
+		return nil
+	}
+	kinds, _, err := scheme.Scheme.ObjectKinds(obj)
+	if err != nil {
+		return nil // it is none of Kubernetes itself
+	}
+	return kinds
 }

@@ -1,12 +1,8 @@
 package handlers
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"reflect"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -89,89 +85,3 @@ func (p Plugin[C]) check() error {
 	}
 	return nil
 }
-
-func (p Plugin[C]) defaults() C {
-	if p.Defaults == nil {
-		var zero C
-		return zero
-	}
-	return p.Defaults()
-}
-
-// bind decodes a config that the schema has accepted. An error means that schema and struct disagree.
-func (p Plugin[C]) bind(raw []byte) (Bound, []Problem, error) {
-	c := p.defaults()
-	if len(raw) > 0 {
-		if err := decodeStrictly(raw, &c); err != nil {
-			return Bound{}, nil, fmt.Errorf("decoding the config of plugin %q: %w", p.Name, err)
-		}
-	}
-	if p.Validate != nil {
-		if problems := p.Validate(&c); len(problems) > 0 {
-			return Bound{}, problems, nil
-		}
-	}
-	return Bound{
-		plugin:       p.Name,
-		config:       c,
-		rules:        func() []rbacv1.PolicyRule { return p.rules(c) },
-		metadataOnly: p.MetadataOnly != nil && p.MetadataOnly(c),
-		build: func(ctx context.Context, env Env) (Handler, error) {
-			h, err := p.New(ctx, env, c)
-			if err == nil && h == nil {
-				err = fmt.Errorf("making the handler: plugin %q returned none", p.Name)
-			}
-			return h, err
-		},
-	}, nil, nil
-}
-
-// decodeStrictly lays the JSON value in raw over what is in into; an unknown field and a second value are errors.
-func decodeStrictly(raw []byte, into any) error {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		return err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("want one JSON value, have more")
-	}
-	return nil
-}
-
-func (p Plugin[C]) rules(c C) []rbacv1.PolicyRule {
-	if p.Rules == nil {
-		return nil
-	}
-	return p.Rules(c)
-}
-
-// Bound is a plugin together with one checked config. The zero Bound is not usable. It is safe for concurrent use.
-type Bound struct {
-	plugin       string
-	config       any
-	rules        func() []rbacv1.PolicyRule
-	metadataOnly bool
-	build        func(ctx context.Context, env Env) (Handler, error)
-}
-
-// Plugin returns the plugin's name.
-func (b Bound) Plugin() string { return b.plugin }
-
-// JSON returns the effective config, defaults included.
-func (b Bound) JSON() ([]byte, error) {
-	raw, err := json.Marshal(b.config)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the config of plugin %q: %w", b.plugin, err)
-	}
-	return raw, nil
-}
-
-// Rules returns the RBAC rules that a handler with this config needs besides reading the watched kind.
-func (b Bound) Rules() []rbacv1.PolicyRule { return b.rules() }
-
-// MetadataOnly tells whether the handler reads nothing of an object but its metadata.
-func (b Bound) MetadataOnly() bool { return b.metadataOnly }
-
-// New makes the handler.
-func (b Bound) New(ctx context.Context, env Env) (Handler, error) { return b.build(ctx, env) }

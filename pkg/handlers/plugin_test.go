@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"time"
 
@@ -53,11 +54,7 @@ func TestBindLaysTheConfigOverTheDefaults(t *testing.T) {
 			if err != nil || problems != nil {
 				t.Fatalf("Bind: %v, %v", problems, err)
 			}
-			got, err := b.JSON()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tc.want, string(got)); diff != "" {
+			if diff := cmp.Diff(tc.want, string(b.JSON())); diff != "" {
 				t.Errorf("effective config (-want +got):\n%s", diff)
 			}
 			if b.Plugin() != "full" {
@@ -161,10 +158,123 @@ func TestBindWithoutOptionalParts(t *testing.T) {
 	if err != nil || problems != nil {
 		t.Fatalf("Bind: %v, %v", problems, err)
 	}
-	if got, err := b.JSON(); err != nil || string(got) != `{}` {
-		t.Errorf("effective config %s, %v", got, err)
+	if got := b.JSON(); string(got) != `{}` {
+		t.Errorf("effective config %s", got)
 	}
 	if rules := b.Rules(); rules != nil {
 		t.Errorf("rules = %v, want none", rules)
+	}
+}
+
+// brokenConfig is a config type whose encoding is as broken as the plugin of the test.
+type brokenConfig struct {
+	Text string `json:"text,omitempty"`
+}
+
+var encodeBroken func()
+
+func (c brokenConfig) MarshalJSON() ([]byte, error) {
+	if encodeBroken != nil {
+		encodeBroken()
+	}
+	return []byte(`{}`), nil
+}
+
+func (c *brokenConfig) UnmarshalJSON(b []byte) error {
+	if string(b) == `{"text":"broken"}` {
+		encodeBroken()
+	}
+	return nil
+}
+
+func TestBindSurvivesTheCodeOfThePlugin(t *testing.T) {
+	boom := errors.New("boom")
+	for how, breaks := range map[string]func(){
+		"panicked: boom":        func() { panic(boom) },
+		"called runtime.Goexit": runtime.Goexit,
+	} {
+		tests := map[string]struct {
+			raw    string
+			change func(*handlers.Plugin[brokenConfig])
+		}{
+			"Defaults": {change: func(p *handlers.Plugin[brokenConfig]) {
+				p.Defaults = func() brokenConfig { breaks(); return brokenConfig{} }
+			}},
+			"Validate": {change: func(p *handlers.Plugin[brokenConfig]) {
+				p.Validate = func(*brokenConfig) []handlers.Problem { breaks(); return nil }
+			}},
+			"Rules": {change: func(p *handlers.Plugin[brokenConfig]) {
+				p.Rules = func(brokenConfig) []rbacv1.PolicyRule { breaks(); return nil }
+			}},
+			"MetadataOnly": {change: func(p *handlers.Plugin[brokenConfig]) {
+				p.MetadataOnly = func(brokenConfig) bool { breaks(); return false }
+			}},
+			"encoding its config": {change: func(*handlers.Plugin[brokenConfig]) { encodeBroken = breaks }},
+			"decoding its config": {raw: `{"text":"broken"}`, change: func(*handlers.Plugin[brokenConfig]) { encodeBroken = breaks }},
+		}
+		for name, tc := range tests {
+			t.Run(name+" "+how, func(t *testing.T) {
+				defer func() { encodeBroken = nil }()
+				p := handlers.Plugin[brokenConfig]{
+					Name: "slack", Summary: "Broken", Schema: `#Config: text?: string`,
+					New: func(context.Context, handlers.Env, brokenConfig) (handlers.Handler, error) { return nil, nil },
+				}
+				tc.change(&p)
+				_, problems, err := bind(t, p, tc.raw)
+				if want := `plugin "slack": ` + name + " " + how; err == nil || err.Error() != want || problems != nil {
+					t.Fatalf("Bind = %v, %v, want %q", problems, err, want)
+				}
+				var mistake *handlers.PluginError
+				if !errors.As(err, &mistake) || mistake.Plugin != "slack" || mistake.Func != name {
+					t.Errorf("the error is %#v", err)
+				}
+				if panicked := how != "called runtime.Goexit"; errors.Is(err, boom) != panicked || (len(mistake.Stack) > 0) != panicked {
+					t.Errorf("the error wraps %v, stack of %d bytes", mistake.Panic, len(mistake.Stack))
+				}
+			})
+		}
+	}
+}
+
+// TestBoundAsksThePluginOnce also changes what the Bound hands out.
+func TestBoundAsksThePluginOnce(t *testing.T) {
+	asked := 0
+	p := full()
+	p.Rules = func(config) []rbacv1.PolicyRule {
+		asked++
+		return []rbacv1.PolicyRule{{Verbs: []string{"get"}}}
+	}
+	b, _, err := bind(t, p, `{"text":"mine"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Rules()[0].Verbs[0] = "changed"
+	b.JSON()[0] = 'x'
+	if rules := b.Rules(); asked != 1 || rules[0].Verbs[0] != "get" || b.JSON()[0] != '{' {
+		t.Errorf("asked %d times, rules %v, config %s", asked, rules, b.JSON())
+	}
+}
+
+func TestBoundEqual(t *testing.T) {
+	p, other := full(), full()
+	other.Name = "other"
+	one, _, _ := bind(t, p, `{"text":"mine"}`)
+	for name, tc := range map[string]struct {
+		plugin handlers.AnyPlugin
+		raw    string
+		want   bool
+	}{
+		"the same":                    {p, `{"text":"mine"}`, true},
+		"the same, written otherwise": {p, `{ "wait": "60s", "text": "mine" }`, true},
+		"another config":              {p, `{"text":"yours"}`, false},
+		"another plugin":              {other, `{"text":"mine"}`, false},
+	} {
+		b, _, err := bind(t, tc.plugin, tc.raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if one.Equal(b) != tc.want || b.Equal(one) != tc.want {
+			t.Errorf("%s: Equal = %t, want %t", name, !tc.want, tc.want)
+		}
 	}
 }

@@ -45,7 +45,7 @@ func (s viewedSource) seen(e Event) (_ Event, ok bool) {
 	}
 }
 
-var _ handlers.OwnerLister = (*View)(nil)
+var _ handlers.Lister = (*View)(nil)
 
 // Subscribe calls event for every change of the caches from now on, and status whenever the result of Status may have
 // changed. Both are called on the sources' own goroutines, so they must be quick; events of one object arrive in order.

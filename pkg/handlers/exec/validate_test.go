@@ -144,11 +144,7 @@ func TestEffectiveConfig(t *testing.T) {
 	if err != nil || problems != nil {
 		t.Fatalf("Bind: %v, %+v", err, problems)
 	}
-	got, err := bound.JSON()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(`{"command":["true"],"dir":"/","grace":"5s","outputLevel":"info","maxOutput":65536}`, string(got)); diff != "" {
+	if diff := cmp.Diff(`{"command":["true"],"dir":"/","grace":"5s","outputLevel":"info","maxOutput":65536}`, string(bound.JSON())); diff != "" {
 		t.Errorf("effective config (-want +got):\n%s", diff)
 	}
 	if rules := bound.Rules(); rules != nil {

@@ -53,11 +53,7 @@ func (c *check) separateConfigs(t *testing.T) {
 		configs = slices.Insert(configs, 0, "{}") // first, while the defaults are still what they should be
 	}
 	effective := func(raw string) string {
-		b, err := c.bind(t, raw).JSON()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(b)
+		return string(c.bind(t, raw).JSON())
 	}
 	before := map[string]string{}
 	for _, raw := range configs {
@@ -76,17 +72,11 @@ func (c *check) validConfig(t *testing.T, raw string) {
 	if err := c.accepts(raw); err != nil {
 		t.Errorf("the schema refuses config %s: %v", raw, err)
 	}
-	effective, err := c.bind(t, raw).JSON()
-	if err != nil {
-		t.Fatal(err)
-	}
+	effective := c.bind(t, raw).JSON()
 	if err := c.accepts(string(effective)); err != nil {
 		t.Errorf("the schema refuses the effective config %s: %v", effective, err)
 	}
-	again, err := c.bind(t, string(effective)).JSON()
-	if err != nil {
-		t.Fatal(err)
-	}
+	again := c.bind(t, string(effective)).JSON()
 	if diff := cmp.Diff(string(effective), string(again)); diff != "" {
 		t.Errorf("the effective config has another effect than the config itself (-config +effective):\n%s", diff)
 	}

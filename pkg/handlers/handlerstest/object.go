@@ -70,7 +70,7 @@ func withKind(t testing.TB, obj runtime.Object) runtime.Object {
 // Lister lists the objects in it. It is safe for concurrent use as long as nobody changes it.
 type Lister []handlers.Object
 
-var _ handlers.OwnerLister = Lister(nil)
+var _ handlers.Lister = Lister(nil)
 
 // Get returns the first object of that name, or false.
 func (l Lister) Get(namespace, name string) (handlers.Object, bool) {

@@ -1,0 +1,144 @@
+package handlers
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+// Bound is a plugin together with one config that it has accepted: what Registry.Bind makes of the
+// `handler` of a definition. The engine makes the definition's handler of it; the commands read from
+// it the effective config and the rights that the handler needs. Plugins do not need it.
+//
+// Everything but New has been asked of the plugin in Bind, so no code of the plugin runs in the other
+// methods. The zero Bound is not usable. A Bound never changes and is safe for concurrent use.
+type Bound struct {
+	plugin       string
+	config       []byte
+	rules        []rbacv1.PolicyRule
+	metadataOnly bool
+	build        func(ctx context.Context, env Env) (Handler, error)
+}
+
+// Plugin returns the plugin's name.
+func (b Bound) Plugin() string { return b.plugin }
+
+// JSON returns the effective config, defaults included. The slice is the caller's own.
+func (b Bound) JSON() []byte { return slices.Clone(b.config) }
+
+// Rules returns the RBAC rules that a handler with this config needs besides reading the watched
+// kind. The slice is the caller's own.
+func (b Bound) Rules() []rbacv1.PolicyRule {
+	rules := slices.Clone(b.rules)
+	for i := range rules {
+		rules[i] = *rules[i].DeepCopy()
+	}
+	return rules
+}
+
+// MetadataOnly reports whether the handler reads nothing of an object but its metadata.
+func (b Bound) MetadataOnly() bool { return b.metadataOnly }
+
+// Equal reports whether both have the same plugin and the same effective config, so that a handler
+// made of one does what a handler made of the other does. Both must come from one Registry.
+func (b Bound) Equal(other Bound) bool {
+	return b.plugin == other.plugin && bytes.Equal(b.config, other.config)
+}
+
+// New makes the handler. It calls the plugin's constructor on the goroutine of the caller, who has to
+// expect a panic and runtime.Goexit. A handler made by Func or FuncResult for another kind than
+// env.Kind is an error.
+func (b Bound) New(ctx context.Context, env Env) (Handler, error) {
+	h, err := b.build(ctx, env)
+	if err != nil {
+		return h, err
+	}
+	if h == nil {
+		return nil, fmt.Errorf("making the handler: plugin %q returned none", b.plugin)
+	}
+	if typed, ok := h.(kindChecker); ok && !env.Kind.Empty() {
+		if err := typed.checkKind(env.Kind); err != nil {
+			return nil, fmt.Errorf("making the handler: %w", err)
+		}
+	}
+	return h, nil
+}
+
+// bind decodes a config that the schema has accepted, and asks the plugin all there is to ask about
+// it. An error is a mistake in the plugin: its schema and struct disagree, or its code panics.
+func (p Plugin[C]) bind(raw []byte) (Bound, []Problem, error) {
+	c, err := p.decode(raw)
+	if err != nil {
+		return Bound{}, nil, err
+	}
+	if p.Validate != nil {
+		var problems []Problem
+		if err := p.protect("Validate", func() { problems = p.Validate(&c) }); err != nil {
+			return Bound{}, nil, err
+		}
+		if len(problems) > 0 {
+			return Bound{}, problems, nil
+		}
+	}
+	b := Bound{plugin: p.Name, build: func(ctx context.Context, env Env) (Handler, error) { return p.New(ctx, env, c) }}
+	if err := p.describe(&b, c); err != nil {
+		return Bound{}, nil, err
+	}
+	return b, nil, nil
+}
+
+// decode lays raw over the defaults.
+func (p Plugin[C]) decode(raw []byte) (c C, err error) {
+	if p.Defaults != nil {
+		if err := p.protect("Defaults", func() { c = p.Defaults() }); err != nil {
+			return c, err
+		}
+	}
+	if len(raw) == 0 {
+		return c, nil
+	}
+	var decodeErr error
+	if err := p.protect("decoding its config", func() { decodeErr = decodeStrictly(raw, &c) }); err != nil {
+		return c, err
+	}
+	if decodeErr != nil {
+		return c, fmt.Errorf("decoding the config of plugin %q: %w", p.Name, decodeErr)
+	}
+	return c, nil
+}
+
+// describe fills in what the plugin says about a valid config.
+func (p Plugin[C]) describe(b *Bound, c C) error {
+	var encodeErr error
+	err := p.protect("encoding its config", func() { b.config, encodeErr = json.Marshal(c) })
+	if err == nil && encodeErr != nil {
+		err = fmt.Errorf("encoding the config of plugin %q: %w", p.Name, encodeErr)
+	}
+	if err == nil && p.Rules != nil {
+		err = p.protect("Rules", func() { b.rules = p.Rules(c) })
+	}
+	if err == nil && p.MetadataOnly != nil {
+		err = p.protect("MetadataOnly", func() { b.metadataOnly = p.MetadataOnly(c) })
+	}
+	return err
+}
+
+// decodeStrictly lays the JSON value in raw over what is in into; an unknown field and a second value
+// are errors.
+func decodeStrictly(raw []byte, into any) error {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("want one JSON value, have more")
+	}
+	return nil
+}
