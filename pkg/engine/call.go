@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime/debug"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -20,16 +19,6 @@ const overdueGrace = 10 * time.Second
 
 // errTimeout is the cause of a context that the definition's timeout has ended.
 var errTimeout = errors.New("the definition's timeout has passed")
-
-// panicError is a panic of foreign code, recovered.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func newPanic(value any) *panicError { return &panicError{value: value, stack: debug.Stack()} }
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
 // outcome is what became of one call.
 type outcome struct {

@@ -118,18 +118,17 @@ func (c *controller) watch() kube.Watch {
 	}
 }
 
-// close closes a handler that wants it, which is foreign code and may panic.
-func (c *controller) close(handler handlers.Handler) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			c.metrics.Panics.Inc()
-			err = newPanic(r)
-		}
-	}()
-	if closer, ok := handler.(io.Closer); ok {
-		return closer.Close()
+// close closes a handler that wants it.
+func (c *controller) close(handler handlers.Handler) error {
+	closer, ok := handler.(io.Closer)
+	if !ok {
+		return nil
 	}
-	return nil
+	err := runForeign(closer.Close)
+	if crashed(err) {
+		c.metrics.Panics.Inc()
+	}
+	return err
 }
 
 // build makes the handler, again and again until that succeeds or ctx ends.
@@ -160,25 +159,24 @@ func (c *controller) build(ctx context.Context) handlers.Handler {
 	return nil
 }
 
-// tryBuild runs the plugin's constructor, which is foreign code and may panic.
-func (c *controller) tryBuild(ctx context.Context) (handler handlers.Handler, err error) {
+// tryBuild runs the plugin's constructor.
+func (c *controller) tryBuild(ctx context.Context) (handlers.Handler, error) {
 	env := c.env
 	metrics := newRegisterer(c.registry)
 	env.Metrics = metrics
-	defer func() {
-		if r := recover(); r != nil {
-			c.metrics.Panics.Inc()
-			handler, err = nil, newPanic(r)
-		}
-		if err != nil {
-			metrics.withdraw()
-		}
-	}()
-	handler, err = c.def.Handler.New(ctx, env)
-	if err != nil {
-		return nil, fmt.Errorf("making the %s handler: %w", c.def.Handler.Plugin(), err)
+	var handler handlers.Handler
+	err := runForeign(func() (err error) {
+		handler, err = c.def.Handler.New(ctx, env)
+		return err
+	})
+	if err == nil {
+		return handler, nil
 	}
-	return handler, nil
+	metrics.withdraw()
+	if crashed(err) {
+		c.metrics.Panics.Inc()
+	}
+	return nil, fmt.Errorf("making the %s handler: %w", c.def.Handler.Plugin(), err)
 }
 
 // onEvent is called by the sources. While this replica does not work on the definition events are not kept: Work begins
