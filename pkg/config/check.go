@@ -18,6 +18,8 @@ type checker struct {
 	told    map[string]bool // the paths that have a diagnostic
 	stack   []level         // the structs around the value being checked, the root first
 	plugins []string        // the names of all plugins
+	core    *shape          // of the whole document
+	partial bool            // only a part of what the files say is looked at, so nothing is missing in it
 	// plugin returns the shape of a plugin's config, or nil for an unknown plugin.
 	plugin func(name string) *shape
 }
@@ -36,8 +38,14 @@ func (c *checker) report(pos Position, at path, message, hint string, related ..
 
 // check reports what is wrong with v and returns the part of it that is right, as encoding/json would decode it.
 func (c *checker) check(at path, v cue.Value, s *shape) (sound any, ok bool) {
-	v, _ = v.Default()
+	whole := v
+	v = settled(v)
 	switch err := v.Err(); {
+	case ambiguous(v):
+		if s.ref != "#Handler" { // handlers are checked by the schemas of their plugins
+			c.undecided(at, whole)
+		}
+		return nil, false
 	case s.ref == "#Handler" && isStruct(c.userPart(v)):
 		return nil, false // handlers are checked by the schemas of their plugins
 	case isStruct(v):
@@ -59,6 +67,7 @@ func (c *checker) check(at path, v cue.Value, s *shape) (sound any, ok bool) {
 
 // isStruct tells a struct, one with mistakes below it included.
 func isStruct(v cue.Value) bool {
+	v = settled(v)
 	switch v.IncompleteKind() {
 	case cue.StructKind:
 		return true
@@ -72,6 +81,7 @@ func isStruct(v cue.Value) bool {
 
 // isList tells a list, one with mistakes in its elements included.
 func isList(v cue.Value) bool {
+	v = settled(v)
 	return v.Kind() == cue.ListKind || v.IncompleteKind() == cue.BottomKind && v.LookupPath(cue.MakePath(cue.Index(0))).Exists()
 }
 
@@ -106,8 +116,7 @@ func (c *checker) checkStruct(at path, v cue.Value, s *shape) (any, bool) {
 		return nil, false
 	}
 	for it.Next() {
-		name := it.Selector().Unquoted()
-		value := it.Value()
+		name, value := it.Selector().Unquoted(), it.Value()
 		if missing(value) {
 			continue
 		}
@@ -120,7 +129,7 @@ func (c *checker) checkStruct(at path, v cue.Value, s *shape) (any, bool) {
 		}
 	}
 	for _, name := range arm.names {
-		if arm.fields[name].required && !hasField(v, name) {
+		if arm.fields[name].required && !hasField(v, name) && !c.partial {
 			c.missing(at, name, arm.fields[name].shape)
 		}
 	}
@@ -142,7 +151,7 @@ func missing(v cue.Value) bool {
 }
 
 func hasField(v cue.Value, name string) bool {
-	f := v.LookupPath(cue.MakePath(cue.Str(name)))
+	f := settled(v).LookupPath(cue.MakePath(cue.Str(name)))
 	return (f.Exists() || f.Err() != nil && f.Pos().IsValid()) && !missing(f)
 }
 
@@ -173,7 +182,7 @@ func (c *checker) checkArms(at path, v cue.Value, arms []*shape) (any, bool) {
 		if both := arm.value.Unify(v); both.Validate(cue.Concrete(true)) == nil {
 			return decoded(v)
 		}
-		try := &checker{doc: c.doc, told: maps.Clone(c.told), stack: slices.Clone(c.stack), plugins: c.plugins, plugin: c.plugin}
+		try := &checker{doc: c.doc, told: maps.Clone(c.told), stack: slices.Clone(c.stack), plugins: c.plugins, plugin: c.plugin, core: c.core, partial: c.partial}
 		x, _ := try.check(at, v, arm)
 		if best == nil || len(try.diags) < len(best.diags) {
 			best, sound = try, x

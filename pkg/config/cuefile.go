@@ -188,28 +188,16 @@ func (l *cueLoader) parse(name string, data any, cfg parser.Config) (*ast.File, 
 		return nil, errRefused
 	}
 	f, err := parser.ParseFile(name, src.data, cfg)
-	if err == nil && l.embeds(src, f) {
-		return nil, errRefused
+	if err != nil {
+		return nil, err
 	}
-	return f, err
-}
-
-// embeds reports @embed, which CUE ignores here: what it names would be neither read once nor hashed nor bounded.
-func (l *cueLoader) embeds(src *source, f *ast.File) bool {
-	found := false
-	ast.Walk(f, func(n ast.Node) bool {
-		attr, ok := n.(*ast.Attribute)
-		if !ok || !strings.HasPrefix(attr.Text, "@embed(") {
-			return true
-		}
-		found = true
+	if diags := checkAttributes(src, f); len(diags) > 0 {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.diags = append(l.diags, Diagnostic{Position: positionAt(src.name, src.data, attr.Pos().Offset()),
-			Message: "@embed is not supported", Hint: "name the file on the command line, or import a package"})
-		return true
-	}, nil)
-	return found
+		l.diags = append(l.diags, diags...)
+		return nil, errRefused
+	}
+	return f, nil
 }
 
 // errRefused stops cue/load at a file whose mistake is told already.
@@ -223,6 +211,7 @@ func (l *cueLoader) admit(name string, text []byte) (*source, error) {
 		return src, nil
 	}
 	src := newSource(l.display(name), name, slices.Clone(text))
+	src.imported = true
 	l.known[name] = src
 	if strings.HasSuffix(filepath.ToSlash(name), "cue.mod/pkg/"+schemas.ImportPath+"/schema.cue") {
 		src.name = schemaName

@@ -49,8 +49,28 @@ func (d *document) position(p token.Pos) (Position, bool) {
 // start is the place for what belongs to no field that is there.
 func (d *document) start() Position { return Position{File: d.first.name, Line: 1, Column: 1} }
 
-// lookup returns the value at a path; it may not exist.
-func (d *document) lookup(at path) cue.Value { return d.value.LookupPath(at.cue()) }
+// lookup returns the value at a path; it may not exist. On the way it takes the default of every disjunction, but the
+// value itself is returned as it stands.
+func (d *document) lookup(at path) cue.Value {
+	v := d.value
+	for _, step := range at.cue().Selectors() {
+		v = settled(v).LookupPath(cue.MakePath(step))
+	}
+	return v
+}
+
+// settled returns the default of a disjunction, and any other value as it is. CUE looks for a field in a disjunction as
+// a whole and finds none, so every step into a value begins with this.
+func settled(v cue.Value) cue.Value {
+	v, _ = v.Default()
+	return v
+}
+
+// ambiguous reports whether v is an object or a list of which several alternatives are left and none is the default.
+func ambiguous(v cue.Value) bool {
+	kind := v.IncompleteKind()
+	return v.Err() == nil && kind != cue.BottomKind && kind&^(cue.StructKind|cue.ListKind) == 0 && !settled(v).IsConcrete()
+}
 
 // keyPosition returns where the name of a field stands, or of the nearest ancestor that stands in a file.
 func (d *document) keyPosition(at path) Position { return d.nearest(at, d.labelPos) }

@@ -179,88 +179,30 @@ func (c *checker) incomplete(at path, v cue.Value, s *shape) {
 	c.report(c.doc.valuePosition(at), at, message, hint)
 }
 
+// undecided reports an object or a list of which several alternatives are left.
+func (c *checker) undecided(at path, v cue.Value) {
+	c.report(c.doc.valuePosition(at), at, "several alternatives are left: "+expression(v),
+		"mark the default with *, or set a field that only one of them allows")
+}
+
 // broken reports a value that is a mistake in itself: a conflict, or an expression that fails.
 func (c *checker) broken(at path, v cue.Value, s *shape, err error) {
 	if c.conflict(at, v, s) {
 		return
 	}
-	pos := c.doc.valuePosition(at)
+	c.report(c.errorPosition(err, c.doc.valuePosition(at)), at, firstMessage(err), "")
+}
+
+// errorPosition returns the first place in the user's files that an error of CUE names, or another one without any.
+func (c *checker) errorPosition(err error, other Position) Position {
 	if e, ok := errors.AsType[cueerrors.Error](err); ok {
 		for _, p := range cueerrors.Positions(e) {
 			if known, ok := c.doc.position(p); ok {
-				pos = known
-				break
+				return known
 			}
 		}
 	}
-	c.report(pos, at, firstMessage(err), "")
-}
-
-// side is one of several values or constraints of the same field.
-type side struct {
-	v   cue.Value
-	pos Position
-}
-
-// sides returns what the user's files say of a value: values, one of each, and constraints, both in the order of the
-// files. What kooperd's own schema says, when a file imports it, is left out.
-func (c *checker) sides(v cue.Value) (values, limits []side) {
-	for _, part := range conjuncts(v) {
-		pos, ok := c.doc.position(valuePos(part))
-		if !ok {
-			continue
-		}
-		part, _ = part.Default()
-		one := side{v: part, pos: pos}
-		switch {
-		case !part.IsConcrete() && !isStruct(part):
-			limits = append(limits, one)
-		case !slices.ContainsFunc(values, func(x side) bool { return x.v.Equals(part) }):
-			values = append(values, one)
-		}
-	}
-	order := func(a, b side) int { return comparePositions(a.pos, b.pos) }
-	slices.SortStableFunc(values, order)
-	slices.SortStableFunc(limits, order)
-	return values, limits
-}
-
-// userPart returns what the user's files say of a value, when kooperd's own schema, which a file may import, refuses it
-// so that nothing below it can be seen any more.
-func (c *checker) userPart(v cue.Value) cue.Value {
-	if isStruct(v) {
-		return v
-	}
-	if values, _ := c.sides(v); len(values) == 1 {
-		return values[0].v
-	}
-	return v
-}
-
-// conflict reports a value that was set in several places and differs, or that a constraint of the user refuses. What
-// only kooperd's own schema refuses is left to s to explain.
-func (c *checker) conflict(at path, v cue.Value, s *shape) bool {
-	values, limits := c.sides(v)
-	switch {
-	case len(values) >= 2:
-		a, b := values[0], values[1]
-		c.report(a.pos, at, fmt.Sprintf("set to %s in %s and to %s in %s", printed(a.v), a.pos, printed(b.v), b.pos), "", b.pos)
-		return true
-	case len(values) == 1:
-		a := values[0]
-		for _, b := range limits {
-			if a.v.Unify(b.v).Err() != nil {
-				c.report(a.pos, at, fmt.Sprintf("%s conflicts with %s in %s", printed(a.v), expression(b.v), b.pos), "", b.pos)
-				return true
-			}
-		}
-		if s != nil {
-			before := len(c.diags)
-			c.check(at, a.v, s)
-			return len(c.diags) > before
-		}
-	}
-	return false
+	return other
 }
 
 // firstMessage returns what CUE says of the first mistake, without its path.

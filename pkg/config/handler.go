@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"cuelang.org/go/cue"
 
@@ -16,10 +15,17 @@ func (l *loader) bindHandler(at path) (bound handlers.Bound, ok bool) {
 	if !v.Exists() || missing(v) {
 		return handlers.Bound{}, false
 	}
-	v = l.userPart(v)
+	whole := l.userPart(v)
+	v = settled(whole)
+	if ambiguous(v) {
+		if !l.handlerParts(at, v) {
+			l.undecided(at, v)
+		}
+		return handlers.Bound{}, false
+	}
 	it, err := v.Fields()
 	if err != nil {
-		return handlers.Bound{}, false // told by the check of the core schema
+		return handlers.Bound{}, false // reported by the check of the core schema
 	}
 	var known []string
 	unknown := false
@@ -32,13 +38,13 @@ func (l *loader) bindHandler(at path) (bound handlers.Bound, ok bool) {
 			known = append(known, name)
 		} else {
 			unknown = true
-			l.unknownPlugin(at.with(name))
+			l.unknownPlugin(at.with(name), l.doc.keyPosition(at.with(name)))
 		}
 	}
 	switch {
 	case len(known) > 1:
 		l.report(l.doc.keyPosition(at.with(known[1])), at,
-			fmt.Sprintf("want exactly one plugin, have %d: %s", len(known), listing(known, "and")), "")
+			fmt.Sprintf("want exactly one plugin, have %d: %s", len(known), listing(known, "and")), defaultHint(whole))
 	case len(known) == 0 && !unknown:
 		l.report(l.doc.keyPosition(at), at, "names no plugin", "name one of "+listing(l.plugins, "or"))
 	}
@@ -48,30 +54,15 @@ func (l *loader) bindHandler(at path) (bound handlers.Bound, ok bool) {
 	return bound, ok && len(known) == 1 && !unknown
 }
 
-func (l *loader) unknownPlugin(at path) {
-	if l.told[at.key()] {
-		return
-	}
-	name := at.last()
-	hint := didYouMean(name, l.plugins)
-	if core := l.core.child("controllers"); hint == "" && core != nil {
-		if def := core.anyName(); def != nil && (level{shape: def}).knows(name) {
-			hint = fmt.Sprintf("%q belongs in %s", name, at.parent().parent())
+// defaultHint explains two plugins in a handler when one of them comes from a disjunction: its default goes on to count
+// as long as nothing excludes it.
+func defaultHint(v cue.Value) string {
+	for _, part := range append([]cue.Value{v}, conjuncts(v)...) {
+		if op, _ := part.Expr(); op == cue.OrOp {
+			return "the default of a disjunction counts until something excludes it: close its alternatives with close({…})"
 		}
 	}
-	for _, plugin := range l.plugins {
-		if s := l.plugin(plugin); hint == "" && s != nil && (level{shape: s}).knows(name) {
-			hint = fmt.Sprintf("%q is a setting of the plugin %s", name, plugin)
-		}
-	}
-	switch {
-	case strings.HasSuffix(hint, "?"):
-		hint += " "
-	case hint != "":
-		hint += "; "
-	}
-	l.report(l.doc.keyPosition(at), at, fmt.Sprintf("no handler plugin named %s", quote(name)),
-		hint+"this binary has "+listing(l.plugins, "and"))
+	return ""
 }
 
 // bindPlugin checks v, the config of a plugin, by the plugin's schema and then by its own code.

@@ -64,7 +64,6 @@ type loader struct {
 	checker
 	registry *handlers.Registry
 	ctx      *cue.Context
-	core     *shape
 	shapes   map[string]*shape // by plugin
 }
 
@@ -330,7 +329,7 @@ func (p problem) piece() string {
 // bindHandlers goes through the definitions of the document, so that a definition with other mistakes is checked too.
 // It returns the handlers by the names of their definitions.
 func (l *loader) bindHandlers() map[string]handlers.Bound {
-	it, err := l.doc.lookup(path{"controllers"}).Fields()
+	it, err := settled(l.doc.lookup(path{"controllers"})).Fields()
 	if err != nil {
 		return nil
 	}

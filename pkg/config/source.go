@@ -50,6 +50,7 @@ type source struct {
 	data     []byte // without a byte order mark, and with the line breaks of YAML made \n: what positions count in
 	sum      [sha256.Size]byte
 	found    string // the directory argument it was found by, or ""
+	imported bool   // by another file, and not named or found
 }
 
 // newSource takes the bytes of a file as they were read.

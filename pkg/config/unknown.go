@@ -90,7 +90,7 @@ func (c *checker) plugged(at path) path {
 		return nil
 	}
 	handler := at.parent().with("handler")
-	it, err := c.doc.lookup(handler).Fields()
+	it, err := settled(c.doc.lookup(handler)).Fields()
 	if err != nil {
 		return nil
 	}

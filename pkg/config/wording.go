@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -38,9 +39,22 @@ func printed(v cue.Value) string {
 	return text
 }
 
-// expression prints a constraint as CUE writes it.
+// alignment is what CUE puts between a name and a value to align the values of several lines.
+var alignment = regexp.MustCompile(`: +`)
+
+// expression prints a constraint as CUE writes it, on one line.
 func expression(v cue.Value) string {
-	text := oneLine(fmt.Sprint(v))
+	var b strings.Builder
+	for line := range strings.Lines(fmt.Sprint(v)) {
+		line = alignment.ReplaceAllString(strings.TrimSpace(line), ": ")
+		before := b.String()
+		opens := before == "" || strings.HasSuffix(before, "{") || strings.HasSuffix(before, "[")
+		if !opens && !strings.HasPrefix(line, "}") && !strings.HasPrefix(line, "]") {
+			b.WriteString(", ")
+		}
+		b.WriteString(line)
+	}
+	text := oneLine(b.String())
 	if utf8.RuneCountInString(text) > maxQuoted {
 		text = string([]rune(text)[:maxQuoted-1]) + "…"
 	}

@@ -1,0 +1,208 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"cuelang.org/go/cue"
+	cueerrors "cuelang.org/go/cue/errors"
+)
+
+// side is one of several values or constraints of the same field.
+type side struct {
+	v            cue.Value // with the default of a disjunction taken
+	whole        cue.Value
+	pos          Position
+	alternatives bool // whole is a disjunction
+}
+
+// userConjuncts are what the user's files say of one field, each in the order of the files. What kooperd's own schema
+// says, when a file imports it, is left out.
+type userConjuncts struct {
+	values []side // one of each
+	limits []side // constraints, and disjunctions of which no alternative is the default
+	broken []side // expressions that fail by themselves
+}
+
+func (c *checker) userConjuncts(v cue.Value) userConjuncts {
+	var u userConjuncts
+	for _, part := range conjuncts(v) {
+		pos, ok := c.doc.position(valuePos(part))
+		if !ok {
+			continue
+		}
+		op, _ := cue.Dereference(part).Expr()
+		value := settled(part)
+		one := side{v: value, whole: part, pos: pos, alternatives: op == cue.OrOp}
+		switch {
+		case isBroken(value):
+			u.broken = append(u.broken, one)
+		case !value.IsConcrete():
+			u.limits = append(u.limits, one)
+		case !slices.ContainsFunc(u.values, func(x side) bool { return x.v.Equals(value) }):
+			u.values = append(u.values, one)
+		}
+	}
+	order := func(a, b side) int { return comparePositions(a.pos, b.pos) }
+	for _, sides := range [][]side{u.values, u.limits, u.broken} {
+		slices.SortStableFunc(sides, order)
+	}
+	return u
+}
+
+// isBroken reports whether v is a scalar expression that fails by itself, and not for want of a value.
+func isBroken(v cue.Value) bool {
+	return v.Err() != nil && v.IsConcrete() && v.IncompleteKind() == cue.BottomKind && !isStruct(v) && !isList(v)
+}
+
+// userPart returns what the user's files say of a value, when kooperd's own schema, which a file may import, refuses it
+// so that nothing below it can be seen any more.
+func (c *checker) userPart(v cue.Value) cue.Value {
+	if isStruct(v) {
+		return v
+	}
+	if u := c.userConjuncts(v); len(u.values) == 1 && len(u.limits) == 0 {
+		return u.values[0].v
+	}
+	return v
+}
+
+// conflict reports a value that was set in several places and differs, or that a constraint of the user refuses. What
+// only kooperd's own schema refuses is left to s to explain.
+func (c *checker) conflict(at path, v cue.Value, s *shape) bool {
+	u := c.userConjuncts(v)
+	switch {
+	case len(u.broken) > 0:
+		b := u.broken[0]
+		c.report(b.pos, at, firstMessage(b.v.Err()), "")
+		return true
+	case len(u.values) >= 2 && isStruct(u.values[0].v) && isStruct(u.values[1].v):
+		return c.conflictOfObjects(at, v, s, u.values[0], u.values[1])
+	case len(u.values) >= 2:
+		a, b := u.values[0], u.values[1]
+		c.report(a.pos, at, fmt.Sprintf("set to %s in %s and to %s in %s", printed(a.v), a.pos, printed(b.v), b.pos), "", b.pos)
+		return true
+	case len(u.values) == 1:
+		return c.conflictWithLimits(at, v, s, u.values[0], u.limits)
+	}
+	return false
+}
+
+// conflictWithLimits reports the first constraint that refuses a value.
+func (c *checker) conflictWithLimits(at path, v cue.Value, s *shape, a side, limits []side) bool {
+	for _, b := range limits {
+		if a.v.Unify(b.v).Err() == nil {
+			continue
+		}
+		if isStruct(a.v) && isStruct(b.v) {
+			return c.conflictOfObjects(at, v, s, a, b)
+		}
+		c.report(a.pos, at, fmt.Sprintf("%s conflicts with %s in %s", printed(a.v), expression(b.v), b.pos), "", b.pos)
+		return true
+	}
+	if s == nil {
+		return false
+	}
+	before := len(c.diags)
+	c.check(at, a.v, s)
+	return len(c.diags) > before
+}
+
+// conflictOfObjects reports two objects that exclude each other as wholes: no alternative of a disjunction fits, or a
+// closed definition lacks a field. A field in which they differ has a report of its own.
+func (c *checker) conflictOfObjects(at path, v cue.Value, s *shape, a, b side) bool {
+	if isHandler(at) && c.handlerParts(at, v) || s != nil && !isHandler(at) && c.checkParts(at, s, a, b) {
+		c.told[at.key()] = true // CUE complains of every alternative
+		return true
+	}
+	if a.alternatives {
+		a, b = b, a
+	}
+	below, reason := difference(a.v, b)
+	if reason == "" {
+		below, reason = firstReason(at, v)
+	}
+	if len(below) > 0 {
+		reason = below.String() + " " + reason
+	}
+	message := fmt.Sprintf("conflicts with the object in %s: %s", b.pos, reason)
+	if b.alternatives {
+		message = fmt.Sprintf("fits no alternative of the disjunction in %s: %s", b.pos, reason)
+	}
+	c.report(a.pos, at, message, "", b.pos)
+	return true
+}
+
+// difference returns the first field in which an object and all alternatives of another side exclude each other, and how.
+func difference(a cue.Value, b side) (at path, reason string) {
+	alternatives := []cue.Value{b.whole}
+	if b.alternatives {
+		_, alternatives = cue.Dereference(b.whole).Expr()
+	}
+	var there []string
+	here := ""
+	for _, one := range alternatives {
+		field, x, y, ok := differentField(a, settled(one))
+		if !ok || at != nil && !slices.Equal(at, field) {
+			return nil, ""
+		}
+		at, here = field, expression(x)
+		if text := expression(y); !slices.Contains(there, text) {
+			there = append(there, text)
+		}
+	}
+	return at, fmt.Sprintf("is %s there and %s here", listing(there, "or"), here)
+}
+
+// differentField returns the first field in which two objects exclude each other, and what it is in both.
+func differentField(a, b cue.Value) (at path, x, y cue.Value, ok bool) {
+	it, err := a.Fields()
+	if err != nil {
+		return nil, x, y, false
+	}
+	for it.Next() {
+		name := it.Selector().Unquoted()
+		x, y = settled(it.Value()), settled(b.LookupPath(cue.MakePath(it.Selector())))
+		switch {
+		case !y.Exists() || x.Unify(y).Err() == nil:
+		case isStruct(x) && isStruct(y):
+			if below, x, y, ok := differentField(x, y); ok {
+				return path{name}.with(below...), x, y, true
+			}
+		default:
+			return path{name}, x, y, true
+		}
+	}
+	return nil, x, y, false
+}
+
+// firstReason returns what CUE says first of a value, and where below at.
+func firstReason(at path, v cue.Value) (below path, reason string) {
+	err := v.Err()
+	if err == nil {
+		err = v.Validate()
+	}
+	if e, ok := errors.AsType[cueerrors.Error](err); ok {
+		if full := errorPath(e.Path()); len(full) > len(at) {
+			below = full[len(at):]
+		}
+	}
+	return below, firstMessage(err)
+}
+
+// checkParts checks each side by itself, and reports whether it found a mistake.
+func (c *checker) checkParts(at path, s *shape, sides ...side) bool {
+	before, partial := len(c.diags), c.partial
+	c.partial = true
+	for _, one := range sides {
+		if value := settled(one.v); value.IsConcrete() {
+			c.check(at, value, s)
+		}
+	}
+	c.partial = partial
+	return len(c.diags) > before
+}
+
+// isHandler reports whether a path is that of a definition's handler.
+func isHandler(at path) bool { return len(at) == 3 && at[0] == "controllers" && at[2] == "handler" }
