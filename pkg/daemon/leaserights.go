@@ -2,21 +2,23 @@ package daemon
 
 import (
 	"context"
+	"math"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"kooperd.dev/kooperd/pkg/access"
 	"kooperd.dev/kooperd/pkg/engine"
 )
 
-const (
-	minLeaseRightsDelay = 2 * time.Second
-	maxLeaseRightsDelay = time.Minute
-)
+// leaseRightsBackoff is how often missing rights to the lease are asked for again.
+var leaseRightsBackoff = wait.Backoff{Duration: 2 * time.Second, Factor: 2, Cap: time.Minute, Steps: math.MaxInt32}
 
-// watchLeaseRights tells of missing rights to the lease, in the form that can be pasted into a Role, until they are all there or
-// ctx ends. The elector meets the refusals by itself; this says what would end them.
+// watchLeaseRights logs missing rights to the lease, in the form that can be pasted into a Role, until they are all there
+// or ctx ends. The elector meets the refusals by itself; this says what would end them.
 func (p *process) watchLeaseRights(ctx context.Context) {
-	if p.elector == nil || !p.engine.Has(engine.UnderLease) {
+	if !p.engine.Has(engine.UnderLease) {
 		return
 	}
 	reviews, err := p.cluster.AccessReviews()
@@ -24,30 +26,19 @@ func (p *process) watchLeaseRights(ctx context.Context) {
 		p.logger.Error(err, "the rights to the lease are not known")
 		return
 	}
-	reviewer, told := access.NewReviewer(reviews), map[string]bool{}
-	for delay := minLeaseRightsDelay; ctx.Err() == nil; delay = min(2*delay, maxLeaseRightsDelay) {
+	reviewer, logged := access.NewReviewer(reviews), sets.New[string]()
+	_ = leaseRightsBackoff.DelayFunc().Until(ctx, true, true, func(ctx context.Context) (bool, error) {
 		missing, err := reviewer.Missing(ctx, p.elector.needs)
-		if err == nil && len(missing) == 0 {
-			return
-		}
-		if err != nil && ctx.Err() == nil {
-			p.logger.V(1).Info("the rights to the lease are not known", "err", err.Error(), "retryAfter", delay)
+		if err != nil {
+			p.logger.V(1).Info("the rights to the lease are not known", "err", err.Error())
+			return false, nil
 		}
 		for _, need := range missing {
-			if text := need.Text(); !told[text] {
-				told[text] = true
+			if text := need.Text(); !logged.Has(text) {
+				logged.Insert(text)
 				p.logger.Info("a right to the lease is missing", "reason", text, "optional", need.Optional)
 			}
 		}
-		pause(ctx, delay)
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+		return len(missing) == 0, nil
+	}) // It ends with ctx alone.
 }

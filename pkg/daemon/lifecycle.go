@@ -4,92 +4,117 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
-	"kooperd.dev/kooperd/pkg/config"
+	"github.com/go-logr/logr"
+
 	"kooperd.dev/kooperd/pkg/election"
 	"kooperd.dev/kooperd/pkg/engine"
-	"kooperd.dev/kooperd/pkg/signals"
 )
 
-// stopGrace is how long handlers may take to return after the shutdown timeout has cancelled them, and how long everything
-// else may take after that, before the process ends without them.
-const stopGrace = 5 * time.Second
+// Bounds of the last waits. A request to the API server may obey no context, as while a credential plugin hangs, and
+// foreign code may not return: the process ends without them.
+const (
+	// stopGrace is how long calls may take to return after the shutdown timeout has canceled them, and how long a plugin
+	// may take after that to close its handlers.
+	stopGrace = 5 * time.Second
+	// partsGrace is how long servers and sources may take to stop when no code of a plugin is running.
+	partsGrace = 2 * time.Second
+	// freeGrace is how long closing connections may take, and the last events on the lease.
+	freeGrace = 2 * time.Second
+)
 
 var (
-	errHandlersStuck = errors.New("handlers have not stopped: the lease is left to expire")
-	errPartsStuck    = errors.New("the constructor or the Close of a plugin has not returned")
+	errCallsStuck   = errors.New("handlers have not stopped")
+	errPluginStuck  = errors.New("the constructor or the Close of a plugin has not returned")
+	errElectorStuck = errors.New("the elector has not stopped")
 )
 
-// run works until ctx ends, leadership is lost or something fails. Its order of a clean stop: readiness off, the delay if
-// this replica leads, no new work, calls finish, lease released, sources and servers stop.
-func (p *process) run(ctx context.Context) error {
-	p.logger.Info("starting kooperd", "version", Version(), "config", p.cfg.Files, "configHash", p.cfg.Hash,
-		"controllers", len(p.cfg.Definitions), "leaderElection", !p.cfg.LeaderElection.Disabled)
-	base, stopAll := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopAll()
-	var background sync.WaitGroup
-	failed := make(chan error, 1)
-	background.Go(func() {
-		if err := p.server.Serve(base); err != nil {
-			failed <- err
-		}
-	})
-	background.Go(func() { p.engine.Run(base) })
-	background.Go(func() { p.watchLeaseRights(base) })
-
-	err := p.work(ctx, base, failed)
-	if errors.Is(err, election.ErrStuck) || errors.Is(err, errHandlersStuck) {
-		return err // Whatever still runs ends with the process.
-	}
-	stopAll()
-	if !returns(&background, stopGrace) {
-		return errors.Join(err, errPartsStuck)
-	}
-	p.cluster.Close()
-	if p.elector != nil {
-		p.elector.close()
-	}
-	return err
+// workload runs the definitions; it is an engine.Engine.
+type workload interface {
+	Run(ctx context.Context)
+	Work(term, drain context.Context, group engine.Group)
+	Has(group engine.Group) bool
 }
 
-// returns waits for wg, at most for d.
-func returns(wg *sync.WaitGroup, d time.Duration) bool {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		wg.Wait()
-	}()
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-done:
-		return true
-	case <-timer.C:
-		return false
-	}
+// elector competes for the lease; it is an election.Elector.
+type elector interface {
+	Run(ctx context.Context, lead func(term context.Context) error) error
+	Leading() bool
 }
 
-// work runs both groups of definitions until they have stopped.
-func (p *process) work(ctx, base context.Context, failed <-chan error) error {
-	drain, startDrain := context.WithCancel(base)
+// readiness is what /readyz shows; it is a status.Board.
+type readiness interface {
+	Synced() <-chan struct{}
+	Ready() (ok bool, awaited []string)
+	Stop()
+}
+
+// timeouts are the settings of a life cycle.
+type timeouts struct {
+	shutdown      time.Duration // how long calls under way may go on
+	shutdownDelay time.Duration // how long a leader goes on after the request to stop
+	warmUp        time.Duration // how long a new replica waits for its caches before it competes for the lease
+}
+
+// lifecycle takes the parts of a process from the start to the exit. Its order of a clean stop: readiness off, the delay
+// if this replica leads, no new work, calls finish, lease released, sources and servers stop.
+type lifecycle struct {
+	workload workload
+	elector  elector // nil without leader election
+	standsBy bool    // competes again after it has lost the lease
+	board    readiness
+	serve    func(ctx context.Context) error // answers requests until ctx ends
+	beside   []func(ctx context.Context)     // run beside the work until ctx ends
+	free     []func()                        // close what is left at the end
+	timeouts timeouts
+	next     func(context.Context) (context.Context, context.CancelFunc) // signals.Next
+	logger   logr.Logger
+}
+
+// stopping is how far the stop of a process has come. Its channels are closed in this order.
+type stopping struct {
+	requested <-chan struct{} // a stop was asked for; stays open when the work ends for another reason
+	drain     <-chan struct{} // no new work begins
+	late      <-chan struct{} // calls should have returned long since
+	overdue   <-chan struct{} // everything under the lease should have
+}
+
+// run works until requested ends, leadership is lost or something fails. It returns in bounded time after that, even if
+// calls, plugins or requests to the API server do not.
+func (l *lifecycle) run(requested context.Context) error {
+	parts, stopParts := context.WithCancel(context.WithoutCancel(requested))
+	defer stopParts()
+	draining, startDrain := context.WithCancel(parts)
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	defer startDrain()
 	asking.Go(func() {
-		p.awaitRequest(ctx, drain.Done())
+		l.awaitRequest(requested, draining.Done())
 		startDrain()
+		if requested.Err() != nil {
+			l.logger.Info("stopping: no new work, waiting for handler calls", "shutdownTimeout", l.timeouts.shutdown)
+		}
 	})
-	replica, cutReplica := context.WithCancel(base)
-	defer cutReplica()
-	late := p.late(drain)
+	stop := stopping{
+		requested: requested.Done(),
+		drain:     draining.Done(),
+		late:      after(draining, l.timeouts.shutdown+stopGrace),
+		overdue:   after(draining, l.timeouts.shutdown+2*stopGrace),
+	}
+
+	failed := make(chan error, 1)
+	background := l.startParts(parts, failed)
 	leased := make(chan error, 1)
-	go func() { leased <- p.workUnderLease(ctx, drain, base, late) }()
+	go func() { leased <- l.workUnderLease(draining, stop) }()
+	replica, cutReplica := context.WithCancel(parts)
+	defer cutReplica()
 	everyReplica := make(chan struct{})
 	go func() {
 		defer close(everyReplica)
-		p.engine.Work(replica, drain, engine.EveryReplica)
+		l.workload.Work(replica, draining, engine.EveryReplica)
 	}()
 
 	var err error
@@ -102,13 +127,55 @@ func (p *process) work(ctx, base context.Context, failed <-chan error) error {
 		startDrain()
 	case err = <-failed:
 		startDrain()
-	case <-drain.Done():
+	case <-draining.Done():
 	}
-	return awaitStop(err, leased, everyReplica, late)
+	if err = l.awaitWork(err, leased, everyReplica, stop); isStuck(err) {
+		return err // What still runs ends with the process.
+	}
+	stopParts()
+	return errors.Join(err, l.awaitParts(background))
 }
 
-// awaitStop waits for both groups. What is under the lease ends in bounded time by itself.
-func awaitStop(err error, leased <-chan error, everyReplica, late <-chan struct{}) error {
+// startParts starts what runs beside the work until parts ends. An error of the servers goes to failed. The channel that
+// it returns is closed when all of it has ended.
+func (l *lifecycle) startParts(parts context.Context, failed chan<- error) <-chan struct{} {
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := l.serve(parts); err != nil {
+			failed <- err
+		}
+	})
+	running.Go(func() { l.workload.Run(parts) })
+	for _, f := range l.beside {
+		running.Go(func() { f(parts) })
+	}
+	return done(running.Wait)
+}
+
+// awaitParts waits for the parts and frees what they have used. Only code of a plugin that does not return is an error: a
+// request that does not end, as while a credential plugin hangs, ends with the process and harms nothing.
+func (l *lifecycle) awaitParts(background <-chan struct{}) error {
+	if !within(partsGrace, background) {
+		if l.pluginRuns() && !within(stopGrace-partsGrace, background) && l.pluginRuns() {
+			return named(errPluginStuck, l.unreturned())
+		}
+		if !isClosed(background) {
+			l.logger.Info("stopping without waiting for requests to the API server that do not end")
+		}
+	}
+	freed := done(func() {
+		for _, f := range l.free {
+			f()
+		}
+	})
+	if !within(freeGrace, freed) {
+		l.logger.Info("stopping without waiting for connections to close")
+	}
+	return nil
+}
+
+// awaitWork waits for both groups of definitions, err being how the work has ended so far.
+func (l *lifecycle) awaitWork(err error, leased <-chan error, everyReplica <-chan struct{}, stop stopping) error {
 	for leased != nil || everyReplica != nil {
 		if errors.Is(err, election.ErrStuck) {
 			return err
@@ -119,102 +186,124 @@ func awaitStop(err error, leased <-chan error, everyReplica, late <-chan struct{
 			err = errors.Join(err, e)
 		case <-everyReplica:
 			everyReplica = nil
-		case <-late:
-			if late = nil; everyReplica != nil {
-				return errors.Join(err, errHandlersStuck)
+		case <-stop.late:
+			if stop.late = nil; everyReplica != nil {
+				return errors.Join(err, named(errCallsStuck, l.unreturned()))
 			}
+		case <-stop.overdue:
+			return errors.Join(err, errElectorStuck)
 		}
 	}
 	return err
 }
 
-// late returns a channel that is closed when handlers should have stopped long since the end of drain.
-func (p *process) late(drain context.Context) <-chan struct{} {
-	late := make(chan struct{})
-	context.AfterFunc(drain, func() {
-		time.AfterFunc(p.flags.shutdownTimeout+stopGrace, func() { close(late) })
-	})
-	return late
+// isStuck reports whether work that should have ended may still be going on.
+func isStuck(err error) bool {
+	return errors.Is(err, election.ErrStuck) || errors.Is(err, errCallsStuck) || errors.Is(err, errElectorStuck)
 }
 
-// awaitRequest returns when the work has to stop because ctx has ended, or when drained is closed for another reason.
-func (p *process) awaitRequest(ctx context.Context, drained <-chan struct{}) {
+// awaitRequest returns when the work has to stop because requested has ended, or when drained is closed for another
+// reason.
+func (l *lifecycle) awaitRequest(requested context.Context, drained <-chan struct{}) {
 	delay := shutdownDelay{
-		delay: p.flags.shutdownDelay, unready: p.board.Stop, leading: p.underLease, next: signals.Next, logger: p.logger,
+		delay: l.timeouts.shutdownDelay, unready: l.board.Stop, leading: l.underLease, next: l.next, logger: l.logger,
 	}
-	delay.await(ctx, drained)
-	if ctx.Err() != nil {
-		p.logger.Info("stopping: no new work, waiting for handler calls", "shutdownTimeout", p.flags.shutdownTimeout)
-	}
+	delay.await(requested, drained)
 }
 
-// underLease tells whether this replica leads by the lease, and not because there is no leader election.
-func (p *process) underLease() bool { return p.elector != nil && p.elector.Leading() }
+// underLease reports whether this replica leads by the lease, and not because there is no leader election.
+func (l *lifecycle) underLease() bool { return l.elector != nil && l.elector.Leading() }
 
-// workUnderLease works on the definitions under the lease while this replica leads. It returns nil when drain has ended
-// and the work with it, or when the lease was lost in the delay after ctx has ended and the config says to stand by: who
-// was asked to stop does not compete again.
-func (p *process) workUnderLease(ctx, drain, base context.Context, late <-chan struct{}) error {
-	if p.elector == nil {
-		err := p.workTerm(base, drain, late)
-		<-drain.Done()
+// workUnderLease works on the definitions under the lease while this replica leads. It returns nil when draining has
+// ended and the work with it. It also returns nil when the lease was lost in the delay after a stop was asked for and the
+// config says to stand by: a replica that was asked to stop does not compete again.
+func (l *lifecycle) workUnderLease(draining context.Context, stop stopping) error {
+	lead := func(term context.Context) error { return l.workTerm(term, draining, stop) }
+	if l.elector == nil {
+		err := lead(context.WithoutCancel(draining))
+		<-stop.drain
 		return err
 	}
-	if !p.engine.Has(engine.UnderLease) {
-		p.logger.Info("no definition needs the lease, so this replica does not compete for it")
-		<-drain.Done()
+	if !l.workload.Has(engine.UnderLease) {
+		l.logger.Info("no definition needs the lease, so this replica does not compete for it")
+		<-stop.drain
 		return nil
 	}
-	p.awaitCaches(drain)
+	l.awaitCaches(stop)
 	for {
-		err := p.elector.Run(drain, func(term context.Context) error { return p.workTerm(term, drain, late) })
+		err := l.elector.Run(draining, lead)
 		switch {
 		case err == nil:
 			return nil
-		case p.standsBy(err) && ctx.Err() != nil:
-			p.logger.Info("stopping after the loss of the lease", "cause", err.Error())
-			return nil //nolint:nilerr // the config takes a loss for nothing special, and a stop was asked for
-		case p.standsBy(err):
-			// Every handler has returned, and the caches are still followed: nothing is left to do but compete again.
-			p.logger.Info("standing by after the loss of the lease", "cause", err.Error())
-		default:
+		case !l.competesAgain(err):
 			return fmt.Errorf("leading: %w", err)
+		case isClosed(stop.requested):
+			l.logger.Info("stopping after the loss of the lease", "cause", err.Error())
+			return nil
+		default:
+			// Every handler has returned, and the caches are still followed: nothing is left to do but compete again.
+			l.logger.Info("standing by after the loss of the lease", "cause", err.Error())
 		}
 	}
 }
 
-// workTerm works on the definitions under the lease for one term. When handlers have not stopped long after the drain
+// competesAgain reports whether the same process competes again after err.
+func (l *lifecycle) competesAgain(err error) bool {
+	return l.standsBy && errors.Is(err, election.ErrLost) && !errors.Is(err, election.ErrStuck)
+}
+
+// workTerm works on the definitions under the lease for one term. When calls have not returned long after the drain
 // began, it returns without them and keeps the lease from being released: the process is about to end.
-func (p *process) workTerm(term, drain context.Context, late <-chan struct{}) error {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		p.engine.Work(term, drain, engine.UnderLease)
-	}()
+func (l *lifecycle) workTerm(term, draining context.Context, stop stopping) error {
+	returned := done(func() { l.workload.Work(term, draining, engine.UnderLease) })
 	select {
-	case <-done:
+	case <-returned:
 		return nil
-	case <-late:
-		return errors.Join(errHandlersStuck, election.ErrKeepLease)
+	case <-stop.late:
+		err := named(errCallsStuck, l.unreturned())
+		if l.elector == nil {
+			return err
+		}
+		return fmt.Errorf("%w: %w", err, election.ErrKeepLease)
 	}
 }
 
 // awaitCaches keeps a replica that has just started from taking the lease before its caches are warm, while another one,
-// whose caches are, may be waiting for it too. One list that hangs must not keep everything from running, so it waits no
-// longer than a lease lasts.
-func (p *process) awaitCaches(drain context.Context) {
-	limit := time.NewTimer(p.cfg.LeaderElection.LeaseDuration)
+// whose caches are, may be waiting for it too. It waits for a bounded time: one list that hangs must not keep everything
+// else from running.
+func (l *lifecycle) awaitCaches(stop stopping) {
+	limit := time.NewTimer(l.timeouts.warmUp)
 	defer limit.Stop()
 	select {
-	case <-p.board.Synced():
-	case <-drain.Done():
+	case <-l.board.Synced():
+	case <-stop.drain:
 	case <-limit.C:
-		_, awaited := p.board.Ready()
-		p.logger.Info("competing for the lease before all caches are warm", "awaited", awaited)
+		_, awaited := l.board.Ready()
+		l.logger.Info("competing for the lease before all caches are warm", "awaited", awaited)
 	}
 }
 
-// standsBy tells whether the same process competes again after err.
-func (p *process) standsBy(err error) bool {
-	return p.cfg.LeaderElection.OnLost == config.Standby && errors.Is(err, election.ErrLost) && !errors.Is(err, election.ErrStuck)
+// unreturned names the plugins whose code is running: calls, constructors and Closes.
+func (l *lifecycle) unreturned() []string {
+	if e, ok := l.workload.(namer); ok {
+		return e.Unreturned()
+	}
+	return nil
+}
+
+// pluginRuns reports whether code of a plugin may be running.
+func (l *lifecycle) pluginRuns() bool {
+	_, known := l.workload.(namer)
+	return !known || len(l.unreturned()) > 0
+}
+
+// namer is a workload that knows what code of plugins is running.
+type namer interface{ Unreturned() []string }
+
+// named adds what is stuck to an error.
+func named(err error, stuck []string) error {
+	if len(stuck) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, strings.Join(stuck, ", "))
 }

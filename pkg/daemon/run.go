@@ -18,6 +18,7 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/server"
+	"kooperd.dev/kooperd/pkg/signals"
 	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
@@ -33,6 +34,26 @@ type process struct {
 	engine  *engine.Engine
 	server  *server.Server
 	elector *leadership // nil without leader election
+}
+
+// run runs all parts until ctx ends, leadership is lost or something fails.
+func (p *process) run(ctx context.Context) error {
+	p.logger.Info("starting kooperd", "version", Version(), "config", p.cfg.Files, "configHash", p.cfg.Hash,
+		"controllers", len(p.cfg.Definitions), "leaderElection", p.elector != nil)
+	l := &lifecycle{
+		workload: p.engine, board: p.board, serve: p.server.Serve, free: []func(){p.cluster.Close}, next: signals.Next,
+		timeouts: timeouts{
+			shutdown: p.flags.shutdownTimeout, shutdownDelay: p.flags.shutdownDelay,
+			warmUp: p.cfg.LeaderElection.LeaseDuration,
+		},
+		logger: p.logger,
+	}
+	if p.elector != nil {
+		l.elector, l.standsBy = p.elector, p.cfg.LeaderElection.OnLost == config.Standby
+		l.beside = append(l.beside, p.watchLeaseRights)
+		l.free = append(l.free, p.elector.close)
+	}
+	return l.run(ctx)
 }
 
 // run is the command without a subcommand: it loads the config, contacting nothing, and runs it until ctx ends.
@@ -59,9 +80,6 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 	}
 	if err != nil {
 		return err
-	}
-	if !flags.leaderElect {
-		cfg.LeaderElection.Disabled = true
 	}
 	where, err := loadClusterConfig(flags.kubeconfig)
 	if err != nil {
@@ -98,7 +116,7 @@ func newProcess(ctx context.Context, cfg *config.Config, where clusterConfig, fl
 		p.board.AddReadyCheck("an answer of the API server", p.cluster.Answered)
 	}
 	var gate *kube.Gate
-	if cfg.LeaderElection.Disabled {
+	if cfg.LeaderElection.Disabled || !flags.leaderElect {
 		p.metrics.ObserveLeadership("", p.leading, nil)
 	} else {
 		if p.elector, err = newLeadership(cfg.LeaderElection, where, p.metrics, logger); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -69,7 +70,7 @@ func start(t *testing.T, name string, wrapper ...string) *program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := append(wrapper, self)
+	args := slices.Concat(wrapper, []string{self})
 	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), programKey+"="+name)
 	stdout, err := cmd.StdoutPipe()

@@ -1,0 +1,407 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+
+	"kooperd.dev/kooperd/pkg/election"
+	"kooperd.dev/kooperd/pkg/engine"
+)
+
+// shutdownTimeout is the one of all tests here.
+const shutdownTimeout = 25 * time.Second
+
+// record is what the parts of a life cycle have done, in order.
+type record struct {
+	mu     sync.Mutex
+	events []string
+}
+
+func (r *record) add(event string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, event)
+}
+
+func (r *record) all() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.events)
+}
+
+// fakeParts are all parts of a life cycle. The zero value obeys at once.
+type fakeParts struct {
+	record
+
+	empty     bool                           // no definition is under the lease
+	callTakes map[engine.Group]time.Duration // a call under way at the drain, which obeys its context
+	callStuck map[engine.Group]bool          // it does not
+	runStuck  bool                           // the sources do not stop
+	names     []string                       // code of plugins that is running
+	freeStuck bool
+	compete   func(ctx context.Context, lead func(context.Context) error) error
+	leads     bool
+	synced    chan struct{}
+	serveErr  chan error
+
+	release chan struct{} // ends what is stuck, after the test
+}
+
+// newParts returns parts whose stuck goroutines end with the test, which must be in a bubble.
+func newParts(t *testing.T) *fakeParts {
+	t.Helper()
+	p := &fakeParts{
+		callTakes: map[engine.Group]time.Duration{}, callStuck: map[engine.Group]bool{},
+		synced: make(chan struct{}), serveErr: make(chan error, 1), release: make(chan struct{}),
+	}
+	close(p.synced)
+	t.Cleanup(func() { close(p.release) })
+	return p
+}
+
+func (p *fakeParts) Run(ctx context.Context) {
+	<-ctx.Done()
+	if p.runStuck {
+		<-p.release
+	}
+	p.add("sources stopped")
+}
+
+func (p *fakeParts) Work(term, drain context.Context, group engine.Group) {
+	name := map[engine.Group]string{engine.UnderLease: "lease", engine.EveryReplica: "every replica"}[group]
+	p.add(name + ": work")
+	select {
+	case <-term.Done():
+	case <-drain.Done():
+		select {
+		case <-term.Done():
+		case <-time.After(p.callTakes[group]):
+		}
+	}
+	if p.callStuck[group] {
+		<-p.release
+	}
+	p.add(name + ": returned")
+}
+
+func (p *fakeParts) Has(group engine.Group) bool { return group == engine.EveryReplica || !p.empty }
+func (p *fakeParts) Unreturned() []string        { return p.names }
+func (p *fakeParts) Leading() bool               { return p.leads }
+func (p *fakeParts) Synced() <-chan struct{}     { return p.synced }
+func (p *fakeParts) Ready() (bool, []string)     { return false, []string{"pods"} }
+func (p *fakeParts) Stop()                       { p.add("unready") }
+
+// fakeElector has the parts' compete as its Run.
+type fakeElector struct{ *fakeParts }
+
+func (e fakeElector) Run(ctx context.Context, lead func(context.Context) error) error {
+	if ctx.Err() == nil {
+		e.add("competing")
+	}
+	return e.compete(ctx, lead)
+}
+
+// wins leads one term that lasts until the work returns, and releases the lease.
+func (p *fakeParts) wins(ctx context.Context, lead func(context.Context) error) error {
+	err := lead(context.WithoutCancel(ctx))
+	if errors.Is(err, election.ErrKeepLease) {
+		p.add("lease kept")
+		return err
+	}
+	p.add("lease released")
+	return err
+}
+
+// loses leads a term of a second.
+func (p *fakeParts) loses(ctx context.Context, lead func(context.Context) error) error {
+	term, end := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer end()
+	_ = lead(term)
+	p.add("lease lost")
+	return fmt.Errorf("%w: RenewDeadlineExceeded", election.ErrLost)
+}
+
+// waits is a standby until ctx ends.
+func (p *fakeParts) waits(ctx context.Context, _ func(context.Context) error) error {
+	<-ctx.Done()
+	return nil
+}
+
+// lifecycle returns the life cycle of the parts; compete is the elector's Run, nil for none.
+func (p *fakeParts) lifecycle(compete func(context.Context, func(context.Context) error) error) *lifecycle {
+	l := &lifecycle{
+		workload: p, board: p, logger: logr.Discard(),
+		serve: func(ctx context.Context) error {
+			select {
+			case <-ctx.Done():
+				p.add("servers stopped")
+				return nil
+			case err := <-p.serveErr:
+				return err
+			}
+		},
+		free: []func(){func() {
+			if p.freeStuck {
+				<-p.release
+			}
+			p.add("freed")
+		}},
+		timeouts: timeouts{shutdown: shutdownTimeout, warmUp: 15 * time.Second},
+		next: func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithCancel(context.WithoutCancel(ctx)) // No second signal comes.
+		},
+	}
+	if compete != nil {
+		p.compete = compete
+		l.elector = fakeElector{p}
+	}
+	return l
+}
+
+// outcome is how a life cycle ended: after how long, and with what.
+type outcome struct {
+	took time.Duration
+	err  error
+}
+
+// runFor runs l and asks it to stop after d, or never if d is 0. It returns how long it went on after the request, or
+// after its start if there was none.
+func runFor(t *testing.T, l *lifecycle, d time.Duration) outcome {
+	t.Helper()
+	asked, ask := context.WithCancel(t.Context())
+	defer ask()
+	began := time.Now()
+	if d > 0 {
+		time.AfterFunc(d, ask)
+	}
+	err := l.run(asked)
+	return outcome{took: time.Since(began) - d, err: err}
+}
+
+func TestCleanStop(t *testing.T) {
+	tests := map[string]struct {
+		compete func(*fakeParts) func(context.Context, func(context.Context) error) error
+		empty   bool
+		call    time.Duration
+		want    []string
+		took    time.Duration
+	}{
+		"leader": {
+			compete: func(p *fakeParts) func(context.Context, func(context.Context) error) error { return p.wins },
+			call:    5 * time.Second, took: 5 * time.Second,
+			want: []string{"competing", "lease: work", "unready", "lease: returned", "lease released"},
+		},
+		"standby": {
+			compete: func(p *fakeParts) func(context.Context, func(context.Context) error) error { return p.waits },
+			want:    []string{"competing", "unready"},
+		},
+		"without leader election": {
+			call: 7 * time.Second, took: 7 * time.Second,
+			want: []string{"lease: work", "unready", "lease: returned"},
+		},
+		"nothing under the lease": {
+			compete: func(p *fakeParts) func(context.Context, func(context.Context) error) error { return p.wins },
+			empty:   true,
+			want:    []string{"unready"},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newParts(t)
+				p.empty, p.callTakes[engine.UnderLease] = tc.empty, tc.call
+				var compete func(context.Context, func(context.Context) error) error
+				if tc.compete != nil {
+					compete = tc.compete(p)
+				}
+				got := runFor(t, p.lifecycle(compete), time.Minute)
+				if got.err != nil || got.took != tc.took {
+					t.Errorf("ended with %v after %s, want no error after %s", got.err, got.took, tc.took)
+				}
+				events := slices.DeleteFunc(p.all(), func(e string) bool { return strings.HasPrefix(e, "every replica") })
+				if len(events) < 3 {
+					t.Fatalf("events are %v", events)
+				}
+				end := len(events) - 3
+				if diff := cmp.Diff(tc.want, events[:end]); diff != "" {
+					t.Errorf("events (-want +got):\n%s", diff)
+				}
+				slices.Sort(events[end : end+2]) // Servers and sources stop at once.
+				if diff := cmp.Diff([]string{"servers stopped", "sources stopped", "freed"}, events[end:]); diff != "" {
+					t.Errorf("the last events (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// TestLostLease ends the process, or lets it compete again when the config says so.
+func TestLostLease(t *testing.T) {
+	t.Run("exit", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := newParts(t)
+			got := runFor(t, p.lifecycle(p.loses), 0)
+			if !errors.Is(got.err, election.ErrLost) || got.took != time.Second {
+				t.Errorf("ended with %v after %s, want the loss after 1s", got.err, got.took)
+			}
+			if events := p.all(); !slices.Contains(events, "every replica: returned") || slices.Contains(events, "unready") {
+				t.Errorf("events are %v, want an end of all work, and no word of readiness", events)
+			}
+		})
+	})
+	t.Run("standby", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := newParts(t)
+			l := p.lifecycle(p.loses)
+			l.standsBy = true
+			if got := runFor(t, l, 2500*time.Millisecond); got.err != nil || got.took != 0 {
+				t.Errorf("ended with %v, %s after the request, want no error at once", got.err, got.took)
+			}
+			terms := 0
+			for _, event := range p.all() {
+				if event == "competing" {
+					terms++
+				}
+			}
+			if terms != 3 { // The third one began before the stop was asked for.
+				t.Errorf("it competed %d times, want 3: %v", terms, p.all())
+			}
+		})
+	})
+	t.Run("standby in the delay", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := newParts(t)
+			l := p.lifecycle(p.loses)
+			l.standsBy, l.timeouts.shutdownDelay, p.leads = true, time.Hour, true
+			if got := runFor(t, l, 500*time.Millisecond); got.err != nil || got.took != 500*time.Millisecond {
+				t.Errorf("ended with %v, %s after the request, want no error with the loss", got.err, got.took)
+			}
+		})
+	})
+	t.Run("the elector is stuck", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := newParts(t)
+			l := p.lifecycle(func(context.Context, func(context.Context) error) error {
+				return fmt.Errorf("%w: %w", election.ErrLost, election.ErrStuck)
+			})
+			l.standsBy = true
+			if got := runFor(t, l, 0); !errors.Is(got.err, election.ErrStuck) || got.took != 0 {
+				t.Errorf("ended with %v after %s, want ErrStuck at once", got.err, got.took)
+			}
+		})
+	})
+}
+
+// TestCaches lets the sources hang: the replica competes all the same, but not after it was asked to stop.
+func TestCaches(t *testing.T) {
+	for stopAfter, wantCompeting := range map[time.Duration]bool{14 * time.Second: false, 16 * time.Second: true} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newParts(t)
+			p.synced = make(chan struct{})
+			_ = runFor(t, p.lifecycle(p.waits), stopAfter)
+			if got := slices.Contains(p.all(), "competing"); got != wantCompeting {
+				t.Errorf("after %s it competes: %t, want %t", stopAfter, got, wantCompeting)
+			}
+		})
+	}
+}
+
+func TestServerFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParts(t)
+		failure := errors.New("serving metrics: accept")
+		time.AfterFunc(time.Second, func() { p.serveErr <- failure })
+		got := runFor(t, p.lifecycle(p.wins), 0)
+		if !errors.Is(got.err, failure) || got.took != time.Second {
+			t.Errorf("ended with %v after %s, want %v after 1s", got.err, got.took, failure)
+		}
+		if !slices.Contains(p.all(), "lease released") {
+			t.Errorf("events are %v, want the lease released", p.all())
+		}
+	})
+}
+
+// TestWhatDoesNotReturn lets each part hang in turn. The process ends all the same, within a bound.
+func TestWhatDoesNotReturn(t *testing.T) {
+	tests := map[string]struct {
+		set  func(*fakeParts)
+		want string // the error
+		is   error
+		took time.Duration
+		no   string // an event that must not have been
+	}{
+		"a call under the lease": {
+			set: func(p *fakeParts) {
+				p.callStuck[engine.UnderLease], p.compete, p.names = true, p.wins, []string{"pods: the exec handler's Handle"}
+			},
+			want: "leading: handlers have not stopped: pods: the exec handler's Handle: the lease must be left to expire",
+			is:   election.ErrKeepLease, took: shutdownTimeout + stopGrace, no: "lease released",
+		},
+		"a call without leader election": {
+			set:  func(p *fakeParts) { p.callStuck[engine.UnderLease] = true },
+			want: "handlers have not stopped", took: shutdownTimeout + stopGrace,
+		},
+		"a call on every replica": {
+			set:  func(p *fakeParts) { p.callStuck[engine.EveryReplica], p.compete = true, p.wins },
+			want: "handlers have not stopped", took: shutdownTimeout + stopGrace, no: "lease kept",
+		},
+		"the elector": {
+			set: func(p *fakeParts) {
+				p.compete = func(context.Context, func(context.Context) error) error { <-p.release; return nil }
+			},
+			want: "the elector has not stopped", took: shutdownTimeout + 2*stopGrace,
+		},
+		"a plugin's constructor": {
+			set:  func(p *fakeParts) { p.runStuck, p.names = true, []string{"pods: the exec handler's New"} },
+			want: "the constructor or the Close of a plugin has not returned: pods: the exec handler's New", took: stopGrace,
+		},
+		"a request":        {set: func(p *fakeParts) { p.runStuck = true }, took: partsGrace},
+		"connections":      {set: func(p *fakeParts) { p.freeStuck = true }, took: freeGrace},
+		"both":             {set: func(p *fakeParts) { p.runStuck, p.freeStuck = true, true }, took: partsGrace + freeGrace},
+		"both of a leader": {set: func(p *fakeParts) { p.runStuck, p.freeStuck, p.compete = true, true, p.wins }, took: partsGrace + freeGrace},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newParts(t)
+				tc.set(p)
+				got := runFor(t, p.lifecycle(p.compete), time.Minute)
+				text := ""
+				if got.err != nil {
+					text = got.err.Error()
+				}
+				if text != tc.want || (tc.is != nil && !errors.Is(got.err, tc.is)) || got.took != tc.took {
+					t.Errorf("ended with %q after %s, want %q after %s", text, got.took, tc.want, tc.took)
+				}
+				if slices.Contains(p.all(), tc.no) {
+					t.Errorf("events are %v, want none %q", p.all(), tc.no)
+				}
+			})
+		})
+	}
+}
+
+// TestLossWhileRequestsHang is a credential plugin that hangs: the process ends seconds after the loss, as a loss.
+func TestLossWhileRequestsHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParts(t)
+		p.runStuck, p.freeStuck = true, true
+		got := runFor(t, p.lifecycle(p.loses), 0)
+		if !errors.Is(got.err, election.ErrLost) || got.took != time.Second+partsGrace+freeGrace {
+			t.Errorf("ended with %v after %s, want the loss after %s", got.err, got.took, time.Second+partsGrace+freeGrace)
+		}
+		if status := exitStatus(&runError{got.err}); status != ExitLost {
+			t.Errorf("exit status is %d, want %d", status, ExitLost)
+		}
+	})
+}
