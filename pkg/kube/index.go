@@ -38,12 +38,8 @@ func (a aspect) of(o *object) []string {
 		}
 		return nil
 	default:
-		m, err := o.Metadata()
-		if err != nil {
-			return nil
-		}
 		var uids []string
-		for _, owner := range m.OwnerReferences {
+		for _, owner := range o.Owners() {
 			uids = append(uids, string(owner.UID))
 		}
 		return uids

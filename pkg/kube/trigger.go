@@ -1,6 +1,10 @@
 package kube
 
 import (
+	"reflect"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apijson "k8s.io/apimachinery/pkg/util/json"
@@ -25,6 +29,24 @@ func (e Event) Old() handlers.Object { return seenBy(e.old) }
 
 // Now returns the object after the change, or nil when it is gone.
 func (e Event) Now() handlers.Object { return seenBy(e.now) }
+
+// Owners returns the owner references of the object before and after the change, each once. It is
+// cheap: nothing else is decoded. The result is the caller's own.
+func (e Event) Owners() []metav1.OwnerReference {
+	var owners []metav1.OwnerReference
+	for _, o := range []*object{e.old, e.now} {
+		if o == nil {
+			continue
+		}
+		for _, owner := range o.Owners() {
+			same := func(other metav1.OwnerReference) bool { return reflect.DeepEqual(owner, other) }
+			if !slices.ContainsFunc(owners, same) {
+				owners = append(owners, owner)
+			}
+		}
+	}
+	return owners
+}
 
 func seenBy(o *object) handlers.Object {
 	if o == nil {

@@ -26,6 +26,7 @@ const (
 	metaUID             = 5
 	metaResourceVersion = 6
 	metaLabels          = 11
+	metaOwnerReferences = 13
 	metaManagedFields   = 17
 
 	eventType    = 1 // of metav1.WatchEvent
