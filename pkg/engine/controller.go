@@ -92,6 +92,7 @@ func (c *controller) run(ctx context.Context) {
 	}
 	view := c.sources.Watch(ctx, c.watch())
 	defer view.Close()
+	c.own.AddCache(c.def.Watch.Kind, view)
 	c.mu.Lock()
 	c.view = view
 	c.env.Lister = view

@@ -87,7 +87,7 @@ func New(opts Options) (*Engine, error) {
 		c.registry = prometheus.WrapRegistererWith(prometheus.Labels{telemetry.KeyController: def.Name}, opts.Metrics.Registry())
 		e.controllers = append(e.controllers, c)
 	}
-	opts.Cluster.Sources.Expect(e.watches())
+	opts.Cluster.Sources.Plan(e.watches())
 	return e, nil
 }
 

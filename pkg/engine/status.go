@@ -54,7 +54,10 @@ func (c *controller) condition() condition {
 	now.built, now.buildErr, now.missing, now.overdue = c.handler != nil, c.buildErr, c.missing, describeOverdue(c.overdue)
 	c.mu.Unlock()
 	if view != nil {
-		now.source, now.sourceReason = view.Status()
+		state, err := view.Status()
+		if now.source = state; err != nil {
+			now.sourceReason = err.Error()
+		}
 	}
 	return now
 }

@@ -138,13 +138,13 @@ func (c *controller) worker(taking, drain, calls context.Context, q *queue.Queue
 
 // object returns what is to be handled, if it is there and can be handled now; else it tells the queue.
 func (c *controller) object(q *queue.Queue[kube.Key], item queue.Item[kube.Key]) (handlers.Object, bool) {
+	if !c.own.Ready(item.Key) {
+		q.Postpone(item.Key, item.Priority, stalePoll) // The change in the cache is mostly faster.
+		return nil, false
+	}
 	obj, ok := c.view.Get(item.Key.Namespace, item.Key.Name)
 	if !ok {
 		q.Done(item.Key) // Not Drop: the object may be created again at this moment.
-		return nil, false
-	}
-	if !c.own.Ready(item.Key, obj.ResourceVersion()) {
-		q.Postpone(item.Key, item.Priority, stalePoll) // The change in the cache is mostly faster.
 		return nil, false
 	}
 	if f := c.filter; f != nil {

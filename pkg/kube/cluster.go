@@ -80,9 +80,9 @@ func New(config *rest.Config, opts Options) (*Cluster, error) {
 }
 
 // Clients returns the clients of one definition's handler. name becomes part of the user agent, so that audit logs and
-// priority-and-fairness rules can tell definitions apart. A nil gate lets every request through. own, which may be nil, reads
-// the writes along.
-func (c *Cluster) Clients(name string, gate *Gate, own *ConsistencyStore) (handlers.Clients, error) {
+// priority-and-fairness rules can tell definitions apart. A nil gate lets every request through. store, which may be nil,
+// notes the writes.
+func (c *Cluster) Clients(name string, gate *Gate, store *ConsistencyStore) (handlers.Clients, error) {
 	config := rest.CopyConfig(c.config)
 	config.UserAgent = c.config.UserAgent + " " + name
 	if gate != nil {
@@ -91,8 +91,8 @@ func (c *Cluster) Clients(name string, gate *Gate, own *ConsistencyStore) (handl
 		}
 		config.Wrap(gate.Wrap)
 	}
-	if own != nil {
-		config.Wrap(own.Wrap)
+	if store != nil {
+		config.Wrap(store.Wrap)
 	}
 	dyn, err := dynamic.NewForConfig(config)
 	if err != nil {

@@ -121,14 +121,14 @@ func TestListSelected(t *testing.T) {
 }
 
 func TestViewListOwned(t *testing.T) {
-	v, _ := newView(t, "payments", "search")
-	for i, s := range v.sources {
-		p := labelled(t, "p@1 team=a rs")
+	v, _ := newFilteredTestView(t, "team=a", "payments", "search")
+	teams := map[string]string{"payments": "a", "search": "b"}
+	for _, s := range v.sources {
+		p := labelled(t, "p@1 team="+teams[s.id.namespace]+" rs")
 		p.Namespace = s.id.namespace
 		if err := s.store.Add(arrival(t, podKind, p)); err != nil {
 			t.Fatal(err)
 		}
-		v.sources[i].filter, _ = labels.Parse("team=" + map[int]string{0: "a", 1: "b"}[i])
 	}
 	if got := objectNames(v.ListOwned("rs")); !slices.Equal(got, []string{"payments/p"}) {
 		t.Errorf("owned: %v, want what the view sees", got)

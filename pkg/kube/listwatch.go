@@ -128,7 +128,7 @@ func (lw *listWatch) watch(ctx context.Context, opts metav1.ListOptions) (watch.
 			return nil, err
 		}
 		s.failures++
-		s.trouble(err)
+		s.degrade(err)
 		pause(ctx, backoff(s.failures))
 	}
 }

@@ -248,8 +248,9 @@ func TestStrangeEvents(t *testing.T) {
 				_, _ = fmt.Fprintln(w, tc.event)
 				return true
 			}
-			src, _ := server.start(nil)
-			f, err := newFetcher(&rest.Config{Host: server.URL}, server.Client(), src.id, resource{gvr: podKind.GroupVersion().WithResource("pods"), namespaced: true}, src.store.known)
+			keep := func(o *object) *object { return o }
+			pods := resource{gvr: podKind.GroupVersion().WithResource("pods"), namespaced: true}
+			f, err := newFetcher(&rest.Config{Host: server.URL}, server.Client(), sourceID{kind: podKind, namespace: "payments"}, pods, keep)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -263,9 +264,6 @@ func TestStrangeEvents(t *testing.T) {
 			status, ok := event.Object.(*metav1.Status)
 			if !ok || !strings.HasSuffix(status.Message, tc.want) || strings.Contains(status.Message, secret) {
 				t.Errorf("%v, want an error that ends with %q", event, tc.want)
-			}
-			if n := src.store.size(); n > 0 {
-				t.Errorf("%d objects are cached", n)
 			}
 		})
 	}
@@ -362,7 +360,7 @@ func TestWatchWhoseConnectionFails(t *testing.T) {
 			if took := time.Since(began); took > 900*time.Millisecond {
 				t.Errorf("it took the source %s to know", took)
 			}
-			if _, reason := src.status(); reason != tc.want {
+			if _, reason := src.stateAndReason(); reason != tc.want {
 				t.Errorf("reason %q, want %q", reason, tc.want)
 			}
 		})
@@ -376,7 +374,7 @@ func TestListWhoseConnectionIsDropped(t *testing.T) {
 	src, changed := server.start(nil)
 	began := time.Now()
 	await(t, changed, status.Degraded)
-	if _, reason := src.status(); reason != "the API server cannot be reached: EOF" || time.Since(began) > 900*time.Millisecond {
+	if _, reason := src.stateAndReason(); reason != "the API server cannot be reached: EOF" || time.Since(began) > 900*time.Millisecond {
 		t.Errorf("after %s: %q", time.Since(began), reason)
 	}
 }

@@ -12,49 +12,94 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 )
 
-// describe says in one line why a source does not follow the API server, and what would help.
-func describe(err error, id sourceID) string {
-	var status apierrors.APIStatus
-	if errors.As(err, &status) {
-		return describeStatus(err, status.Status(), id)
-	}
-	if unreachable, ok := errors.AsType[*url.Error](err); ok {
-		return "the API server cannot be reached: " + describeTransport(unreachable.Err)
-	}
-	return oneLine(err.Error())
+// ForbiddenError means that a source may not list and watch what it is for. Its text names the rule
+// that is missing, in the form that one pastes into a Role or ClusterRole.
+type ForbiddenError struct {
+	// Group and Resource are those of the rule, as the API server names them.
+	Group, Resource string
+	// Namespace is empty when the right is missing in the whole cluster.
+	Namespace string
+	// Name is that of the one object that the field selector selects; empty when there may be others.
+	Name string
+	// Err is what the API server answered.
+	Err error
 }
 
-func describeStatus(err error, status metav1.Status, id sourceID) string {
+func (e *ForbiddenError) Error() string {
+	where, role := "in all namespaces", "a ClusterRole"
+	if e.Namespace != "" {
+		where, role = "in namespace "+e.Namespace, "a Role of namespace "+e.Namespace
+	}
+	what, names := e.Resource, ""
+	if e.Name != "" {
+		what, names = e.Resource+" "+e.Name, fmt.Sprintf("resourceNames: [%q], ", e.Name)
+	}
+	return fmt.Sprintf("forbidden to list and watch %s %s; %s with this rule is missing: "+
+		`{apiGroups: [%q], resources: [%q], %sverbs: ["list", "watch"]}`,
+		what, where, role, e.Group, e.Resource, names)
+}
+
+// Unwrap returns the answer of the API server.
+func (e *ForbiddenError) Unwrap() error { return e.Err }
+
+// UnreachableError means that a request got no answer.
+type UnreachableError struct {
+	// Err is what went wrong on the way.
+	Err error
+}
+
+func (e *UnreachableError) Error() string {
+	return "the API server cannot be reached: " + describeTransport(e.Err)
+}
+
+// Unwrap returns what went wrong on the way.
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// sourceError says in one line why a source does not follow the API server, and what would help.
+type sourceError struct {
+	text string
+	err  error
+}
+
+func (e *sourceError) Error() string { return e.text }
+
+func (e *sourceError) Unwrap() error { return e.err }
+
+// explain returns err as what a person is to read of a source's trouble, in one line.
+func explain(err error, id sourceID) error {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		return explainStatus(err, status.Status(), id)
+	}
+	if unreachable, ok := errors.AsType[*url.Error](err); ok {
+		return &UnreachableError{Err: unreachable.Err}
+	}
+	return &sourceError{text: oneLine(err.Error()), err: err}
+}
+
+func explainStatus(err error, status metav1.Status, id sourceID) error {
 	discovery, asking := errors.AsType[*discoveryError](err)
 	switch {
 	case asking && apierrors.IsForbidden(err):
-		return fmt.Sprintf("forbidden to ask which kinds of %s there are; a ClusterRoleBinding to the ClusterRole system:discovery is missing",
-			discovery.version)
+		return &sourceError{err: err, text: fmt.Sprintf("forbidden to ask which kinds of %s there are; "+
+			"a ClusterRoleBinding to the ClusterRole system:discovery is missing", discovery.version)}
 	case apierrors.IsForbidden(err):
-		return describeForbidden(status, id)
+		return newForbiddenError(err, status, id)
 	case apierrors.IsUnauthorized(err):
-		return "the API server does not accept the credentials: " + oneLine(status.Message)
+		return &sourceError{err: err, text: "the API server does not accept the credentials: " + oneLine(status.Message)}
 	default:
-		return "the API server answers: " + oneLine(status.Message)
+		return &sourceError{err: err, text: "the API server answers: " + oneLine(status.Message)}
 	}
 }
 
-// describeForbidden names the rule that is missing in the form that one pastes into a Role or ClusterRole.
-func describeForbidden(status metav1.Status, id sourceID) string {
+func newForbiddenError(err error, status metav1.Status, id sourceID) *ForbiddenError {
 	resource := strings.ToLower(id.kind.Kind)
 	if status.Details != nil && status.Details.Kind != "" {
 		resource = status.Details.Kind // The API server puts the resource here.
 	}
-	where, role := "in all namespaces", "a ClusterRole"
-	if id.namespace != "" {
-		where, role = "in namespace "+id.namespace, "a Role of namespace "+id.namespace
+	return &ForbiddenError{
+		Group: id.kind.Group, Resource: resource, Namespace: id.namespace, Name: SelectedName(id.fieldSelector), Err: err,
 	}
-	what, names := resource, ""
-	if name := SelectedName(id.fieldSelector); name != "" {
-		what, names = resource+" "+name, fmt.Sprintf("resourceNames: [%q], ", name)
-	}
-	return fmt.Sprintf(`forbidden to list and watch %s %s; %s with this rule is missing: {apiGroups: [%q], resources: [%q], %sverbs: ["list", "watch"]}`,
-		what, where, role, id.kind.Group, resource, names)
 }
 
 // SelectedName returns the name of the one object that a field selector can select, "" if there may be others. For a list or a

@@ -97,7 +97,7 @@ func TestDescribe(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := describe(tc.err, tc.id); got != tc.want {
+			if got := explain(tc.err, tc.id).Error(); got != tc.want {
 				t.Errorf("describe:\n got %s\nwant %s", got, tc.want)
 			}
 		})

@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -161,10 +162,10 @@ func (r *rig) watch(ctx context.Context, opts metav1.ListOptions) (watch.Interfa
 		for _, text := range r.pods {
 			w.Add(arrival(r.t, podKind, pod(text)))
 		}
-		var status apierrors.APIStatus
-		if errors.As(r.broken, &status) {
-			answer := status.Status()
-			w.Error(&answer)
+		var answer apierrors.APIStatus
+		if errors.As(r.broken, &answer) {
+			status := answer.Status()
+			w.Error(&status)
 		}
 		if !r.noMark {
 			w.Action(watch.Bookmark, r.bookmark(map[string]string{metav1.InitialEventsAnnotationKey: "true"}))
@@ -229,4 +230,10 @@ func versions(all []metav1.ListOptions) []string {
 		found = append(found, opts.ResourceVersion)
 	}
 	return found
+}
+
+// stateAndReason is the status with the text of its error.
+func (s *source) stateAndReason() (status.State, string) {
+	state, err := s.status()
+	return state, textOf(err)
 }

@@ -82,9 +82,12 @@ type source struct {
 	subscribers subscribers
 	listing     sync.Mutex // held during a plain list, which runs on a goroutine of the reflector
 
-	mu     sync.Mutex
-	state  status.State
-	reason string
+	// settled is closed when the first list is complete, or is known to be impossible for now.
+	settled chan struct{}
+
+	mu      sync.Mutex
+	state   status.State
+	trouble error // why the state is Waiting or Degraded; nil in other states
 
 	// The fields below belong to the goroutine of run, which is also where the reflector opens watches and fills the
 	// store.
@@ -99,7 +102,7 @@ type source struct {
 
 func newSource(id sourceID, kinds *kinds, fetch fetch, logger logr.Logger, metrics *telemetry.Source) *source {
 	s := &source{
-		id: id, kinds: kinds, fetch: fetch, metrics: metrics, state: status.Syncing,
+		id: id, kinds: kinds, fetch: fetch, metrics: metrics, state: status.Syncing, settled: make(chan struct{}),
 		streamingDeadline: streamingListDeadline,
 		logger: logger.WithValues("kind", id.kind.Kind, "apiVersion", id.kind.GroupVersion().String(),
 			"namespace", id.namespace, "selector", id.selector()),
@@ -136,7 +139,7 @@ func (s *source) follow(ctx context.Context) error {
 	}
 	s.absentSince = time.Time{}
 	if state, _ := s.status(); state == status.Waiting {
-		s.set(status.Syncing, "")
+		s.set(status.Syncing, nil)
 	}
 	return s.listAndWatch(ctx)
 }
@@ -195,7 +198,7 @@ func (s *source) react(err error) time.Duration {
 		return kindPollInterval
 	case errors.Is(err, errCutWatch):
 		if s.cuts++; s.cuts >= tolerated {
-			s.trouble(err)
+			s.degrade(err)
 		}
 		return backoff(s.cuts)
 	case apierrors.IsNotFound(err), expired(err):
@@ -203,12 +206,12 @@ func (s *source) react(err error) time.Duration {
 		// no more than that the reflector has to list.
 		s.logger.V(1).Info("starting over", telemetry.KeyReason, err.Error())
 		if s.failures++; s.failures > tolerated {
-			s.trouble(err)
+			s.degrade(err)
 		}
 		return backoff(s.failures)
 	default:
 		s.failures++
-		s.trouble(err)
+		s.degrade(err)
 		return backoff(s.failures)
 	}
 }
@@ -220,7 +223,7 @@ func (s *source) absent(err error) {
 		s.absentSince = time.Now()
 	}
 	s.failures, s.cuts = 0, 0
-	s.set(status.Waiting, err.Error())
+	s.set(status.Waiting, err)
 	if time.Since(s.absentSince) >= goneAfter {
 		s.lw, s.reflector = nil, nil
 		s.store.clear()
@@ -233,9 +236,9 @@ func (s *source) awaitList() {
 	s.listing.Unlock() //nolint:gocritic,staticcheck // an empty critical section waits for whoever is inside
 }
 
-// trouble makes err the source's status.
-func (s *source) trouble(err error) {
-	s.set(status.Degraded, describe(err, s.id))
+// degrade makes err the source's status.
+func (s *source) degrade(err error) {
+	s.set(status.Degraded, explain(err, s.id))
 }
 
 // opened is called when a watch has been opened.
@@ -250,6 +253,7 @@ func (s *source) opened() {
 // yet, so it is not success.
 func (s *source) listed() {
 	s.metrics.Lists.Inc()
+	s.settle()
 	if s.lw.listed() {
 		s.works()
 	}
@@ -266,7 +270,7 @@ func (s *source) heard() {
 // works is called when the cache is complete and a watch is open.
 func (s *source) works() {
 	if s.cuts < tolerated {
-		s.set(status.Running, "")
+		s.set(status.Running, nil)
 	}
 }
 
@@ -279,25 +283,45 @@ func (s *source) emit(e Event) {
 }
 
 // set records the state and tells the subscribers. It belongs to the goroutine of run.
-func (s *source) set(state status.State, reason string) {
+func (s *source) set(state status.State, trouble error) {
 	s.mu.Lock()
-	if s.state == state && s.reason == reason {
+	if s.state == state && textOf(s.trouble) == textOf(trouble) {
 		s.mu.Unlock()
 		return
 	}
-	s.state, s.reason = state, reason
+	s.state, s.trouble = state, trouble
 	s.mu.Unlock()
+	if trouble != nil {
+		s.settle()
+	}
 	s.metrics.SetState(state)
-	s.logger.V(1).Info("source changed state", "state", state, telemetry.KeyReason, reason)
+	s.logger.V(1).Info("source changed state", "state", state, telemetry.KeyReason, textOf(trouble))
 	for _, sub := range s.subscribers.list() {
 		sub.status()
 	}
 }
 
-func (s *source) status() (status.State, string) {
+// settle closes settled, if it is not. It belongs to the goroutine of run.
+func (s *source) settle() {
+	select {
+	case <-s.settled:
+	default:
+		close(s.settled)
+	}
+}
+
+// status returns the state, and why it is Waiting or Degraded.
+func (s *source) status() (status.State, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state, s.reason
+	return s.state, s.trouble
+}
+
+func textOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // backoff is how long to wait after that many failures in a row, with jitter.

@@ -28,7 +28,7 @@ func TestSourceWaitsForItsKind(t *testing.T) {
 	served := false
 	inBubble(t, func(t *testing.T, r *rig) {
 		time.Sleep(time.Hour)
-		if state, reason := r.status(); state != status.Waiting || reason != "the API server does not serve kind Pod of v1" {
+		if state, reason := r.stateAndReason(); state != status.Waiting || reason != "the API server does not serve kind Pod of v1" {
 			t.Errorf("status %s: %s", state, reason)
 		}
 		if asked := r.docs.asked.Load(); asked > int32(time.Hour/kindPollInterval)+1 {

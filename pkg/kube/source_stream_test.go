@@ -52,7 +52,7 @@ func TestBrokenStreamsArePaced(t *testing.T) {
 		time.Sleep(2 * maxBackoff)
 		r.send(watch.Bookmark, r.bookmark(nil))
 		synctest.Wait()
-		if state, reason := r.status(); state != status.Running {
+		if state, reason := r.stateAndReason(); state != status.Running {
 			t.Errorf("status %s: %s", state, reason)
 		}
 	}, func(r *rig) { r.pods, r.noMark, r.cut = []string{"a@1"}, true, true })

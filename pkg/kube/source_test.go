@@ -114,7 +114,7 @@ func TestSourceResumesItsWatch(t *testing.T) {
 				r.edit(func() { r.noWatch, r.asked = tc.err, nil })
 				r.hangUp()
 				time.Sleep(3 * time.Minute)
-				if state, reason := r.status(); state != status.Degraded || reason != tc.want {
+				if state, reason := r.stateAndReason(); state != status.Degraded || reason != tc.want {
 					t.Errorf("status %s: %s, want %s", state, reason, tc.want)
 				}
 				expectStates(t, r, status.Degraded)
@@ -185,7 +185,7 @@ func TestSourceThatMayOnlyList(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		time.Sleep(5 * time.Minute)
 		expectStates(t, r, status.Degraded)
-		if _, reason := r.status(); !strings.HasPrefix(reason, "forbidden to list and watch pods in namespace payments; ") {
+		if _, reason := r.stateAndReason(); !strings.HasPrefix(reason, "forbidden to list and watch pods in namespace payments; ") {
 			t.Errorf("reason %q", reason)
 		}
 		lists := r.metric("kooperd_source_lists_total")
@@ -249,7 +249,7 @@ func TestSourceListsAgainWhenItsVersionExpired(t *testing.T) {
 func TestSourceWhoseWatchesAreCut(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		time.Sleep(5 * time.Minute)
-		if state, reason := r.status(); state != status.Degraded || reason != errCutWatch.Error() {
+		if state, reason := r.stateAndReason(); state != status.Degraded || reason != errCutWatch.Error() {
 			t.Errorf("status %s: %s", state, reason)
 		}
 		expectStates(t, r, status.Running, status.Degraded)
@@ -290,7 +290,7 @@ func TestSourceErrorsThatDiscoveryKnows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r *rig) {
 				time.Sleep(time.Minute)
-				if state, reason := r.status(); state != status.Degraded || reason != tc.want {
+				if state, reason := r.stateAndReason(); state != status.Degraded || reason != tc.want {
 					t.Errorf("status %s: %s, want Degraded: %s", state, reason, tc.want)
 				}
 				expectStates(t, r, status.Degraded)

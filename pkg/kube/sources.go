@@ -40,9 +40,9 @@ type Sources struct {
 	logger  logr.Logger
 	metrics *telemetry.Metrics
 
-	mu       sync.Mutex
-	shared   map[sourceID]*sharedSource // with those that are ending
-	expected []sourceID                 // what will be watched for the whole time
+	mu      sync.Mutex
+	shared  map[sourceID]*sharedSource // with those that are ending
+	planned []sourceID                 // as Plan has set it
 }
 
 // sharedSource is a running source and how many views use it; with the last one it ends.
@@ -64,16 +64,21 @@ func newSources(config *rest.Config, client *http.Client, disco *discovery.Disco
 		shared: map[sourceID]*sharedSource{}}
 }
 
-// Expect tells what is going to be watched, so that who needs less can use the source of who needs more: the same kind in the same
-// namespaces, with everything instead of the metadata alone, or without the label selector, which is applied here then. To RBAC the
-// rights to both are the same, so nobody depends on a right that he does not need himself; an authorizer that goes by selectors may
-// see that differently. It is called before Watch.
-func (s *Sources) Expect(watches []Watch) {
+// Plan sets all watches that are wanted, in place of what was planned before. A narrow watch can then
+// share the source of a wider one: that of the same kind in the same namespaces which has everything
+// instead of the metadata alone, or no label selector, which the view applies instead. RBAC grants both
+// by the same rule; an authorizer that looks at selectors may not.
+//
+// A running view keeps its sources until it is closed, whatever is planned. A Watch that is not planned
+// works, too.
+func (s *Sources) Plan(watches []Watch) {
+	var planned []sourceID
+	for _, w := range watches {
+		planned = append(planned, w.ids()...)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, w := range watches {
-		s.expected = append(s.expected, w.ids()...)
-	}
+	s.planned = planned
 }
 
 // ids are the sources that a watch needs by itself.
@@ -93,19 +98,20 @@ func (w Watch) ids() []sourceID {
 // Watch returns a view of what w names, starting the sources that do not run yet. The sources end when the last view
 // of them is closed; the end of ctx does not end them, only its values are used.
 func (s *Sources) Watch(ctx context.Context, w Watch) *View {
-	v := &View{owner: s}
-	for _, id := range w.ids() {
+	ids := w.ids()
+	sources := make([]viewedSource, 0, len(ids))
+	for _, id := range ids {
 		source, filter := s.acquireFor(ctx, id)
-		v.sources = append(v.sources, viewedSource{sharedSource: source, filter: filter})
+		sources = append(sources, viewedSource{sharedSource: source, filter: filter})
 	}
-	return v
+	return newView(s, sources)
 }
 
-// acquireFor returns the source for id: the widest that is expected, and what to leave out of it.
+// acquireFor returns the source for id: the widest that is planned, and what to leave out of it.
 func (s *Sources) acquireFor(ctx context.Context, id sourceID) (*sharedSource, labels.Selector) {
 	s.mu.Lock()
 	widest := id
-	for _, other := range s.expected {
+	for _, other := range s.planned {
 		if other.covers(widest) {
 			widest = other
 		}

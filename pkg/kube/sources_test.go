@@ -1,15 +1,20 @@
 package kube
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	"kooperd.dev/kooperd/pkg/status"
@@ -111,8 +116,8 @@ func TestConcurrentViews(t *testing.T) {
 				view := cluster.Sources.Watch(t.Context(), Watch{
 					Kind: widgetKind, Namespaces: []string{"payments", "search"}, LabelSelector: selectors[(worker+i)%len(selectors)],
 				})
-				cancel := view.Subscribe(func(Event) {}, func() { view.Status() })
-				view.Status()
+				cancel := view.Subscribe(func(Event) {}, func() { _, _ = view.Status() })
+				_, _ = view.Status()
 				view.Keys()
 				cancel()
 				view.Close()
@@ -231,7 +236,11 @@ func viewOf(states ...status.Status) *View {
 	v := &View{}
 	for _, status := range states {
 		s := newSource(sourceID{kind: podKind}, nil, nil, logr.Discard(), metrics.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "", Selector: ""}))
-		s.set(status.State, status.Reason)
+		var trouble error
+		if status.Reason != "" {
+			trouble = errors.New(status.Reason)
+		}
+		s.set(status.State, trouble)
 		v.sources = append(v.sources, viewedSource{sharedSource: &sharedSource{source: s}})
 	}
 	return v
@@ -260,10 +269,79 @@ func TestViewStatus(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if state, reason := viewOf(tc.sources...).Status(); state != tc.state || reason != tc.reason {
-				t.Errorf("Status() = %s, %q, want %s, %q", state, reason, tc.state, tc.reason)
+			state, err := viewOf(tc.sources...).Status()
+			if state != tc.state || textOf(err) != tc.reason {
+				t.Errorf("Status() = %s, %v, want %s, %q", state, err, tc.state, tc.reason)
 			}
 		})
+	}
+}
+
+// TestViewStatusIsTyped finds the error that a caller may want to say in its own words.
+func TestViewStatusIsTyped(t *testing.T) {
+	view, _ := newTestView(t, "a", "b", "c")
+	answer := apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("no rule"))
+	view.sources[0].set(status.Degraded, explain(answer, view.sources[0].id))
+	view.sources[1].set(status.Degraded, explain(errRefused, view.sources[1].id))
+	_, err := view.Status()
+	forbidden, ok := errors.AsType[*ForbiddenError](err)
+	if !ok || forbidden.Resource != "pods" || forbidden.Namespace != "a" || !apierrors.IsForbidden(forbidden) {
+		t.Errorf("forbidden: %+v in %v", forbidden, err)
+	}
+	if unreachable, ok := errors.AsType[*UnreachableError](err); !ok || !errors.Is(unreachable, syscall.ECONNREFUSED) {
+		t.Errorf("unreachable: %+v in %v", unreachable, err)
+	}
+}
+
+func TestViewSynced(t *testing.T) {
+	for name, settle := range map[string]func(*source){
+		"listed":    func(s *source) { s.settle() },
+		"waiting":   func(s *source) { s.set(status.Waiting, errors.New("not served")) },
+		"forbidden": func(s *source) { s.set(status.Degraded, errors.New("forbidden")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				view, _ := newTestView(t, "a", "b")
+				synced := func() bool {
+					synctest.Wait()
+					select {
+					case <-view.Synced():
+						return true
+					default:
+						return false
+					}
+				}
+				settle(view.sources[1].source)
+				if synced() {
+					t.Error("synced while a source still lists")
+				}
+				settle(view.sources[0].source)
+				settle(view.sources[0].source)
+				if !synced() {
+					t.Error("not synced although both sources have settled")
+				}
+			})
+		})
+	}
+}
+
+// TestPlanIsReplaced plans anew while a view is open, which keeps its source.
+func TestPlanIsReplaced(t *testing.T) {
+	all, selected := Watch{Kind: widgetKind}, Watch{Kind: widgetKind, LabelSelector: "app=web"}
+	cluster, _ := newSilentCluster(t)
+	sources := cluster.Sources
+	sources.Plan([]Watch{all, selected})
+	wide := sources.Watch(t.Context(), selected)
+	defer wide.Close()
+	sources.Plan([]Watch{selected})
+	sources.Plan([]Watch{selected})
+	narrow := sources.Watch(t.Context(), selected)
+	defer narrow.Close()
+	if got := wide.sources[0].id.labelSelector; got != "" {
+		t.Errorf("a running view has the source of %q, want that of all", got)
+	}
+	if got := narrow.sources[0].id.labelSelector; got != "app=web" {
+		t.Errorf("a new view has the source of %q, want its own", got)
 	}
 }
 
@@ -290,7 +368,7 @@ func TestWiderSourcesAreUsed(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			cluster, _ := newSilentCluster(t)
-			cluster.Sources.Expect(tc.expected)
+			cluster.Sources.Plan(tc.expected)
 			view := cluster.Sources.Watch(t.Context(), tc.watch)
 			defer view.Close()
 			if got, want := view.sources[0].id, tc.want.ids()[0]; got != want {

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/tools/cache"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -47,6 +48,7 @@ type store struct {
 
 	mu      sync.RWMutex
 	listed  bool
+	version string // resourceVersion up to which the cache has everything; empty before the first list
 	objects map[Key]*object
 	indexes indexes // not nil
 }
@@ -77,7 +79,10 @@ func (s *store) Add(obj any) error { return s.put(obj) }
 func (s *store) Update(obj any) error { return s.put(obj) }
 
 // Bookmark implements cache.ReflectorBookmarkStore.
-func (s *store) Bookmark(string) error {
+func (s *store) Bookmark(resourceVersion string) error {
+	s.mu.Lock()
+	s.version = resourceVersion
+	s.mu.Unlock()
 	s.hooks.heard()
 	return nil
 }
@@ -95,6 +100,7 @@ func (s *store) put(obj any) error {
 	indexed := s.valuesOf(old, entry)
 	s.mu.Lock()
 	s.objects[key] = entry
+	s.version = entry.ResourceVersion
 	s.indexes.change(old, entry, indexed)
 	s.mu.Unlock()
 	s.changed(key, old, known, entry)
@@ -125,6 +131,7 @@ func (s *store) Delete(obj any) error {
 	indexed := s.valuesOf(old, nil)
 	s.mu.Lock()
 	delete(s.objects, key)
+	s.version = entry.ResourceVersion
 	s.indexes.change(old, nil, indexed)
 	s.mu.Unlock()
 	if known {
@@ -136,7 +143,7 @@ func (s *store) Delete(obj any) error {
 
 // Replace implements cache.ReflectorStore. What is gone since the last list is reported as deleted, what differs as
 // changed; an object that is the same is not reported again.
-func (s *store) Replace(items []any, _ string) error {
+func (s *store) Replace(items []any, resourceVersion string) error {
 	next := make(map[Key]*object, len(items))
 	for _, obj := range items {
 		entry, err := s.entry(obj)
@@ -147,7 +154,7 @@ func (s *store) Replace(items []any, _ string) error {
 	}
 	s.mu.Lock()
 	prev, first := s.objects, !s.listed
-	s.objects, s.listed, s.indexes = next, true, indexes{}
+	s.objects, s.listed, s.version, s.indexes = next, true, resourceVersion, indexes{}
 	s.mu.Unlock()
 
 	for key, old := range prev {
@@ -178,7 +185,7 @@ func (s *store) clear() {
 	}
 }
 
-// entry is an object that has arrived, or that of the cache, if it says the same.
+// entry returns what the reflector has handed over as what it is.
 func (s *store) entry(obj any) (*object, error) {
 	o, ok := obj.(*object)
 	if !ok {
@@ -209,6 +216,20 @@ func (s *store) known(arrived *object) *object {
 		return o
 	}
 	return arrived
+}
+
+// reached reports whether the cache is as new as a version. One that cannot be compared counts as
+// reached: nothing would ever say more of it.
+func (s *store) reached(resourceVersion string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.version != "" && !olderVersion(s.version, resourceVersion)
+}
+
+// olderVersion reports whether one resourceVersion is certainly older than another.
+func olderVersion(a, b string) bool {
+	order, err := resourceversion.CompareResourceVersion(a, b)
+	return err == nil && order < 0
 }
 
 func (s *store) size() int {

@@ -11,8 +11,8 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"kooperd.dev/kooperd/pkg/kube/wire"
@@ -113,14 +113,48 @@ func TestEventAfter(t *testing.T) {
 	}
 }
 
+func TestEventOwners(t *testing.T) {
+	owner := func(uid types.UID, controller bool) metav1.OwnerReference {
+		return metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: "o", UID: uid, Controller: &controller}
+	}
+	owned := func(owners ...metav1.OwnerReference) *object {
+		p := pod("a@1")
+		p.OwnerReferences = owners
+		return encoded(t, p)
+	}
+	tests := map[string]struct {
+		event Event
+		want  []metav1.OwnerReference
+	}{
+		"nothing known": {Event{}, nil},
+		"none":          {Event{now: owned()}, nil},
+		"created":       {Event{now: owned(owner("1", true))}, []metav1.OwnerReference{owner("1", true)}},
+		"deleted":       {Event{old: owned(owner("1", true))}, []metav1.OwnerReference{owner("1", true)}},
+		"the same": {
+			Event{old: owned(owner("1", true), owner("2", false)), now: owned(owner("1", true), owner("2", false))},
+			[]metav1.OwnerReference{owner("1", true), owner("2", false)},
+		},
+		"another": {
+			Event{old: owned(owner("1", true)), now: owned(owner("2", true))},
+			[]metav1.OwnerReference{owner("1", true), owner("2", true)},
+		},
+		"no longer the controller": {
+			Event{old: owned(owner("1", true)), now: owned(owner("1", false))},
+			[]metav1.OwnerReference{owner("1", true), owner("1", false)},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := gocmp.Diff(tc.want, tc.event.Owners()); diff != "" {
+				t.Errorf("owners (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // An object that begins to match is one that was not there, whatever the source knows of it.
 func TestFilteredViewKnowsNoBefore(t *testing.T) {
-	v, _ := newView(t, "")
-	filter, err := labels.Parse("app=a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	v.sources[0].filter = filter
+	v, _ := newFilteredTestView(t, "app=a", "")
 	s := v.sources[0].store
 	s.hooks = storeHooks{event: v.sources[0].emit, replaced: func() {}, heard: func() {}}
 	var told []bool

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -15,8 +16,57 @@ import (
 // View is what one definition sees: one source for each namespace it watches. It is safe for concurrent use, but for
 // Close, which is called once, by its owner.
 type View struct {
-	owner   *Sources
-	sources []viewedSource
+	owner       *Sources
+	sources     []viewedSource
+	byNamespace map[string]viewedSource // the same; below "" the one of all namespaces
+
+	synced  chan struct{} // closed when every source has settled
+	closing chan struct{}
+	waiting sync.WaitGroup // for the goroutine that closes synced
+}
+
+func newView(owner *Sources, sources []viewedSource) *View {
+	v := &View{
+		owner: owner, sources: sources, byNamespace: make(map[string]viewedSource, len(sources)),
+		synced: make(chan struct{}), closing: make(chan struct{}),
+	}
+	for _, s := range sources {
+		v.byNamespace[s.id.namespace] = s
+	}
+	v.waiting.Go(v.awaitSources)
+	return v
+}
+
+func (v *View) awaitSources() {
+	for _, s := range v.sources {
+		select {
+		case <-s.settled:
+		case <-v.closing:
+			return
+		}
+	}
+	close(v.synced)
+}
+
+// Synced returns a channel that is closed when each source of the view has completed its first list,
+// or is known to be unable to: its state is Waiting or Degraded. Before, an object that is not in the
+// view may exist nevertheless. It stays open when the view is closed before.
+func (v *View) Synced() <-chan struct{} { return v.synced }
+
+// sourceOf returns the source that has the objects of a namespace, if there is one. That of
+// cluster-scoped objects is "".
+func (v *View) sourceOf(namespace string) (viewedSource, bool) {
+	if s, ok := v.byNamespace[namespace]; ok {
+		return s, true
+	}
+	s, ok := v.byNamespace[""]
+	return s, ok
+}
+
+// Reached implements Cache. The view will never have objects of a namespace that it does not watch.
+func (v *View) Reached(object Key, resourceVersion string) bool {
+	s, ok := v.sourceOf(object.Namespace)
+	return !ok || s.store.reached(resourceVersion)
 }
 
 // viewedSource is a source and what the view does not see of it.
@@ -80,23 +130,25 @@ func (v *View) Keys() []Key {
 
 // Get returns the cached object, or false.
 func (v *View) Get(namespace, name string) (handlers.Object, bool) {
-	for _, s := range v.sources {
-		if s.id.namespace == "" || s.id.namespace == namespace {
-			if obj, ok := s.store.get(Key{Namespace: namespace, Name: name}, s.filter); ok {
-				return obj, true
-			}
-		}
+	s, ok := v.sourceOf(namespace)
+	if !ok {
+		return nil, false
 	}
-	return nil, false
+	return s.store.get(Key{Namespace: namespace, Name: name}, s.filter)
 }
 
 // List returns the cached objects of one namespace ("" for all) whose labels match selector (nil for all).
 func (v *View) List(namespace string, selector labels.Selector) []handlers.Object {
+	if namespace != "" {
+		s, ok := v.sourceOf(namespace)
+		if !ok {
+			return nil
+		}
+		return s.store.list(namespace, selector, s.filter)
+	}
 	var found []handlers.Object
 	for _, s := range v.sources {
-		if namespace == "" || s.id.namespace == "" || s.id.namespace == namespace {
-			found = append(found, s.store.list(namespace, selector, s.filter)...)
-		}
+		found = append(found, s.store.list("", selector, s.filter)...)
 	}
 	return found
 }
@@ -114,26 +166,52 @@ func (v *View) ListOwned(uid types.UID) []handlers.Object {
 	return found
 }
 
-// Status sums up the sources: the worst state with its reasons.
-func (v *View) Status() (status.State, string) {
+// Status sums up the sources: the worst state, and why they are in it. The error is nil unless that is
+// Waiting or Degraded. errors.As finds a *ForbiddenError, an *UnreachableError and what else there is
+// in it; where several sources differ, the first of each kind.
+func (v *View) Status() (status.State, error) {
 	worst := status.Running
-	var reasons []string
+	var reasons sourceErrors
 	for _, s := range v.sources {
-		state, reason := s.status()
+		state, err := s.status()
 		if severity(state) > severity(worst) {
-			worst = state
-			reasons = nil
+			worst, reasons = state, nil
 		}
-		if state == worst && reason != "" && !slices.Contains(reasons, reason) {
-			reasons = append(reasons, reason)
+		if state == worst && err != nil && !reasons.have(err) {
+			reasons = append(reasons, err)
 		}
 	}
-	const most = 3
-	if n := len(reasons); n > most {
-		reasons = append(reasons[:most], fmt.Sprintf("and %d more", n-most))
+	switch len(reasons) {
+	case 0:
+		return worst, nil
+	case 1:
+		return worst, reasons[0]
+	default:
+		return worst, reasons
 	}
-	return worst, strings.Join(reasons, "; ")
 }
+
+// sourceErrors are the different reasons of several sources for one state.
+type sourceErrors []error
+
+func (e sourceErrors) have(err error) bool {
+	return slices.ContainsFunc(e, func(other error) bool { return other.Error() == err.Error() })
+}
+
+func (e sourceErrors) Error() string {
+	const most = 3
+	texts := make([]string, 0, most+1)
+	for _, err := range e[:min(len(e), most)] {
+		texts = append(texts, err.Error())
+	}
+	if n := len(e) - most; n > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", n))
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Unwrap lets errors.As look at each.
+func (e sourceErrors) Unwrap() []error { return e }
 
 // severity orders states: a failure says more than a wait, and a wait more than a first list under way.
 func severity(s status.State) int {
@@ -151,6 +229,8 @@ func severity(s status.State) int {
 
 // Close ends the use of the sources; those without another user stop, and Close waits for them.
 func (v *View) Close() {
+	close(v.closing)
+	v.waiting.Wait()
 	waits := make([]func(), 0, len(v.sources))
 	for _, s := range v.sources {
 		waits = append(waits, v.owner.release(s.sharedSource))

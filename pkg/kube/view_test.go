@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -15,15 +16,30 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// newView is a view of the given namespaces whose sources do not run; fill puts Pods into them.
-func newView(t *testing.T, namespaces ...string) (v *View, fill func(namespace, text string)) {
+// newTestView is a view of the given namespaces whose sources do not run; fill puts Pods into them.
+func newTestView(t *testing.T, namespaces ...string) (v *View, fill func(namespace, text string)) {
 	t.Helper()
+	return newFilteredTestView(t, "", namespaces...)
+}
+
+// newFilteredTestView sees the objects alone that a selector selects.
+func newFilteredTestView(t *testing.T, selector string, namespaces ...string) (v *View, fill func(namespace, text string)) {
+	t.Helper()
+	var filter labels.Selector
+	if selector != "" {
+		var err error
+		if filter, err = labels.Parse(selector); err != nil {
+			t.Fatal(err)
+		}
+	}
 	metrics, _ := newTestMetrics()
-	v = &View{}
+	var sources []viewedSource
 	for _, ns := range namespaces {
 		s := newSource(sourceID{kind: podKind, namespace: ns}, nil, nil, logr.Discard(), metrics.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: ns, Selector: ""}))
-		v.sources = append(v.sources, viewedSource{sharedSource: &sharedSource{source: s}})
+		sources = append(sources, viewedSource{sharedSource: &sharedSource{source: s}, filter: filter})
 	}
+	v = newView(nil, sources)
+	t.Cleanup(func() { close(v.closing); v.waiting.Wait() })
 	return v, func(namespace, text string) {
 		p := pod(text)
 		p.Namespace = namespace
@@ -43,7 +59,7 @@ func TestViewReads(t *testing.T) {
 		"namespace by another": {"payments", "search"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v, fill := newView(t, namespaces...)
+			v, fill := newTestView(t, namespaces...)
 			fill("payments", "a@1")
 			fill("payments", "b@2")
 			fill("search", "a@3")
@@ -80,7 +96,7 @@ func TestViewReads(t *testing.T) {
 }
 
 func TestViewSubscription(t *testing.T) {
-	v, fill := newView(t, "payments", "search")
+	v, fill := newTestView(t, "payments", "search")
 	var lister handlers.Lister = v
 	var events []Event
 	changes := 0
@@ -92,16 +108,16 @@ func TestViewSubscription(t *testing.T) {
 	}, func() { changes++ })
 	fill("payments", "a@1")
 	fill("search", "a@2")
-	v.sources[1].set(status.Degraded, "forbidden")
-	v.sources[1].set(status.Degraded, "forbidden")
-	v.sources[1].set(status.Degraded, "not authenticated")
+	v.sources[1].set(status.Degraded, errors.New("forbidden"))
+	v.sources[1].set(status.Degraded, errors.New("forbidden"))
+	v.sources[1].set(status.Degraded, errors.New("not authenticated"))
 	want := []Event{{Key: Key{"payments", "a"}, Type: Changed}, {Key: Key{"search", "a"}, Type: Changed}}
 	if diff := cmp.Diff(want, events, cmpopts.IgnoreUnexported(Event{})); diff != "" || changes != 2 {
 		t.Errorf("%d changes of state, want 2; events (-want +got):\n%s", changes, diff)
 	}
 	cancel()
 	fill("payments", "b@3")
-	v.sources[0].set(status.Running, "")
+	v.sources[0].set(status.Running, nil)
 	if len(events) != 2 || changes != 2 {
 		t.Errorf("told of %v and %d changes after the end of the subscription", events, changes)
 	}
@@ -109,12 +125,7 @@ func TestViewSubscription(t *testing.T) {
 
 // A view that sees a part of a source sees objects come and go as they begin and cease to match.
 func TestFilteredView(t *testing.T) {
-	v, _ := newView(t, "")
-	filter, err := labels.Parse("app=a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	v.sources[0].filter = filter
+	v, _ := newFilteredTestView(t, "app=a", "")
 	s := v.sources[0].store
 	s.hooks = storeHooks{event: v.sources[0].emit, replaced: func() {}, heard: func() {}}
 	var told []string

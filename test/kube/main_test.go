@@ -113,8 +113,10 @@ func (s *spectator) wake() {
 func (s *spectator) awaitState(t *testing.T, want status.State) (since time.Time, reason string) {
 	t.Helper()
 	s.await(t, "state "+string(want), func() bool {
-		state, why := s.Status()
-		reason = why
+		state, err := s.Status()
+		if reason = ""; err != nil {
+			reason = err.Error()
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return state == want && s.last == want // Being in a state comes a moment before being told.
@@ -148,7 +150,7 @@ func (s *spectator) await(t *testing.T, what string, is func() bool) {
 		case <-s.changed:
 		case <-deadline:
 			state, reason := s.Status()
-			t.Fatalf("%s has not come; the state is %s %q, after %q, events %q", what, state, reason, s.takeStates(), s.takeEvents())
+			t.Fatalf("%s has not come; the state is %s, %v, after %q, events %q", what, state, reason, s.takeStates(), s.takeEvents())
 		}
 	}
 }

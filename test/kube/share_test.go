@@ -182,7 +182,7 @@ func TestNarrowViewOfAWideSource(t *testing.T) {
 	c, _ := connect(t, shared.AdminConfig())
 	wide := kube.Watch{Kind: configMapKind, Namespaces: []string{ns}}
 	narrow := kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: "app=web", MetadataOnly: true}
-	c.Sources.Expect([]kube.Watch{narrow, wide})
+	c.Sources.Plan([]kube.Watch{narrow, wide})
 	createConfigMap(t, shared, ns, "a", "web")
 	createConfigMap(t, shared, ns, "b", "other")
 	few, all := spectate(t, c, narrow), spectate(t, c, wide)
