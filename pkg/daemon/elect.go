@@ -52,6 +52,7 @@ func newLeadership(cfg config.LeaderElection, where clusterConfig, metrics *tele
 		return nil, err
 	}
 	metrics.ObserveLeadership(cfg.Name, elector.Leading, elector.Remaining)
+	metrics.ObserveLeaseWatch(elector.Unwatched)
 	return &leadership{Elector: elector, client: client, events: events, needs: access.OfLease(cfg, cfg.Namespace)}, nil
 }
 

@@ -174,7 +174,7 @@ func TestEveryAnswerToAStandby(t *testing.T) {
 func answerAStandby(t *testing.T, f fault, verb string) {
 	s := newServer()
 	if verb == "update" {
-		s.put(spec("", 1, time.Now()))
+		s.put(releasedSpec())
 	}
 	a := newCandidate(t, s, "a")
 	if verb == "all" {

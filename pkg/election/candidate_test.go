@@ -225,6 +225,18 @@ func spec(holder string, duration int32, renewed time.Time) coordinationv1.Lease
 	return l.Spec
 }
 
+func releasedSpec() coordinationv1.LeaseSpec {
+	l := &coordinationv1.Lease{}
+	release(l)
+	return l.Spec
+}
+
+// release is what a holder writes when it gives up.
+func release(l *coordinationv1.Lease) {
+	now := time.Now().UnixMicro()
+	record{seconds: 1, transitions: recordOf(l).transitions, acquired: now, renewed: now}.writeTo(l)
+}
+
 func seconds(n int32) func(*coordinationv1.Lease) {
 	return func(l *coordinationv1.Lease) { l.Spec.LeaseDurationSeconds = &n }
 }

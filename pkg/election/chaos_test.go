@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
@@ -171,7 +173,7 @@ func (c *chaos) upTo(limit time.Duration) time.Duration {
 
 // byHand does what people do to a Lease with kubectl.
 func (c *chaos) byHand() {
-	switch c.rand.IntN(5) {
+	switch c.rand.IntN(10) {
 	case 0:
 		c.delete()
 	case 1:
@@ -179,6 +181,14 @@ func (c *chaos) byHand() {
 	case 2:
 		c.server.edit(renewedAt(time.Unix(1, 0)))
 	case 3:
+		c.server.edit(func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = nil })
+	case 4:
+		c.server.edit(func(l *coordinationv1.Lease) { l.Spec = coordinationv1.LeaseSpec{} })
+	case 5:
+		c.server.edit(seconds(1))
+	case 6:
+		c.server.edit(func(l *coordinationv1.Lease) { l.Spec.AcquireTime, l.Spec.RenewTime = nil, nil })
+	case 7:
 		c.server.edit(seconds(3600))
 		time.Sleep(time.Second)
 		c.server.edit(seconds(int32(c.timings.LeaseDuration / time.Second)))
@@ -387,19 +397,37 @@ func (c *chaos) check() {
 	}
 }
 
-// checkWrites looks for a write over a Lease that another held and that had not expired.
+// checkWrites looks for a write over a Lease on which another could still rely.
 func (c *chaos) checkWrites() {
-	var held record
-	var since time.Time
+	var holder string               // of the last write by a replica
+	var before record               // as of the last write by anybody
+	var genuine, standing time.Time // when others may take it, by what replicas wrote and by what stands in it
 	for _, w := range c.server.history() {
-		if w.from != nil && !held.free() && w.rec.holder != held.holder && w.rec.holder != "" {
-			if age := w.at.Sub(since); age < held.duration()*49/50 {
-				c.t.Errorf("%q was written %s after the last change of %q, which holds for %s", w.rec.holder, age, held.holder, held.duration())
-			}
+		rest := later(genuine, standing).Sub(w.at)
+		forNobody := strings.HasSuffix(w.rec.holder, vacant)
+		if w.from != nil && !forNobody && w.rec.holder != "" && w.rec.holder != holder && rest > c.timings.LeaseDuration/50 {
+			c.t.Errorf("%q was written %s before the lease of %q could be taken", w.rec.holder, rest, holder)
 		}
-		if !w.rec.sameTenure(held) { // an edit of the duration alone is no renewal
-			since = w.at
+		if w.rec != before {
+			standing = w.at.Add(w.rec.duration())
 		}
-		held = w.rec // nothing when it was deleted: see TestDeletedLeaseIsNotTakenFromALeader
+		if !w.rec.held() {
+			standing = w.at
+		}
+		before = w.rec
+		switch {
+		case w.from == nil: // makes no tenure shorter
+		case forNobody:
+			holder, genuine = w.rec.holder, later(genuine, standing)
+		default:
+			holder, genuine = w.rec.holder, standing
+		}
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }

@@ -66,7 +66,7 @@ func (s *session) take(work context.Context) {
 	if s.view.lease == nil && !s.view.untouched(sent.boot, s.opts.gap()) {
 		op = opPlant
 		w.rec.holder = s.opts.Identity + vacant
-		w.rec.seconds = max(w.rec.seconds, s.view.rec.seconds)
+		w.rec.seconds = int32(s.view.tenure.careful(s.view.rec) / time.Second)
 	}
 	s.ask(work, s.opts.requestTimeout(), op, w, s.view.lease)
 }
@@ -158,12 +158,13 @@ func (s *session) won(r reply) *validity {
 func (s *session) watched(sg sighting) {
 	switch sg.kind {
 	case sightingConnected:
-		s.connected = true
+		s.watchStands()
 		s.pollAt = time.Now() // a deletion before the watch stood is not reported by it
 	case sightingBroken:
 		s.disconnected(sg.err)
 	case sightingChanged:
-		s.look(sg.lease)
+		s.lookWatching(sg.lease, s.gapless)
+		s.gapless = true
 	case sightingDeleted:
 		s.lookAtNothing(sg.lease.ResourceVersion)
 	}
@@ -184,10 +185,11 @@ func (s *session) pollTime(now time.Time) time.Time {
 	if !s.pollAt.IsZero() {
 		return s.pollAt
 	}
-	if s.view.lease == nil || s.view.rec.free() {
+	boot, until := s.opts.Clock.Boot(), s.view.until()
+	if s.view.lease == nil || until <= boot && !s.view.rec.held() {
 		return time.Time{}
 	}
-	if rest := s.view.since + s.view.rec.duration()/2 - s.opts.Clock.Boot(); rest > 0 {
+	if rest := s.view.since + (until-s.view.since)/2 - boot; rest > 0 {
 		return now.Add(rest)
 	}
 	return s.readAt.Add(s.opts.RetryPeriod)

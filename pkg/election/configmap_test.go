@@ -74,12 +74,12 @@ func TestConfigMapRecord(t *testing.T) {
 	}
 }
 
-func TestConfigMapWithoutRecordIsFree(t *testing.T) {
+func TestConfigMapWithoutRecordIsHeldByNobody(t *testing.T) {
 	lease, err := configMapLock{}.decode(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "lock"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := recordOf(lease); !r.free() {
-		t.Errorf("record is %+v, want a free one", r)
+	if r := recordOf(lease); r.held() {
+		t.Errorf("record is %+v, want one without a holder", r)
 	}
 }

@@ -21,6 +21,8 @@ type Elector struct {
 	working  atomic.Bool              // a leader's function is running
 	beat     atomic.Int64             // boot time of the loop's last turn; 0 while Run is not running
 
+	unwatched stopwatch // without a watch on the Lease, while Run is running
+
 	// Only Run's own goroutine touches these. They outlive one Run, so that what was learned about the Lease is kept.
 	ledger ledger
 	view   view
@@ -33,7 +35,7 @@ func New(o Options) (*Elector, error) {
 		return nil, fmt.Errorf("configuring the election: %w", err)
 	}
 	o.Logger = o.Logger.WithValues("lease", o.Namespace+"/"+o.Name, "identity", o.Identity)
-	return &Elector{opts: o}, nil
+	return &Elector{opts: o, view: view{tenure: tenure{own: o.LeaseDuration}}}, nil
 }
 
 // Run competes for the Lease until ctx ends or one term has ended. When it wins, it calls lead once, on a goroutine of its own.
@@ -69,6 +71,7 @@ func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error
 	}
 	s.close(e.opts.requestTimeout())
 	e.beat.Store(0)
+	e.unwatched.end(e.opts.Clock.Boot())
 	e.running.Store(false)
 	return err
 }
@@ -96,6 +99,10 @@ func (e *Elector) Leader() string { return deref(e.leader.Load()) }
 // Problem returns why the elector cannot do its work at the moment, as the API server or the network put it; nil when the last
 // request went well. A standby with a problem keeps trying.
 func (e *Elector) Problem() error { return deref(e.problem.Load()) }
+
+// Unwatched returns for how long altogether Run has been without a watch on the Lease, this moment included. Meanwhile a leader
+// hears of another holder, or of an edit, by its next renewal only.
+func (e *Elector) Unwatched() time.Duration { return e.unwatched.total(e.opts.Clock.Boot()) }
 
 // Healthy returns an error when the process should be restarted: the elector's loop has not turned for a whole LeaseDuration, or
 // work goes on although its term has ended. It is meant for /livez. It returns nil while Run is not running.

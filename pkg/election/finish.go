@@ -104,7 +104,9 @@ func (s *session) release(work context.Context) error {
 	var last error
 	for range 3 {
 		sent := s.now()
-		rec := record{seconds: 1, transitions: s.ledger.last.rec.transitions, acquired: sent.wall.UnixMicro(), renewed: sent.wall.UnixMicro()}
+		held := s.ledger.last.rec
+		now := max(sent.wall.UnixMicro(), held.renewed+1) // others know a release by its times: see tenure
+		rec := record{seconds: 1, transitions: held.transitions, acquired: now, renewed: now}
 		s.ask(work, s.opts.requestTimeout(), opRelease, write{rec: rec, sent: sent}, s.ledger.lease)
 		r, ok := s.courier.wait(2 * s.opts.requestTimeout())
 		switch {

@@ -166,10 +166,11 @@ func (s *session) deleted(rv string) loss {
 func (s *session) sighted(sg sighting, t *term) loss {
 	switch sg.kind {
 	case sightingConnected:
-		s.connected = true
+		s.watchStands()
 	case sightingBroken:
 		s.disconnected(sg.err)
 	case sightingChanged:
+		s.gapless = true
 		return s.judge(sg.lease, false, t)
 	case sightingDeleted:
 		sign, ok := order(sg.lease.ResourceVersion, s.ledger.lease.ResourceVersion)

@@ -86,12 +86,15 @@ func TestHeldLeaseIsLeftAlone(t *testing.T) {
 		"renewed long ago by its own words": {spec("x", 15, time.Unix(0, 0)), 15 * time.Second},
 		"renewed in the future":             {spec("x", 15, time.Now().Add(100*365*24*time.Hour)), 15 * time.Second},
 		"longer duration than ours":         {spec("x", 40, time.Now()), 40 * time.Second},
-		"shorter duration than ours":        {spec("x", 3, time.Now()), 3 * time.Second},
+		"shorter duration than ours":        {spec("x", 3, time.Now()), 15 * time.Second}, // it may have been shortened
 		"no renewTime":                      {spec("x", 15, time.Time{}), 15 * time.Second},
-		"no holder":                         {spec("", 15, time.Now()), 0},
-		"no duration":                       {spec("x", 0, time.Now()), 0},
-		"negative duration":                 {spec("x", -1, time.Now()), 0},
-		"nothing at all":                    {coordinationv1.LeaseSpec{}, 0},
+		"no holder":                         {spec("", 15, time.Now()), 15 * time.Second}, // nobody has released it
+		"no holder, longer duration":        {spec("", 40, time.Now()), 40 * time.Second},
+		"no holder, for 68 years":           {spec("", 1<<31-1, time.Now()), unproven},
+		"no duration":                       {spec("x", 0, time.Now()), 15 * time.Second},
+		"negative duration":                 {spec("x", -1, time.Now()), 15 * time.Second},
+		"nothing at all":                    {coordinationv1.LeaseSpec{}, 15 * time.Second},
+		"released":                          {releasedSpec(), 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -276,7 +279,7 @@ func TestTransitionsNeverOverflow(t *testing.T) {
 	for _, n := range []int32{1<<31 - 1, -5} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newServer()
-			old := spec("", 1, time.Now())
+			old := releasedSpec()
 			old.LeaseTransitions = &n
 			s.put(old)
 			a := newCandidate(t, s, "a")

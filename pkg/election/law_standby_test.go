@@ -6,8 +6,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	coordinationv1 "k8s.io/api/coordination/v1"
 )
 
 // Law 8: a standby takes a released lease at once, an expired one at the moment of expiry, and polls only without a watch.
@@ -161,7 +159,7 @@ func TestStandbyThatIsStoppedNeverLeads(t *testing.T) {
 				time.Sleep(time.Second)
 				prepare(s, b)
 				if name != "the lease is held" {
-					s.edit(func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = nil })
+					s.edit(release)
 				}
 				time.Sleep(100 * time.Millisecond)
 				stopped := time.Now()
@@ -375,7 +373,7 @@ func TestVacantLease(t *testing.T) {
 
 func TestAbsenceOnTheFirstLook(t *testing.T) {
 	const gap = 6 * time.Second
-	seen := func(v *view, rv string) { v.observe(lease(rv), "me", 0) }
+	seen := func(v *view, rv string) { v.observe(lease(rv), "me", 0, false) }
 	tests := map[string]struct {
 		see  func(v *view)
 		at   time.Duration

@@ -39,8 +39,27 @@ func (r record) writeTo(lease *coordinationv1.Lease) {
 	lease.Spec.RenewTime = microTime(r.renewed)
 }
 
-// free reports whether the record names nobody, or promises nothing: such a Lease may be taken at once.
-func (r record) free() bool { return r.holder == "" || r.seconds <= 0 }
+// held reports whether the record names somebody and promises something.
+func (r record) held() bool { return r.holder != "" && r.seconds > 0 }
+
+// complete reports whether the record has everything that a candidate writes when it takes or renews the Lease.
+func (r record) complete() bool { return r.held() && r.acquired != 0 && r.renewed != 0 }
+
+// renews reports whether the record is a renewal of other, by its times.
+func (r record) renews(other record) bool {
+	return r.complete() && r.holder == other.holder && r.acquired == other.acquired && r.transitions == other.transitions &&
+		r.renewed != other.renewed
+}
+
+// unrenewed reports whether the record is as its holder took the Lease. client-go writes the same moment into both times, and
+// kooperd the next one into the second.
+func (r record) unrenewed() bool { return r.renewed-r.acquired <= 1 }
+
+// released reports whether the record has the form in which candidates give the Lease up: kooperd and client-go write no
+// holder, a duration of one second, and the same moment into both times.
+func (r record) released() bool {
+	return r.holder == "" && r.seconds == 1 && r.renewed != 0 && r.acquired == r.renewed
+}
 
 // duration is for how long after its last change a held Lease must be respected.
 func (r record) duration() time.Duration { return time.Duration(max(r.seconds, 0)) * time.Second }

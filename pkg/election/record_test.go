@@ -17,19 +17,19 @@ func TestRecordOfAnyLease(t *testing.T) {
 	tests := map[string]struct {
 		spec coordinationv1.LeaseSpec
 		want record
-		free bool
+		held bool
 		wait time.Duration
 	}{
-		"nothing": {coordinationv1.LeaseSpec{}, record{}, true, 0},
+		"nothing": {coordinationv1.LeaseSpec{}, record{}, false, 0},
 		"everything": {
 			coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds, LeaseTransitions: &transitions, AcquireTime: &when, RenewTime: &when},
-			record{holder: "x", seconds: 15, transitions: 3, acquired: when.UnixMicro(), renewed: when.UnixMicro()}, false, 15 * time.Second,
+			record{holder: "x", seconds: 15, transitions: 3, acquired: when.UnixMicro(), renewed: when.UnixMicro()}, true, 15 * time.Second,
 		},
-		"zero times":        {coordinationv1.LeaseSpec{AcquireTime: &zero, RenewTime: &zero}, record{}, true, 0},
-		"a holder alone":    {coordinationv1.LeaseSpec{HolderIdentity: &holder}, record{holder: "x"}, true, 0},
-		"a duration alone":  {coordinationv1.LeaseSpec{LeaseDurationSeconds: &seconds}, record{seconds: 15}, true, 15 * time.Second},
-		"negative duration": {coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: new(int32(math.MinInt32))}, record{holder: "x", seconds: math.MinInt32}, true, 0},
-		"largest duration":  {coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: new(int32(math.MaxInt32))}, record{holder: "x", seconds: math.MaxInt32}, false, math.MaxInt32 * time.Second},
+		"zero times":        {coordinationv1.LeaseSpec{AcquireTime: &zero, RenewTime: &zero}, record{}, false, 0},
+		"a holder alone":    {coordinationv1.LeaseSpec{HolderIdentity: &holder}, record{holder: "x"}, false, 0},
+		"a duration alone":  {coordinationv1.LeaseSpec{LeaseDurationSeconds: &seconds}, record{seconds: 15}, false, 15 * time.Second},
+		"negative duration": {coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: new(int32(math.MinInt32))}, record{holder: "x", seconds: math.MinInt32}, false, 0},
+		"largest duration":  {coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: new(int32(math.MaxInt32))}, record{holder: "x", seconds: math.MaxInt32}, true, math.MaxInt32 * time.Second},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -37,8 +37,8 @@ func TestRecordOfAnyLease(t *testing.T) {
 			if got != tt.want {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
-			if got.free() != tt.free || got.duration() != tt.wait {
-				t.Errorf("free=%v, duration %s", got.free(), got.duration())
+			if got.held() != tt.held || got.duration() != tt.wait {
+				t.Errorf("held=%v, duration %s", got.held(), got.duration())
 			}
 		})
 	}

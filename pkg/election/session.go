@@ -17,8 +17,10 @@ type session struct {
 	*Elector
 	courier   *courier
 	sightings chan sighting
+	watcher   *watcher
 	watching  chan struct{} // closed when the watcher has ended
 	connected bool          // the watch stands
+	gapless   bool          // and has reported where it began: what it reports from now on is every change
 	troubled  operation     // the one that failed last
 
 	grumbler, watchGrumbler grumbler
@@ -40,8 +42,10 @@ func (e *Elector) open(work context.Context) *session {
 	}
 	w := &watcher{
 		client: e.opts.Leases, namespace: e.opts.Namespace, name: e.opts.Name,
-		retry: e.opts.RetryPeriod / 4, maxRetry: 4 * e.opts.RetryPeriod, out: s.sightings,
+		period: e.opts.RetryPeriod, timeout: e.opts.requestTimeout(), out: s.sightings, reachable: make(chan struct{}, 1),
 	}
+	s.watcher = w
+	e.unwatched.begin(e.opts.Clock.Boot())
 	go func() {
 		defer close(s.watching)
 		w.run(work)
@@ -120,10 +124,13 @@ func (s *session) rewound(r reply) bool {
 	return ok && sign < 0
 }
 
-// forget drops everything that was known about the Lease, except that it has been seen before.
+// forget drops everything that was known about the Lease, except that it has been seen before, and that somebody may rely on
+// it.
 func (s *session) forget() {
 	s.ledger = ledger{}
-	s.view = view{looked: true}
+	t := s.view.tenure
+	t.interrupt(s.opts.Clock.Boot())
+	s.view = view{looked: true, tenure: t}
 }
 
 // claim is the write with which this process takes the Lease or keeps it, as of now.
@@ -133,19 +140,23 @@ func (s *session) claim(sent instant, acquired int64, transitions int32) write {
 		seconds:     int32(s.opts.LeaseDuration / time.Second),
 		transitions: transitions,
 		acquired:    acquired,
-		renewed:     sent.wall.UnixMicro(),
+		renewed:     sent.wall.UnixMicro() + 1, // a Lease that is held never has two equal times: see record.released
 	}}
 }
 
-// own reports whether the view's record was written by this very process.
+// own reports whether the Lease is as this very process has written it. A record that was its own once and has come back by hand
+// is not: another candidate may have led in between.
 func (s *session) own() bool {
-	_, ok := s.ledger.find(s.view.rec)
-	return ok
+	w, ok := s.ledger.find(s.view.rec)
+	return ok && (w != s.ledger.last || s.ledger.lease != nil && s.ledger.lease.ResourceVersion == s.view.rv)
 }
 
 // look takes a state of the Lease into the view of a candidate.
-func (s *session) look(lease *coordinationv1.Lease) {
-	if s.view.observe(lease, s.opts.Identity, s.opts.Clock.Boot()) {
+func (s *session) look(lease *coordinationv1.Lease) { s.lookWatching(lease, false) }
+
+// lookWatching is look for a state that may have come from the watch, without a gap since the last one.
+func (s *session) lookWatching(lease *coordinationv1.Lease, gapless bool) {
+	if s.view.observe(lease, s.opts.Identity, s.opts.Clock.Boot(), gapless) {
 		s.see(s.view.rec.holder)
 		if s.view.rec.holder == s.opts.Identity && !s.view.inherited && !s.own() {
 			s.opts.Logger.Info("the lease names this process, but somebody else wrote it; waiting for it to expire")
@@ -174,6 +185,9 @@ func (s *session) complain(r reply) {
 // succeed withdraws the problem after a request that went well, unless that shows nothing about it: reading may work where
 // writing is forbidden.
 func (s *session) succeed(op operation) {
+	if !s.connected {
+		s.watcher.retryNow()
+	}
 	if op == opRead && s.troubled != opRead {
 		return
 	}
@@ -181,9 +195,16 @@ func (s *session) succeed(op operation) {
 	s.grumbler.reset()
 }
 
+// watchStands takes in that the watch stands.
+func (s *session) watchStands() {
+	s.connected, s.gapless = true, false
+	s.unwatched.end(s.opts.Clock.Boot())
+}
+
 // disconnected takes in that the watch is broken. Without it everything works, but slower.
 func (s *session) disconnected(err error) {
-	s.connected = false
+	s.connected, s.gapless = false, false
+	s.unwatched.begin(s.opts.Clock.Boot())
 	if s.pollAt.IsZero() {
 		s.pollAt = s.later(s.opts.RetryPeriod)
 	}

@@ -23,19 +23,35 @@ type view struct {
 	inherited bool
 	// stale says that an attempt to take the Lease was refused: there must be a newer state than this one.
 	stale bool
+
+	tenure tenure
 }
 
-// observe takes in a state of the Lease, unless it is older than what is known. It reports whether the record has changed.
-func (v *view) observe(lease *coordinationv1.Lease, identity string, boot time.Duration) bool {
+// observe takes in a state of the Lease, unless it is older than what is known. It reports whether the record has changed. gapless
+// says that every state since the last one was seen, too.
+func (v *view) observe(lease *coordinationv1.Lease, identity string, boot time.Duration, gapless bool) bool {
 	if v.outdates(lease.ResourceVersion) {
 		return false
 	}
 	rec := recordOf(lease)
-	first, changed := !v.looked, v.lease == nil || rec != v.rec
+	how := continued
+	switch {
+	case !v.looked, v.lease == nil && v.alone:
+		how = begun
+	case v.lease == nil, v.lease.UID != lease.UID:
+		how = interrupted
+	}
+	first, changed := !v.looked, how != continued || rec != v.rec
+	switch {
+	case changed:
+		v.tenure.observe(rec, v.rec, how, v.wait(boot, false) == 0, boot)
+	case !gapless && lease.ResourceVersion != v.rv: // the record may have been written back, over that of another
+		v.tenure.interrupt(boot)
+	}
 	v.stale = v.stale && lease.ResourceVersion == v.rv
 	v.looked, v.lease, v.rv, v.alone = true, lease, lease.ResourceVersion, false
 	if !changed {
-		return false // only its metadata, which prolongs nothing
+		return false // only its metadata
 	}
 	v.rec, v.since = rec, boot
 	v.inherited = first && rec.holder == identity
@@ -58,6 +74,9 @@ func (v *view) vanish(rv string, boot, gap time.Duration) {
 		}
 		v.rv = rv
 	}
+	if v.lease != nil {
+		v.tenure.interrupt(boot)
+	}
 	v.alone = rv == "" && (!v.looked || v.untouched(boot, gap))
 	v.looked, v.lease, v.inherited, v.stale, v.missed = true, nil, false, false, boot
 }
@@ -77,11 +96,19 @@ func (v *view) wait(boot time.Duration, mine bool) time.Duration {
 	switch {
 	case !v.looked, v.stale:
 		return maxWait
-	case v.lease == nil, v.rec.free(), mine, v.inherited:
+	case v.lease == nil, mine, v.inherited:
 		return 0
 	default:
-		return max(v.rec.duration()-(boot-v.since), 0)
+		return max(v.until()-boot, 0)
 	}
+}
+
+// until returns the boot time before which the Lease, which exists, has to be left alone.
+func (v *view) until() time.Duration {
+	if !v.rec.held() {
+		return v.tenure.until
+	}
+	return max(v.tenure.until, v.since+v.rec.duration())
 }
 
 // maxWait stands for "not before something is seen".

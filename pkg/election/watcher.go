@@ -31,37 +31,80 @@ const (
 type watcher struct {
 	client          LeaseClient
 	namespace, name string
-	retry           time.Duration // the wait before the first attempt to reconnect
-	maxRetry        time.Duration
+	period          time.Duration // the elector's RetryPeriod, which bounds how long a watch is missing
+	timeout         time.Duration // until the stream stands
 	out             chan<- sighting
+	reachable       chan struct{} // holds a value when the API server has answered a request since the watch was tried
 }
 
 // run watches until ctx ends.
 func (w *watcher) run(ctx context.Context) {
-	delay := w.retry
+	delay := w.period / 4
 	for {
 		started := time.Now()
 		err := w.once(ctx)
 		if !w.report(ctx, sighting{kind: sightingBroken, err: err}) {
 			return
 		}
-		if time.Since(started) > w.maxRetry {
-			delay = w.retry // it stood for a while: an ordinary end
+		longest := w.period // as often as a renewal is tried: a leader without a watch hears late of an edit
+		if answered(err) {
+			longest = 4 * w.period // another attempt would be answered alike
 		}
-		if !sleep(ctx, spread(delay)) {
+		if time.Since(started) > longest {
+			delay = w.period / 4 // it stood for a while: an ordinary end
+		}
+		delay = min(delay, longest)
+		if !w.wait(ctx, spread(delay), !answered(err)) {
 			return
 		}
-		delay = min(2*delay, w.maxRetry)
+		delay *= 2
 	}
+}
+
+// retryNow makes the watcher try again at once if it waits for an API server that did not answer.
+func (w *watcher) retryNow() {
+	select {
+	case w.reachable <- struct{}{}:
+	default:
+	}
+}
+
+// wait waits for d, or until the API server is known to answer if that makes a difference, and reports whether ctx was alive
+// all the time.
+func (w *watcher) wait(ctx context.Context, d time.Duration, unreachable bool) bool {
+	reachable := w.reachable
+	if !unreachable {
+		reachable = nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-reachable:
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }
 
 // once watches until the stream ends, and says why it did.
 func (w *watcher) once(ctx context.Context) error {
+	select {
+	case <-w.reachable: // known before this attempt
+	default:
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	limit := time.AfterFunc(w.timeout, cancel)
 	stream, err := w.client.Watch(ctx, w.namespace, w.name)
+	inTime := limit.Stop()
 	if err != nil {
 		return fmt.Errorf("watching the lease: %w", err)
 	}
 	defer stream.Stop()
+	if !inTime {
+		return errors.New("watching the lease: the stream did not stand in time")
+	}
 	if !w.report(ctx, sighting{kind: sightingConnected}) {
 		return ctx.Err()
 	}
@@ -108,18 +151,6 @@ func (w *watcher) forward(ctx context.Context, event watch.Event) error {
 func (w *watcher) report(ctx context.Context, s sighting) bool {
 	select {
 	case w.out <- s:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// sleep waits for d and reports whether ctx was alive all the time.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
 		return true
 	case <-ctx.Done():
 		return false

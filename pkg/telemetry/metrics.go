@@ -208,6 +208,14 @@ func (m *Metrics) ObserveLeadership(lease string, leading func() bool, remaining
 	)
 }
 
+// ObserveLeaseWatch makes /metrics show for how long altogether this replica has been without a watch on the lease. It is for
+// the daemon to call, once, with leader election.
+func (m *Metrics) ObserveLeaseWatch(unwatched func() time.Duration) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kooperd_lease_unwatched_seconds_total",
+		Help: "Time without a watch on the lease, in which a change of it is noticed later: by the next renewal or poll."},
+		func() float64 { return unwatched().Seconds() }))
+}
+
 // CountRefused counts a request that the gate refused.
 func (m *Metrics) CountRefused() { m.refused.Inc() }
 

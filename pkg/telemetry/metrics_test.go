@@ -24,6 +24,7 @@ func everything() (*Metrics, *prometheus.Registry) {
 	m.SetConfig("abc")
 	m.SetBuild("v1.2.3", "go1.26")
 	m.ObserveLeadership("kooperd", func() bool { return false }, func() time.Duration { return 0 })
+	m.ObserveLeaseWatch(func() time.Duration { return 0 })
 	m.Controller("pods").ObserveRunning(func() (sum, longest time.Duration) { return 0, 0 })
 	return m, registry
 }
@@ -154,6 +155,7 @@ func TestElectionMetrics(t *testing.T) {
 	}
 	leading := true
 	m.ObserveLeadership("kooperd", func() bool { return leading }, func() time.Duration { return 3 * time.Second })
+	m.ObserveLeaseWatch(func() time.Duration { return 5 * time.Second })
 	if got := series(t, registry); got["kooperd_leader"] != 1 || got["kooperd_lease_remaining_seconds"] != 3 {
 		t.Errorf("while leading: %v", got)
 	}
@@ -165,7 +167,8 @@ func TestElectionMetrics(t *testing.T) {
 	m.CountRefused()
 	got := series(t, registry)
 	for name, want := range map[string]float64{
-		`kooperd_leader`: 0,
+		`kooperd_leader`:                                           0,
+		`kooperd_lease_unwatched_seconds_total`:                    5,
 		`leader_election_master_status{name="kooperd"}`:            0,
 		`kooperd_leader_transitions_total{to="leading"}`:           1,
 		`kooperd_leader_transitions_total{to="lost"}`:              1,

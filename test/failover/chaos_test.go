@@ -52,9 +52,9 @@ type chaos struct {
 	faults int
 	ends   []ending // of faults that go on, in no order
 	down   bool     // the API server is away
-	// edited is when somebody last edited the lease by hand. Processes that have not seen a lease before it was deleted
-	// cannot know that it was held, so nobody is started for as long as a lease lasts.
-	edited   time.Time
+	// misled is when somebody last edited the lease in a way that a new process takes for a fresh start or a restart of its
+	// own: see edit. Nobody is started for as long as a lease lasts.
+	misled   time.Time
 	launched time.Time              // when a process was last started
 	due      map[*replica]time.Time // when a process that has ended is followed by another one
 }
@@ -133,8 +133,8 @@ func (c *chaos) possible(kind chaosFault, r *replica) bool {
 	switch {
 	case kind.server:
 		return !c.down
-	case kind.edit: // see edited
-		return !c.down && time.Since(c.launched) > time.Second
+	case kind.edit:
+		return !c.down
 	default:
 		return !c.busy(r)
 	}
@@ -206,7 +206,7 @@ func (c *chaos) tendReplica(t *testing.T, r *replica) {
 		c.due[r] = time.Now().Add(c.some(100*time.Millisecond, 3*time.Second))
 		return
 	}
-	if time.Now().Before(due) || time.Since(c.edited) < c.timing.lease+c.timing.retry {
+	if time.Now().Before(due) || time.Since(c.misled) < c.timing.lease+c.timing.retry {
 		return
 	}
 	delete(c.due, r)

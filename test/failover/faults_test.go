@@ -94,11 +94,16 @@ func byHand() chaosFault {
 	return chaosFault{name: "lease edited", edit: true, begin: func(t *testing.T, c *chaos, r *replica) func(*testing.T) {
 		t.Helper()
 		e := edits[c.dice.IntN(len(edits))]
-		if e.refused || e.forever || e.exposes && len(c.ends) > 0 {
+		if e.refused || e.forever {
 			return nil
 		}
 		t.Logf("lease %s", e.name)
-		c.edited = time.Now()
+		if e.misleads && time.Since(c.launched) < time.Second {
+			return nil
+		}
+		if e.misleads {
+			c.misled = time.Now()
+		}
 		if err := c.tryEdit(t, e, r.identity()); err != nil && !apierrors.IsNotFound(err) {
 			t.Fatalf("editing the lease: %v", err)
 		}

@@ -80,6 +80,15 @@ func TestJudge(t *testing.T) {
 		"stolen by hand":               {history: new(ledger).lease("a", "a_1").lease("", "thief").mark("a_1", 1)},
 		"taken from the thief":         {history: new(ledger).lease("", "thief").lease("a", "a_1"), want: []string{`took the lease of "thief"`}},
 		"taken from the expired thief": {history: new(ledger).lease("", "thief").pass(2).lease("a", "a_1").mark("a_1", 1)},
+		"emptied by hand and taken at once": {
+			history: new(ledger).lease("a", "a_1").lease("", "").lease("b", "b_1").mark("a_1", 1),
+			want:    []string{`b_1 took the lease of "a_1" 1s before`, `was stored while "b_1" was entitled`},
+		},
+		"emptied by hand and taken later": {history: new(ledger).lease("a", "a_1").lease("", "").mark("a_1", 1).mark("a_1", 1).lease("b", "b_1")},
+		"given back by hand and taken at once": {
+			history: new(ledger).lease("a", "a_1").lease("", "thief").lease("", "a_1").lease("b", "b_1"),
+			want:    []string{`b_1 took the lease of "a_1" 2s before`},
+		},
 		"deleted and taken at once": {
 			history: new(ledger).lease("a", "a_1").deleted().lease("b", "b_1"),
 			want:    []string{`b_1 took the lease of "a_1" 2s before`},

@@ -22,9 +22,11 @@ type violation struct {
 type judge struct {
 	worker    string           // the identity that took the lease last and has not released it; empty for nobody
 	holder    string           // of the lease, as it is or was before it was deleted
+	owner     string           // the holder that a replica wrote last
 	deleted   bool             // there is no lease
-	duration  time.Duration    // of the lease
-	expires   time.Time        // when others may take it
+	duration  time.Duration    // of the lease, as a replica wrote it last
+	expires   time.Time        // when others may take it, by what replicas wrote
+	standing  time.Time        // the same by what stands in it, which can only be later
 	processes map[string][]int // of each identity, in the order of their first writes
 	found     []violation
 }
@@ -72,25 +74,42 @@ const vacant = "_vacant"
 // leased judges a change of the lease.
 func (j *judge) leased(w write) {
 	if w.deleted { // who worked goes on until it notices; for the others the lease is as good as renewed
-		j.deleted, j.expires = true, w.received.Add(j.duration)
+		j.deleted, j.standing = true, time.Time{}
+		j.expires = latest(j.expires, w.received.Add(j.duration))
 		return
 	}
 	k := leaseKeyOf(w.lease)
 	byHand := w.by == "" // who worked goes on until it notices
 	forNobody := j.deleted && strings.HasSuffix(k.holder, vacant)
-	held := j.holder != "" && w.received.Add(clockTolerance).Before(j.expires)
+	at := w.received.Add(clockTolerance)
 	switch {
 	case byHand, forNobody:
 	case k.holder == "" && w.by != place(j.holder):
 		j.complainf(w, "%s has released the lease of %q", w.by, j.holder)
-	case k.holder != "" && k.holder != j.holder && held:
-		j.complainf(w, "%s took the lease of %q %s before it expired", k.holder, j.holder, j.expires.Sub(w.received).Round(time.Millisecond))
+	case k.holder != "" && k.holder != j.owner && at.Before(j.expires):
+		j.complainf(w, "%s took the lease of %q %s before it expired", k.holder, j.owner, j.expires.Sub(w.received).Round(time.Millisecond))
+	case k.holder != "" && k.holder != j.holder && at.Before(j.standing):
+		j.complainf(w, "%s took the lease of %q %s before it expired", k.holder, j.holder, j.standing.Sub(w.received).Round(time.Millisecond))
 	}
-	if !byHand && !forNobody {
-		j.worker = k.holder
+	j.deleted, j.holder, j.standing = false, k.holder, w.received
+	duration := time.Duration(k.duration) * time.Second
+	if k.holder != "" {
+		j.standing = w.received.Add(duration)
 	}
-	j.deleted, j.holder, j.duration = false, k.holder, time.Duration(k.duration)*time.Second
-	j.expires = w.received.Add(j.duration)
+	switch {
+	case byHand: // which makes nobody's time shorter
+	case forNobody:
+		j.owner, j.duration, j.expires = k.holder, duration, latest(j.expires, j.standing)
+	default:
+		j.worker, j.owner, j.duration, j.expires = k.holder, k.holder, duration, j.standing
+	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // place is the name of the replica that an identity belongs to.

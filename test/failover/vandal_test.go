@@ -24,9 +24,9 @@ type edit struct {
 	refused bool
 	// forever says that the lease stays as it is until somebody repairs it.
 	forever bool
-	// exposes says that others may take the lease before the term of its leader ends by itself: one that does not hear of
-	// the edit works on until then, next to the new one, and nothing but the fence can prevent it.
-	exposes bool
+	// misleads says that a process that has just been started cannot know that another may be at work: it finds no lease, or
+	// itself in it. Everything else is safe at any time, whoever hears of it when.
+	misleads bool
 	// yardstick says that client-go is measured, too.
 	yardstick bool
 }
@@ -34,11 +34,14 @@ type edit struct {
 // edits are what people and broken tools do to leases. The lease is that of a leader with 3/2/1.
 var edits = []edit{
 	{name: "stolen", patch: `{"spec":{"holderIdentity":"thief","leaseDurationSeconds":3}}`, thief: "thief", yardstick: true},
-	{name: "deleted"},
-	{name: "holder emptied", exposes: true, patch: `{"spec":{"holderIdentity":""}}`},
-	{name: "holder removed", exposes: true, patch: `{"spec":{"holderIdentity":null}}`},
-	{name: "spec emptied", exposes: true, patch: `{"spec":{"holderIdentity":null,"leaseDurationSeconds":null,"acquireTime":null,"renewTime":null,"leaseTransitions":null}}`},
-	{name: "shortened", exposes: true, patch: `{"spec":{"leaseDurationSeconds":1}}`},
+	{name: "deleted", misleads: true},
+	{name: "holder emptied", patch: `{"spec":{"holderIdentity":""}}`},
+	{name: "holder removed", patch: `{"spec":{"holderIdentity":null}}`},
+	{name: "spec emptied", patch: `{"spec":{"holderIdentity":null,"leaseDurationSeconds":null,"acquireTime":null,"renewTime":null,"leaseTransitions":null}}`},
+	{name: "shortened", patch: `{"spec":{"leaseDurationSeconds":1}}`},
+	{name: "shortened and renewed", patch: `{"spec":{"leaseDurationSeconds":1,"renewTime":"NOW"}}`},
+	{name: "emptied and shortened", patch: `{"spec":{"holderIdentity":null,"leaseDurationSeconds":1}}`},
+	{name: "duration removed", patch: `{"spec":{"leaseDurationSeconds":null}}`},
 	{name: "prolonged", patch: `{"spec":{"leaseDurationSeconds":3600}}`, keeps: true},
 	{name: "times removed", patch: `{"spec":{"acquireTime":null,"renewTime":null}}`},
 	{name: "renewed in the year 9999", patch: `{"spec":{"renewTime":"9999-12-31T23:59:59.999999Z"}}`},
@@ -46,7 +49,7 @@ var edits = []edit{
 	{name: "counted to the limit", patch: `{"spec":{"leaseTransitions":2147483647}}`},
 	{name: "stolen with all limits reached", thief: "thief", patch: `{"spec":{"holderIdentity":"thief","leaseTransitions":2147483647,` +
 		`"leaseDurationSeconds":2,"acquireTime":"9999-12-31T23:59:59.999999Z","renewTime":"9999-12-31T23:59:59.999999Z"}}`},
-	{name: "given to the standby", patch: `{"spec":{"holderIdentity":"STANDBY"}}`},
+	{name: "given to the standby", misleads: true, patch: `{"spec":{"holderIdentity":"STANDBY"}}`},
 	{name: "stolen for 68 years", patch: `{"spec":{"holderIdentity":"thief","leaseDurationSeconds":2147483647}}`, thief: "thief", forever: true},
 	{name: "annotated", patch: `{"metadata":{"annotations":{"note":"hands off"},"labels":{"team":"a"}}}`, keeps: true},
 	{name: "holder a number", patch: `{"spec":{"holderIdentity":7}}`, keeps: true, refused: true},
@@ -147,7 +150,8 @@ func (s *scene) tryEdit(t *testing.T, e edit, standby string) error {
 	if e.patch == "" {
 		return leases.Delete(t.Context(), leaseName, metav1.DeleteOptions{})
 	}
-	patch := strings.ReplaceAll(e.patch, "STANDBY", standby)
+	now := time.Now().UTC().Format(metav1.RFC3339Micro)
+	patch := strings.NewReplacer("STANDBY", standby, "NOW", now).Replace(e.patch)
 	_, err := leases.Patch(t.Context(), leaseName, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	return err
 }

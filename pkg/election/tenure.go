@@ -1,0 +1,97 @@
+package election
+
+import "time"
+
+// tenure is what a candidate knows about the process that may rely on the Lease, whatever the Lease says by now: people edit
+// leases by hand, and a holder that does not hear of that works on until its own renew deadline. Such an edit may only make
+// others wait longer. See docs/decisions/0011-a-hand-edit-never-shortens-a-tenure.md.
+type tenure struct {
+	own    time.Duration // this candidate's lease duration, for what it cannot know
+	last   record        // the last genuine record; zero when none has been seen
+	length time.Duration // for how long the last genuine record is good
+	until  time.Duration // boot time before which somebody may rely on the Lease
+	others time.Duration // the same for those who may have held it before the last genuine record
+}
+
+// course says how a state of the Lease follows the one that was seen before.
+type course int
+
+const (
+	begun       course = iota // it is the first one
+	continued                 // it is a later one of the same object
+	interrupted               // the object was deleted in between, or the API server was restored from a backup
+)
+
+// unproven bounds the duration of a record that nobody was seen to renew, when it no longer stands in the Lease: anybody can
+// write 68 years into it.
+const unproven = 10 * time.Minute
+
+// observe takes in a changed record that follows before. expired says that the Lease could have been taken before this change.
+func (t *tenure) observe(rec, before record, how course, expired bool, boot time.Duration) {
+	switch {
+	case rec.released() && (how == begun || how == continued && t.endedBy(rec, before)):
+		*t = tenure{own: t.own, last: rec, until: boot, others: boot}
+	case how == continued && rec.renews(t.last) && rec.seconds >= t.last.seconds:
+		t.last, t.length = rec, rec.duration()
+		t.extend(boot + t.length)
+	case how == continued && rec.renews(t.last) && before.renews(t.last) && rec.renews(before) && rec.seconds == before.seconds:
+		// The second renewal in a row with the same duration, so the longer one was somebody else's.
+		t.last, t.length = rec, rec.duration()
+		t.until = max(t.others, boot+t.length)
+	case how == continued && t.last != (record{}) && t.begunBy(rec, expired) && rec.unrenewed():
+		t.begin(rec, boot+t.length, boot)
+	case rec.complete() && (how != continued || t.begunBy(rec, expired)):
+		t.begin(rec, boot+max(t.own, t.length), boot)
+	default:
+		t.extend(boot + t.careful(rec))
+	}
+}
+
+// begin takes in the first record of another tenure than the last one, whose holder may go on until others.
+func (t *tenure) begin(rec record, others, boot time.Duration) {
+	t.last, t.length = rec, t.credit(rec)
+	t.others = max(t.until, others)
+	t.until = max(t.others, boot+t.length)
+}
+
+// interrupt takes in that the Lease was deleted or replaced, of which its holder may not have heard.
+func (t *tenure) interrupt(boot time.Duration) { t.extend(boot + t.careful(record{})) }
+
+// extend never makes a tenure shorter.
+func (t *tenure) extend(until time.Duration) { t.until = max(t.until, until) }
+
+// endedBy reports whether a record in the form of a release is the release of the tenure that was seen last, or of a later one
+// that was not seen. One that was written back by hand is of an earlier tenure; one that an edit has put together lacks the
+// holder's new times.
+func (t *tenure) endedBy(rec, before record) bool {
+	for _, held := range []record{t.last, before} {
+		if held.holder == "" {
+			continue
+		}
+		anew := rec.renewed > held.renewed || rec.renewed == held.renewed && rec.acquired != held.acquired
+		if rec.transitions < held.transitions || rec.transitions == held.transitions && !anew {
+			return false
+		}
+	}
+	return true
+}
+
+// begunBy reports whether a record can be that of a later tenure than the last genuine one.
+func (t *tenure) begunBy(rec record, expired bool) bool {
+	last := t.last
+	return rec.complete() && (last == (record{}) || expired || rec.transitions > last.transitions ||
+		rec.holder == last.holder && rec.transitions == last.transitions && rec.acquired != last.acquired)
+}
+
+// credit is for how long a record is good that nobody was seen to renew.
+func (t *tenure) credit(rec record) time.Duration { return min(rec.duration(), max(t.own, unproven)) }
+
+// careful is for how long somebody may rely on the Lease after an edit that left rec in it: as long as the holder's last genuine
+// record said, or as this candidate itself would, or as rec says when it may be what another holder has left.
+func (t *tenure) careful(rec record) time.Duration {
+	d := max(t.own, t.length)
+	if t.last == (record{}) || rec.transitions != t.last.transitions {
+		d = max(d, t.credit(rec))
+	}
+	return d
+}
