@@ -142,7 +142,7 @@ func BenchmarkPriorities(b *testing.B) {
 	defer q.ShutDown()
 	keys := names(1000)
 	for i, key := range keys {
-		q.Add(key, Priority(i%classes))
+		q.Add(key, Priority(i%priorities))
 	}
 	b.ReportAllocs()
 	for b.Loop() {
@@ -158,7 +158,7 @@ func BenchmarkRetry(b *testing.B) {
 	ctx := b.Context()
 	defer q.ShutDown()
 	for _, key := range names(1000) {
-		q.AddAfter(key, Retry, time.Hour)
+		delay(q, key, Retry, time.Hour)
 	}
 	b.ReportAllocs()
 	for b.Loop() {

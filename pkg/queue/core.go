@@ -1,15 +1,14 @@
 package queue
 
 import (
-	"context"
 	"time"
 )
 
-// All methods in this file need the queue to be locked by the caller.
+// All methods in this file but onTimer need the queue to be locked by the caller.
 
 func (q *Queue[K]) now() time.Duration { return time.Since(q.start) }
 
-// add makes e pending, or merges with what is.
+// add asks for a call of e after d, or merges with the one that is pending.
 func (q *Queue[K]) add(e *entry[K], p Priority, d, now time.Duration) {
 	coalesced := e.pending != idle
 	if e.postponed { // What was handed out already loses nothing by what is less urgent.
@@ -24,31 +23,23 @@ func (q *Queue[K]) add(e *entry[K], p Priority, d, now time.Duration) {
 
 // postpone is add for a call that has been handed out before.
 func (q *Queue[K]) postpone(e *entry[K], p Priority, d, now time.Duration) {
-	if e.pending == due { // It was added while it was processed, and joins a line now.
+	if e.pending == due { // It was added while it was processed, and becomes ready now.
 		e.priority = min(p, e.priority)
 		return
 	}
-	e.postponed = e.pending == idle
+	e.postponed = true
 	q.ask(e, p, d, now)
 }
 
 func (q *Queue[K]) ask(e *entry[K], p Priority, d, now time.Duration) {
-	if d > 0 {
-		q.addDelayed(e, p, after(now, d), now)
-	} else {
-		q.addDue(e, p, now)
-	}
-}
-
-func (q *Queue[K]) addDelayed(e *entry[K], p Priority, at, now time.Duration) {
 	switch {
-	case e.pending == due:
-		return
-	case e.pending == delayed && (e.readyAt < at || e.readyAt == at && e.priority <= p):
-		return
+	case d <= 0:
+		q.addDue(e, p, now)
+	case e.pending == idle:
+		e.priority, e.readyAt = p, after(now, d)
+		q.delays.add(e)
+		q.timer.schedule(q.delays.first().readyAt, now)
 	}
-	q.delays.set(e, p, at)
-	q.alarm.arm(q.delays.first().readyAt, now)
 }
 
 func (q *Queue[K]) addDue(e *entry[K], p Priority, now time.Duration) {
@@ -73,12 +64,11 @@ func (q *Queue[K]) addDue(e *entry[K], p Priority, now time.Duration) {
 func (q *Queue[K]) makeDue(e *entry[K], added, now time.Duration) {
 	e.pending, e.added = due, added
 	if !e.processing {
-		q.line(e, now)
+		q.makeReady(e, now)
 	}
 }
 
-// line puts a due entry into its line.
-func (q *Queue[K]) line(e *entry[K], now time.Duration) {
+func (q *Queue[K]) makeReady(e *entry[K], now time.Duration) {
 	q.ready.push(e, e.priority, now)
 	q.depthChanged()
 	q.waiters.wakeOne()
@@ -92,65 +82,24 @@ func (q *Queue[K]) promote(now time.Duration) {
 	}
 }
 
-// onAlarm is called by the timer, unlike the rest of this file without the lock.
-func (q *Queue[K]) onAlarm() {
+// onTimer is called by the timer, without the lock.
+func (q *Queue[K]) onTimer() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.shutDown {
 		return
 	}
-	q.alarm.set = false
+	q.timer.set = false
 	now := q.now()
 	q.promote(now)
 	if first := q.delays.first(); first != nil {
-		q.alarm.arm(first.readyAt, now)
-	}
-}
-
-// take hands out the next key, if one is ready.
-func (q *Queue[K]) take() (Item[K], bool) {
-	now := q.now()
-	q.promote(now)
-	e := q.ready.pop(now)
-	if e == nil {
-		return Item[K]{}, false
-	}
-	e.pending, e.processing = idle, true
-	q.processing++
-	if e.priority == Change {
-		e.failures = 0
-	}
-	item := Item[K]{Key: e.key, Priority: e.priority, Attempt: e.failures, Waited: now - e.added}
-	q.depthChanged()
-	if q.observer != nil && !e.postponed {
-		q.observer.Got(item.Priority, item.Waited)
-	}
-	e.postponed = false
-	return item, true
-}
-
-// wait unlocks the queue until there may be a key for this Get, or ctx has ended.
-func (q *Queue[K]) wait(ctx context.Context) {
-	w := q.waiters.join()
-	q.mu.Unlock()
-	select {
-	case <-w.wake:
-	case <-ctx.Done():
-	}
-	q.mu.Lock()
-	q.waiters.leave(w)
-}
-
-// wake passes a wake-up on that was not used.
-func (q *Queue[K]) wake() {
-	if q.ready.len > 0 {
-		q.waiters.wakeOne()
+		q.timer.schedule(first.readyAt, now)
 	}
 }
 
 // processed returns the entry of a key that is being processed, else nil.
 func (q *Queue[K]) processed(key K) *entry[K] {
-	if e := q.table.find(key); e != nil && e.processing {
+	if e := q.entries.find(key); e != nil && e.processing {
 		return e
 	}
 	return nil
@@ -158,7 +107,6 @@ func (q *Queue[K]) processed(key K) *entry[K] {
 
 // fail counts a failed call and asks for the next, if there is to be one.
 func (q *Queue[K]) fail(e *entry[K], now time.Duration) (delay time.Duration, exhausted bool) {
-	q.promote(now)
 	if e.pending == due {
 		e.failures++
 		return 0, false
@@ -176,9 +124,8 @@ func (q *Queue[K]) fail(e *entry[K], now time.Duration) (delay time.Duration, ex
 // finish ends the processing of e.
 func (q *Queue[K]) finish(e *entry[K]) {
 	e.processing, e.dropped = false, false
-	q.processing--
 	if e.pending == due {
-		q.line(e, q.now())
+		q.makeReady(e, q.now())
 	}
 	q.release(e)
 }
@@ -198,7 +145,7 @@ func (q *Queue[K]) cancel(e *entry[K]) {
 // release forgets e, unless it is pending or processed.
 func (q *Queue[K]) release(e *entry[K]) {
 	if e.pending == idle && !e.processing {
-		q.table.remove(e)
+		q.entries.remove(e)
 	}
 }
 

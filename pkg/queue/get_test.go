@@ -35,7 +35,7 @@ func TestGetEnds(t *testing.T) {
 			want:   outcome{"a", true},
 		},
 		"a delayed key comes": {
-			before: func(q *Queue[string], _ context.CancelFunc) { q.AddAfter("a", Retry, time.Hour) },
+			before: func(q *Queue[string], _ context.CancelFunc) { delay(q, "a", Retry, time.Hour) },
 			during: func(*Queue[string], context.CancelFunc) { time.Sleep(time.Hour) },
 			want:   outcome{"a", true},
 		},
@@ -54,7 +54,6 @@ func TestGetEnds(t *testing.T) {
 		"shutdown before, with keys": {
 			before: func(q *Queue[string], _ context.CancelFunc) {
 				q.Add("a", Change)
-				q.AddAfter("b", Change, s)
 				q.ShutDown()
 			},
 		},
@@ -62,7 +61,6 @@ func TestGetEnds(t *testing.T) {
 			before: func(q *Queue[string], _ context.CancelFunc) {
 				q.ShutDown()
 				q.Add("a", Change)
-				q.AddAfter("b", Change, s)
 			},
 		},
 	}
@@ -110,16 +108,15 @@ func TestShutDownLetsProcessingFinish(t *testing.T) {
 			q.Get(t.Context())
 			q.Add("a", Change)
 			q.Add("b", Change)
-			q.AddAfter("c", Change, time.Hour)
+			delay(q, "c", Change, time.Hour)
 			q.ShutDown()
 			q.ShutDown()
-			if q.Len() != 0 || q.Delayed() != 0 || q.Processing() != 1 || q.Oldest() != 0 {
-				t.Errorf("ready %d, delayed %d, processing %d, oldest %v, want 0, 0, 1, 0",
-					q.Len(), q.Delayed(), q.Processing(), q.Oldest())
+			if n := len(q.entries.byKey); n != 1 || q.readyLen() != 0 {
+				t.Errorf("%d keys remembered, %d ready, want the one that is processed", n, q.readyLen())
 			}
 			finish(q)
-			if q.Processing() != 0 || len(q.table.entries) != 0 {
-				t.Errorf("processing %d, remembered %d, want none", q.Processing(), len(q.table.entries))
+			if n := len(q.entries.byKey); n != 0 {
+				t.Errorf("%d keys remembered, want none", n)
 			}
 		})
 	}
@@ -135,7 +132,7 @@ func TestAddWakesOneWorker(t *testing.T) {
 		}
 		before := slices.Clone(q.waiters.waiting)
 		q.Add("a", Change)
-		q.AddAfter("b", Change, s)
+		delay(q, "b", Change, s)
 		sleep(s)
 		// A worker that had been woken for nothing would have left its place and come back to the end.
 		if after := q.waiters.waiting; !slices.Equal(after, before[:6]) {
@@ -164,7 +161,7 @@ func TestWakeUpIsPassedOn(t *testing.T) {
 			// The worker whose context has ended is woken for a key before it can tell.
 			q.mu.Lock()
 			cancel()
-			q.add(q.table.findOrCreate("a"), Change, 0, q.now())
+			q.add(q.entries.findOrCreate("a"), Change, 0, q.now())
 			q.mu.Unlock()
 
 			if got := <-leaves; got.ok {
@@ -181,27 +178,20 @@ func TestWakeUpIsPassedOn(t *testing.T) {
 	})
 }
 
-// TestLateAlarm has a timer that does not fire: what is due must not depend on when its goroutine runs.
-func TestLateAlarm(t *testing.T) {
+// TestLateTimer has a timer that does not fire: what is due must not depend on when its goroutine
+// runs.
+func TestLateTimer(t *testing.T) {
 	tests := map[string]struct {
-		then func(*testing.T, *Queue[string])
+		then func(*Queue[string])
 		want Item[string]
 	}{
 		"get": {
-			then: func(*testing.T, *Queue[string]) {},
+			then: func(*Queue[string]) {},
 			want: Item[string]{Key: "a", Priority: Requeue, Waited: s},
 		},
 		"add": {
-			then: func(_ *testing.T, q *Queue[string]) { q.Add("a", Resync) },
+			then: func(q *Queue[string]) { q.Add("a", Resync) },
 			want: Item[string]{Key: "a", Priority: Requeue, Waited: s},
-		},
-		"retry": {
-			then: func(t *testing.T, q *Queue[string]) {
-				if _, exhausted := q.Retry("busy"); exhausted {
-					t.Error("exhausted with a call that is due")
-				}
-			},
-			want: Item[string]{Key: "busy", Priority: Retry, Attempt: 1, Waited: s},
 		},
 	}
 	for name, test := range tests {
@@ -209,12 +199,10 @@ func TestLateAlarm(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				q := New[string](Options{})
 				defer q.ShutDown()
-				q.Add("busy", Change)
-				q.Get(t.Context())
-				q.AddAfter(test.want.Key, test.want.Priority, s)
-				q.alarm.timer.Stop()
+				delay(q, test.want.Key, test.want.Priority, s)
+				q.timer.timer.Stop()
 				time.Sleep(2 * s)
-				test.then(t, q)
+				test.then(q)
 				if item, ok := q.Get(t.Context()); !ok || item != test.want {
 					t.Errorf("Get = %+v, %t, want %+v", item, ok, test.want)
 				}
@@ -225,27 +213,9 @@ func TestLateAlarm(t *testing.T) {
 
 func TestShutDownStopsTheTimer(t *testing.T) {
 	q := New[string](Options{})
-	q.AddAfter("a", Change, time.Hour)
+	delay(q, "a", Change, time.Hour)
 	q.ShutDown()
-	if q.alarm.timer.Stop() {
+	if q.timer.timer.Stop() {
 		t.Error("the timer still ran")
 	}
-}
-
-func TestOldest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := New[string](Options{})
-		defer q.ShutDown()
-		q.Add("a", Initial)
-		time.Sleep(2 * s)
-		q.Add("b", Change)
-		time.Sleep(s)
-		if got := q.Oldest(); got != 3*s {
-			t.Errorf("Oldest = %v, want 3s", got)
-		}
-		q.Drop("a")
-		if got := q.Oldest(); got != s {
-			t.Errorf("Oldest after the oldest has gone = %v, want 1s", got)
-		}
-	})
 }

@@ -19,7 +19,7 @@ func TestMemoryIsGivenBack(t *testing.T) {
 	const keys = 50_000
 	drain := func(end func(*Queue[int], int)) func(*Queue[int]) {
 		return func(q *Queue[int]) {
-			for q.Len() > 0 {
+			for q.readyLen() > 0 {
 				item, _ := q.Get(t.Context())
 				end(q, item.Key)
 			}
@@ -41,7 +41,7 @@ func TestMemoryIsGivenBack(t *testing.T) {
 			}
 		}},
 		"dropped while delayed": {
-			add: func(q *Queue[int], key int) { q.AddAfter(key, Retry, time.Hour) },
+			add: func(q *Queue[int], key int) { delay(q, key, Retry, time.Hour) },
 			then: func(q *Queue[int]) {
 				for key := range keys {
 					q.Drop(key)
@@ -65,7 +65,7 @@ func TestMemoryIsGivenBack(t *testing.T) {
 			full := heapInUse() - before
 			test.then(q)
 			left := heapInUse() - before
-			if n := len(q.table.entries); n != 0 {
+			if n := len(q.entries.byKey); n != 0 {
 				t.Errorf("%d keys are left", n)
 			}
 			// 256 spare entries and a small map take about 100 KB.

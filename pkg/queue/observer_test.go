@@ -24,42 +24,42 @@ func TestObserver(t *testing.T) {
 		q.Add("a", Initial)
 		q.Add("a", Change)
 		q.Add("b", Resync)
-		q.AddAfter("c", Requeue, 10*s)
-		expect("added", counter{added: [classes]int{1, 0, 1, 1, 1}, coalesced: [classes]int{1}, depth: 2})
+		delay(q, "c", Requeue, 10*s)
+		expect("added", counter{added: [priorities]int{1, 0, 1, 1, 1}, coalesced: [priorities]int{1}, depth: 2})
 
 		time.Sleep(2 * s)
 		q.Get(t.Context())
 		q.Retry("a")
 		expect("failed", counter{
-			added: [classes]int{1, 1, 1, 1, 1}, coalesced: [classes]int{1}, got: 1, waited: 2 * s, depth: 1,
+			added: [priorities]int{1, 1, 1, 1, 1}, coalesced: [priorities]int{1}, got: 1, waited: 2 * s, depth: 1,
 		})
 
 		time.Sleep(s)
 		expect("retry due", counter{
-			added: [classes]int{1, 1, 1, 1, 1}, coalesced: [classes]int{1}, got: 1, waited: 2 * s, depth: 2,
+			added: [priorities]int{1, 1, 1, 1, 1}, coalesced: [priorities]int{1}, got: 1, waited: 2 * s, depth: 2,
 		})
 
 		q.Get(t.Context())
 		q.Retry("a")
 		q.Drop("b")
 		expect("exhausted and dropped", counter{
-			added: [classes]int{1, 1, 1, 1, 1}, coalesced: [classes]int{1}, got: 2, waited: 2 * s,
+			added: [priorities]int{1, 1, 1, 1, 1}, coalesced: [priorities]int{1}, got: 2, waited: 2 * s,
 		})
 
 		time.Sleep(10 * s)
 		q.Get(t.Context())
 		q.Add("c", Change)
 		expect("added while it is processed", counter{
-			added: [classes]int{2, 1, 1, 1, 1}, coalesced: [classes]int{1}, got: 3, waited: 5 * s,
+			added: [priorities]int{2, 1, 1, 1, 1}, coalesced: [priorities]int{1}, got: 3, waited: 5 * s,
 		})
 
 		q.Done("c")
-		expect("in line after that", counter{
-			added: [classes]int{2, 1, 1, 1, 1}, coalesced: [classes]int{1}, got: 3, waited: 5 * s, depth: 1,
+		expect("ready after that", counter{
+			added: [priorities]int{2, 1, 1, 1, 1}, coalesced: [priorities]int{1}, got: 3, waited: 5 * s, depth: 1,
 		})
 
 		q.ShutDown()
 		q.Add("d", Change)
-		expect("shut down", counter{added: [classes]int{2, 1, 1, 1, 1}, coalesced: [classes]int{1}, got: 3, waited: 5 * s})
+		expect("shut down", counter{added: [priorities]int{2, 1, 1, 1, 1}, coalesced: [priorities]int{1}, got: 3, waited: 5 * s})
 	})
 }

@@ -2,43 +2,45 @@ package queue
 
 import "time"
 
-// The defaults of Options.
 const (
-	// DefaultAgeingPeriod lets the least urgent key take turns with changes after a minute.
+	// DefaultAgeingPeriod is the default of Options.AgeingPeriod. With it the least urgent key takes
+	// turns with changes after a minute.
 	DefaultAgeingPeriod = 15 * time.Second
-	// DefaultBackoffInitial is the delay before the first retry.
+	// DefaultBackoffInitial is the default of Backoff.Initial.
 	DefaultBackoffInitial = 5 * time.Millisecond
-	// DefaultBackoffMax is the longest delay before a retry.
+	// DefaultBackoffMax is the default of Backoff.Max.
 	DefaultBackoffMax = 5 * time.Minute
 )
 
-// Options are the settings of a Queue. The zero value is a queue with the default ageing that never retries.
+// Options are the settings of a Queue. The zero value is a queue with the default ageing that never
+// retries.
 type Options struct {
-	// AgeingPeriod is how long a key waits before it counts as one class more urgent than it was added, and so on with
-	// each further period. An aged key takes turns with the keys of the class it has come to, so that neither a stream
-	// of changes nor a large backlog of old keys can hold up the other. 0 or less means DefaultAgeingPeriod.
+	// AgeingPeriod is how long a key waits before it counts as one priority more urgent than it was
+	// added with, and again with each further period. An aged key takes turns with the keys of the
+	// priority it has come to. So neither a stream of changes nor a large backlog of old keys can hold
+	// up the other. 0 or less means DefaultAgeingPeriod.
 	AgeingPeriod time.Duration
 	// Backoff is how failed calls are retried.
 	Backoff Backoff
-	// Observer is told what happens in the queue; nil means nobody is.
+	// Observer gets the events of the queue, for metrics. Default: none.
 	Observer Observer
 }
 
-// Backoff is how the calls of a key that failed are retried: after Initial, and after twice the last delay each further
-// time, up to Max. There is no jitter: the herd of keys that fail together comes back to a queue, where the number of
-// workers bounds how many are tried at once, and exact delays can be documented and tested.
+// Backoff is how failed calls of a key are retried: after Initial, and each further time after twice
+// the last delay, up to Max. There is no jitter. Keys that fail together come back to a queue, where
+// the number of workers bounds how many are tried at once, and exact delays can be tested.
 type Backoff struct {
 	// Initial is the delay before the first retry. 0 or less means DefaultBackoffInitial.
 	Initial time.Duration
 	// Max bounds every delay, Initial included. 0 or less means DefaultBackoffMax.
 	Max time.Duration
-	// MaxRetries is how many retries follow the first call of a key, or its call for a change, before the key is given
-	// up. 0 means none; a negative number means any number.
+	// MaxRetries is how many retries follow the first call of a key, or its call for a Change, before
+	// the key is given up. 0 means none; a negative number means any number.
 	MaxRetries int
 }
 
-// Delay returns how long to wait before the next call of a key with so many failed calls in a row; less than 1 counts
-// as 1. It never overflows.
+// Delay returns how long to wait before the next call of a key after that many failed calls in a row;
+// less than 1 counts as 1. It never overflows.
 func (b Backoff) Delay(failures int) time.Duration {
 	b = b.withDefaults()
 	doublings := max(failures, 1) - 1
@@ -58,15 +60,16 @@ func (b Backoff) withDefaults() Backoff {
 	return b
 }
 
-// Observer is told what happens in a queue, for metrics. Its methods are called with the queue locked, so they come in
-// the order of the events; they must return at once and must not call the queue.
+// Observer gets the events of a queue, for metrics. Its methods are called with the queue locked, so
+// they come in the order of the events; they must return at once and must not call the queue.
 type Observer interface {
-	// Added is called for every Add, AddAfter, Requeue and Retry that asks for a call. Coalesced tells that the key
-	// stood in the queue already, so that no call more is made for this add.
+	// Added is called for every Add, Requeue and Retry that asks for a call. With coalesced the key was
+	// in the queue already, and this add makes no further call.
 	Added(p Priority, coalesced bool)
-	// Got is called for every key that is handed out, with the time it has waited, as in Item; for one that was postponed not
-	// again.
+	// Got is called for every key that is handed out, with Item.Waited; not again for one that was
+	// postponed.
 	Got(p Priority, waited time.Duration)
-	// Depth is called with the number of keys that Len counts whenever it has changed.
+	// Depth is called with the number of ready keys whenever it has changed. Keys that are delayed, and
+	// keys that were added while they are processed, are not ready.
 	Depth(keys int)
 }

@@ -2,8 +2,8 @@ package queue
 
 import "time"
 
-// Priority is the class of an add, and so why its key is handed out. The smaller value is the more urgent one; values
-// beyond Initial count as Initial.
+// Priority says how urgent an add is, and so why its key is handed out. The smaller value is the more
+// urgent one; values beyond Initial count as Initial.
 type Priority uint8
 
 // The priorities, the most urgent first.
@@ -19,17 +19,17 @@ const (
 	// Initial is for the keys that existed before the queue did.
 	Initial
 
-	classes = int(Initial) + 1
+	priorities = int(Initial) + 1
 )
 
-var priorityNames = [classes]string{"change", "retry", "requeue", "resync", "initial"}
+var priorityNames = [priorities]string{"change", "retry", "requeue", "resync", "initial"}
 
 // String returns the priority in lower case, such as "change".
 func (p Priority) String() string { return priorityNames[p.valid()] }
 
 func (p Priority) valid() Priority { return min(p, Initial) }
 
-// aged is the class that a key of class p counts as after it has waited: one class higher for each full period.
+// aged is the priority that p counts as after a wait: one more urgent for each full period.
 func (p Priority) aged(waited, period time.Duration) Priority {
 	steps := waited / period
 	if steps >= time.Duration(p) {

@@ -1,27 +1,25 @@
 package queue
 
 import (
-	"context"
 	"sync"
 	"time"
 )
 
-// Queue is a work queue of keys, each of which stands in it at most once. All its methods may be called from several
-// goroutines at a time. It has no goroutine of its own, but one timer while keys are delayed, which ShutDown stops.
+// Queue is a work queue of keys, each of which stands in it at most once. It is safe for concurrent
+// use. It has no goroutine, but one timer while keys are delayed, which ShutDown stops.
 type Queue[K comparable] struct {
 	backoff  Backoff
 	observer Observer
 	start    time.Time
 
-	mu         sync.Mutex
-	table      table[K]
-	ready      lines[K]
-	delays     delays[K]
-	alarm      alarm
-	waiters    waiters
-	processing int
-	claims     int
-	shutDown   bool
+	mu       sync.Mutex
+	entries  entries[K]
+	ready    readyQueue[K]
+	delays   delayHeap[K]
+	timer    timer
+	waiters  waiters
+	reserved int
+	shutDown bool
 }
 
 // Item is a key that has been handed out.
@@ -33,8 +31,8 @@ type Item[K comparable] struct {
 	// Attempt counts the failed calls of the key in a row before this one, since its last Change: 0
 	// on a first try and for a Change. A call with a larger one is a retry, whatever its Priority.
 	Attempt int
-	// Waited is the time since the first add that this call answers, or, if that was delayed, since it became due. It
-	// includes the time the key was still processed for an earlier call.
+	// Waited is the time since the first add that this call answers, or, if that was delayed, since it
+	// became due. It includes the time the key was still processed for an earlier call.
 	Waited time.Duration
 }
 
@@ -45,24 +43,15 @@ func New[K comparable](o Options) *Queue[K] {
 	}
 	q := &Queue[K]{backoff: o.Backoff.withDefaults(), observer: o.Observer, start: time.Now()}
 	q.ready.ageing = o.AgeingPeriod
-	q.alarm.fire = q.onAlarm
+	q.timer.fire = q.onTimer
 	return q
 }
 
-// Add asks for a call of key as soon as its turn comes. If such a call is pending already, the more urgent of the two
-// priorities holds and the wait goes on counting from the first. If a delayed call is pending, this one takes it over:
-// it is made now, with this priority, and the delayed one is not made any more. If key is being processed, it is handed
-// out again after that. After ShutDown nothing is added.
-//
-// Adding does not touch the count of failed calls, but see Retry for what a Change does.
+// Add asks for a call of key as soon as its turn comes. If such a call is pending already, the more
+// urgent of the two priorities holds, and the wait still counts from the first add. If a delayed call
+// is pending, this one replaces it. If key is being processed, it is handed out again after that.
+// After ShutDown nothing is added.
 func (q *Queue[K]) Add(key K, p Priority) {
-	q.AddAfter(key, p, 0)
-}
-
-// AddAfter asks for a call of key when d has passed; with 0 or less it is Add. If a call is pending, the one that is
-// due first is made, with its own priority, and the other is not; of two that are due together the more urgent holds.
-// The time passes while key is being processed, too.
-func (q *Queue[K]) AddAfter(key K, p Priority, d time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.shutDown {
@@ -70,33 +59,11 @@ func (q *Queue[K]) AddAfter(key K, p Priority, d time.Duration) {
 	}
 	now := q.now()
 	q.promote(now)
-	q.add(q.table.findOrCreate(key), p.valid(), d, now)
+	q.add(q.entries.findOrCreate(key), p.valid(), 0, now)
 }
 
-// Get waits for a key that is ready and not being processed, and hands it out: the caller must end with exactly one of
-// Done, Requeue, Retry and Postpone. The most urgent key comes first, after ageing, and within one class the one that came first.
-// It returns false when ctx has ended or ShutDown has been called, also if keys are ready.
-func (q *Queue[K]) Get(ctx context.Context) (Item[K], bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for {
-		if q.shutDown {
-			return Item[K]{}, false
-		}
-		if ctx.Err() != nil {
-			// The wake-up may have been for this Get, which does not take the key.
-			q.wake()
-			return Item[K]{}, false
-		}
-		if item, ok := q.take(); ok {
-			return item, true
-		}
-		q.wait(ctx)
-	}
-}
-
-// Done ends the processing of key with success, or in a way that a retry cannot mend: its failed calls are forgotten. A
-// key that is not being processed is left alone; so it is by Requeue, Retry and Postpone.
+// Done ends the processing of key with success, or in a way that a retry cannot mend: its failed calls
+// are forgotten. Done, Requeue, Retry and Postpone do nothing for a key that is not being processed.
 func (q *Queue[K]) Done(key K) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -106,8 +73,8 @@ func (q *Queue[K]) Done(key K) {
 	}
 }
 
-// Requeue ends the processing of key with success, as Done does, and asks for a call after d, unless key is called for
-// another reason before.
+// Requeue ends the processing of key with success, as Done does, and asks for a call after d, unless
+// key is called for another reason before.
 func (q *Queue[K]) Requeue(key K, d time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -129,9 +96,9 @@ func (q *Queue[K]) Requeue(key K, d time.Duration) {
 // A call that is due already is made instead, without the backoff. Then Retry asks for nothing and
 // returns zeros, as it does after Drop or ShutDown.
 //
-// Delay and retries count the failed calls in a row. A Change starts both anew: what failed before
-// may not be what fails now, and it takes the waiting retry over. Any other call that comes before
-// the retry takes it over too, but counts as one.
+// Delay and retries count the failed calls in a row. A Change starts both anew: what failed before may
+// not be what fails now, and it replaces the waiting retry. Any other call that comes before the retry
+// replaces it too, but counts as one.
 func (q *Queue[K]) Retry(key K) (delay time.Duration, exhausted bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -146,9 +113,9 @@ func (q *Queue[K]) Retry(key K) (delay time.Duration, exhausted bool) {
 	return delay, exhausted
 }
 
-// Postpone ends the processing of key as if it had not begun, because it cannot be handled yet: it counts as neither a success
-// nor a failure, and the Observer is not told. The call is asked for again after d, or with whatever else comes for the key before
-// that, and in either case with no less than its priority.
+// Postpone ends the processing of key as if it had not begun, because it cannot be handled yet. It
+// counts as neither a success nor a failure, and the Observer does not hear of it. The call is made
+// after d, or with whatever else comes for the key before that, with at least priority p.
 func (q *Queue[K]) Postpone(key K, p Priority, d time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -162,12 +129,13 @@ func (q *Queue[K]) Postpone(key K, p Priority, d time.Duration) {
 	q.finish(e)
 }
 
-// Drop forgets key, whose object is gone: what is pending is taken out, failed calls are forgotten. If key is being
-// processed, that call does not come back by Retry or Requeue. What is added after Drop is handed out as ever.
+// Drop forgets key, whose object is gone: what is pending is taken out, failed calls are forgotten. If
+// key is being processed, that call does not come back by Retry or Requeue. A key that is added after
+// Drop is handed out as usual.
 func (q *Queue[K]) Drop(key K) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	e := q.table.find(key)
+	e := q.entries.find(key)
 	if e == nil {
 		return
 	}
@@ -177,8 +145,9 @@ func (q *Queue[K]) Drop(key K) {
 	q.release(e)
 }
 
-// ShutDown ends the queue: what is pending is dropped, every Get returns false, and nothing can be added. Keys that are
-// being processed may finish; whoever started the workers waits for them. ShutDown may be called more than once.
+// ShutDown ends the queue: what is pending is dropped, Get and Reserve return false, and nothing can
+// be added. Keys that are being processed may finish; the owner of the workers waits for them.
+// ShutDown may be called more than once.
 func (q *Queue[K]) ShutDown() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -186,12 +155,12 @@ func (q *Queue[K]) ShutDown() {
 		return
 	}
 	q.shutDown = true
-	q.alarm.stop()
-	q.delays.heap = nil
+	q.timer.stop()
+	q.delays = nil
 	if q.ready.clear() {
 		q.depthChanged()
 	}
-	q.table.retain(func(e *entry[K]) bool {
+	q.entries.retain(func(e *entry[K]) bool {
 		e.pending = idle
 		return e.processing
 	})

@@ -96,7 +96,7 @@ func TestAdd(t *testing.T) {
 	}
 }
 
-func TestAddAfter(t *testing.T) {
+func TestDelay(t *testing.T) {
 	requeueOnce := func(d time.Duration) func(*Queue[string], Item[string]) {
 		first := true
 		return takes(2*s, func(q *Queue[string], item Item[string]) {
@@ -115,30 +115,25 @@ func TestAddAfter(t *testing.T) {
 	}{
 		"a delayed key comes on time": {
 			finish: done,
-			script: func(q *Queue[string]) { q.AddAfter("a", Requeue, 10*s) },
+			script: func(q *Queue[string]) { delay(q, "a", Requeue, 10*s) },
 			want:   []call{{Key: "a", Priority: Requeue, At: 10 * s}},
-		},
-		"no delay is an add": {
-			finish: done,
-			script: func(q *Queue[string]) { q.AddAfter("a", Requeue, -s) },
-			want:   []call{{Key: "a", Priority: Requeue}},
 		},
 		"the longest delay does not overflow": {
 			finish: done,
 			script: func(q *Queue[string]) {
 				sleep(s)
-				q.AddAfter("a", Requeue, 1<<63-1)
-				q.AddAfter("b", Requeue, s)
+				delay(q, "a", Requeue, 1<<63-1)
+				delay(q, "b", Requeue, s)
 			},
 			want: []call{{Key: "b", Priority: Requeue, At: 2 * s}},
 		},
 		"several delayed keys come in the order of their times, one time in the order of urgency": {
 			finish: done,
 			script: func(q *Queue[string]) {
-				q.AddAfter("c", Retry, 30*s)
-				q.AddAfter("a", Retry, 10*s)
-				q.AddAfter("b2", Requeue, 20*s)
-				q.AddAfter("b1", Retry, 20*s)
+				delay(q, "c", Retry, 30*s)
+				delay(q, "a", Retry, 10*s)
+				delay(q, "b2", Requeue, 20*s)
+				delay(q, "b1", Retry, 20*s)
 			},
 			want: []call{
 				{Key: "a", Priority: Retry, At: 10 * s},
@@ -150,8 +145,8 @@ func TestAddAfter(t *testing.T) {
 		"an add takes a delayed key over: one call, now, for its own reason": {
 			finish: done,
 			script: func(q *Queue[string]) {
-				q.AddAfter("a", Requeue, 10*s)
-				q.AddAfter("b", Retry, 10*s)
+				delay(q, "a", Requeue, 10*s)
+				delay(q, "b", Retry, 10*s)
 				sleep(3 * s)
 				q.Add("a", Change)
 				q.Add("b", Resync)
@@ -161,70 +156,17 @@ func TestAddAfter(t *testing.T) {
 				{Key: "b", Priority: Resync, At: 3 * s},
 			},
 		},
-		"of two delays the earlier holds, whichever came first": {
-			finish: done,
-			script: func(q *Queue[string]) {
-				q.AddAfter("a", Requeue, 10*s)
-				q.AddAfter("a", Resync, 5*s)
-				q.AddAfter("b", Resync, 6*s)
-				q.AddAfter("b", Requeue, 10*s)
-				q.AddAfter("c", Resync, 7*s)
-				q.AddAfter("c", Requeue, 7*s)
-			},
-			want: []call{
-				{Key: "a", Priority: Resync, At: 5 * s},
-				{Key: "b", Priority: Resync, At: 6 * s},
-				{Key: "c", Priority: Requeue, At: 7 * s},
-			},
-		},
-		"a delay for a key that is ready adds nothing": {
-			finish: takes(2*s, done),
-			script: func(q *Queue[string]) {
-				q.Add("busy", Change)
-				sleep(s)
-				q.Add("a", Resync)
-				q.AddAfter("a", Requeue, 10*s)
-			},
-			want: []call{
-				{Key: "busy", Priority: Change},
-				{Key: "a", Priority: Resync, At: 2 * s, Waited: s},
-			},
-		},
 		"a delayed key whose time has come coalesces like any other": {
 			finish: takes(5*s, done),
 			script: func(q *Queue[string]) {
 				q.Add("busy", Change)
-				q.AddAfter("a", Requeue, 2*s)
+				delay(q, "a", Requeue, 2*s)
 				sleep(3 * s)
 				q.Add("a", Resync)
 			},
 			want: []call{
 				{Key: "busy", Priority: Change},
 				{Key: "a", Priority: Requeue, At: 5 * s, Waited: 3 * s},
-			},
-		},
-		"a delay that ends while the key is processed": {
-			finish: takes(5*s, done),
-			script: func(q *Queue[string]) {
-				q.Add("a", Change)
-				sleep(s)
-				q.AddAfter("a", Requeue, 2*s)
-			},
-			want: []call{
-				{Key: "a", Priority: Change},
-				{Key: "a", Priority: Requeue, At: 5 * s, Waited: 2 * s},
-			},
-		},
-		"a delay that outlasts the processing": {
-			finish: takes(5*s, done),
-			script: func(q *Queue[string]) {
-				q.Add("a", Change)
-				sleep(s)
-				q.AddAfter("a", Requeue, 10*s)
-			},
-			want: []call{
-				{Key: "a", Priority: Change},
-				{Key: "a", Priority: Requeue, At: 11 * s},
 			},
 		},
 		"requeue after a call": {
@@ -298,8 +240,8 @@ func TestFinishingWhatIsNotProcessed(t *testing.T) {
 	if want := (Item[string]{Key: "waiting", Waited: item.Waited}); !ok || item != want {
 		t.Errorf("Get = %+v, %t, want %+v, true", item, ok, want)
 	}
-	if q.Len() != 0 || q.Delayed() != 0 || q.Processing() != 1 {
-		t.Errorf("ready %d, delayed %d, processing %d, want 0, 0, 1", q.Len(), q.Delayed(), q.Processing())
+	if n := len(q.entries.byKey); n != 1 || q.readyLen() != 0 || len(q.delays) != 0 {
+		t.Errorf("%d keys remembered, %d ready, %d delayed, want the one that is processed", n, q.readyLen(), len(q.delays))
 	}
 }
 
@@ -326,7 +268,7 @@ func TestPostpone(t *testing.T) {
 		}
 		q.Drop("a")
 		q.Postpone("a", Change, 0)
-		if n := q.Len(); n != 0 {
+		if n := q.readyLen(); n != 0 {
 			t.Errorf("%d keys after a drop", n)
 		}
 	})

@@ -47,7 +47,7 @@ func (r *recorder) run(
 	if err := q.check(); err != nil {
 		t.Error(err)
 	}
-	if n := len(q.table.entries); n != 0 {
+	if n := len(q.entries.byKey); n != 0 {
 		t.Errorf("%d keys are remembered after the end, want none", n)
 	}
 }
@@ -56,6 +56,21 @@ func (r *recorder) run(
 func sleep(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
+}
+
+// delay asks for a call of key, which is not processed, after d.
+func delay[K comparable](q *Queue[K], key K, p Priority, d time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.add(q.entries.findOrCreate(key), p, d, q.now())
+}
+
+// readyLen is the number of keys that can be handed out.
+func (q *Queue[K]) readyLen() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.promote(q.now())
+	return q.ready.len
 }
 
 func done(q *Queue[string], item Item[string]) { q.Done(item.Key) }

@@ -200,7 +200,7 @@ func TestRetryWhileACallIsDue(t *testing.T) {
 	}
 }
 
-func TestRetryTellsDelayAndExhaustion(t *testing.T) {
+func TestRetryReturnsDelayAndExhaustion(t *testing.T) {
 	type result struct {
 		Delay     time.Duration
 		Exhausted bool
@@ -251,8 +251,8 @@ func TestDrop(t *testing.T) {
 		"delayed": {
 			finish: done,
 			script: func(q *Queue[string]) {
-				q.AddAfter("a", Requeue, 2*s)
-				q.AddAfter("b", Requeue, 3*s)
+				delay(q, "a", Requeue, 2*s)
+				delay(q, "b", Requeue, 3*s)
 				q.Drop("a")
 			},
 			want: []call{{Key: "b", Priority: Requeue, At: 3 * s}},
@@ -286,7 +286,6 @@ func TestDrop(t *testing.T) {
 			script: func(q *Queue[string]) {
 				q.Add("a", Change)
 				sleep(s)
-				q.AddAfter("a", Requeue, 5*s)
 				q.Drop("a")
 			},
 			want: []call{{Key: "a"}},

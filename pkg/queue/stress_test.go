@@ -33,12 +33,8 @@ func (c *stress) produce(random *rand.Rand, adds int) {
 	for range adds {
 		key := random.IntN(len(c.version))
 		c.version[key].Add(1)
-		p := Priority(random.IntN(classes))
-		if random.IntN(3) == 0 {
-			c.q.AddAfter(key, p, time.Duration(random.Int64N(int64(s))))
-		} else {
-			c.q.Add(key, p)
-		}
+		p := Priority(random.IntN(priorities))
+		c.q.Add(key, p)
 		if random.IntN(8) == 0 {
 			time.Sleep(time.Duration(random.Int64N(int64(s / 10))))
 		}
@@ -97,7 +93,7 @@ func TestStress(t *testing.T) {
 		if err := c.q.check(); err != nil {
 			t.Error(err)
 		}
-		if n := len(c.q.table.entries); n != 0 {
+		if n := len(c.q.entries.byKey); n != 0 {
 			t.Errorf("%d keys are left", n)
 		}
 		c.q.ShutDown()
@@ -126,8 +122,8 @@ func (c *stress) workBriefly(ctx context.Context, random *rand.Rand) {
 
 // counter is an Observer that counts.
 type counter struct {
-	added     [classes]int
-	coalesced [classes]int
+	added     [priorities]int
+	coalesced [priorities]int
 	got       int
 	depth     int
 	waited    time.Duration

@@ -9,32 +9,19 @@ import (
 	"time"
 )
 
-// claim calls Claim in a goroutine of its own, and returns when that waits or has returned.
-func claim(ctx context.Context, q *Queue[string]) <-chan bool {
-	claimed := make(chan bool, 1)
-	go func() { claimed <- q.Reserve(ctx) }()
+// reserve calls Reserve in a goroutine, and returns when that waits or has returned.
+func reserve(ctx context.Context, q *Queue[string]) <-chan bool {
+	reserved := make(chan bool, 1)
+	go func() { reserved <- q.Reserve(ctx) }()
 	synctest.Wait()
-	return claimed
+	return reserved
 }
 
-func TestClaim(t *testing.T) {
+func TestReserve(t *testing.T) {
 	tests := map[string]struct {
 		before, during func(*Queue[string], context.CancelFunc)
 		want           bool
 	}{
-		"a key is there": {
-			before: func(q *Queue[string], _ context.CancelFunc) { q.Add("a", Change) },
-			want:   true,
-		},
-		"a key comes": {
-			during: func(q *Queue[string], _ context.CancelFunc) { q.Add("a", Initial) },
-			want:   true,
-		},
-		"a delayed key comes": {
-			before: func(q *Queue[string], _ context.CancelFunc) { q.AddAfter("a", Retry, time.Hour) },
-			during: func(*Queue[string], context.CancelFunc) { time.Sleep(time.Hour) },
-			want:   true,
-		},
 		"a key that was being processed comes back": {
 			before: func(q *Queue[string], _ context.CancelFunc) {
 				q.Add("a", Change)
@@ -45,7 +32,7 @@ func TestClaim(t *testing.T) {
 			during: func(q *Queue[string], _ context.CancelFunc) { q.Done("a") },
 			want:   true,
 		},
-		"a claimed key is not claimed twice": {
+		"a reserved key is not reserved twice": {
 			before: func(q *Queue[string], _ context.CancelFunc) {
 				q.Add("a", Change)
 				q.TryReserve()
@@ -53,31 +40,13 @@ func TestClaim(t *testing.T) {
 			during: func(q *Queue[string], _ context.CancelFunc) { q.Add("b", Change) },
 			want:   true,
 		},
-		"a claim is waived": {
+		"a reservation is canceled": {
 			before: func(q *Queue[string], _ context.CancelFunc) {
 				q.Add("a", Change)
 				q.TryReserve()
 			},
 			during: func(q *Queue[string], _ context.CancelFunc) { q.Cancel() },
 			want:   true,
-		},
-		"the context ends": {
-			during: func(_ *Queue[string], cancel context.CancelFunc) { cancel() },
-		},
-		"the context has ended, with keys": {
-			before: func(q *Queue[string], cancel context.CancelFunc) {
-				q.Add("a", Change)
-				cancel()
-			},
-		},
-		"shutdown": {
-			during: func(q *Queue[string], _ context.CancelFunc) { q.ShutDown() },
-		},
-		"shutdown before, with keys": {
-			before: func(q *Queue[string], _ context.CancelFunc) {
-				q.Add("a", Change)
-				q.ShutDown()
-			},
 		},
 	}
 	for name, test := range tests {
@@ -90,15 +59,15 @@ func TestClaim(t *testing.T) {
 				if test.before != nil {
 					test.before(q, cancel)
 				}
-				claimed := claim(ctx, q)
+				reserved := reserve(ctx, q)
 				if test.during != nil {
-					if len(claimed) > 0 {
-						t.Fatal("Claim has not waited")
+					if len(reserved) > 0 {
+						t.Fatal("Reserve has not waited")
 					}
 					test.during(q, cancel)
 				}
-				if got := <-claimed; got != test.want {
-					t.Errorf("Claim returned %t, want %t", got, test.want)
+				if got := <-reserved; got != test.want {
+					t.Errorf("Reserve returned %t, want %t", got, test.want)
 				}
 				if err := q.check(); err != nil {
 					t.Error(err)
@@ -108,61 +77,65 @@ func TestClaim(t *testing.T) {
 	}
 }
 
-// TestRedeemHandsOutWhatIsMostUrgentThen also drops a key that has been claimed.
-func TestRedeemHandsOutWhatIsMostUrgentThen(t *testing.T) {
+// TestGetLeavesReservedKeys has a Get come between Reserve and Take.
+func TestGetLeavesReservedKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New[string](Options{})
+		defer q.ShutDown()
+		q.Add("a", Initial)
+		q.TryReserve()
+		got := get(t.Context(), q)
+		if len(got) > 0 {
+			t.Fatalf("Get = %v, want it to wait: the only key is reserved", <-got)
+		}
+		q.Add("b", Change)
+		if got := <-got; got != (outcome{"b", true}) {
+			t.Errorf("Get = %v, want b", got)
+		}
+		if item, ok := q.Take(); !ok || item.Key != "a" {
+			t.Errorf("Take = %v, %t, want a", item, ok)
+		}
+	})
+}
+
+// TestTakeHandsOutWhatIsMostUrgentThen also drops a key that has been reserved.
+func TestTakeHandsOutWhatIsMostUrgentThen(t *testing.T) {
 	q := New[string](Options{})
 	q.Add("initial", Initial)
 	q.Add("dropped", Retry)
 	for i, want := range []bool{true, true, false} {
 		if got := q.TryReserve(); got != want {
-			t.Errorf("claim %d of two keys is %t", i+1, got)
+			t.Errorf("reservation %d of two keys is %t", i+1, got)
 		}
 	}
 	q.Add("change", Change)
 	q.Drop("dropped")
 	for _, want := range []string{"change", "initial"} {
 		if item, ok := q.Take(); !ok || item.Key != want {
-			t.Errorf("Redeem returned %q %t, want %q", item.Key, ok, want)
+			t.Errorf("Take returned %q %t, want %q", item.Key, ok, want)
 		}
 	}
 	q.Add("last", Change)
 	if !q.TryReserve() {
-		t.Error("want a claim")
+		t.Error("want a reservation")
 	}
 	q.Drop("last")
 	if item, ok := q.Take(); ok {
-		t.Errorf("Redeem returned %+v, want nothing", item)
+		t.Errorf("Take returned %+v, want nothing", item)
 	}
 	q.Add("end", Change)
 	if !q.TryReserve() {
-		t.Error("want a claim")
+		t.Error("want a reservation")
 	}
 	q.ShutDown()
 	if item, ok := q.Take(); ok || q.TryReserve() {
-		t.Errorf("Redeem returned %+v after the shutdown", item)
+		t.Errorf("Take returned %+v after the shutdown", item)
 	}
 }
 
-// TestClaimPassesItsWakeUpOn ends the context of a Claim at the moment at which it is woken for a key.
-func TestClaimPassesItsWakeUpOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := New[string](Options{})
-		defer q.ShutDown()
-		second := claim(t.Context(), q)
-		ctx, cancel := context.WithCancel(t.Context())
-		first := claim(ctx, q)
-		q.mu.Lock() // The wake-up and the end come while the queue is locked, so the Claim sees both.
-		cancel()
-		q.add(q.table.findOrCreate("a"), Change, 0, q.now())
-		q.mu.Unlock()
-		if <-first || !<-second {
-			t.Error("the wake-up was lost")
-		}
-	})
-}
-
-// TestClaimsLoseNothing has workers claim and redeem, and sometimes waive, while keys come and are dropped.
-func TestClaimsLoseNothing(t *testing.T) {
+// TestReservationsLoseNothing has workers reserve and take, and sometimes cancel, while keys come and
+// are dropped.
+func TestReservationsLoseNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := New[int](Options{})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -203,8 +176,8 @@ func TestClaimsLoseNothing(t *testing.T) {
 				t.Errorf("%d was not handled after its last add", i)
 			}
 		}
-		if q.claims != 0 {
-			t.Errorf("%d claims are left", q.claims)
+		if q.reserved != 0 {
+			t.Errorf("%d reservations are left", q.reserved)
 		}
 		cancel()
 		working.Wait()
