@@ -111,7 +111,8 @@ func TestLine(t *testing.T) {
 		},
 		"what is missing or different is left out": {
 			config: `{"fields":{"a":".spec.no.such","b":".spec.containers[9].name","c":".spec.nodeName[0]","d":".spec.nothing",
-				"e":".metadata.annotations","f":"{.status.a}{.status.b}","g":"{range .status.x[*]}{.a}{end}"}}`,
+				"e":".metadata.annotations","f":"{.status.a}{.status.b}","g":"{range .status.x[*]}{.a}{end}",
+				"h":"node {.spec.no}","i":"{.metadata.name}/{.metadata.ownerReferences[0].name}","j":"{.spec.nothing}!"}}`,
 			want: handlerstest.LogEntry{Message: "object seen", Values: identity(nil)},
 		},
 		"escaped key": {

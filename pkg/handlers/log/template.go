@@ -10,14 +10,16 @@ import (
 	"k8s.io/client-go/util/jsonpath"
 )
 
-// template is a JSONPath template that has been checked. It keeps the text and not the parsed form, because client-go's
-// evaluation changes what it evaluates: its range and index nodes keep numbers of the object they saw last, so a parsed
-// template is good for one evaluation.
+// template is a JSONPath template that has been checked. It keeps the text and not the parsed form,
+// because that is good for one evaluation: client-go's range and index nodes keep numbers of the object
+// they saw last.
 type template struct {
 	text         string
 	metadataOnly bool
 	// single is true for one expression and nothing else, whose value keeps its type.
 	single bool
+	// ranges is true for a template with {range}.
+	ranges bool
 }
 
 // parseTemplate reads a template, or a single path without braces.
@@ -41,11 +43,12 @@ func parseTemplate(text string) (template, error) {
 		text:         text,
 		metadataOnly: len(names) == 0 && readsMetadataOnly(text, parser.Root.Nodes),
 		single:       len(names) == 0 && len(parser.Root.Nodes) == 1,
+		ranges:       len(names) > 0,
 	}, nil
 }
 
-// checkRanges finds the mistakes that client-go reports only while it evaluates: names other than range and end, an
-// end without a range, and a range without an end.
+// checkRanges finds the mistakes that client-go reports only while it evaluates: names other than range
+// and end, an end without a range, and a range without an end.
 func checkRanges(names []string) error {
 	depth := 0
 	for _, name := range names {
@@ -83,8 +86,9 @@ func identifiers(node jsonpath.Node) []string {
 	}
 }
 
-// readsMetadataOnly tells whether every expression of a template without a range begins at a field that is known without
-// decoding the object. It says no when it cannot tell: a filter or a union may begin anew, at the whole object.
+// readsMetadataOnly reports whether every expression of a template without a range begins at a field
+// that is known without decoding the object. It says no when in doubt: a filter or a union may begin
+// anew, at the whole object.
 func readsMetadataOnly(text string, nodes []jsonpath.Node) bool {
 	if strings.ContainsAny(text, "$@(,") {
 		return false
@@ -105,9 +109,9 @@ func readsMetadataOnly(text string, nodes []jsonpath.Node) bool {
 	return true
 }
 
-// find evaluates the template. A template of one expression gives the value itself, or the list of them when there are
-// several; any other gives text. It gives nothing when the object does not have the field, or has something else in its
-// place, which may be so for one object and not for the next.
+// find evaluates the template. A template of one expression gives the value itself, or the list of them
+// when there are several; any other gives text. It gives nothing when the object does not have one of
+// the fields, or has something else in its place. Inside a range a missing field is empty text.
 func (t template) find(data map[string]any) (value any, ok bool) {
 	// client-go's evaluation panics on some content, for example on an index into a null inside a range.
 	defer func() {
@@ -128,11 +132,24 @@ func (t template) find(data map[string]any) (value any, ok bool) {
 	}
 	var text strings.Builder
 	for _, group := range results {
+		if !t.ranges && missing(group) {
+			return nil, false
+		}
 		if err := path.PrintResults(&text, group); err != nil {
 			return nil, false
 		}
 	}
 	return text.String(), text.Len() > 0
+}
+
+// missing reports whether an expression has found nothing, or null.
+func missing(found []reflect.Value) bool {
+	for _, v := range found {
+		if v.IsValid() && v.Interface() != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func single(found []reflect.Value) (any, bool) {
