@@ -15,9 +15,9 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// pipePatience is how long a call waits for the end of the output after the program and its process group are gone.
-// Only a process that left the group on purpose can still hold it open.
-const pipePatience = time.Second
+// pipeTimeout is how long a call waits for the end of the output after the program and its process
+// group are gone. Only a process that left the group on purpose can still hold it open.
+const pipeTimeout = time.Second
 
 // handler is the handler of one definition.
 type handler struct {
@@ -61,18 +61,19 @@ func (h *handler) Handle(ctx context.Context, req handlers.Request) (handlers.Re
 	cmd := &exec.Cmd{
 		Path: h.program, Args: h.config.Command, Dir: h.config.Dir, Env: environ,
 		Stdin: bytes.NewReader(object), Stdout: stdout, Stderr: stderr,
-		WaitDelay: pipePatience,
+		WaitDelay: pipeTimeout,
 	}
 	end, err := run(ctx, cmd, time.Duration(h.config.Timeout), time.Duration(h.config.Grace))
 	stdout.close()
 	stderr.close()
+	orphans.reap()
 	if err != nil {
-		return handlers.Result{}, fmt.Errorf("starting %s: %w", h.program, err)
+		return handlers.Result{}, fmt.Errorf("starting %s: %w", h.program, explainStart(err, h.program, h.config.Dir))
 	}
-	return handlers.Result{}, h.judge(end, stderr.lastLine())
+	return handlers.Result{}, h.exitError(end, stderr.lastLine())
 }
 
-// outputs returns the takers of standard output and standard error.
+// outputs returns what takes standard output and standard error.
 func (h *handler) outputs(ctx context.Context, redact redactor) (stdout, stderr *output) {
 	logger, err := logr.FromContext(ctx)
 	if err != nil {
@@ -90,8 +91,9 @@ func (h *handler) outputs(ctx context.Context, redact redactor) (stdout, stderr 
 	return take("stdout"), take("stderr")
 }
 
-// judge makes an error of how the program ended, nil when that was a success. said is what it said last.
-func (h *handler) judge(end ending, said string) error {
+// exitError makes an error of how the program ended, nil when that was a success. said is the last line
+// of its standard error.
+func (h *handler) exitError(end ending, said string) error {
 	if said != "" {
 		said = ": " + said
 	}

@@ -9,8 +9,8 @@ import (
 
 const supported = true
 
-// group is the process group of a running program, which is its leader. Unlike on Linux it outlives a daemon that is
-// killed.
+// group is the process group of a running program, which is its leader. Unlike on Linux it outlives a
+// daemon that is killed.
 type group struct{ id int }
 
 func startGroup(cmd *exec.Cmd) (*group, error) {
@@ -50,3 +50,10 @@ func (g *group) signal(s syscall.Signal) { _ = unix.Kill(-g.id, s) }
 
 // reap has nothing to do: orphans belong to launchd.
 func (*group) reap() {}
+
+// orphans has nothing to do here.
+var orphans orphanReaper
+
+type orphanReaper struct{}
+
+func (orphanReaper) reap() {}

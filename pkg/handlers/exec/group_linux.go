@@ -13,43 +13,43 @@ import (
 
 const supported = true
 
-// tetherFD is the program's end of the tether: above the descriptors that scripts use (up to 9) and below those that
-// shells take from the top (63 and down).
-const tetherFD = 20
+// deathPipeFD is the program's end of the parent-death pipe: above the descriptors that scripts use (up
+// to 9) and below those that shells take from the top (63 and down).
+const deathPipeFD = 20
 
 const (
-	// reapPatience is how long reap waits for killed processes to go.
-	reapPatience = time.Second
+	// reapTimeout is how long reap waits for killed processes to go.
+	reapTimeout = time.Second
 	reapPoll     = 2 * time.Millisecond
 )
 
 // group is the process group of a running program, which is its leader.
 type group struct {
-	id     int
-	tether *os.File
+	id        int
+	deathPipe *os.File
 }
 
-// startGroup starts cmd as the leader of a process group that does not outlive the daemon, not even when that is
-// killed.
+// startGroup starts cmd as the leader of a process group that does not outlive the daemon, not even when
+// that is killed.
 //
-// The parent-death signal kills the program itself, but not what it has started. For those there is the tether, a pipe
-// whose writing end only the daemon has: when the kernel closes that, it signals the owner of the reading end, which is
-// the group, and the signal is set to be SIGKILL. That works as long as one process of the group keeps the descriptor,
-// as the children of shells do.
+// The parent-death signal kills the program itself, but not what it has started. For those there is the
+// parent-death pipe. Only the daemon has its writing end: when the kernel closes that, it sends a signal,
+// set to be SIGKILL, to the owner of the reading end, set to be the group. That works as long as one
+// process of the group keeps the descriptor, as the children of shells do.
 func startGroup(cmd *exec.Cmd) (*group, error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("opening a pipe: %w", err)
 	}
 	defer func() { _ = reader.Close() }()
-	cmd.ExtraFiles = make([]*os.File, tetherFD-2)
-	cmd.ExtraFiles[tetherFD-3] = reader
+	cmd.ExtraFiles = make([]*os.File, deathPipeFD-2)
+	cmd.ExtraFiles[deathPipeFD-3] = reader
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		_ = writer.Close()
 		return nil, err
 	}
-	g := &group{id: cmd.Process.Pid, tether: writer}
+	g := &group{id: cmd.Process.Pid, deathPipe: writer}
 	if err := tie(reader, g.id); err != nil {
 		g.kill()
 		_ = cmd.Wait()
@@ -85,8 +85,8 @@ func tie(reader *os.File, group int) error {
 	return errors.Join(err, tied)
 }
 
-// awaitLeader returns when the leader has ended. It leaves it to be waited for, so that the group's number is not given
-// to other processes.
+// awaitLeader returns when the leader has ended. It does not collect its exit status, so the group's
+// number is not given to other processes.
 func (g *group) awaitLeader() {
 	for {
 		err := unix.Waitid(unix.P_PID, g.id, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -99,23 +99,24 @@ func (g *group) awaitLeader() {
 // terminate asks every process of the group to stop.
 func (g *group) terminate() { g.signal(unix.SIGTERM) }
 
-// kill kills every process of the group. From then on none of them executes an instruction of its program.
+// kill kills every process of the group: none of them executes another instruction of its program.
 func (g *group) kill() { g.signal(unix.SIGKILL) }
 
-// signal leaves the error: no such process means that the group is gone, and a process that has changed its user cannot
-// be reached by anyone but its parent.
+// signal ignores the error: no such process means that the group is gone, and a process that has changed
+// its user can be reached by its parent only.
 func (g *group) signal(s syscall.Signal) { _ = unix.Kill(-g.id, s) }
 
-// reap collects the exit statuses of processes of the killed group that have become the daemon's children, as orphans do
-// when the daemon is process 1 of its container. Nobody else would, and they would stay as zombies.
+// reap collects the exit statuses of processes of the killed group that have become the daemon's
+// children, as orphans do when the daemon is process 1 of its container. See orphanReaper for those that
+// have left the group.
 func (g *group) reap() {
-	defer func() { _ = g.tether.Close() }()
+	defer func() { _ = g.deathPipe.Close() }()
 	for begun := time.Now(); ; {
 		pid, err := unix.Wait4(-g.id, nil, unix.WNOHANG, nil)
 		switch {
 		case errors.Is(err, unix.EINTR), pid > 0:
 			continue
-		case err != nil, time.Since(begun) > reapPatience: // no children left in the group, or one stuck in the kernel
+		case err != nil, time.Since(begun) > reapTimeout: // no children left in the group, or one stuck in the kernel
 			return
 		}
 		time.Sleep(reapPoll)

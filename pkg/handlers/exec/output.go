@@ -2,6 +2,7 @@ package exec
 
 import (
 	"bytes"
+	"unicode/utf8"
 
 	"github.com/go-logr/logr"
 )
@@ -13,9 +14,9 @@ const (
 	maxErrorLine = 256
 )
 
-// output takes what a program writes to one of its streams. It logs it line by line until its budget is used up, counts
-// the rest, and remembers the last line. It never holds more than two lines, and never makes the program wait. It is
-// for one goroutine.
+// output takes what a program writes to one of its streams. It logs it line by line until its budget is
+// used up, counts the rest, and remembers the last line. It never holds more than two lines, and never
+// makes the program wait. It is not safe for concurrent use.
 type output struct {
 	logger logr.Logger
 	off    bool
@@ -42,8 +43,8 @@ func (o *output) Write(p []byte) (int, error) {
 	}
 }
 
-// collect keeps what is needed of a line: its first maxLine bytes, and so much more that a secret which begins in them
-// is there as a whole.
+// collect keeps what is needed of a line: its first maxLine bytes, and so much more that a secret which
+// begins in them is complete.
 func (o *output) collect(p []byte) {
 	room := maxLine + o.redact.longest - len(o.line)
 	kept := p[:min(room, len(p))]
@@ -65,13 +66,25 @@ func (o *output) log() {
 		return
 	}
 	text := o.redact.text(o.line, maxLine)
-	if len(text) > o.budget {
-		o.budget = 0 // and no shorter line after this one: what is logged is the beginning
-		o.dropped += int64(len(o.line))
-		return
+	if len(text) > o.budget { // cut as a long line is
+		kept := beginning(text, o.budget)
+		o.dropped += int64(len(text) - len(kept))
+		o.budget, text = 0, kept
+		if text == "" {
+			return
+		}
+	} else {
+		o.budget -= len(text)
 	}
-	o.budget -= len(text)
 	o.logger.Info("program output", "line", text)
+}
+
+// beginning returns the first bytes of a text, limit at most and no half of a character.
+func beginning(text string, limit int) string {
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit]
 }
 
 // close logs what follows the last newline, and how much was not logged.

@@ -48,10 +48,20 @@ func TestOutputIsLogged(t *testing.T) {
 			script: `printf 'a\r\n\377\376b\n'`,
 			want:   []string{"stdout: a", "stdout: �b"},
 		},
-		"cut after whole lines": {
+		"cut in a line, and no shorter one after it": {
 			script: `echo 12345; echo 12345; echo 1; echo 2`,
 			change: config{"maxOutput": 9},
-			want:   []string{"stdout: 12345", "stdout: (7 bytes not logged)"},
+			want:   []string{"stdout: 12345", "stdout: 1234", "stdout: (3 bytes not logged)"},
+		},
+		"cut in the first line": {
+			script: `echo 12345`,
+			change: config{"maxOutput": 3},
+			want:   []string{"stdout: 123", "stdout: (2 bytes not logged)"},
+		},
+		"cut before a character": {
+			script: `echo "aé"`,
+			change: config{"maxOutput": 2},
+			want:   []string{"stdout: a", "stdout: (2 bytes not logged)"},
 		},
 		"nothing": {
 			script: `echo 12345`,

@@ -18,11 +18,11 @@ type ending struct {
 	stopped error
 }
 
-// run starts cmd in a process group of its own and waits until the program has ended and the group is gone. An error
-// means that the program did not start.
+// run starts cmd as the leader of a process group and waits until the program has ended and the group
+// is gone. An error means that the program did not start.
 //
-// The thread is locked because Linux kills a child whose parent-death signal is set when the thread that started it
-// ends, not only when the process does; a locked thread lives as long as the call.
+// The thread is locked because Linux kills a child whose parent-death signal is set when the thread
+// that started it ends, not only when the process does. A locked thread lives as long as the call.
 func run(ctx context.Context, cmd *exec.Cmd, timeout, grace time.Duration) (ending, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -36,23 +36,24 @@ func run(ctx context.Context, cmd *exec.Cmd, timeout, grace time.Duration) (endi
 		g.awaitLeader()
 	}()
 	stopped := supervise(ctx, g, exited, timeout, grace)
-	// What the program has left behind in its group dies with it. The group's number is still taken: its leader has not
-	// been waited for.
+	// What the program has left behind in its group dies with it. The group's number is still taken: its
+	// leader has not been waited for.
 	g.kill()
 	waitErr := cmd.Wait()
 	g.reap()
-	// With a state, the error only says the same again, or that a pipe was still open after pipePatience.
+	// With a state, the error only repeats it, or says that a pipe was still open after pipeTimeout.
 	if cmd.ProcessState == nil {
 		return ending{}, fmt.Errorf("waiting for the program: %w", waitErr)
 	}
 	return ending{state: cmd.ProcessState, stopped: stopped}, nil
 }
 
-// supervise returns when the program has ended: by itself, or because it was stopped, and then it says why.
+// supervise returns when the program has ended: by itself, or because it was stopped, and then it says
+// why.
 //
-// The end of ctx kills at once. It may mean that the term is over, and another replica may take over in a few seconds,
-// while the program has credentials of its own that no gate closes. So the gentle way has to be gone before: the program
-// is told to stop at its timeout, or so early that the grace is over when ctx ends, whichever comes first.
+// The end of ctx kills at once. It may mean that the term is over: another replica may take over within
+// seconds, while the program may have credentials that no gate closes. So SIGTERM comes before: at the
+// timeout, or so early that the grace is over when ctx ends, whichever comes first.
 func supervise(ctx context.Context, g *group, exited <-chan struct{}, timeout, grace time.Duration) error {
 	begun := time.Now()
 	limit, grace := limits(ctx, timeout, grace)
@@ -72,7 +73,7 @@ func supervise(ctx context.Context, g *group, exited <-chan struct{}, timeout, g
 	g.terminate()
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
-	how := "it stopped when told to"
+	how := "it stopped at SIGTERM"
 	select {
 	case <-exited:
 	case <-ctx.Done():
@@ -84,14 +85,14 @@ func supervise(ctx context.Context, g *group, exited <-chan struct{}, timeout, g
 		g.kill()
 		<-exited
 	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return timeoutError{errors.New(how)} // The engine adds that the definition's timeout has passed.
+	}
 	ran := time.Since(begun).Round(time.Millisecond)
-	return fmt.Errorf("%w after %s: %s", errTimeout, ran, how)
+	return timeoutError{fmt.Errorf("timed out after %s: %s", ran, how)}
 }
 
-// errTimeout says that a program was told to stop because its time was up.
-var errTimeout = timeoutError{errors.New("timed out")}
-
-// timeoutError is a context.DeadlineExceeded with a text of its own.
+// timeoutError is a context.DeadlineExceeded with another text.
 type timeoutError struct{ error }
 
 func (timeoutError) Unwrap() error { return context.DeadlineExceeded }
@@ -105,11 +106,14 @@ func killed(ctx context.Context, g *group, exited <-chan struct{}) error {
 	}
 	g.kill()
 	<-exited
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return timeoutError{errors.New("it was killed")} // as above
+	}
 	return fmt.Errorf("killed: %w", context.Cause(ctx))
 }
 
-// limits returns when the program is told to stop, counted from now and 0 for never, and its grace after that. A grace
-// that does not fit into what is left of ctx gets half of it.
+// limits returns when the program gets SIGTERM, counted from now and 0 for never, and its grace after
+// that. A grace that does not fit into what is left of ctx is cut to half of that.
 func limits(ctx context.Context, timeout, grace time.Duration) (limit, fitting time.Duration) {
 	deadline, ok := ctx.Deadline()
 	if !ok {

@@ -126,7 +126,7 @@ func TestTimeout(t *testing.T) {
 		want   string
 	}{
 		"program that stops when told": {
-			script: polite, grace: "1m", pids: 1, want: "it stopped when told to: told to stop",
+			script: polite, grace: "1m", pids: 1, want: "it stopped at SIGTERM: told to stop",
 		},
 		"program that does not": {
 			script: ignorant, grace: "100ms", pids: 1, want: "it did not stop within 100ms and was killed",
@@ -161,7 +161,7 @@ func TestProgramIsToldToStopBeforeItsDeadline(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 	defer cancel()
 	_, err := h.Handle(ctx, request(t))
-	if err == nil || !strings.Contains(err.Error(), "it stopped when told to") || ctx.Err() != nil {
+	if err == nil || !strings.Contains(err.Error(), "it stopped at SIGTERM") || ctx.Err() != nil {
 		t.Errorf("Handle = %v, context %v; want the program to stop before the context ends", err, ctx.Err())
 	}
 	mustBeGone(t, file, 1)
@@ -292,12 +292,12 @@ func TestDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = own.Close() }()
-	// What the test binary itself was started with may get through above the tether.
+	// What the test binary itself was started with may get through above the pipe.
 	inherited, err := osexec.CommandContext(t.Context(), "ls", "-1", "/proc/self/fd").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"0", "1", "2", "3", "20"} // 3 is the folder that ls reads, 20 the tether
+	want := []string{"0", "1", "2", "3", "20"} // 3 is the folder that ls reads, 20 the parent-death pipe
 	for fd := range strings.FieldsSeq(string(inherited)) {
 		if n, err := strconv.Atoi(fd); err != nil || n > 20 {
 			want = append(want, fd)
