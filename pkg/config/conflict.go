@@ -81,7 +81,7 @@ func (c *checker) conflict(at path, v cue.Value, s *shape) bool {
 		return c.conflictOfObjects(at, v, s, u.values[0], u.values[1])
 	case len(u.values) >= 2:
 		a, b := u.values[0], u.values[1]
-		c.report(a.pos, at, fmt.Sprintf("set to %s in %s and to %s in %s", printed(a.v), a.pos, printed(b.v), b.pos), "", b.pos)
+		c.report(a.pos, at, fmt.Sprintf("set to %s in %s and to %s in %s", c.doc.printed(a.v), a.pos, c.doc.printed(b.v), b.pos), "", b.pos)
 		return true
 	case len(u.values) == 1:
 		return c.conflictWithLimits(at, v, s, u.values[0], u.limits)
@@ -98,7 +98,7 @@ func (c *checker) conflictWithLimits(at path, v cue.Value, s *shape, a side, lim
 		if isStruct(a.v) && isStruct(b.v) {
 			return c.conflictOfObjects(at, v, s, a, b)
 		}
-		c.report(a.pos, at, fmt.Sprintf("%s conflicts with %s in %s", printed(a.v), expression(b.v), b.pos), "", b.pos)
+		c.report(a.pos, at, fmt.Sprintf("%s conflicts with %s in %s", c.doc.printed(a.v), expression(b.v), b.pos), "", b.pos)
 		return true
 	}
 	if s == nil {

@@ -14,6 +14,8 @@ type document struct {
 	// labels leads from the position of a field's value to the position of its label, for values that come from more
 	// than one place and so have no single field.
 	labels map[place]token.Pos
+	// written are the numbers as the files have them, by their places: a value keeps the number alone.
+	written map[place]string
 }
 
 // place is a token.Pos without the blanks around the token, which are a part of token.Pos.
@@ -24,14 +26,55 @@ type place struct {
 
 func placeOf(p token.Pos) place { return place{file: p.Filename(), offset: p.Offset()} }
 
-// index remembers the labels of a file.
+// index remembers the labels and the numbers of a file.
 func (d *document) index(f *ast.File) {
 	ast.Walk(f, func(n ast.Node) bool {
-		if field, ok := n.(*ast.Field); ok && field.Value != nil {
-			d.labels[placeOf(field.Value.Pos())] = field.Label.Pos()
+		switch n := n.(type) {
+		case *ast.Field:
+			if n.Value != nil {
+				d.labels[placeOf(n.Value.Pos())] = n.Label.Pos()
+			}
+			d.indexNumber(n.Value)
+		case *ast.ListLit:
+			for _, e := range n.Elts {
+				d.indexNumber(e)
+			}
+		case *ast.BinaryExpr:
+			if n.Op == token.OR || n.Op == token.AND {
+				d.indexNumber(n.Y)
+			}
+		case *ast.UnaryExpr:
+			if n.Op == token.MUL {
+				d.indexNumber(n.X)
+			}
 		}
 		return true
 	}, nil)
+}
+
+// indexNumber remembers how x is written, if it is a number with or without a sign.
+func (d *document) indexNumber(x ast.Expr) {
+	sign, lit := "", x
+	if u, ok := x.(*ast.UnaryExpr); ok && (u.Op == token.SUB || u.Op == token.ADD) {
+		sign, lit = u.Op.String(), u.X
+	}
+	if number, ok := lit.(*ast.BasicLit); ok && (number.Kind == token.INT || number.Kind == token.FLOAT) {
+		d.written[placeOf(x.Pos())] = sign + number.Value
+	}
+}
+
+// spelling returns how a number, true, false or null is written in the files, or "" for what an expression comes to.
+func (d *document) spelling(v cue.Value) string {
+	for _, part := range append([]cue.Value{v, cue.Dereference(v)}, conjuncts(v)...) {
+		at := placeOf(valuePos(part))
+		if src, ok := d.files[at.file]; ok && src.written[at.offset] != "" {
+			return src.written[at.offset]
+		}
+		if text := d.written[at]; text != "" {
+			return text
+		}
+	}
+	return ""
 }
 
 // position turns a position of CUE into one of the user's files, or false when it is none.

@@ -35,9 +35,11 @@ func (c *checker) wrongKind(at path, v cue.Value, s *shape) {
 	if c.told[at.key()] {
 		return
 	}
-	message := fmt.Sprintf("want %s, have %s", s.want(), have(v))
-	hint := kindHint(v, s)
+	message := fmt.Sprintf("want %s, have %s", s.want(), c.doc.have(v))
+	hint := c.doc.kindHint(v, s)
 	switch text, err := v.String(); {
+	case v.Kind() == cue.NullKind && s.accepts(cue.StringKind) && !c.named(at):
+		hint = fmt.Sprintf("write %q in quotes", c.doc.printed(v))
 	case s.ref == "#Secret":
 		// What stands there may be the secret.
 		message, hint = "want an object, have something else", `write {env: "NAME"} or {file: "/path"}: a secret never stands in the file`
@@ -46,9 +48,14 @@ func (c *checker) wrongKind(at path, v cue.Value, s *shape) {
 	case s.ref == "#Handler":
 		hint = "name one of the plugins: " + listing(c.plugins, "or")
 	case at.key() == "apiVersion":
-		message, hint = versionMessage(v)
+		message, hint = c.doc.versionMessage(v)
 	}
 	c.report(c.doc.valuePosition(at), at, message, hint)
+}
+
+// named reports whether the schema knows a field by its name, and not as one of any name.
+func (c *checker) named(at path) bool {
+	return len(c.stack) == 0 || c.stack[len(c.stack)-1].knows(at.last())
 }
 
 // wrongName reports a name that no pattern of the schema allows.
@@ -64,7 +71,7 @@ func (c *checker) wrongName(at path, s *shape) {
 }
 
 // kindHint says how the value would have to be written.
-func kindHint(v cue.Value, s *shape) string {
+func (d *document) kindHint(v cue.Value, s *shape) string {
 	text, err := v.String()
 	isText := err == nil
 	if hint := synonymHint(v, s); hint != "" {
@@ -86,12 +93,12 @@ func kindHint(v cue.Value, s *shape) string {
 	case isText && s.accepts(cue.ListKind):
 		return fmt.Sprintf("write [%s]", quote(text))
 	case s.ref == "#Duration" || slices.ContainsFunc(s.alternatives(), func(a *shape) bool { return a.ref == "#Duration" }):
-		return durationHint(printed(v))
+		return durationHint(d.printed(v))
 	case s.accepts(cue.StringKind) && v.Kind()&(cue.NumberKind|cue.BoolKind) != 0:
 		if enum := s.enum(); len(enum) > 0 {
 			return ""
 		}
-		return fmt.Sprintf("write %q in quotes", printed(v))
+		return fmt.Sprintf("write %q in quotes", d.printed(v))
 	}
 	return ""
 }
@@ -120,9 +127,9 @@ func (c *checker) wrongValue(at path, v cue.Value, s *shape) {
 	if synonym := synonymHint(v, s); synonym != "" {
 		hint = synonym
 	}
-	message := fmt.Sprintf("want %s, have %s", s.want(), printed(v))
+	message := fmt.Sprintf("want %s, have %s", s.want(), c.doc.printed(v))
 	if at.key() == "apiVersion" {
-		message, hint = versionMessage(v)
+		message, hint = c.doc.versionMessage(v)
 	}
 	c.report(c.doc.valuePosition(at), at, message, hint)
 }

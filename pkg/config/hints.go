@@ -49,11 +49,11 @@ func synonymHint(v cue.Value, s *shape) string {
 	return ""
 }
 
-var looseDuration = regexp.MustCompile(`^\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*$`)
+var looseDuration = regexp.MustCompile(`^\s*((?:0|[1-9][0-9]*)(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*$`)
 
 // durationHint reads what people write for a duration: 30, "5 minutes", "1d".
 func durationHint(text string) string {
-	m := looseDuration.FindStringSubmatch(text)
+	m := looseDuration.FindStringSubmatch(strings.ReplaceAll(text, "_", ""))
 	if m == nil {
 		return ""
 	}
@@ -98,11 +98,11 @@ const newer = " is newer than this binary (v1alpha1)"
 func isNewer(d Diagnostic) bool { return d.Path == "apiVersion" && strings.HasSuffix(d.Message, newer) }
 
 // versionMessage explains an apiVersion of the file that is not this binary's.
-func versionMessage(v cue.Value) (message, hint string) {
+func (d *document) versionMessage(v cue.Value) (message, hint string) {
 	const known = apiVersion
 	text, err := v.String()
 	if err != nil {
-		return fmt.Sprintf("want %q, have %s", known, have(v)), ""
+		return fmt.Sprintf("want %q, have %s", known, d.have(v)), ""
 	}
 	group, ver, ok := strings.Cut(text, "/")
 	switch {

@@ -69,7 +69,7 @@ type loader struct {
 
 func evaluate(read *sources, registry *handlers.Registry) (*Config, Diagnostics) {
 	l := &loader{registry: registry, ctx: cuecontext.New(), shapes: map[string]*shape{}}
-	l.doc = &document{files: map[string]*source{}, first: read.files[0], labels: map[place]token.Pos{}}
+	l.doc = &document{files: map[string]*source{}, first: read.files[0], labels: map[place]token.Pos{}, written: map[place]string{}}
 	l.told = map[string]bool{}
 	l.plugins = registry.Names()
 	l.checker.plugin = l.pluginShape
@@ -185,7 +185,7 @@ func (l *loader) unify(values []cue.Value) {
 			// The file does not compile: a reference leads nowhere.
 			l.leftovers(nil, v.Validate())
 			if len(l.diags) == 0 {
-				l.report(l.doc.start(), nil, "want an object with apiVersion and controllers, have "+have(v), "")
+				l.report(l.doc.start(), nil, "want an object with apiVersion and controllers, have "+l.doc.have(v), "")
 			}
 			continue
 		}

@@ -64,10 +64,10 @@ func (r *resolver) election(at path, e fileElection) LeaderElection {
 		return le
 	}
 	if le.LeaseDuration%time.Second != 0 {
-		r.report(at.with("leaseDuration"), fmt.Sprintf("want whole seconds, have %s", le.LeaseDuration), "a Lease stores its duration in seconds")
+		r.report(at.with("leaseDuration"), "want whole seconds, have "+e.fields.LeaseDuration, "a Lease stores its duration in seconds")
 		return le
 	}
-	r.timings(at, le)
+	r.timings(at, le, e.fields)
 	return le
 }
 
@@ -75,16 +75,16 @@ func (r *resolver) election(at path, e fileElection) LeaderElection {
 const minRetryPeriod = 100 * time.Millisecond
 
 // timings checks that a term always ends before somebody else can lead. pkg/election refuses what this refuses, and less.
-func (r *resolver) timings(at path, le LeaderElection) {
+func (r *resolver) timings(at path, le LeaderElection, written electionFields) {
 	lease, renew, retry := at.with("leaseDuration"), at.with("renewDeadline"), at.with("retryPeriod")
 	if le.RetryPeriod > le.RenewDeadline*2/3 {
-		r.report(renew, fmt.Sprintf("renewDeadline %s is too short for retryPeriod %s: one failed renewal could not be repeated", short(le.RenewDeadline), short(le.RetryPeriod)),
+		r.report(renew, fmt.Sprintf("renewDeadline %s is too short for retryPeriod %s: one failed renewal could not be repeated", written.RenewDeadline, written.RetryPeriod),
 			fmt.Sprintf("want at least 1.5 times as much, %s", short(le.RetryPeriod*3/2)), retry)
 	}
 	if reserve := max(le.RetryPeriod, time.Second); le.LeaseDuration < le.RenewDeadline+reserve || le.LeaseDuration*7/8 < le.RenewDeadline {
 		least := max(le.RenewDeadline+reserve, (le.RenewDeadline*8+6)/7)
 		r.report(lease, fmt.Sprintf("leaseDuration %s is too short for renewDeadline %s and retryPeriod %s: two replicas could work at once",
-			short(le.LeaseDuration), short(le.RenewDeadline), short(le.RetryPeriod)),
+			written.LeaseDuration, written.RenewDeadline, written.RetryPeriod),
 			fmt.Sprintf("want a leaseDuration of at least %s", short(wholeSeconds(least))), renew, retry)
 	}
 }
@@ -139,7 +139,7 @@ func (r *resolver) retry(at path, f fileRetry) Retry {
 		MaxDelay:     r.duration(at.with("maxDelay"), f.MaxDelay, time.Millisecond),
 	}
 	if len(r.problems) == before && out.InitialDelay > out.MaxDelay {
-		r.report(at.with("maxDelay"), fmt.Sprintf("maxDelay %s is shorter than initialDelay %s", short(out.MaxDelay), short(out.InitialDelay)), "",
+		r.report(at.with("maxDelay"), fmt.Sprintf("maxDelay %s is shorter than initialDelay %s", f.MaxDelay, f.InitialDelay), "",
 			at.with("initialDelay"))
 	}
 	return out
@@ -152,7 +152,7 @@ func (r *resolver) duration(at path, text string, least time.Duration) time.Dura
 	case err != nil:
 		r.report(at, fmt.Sprintf("%s is longer than 290 years", quote(text)), "")
 	case d < least:
-		r.report(at, fmt.Sprintf("want at least %s, have %s", short(least), short(d)), "")
+		r.report(at, fmt.Sprintf("want at least %s, have %s", short(least), text), "")
 	}
 	return d
 }

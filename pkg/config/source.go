@@ -51,6 +51,8 @@ type source struct {
 	sum      [sha256.Size]byte
 	found    string // the directory argument it was found by, or ""
 	imported bool   // by another file, and not named or found
+	// written are the numbers and words of a YAML file as they stand in it, by their offsets.
+	written map[int]string
 }
 
 // newSource takes the bytes of a file as they were read.

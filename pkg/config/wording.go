@@ -15,13 +15,18 @@ const maxQuoted = 60
 
 // quote prints a text in quotes, cut when it is long.
 func quote(s string) string {
+	return strconv.Quote(cut(s))
+}
+
+// cut shortens a text that is too long to repeat.
+func cut(s string) string {
 	if utf8.RuneCountInString(s) > maxQuoted {
 		s = string([]rune(s)[:maxQuoted-1]) + "…"
 	}
-	return strconv.Quote(s)
+	return s
 }
 
-// printed prints a scalar as the file has it.
+// printed prints a value of a schema, or of a file when nothing of how it is written is known.
 func printed(v cue.Value) string {
 	if s, err := v.String(); err == nil {
 		return quote(s)
@@ -32,11 +37,15 @@ func printed(v cue.Value) string {
 	case cue.ListKind:
 		return "a list"
 	}
-	text := fmt.Sprint(v)
-	if utf8.RuneCountInString(text) > maxQuoted {
-		text = string([]rune(text)[:maxQuoted-1]) + "…"
+	return cut(fmt.Sprint(v))
+}
+
+// printed prints a scalar as the file has it: of 1.20 and 0123, the values alone are 1.2 and 83.
+func (d *document) printed(v cue.Value) string {
+	if text := d.spelling(v); text != "" && v.Kind()&(cue.NumberKind|cue.BoolKind|cue.NullKind) != 0 {
+		return cut(text)
 	}
-	return text
+	return printed(v)
 }
 
 // alignment is what CUE puts between a name and a value to align the values of several lines.
@@ -54,22 +63,18 @@ func expression(v cue.Value) string {
 		}
 		b.WriteString(line)
 	}
-	text := oneLine(b.String())
-	if utf8.RuneCountInString(text) > maxQuoted {
-		text = string([]rune(text)[:maxQuoted-1]) + "…"
-	}
-	return text
+	return cut(oneLine(b.String()))
 }
 
 // have describes a value that has the wrong kind.
-func have(v cue.Value) string {
+func (d *document) have(v cue.Value) string {
 	switch v.Kind() {
 	case cue.StringKind:
 		return "the string " + printed(v)
 	case cue.IntKind, cue.FloatKind, cue.NumberKind:
-		return "the number " + printed(v)
+		return "the number " + d.printed(v)
 	default:
-		return printed(v)
+		return d.printed(v)
 	}
 }
 

@@ -32,7 +32,8 @@ var yamlBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "
 // parseYAML reads one YAML document as CUE syntax that keeps the file's positions.
 func parseYAML(src *source) (*ast.File, Diagnostics) {
 	data := src.data
-	y := &yamlFile{name: src.name, data: data, expanding: map[*yaml.Node]bool{}, duplicates: map[*yaml.Node]bool{}}
+	src.written = map[int]string{}
+	y := &yamlFile{name: src.name, data: data, written: src.written, expanding: map[*yaml.Node]bool{}, duplicates: map[*yaml.Node]bool{}}
 	y.tok = token.NewFile(src.abs, -1, len(data)+1)
 	y.tok.SetLinesForContent(data)
 	y.ascii = true
@@ -71,6 +72,7 @@ type yamlFile struct {
 	aliased    int                 // values made by expanding aliases
 	inAlias    int
 	tooMuch    bool
+	written    map[int]string // of the source
 }
 
 func (y *yamlFile) fail(pos Position, at path, message, hint string, related ...Position) {
@@ -274,6 +276,9 @@ func (y *yamlFile) scalar(n *yaml.Node, at path) ast.Expr {
 		y.badTag(n, at, tag)
 		return y.null()
 	}
+	if lit.Kind != token.STRING && n.Value != "" {
+		y.written[y.offset(n.Line, n.Column)] = n.Value
+	}
 	return lit
 }
 
@@ -293,7 +298,7 @@ func (y *yamlFile) integer(n *yaml.Node, at path) string {
 func (y *yamlFile) float(n *yaml.Node, at path) string {
 	v, err := strconv.ParseFloat(strings.ReplaceAll(n.Value, "_", ""), 64)
 	if err != nil || math.IsInf(v, 0) || math.IsNaN(v) {
-		y.fail(y.position(n), at, fmt.Sprintf("%s is not a finite number", n.Value), "")
+		y.fail(y.position(n), at, n.Value+" is not a finite number", fmt.Sprintf("write %q in quotes for a text", n.Value))
 		return "0.0"
 	}
 	s := strconv.FormatFloat(v, 'g', -1, 64)
