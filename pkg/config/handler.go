@@ -65,11 +65,14 @@ func defaultHint(v cue.Value) string {
 	return ""
 }
 
+// pluginHint says whose mistake it is when a plugin cannot be asked about its config.
+const pluginHint = "this is a mistake in the plugin, not in the file"
+
 // bindPlugin checks v, the config of a plugin, by the plugin's schema and then by its own code.
 func (l *loader) bindPlugin(at path, name string, v cue.Value) (handlers.Bound, bool) {
 	s := l.plugin(name)
 	if s == nil {
-		l.report(l.doc.keyPosition(at), at, "the plugin's schema does not compile", "this is a mistake in the plugin")
+		l.report(l.doc.keyPosition(at), at, "the plugin's schema does not compile", pluginHint)
 		return handlers.Bound{}, false
 	}
 	full := s.value.Unify(v)
@@ -89,9 +92,11 @@ func (l *loader) bindPlugin(at path, name string, v cue.Value) (handlers.Bound, 
 		l.report(l.doc.keyPosition(at), at, "cannot be written as JSON: "+firstMessage(err), "")
 		return handlers.Bound{}, false
 	}
+	done := l.doing.calling(name)
 	bound, problems, err := l.registry.Bind(name, raw)
+	done()
 	if err != nil {
-		l.report(l.doc.keyPosition(at), at, err.Error(), "")
+		l.report(l.doc.keyPosition(at), at, err.Error(), pluginHint)
 		return handlers.Bound{}, false
 	}
 	for _, p := range problems {

@@ -38,7 +38,7 @@ type Options struct {
 // environment and may be called from several goroutines at once.
 //
 // CUE's evaluator cannot be interrupted: when Load gives up because of ctx, Deadline or MemoryLimit, a goroutine goes
-// on evaluating. A program should end soon after that.
+// on until the evaluation ends. While four of them run, Load refuses to start another one.
 func Load(ctx context.Context, paths []string, options Options) (*Config, error) {
 	switch {
 	case options.Registry == nil:
@@ -53,8 +53,8 @@ func Load(ctx context.Context, paths []string, options Options) (*Config, error)
 	if len(read.diags) > 0 {
 		return nil, read.diags.tidy()
 	}
-	return guard(ctx, options, read.files[0].name, func() (*Config, Diagnostics) {
-		return evaluate(read, options.Registry)
+	return supervise(ctx, options, read.files[0].name, func(doing *activity) (*Config, Diagnostics) {
+		return evaluate(read, options.Registry, doing)
 	})
 }
 
@@ -63,12 +63,13 @@ func Load(ctx context.Context, paths []string, options Options) (*Config, error)
 type loader struct {
 	checker
 	registry *handlers.Registry
+	doing    *activity
 	ctx      *cue.Context
 	shapes   map[string]*shape // by plugin
 }
 
-func evaluate(read *sources, registry *handlers.Registry) (*Config, Diagnostics) {
-	l := &loader{registry: registry, ctx: cuecontext.New(), shapes: map[string]*shape{}}
+func evaluate(read *sources, registry *handlers.Registry, doing *activity) (*Config, Diagnostics) {
+	l := &loader{registry: registry, doing: doing, ctx: cuecontext.New(), shapes: map[string]*shape{}}
 	l.doc = &document{files: map[string]*source{}, first: read.files[0], labels: map[place]token.Pos{}, written: map[place]string{}}
 	l.told = map[string]bool{}
 	l.plugins = registry.Names()

@@ -3,8 +3,13 @@ package config_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
@@ -118,4 +123,64 @@ var execPlugin = handlers.Plugin[execConfig]{
 		}
 		return problems
 	},
+}
+
+// TestPluginMistakes calls plugins whose code does not return an answer. The mistake is the plugin's, and is at the
+// plugin's key.
+func TestPluginMistakes(t *testing.T) {
+	type settings struct{}
+	bad := func(change func(*handlers.Plugin[settings])) handlers.Plugin[settings] {
+		p := handlers.Plugin[settings]{Name: "bad", Summary: "fails", Schema: "#Config: {}", New: nothing[settings]}
+		change(&p)
+		return p
+	}
+	tests := map[string]struct {
+		plugin handlers.Plugin[settings]
+		want   string
+	}{
+		"Validate panics": {bad(func(p *handlers.Plugin[settings]) {
+			p.Validate = func(*settings) []handlers.Problem { panic("boom") }
+		}), "Validate panicked: boom"},
+		"Validate exits": {bad(func(p *handlers.Plugin[settings]) {
+			p.Validate = func(*settings) []handlers.Problem { runtime.Goexit(); return nil }
+		}), "Validate called runtime.Goexit"},
+		"Defaults panics": {bad(func(p *handlers.Plugin[settings]) {
+			p.Defaults = func() settings { panic("boom") }
+		}), "Defaults panicked: boom"},
+		"Defaults exits": {bad(func(p *handlers.Plugin[settings]) {
+			p.Defaults = func() settings { runtime.Goexit(); return settings{} }
+		}), "Defaults called runtime.Goexit"},
+		"Rules panics": {bad(func(p *handlers.Plugin[settings]) {
+			p.Rules = func(settings) []rbacv1.PolicyRule { panic("boom") }
+		}), "Rules panicked: boom"},
+		"Rules exits": {bad(func(p *handlers.Plugin[settings]) {
+			p.Rules = func(settings) []rbacv1.PolicyRule { runtime.Goexit(); return nil }
+		}), "Rules called runtime.Goexit"},
+		"MetadataOnly panics": {bad(func(p *handlers.Plugin[settings]) {
+			p.MetadataOnly = func(settings) bool { panic("boom") }
+		}), "MetadataOnly panicked: boom"},
+	}
+	file := write(t, "f.yaml", `apiVersion: kooperd.dev/v1alpha1
+controllers:
+  a:
+    watch: {apiVersion: v1, kind: Pod}
+    handler:
+      bad: {}
+`)
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			registry, err := handlers.NewRegistry(tc.plugin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = config.Load(t.Context(), []string{file}, config.Options{Registry: registry})
+			if err == nil {
+				t.Fatal("the config loads")
+			}
+			want := file + `:6:7: controllers.a.handler.bad: plugin "bad": ` + tc.want + "; this is a mistake in the plugin, not in the file"
+			if diff := cmp.Diff(want, err.Error()); diff != "" {
+				t.Errorf("(-want +have):\n%s", diff)
+			}
+		})
+	}
 }
