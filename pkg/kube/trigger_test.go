@@ -11,6 +11,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -263,7 +264,7 @@ func TestPartsAreEnough(t *testing.T) {
 		"has(object.metadata.annotations.nothing)", "has(object.metadata.annotations.d)", "object.metadata.annotations.?nothing.orValue('') == ''",
 		"has(object.metadata.annotations) && !('nothing' in object.metadata.annotations)", "has(object.spec.nodeSelector.nothing)", "has(object.spec.securityContext.runAsUser)",
 	} {
-		c, err := language.Compile(text)
+		c, err := language.Compile(text, schema.GroupVersionKind{})
 		if err != nil {
 			t.Fatal(err)
 		}

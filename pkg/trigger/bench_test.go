@@ -3,6 +3,8 @@ package trigger_test
 import (
 	"slices"
 	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // BenchmarkHolds is what an expression alone costs; decoding the objects for it is in pkg/kube. The last one runs into the
@@ -17,7 +19,7 @@ func BenchmarkHolds(b *testing.B) {
 		"costly": "object.list.all(x, object.list.all(y, x >= 0))",
 	} {
 		b.Run(name, func(b *testing.B) {
-			c, err := language(b).Compile(text)
+			c, err := language(b).Compile(text, schema.GroupVersionKind{})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -35,7 +37,7 @@ func BenchmarkHolds(b *testing.B) {
 func BenchmarkCompile(b *testing.B) {
 	l := language(b)
 	for b.Loop() {
-		if _, err := l.Compile("oldObject == null || object.spec.replicas != oldObject.spec.replicas"); err != nil {
+		if _, err := l.Compile("oldObject == null || object.spec.replicas != oldObject.spec.replicas", schema.GroupVersionKind{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -3,6 +3,7 @@ package trigger
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -10,26 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-)
 
-// Check returns what the expression reads of objects of a Go type that can never be there, once for each field. With top,
-// the fields at the root of the type are all there are; else there may be others. What is read of the entries of a list is
-// not looked at.
-func (c *Condition) Check(known reflect.Type, top bool) Mistakes {
-	var ms Mistakes
-	told := map[string]bool{}
-	for _, r := range c.reads {
-		m := dropped(known, r)
-		if m == nil {
-			m = misread(known, top, r)
-		}
-		if m != nil && !told[m.Message] {
-			told[m.Message] = true
-			ms = append(ms, m)
-		}
-	}
-	return ms
-}
+	"github.com/google/cel-go/common/ast"
+)
 
 // dropped is a mistake where r is in what no cached object has.
 func dropped(known reflect.Type, r read) *Mistake {
@@ -51,121 +35,136 @@ func dropped(known reflect.Type, r read) *Mistake {
 	}
 }
 
-// misread is a mistake where r cannot come to anything.
-func misread(t reflect.Type, top bool, r read) *Mistake {
-	key := 0 // the last name that is a key of a map
-	for i, name := range r.path {
-		t = follow(t)
-		switch kind := shapeOf(t); {
-		case kind == aMap:
-			t, key = t.Elem(), i
-		case kind == aStruct:
-			f, _, ok := find(t, name)
-			switch {
-			case !ok && i == 0 && !top:
-				return nil
-			case !ok:
-				return &Mistake{Offset: r.offsets[i], Message: fmt.Sprintf("there is no field %s", r.path[:i+1]), Unknown: name, Known: names(t)}
-			}
-			t = f.Type
-		case !r.selected[i]: // An index into what may be anything.
-			return nil
-		case kind == aList:
-			return &Mistake{
-				Offset: r.offsets[i], Message: fmt.Sprintf("%s is a list and has no field %s", r.path[:i], name),
-				Hint: fmt.Sprintf("ask its entries, as in %s.exists(x, x.%s == \"a\")", spelt(r.path[:i]), name),
-			}
-		default:
-			if what := scalar(t); what != "" {
-				hint := reading(t, spelt(r.path[:i]))
-				if key > 0 && key == i-1 && !slices.Contains(r.selected[i:], false) {
-					hint = "a key with dots in it stands in brackets, as in " + spelt(append(slices.Clone(r.path[:key]), strings.Join(r.path[key:], ".")))
-				}
-				return &Mistake{Offset: r.offsets[i], Message: fmt.Sprintf("%s is %s and has no field %s", r.path[:i], what, name), Hint: hint}
-			}
-			return nil
-		}
-	}
-	return misused(follow(t), r)
+// token is a run of characters around a place that has no blanks or operators in it, but for those
+// that people forget to put into brackets.
+type token struct {
+	before    string // such as object.metadata.labels
+	bracketed string // the name that should stand in brackets
+	after     string
+	end       int // in characters
 }
 
-// misused is a mistake where something is done with a value of a type that it cannot have.
-func misused(t reflect.Type, r read) *Mistake {
-	what, last := scalar(t), max(0, len(r.path)-1)
-	switch {
-	case len(r.path) == 0 && r.use.condition:
-		return &Mistake{Message: "want true or false, have the whole object", Hint: exampleHint}
-	case len(r.path) == 0:
-		return nil
-	case r.use.method != "" && what != "":
-		return &Mistake{
-			Offset: r.offsets[last], Message: fmt.Sprintf("%s is %s and has no function %s", r.path, what, r.use.method),
-			Hint: reading(t, spelt(r.path)),
-		}
-	case r.use.condition && what != "" && what != aBool:
-		return &Mistake{Offset: r.offsets[last], Message: fmt.Sprintf("want true or false, but %s is %s", r.path, strings.TrimSuffix(what, ",")), Hint: "compare it"}
-	case r.use.condition && what == "" && shapeOf(t) != aValue:
-		return &Mistake{
-			Offset: r.offsets[last], Message: fmt.Sprintf("want true or false, but %s is %s", r.path, shapeOf(t)),
-			Hint: fmt.Sprintf("write has(%s) to ask whether it is there", spelt(r.path)),
-		}
-	default:
-		return nil
+func (t token) hint() string {
+	return fmt.Sprintf("a name with such characters in it stands in brackets: %s[%q]%s", t.before, t.bracketed, t.after)
+}
+
+// chained is a name with a dash or a slash in it behind an object, as in object.spec.my-field.
+var chained = regexp.MustCompile(`^((?:object|oldObject)(?:\.\w+)*?)\.((?:\w+[.])*\w*[-/][\w./-]*\w)$`)
+
+// token returns the token at a place, whose bracketed is empty when there is none.
+func (x *explainer) token(at int) token {
+	inside := func(r rune) bool { return r == '_' || r < 128 && strings.ContainsRune("./-", r) || isWord(r) }
+	start, end := at, at
+	for start > 0 && inside(x.reader.text[start-1]) {
+		start--
 	}
+	for end < len(x.reader.text) && inside(x.reader.text[end]) {
+		end++
+	}
+	match := chained.FindStringSubmatch(string(x.reader.text[start:end]))
+	if match == nil {
+		return token{}
+	}
+	before, name, after := match[1], match[2], ""
+	for _, m := range []string{"labels", "annotations", "matchLabels", "nodeSelector"} {
+		if of, key, ok := strings.Cut(match[0], "."+m+"."); ok {
+			return token{before: of + "." + m, bracketed: key, end: end}
+		}
+	}
+	if !strings.Contains(name, "/") { // A dash belongs to the name that it is in.
+		parts := strings.Split(name, ".")
+		first := slices.IndexFunc(parts, func(p string) bool { return strings.Contains(p, "-") })
+		last := first + 1
+		for _, p := range parts[:first] {
+			before += "." + p
+		}
+		for _, p := range parts[last:] {
+			after += "." + p
+		}
+		name = parts[first]
+	}
+	return token{before: before, bracketed: name, after: after, end: end}
+}
+
+func isWord(r rune) bool {
+	return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+}
+
+// escaped are names as the rules of CRDs escape them.
+var escaped = regexp.MustCompile(`^__\w+__$|__(dot|dash|slash|underscores)__`)
+
+// escapes are mistakes where the name of a field is escaped, which the rules of CRDs want and this
+// language does not.
+func (x *explainer) escapes() Mistakes {
+	var ms Mistakes
+	for _, e := range x.written {
+		operand, name := selection(e)
+		if operand == nil || !escaped.MatchString(name) || isIndex(e) {
+			continue
+		}
+		m := &Mistake{
+			Offset:  x.place(e),
+			Message: fmt.Sprintf("%s is the escape of a name, which only the rules in CRDs need: no field is called so", name),
+			Hint:    fmt.Sprintf("write %s[%q]", x.text(operand), unescaped(name)),
+		}
+		if identifier.MatchString(unescaped(name)) && !slices.Contains(reserved, unescaped(name)) {
+			m.Hint = fmt.Sprintf("write %s.%s", x.text(operand), unescaped(name))
+		}
+		ms = append(ms, m)
+	}
+	return ms
+}
+
+func isIndex(e ast.Expr) bool {
+	_, ok := indexName(e.AsCall())
+	return ok
+}
+
+var identifier = regexp.MustCompile(`^[A-Za-z_]\w*$`)
+
+// reserved are the names of fields that cannot follow a dot.
+var reserved = []string{"in", "true", "false", "null"}
+
+// unescaped returns the name that was escaped.
+func unescaped(name string) string {
+	name = strings.NewReplacer("__dot__", ".", "__dash__", "-", "__slash__", "/", "__underscores__", "__").Replace(name)
+	if inner, ok := strings.CutPrefix(name, "__"); ok {
+		if inner, ok = strings.CutSuffix(inner, "__"); ok && inner != "" {
+			return inner
+		}
+	}
+	return name
 }
 
 // reading says how the parts of a point in time are read.
 func reading(t reflect.Type, text string) string {
-	if scalar(t) != aTime {
+	if scalar(follow(t)) != aTime {
 		return ""
 	}
 	return fmt.Sprintf("write it as in timestamp(%s).getFullYear()", text)
 }
 
-// spelt is a path as expressions write it.
-func spelt(p Path) string {
-	var b strings.Builder
-	b.WriteString("object")
-	for _, name := range p {
-		if strings.ContainsFunc(name, func(r rune) bool { return !plain(r) || strings.ContainsRune("-/$", r) }) {
-			fmt.Fprintf(&b, "[%q]", name)
-			continue
-		}
-		b.WriteString("." + name)
-	}
-	return b.String()
-}
-
 // What a value in a decoded object is that is no object, map or list.
 const (
-	aString = "a string"
-	aTime   = "a point in time, which is a string,"
-	aNumber = "a number"
-	aBool   = "true or false"
+	aString   = "a string"
+	aTime     = "a point in time, which is a string,"
+	aQuantity = "a quantity, which is a string,"
+	aNumber   = "a number"
+	aBool     = "true or false"
 )
 
-// scalar says what a value of a type is in a decoded object, or "" where that is open or may have parts.
+// scalar says what a value of a type is in a decoded object, or "" where that is open or may have
+// parts.
 func scalar(t reflect.Type) string {
 	switch t {
 	case reflect.TypeFor[metav1.Time](), reflect.TypeFor[metav1.MicroTime]():
 		return aTime
-	case reflect.TypeFor[metav1.Duration](), reflect.TypeFor[resource.Quantity]():
+	case reflect.TypeFor[resource.Quantity]():
+		return aQuantity
+	case reflect.TypeFor[metav1.Duration]():
 		return aString
 	case reflect.TypeFor[intstr.IntOrString]():
 		return "a number or a string"
 	}
-	if shapeOf(t) != aValue || marshals(t) {
-		return ""
-	}
-	switch t.Kind() {
-	case reflect.String, reflect.Slice: // Bytes are a string in base64.
-		return aString
-	case reflect.Bool:
-		return aBool
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint8, reflect.Uint16,
-		reflect.Uint32, reflect.Uint64, reflect.Float32, reflect.Float64:
-		return aNumber
-	default:
-		return ""
-	}
+	return ""
 }

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"reflect"
 	"strings"
 	"time"
 
 	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/checker"
 	"github.com/google/cel-go/common"
+	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/ext"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 const (
@@ -28,7 +31,9 @@ const (
 // Language compiles expressions. It is safe for concurrent use. Making one takes longer than compiling an expression, so one
 // serves all.
 type Language struct {
-	env *cel.Env
+	env       *cel.Env
+	functions *checker.Env // the checker's part of env, without the variables
+	names     []string     // of all that an expression can call by name
 }
 
 // NewLanguage returns the language of `where`: CEL with its macros and optional values, the extension for strings, and the
@@ -41,7 +46,7 @@ func NewLanguage() (*Language, error) {
 		cel.OptionalTypes(),
 		cel.CrossTypeNumericComparisons(true),
 		cel.DefaultUTCTimeZone(true),
-		cel.ASTValidators(cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals(), cel.ValidateRegexLiterals()),
+		cel.EnableMacroCallTracking(), // so that messages can repeat what was written
 		ext.Strings(),
 	)
 	if err != nil {
@@ -50,39 +55,90 @@ func NewLanguage() (*Language, error) {
 	if env, err = bounded(env); err != nil {
 		return nil, err
 	}
-	return &Language{env: env}, nil
+	functions, err := newFunctions(env)
+	if err != nil {
+		return nil, err
+	}
+	return &Language{env: env, functions: functions, names: namesOf(env)}, nil
 }
 
 // Condition is one compiled expression. It is safe for concurrent use.
 type Condition struct {
 	text    string
+	written *ast.AST
 	program cel.Program
 	reads   []read
 }
 
-// Compile parses and type-checks an expression. The error for one with mistakes is a Mistakes.
-func (l *Language) Compile(text string) (*Condition, error) {
+// variableNames are the variables of every expression.
+var variableNames = []string{"object", "oldObject"}
+
+// Compile parses an expression and checks it against what is known of objects of a kind. The kind
+// may be empty: nothing is known then. The error for an expression with mistakes is a Mistakes.
+func (l *Language) Compile(text string, kind schema.GroupVersionKind) (*Condition, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, Mistakes{{Message: "is empty", Hint: exampleHint}}
 	}
 	source := common.NewTextSource(text)
 	parsed, issues := l.env.ParseSource(source)
-	if err := issues.Err(); err != nil {
+	if issues.Err() != nil {
 		return nil, syntaxMistakes(source, issues.Errors())
 	}
-	checked, issues := l.env.Check(parsed)
-	if err := issues.Err(); err != nil {
-		return nil, l.typeMistakes(source, parsed, issues.Errors())
+	known := &goTypes{Provider: l.env.CELTypeProvider(), named: map[string]reflect.Type{}}
+	if kind.Kind != "" {
+		known.root, known.whole = knownType(kind)
 	}
-	if t := checked.OutputType(); !slices.Contains([]string{cel.BoolType.String(), cel.DynType.String()}, t.String()) {
-		return nil, Mistakes{{Message: fmt.Sprintf("want true or false, have a value of type %s", cel.FormatCELType(t)), Hint: exampleHint}}
+	t, err := l.typeCheck(parsed.NativeRep(), source, known)
+	if err != nil {
+		return nil, err
 	}
-	program, err := l.env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostTracking(charges{}), cel.CostLimit(costLimit), cel.InterruptCheckFrequency(interruptEvery))
+	read := reader{text: []rune(text), info: parsed.NativeRep().SourceInfo()}
+	x := &explainer{
+		typed: *t, language: l, source: source, kind: kind.Kind, reader: read,
+		written: nodesByID(ast.Copy(parsed.NativeRep())), checked: nodesByID(t.tree),
+	}
+	mistakes := x.typeMistakes()
+	if len(mistakes) == 0 {
+		if m := x.result(); m != nil {
+			return nil, Mistakes{m}
+		}
+	}
+	c, err := l.program(text, parsed)
+	if wrong := (Mistakes)(nil); errors.As(err, &wrong) && len(mistakes) > 0 {
+		return nil, mistakes // The type check has said it better.
+	} else if err != nil {
+		return nil, err
+	}
+	for _, r := range c.reads {
+		if m := dropped(known.root, r); m != nil {
+			m.Message = kind.Kind + ": " + m.Message
+			mistakes = append(mistakes, m)
+		}
+	}
+	if len(mistakes) > 0 {
+		return nil, x.once(mistakes)
+	}
+	return c, nil
+}
+
+// program makes what is evaluated, for which all values are dynamic.
+func (l *Language) program(text string, parsed *cel.Ast) (*Condition, error) {
+	written := ast.Copy(parsed.NativeRep())
+	checked, issues := l.env.Check(parsed) // It changes what is parsed.
+	if issues.Err() != nil {
+		var ms Mistakes
+		for _, e := range issues.Errors() {
+			ms = append(ms, &Mistake{Offset: offset(parsed.Source(), e.Location), Message: operatorNames.Replace(e.Message)})
+		}
+		return nil, ms
+	}
+	program, err := l.env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostTracking(charges{}),
+		cel.CostLimit(costLimit), cel.InterruptCheckFrequency(interruptEvery))
 	if err != nil {
 		return nil, Mistakes{{Message: err.Error()}}
 	}
 	x := reader{text: []rune(text), info: checked.NativeRep().SourceInfo()}
-	return &Condition{text: text, program: program, reads: x.all(checked.NativeRep().Expr())}, nil
+	return &Condition{text: text, written: written, program: program, reads: x.within(checked.NativeRep().Expr(), nil)}, nil
 }
 
 // Text returns what the condition was compiled from, or "" for nil.
@@ -107,7 +163,7 @@ func (c *Condition) Holds(ctx context.Context, object, old map[string]any) (bool
 		if ctx.Err() != nil {
 			err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}
-		return false, fmt.Errorf("evaluating where: %w", err)
+		return false, c.failure(err)
 	}
 	holds, ok := result.Value().(bool)
 	if !ok {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"kooperd.dev/kooperd/pkg/trigger"
 )
@@ -30,6 +31,7 @@ func TestCompileMistakes(t *testing.T) {
 		"":                             {{Message: "is empty", Hint: `write it as in "object.spec.replicas > 1"`}},
 		" \n":                          {{Message: "is empty", Hint: `write it as in "object.spec.replicas > 1"`}},
 		"object.x ==":                  {{Offset: 11, Message: "not a CEL expression: it ends too early"}},
+		"object.x = 1 || object.y = 2": {{Offset: 9, Message: "not a CEL expression: unexpected '= '", Hint: "compare with =="}, {Offset: 25, Message: "not a CEL expression: unexpected '= '", Hint: "compare with =="}},
 		"object.x = 1":                 {{Offset: 9, Message: "not a CEL expression: unexpected '= '", Hint: "compare with =="}},
 		"object.a and object.b":        {{Offset: 9, Message: "not a CEL expression: unexpected 'and'", Hint: "write &&"}},
 		"object.a & object.b":          {{Offset: 9, Message: "not a CEL expression: unexpected '& '", Hint: "write &&"}},
@@ -48,16 +50,16 @@ func TestCompileMistakes(t *testing.T) {
 		"object.name.startWith('x')":   {{Offset: 21, Message: "there is no variable or function startWith", Hint: variables}},
 		"1 + 1":                        {{Message: "want true or false, have a value of type int", Hint: `write it as in "object.spec.replicas > 1"`}},
 		"object.x + 1":                 {{Message: "want true or false, have a value of type int", Hint: `write it as in "object.spec.replicas > 1"`}},
-		"'a' == 1":                     {{Offset: 4, Message: "found no matching overload for == applied to '(string, int)'"}},
-		"'ü' == object.x && 1":         {{Offset: 19, Message: "expected type 'bool' but found 'int'"}},
-		"object.x.matches('[')":        {{Offset: 17, Message: "invalid matches argument"}},
-		"duration('x') > duration(1)":  {{Offset: 24, Message: "found no matching overload for 'duration' applied to '(int)'"}},
+		"'a' == 1":                     {{Offset: 4, Message: `"a" is a string and 1 is a number: they are never equal`}},
+		"'ü' == object.x && 1":         {{Offset: 19, Message: "want true or false, but 1 is a number"}},
+		"object.x.matches('[')":        {{Offset: 17, Message: `"[" is not a regular expression`}},
+		"duration('x') > duration(1)":  {{Offset: 9, Message: `"x" is not a duration`, Hint: `write it as in duration("1h30m")`}, {Offset: 24, Message: "duration() does not take 1, a number"}},
 		"\n\nobject.x\n  && oldobject": {{Offset: 16, Message: "there is no variable or function oldobject", Hint: variables}},
 	}
 	l := language(t)
 	for text, want := range tests {
 		t.Run(text, func(t *testing.T) {
-			_, err := l.Compile(text)
+			_, err := l.Compile(text, schema.GroupVersionKind{})
 			var have trigger.Mistakes
 			if !errors.As(err, &have) {
 				t.Fatalf("Compile returned %v, want Mistakes", err)
@@ -105,7 +107,7 @@ func TestHolds(t *testing.T) {
 	l := language(t)
 	for text, tc := range tests {
 		t.Run(text, func(t *testing.T) {
-			c, err := l.Compile(text)
+			c, err := l.Compile(text, schema.GroupVersionKind{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -122,8 +124,31 @@ func TestHolds(t *testing.T) {
 	}
 }
 
+// An evaluation that fails says which operator or function has failed, and where.
+func TestHoldsFails(t *testing.T) {
+	object := map[string]any{"n": int64(1), "s": "x", "l": []any{int64(1), "x"}}
+	l := language(t)
+	for text, want := range map[string]string{
+		"object.n > 'x'": `> in object.n > "x" at 1:10: no such overload`,
+		"object.n == 2 ||\n  object.n + object.s": "+ in object.n + object.s at 2:12: no such overload",
+		"object.l.exists(x, x < 'a')":             `< in x < "a" at 1:22: no such overload`,
+		"size(object.n) > 1":                      "size in size(object.n) at 1:5: no such overload: size",
+		"object.s.startsWith(object.n)":           "startsWith in object.s.startsWith(object.n) at 1:20: no such overload",
+		"object.s == 'x' && object.nope == 1":     "object.nope at 1:26: no such key: nope",
+		"!object.s":                               "! in !object.s at 1:1: no such overload",
+	} {
+		c, err := l.Compile(text, schema.GroupVersionKind{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Holds(t.Context(), object, nil); err == nil || err.Error() != "evaluating where: "+want {
+			t.Errorf("%s: error is %v, want %s", text, err, want)
+		}
+	}
+}
+
 func TestHoldsEndsWithItsContext(t *testing.T) {
-	c, err := language(t).Compile("object.list.all(x, object.list.all(y, x >= 0))")
+	c, err := language(t).Compile("object.list.all(x, object.list.all(y, x >= 0))", schema.GroupVersionKind{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +181,7 @@ func TestHoldsEndsByItsCost(t *testing.T) {
 		"[object.long, object.long].map(x, x + x + x + x).map(x, x + x + x + x).map(x, x + x + x + x).map(x, x + x + x + x).size() == 2",
 	} {
 		t.Run(text, func(t *testing.T) {
-			c, err := l.Compile(text)
+			c, err := l.Compile(text, schema.GroupVersionKind{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -169,7 +194,7 @@ func TestHoldsEndsByItsCost(t *testing.T) {
 		"object.list.all(x, object.list.exists_one(y, x == y))",
 		"object.list.map(x, object.list.filter(y, y != x)).size() > 0",
 	} {
-		c, err := l.Compile(text)
+		c, err := l.Compile(text, schema.GroupVersionKind{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,7 +207,7 @@ func TestHoldsEndsByItsCost(t *testing.T) {
 		"object.name.replace('web', 'db', 1) == 'adbc' && object.name.replace('b', '') == 'awec'",
 		"['a', 'b'].join() == 'ab' && ['a', 'b'].join(', ') == 'a, b' && '%s-%d'.format(['a', 1]) == 'a-1'",
 	} {
-		c, err := l.Compile(text)
+		c, err := l.Compile(text, schema.GroupVersionKind{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +227,7 @@ func TestCompileHostile(t *testing.T) {
 		"macros": strings.Repeat("[1].all(x, ", 5_000), "calls": strings.Repeat("size(", 20_000),
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := l.Compile(text)
+			_, err := l.Compile(text, schema.GroupVersionKind{})
 			var ms trigger.Mistakes
 			if !errors.As(err, &ms) || len(ms[0].Message) > 1000 {
 				t.Errorf("Compile returned %.2000v, want a short mistake", err)

@@ -59,18 +59,7 @@ func (c *Compiler) condition(kind schema.GroupVersionKind, text string) (*Condit
 		}
 		c.language = language
 	}
-	condition, err := c.language.Compile(text)
-	if err != nil {
-		return nil, err
-	}
-	known, whole := knownType(kind)
-	if wrong := condition.Check(known, whole); len(wrong) > 0 {
-		for _, m := range wrong {
-			m.Message = kind.Kind + ": " + m.Message
-		}
-		return nil, wrong
-	}
-	return condition, nil
+	return c.language.Compile(text, kind)
 }
 
 // ignoredFields reads the paths of `ignore`. The mistakes are by index, nil for a path without one.

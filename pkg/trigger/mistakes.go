@@ -2,6 +2,7 @@ package trigger
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -24,28 +25,57 @@ func (ms Mistakes) Error() string {
 
 const exampleHint = `write it as in "object.spec.replicas > 1"`
 
-// syntaxMistakes returns the first error: what follows it is mostly its consequence.
+// syntaxMistakes returns the errors of the parser, but for those that follow from the one before:
+// it loses its way at an error, and finds it again at the next && or ||.
 func syntaxMistakes(source common.Source, errs []*cel.Error) Mistakes {
-	if len(errs) == 0 {
-		return Mistakes{{Message: "not a CEL expression"}}
-	}
-	first := slices.MinFunc(errs, func(a, b *cel.Error) int {
+	sorted := slices.SortedStableFunc(slices.Values(errs), func(a, b *cel.Error) int {
 		return offset(source, a.Location) - offset(source, b.Location)
 	})
-	m := &Mistake{Offset: offset(source, first.Location)}
-	message, _, _ := strings.Cut(strings.TrimPrefix(first.Message, "Syntax error: "), " expecting ") // a list of tokens
-	m.Message, m.Hint = "not a CEL expression: "+grammar.Replace(message), syntaxHint(source.Content(), m.Offset, message)
-	if quote, ok := strings.CutPrefix(message, "token recognition error at: '"); ok && (quote[0] == '"' || quote[0] == '\'') {
-		m.Message = fmt.Sprintf("not a CEL expression: the text after %c is not closed", quote[0])
+	text := []rune(source.Content())
+	var ms Mistakes
+	for _, e := range sorted {
+		at := min(offset(source, e.Location), len(text))
+		if len(ms) > 0 {
+			between := string(text[min(ms[len(ms)-1].Offset, at):at])
+			if !strings.Contains(between, "&&") && !strings.Contains(between, "||") {
+				continue
+			}
+		}
+		m := syntaxMistake(source.Content(), at, e)
+		ms = append(ms, m)
+		if strings.HasSuffix(m.Message, notClosed) { // All that follows is in the text.
+			break
+		}
 	}
-	return Mistakes{m}
+	if len(ms) == 0 {
+		return Mistakes{{Message: "not a CEL expression"}}
+	}
+	return ms
+}
+
+const notClosed = " is not closed"
+
+func syntaxMistake(text string, at int, e *cel.Error) *Mistake {
+	m := &Mistake{Offset: at}
+	message, _, _ := strings.Cut(strings.TrimPrefix(e.Message, "Syntax error: "), " expecting ") // a list of tokens
+	m.Message, m.Hint = "not a CEL expression: "+grammar.Replace(message), syntaxHint(text, at, message)
+	if quote, ok := strings.CutPrefix(message, "token recognition error at: '"); ok && (quote[0] == '"' || quote[0] == '\'') {
+		m.Message = fmt.Sprintf("not a CEL expression: the text after %c%s", quote[0], notClosed)
+	}
+	return m
 }
 
 // syntaxHint knows what people write that is of other languages.
 func syntaxHint(text string, at int, message string) string {
-	rest := ""
+	rest, before := "", text
 	if runes := []rune(text); at < len(runes) {
-		rest = string(runes[at:])
+		rest, before = string(runes[at:]), string(runes[:at])
+	}
+	for _, name := range reserved {
+		if path := strings.TrimSuffix(before, "."); (path != before && strings.HasPrefix(rest, name) ||
+			strings.HasPrefix(rest, "."+name)) && strings.Contains(message, name) {
+			return fmt.Sprintf("a field of this name stands in brackets: %s[%q]", ending.FindString(path), name)
+		}
 	}
 	for _, other := range []struct{ theirs, hint string }{
 		{"and ", "write &&"}, {"AND ", "write &&"}, {"or ", "write ||"}, {"OR ", "write ||"}, {"not ", "write !"},
@@ -58,30 +88,16 @@ func syntaxHint(text string, at int, message string) string {
 	return ""
 }
 
+// ending is the path at the end of a text.
+var ending = regexp.MustCompile(`[\w.?]*$`)
+
 // grammar rewords what the parser says of its tokens.
 var grammar = strings.NewReplacer(
 	"mismatched input '<EOF>'", "it ends too early", "extraneous input", "unexpected", "mismatched input", "unexpected",
 	"token recognition error at:", "unexpected", "no viable alternative at input", "unexpected", "'<EOF>'", "the end",
 )
 
-// typeMistakes returns all errors of the type check, in the order of their places.
-func (l *Language) typeMistakes(source common.Source, parsed *cel.Ast, errs []*cel.Error) Mistakes {
-	var ms Mistakes
-	consequences := l.consequences(parsed.NativeRep().Expr())
-	for _, e := range errs {
-		m := &Mistake{Offset: offset(source, e.Location), Message: operatorNames.Replace(strings.TrimSuffix(e.Message, " (in container '')"))}
-		name, ok := strings.CutPrefix(m.Message, "undeclared reference to ")
-		switch name = strings.Trim(name, "'"); {
-		case ok && consequences[e.ExprID]:
-			continue
-		case ok:
-			l.unknown(m, name)
-		}
-		ms = append(ms, m)
-	}
-	slices.SortStableFunc(ms, func(a, b *Mistake) int { return a.Offset - b.Offset })
-	return ms
-}
+const noName = "there is no variable or function "
 
 // unknown says what is wrong with the name of no variable or function.
 func (l *Language) unknown(m *Mistake, name string) {
@@ -90,12 +106,12 @@ func (l *Language) unknown(m *Mistake, name string) {
 		m.Hint = "write it as in " + usage.example
 		return
 	}
-	m.Message = "there is no variable or function " + name
+	m.Message = noName + name
 	if slices.Contains([]string{"distinct", "flatten", "lists", "slice", "sort", "sortBy"}, name) { // of CEL's extension for lists
 		m.Hint = "of lists there are all, exists, exists_one, filter, map, in, + and size: none makes more of a list than it is"
 		return
 	}
-	m.Unknown, m.Known = name, l.names()
+	m.Unknown, m.Known = name, l.names
 	m.Hint = "there are the variables object and oldObject, and the functions of CEL"
 }
 
@@ -127,9 +143,13 @@ func (l *Language) consequences(e ast.Expr) map[int64]bool {
 		if !e.AsCall().IsMemberFunction() && !isMacro(e.AsCall().FunctionName()) || args[0].Kind() != ast.IdentKind {
 			return
 		}
+		var declared []string
+		for _, arg := range args[:max(1, len(args)-1)] {
+			declared = append(declared, arg.AsIdent())
+		}
 		for _, arg := range args {
 			ast.PreOrderVisit(arg, ast.NewExprVisitor(func(use ast.Expr) {
-				if use.Kind() == ast.IdentKind && use.AsIdent() == args[0].AsIdent() {
+				if use.Kind() == ast.IdentKind && slices.Contains(declared, use.AsIdent()) {
 					found[use.ID()] = true
 				}
 			}))
@@ -150,15 +170,15 @@ var operatorNames = strings.NewReplacer(
 	"'_+_'", "+", "'_-_'", "-", "'_*_'", "*", "'_/_'", "/", "'_%_'", "%",
 )
 
-// names returns those of all variables and functions that an expression can call by name.
-func (l *Language) names() []string {
-	all := []string{"object", "oldObject"}
-	for name := range l.env.Functions() {
+// namesOf returns the names of all variables and functions that an expression can call by name.
+func namesOf(env *cel.Env) []string {
+	all := slices.Clone(variableNames)
+	for name := range env.Functions() {
 		if !strings.ContainsAny(name, "_@!") {
 			all = append(all, name)
 		}
 	}
-	for _, m := range l.env.Macros() {
+	for _, m := range env.Macros() {
 		all = append(all, m.Function())
 	}
 	slices.Sort(all)

@@ -25,18 +25,6 @@ func (c *Condition) Reads() []Path {
 type read struct {
 	path    Path
 	offsets []int
-	// selected tells of each name whether it is read as that of a field, with a dot, and not as a key in brackets.
-	selected []bool
-	// use is what the expression does with the value.
-	use use
-}
-
-// use is what is known of what an expression does with a value.
-type use struct {
-	// condition tells that it must be true or false: it is the whole condition, or what &&, || or ! makes it of.
-	condition bool
-	// method is the name of a function of points in time that is called on it.
-	method string
 }
 
 // reader finds what an expression reads.
@@ -48,28 +36,9 @@ type reader struct {
 // scope are the names of variables that a comprehension has declared around an expression.
 type scope []string
 
-// all collects the paths that a whole expression reads.
-func (x reader) all(e ast.Expr) []read {
-	if r, ok := x.path(e, nil); ok {
-		r.use.condition = e.Kind() != ast.SelectKind || !e.AsSelect().IsTestOnly()
-		return []read{r}
-	}
-	if e.Kind() == ast.CallKind && slices.Contains([]string{operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot}, e.AsCall().FunctionName()) {
-		var all []read
-		for _, arg := range e.AsCall().Args() {
-			all = append(all, x.all(arg)...)
-		}
-		return all
-	}
-	return x.within(e, nil)
-}
-
 // within collects the paths that a part of an expression reads.
 func (x reader) within(e ast.Expr, local scope) []read {
 	if r, ok := x.path(e, local); ok {
-		return []read{r}
-	}
-	if r, ok := x.ofTime(e, local); ok {
 		return []read{r}
 	}
 	var all []read
@@ -84,22 +53,11 @@ var timeMethods = []string{
 	"getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours", "getMilliseconds", "getMinutes", "getMonth", "getSeconds",
 }
 
-// ofTime returns the path of what one of the timeMethods is called on.
-func (x reader) ofTime(e ast.Expr, local scope) (read, bool) {
-	if e.Kind() != ast.CallKind || !e.AsCall().IsMemberFunction() || len(e.AsCall().Args()) > 0 || !slices.Contains(timeMethods, e.AsCall().FunctionName()) {
-		return read{}, false
-	}
-	r, ok := x.path(e.AsCall().Target(), local)
-	r.use.method = e.AsCall().FunctionName()
-	return r, ok
-}
-
 // below adds a name to what is read.
-func (x reader) below(r read, name string, selected bool, e ast.Expr) read {
+func (x reader) below(r read, name string, e ast.Expr) read {
 	return read{
-		path:     append(slices.Clone(r.path), name),
-		offsets:  append(slices.Clone(r.offsets), x.find(r, name, e)),
-		selected: append(slices.Clone(r.selected), selected),
+		path:    append(slices.Clone(r.path), name),
+		offsets: append(slices.Clone(r.offsets), x.find(r, name, e)),
 	}
 }
 
@@ -142,7 +100,7 @@ func (x reader) path(e ast.Expr, local scope) (read, bool) {
 		return read{}, isObject(e, local)
 	case ast.SelectKind:
 		r, ok := x.path(e.AsSelect().Operand(), local)
-		return x.below(r, e.AsSelect().FieldName(), true, e), ok
+		return x.below(r, e.AsSelect().FieldName(), e), ok
 	case ast.CallKind:
 		call := e.AsCall()
 		if !slices.Contains([]string{operators.Index, operators.OptIndex, operators.OptSelect}, call.FunctionName()) || len(call.Args()) != 2 {
@@ -157,7 +115,7 @@ func (x reader) path(e ast.Expr, local scope) (read, bool) {
 			return read{}, false
 		}
 		r, ok := x.path(call.Args()[0], local)
-		return x.below(r, string(text), call.FunctionName() == operators.OptSelect, e), ok
+		return x.below(r, string(text), e), ok
 	default:
 		return read{}, false
 	}
@@ -240,5 +198,5 @@ func isObject(e ast.Expr, local scope) bool {
 		return false
 	}
 	name, absolute := strings.CutPrefix(e.AsIdent(), ".")
-	return slices.Contains([]string{"object", "oldObject"}, name) && (absolute || !slices.Contains(local, name))
+	return slices.Contains(variableNames, name) && (absolute || !slices.Contains(local, name))
 }

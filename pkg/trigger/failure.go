@@ -1,0 +1,51 @@
+package trigger
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/parser"
+)
+
+// failure adds to the error of an evaluation which operator or function has failed, and where. CEL's
+// own errors say neither.
+func (c *Condition) failure(err error) error {
+	failed := (*types.Err)(nil)
+	// One error of CEL is a global variable, whose place is that of the first evaluation to fail.
+	if !errors.As(err, &failed) || ref.Val(failed) == types.NoSuchOverloadErr() {
+		return fmt.Errorf("evaluating where: %w", err)
+	}
+	node, ok := nodesByID(c.written)[failed.NodeID()]
+	if !ok {
+		return fmt.Errorf("evaluating where: %w", err)
+	}
+	text, unparseErr := parser.Unparse(node, c.written.SourceInfo())
+	if unparseErr != nil {
+		text = "the expression"
+	}
+	at := c.written.SourceInfo().GetStartLocation(node.ID())
+	place := fmt.Sprintf("%s at %d:%d", shortened(text), at.Line(), at.Column()+1)
+	if node.Kind() == ast.CallKind {
+		name := node.AsCall().FunctionName()
+		if sign, ok := operators.FindReverse(name); ok && sign != "" {
+			name = sign
+		}
+		place = name + " in " + place
+	}
+	return fmt.Errorf("evaluating where: %s: %w", place, err)
+}
+
+// maxText is how many characters of an expression a message repeats.
+const maxText = 80
+
+// shortened cuts a text when it is long.
+func shortened(text string) string {
+	if runes := []rune(text); len(runes) > maxText {
+		return string(runes[:maxText-1]) + "…"
+	}
+	return text
+}
