@@ -17,6 +17,7 @@ type line struct {
 	leases    rest.Interface
 	transport *http.Transport
 	dialer    *trackingDialer
+	files     credentialFiles
 }
 
 // newLine makes a line. client-go would take the transport from a cache that is shared by all clients with the same
@@ -26,6 +27,10 @@ func (c *APIClient) newLine(streams bool) (*line, error) {
 	conf, err := c.config.TransportConfig()
 	if err != nil {
 		return nil, fmt.Errorf("reading the transport settings: %w", err)
+	}
+	files, err := loadCredentialFiles(conf)
+	if err != nil {
+		return nil, err
 	}
 	tlsConfig, err := transport.TLSConfigFor(conf)
 	if err != nil {
@@ -62,7 +67,18 @@ func (c *APIClient) newLine(streams bool) (*line, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the lease client: %w", err)
 	}
-	return &line{leases: leases, transport: t, dialer: dialer}, nil
+	return &line{leases: leases, transport: t, dialer: dialer, files: files}, nil
+}
+
+// outdated reports whether the line was made with other certificates than there are now. Files that cannot be used, such as a
+// certificate whose key has not been replaced yet, make no better line.
+func (c *APIClient) outdated(l *line) bool {
+	conf, err := c.config.TransportConfig()
+	if err != nil {
+		return false
+	}
+	files, err := loadCredentialFiles(conf)
+	return err == nil && !files.equal(l.files)
 }
 
 // close ends every connection of the line, also one that is being used or dialled.

@@ -71,11 +71,11 @@ func newAPIClient(config *rest.Config, retryPeriod time.Duration, lock lock) (*A
 		c.UserAgent = rest.DefaultKubernetesUserAgent()
 	}
 	client := &APIClient{config: c, params: runtime.NewParameterCodec(scheme), probe: retryPeriod, lock: lock}
-	probe, err := client.newLine(false)
-	if err != nil {
+	first, err := client.newLine(false)
+	if unreadable := (*credentialError)(nil); err != nil && !errors.As(err, &unreadable) {
 		return nil, err
 	}
-	client.line = probe
+	client.line = first
 	return client, nil
 }
 
@@ -122,7 +122,7 @@ func (c *APIClient) do(ctx context.Context, build func(rest.Interface) *rest.Req
 	}
 	object := c.lock.object()
 	if err := request.Do(ctx).Into(object); err != nil {
-		if !answered(err) {
+		if !answered(err) || apierrors.IsUnauthorized(err) { // the connection carries the certificate
 			c.drop(l)
 		}
 		return nil, err
@@ -180,22 +180,38 @@ func (c *APIClient) Close() {
 	}
 }
 
-// current returns the line for requests.
+// current returns the line for requests, with the certificates that there are now.
 func (c *APIClient) current() (*line, error) {
+	c.mu.Lock()
+	l, closed := c.line, c.closed
+	c.mu.Unlock()
+	switch {
+	case closed:
+		return nil, errClosed
+	case l != nil && !c.outdated(l):
+		return l, nil
+	}
+	next, err := c.newLine(false)
+	if err != nil && l != nil {
+		return l, nil // better than none
+	}
+	if err != nil {
+		return nil, err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return nil, errors.New("the lease client is closed")
+		next.close()
+		return nil, errClosed
 	}
-	if c.line == nil {
-		l, err := c.newLine(false)
-		if err != nil {
-			return nil, err
-		}
-		c.line = l
+	if c.line != nil {
+		c.line.close()
 	}
-	return c.line, nil
+	c.line = next
+	return next, nil
 }
+
+var errClosed = errors.New("the lease client is closed")
 
 // drop abandons a line, so that the next request dials anew.
 func (c *APIClient) drop(l *line) {
