@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/go-logr/logr"
@@ -23,6 +24,9 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
+// logGrace is how long the end of the process waits for the last lines of the log.
+const logGrace = 2 * time.Second
+
 // process is everything that runs.
 type process struct {
 	cfg     *config.Config
@@ -34,6 +38,8 @@ type process struct {
 	engine  *engine.Engine
 	server  *server.Server
 	elector *leadership // nil without leader election
+
+	credentials *credentialPlugin // nil when the kubeconfig has none
 }
 
 // run runs all parts until ctx ends, leadership is lost or something fails.
@@ -53,6 +59,9 @@ func (p *process) run(ctx context.Context) error {
 		l.beside = append(l.beside, p.watchLeaseRights)
 		l.free = append(l.free, p.elector.close)
 	}
+	if p.credentials != nil {
+		l.beside = append(l.beside, p.credentials.watch)
+	}
 	return l.run(ctx)
 }
 
@@ -61,7 +70,9 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 	if len(flags.configs) == 0 {
 		return errors.New("no config: use --config FILE")
 	}
-	logger, err := telemetry.NewLogger(stderr, flags.logFormat, flags.verbosity)
+	log := telemetry.NewLogWriter(stderr)
+	defer log.Close(logGrace)
+	logger, err := telemetry.NewLogger(log, flags.logFormat, flags.verbosity)
 	if err != nil {
 		return err
 	}
@@ -89,23 +100,40 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 		return err
 	}
 	limitMemory(logger, memlimit.FromCgroup)
-	face, err := newServing(flags.servingFlags, where, logger)
+	endpoints, err := newServing(flags.servingFlags, where, logger)
 	if err != nil {
 		return err
 	}
-	p, err := newProcess(ctx, cfg, where, flags, face, logger)
-	if err != nil {
-		return &runError{err}
-	}
-	if err := p.run(ctx); err != nil {
-		return &runError{err}
+	if err := start(ctx, cfg, where, flags, endpoints, log, logger); err != nil {
+		_, _ = fmt.Fprintf(log, "kooperd: %v\n", err) // Not by the caller: the log may be a pipe that is not read.
+		return &runError{errors.Join(err, errSilent)}
 	}
 	logger.Info("stopped")
 	return nil
 }
 
+// start makes all parts and runs them until ctx ends.
+func start(ctx context.Context, cfg *config.Config, where clusterConfig, flags runFlags, endpoints serving,
+	log *telemetry.LogWriter, logger logr.Logger) error {
+	plugin, err := newCredentialPlugin(where.rest, logger)
+	if err != nil {
+		return err
+	}
+	p, err := newProcess(ctx, cfg, where, flags, endpoints, logger)
+	if err != nil {
+		return err
+	}
+	p.metrics.ObserveLog(log.Dropped)
+	if p.credentials = plugin; plugin != nil {
+		output := done(plugin.watchOutput)
+		defer within(partsGrace, output)
+		defer plugin.close()
+	}
+	return p.run(ctx)
+}
+
 // newProcess makes all parts and binds the servers' addresses; no API server is contacted.
-func newProcess(ctx context.Context, cfg *config.Config, where clusterConfig, flags runFlags, face serving, logger logr.Logger) (*process, error) {
+func newProcess(ctx context.Context, cfg *config.Config, where clusterConfig, flags runFlags, endpoints serving, logger logr.Logger) (*process, error) {
 	p := &process{cfg: cfg, flags: flags, logger: logger, metrics: newMetrics(cfg)}
 	p.board = status.NewBoard(p.metrics)
 	var err error
@@ -134,7 +162,7 @@ func newProcess(ctx context.Context, cfg *config.Config, where clusterConfig, fl
 	p.server, err = server.Listen(ctx, server.Options{
 		MetricsAddress: flags.metricsAddress, HealthAddress: flags.healthAddress,
 		Gatherer: p.metrics.Registry(), Board: p.board, Leading: p.leading, Live: p.live, Logger: logger,
-		Access: face.access, Certificate: face.certificate, Profiling: flags.profiling, Metrics: p.metrics,
+		Access: endpoints.access, Certificate: endpoints.certificate, Profiling: flags.profiling, Metrics: p.metrics,
 	})
 	return p, err
 }

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"io"
@@ -35,26 +36,53 @@ const (
 	FormatJSON = "json"
 )
 
+// MaxVerbosity is the highest verbosity that NewLogger knows.
+const MaxVerbosity = clientGoLevels + clientGoMost
+
 // NewLogger returns a logger that writes to w, one line at a time. verbosity is the highest V level that is written: 0
-// tells what an operator wants to know, 1 every call of a handler, 2 and more what a developer of kooperd wants to know, up
-// to 9; below 0 only errors are written. An empty format is FormatAuto and an unknown one is an error.
+// for what an operator wants to know, 1 for every call of a handler, 2 to MaxVerbosity for what a developer of kooperd
+// wants to know. Below 0 only errors are written, and above MaxVerbosity it is MaxVerbosity.
+//
+// An empty format is FormatAuto, and an unknown one is an error. When w is a LogWriter, a line says so after it had to
+// drop some.
 func NewLogger(w io.Writer, format string, verbosity int) (logr.Logger, error) {
-	opts := &slog.HandlerOptions{Level: slog.Level(-min(verbosity, clientGoLevels+clientGoMost)), ReplaceAttr: plain}
+	writer, _ := w.(*LogWriter)
 	if format == FormatAuto || format == "" {
 		format = FormatJSON
-		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		if isTerminal(w) || (writer != nil && isTerminal(writer.out)) {
 			format = FormatText
 		}
 	}
+	newHandler, err := handlerOf(format)
+	if err != nil {
+		return logr.Logger{}, fmt.Errorf("making the logger: %w", err)
+	}
+	opts := &slog.HandlerOptions{Level: slog.Level(-min(verbosity, MaxVerbosity)), ReplaceAttr: plain}
+	if writer != nil {
+		writer.describe(func(dropped uint64) []byte {
+			var line bytes.Buffer
+			slog.New(newHandler(&line, opts)).Error("log lines were dropped, because the log could not be written", "dropped", dropped)
+			return line.Bytes()
+		})
+	}
+	return logr.FromSlogHandler(newHandler(w, opts)), nil
+}
+
+// handlerOf returns what makes the handler of a format.
+func handlerOf(format string) (func(io.Writer, *slog.HandlerOptions) slog.Handler, error) {
 	switch format {
 	case FormatText:
-		return logr.FromSlogHandler(slog.NewTextHandler(w, opts)), nil
+		return func(w io.Writer, opts *slog.HandlerOptions) slog.Handler { return slog.NewTextHandler(w, opts) }, nil
 	case FormatJSON:
-		return logr.FromSlogHandler(slog.NewJSONHandler(w, opts)), nil
+		return func(w io.Writer, opts *slog.HandlerOptions) slog.Handler { return slog.NewJSONHandler(w, opts) }, nil
 	default:
-		return logr.Logger{}, fmt.Errorf("making the logger: unknown format %q, want %s, %s or %s",
-			format, FormatAuto, FormatText, FormatJSON)
+		return nil, fmt.Errorf("unknown format %q, want %s, %s or %s", format, FormatAuto, FormatText, FormatJSON)
 	}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // plain writes V levels as INFO and DEBUG, where slog would write "INFO-1", and durations with their unit, where slog
@@ -80,11 +108,12 @@ const (
 	clientGoMost = 7
 )
 
-// RouteKlog makes klog, through which client-go logs, write to logger. Errors are written as they are; client-go's V(0)
-// becomes V(2), its V(1) becomes V(3) and so on up to verbosity, which is the one that NewLogger was given, and no further
-// than V(9), its V(7): what it writes beyond are the bodies of requests and answers, with the secrets in them. client-go goes
-// by the level of klog's flag and, where it has a context, by that of the logger alone, for which NewLogger has the same
-// bound. klog is one in the whole process, so it is for the daemon to call, once, before anything else uses client-go.
+// RouteKlog makes klog, through which client-go logs, write to logger. Errors are written as they are. client-go's V(0)
+// becomes V(2), its V(1) becomes V(3), and so on up to verbosity, which is the one that NewLogger was given. Its V(7),
+// which becomes V(9), is the last: above it are the bodies of requests and answers, with the secrets in them. client-go
+// goes by the level of klog's flag, or by that of the logger where it has a context; both have the same bound.
+//
+// klog is one in the whole process, so the daemon calls this once, before anything else uses client-go.
 func RouteKlog(logger logr.Logger, verbosity int) error {
 	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
 	klog.InitFlags(flags)
