@@ -171,6 +171,7 @@ func exercise(m *telemetry.Metrics) {
 	m.ObserveRenewal(0, errors.New("one"))
 	m.ObserveLeadership("lease", func() bool { return false }, func() time.Duration { return 0 })
 	m.ObserveLeaseWatch(func() time.Duration { return 0 })
+	m.ObserveLog(func() uint64 { return 0 })
 	c := m.Controller("definition")
 	c.ObserveRunning(func() (sum, longest time.Duration) { return 0, 0 })
 	for _, limit := range []string{telemetry.LimitRate, telemetry.LimitMaxConcurrent} {

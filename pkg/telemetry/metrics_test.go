@@ -25,6 +25,7 @@ func everything() (*Metrics, *prometheus.Registry) {
 	m.SetBuild("v1.2.3", "go1.26")
 	m.ObserveLeadership("kooperd", func() bool { return false }, func() time.Duration { return 0 })
 	m.ObserveLeaseWatch(func() time.Duration { return 0 })
+	m.ObserveLog(func() uint64 { return 0 })
 	m.Controller("pods").ObserveRunning(func() (sum, longest time.Duration) { return 0, 0 })
 	return m, registry
 }
