@@ -12,6 +12,7 @@ import (
 // concurrent use and never block.
 type Elector struct {
 	opts Options
+	log  *lineQueue // of opts.Logger
 
 	state    atomic.Int32
 	validity atomic.Pointer[validity] // of the running term; nil outside one
@@ -34,8 +35,12 @@ func New(o Options) (*Elector, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("configuring the election: %w", err)
 	}
+	log := &lineQueue{}
 	o.Logger = o.Logger.WithValues("lease", o.Namespace+"/"+o.Name, "identity", o.Identity)
-	return &Elector{opts: o, view: view{tenure: tenure{own: o.LeaseDuration}}}, nil
+	if sink := o.Logger.GetSink(); sink != nil {
+		o.Logger = o.Logger.WithSink(queuedSink{sink, log})
+	}
+	return &Elector{opts: o, log: log, view: view{tenure: tenure{own: o.LeaseDuration}}}, nil
 }
 
 // Run competes for the Lease until ctx ends or one term has ended. When it wins, it calls lead once, on a goroutine of its own.
@@ -67,9 +72,11 @@ func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error
 	err := s.run(ctx, work, lead)
 	cancel()
 	if errors.Is(err, ErrStuck) {
+		e.log.flush(flushTimeout / 10)
 		return err // running stays set: this elector must not be used again
 	}
 	s.close(e.opts.requestTimeout())
+	e.log.flush(flushTimeout)
 	e.beat.Store(0)
 	e.unwatched.end(e.opts.Clock.Boot())
 	e.running.Store(false)
@@ -134,10 +141,10 @@ func (e *Elector) move(to State) {
 		panic(fmt.Sprintf("election: impossible transition from %s to %s", from, to))
 	}
 	e.state.Store(int32(to))
-	e.opts.Logger.V(1).Info("election state changed", "from", from.String(), "to", to.String())
 	if f := e.opts.Observer.StateChanged; f != nil {
 		f(from, to)
 	}
+	e.opts.Logger.V(1).Info("election state changed", "from", from.String(), "to", to.String())
 }
 
 // see notes the holder of a Lease that was just seen or written.

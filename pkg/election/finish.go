@@ -23,13 +23,13 @@ func (s *session) finish(work context.Context, t *term, err error) error {
 		kept = s.release(work)
 	}
 	s.move(StateReleased)
+	if f := s.opts.Observer.Released; f != nil {
+		f(kept)
+	}
 	if kept != nil {
 		s.opts.Logger.Info("stopped leading; the lease is left to expire", "reason", kept.Error())
 	} else {
 		s.opts.Logger.Info("stopped leading; the lease is released")
-	}
-	if f := s.opts.Observer.Released; f != nil {
-		f(kept)
 	}
 	if draining {
 		return unlessCanceled(err)
@@ -59,10 +59,10 @@ func (s *session) lose(t *term, l loss, done <-chan error) error {
 // announce makes a loss known.
 func (s *session) announce(l loss) {
 	s.move(StateLost)
-	s.opts.Logger.Error(l.err(), "stopped leading")
 	if f := s.opts.Observer.Lost; f != nil {
 		f(l.reason, l.err())
 	}
+	s.opts.Logger.Error(l.err(), "stopped leading")
 }
 
 // await waits for the leader's function, by the clocks of the election: its timers may have stood still.

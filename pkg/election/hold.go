@@ -11,7 +11,6 @@ import (
 func (s *session) hold(ctx, work context.Context, v *validity, lead func(context.Context) error) error {
 	termCtx, t := startTerm(context.WithoutCancel(ctx), &s.validity, s.opts.Clock, v, s.opts.RetryPeriod/4)
 	s.move(StateLeading)
-	s.opts.Logger.Info("became leader", "transitions", s.ledger.last.rec.transitions)
 	if f := s.opts.Observer.Elected; f != nil {
 		f(s.ledger.lease)
 	}
@@ -23,6 +22,7 @@ func (s *session) hold(ctx, work context.Context, v *validity, lead func(context
 		s.working.Store(false)
 		done <- err
 	}()
+	s.opts.Logger.Info("became leader", "transitions", s.ledger.last.rec.transitions)
 	return s.keep(ctx, work, t, done)
 }
 

@@ -1,0 +1,102 @@
+package election
+
+import (
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+const (
+	// maxLines bounds the lines that wait for a log that cannot be written.
+	maxLines = 64
+	// flushTimeout is for how long Run waits at its end for its last lines.
+	flushTimeout = 500 * time.Millisecond
+)
+
+// lineQueue writes log lines on another goroutine. The elector's loop must never wait for a log: nobody reading it would
+// delay renewals and releases. What does not fit is dropped and counted.
+type lineQueue struct {
+	mu      sync.Mutex
+	lines   []func()
+	dropped int
+	idle    chan struct{} // closed when the last line is written; nil while no goroutine is running
+}
+
+// add puts a line behind the others. report says in the log how many were dropped before.
+func (q *lineQueue) add(line func(), report func(dropped int)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.lines) >= maxLines {
+		q.dropped++
+		return
+	}
+	if n := q.dropped; n > 0 {
+		q.dropped = 0
+		q.lines = append(q.lines, func() { report(n) })
+	}
+	q.lines = append(q.lines, line)
+	if q.idle == nil {
+		q.idle = make(chan struct{})
+		go q.write()
+	}
+}
+
+// write writes lines until there are none.
+func (q *lineQueue) write() {
+	for {
+		q.mu.Lock()
+		if len(q.lines) == 0 {
+			close(q.idle)
+			q.idle = nil
+			q.mu.Unlock()
+			return
+		}
+		line := q.lines[0]
+		q.lines = q.lines[1:]
+		q.mu.Unlock()
+		line()
+	}
+}
+
+// flush waits until all lines are written, at most for the limit.
+func (q *lineQueue) flush(limit time.Duration) {
+	q.mu.Lock()
+	idle := q.idle
+	q.mu.Unlock()
+	if idle == nil {
+		return
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-idle:
+	case <-timer.C:
+	}
+}
+
+// queuedSink is a log whose lines go through a queue.
+type queuedSink struct {
+	logr.LogSink
+	queue *lineQueue
+}
+
+func (s queuedSink) Info(level int, message string, values ...any) {
+	s.add(func() { s.LogSink.Info(level, message, values...) })
+}
+
+func (s queuedSink) Error(err error, message string, values ...any) {
+	s.add(func() { s.LogSink.Error(err, message, values...) })
+}
+
+func (s queuedSink) add(line func()) {
+	s.queue.add(line, func(dropped int) { s.LogSink.Info(0, "log lines were dropped", "count", dropped) })
+}
+
+func (s queuedSink) WithValues(values ...any) logr.LogSink {
+	return queuedSink{s.LogSink.WithValues(values...), s.queue}
+}
+
+func (s queuedSink) WithName(name string) logr.LogSink {
+	return queuedSink{s.LogSink.WithName(name), s.queue}
+}
