@@ -1,6 +1,6 @@
-// Package access says which rights at the API server a config needs, as RBAC rules, and asks the API server which of them are
-// missing. It decides nothing and grants nothing: who may do what is the cluster's to say.
+// Package access knows which rights at the API server a config needs, as RBAC rules, and asks the API server which of
+// them are missing. It decides nothing and grants nothing: that is up to the cluster.
 //
-//	needs, err := access.OfConfig(ctx, cfg, "platform", access.BuiltIn())
+//	needs, err := access.OfConfig(ctx, cfg, "platform", kinds.BuiltIn())
 //	grants := access.Collect(needs)
 package access

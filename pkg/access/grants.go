@@ -13,17 +13,17 @@ import (
 type Grants struct {
 	// Cluster are the rules for the whole cluster.
 	Cluster []rbacv1.PolicyRule `json:"cluster,omitempty"`
-	// Namespaces are the rules for single namespaces, by namespace, without those that hold in the whole cluster anyway.
+	// Namespaces are the rules for single namespaces, by namespace, without those that hold in the whole cluster.
 	Namespaces map[string][]rbacv1.PolicyRule `json:"namespaces,omitempty"`
 }
 
-// atom is the smallest thing that a rule can be about: one resource, or one object, or one URL.
-type atom struct {
+// unit is the smallest thing that a rule can be about: one resource, or one object, or one URL.
+type unit struct {
 	url, group, resource, name string // name is empty for all objects
 }
 
-// verbSets are the verbs for each atom.
-type verbSets map[atom]map[string]bool
+// verbSets are the verbs for each unit.
+type verbSets map[unit]map[string]bool
 
 // Collect puts needs together.
 func Collect(needs []Requirement) Grants {
@@ -48,21 +48,21 @@ func Collect(needs []Requirement) Grants {
 }
 
 func (s verbSets) add(rule rbacv1.PolicyRule) {
-	for _, a := range atoms(rule) {
-		if s[a] == nil {
-			s[a] = map[string]bool{}
+	for _, u := range units(rule) {
+		if s[u] == nil {
+			s[u] = map[string]bool{}
 		}
 		for _, verb := range rule.Verbs {
-			s[a][verb] = true
+			s[u][verb] = true
 		}
 	}
 }
 
-// atoms takes a rule apart.
-func atoms(rule rbacv1.PolicyRule) []atom {
-	var found []atom
+// units takes a rule apart.
+func units(rule rbacv1.PolicyRule) []unit {
+	var found []unit
 	for _, url := range rule.NonResourceURLs {
-		found = append(found, atom{url: url})
+		found = append(found, unit{url: url})
 	}
 	names := rule.ResourceNames
 	if len(names) == 0 {
@@ -71,7 +71,7 @@ func atoms(rule rbacv1.PolicyRule) []atom {
 	for _, group := range rule.APIGroups {
 		for _, resource := range rule.Resources {
 			for _, name := range names {
-				found = append(found, atom{group: group, resource: resource, name: name})
+				found = append(found, unit{group: group, resource: resource, name: name})
 			}
 		}
 	}
@@ -81,17 +81,17 @@ func atoms(rule rbacv1.PolicyRule) []atom {
 // without returns what neither a rule for all objects of s nor one of outer grants anyway.
 func (s verbSets) without(outer verbSets) verbSets {
 	left := verbSets{}
-	for a, verbs := range s {
-		all := a
+	for u, verbs := range s {
+		all := u
 		all.name = ""
 		for verb := range verbs {
-			if outer[a][verb] || outer[all][verb] || a != all && s[all][verb] {
+			if outer[u][verb] || outer[all][verb] || u != all && s[all][verb] {
 				continue
 			}
-			if left[a] == nil {
-				left[a] = map[string]bool{}
+			if left[u] == nil {
+				left[u] = map[string]bool{}
 			}
-			left[a][verb] = true
+			left[u][verb] = true
 		}
 	}
 	return left
@@ -104,21 +104,21 @@ func (s verbSets) rules() []rbacv1.PolicyRule {
 		group, name, verbs string
 	}
 	byKey := map[key]*rbacv1.PolicyRule{}
-	for a, set := range s {
+	for u, set := range s {
 		verbs := sortVerbs(slices.Collect(maps.Keys(set)))
-		k := key{isURL: a.url != "", group: a.group, name: a.name, verbs: strings.Join(verbs, ",")}
+		k := key{isURL: u.url != "", group: u.group, name: u.name, verbs: strings.Join(verbs, ",")}
 		rule := byKey[k]
 		if rule == nil {
 			rule = &rbacv1.PolicyRule{Verbs: verbs}
 			byKey[k] = rule
 		}
-		if a.url != "" {
-			rule.NonResourceURLs = append(rule.NonResourceURLs, a.url)
+		if u.url != "" {
+			rule.NonResourceURLs = append(rule.NonResourceURLs, u.url)
 			continue
 		}
-		rule.APIGroups, rule.Resources = []string{a.group}, append(rule.Resources, a.resource)
-		if a.name != "" {
-			rule.ResourceNames = []string{a.name}
+		rule.APIGroups, rule.Resources = []string{u.group}, append(rule.Resources, u.resource)
+		if u.name != "" {
+			rule.ResourceNames = []string{u.name}
 		}
 	}
 	var rules []rbacv1.PolicyRule
@@ -137,7 +137,8 @@ func joinNames(rules []rbacv1.PolicyRule) []rbacv1.PolicyRule {
 	for _, rule := range rules {
 		if n := len(joined); n > 0 && len(rule.ResourceNames) > 0 && len(joined[n-1].ResourceNames) > 0 {
 			last := &joined[n-1]
-			if slices.Equal(last.APIGroups, rule.APIGroups) && slices.Equal(last.Resources, rule.Resources) && slices.Equal(last.Verbs, rule.Verbs) {
+			if slices.Equal(last.APIGroups, rule.APIGroups) && slices.Equal(last.Resources, rule.Resources) &&
+				slices.Equal(last.Verbs, rule.Verbs) {
 				last.ResourceNames = append(last.ResourceNames, rule.ResourceNames...)
 				continue
 			}
@@ -170,6 +171,8 @@ func sortVerbs(verbs []string) []string {
 		}
 		return len(verbOrder)
 	}
-	slices.SortFunc(verbs, func(a, b string) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a, b)) })
+	slices.SortFunc(verbs, func(a, b string) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a, b))
+	})
 	return verbs
 }

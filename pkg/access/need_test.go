@@ -1,14 +1,11 @@
 package access_test
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,6 +15,7 @@ import (
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/handlers/builtin"
+	"kooperd.dev/kooperd/pkg/kinds"
 )
 
 // load loads the controllers and the leaderElection of a config, given in CUE.
@@ -53,51 +51,15 @@ func lines(g access.Grants) []string {
 	return found
 }
 
-const crd = `
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: something-else}
----
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: geese.example.com}
-spec:
-  group: example.com
-  scope: Namespaced
-  names: {kind: Goose, plural: geese}
-  versions: [{name: v1, served: true, storage: true}]
----
-apiVersion: v1
-kind: List
-items:
-- apiVersion: apiextensions.k8s.io/v1
-  kind: CustomResourceDefinition
-  metadata: {name: ponds.example.com}
-  spec:
-    group: example.com
-    scope: Cluster
-    names: {kind: Pond, plural: ponds}
-    versions: [{name: v1, served: true, storage: true}]
-`
-
-func table(t *testing.T) *access.Table {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "below"), 0o700); err != nil {
-		t.Fatal(err)
+// table has the built-in kinds, Goose, and Pond, which is cluster-scoped.
+func table() *kinds.Table {
+	custom := func(kind, plural string, namespaced bool) kinds.Resource {
+		return kinds.Resource{
+			Group: "example.com", Version: "v1", Name: plural, Kind: kind, Namespaced: namespaced,
+			Verbs: []string{"get", "list", "watch"}, Subresources: map[string][]string{"status": {"get"}},
+		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "below", "crds.yaml"), []byte(crd), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	kinds := access.BuiltIn()
-	link := filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink(dir, link); err != nil {
-		t.Fatal(err)
-	}
-	if err := kinds.AddCRDs(link); err != nil {
-		t.Fatal(err)
-	}
-	return kinds
+	return kinds.BuiltIn().With(custom("Goose", "geese", true), custom("Pond", "ponds", false))
 }
 
 const (
@@ -186,10 +148,10 @@ func TestGrants(t *testing.T) {
 			},
 		},
 	}
-	kinds := table(t)
+	finder := table()
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			needs, err := access.OfConfig(t.Context(), load(t, tc.config), "platform", kinds)
+			needs, err := access.OfConfig(t.Context(), load(t, tc.config), "platform", finder)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -208,43 +170,16 @@ controllers: d: {
 	watch: {apiVersion: "v1", kind: "Pod", namespaces: ["x"]}
 	handler: exec: {command: ["true"], rules: [{apiGroups: ["example.com"], resources: ["geese", "ponds/status"], verbs: ["get"]}]}
 }`)
-	needs, err := access.OfConfig(t.Context(), cfg, "platform", access.BuiltIn())
+	needs, err := access.OfConfig(t.Context(), cfg, "platform", kinds.BuiltIn())
 	want := "a: which resource is kind Gosling of example.com/v1? Give its CustomResourceDefinition with --crds, or ask the cluster with --live\n" +
 		"b: kind Node is cluster-scoped: remove watch.namespaces\n" +
-		"d: does resource geese.example.com have a namespace? Give its CustomResourceDefinition with --crds, or ask the cluster with --live\n" +
-		"does resource ponds.example.com have a namespace? Give its CustomResourceDefinition with --crds, or ask the cluster with --live"
+		"d: a rule of the exec handler: does resource geese in group example.com have a namespace? Give its CustomResourceDefinition with --crds, or ask the cluster with --live\n" +
+		"d: a rule of the exec handler: does resource ponds in group example.com have a namespace? Give its CustomResourceDefinition with --crds, or ask the cluster with --live"
 	if err == nil || err.Error() != want {
 		t.Errorf("error:\n%v\nwant:\n%s", err, want)
 	}
-	if !access.IsAnswer(err) {
-		t.Error("a question is taken for a failure to ask")
-	}
-	if away := errors.New("the API server is away"); access.IsAnswer(away) || access.IsAnswer(fmt.Errorf("a: %w", errors.Join(err, away))) {
-		t.Error("a failure to ask is taken for a question, alone or among questions")
-	}
-	if len(needs) != 5 { // those of c and of the lease
-		t.Errorf("%d needs of the others, want 5", len(needs))
-	}
-}
-
-func TestNotCRDs(t *testing.T) {
-	dir := t.TempDir()
-	for name, tc := range map[string]struct{ text, want string }{
-		"none.yaml":    {"kind: ConfigMap\napiVersion: v1\n", "there is none in "},
-		"broken.yaml":  {"kind: [", "broken.yaml: "},
-		"partial.yaml": {"kind: CustomResourceDefinition\napiVersion: apiextensions.k8s.io/v1\nspec: {group: a.b}\n", "lacks spec.group, spec.names.kind or spec.names.plural"},
-	} {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(tc.text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		err := access.BuiltIn().AddCRDs(path)
-		if err == nil || !strings.HasPrefix(err.Error(), "reading CustomResourceDefinitions: ") || !strings.Contains(err.Error(), tc.want) {
-			t.Errorf("%s: error %v, want %q", name, err, tc.want)
-		}
-	}
-	if err := access.BuiltIn().AddCRDs(filepath.Join(dir, "nowhere")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a path that is not there: %v", err)
+	if len(needs) != 6 { // those of c, of the watch of d, and of the lease
+		t.Errorf("%d needs of the others, want 6", len(needs))
 	}
 }
 
@@ -271,9 +206,9 @@ func ExampleCollect() {
 		{Definition: "a", Rule: rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"watch", "list"}}},
 		{Definition: "b", Namespace: "x", Rule: rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list"}}},
 	})
-	fmt.Println(access.RuleText(grants.Cluster[0]))
-	fmt.Println(access.RuleText(grants.Namespaces["x"][0]))
+	fmt.Println(grants.Cluster[0].Resources, grants.Cluster[0].Verbs)
+	fmt.Println(grants.Namespaces["x"][0].Resources, grants.Namespaces["x"][0].Verbs)
 	// Output:
-	// {apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"]}
-	// {apiGroups: [""], resources: ["pods"], verbs: ["get"]}
+	// [pods] [list watch]
+	// [pods] [get]
 }

@@ -2,68 +2,58 @@ package access
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/singleflight"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-const (
-	// answerAge is how long an answer is good for: definitions that start together need the same rights.
-	answerAge = 10 * time.Second
-	// reviewTimeout bounds one request.
-	reviewTimeout = 10 * time.Second
-	// reviewsAtOnce is how many requests one question makes at a time.
-	reviewsAtOnce = 8
-)
+// reviewsAtOnce is how many requests one call of Missing makes at a time.
+const reviewsAtOnce = 8
 
 // Reviews is the part of client-go's client that a Reviewer uses.
 type Reviews interface {
-	Create(ctx context.Context, review *authorizationv1.SelfSubjectAccessReview, opts metav1.CreateOptions) (*authorizationv1.SelfSubjectAccessReview, error)
+	// Create asks for one right.
+	Create(ctx context.Context, review *authorizationv1.SelfSubjectAccessReview,
+		opts metav1.CreateOptions) (*authorizationv1.SelfSubjectAccessReview, error)
 }
 
-// Reviewer asks the API server what the client may do, which everybody may ask (ClusterRole system:basic-user). Questions that
-// are the same are asked once. It is safe for concurrent use.
+// Reviewer asks the API server what the client may do. Every authenticated client may ask that (ClusterRole
+// system:basic-user). Reviews that are the same are asked once. It is safe for concurrent use.
 type Reviewer struct {
-	reviews Reviews
-	asking  singleflight.Group
-
-	mu      sync.Mutex
-	answers map[question]answer
+	allowed *answers[reviewKey, bool]
 }
 
-// question is one thing to do with one kind of thing.
-type question struct {
-	atom
+// reviewKey is one access review: a verb on a rule's unit.
+type reviewKey struct {
+	unit
 	namespace, verb string
 }
 
-// newQuestion asks as a request would: one that creates, or deletes many, has no name when it is judged.
-func newQuestion(a atom, namespace, verb string) question {
+// newReviewKey reviews what a request would be: one that creates, or deletes many, has no name when it is authorized.
+func newReviewKey(u unit, namespace, verb string) reviewKey {
 	if verb == "create" || verb == "deletecollection" {
-		a.name = ""
+		u.name = ""
 	}
-	return question{atom: a, namespace: namespace, verb: verb}
-}
-
-type answer struct {
-	allowed bool
-	at      time.Time
+	return reviewKey{unit: u, namespace: namespace, verb: verb}
 }
 
 // NewReviewer returns a Reviewer that asks by reviews.
 func NewReviewer(reviews Reviews) *Reviewer {
-	return &Reviewer{reviews: reviews, answers: map[question]answer{}}
+	return &Reviewer{allowed: newAnswers(func(ctx context.Context, key reviewKey) (bool, error) {
+		review, err := reviews.Create(ctx, key.review(), metav1.CreateOptions{})
+		if err != nil {
+			return false, fmt.Errorf("asking the API server for the rights of this client: %w", err)
+		}
+		return review.Status.Allowed, nil
+	})}
 }
 
-// Missing returns those of the needs that the API server does not grant, each with a rule that says no more than what is missing.
-// An error means that it could not be asked.
+// Missing returns those of the needs that the API server does not grant, each with a rule that is no more than what is
+// missing. A yes does not mean that what a rule names exists: see kinds.Rule. An error means that it could not be asked.
 func (r *Reviewer) Missing(ctx context.Context, needs []Requirement) ([]Requirement, error) {
 	var missing []Requirement
 	for _, need := range needs {
@@ -86,19 +76,19 @@ func (r *Reviewer) missing(ctx context.Context, need Requirement) ([]rbacv1.Poli
 	var mu sync.Mutex
 	asking, ctx := errgroup.WithContext(ctx)
 	asking.SetLimit(reviewsAtOnce)
-	for _, a := range atoms(need.Rule) {
+	for _, u := range units(need.Rule) {
 		for _, verb := range need.Rule.Verbs {
 			asking.Go(func() error {
-				allowed, err := r.allowed(ctx, newQuestion(a, need.Namespace, verb))
+				allowed, err := r.allowed.ask(ctx, newReviewKey(u, need.Namespace, verb))
 				if err != nil || allowed {
 					return err
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				if denied[a] == nil {
-					denied[a] = map[string]bool{}
+				if denied[u] == nil {
+					denied[u] = map[string]bool{}
 				}
-				denied[a][verb] = true
+				denied[u][verb] = true
 				return nil
 			})
 		}
@@ -109,53 +99,14 @@ func (r *Reviewer) missing(ctx context.Context, need Requirement) ([]rbacv1.Poli
 	return denied.rules(), nil
 }
 
-// allowed answers one question, from memory if it was asked a moment ago.
-func (r *Reviewer) allowed(ctx context.Context, q question) (bool, error) {
-	r.mu.Lock()
-	known, ok := r.answers[q]
-	r.mu.Unlock()
-	if ok && time.Since(known.at) < answerAge {
-		return known.allowed, nil
-	}
-	for {
-		result, err, _ := r.asking.Do(fmt.Sprintf("%q", q), func() (any, error) { return r.ask(ctx, q) })
-		if err == nil {
-			allowed, _ := result.(bool)
-			return allowed, nil
-		}
-		if ctx.Err() != nil || !errors.Is(err, context.Canceled) {
-			return false, err
-		}
-		// Whoever asked for both has gone: ask again.
-	}
-}
-
-func (r *Reviewer) ask(ctx context.Context, q question) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
-	defer cancel()
-	review, err := r.reviews.Create(ctx, q.review(), metav1.CreateOptions{})
-	if err != nil {
-		return false, fmt.Errorf("asking the API server for the rights of this client: %w", err)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for q, a := range r.answers {
-		if time.Since(a.at) >= answerAge {
-			delete(r.answers, q)
-		}
-	}
-	r.answers[q] = answer{allowed: review.Status.Allowed, at: time.Now()}
-	return review.Status.Allowed, nil
-}
-
-func (q question) review() *authorizationv1.SelfSubjectAccessReview {
+func (k reviewKey) review() *authorizationv1.SelfSubjectAccessReview {
 	spec := authorizationv1.SelfSubjectAccessReviewSpec{}
-	if q.url != "" {
-		spec.NonResourceAttributes = &authorizationv1.NonResourceAttributes{Path: q.url, Verb: q.verb}
+	if k.url != "" {
+		spec.NonResourceAttributes = &authorizationv1.NonResourceAttributes{Path: k.url, Verb: k.verb}
 	} else {
-		resource, subresource := splitResource(q.resource)
+		resource, subresource := splitResource(k.resource)
 		spec.ResourceAttributes = &authorizationv1.ResourceAttributes{
-			Namespace: q.namespace, Verb: q.verb, Group: q.group, Resource: resource, Subresource: subresource, Name: q.name,
+			Namespace: k.namespace, Verb: k.verb, Group: k.group, Resource: resource, Subresource: subresource, Name: k.name,
 		}
 	}
 	return &authorizationv1.SelfSubjectAccessReview{Spec: spec}

@@ -10,12 +10,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// answers is an API server's side of reviews; what it grants is told by a function.
-type answers struct {
+// grantingServer is an API server's side of reviews. A function says what it grants.
+type grantingServer struct {
 	grants func(spec authorizationv1.SelfSubjectAccessReviewSpec) (bool, error)
 	takes  time.Duration
 
@@ -23,7 +25,7 @@ type answers struct {
 	asked []authorizationv1.SelfSubjectAccessReviewSpec
 }
 
-func (a *answers) Create(ctx context.Context, review *authorizationv1.SelfSubjectAccessReview, _ metav1.CreateOptions) (*authorizationv1.SelfSubjectAccessReview, error) {
+func (a *grantingServer) Create(ctx context.Context, review *authorizationv1.SelfSubjectAccessReview, _ metav1.CreateOptions) (*authorizationv1.SelfSubjectAccessReview, error) {
 	a.mu.Lock()
 	a.asked = append(a.asked, review.Spec)
 	a.mu.Unlock()
@@ -42,7 +44,7 @@ func rule(resource string, verbs ...string) rbacv1.PolicyRule {
 }
 
 func TestMissingSaysNoMoreThanWhatIsMissing(t *testing.T) {
-	server := &answers{grants: func(spec authorizationv1.SelfSubjectAccessReviewSpec) (bool, error) {
+	server := &grantingServer{grants: func(spec authorizationv1.SelfSubjectAccessReviewSpec) (bool, error) {
 		if spec.NonResourceAttributes != nil {
 			return false, nil
 		}
@@ -70,7 +72,7 @@ func TestMissingSaysNoMoreThanWhatIsMissing(t *testing.T) {
 
 func TestSameQuestionsAreAskedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := &answers{takes: time.Second, grants: func(authorizationv1.SelfSubjectAccessReviewSpec) (bool, error) { return true, nil }}
+		server := &grantingServer{takes: time.Second, grants: func(authorizationv1.SelfSubjectAccessReviewSpec) (bool, error) { return true, nil }}
 		reviewer := NewReviewer(server)
 		ask := func(ctx context.Context) {
 			var asking sync.WaitGroup
@@ -89,7 +91,7 @@ func TestSameQuestionsAreAskedOnce(t *testing.T) {
 		if n := len(server.asked); n != 2 {
 			t.Errorf("%d requests for two rights, want 2", n)
 		}
-		time.Sleep(answerAge)
+		time.Sleep(answerAge + time.Millisecond)
 		ask(t.Context())
 		if n := len(server.asked); n != 4 {
 			t.Errorf("%d requests after the answers have aged, want 4", n)
@@ -100,7 +102,7 @@ func TestSameQuestionsAreAskedOnce(t *testing.T) {
 // Who asked first may go; the others must get an answer all the same.
 func TestReviewsSurviveTheAsker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := &answers{takes: time.Second, grants: func(authorizationv1.SelfSubjectAccessReviewSpec) (bool, error) { return true, nil }}
+		server := &grantingServer{takes: time.Second, grants: func(authorizationv1.SelfSubjectAccessReviewSpec) (bool, error) { return true, nil }}
 		reviewer, needs := NewReviewer(server), []Requirement{{Rule: rule("deployments", "get")}}
 		first, leave := context.WithCancel(t.Context())
 		var asking sync.WaitGroup
@@ -123,8 +125,63 @@ func TestReviewsSurviveTheAsker(t *testing.T) {
 
 func TestReviewFails(t *testing.T) {
 	broken := errors.New("the API server is away")
-	server := &answers{grants: func(authorizationv1.SelfSubjectAccessReviewSpec) (bool, error) { return false, broken }}
+	server := &grantingServer{grants: func(authorizationv1.SelfSubjectAccessReviewSpec) (bool, error) { return false, broken }}
 	if _, err := NewReviewer(server).Missing(t.Context(), []Requirement{{Rule: rule("deployments", "get", "list")}}); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A client-go call that does not return, because a credential plugin hangs, keeps no caller longer than its context or
+// requestTimeout.
+func TestReviewHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		defer close(release)
+		server := &grantingServer{grants: func(authorizationv1.SelfSubjectAccessReviewSpec) (bool, error) {
+			<-release
+			return true, nil
+		}}
+		reviewer, needs := NewReviewer(server), []Requirement{{Rule: rule("deployments", "get")}}
+		began := time.Now()
+		limited, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := reviewer.Missing(limited, needs); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+			t.Errorf("with a deadline: %v after %s", err, time.Since(began))
+		}
+		began = time.Now()
+		if _, err := reviewer.Missing(t.Context(), needs); !errors.Is(err, errHung) || time.Since(began) != requestTimeout+time.Second {
+			t.Errorf("without a deadline: %v after %s", err, time.Since(began))
+		}
+	})
+}
+
+// fewNamespaces has one namespace, and keeps another one secret.
+type fewNamespaces struct{ asked int }
+
+func (n *fewNamespaces) Get(_ context.Context, name string, _ metav1.GetOptions) (*corev1.Namespace, error) {
+	n.asked++
+	switch name {
+	case "there":
+		return &corev1.Namespace{}, nil
+	case "secret":
+		return nil, apierrors.NewForbidden(corev1.Resource("namespaces"), name, nil)
+	}
+	return nil, apierrors.NewNotFound(corev1.Resource("namespaces"), name)
+}
+
+func TestMissingNamespaces(t *testing.T) {
+	server := &fewNamespaces{}
+	namespaces := NewNamespaces(server)
+	for range 2 {
+		missing, unknown, err := namespaces.Missing(t.Context(), []string{"there", "gone", "secret"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([][]string{{"gone"}, {"secret"}}, [][]string{missing, unknown}); diff != "" {
+			t.Errorf("missing and unknown (-want +got):\n%s", diff)
+		}
+	}
+	if server.asked != 3 {
+		t.Errorf("%d requests, want 3", server.asked)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// RuleText writes a rule in one line, as it can be pasted into a Role.
-func RuleText(rule rbacv1.PolicyRule) string {
+// ruleText writes a rule in one line, as it can be pasted into a Role.
+func ruleText(rule rbacv1.PolicyRule) string {
 	var fields []string
 	add := func(name string, values []string) {
 		if len(values) > 0 {
@@ -47,7 +47,8 @@ func (n Requirement) Text() string {
 	if len(n.Rule.ResourceNames) > 0 {
 		what += " " + strings.Join(n.Rule.ResourceNames, ", ")
 	}
-	return fmt.Sprintf("forbidden to %s %s %s; %s with this rule is missing: %s", enumerate(n.Rule.Verbs), what, where, role, RuleText(n.Rule))
+	return fmt.Sprintf("forbidden to %s %s %s; %s with this rule is missing: %s",
+		enumerate(n.Rule.Verbs), what, where, role, ruleText(n.Rule))
 }
 
 func enumerate(words []string) string {

@@ -13,6 +13,7 @@ import (
 type runFlags struct {
 	configs    []string
 	kubeconfig string
+	context    string
 	servingFlags
 	leaderElect     bool
 	shutdownTimeout time.Duration
@@ -45,6 +46,7 @@ func newRootCommand(registry *handlers.Registry) *cobra.Command {
 	f := root.Flags()
 	f.StringArrayVarP(&flags.configs, "config", "c", nil, "config file (.cue, .yaml, .yml, .json) or directory; may be repeated, the parts are unified")
 	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "path of a kubeconfig; default: $KUBECONFIG, the pod's service account, or ~/.kube/config")
+	f.StringVar(&flags.context, "context", "", "context of the kubeconfig; default: its current-context")
 	addServingFlags(root, &flags.servingFlags)
 	f.BoolVar(&flags.leaderElect, "leader-elect", true, "compete for the lease as the config says; false runs everything at once, as leaderElection: \"disabled\" does")
 	f.DurationVar(&flags.shutdownTimeout, "shutdown-timeout", 25*time.Second, "how long calls under way may go on after SIGTERM before they are cancelled")

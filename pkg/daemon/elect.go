@@ -8,7 +8,6 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 
-	"kooperd.dev/kooperd/pkg/access"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/election"
 	"kooperd.dev/kooperd/pkg/telemetry"
@@ -19,7 +18,7 @@ type leadership struct {
 	*election.Elector
 	client *election.APIClient
 	events *leaseEvents
-	needs  []access.Requirement
+	lease  config.LeaderElection // with its namespace
 }
 
 // newLeadership makes the elector of the one lease; it contacts nothing.
@@ -53,7 +52,7 @@ func newLeadership(cfg config.LeaderElection, where clusterConfig, metrics *tele
 	}
 	metrics.ObserveLeadership(cfg.Name, elector.Leading, elector.Remaining)
 	metrics.ObserveLeaseWatch(elector.Unwatched)
-	return &leadership{Elector: elector, client: client, events: events, needs: access.OfLease(cfg, cfg.Namespace)}, nil
+	return &leadership{Elector: elector, client: client, events: events, lease: cfg}, nil
 }
 
 // close waits for the last events and frees what the elector has used, after it has stopped. The wait has no bound.

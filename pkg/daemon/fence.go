@@ -60,6 +60,9 @@ func printFence(cmd *cobra.Command, registry *handlers.Registry, flags fenceFlag
 	if len(flags.configs) == 0 {
 		return errors.New("no config: use --config FILE")
 	}
+	if flags.serviceAccount == "" {
+		return errors.New("no service account: use --service-account NAMESPACE/NAME")
+	}
 	account, err := parseServiceAccount(flags.serviceAccount)
 	if err != nil {
 		return err
@@ -75,10 +78,11 @@ func printFence(cmd *cobra.Command, registry *handlers.Registry, flags fenceFlag
 	for _, note := range notes {
 		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "kooperd: warning: %s\n", note)
 	}
-	lease, note, err := fenceLease(cfg.LeaderElection, account, flags.namespace)
+	namespace, note, err := podLeaseNamespace(cfg.LeaderElection, flags.namespace, account)
 	if err != nil {
 		return err
 	}
+	lease := types.NamespacedName{Namespace: namespace, Name: cfg.LeaderElection.Name}
 	policy, err := fence.New(fence.Options{Lease: lease, ServiceAccount: account})
 	if err != nil {
 		return err
@@ -89,21 +93,10 @@ func printFence(cmd *cobra.Command, registry *handlers.Registry, flags fenceFlag
 	return writeFence(cmd.OutOrStdout(), flags.format, policy, notes)
 }
 
-func parseServiceAccount(text string) (types.NamespacedName, error) {
-	if text == "" {
-		return types.NamespacedName{}, errors.New("no service account: use --service-account NAMESPACE/NAME")
-	}
-	namespace, name, ok := strings.Cut(text, "/")
-	if !ok || namespace == "" || name == "" {
-		return types.NamespacedName{}, fmt.Errorf("service account %q: want NAMESPACE/NAME", text)
-	}
-	return types.NamespacedName{Namespace: namespace, Name: name}, nil
-}
-
 // checkFenceable returns what the user has to know of a fence for cfg, or why there can be none.
 func checkFenceable(cfg *config.Config, allowEveryReplica bool) (notes []string, err error) {
 	if cfg.LeaderElection.Disabled {
-		return nil, errors.New(`leaderElection is "disabled" in the config: without a lease nobody can be told apart`)
+		return nil, errors.New(`leaderElection is "disabled" in the config: without a lease there is no holder to tell apart`)
 	}
 	if cfg.LeaderElection.Lock != config.LeaseLock {
 		return nil, fmt.Errorf("leaderElection.lock is %q in the config: the fence goes by the holder of a Lease", cfg.LeaderElection.Lock)
@@ -116,33 +109,16 @@ func checkFenceable(cfg *config.Config, allowEveryReplica bool) (notes []string,
 	}
 	switch {
 	case len(everyReplica) == len(cfg.Definitions):
-		return nil, errors.New("no definition in the config runs under the lease: nobody would ever hold it")
+		return nil, errors.New("no definition in the config runs under the lease: no replica would ever hold it")
 	case len(everyReplica) == 0:
 		return nil, nil
 	case !allowEveryReplica:
 		return nil, fmt.Errorf("the fence would refuse what these definitions write, because they run on every replica: %s; "+
-			"give them a config and a service account of their own, or use --allow-every-replica if their handlers write nothing in the cluster",
+			"give them their own config and service account, or use --allow-every-replica if their handlers write nothing in the cluster",
 			strings.Join(everyReplica, ", "))
 	}
 	return []string{"these definitions run on every replica, and all that they write is refused on the replicas that do not hold the lease: " +
 		strings.Join(everyReplica, ", ")}, nil
-}
-
-// fenceLease finds the lease as the daemon does in a pod of the service account, and says where it is if the config does not.
-func fenceLease(cfg config.LeaderElection, account types.NamespacedName, namespace string) (lease types.NamespacedName, note string, err error) {
-	lease = types.NamespacedName{Namespace: cfg.Namespace, Name: cfg.Name}
-	switch {
-	case cfg.Namespace != "" && namespace != "" && cfg.Namespace != namespace:
-		return lease, "", fmt.Errorf("--namespace is %q, but the config says leaderElection.namespace: %q", namespace, cfg.Namespace)
-	case cfg.Namespace != "":
-	case namespace != "":
-		lease.Namespace = namespace
-		note = "the config names no namespace for the lease; this one is --namespace, and must be $POD_NAMESPACE of the pods"
-	default:
-		lease.Namespace = account.Namespace
-		note = "the config names no namespace for the lease; this one is the service account's, where kooperd looks for it in a pod"
-	}
-	return lease, note, nil
 }
 
 // writeFence writes both objects so that kubectl can read them.

@@ -131,14 +131,14 @@ func TestFenceRefuses(t *testing.T) {
 		"no account":             {config: fencedConfig, want: "no service account: use --service-account NAMESPACE/NAME"},
 		"account without a name": {config: fencedConfig, args: []string{"--service-account", "kooperd"}, want: `service account "kooperd": want NAMESPACE/NAME`},
 		"account with three parts": {config: fencedConfig, args: []string{"--service-account", "a/b/c"},
-			want: `making a fence: name "b/c" of the service account: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric ` +
+			want: `service account "a/b/c": the name is not valid: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric ` +
 				`characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is ` +
 				`'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`},
 		"format":    {config: fencedConfig, args: append([]string{"-o", "cue"}, good...), want: `unknown format "cue", want one of: yaml, json`},
 		"namespace": {config: fencedConfig, args: append([]string{"-n", "other"}, good...), want: `--namespace is "other", but the config says leaderElection.namespace: "locks"`},
 		"no election": {
 			config: "apiVersion: kooperd.dev/v1alpha1\nleaderElection: disabled\ncontrollers: {}\n", args: good,
-			want: `leaderElection is "disabled" in the config: without a lease nobody can be told apart`,
+			want: `leaderElection is "disabled" in the config: without a lease there is no holder to tell apart`,
 		},
 		"config map": {
 			config: "apiVersion: kooperd.dev/v1alpha1\nleaderElection: {lock: configMap}\ncontrollers: {}\n", args: good,
@@ -146,12 +146,12 @@ func TestFenceRefuses(t *testing.T) {
 		},
 		"nothing under the lease": {
 			config: "apiVersion: kooperd.dev/v1alpha1\ncontrollers: {}\n", args: append([]string{"--allow-every-replica"}, good...),
-			want: "no definition in the config runs under the lease: nobody would ever hold it",
+			want: "no definition in the config runs under the lease: no replica would ever hold it",
 		},
 		"definitions on every replica": {
 			config: everyReplicaConfig, args: good,
-			want: "the fence would refuse what these definitions write, because they run on every replica: nodes, zones; give them a config and " +
-				"a service account of their own, or use --allow-every-replica if their handlers write nothing in the cluster",
+			want: "the fence would refuse what these definitions write, because they run on every replica: nodes, zones; give them their own config and " +
+				"service account, or use --allow-every-replica if their handlers write nothing in the cluster",
 		},
 	}
 	for name, tc := range cases {

@@ -3,45 +3,62 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// serviceAccountNamespace is where a pod finds the namespace of its service account.
-const serviceAccountNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
-
-// clusterConfig is how to reach the API server, and where.
+// clusterConfig is how to reach the API server, and where the lease is.
 type clusterConfig struct {
 	rest *rest.Config
 	// namespace is where the lease is when the config does not say.
 	namespace string
 }
 
-// loadClusterConfig finds the API server as kubectl does: the given file, $KUBECONFIG, the pod's service account,
-// ~/.kube/config.
-func loadClusterConfig(path string) (clusterConfig, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = path
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil)
-	if err := checkAddresses(loader); err != nil {
-		return clusterConfig{}, fmt.Errorf("finding the API server: %w", err)
-	}
-	config, err := loader.ClientConfig()
-	if clientcmd.IsEmptyConfig(err) {
-		return clusterConfig{}, errors.New("finding the API server: no kubeconfig; use --kubeconfig, set $KUBECONFIG, or run in a pod with a service account")
-	}
+// loadClusterConfig finds the API server as kubectl does: the given file, $KUBECONFIG, the pod's service account, or
+// ~/.kube/config. context is one of the kubeconfig; empty means its current-context.
+func loadClusterConfig(path, context string) (clusterConfig, error) {
+	found, err := findCluster(path, context)
 	if err != nil {
 		return clusterConfig{}, fmt.Errorf("finding the API server: %w", err)
 	}
+	return found, nil
+}
+
+func findCluster(path, context string) (clusterConfig, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath, rules.WarnIfAllMissing = path, false
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: context})
+	raw, err := loader.RawConfig()
+	if err != nil {
+		return clusterConfig{}, err
+	}
+	if context != "" {
+		raw.CurrentContext = context
+	}
+	if raw.CurrentContext != "" || !inCluster() {
+		if err := checkKubeconfig(raw, kubeconfigFiles(rules)); err != nil {
+			return clusterConfig{}, err
+		}
+	}
+	if err := checkAddresses(raw); err != nil {
+		return clusterConfig{}, err
+	}
+	config, err := loader.ClientConfig()
+	if err != nil {
+		return clusterConfig{}, err
+	}
 	if err := moveUserInfo(config); err != nil {
-		return clusterConfig{}, fmt.Errorf("finding the API server: %w", err)
+		return clusterConfig{}, err
 	}
 	config.UserAgent = "kooperd/" + Version()
 	namespace, err := leaseNamespace(loader)
@@ -51,22 +68,56 @@ func loadClusterConfig(path string) (clusterConfig, error) {
 	return clusterConfig{rest: config, namespace: namespace}, nil
 }
 
-func leaseNamespace(loader clientcmd.ClientConfig) (string, error) {
-	if ns := os.Getenv("POD_NAMESPACE"); ns != "" {
-		return ns, nil
-	}
-	if b, err := os.ReadFile(serviceAccountNamespace); err == nil && len(b) > 0 {
-		return strings.TrimSpace(string(b)), nil
-	}
-	ns, _, err := loader.Namespace() // "default" when the context names none.
-	if err != nil {
-		return "", fmt.Errorf("finding the lease's namespace: %w", err)
-	}
-	return ns, nil
+// inCluster reports whether the process is in a pod with a service account.
+func inCluster() bool {
+	_, err := rest.InClusterConfig()
+	return err == nil
 }
 
-// connect makes a cluster for a command that asks it something and prints the answer. What client-go would say to the log by
-// itself is in the errors that it returns.
+// kubeconfigFiles returns the files that a kubeconfig was read from.
+func kubeconfigFiles(rules *clientcmd.ClientConfigLoadingRules) []string {
+	if rules.ExplicitPath != "" {
+		return []string{rules.ExplicitPath}
+	}
+	return slices.DeleteFunc(slices.Clone(rules.Precedence), func(file string) bool {
+		_, err := os.Stat(file)
+		return err != nil
+	})
+}
+
+// checkKubeconfig says what a kubeconfig lacks. client-go says the same of all that: no configuration.
+func checkKubeconfig(raw clientcmdapi.Config, files []string) error {
+	names := func(m []string) string { return strings.Join(m, ", ") }
+	contexts := slices.Sorted(maps.Keys(raw.Contexts))
+	file, current := names(files), raw.Contexts[raw.CurrentContext]
+	switch {
+	case len(files) == 0 && os.Getenv(clientcmd.RecommendedConfigPathEnvVar) != "":
+		return fmt.Errorf("$KUBECONFIG is %q: there is no such file", os.Getenv(clientcmd.RecommendedConfigPathEnvVar))
+	case len(files) == 0:
+		return errors.New("no kubeconfig; use --kubeconfig, set $KUBECONFIG, or run in a pod with a service account")
+	case len(contexts)+len(raw.Clusters)+len(raw.AuthInfos) == 0:
+		return fmt.Errorf("the kubeconfig %s is empty: it has no contexts, clusters or users", file)
+	case len(contexts) == 0:
+		return fmt.Errorf("the kubeconfig %s has no contexts", file)
+	case raw.CurrentContext == "":
+		return fmt.Errorf("the kubeconfig %s has no current-context; use --context with one of: %s", file, names(contexts))
+	case current == nil:
+		return fmt.Errorf("the kubeconfig %s has no context %q; it has: %s", file, raw.CurrentContext, names(contexts))
+	}
+	cluster := raw.Clusters[current.Cluster]
+	switch {
+	case cluster == nil:
+		return fmt.Errorf("the kubeconfig %s has no cluster %q, which context %q names", file, current.Cluster, raw.CurrentContext)
+	case cluster.Server == "":
+		return fmt.Errorf("the kubeconfig %s has no server for cluster %q", file, current.Cluster)
+	case current.AuthInfo != "" && raw.AuthInfos[current.AuthInfo] == nil:
+		return fmt.Errorf("the kubeconfig %s has no user %q, which context %q names", file, current.AuthInfo, raw.CurrentContext)
+	}
+	return nil
+}
+
+// connect makes a cluster for a command that asks it something and prints the answer. What client-go would say to the
+// log by itself is in the errors that it returns.
 func connect(where clusterConfig) (*kube.Cluster, error) {
 	if err := telemetry.RouteKlog(logr.Discard(), 0); err != nil {
 		return nil, err

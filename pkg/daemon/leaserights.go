@@ -15,30 +15,61 @@ import (
 // leaseRightsBackoff is how often missing rights to the lease are asked for again.
 var leaseRightsBackoff = wait.Backoff{Duration: 2 * time.Second, Factor: 2, Cap: time.Minute, Steps: math.MaxInt32}
 
-// watchLeaseRights logs missing rights to the lease, in the form that can be pasted into a Role, until they are all there
-// or ctx ends. The elector meets the refusals by itself; this says what would end them.
+// watchLeaseRights logs which rights to the lease are missing, in a form that can be pasted into a Role, and whether its
+// namespace is, until everything is there or ctx ends. The elector meets the refusals by itself; this says what would
+// end them.
 func (p *process) watchLeaseRights(ctx context.Context) {
 	if !p.engine.Has(engine.UnderLease) {
 		return
 	}
-	reviews, err := p.cluster.AccessReviews()
+	checker, err := p.newChecker()
 	if err != nil {
 		p.logger.Error(err, "the rights to the lease are not known")
 		return
 	}
-	reviewer, logged := access.NewReviewer(reviews), sets.New[string]()
+	logged := sets.New[string]()
 	_ = leaseRightsBackoff.DelayFunc().Until(ctx, true, true, func(ctx context.Context) (bool, error) {
-		missing, err := reviewer.Missing(ctx, p.elector.needs)
+		missing, err := p.elector.missing(ctx, checker)
 		if err != nil {
 			p.logger.V(1).Info("the rights to the lease are not known", "err", err.Error())
 			return false, nil
 		}
-		for _, need := range missing {
-			if text := need.Text(); !logged.Has(text) {
-				logged.Insert(text)
-				p.logger.Info("a right to the lease is missing", "reason", text, "optional", need.Optional)
+		for _, finding := range missing {
+			if !logged.Has(finding.Message) {
+				logged.Insert(finding.Message)
+				p.logMissing(finding)
 			}
 		}
 		return len(missing) == 0, nil
 	}) // It ends with ctx alone.
+}
+
+func (p *process) logMissing(finding access.Finding) {
+	if finding.Rule == nil {
+		p.logger.Info("the namespace of the lease does not exist", "namespace", finding.Namespace)
+		return
+	}
+	p.logger.Info("a right to the lease is missing", "reason", finding.Message, "optional", finding.Optional)
+}
+
+func (p *process) newChecker() (*access.Checker, error) {
+	reviews, err := p.cluster.AccessReviews()
+	if err != nil {
+		return nil, err
+	}
+	namespaces, err := p.cluster.Namespaces()
+	if err != nil {
+		return nil, err
+	}
+	return access.NewChecker(p.cluster.Kinds(), reviews, namespaces), nil
+}
+
+// missing finds what the lease needs and does not have.
+func (l *leadership) missing(ctx context.Context, checker *access.Checker) ([]access.Finding, error) {
+	namespaces, _, err := checker.Namespaces(ctx, "", []string{l.lease.Namespace})
+	if err != nil {
+		return nil, err
+	}
+	rights, err := checker.Lease(ctx, l.lease, l.lease.Namespace)
+	return append(namespaces, rights...), err
 }

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"kooperd.dev/kooperd/pkg/access"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kinds"
 )
 
 // rbacFlags are the settings of the command rbac.
@@ -25,14 +27,14 @@ type rbacFlags struct {
 	name           string
 	crds           []string
 	live           bool
-	kubeconfig     string
+	cluster        clusterFlags
 }
 
 const helmValues = "helm-values"
 
 const rbacLong = `rbac prints the Roles and ClusterRoles with exactly the rights that a config needs: to list and watch what its definitions
-watch, what their plugins say that they need, and to hold the lease. A definition with watch.namespaces gets a Role in each
-of them, any other a ClusterRole. Definitions that are paused get nothing. With --service-account the roles are bound to it.
+watch, what their plugins need, and to hold the lease. A definition with watch.namespaces gets a Role in each of them, any
+other a ClusterRole. Paused definitions get nothing. With --service-account the roles are bound to it.
 
 It contacts nothing. The resources of built-in kinds are known; those of custom kinds are found in their
 CustomResourceDefinitions (--crds) or by asking the cluster (--live).
@@ -61,11 +63,14 @@ func newRBACCommand(registry *handlers.Registry) *cobra.Command {
 	f.StringVar(&flags.name, "name", "", `name of the roles and bindings; default: "kooperd:NAMESPACE:NAME" of the service account, else "kooperd"`)
 	f.StringArrayVar(&flags.crds, "crds", nil, "file or folder with CustomResourceDefinitions; may be repeated")
 	f.BoolVar(&flags.live, "live", false, "ask the cluster for the resources of all kinds")
-	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "path of a kubeconfig for --live; default: $KUBECONFIG, the pod's service account, or ~/.kube/config")
+	flags.cluster.add(f, "for --live")
 	return cmd
 }
 
 func printRBAC(cmd *cobra.Command, registry *handlers.Registry, paths []string, flags rbacFlags) error {
+	if err := flags.cluster.check(cmd.Flags(), flags.live); err != nil {
+		return err
+	}
 	account, err := flags.check()
 	if err != nil {
 		return err
@@ -74,17 +79,9 @@ func printRBAC(cmd *cobra.Command, registry *handlers.Registry, paths []string, 
 	if err != nil {
 		return err
 	}
-	kinds, err := flags.kinds()
+	needs, notes, err := flags.needs(cmd.Context(), cmd.ErrOrStderr(), cfg, account)
 	if err != nil {
 		return err
-	}
-	namespace, notes := flags.leaseNamespace(cfg, account)
-	if namespace == "" && flags.format != helmValues && access.NeedsLease(cfg) {
-		return errors.New("the config does not say where the lease is: use --namespace or --service-account, or set leaderElection.namespace")
-	}
-	needs, err := access.OfConfig(cmd.Context(), cfg, namespace, kinds)
-	if err != nil {
-		return unknownKinds(err)
 	}
 	if flags.format == helmValues {
 		return writeHelmValues(cmd.OutOrStdout(), needs)
@@ -99,6 +96,62 @@ func printRBAC(cmd *cobra.Command, registry *handlers.Registry, paths []string, 
 	return nil
 }
 
+// needs returns what a config needs, and notes for the reader of the roles.
+func (f rbacFlags) needs(ctx context.Context, stderr io.Writer, cfg *config.Config, account types.NamespacedName) (
+	needs []access.Requirement, notes []string, err error,
+) {
+	namespace := ""
+	if access.NeedsLease(cfg) {
+		var note string
+		if namespace, note, err = podLeaseNamespace(cfg.LeaderElection, f.namespace, account); err != nil {
+			return nil, nil, err
+		}
+		if note != "" {
+			notes = append(notes, note)
+		}
+		if namespace == "" && f.format != helmValues {
+			return nil, nil, errors.New("the config does not say where the lease is: use --namespace or --service-account, " +
+				"or set leaderElection.namespace")
+		}
+	}
+	if f.live {
+		needs, err = f.askCluster(ctx, stderr, cfg, namespace)
+		return needs, notes, err
+	}
+	table := kinds.BuiltIn()
+	for _, path := range f.crds {
+		resources, err := kinds.ReadCRDs(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		table = table.With(resources...)
+	}
+	needs, err = access.OfConfig(ctx, cfg, namespace, table)
+	return needs, notes, unknownRights(err)
+}
+
+// askCluster returns what a config needs, by the resources that the cluster serves.
+func (f rbacFlags) askCluster(ctx context.Context, stderr io.Writer, cfg *config.Config, namespace string) ([]access.Requirement, error) {
+	where, err := loadClusterConfig(f.cluster.kubeconfig, f.cluster.context)
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := connect(where)
+	if err != nil {
+		return nil, &runError{err}
+	}
+	defer cluster.Close()
+	var needs []access.Requirement
+	var answer error
+	if err := ask(ctx, stderr, where, f.cluster.timeout, func(ctx context.Context) error {
+		needs, answer = access.OfConfig(ctx, cfg, namespace, cluster.Kinds())
+		return access.CannotAsk(answer)
+	}); err != nil {
+		return nil, &runError{fmt.Errorf("asking the cluster: %w", err)}
+	}
+	return needs, unknownRights(answer)
+}
+
 // check looks at the flags alone.
 func (f rbacFlags) check() (account types.NamespacedName, err error) {
 	if err := checkFormat(f.format, "yaml", "json", helmValues); err != nil {
@@ -106,9 +159,6 @@ func (f rbacFlags) check() (account types.NamespacedName, err error) {
 	}
 	if f.live && len(f.crds) > 0 {
 		return account, errors.New("--crds and --live are two ways to the same answer: use one of them")
-	}
-	if f.kubeconfig != "" && !f.live {
-		return account, errors.New("--kubeconfig is for --live")
 	}
 	if problems := content.IsPathSegmentName(f.name); len(problems) > 0 {
 		return account, fmt.Errorf("--name %q %s", f.name, strings.Join(problems, "; "))
@@ -119,8 +169,8 @@ func (f rbacFlags) check() (account types.NamespacedName, err error) {
 	return account, nil
 }
 
-// roleName is the name of the roles. Two kooperds must not overwrite each other's, of which some are in the whole cluster, or in a
-// namespace that both watch.
+// roleName is the name of the roles. Two kooperds must not overwrite each other's: ClusterRoles have no namespace, and
+// both may watch the same one.
 func (f rbacFlags) roleName(account types.NamespacedName) string {
 	switch {
 	case f.name != "":
@@ -132,61 +182,24 @@ func (f rbacFlags) roleName(account types.NamespacedName) string {
 	}
 }
 
-// kinds returns the way to find the resources of kinds.
-func (f rbacFlags) kinds() (access.Kinds, error) {
-	if f.live {
-		where, err := loadClusterConfig(f.kubeconfig)
-		if err != nil {
-			return nil, err
-		}
-		cluster, err := connect(where)
-		if err != nil {
-			return nil, err
-		}
-		return access.Live{Mapper: cluster.Mapper()}, nil
+// unknownRights writes a line for each part of a config whose rights are not known. That is a question to the user, or,
+// when a group of the API server is out of service, a failure.
+func unknownRights(err error) error {
+	problems := access.Split(err)
+	if len(problems) == 0 {
+		return nil
 	}
-	table := access.BuiltIn()
-	for _, path := range f.crds {
-		if err := table.AddCRDs(path); err != nil {
-			return nil, err
-		}
-	}
-	return table, nil
-}
-
-// leaseNamespace finds the lease as the daemon does in a pod, and says so if the config does not. Empty means that nobody says.
-func (f rbacFlags) leaseNamespace(cfg *config.Config, account types.NamespacedName) (namespace string, notes []string) {
-	switch {
-	case !access.NeedsLease(cfg):
-		return "", nil
-	case cfg.LeaderElection.Namespace != "":
-		return cfg.LeaderElection.Namespace, nil
-	case f.namespace != "":
-		return f.namespace, []string{"the config names no namespace for the lease; this one is --namespace, and must be $POD_NAMESPACE of the pods"}
-	case account.Namespace != "":
-		return account.Namespace, []string{"the config names no namespace for the lease; this one is the service account's, where kooperd looks for it in a pod"}
-	}
-	return "", nil
-}
-
-// unknownKinds tells of definitions whose kinds nobody knows, a line each; that is a question to the user. When the cluster could
-// not be asked, it is a failure.
-func unknownKinds(err error) error {
-	joined, ok := err.(interface{ Unwrap() []error }) // made by errors.Join right before
-	if !ok {
-		return err
-	}
-	lines := []string{"the rights of some definitions cannot be told:"}
+	lines := []string{"the rights of some definitions are not known:"}
 	failed := false
-	for _, e := range joined.Unwrap() {
-		lines = append(lines, "  "+e.Error())
-		failed = failed || !access.IsAnswer(e)
+	for _, problem := range problems {
+		lines = append(lines, "  "+problem.Error())
+		failed = failed || !kinds.IsAnswer(problem)
 	}
-	told := errors.New(strings.Join(lines, "\n"))
+	unknown := errors.New(strings.Join(lines, "\n"))
 	if failed {
-		return &runError{told}
+		return &runError{unknown}
 	}
-	return told
+	return unknown
 }
 
 // writeHelmValues writes the chart's value rbac.rules.

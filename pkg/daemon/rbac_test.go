@@ -72,12 +72,12 @@ func TestRBACQuestions(t *testing.T) {
 		},
 		"unknown kinds": {
 			config: custom, args: []string{"-n", "a"},
-			want: "kooperd: the rights of some definitions cannot be told:\n" +
+			want: "kooperd: the rights of some definitions are not known:\n" +
 				"  nodes: which resource is kind Widget of example.com/v1? Give its CustomResourceDefinition with --crds, or ask the cluster with --live\n",
 		},
 		"cluster-scoped with namespaces": {
 			config: strings.ReplaceAll(rbacConfig, "kind: Node", "kind: Node, namespaces: [a]"), args: []string{"-n", "a"},
-			want: "kooperd: the rights of some definitions cannot be told:\n  nodes: kind Node is cluster-scoped: remove watch.namespaces\n",
+			want: "kooperd: the rights of some definitions are not known:\n  nodes: kind Node is cluster-scoped: remove watch.namespaces\n",
 		},
 		"two answers": {
 			config: rbacConfig, args: []string{"--crds", ".", "--live"},

@@ -92,7 +92,7 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 	if err != nil {
 		return err
 	}
-	where, err := loadClusterConfig(flags.kubeconfig)
+	where, err := loadClusterConfig(flags.kubeconfig, flags.context)
 	if err != nil {
 		return err
 	}

@@ -8,19 +8,14 @@ import (
 	"strings"
 
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
 // proxySchemes are those that client-go takes in a kubeconfig.
 var proxySchemes = []string{"http", "https", "socks5"}
 
-// checkAddresses refuses addresses with a password that client-go would refuse with a message that contains them. What
-// else is wrong with a kubeconfig it tells itself.
-func checkAddresses(loader clientcmd.ClientConfig) error {
-	raw, err := loader.RawConfig()
-	if err != nil {
-		return err
-	}
+// checkAddresses refuses addresses with a password that client-go would refuse with a message that contains them.
+func checkAddresses(raw clientcmdapi.Config) error {
 	current, ok := raw.Contexts[raw.CurrentContext]
 	if !ok {
 		return nil
@@ -29,16 +24,17 @@ func checkAddresses(loader clientcmd.ClientConfig) error {
 	if !ok {
 		return nil
 	}
-	const advice = "check how it is written; it is not shown because of the password in it"
+	const advice = "check how it is written; it is not shown because it contains a password"
 	if strings.Contains(cluster.Server, "@") {
 		u, err := serverURL(&rest.Config{Host: cluster.Server})
-		if err != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(u.Host, ":") { // with a password that has a ?, # or / in it
-			return fmt.Errorf("the server of cluster %q in the kubeconfig is no URL: %s", current.Cluster, advice)
+		// A password with a ?, # or / in it ends up in other parts of the URL.
+		if err != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(u.Host, ":") {
+			return fmt.Errorf("the server of cluster %q in the kubeconfig is not a URL: %s", current.Cluster, advice)
 		}
 	}
 	if strings.Contains(cluster.ProxyURL, "@") {
 		if u, err := url.Parse(cluster.ProxyURL); err != nil || !slices.Contains(proxySchemes, u.Scheme) {
-			return fmt.Errorf("the proxy-url of cluster %q in the kubeconfig is no URL with one of the schemes %s: %s",
+			return fmt.Errorf("the proxy-url of cluster %q in the kubeconfig is not a URL with one of the schemes %s: %s",
 				current.Cluster, strings.Join(proxySchemes, ", "), advice)
 		}
 	}
@@ -58,8 +54,9 @@ func moveUserInfo(config *rest.Config) error {
 	if u.User == nil {
 		return nil
 	}
-	if config.BearerToken != "" || config.BearerTokenFile != "" || config.Username != "" || config.ExecProvider != nil || config.AuthProvider != nil {
-		return errors.New("the server's URL contains a user, and the kubeconfig has other credentials besides: remove one of both")
+	if config.BearerToken != "" || config.BearerTokenFile != "" || config.Username != "" ||
+		config.ExecProvider != nil || config.AuthProvider != nil {
+		return errors.New("the server's URL contains a user, and the kubeconfig has other credentials too: remove one of the two")
 	}
 	config.Username = u.User.Username()
 	config.Password, _ = u.User.Password()
@@ -72,7 +69,7 @@ func moveUserInfo(config *rest.Config) error {
 func serverURL(config *rest.Config) (*url.URL, error) {
 	u, _, err := rest.DefaultServerUrlFor(config)
 	if err != nil {
-		return nil, errors.New("the server in the kubeconfig is no URL") // and err contains it, with the password
+		return nil, errors.New("the server in the kubeconfig is not a URL") // err has the password in it
 	}
 	return u, nil
 }

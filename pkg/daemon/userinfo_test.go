@@ -38,7 +38,7 @@ func TestUserInfoOfTheServer(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			where, err := loadClusterConfig(kubeconfigWith(t, tc.server, "", tc.user))
+			where, err := loadClusterConfig(kubeconfigWith(t, tc.server, "", tc.user), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -57,13 +57,13 @@ func TestUserInfoOfTheServer(t *testing.T) {
 func TestBadAddressesKeepTheirSecret(t *testing.T) {
 	secret := "u:" + canary + "@"
 	tests := map[string]struct{ server, proxy, user, want string }{
-		"port":                {server: "https://" + secret + "host:port", want: "no URL"},
-		"slash in password":   {server: "https://u:/" + canary + "@host", want: "no URL"},
-		"port in password":    {server: "https://u:" + canary + "/@host", want: "no URL"},
-		"question mark":       {server: "https://u:1?" + canary + "@host", want: "no URL"},
-		"hash":                {server: "https://u:1#" + canary + "@host", want: "no URL"},
-		"space":               {server: "https://" + secret + "ho st", want: "no URL"},
-		"no scheme, path":     {server: secret + "host/path", want: "no URL"},
+		"port":                {server: "https://" + secret + "host:port", want: "not a URL"},
+		"slash in password":   {server: "https://u:/" + canary + "@host", want: "not a URL"},
+		"port in password":    {server: "https://u:" + canary + "/@host", want: "not a URL"},
+		"question mark":       {server: "https://u:1?" + canary + "@host", want: "not a URL"},
+		"hash":                {server: "https://u:1#" + canary + "@host", want: "not a URL"},
+		"space":               {server: "https://" + secret + "ho st", want: "not a URL"},
+		"no scheme, path":     {server: secret + "host/path", want: "not a URL"},
 		"proxy port":          {server: "https://host", proxy: "http://" + secret + "proxy:port", want: "proxy-url"},
 		"proxy scheme":        {server: "https://host", proxy: "ftp://" + secret + "proxy", want: "proxy-url"},
 		"proxy without one":   {server: "https://host", proxy: secret + "proxy:3128", want: "proxy-url"},
@@ -75,7 +75,7 @@ func TestBadAddressesKeepTheirSecret(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			where, err := loadClusterConfig(kubeconfigWith(t, tc.server, tc.proxy, tc.user))
+			where, err := loadClusterConfig(kubeconfigWith(t, tc.server, tc.proxy, tc.user), "")
 			if err == nil {
 				t.Fatalf("the kubeconfig is taken, with the host %s", where.rest.Host)
 			}

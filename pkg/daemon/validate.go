@@ -27,46 +27,49 @@ func loadConfig(ctx context.Context, w io.Writer, registry *handlers.Registry, p
 
 // validateFlags are the settings of the command validate.
 type validateFlags struct {
-	json       bool
-	live       bool
-	kubeconfig string
-	as         string
+	json    bool
+	live    bool
+	as      string
+	cluster clusterFlags
 }
 
 const validateLong = `validate checks the files as one config, by the schema and by each plugin's own rules. It reads nothing else, neither
-environment nor secrets, and contacts nothing. Mistakes are printed one a line, and the exit status is 2.
+environment nor secrets, and contacts nothing. Mistakes are printed one per line, and the exit status is 2.
 
-With --live a good config is then held against the cluster: whether it serves the kinds, accepts the selectors, and grants
-the rights that the config needs, to the user of the kubeconfig or to another one (--as). What is missing is printed one a
-line, rights in the form that can be pasted into a Role, and the exit status is 1. Nothing is changed in the cluster.`
+With --live a good config is then checked against the cluster: whether it serves the kinds and resources, has the
+namespaces, accepts the selectors, and grants the rights that the config needs, to the user of the kubeconfig or to another
+one (--as). What is missing is printed one per line, rights in a form that can be pasted into a Role, and the exit status
+is 1. Nothing is changed in the cluster. It takes no longer than --timeout.`
 
 func newValidateCommand(registry *handlers.Registry) *cobra.Command {
 	var flags validateFlags
 	cmd := &cobra.Command{
 		Use:   "validate FILE...",
-		Short: "Check config files, and what the cluster says to them",
+		Short: "Check config files, and with --live whether they work in a cluster",
 		Long:  validateLong,
 		Example: "  kooperd validate controllers.cue\n" +
 			"  kooperd validate --live --as system:serviceaccount:kooper-system:kooperd controllers.cue",
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: completeConfigs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return validate(cmd.Context(), cmd.OutOrStdout(), registry, args, flags)
+			if err := flags.cluster.check(cmd.Flags(), flags.live); err != nil {
+				return err
+			}
+			return validate(cmd, registry, args, flags)
 		},
 	}
 	f := cmd.Flags()
 	f.BoolVar(&flags.json, "json", false, "print one JSON object per mistake and nothing for a good config")
-	f.BoolVar(&flags.live, "live", false, "ask the cluster, too: kinds, selectors and rights")
-	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "path of a kubeconfig for --live; default: $KUBECONFIG, the pod's service account, or ~/.kube/config")
-	f.StringVar(&flags.as, "as", "", "user whose rights --live asks for, such as system:serviceaccount:NAMESPACE:NAME; default: that of the kubeconfig")
+	f.BoolVar(&flags.live, "live", false, "ask the cluster, too: kinds, namespaces, selectors and rights")
+	f.StringVar(&flags.as, "as", "",
+		"user whose rights --live asks for, such as system:serviceaccount:NAMESPACE:NAME; default: that of the kubeconfig")
+	flags.cluster.add(f, "for --live")
 	return cmd
 }
 
-func validate(ctx context.Context, stdout io.Writer, registry *handlers.Registry, paths []string, flags validateFlags) error {
-	if !flags.live && (flags.kubeconfig != "" || flags.as != "") {
-		return errors.New("--kubeconfig and --as are for --live")
-	}
-	cfg, err := config.Load(ctx, paths, config.Options{Registry: registry})
+func validate(cmd *cobra.Command, registry *handlers.Registry, paths []string, flags validateFlags) error {
+	stdout := cmd.OutOrStdout()
+	cfg, err := config.Load(cmd.Context(), paths, config.Options{Registry: registry})
 	if mistakes, ok := errors.AsType[config.Diagnostics](err); ok {
 		return writeMistakes(stdout, mistakes, flags.json)
 	}
@@ -75,7 +78,7 @@ func validate(ctx context.Context, stdout io.Writer, registry *handlers.Registry
 	}
 	found := ""
 	if flags.live {
-		if found, err = validateLive(ctx, stdout, cfg, flags); err != nil {
+		if found, err = validateLive(cmd, cfg, flags); err != nil {
 			return err
 		}
 	}

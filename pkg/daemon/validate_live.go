@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	"kooperd.dev/kooperd/pkg/access"
@@ -16,57 +19,39 @@ import (
 	"kooperd.dev/kooperd/pkg/kube"
 )
 
-// finding is something that keeps a good config from working in a cluster.
-type finding struct {
-	Definition string `json:"definition,omitempty"` // empty for the lease
-	Message    string `json:"message"`
-	Optional   bool   `json:"optional,omitempty"` // it works without, only worse
-	Namespace  string `json:"namespace,omitempty"`
-	Rule       any    `json:"rule,omitempty"` // the missing rule
-}
-
-func (f finding) String() string {
-	subject := f.Definition
-	if subject == "" {
-		subject = "leaderElection"
-	}
-	if f.Optional {
-		return subject + ": " + f.Message + " (it works without, but worse)"
-	}
-	return subject + ": " + f.Message
-}
-
-// liveCheck holds a config against a cluster.
+// liveCheck checks a config against a cluster.
 type liveCheck struct {
-	cfg      *config.Config
-	cluster  *kube.Cluster
-	clients  handlers.Clients
-	kinds    access.Kinds
-	reviewer *access.Reviewer
-	found    []finding
+	cfg     *config.Config
+	cluster *kube.Cluster // as the user of --as
+	plain   *kube.Cluster // as the user of the kubeconfig
+	clients handlers.Clients
+	checker *access.Checker
+
+	rights  int // that the config needs
+	found   []access.Finding
+	unknown map[string]bool // namespaces of which it is not known whether they exist
 }
 
-// validateLive prints what the cluster says to the config and returns a few words for the case that all is well.
-func validateLive(ctx context.Context, stdout io.Writer, cfg *config.Config, flags validateFlags) (verdict string, err error) {
-	where, err := loadClusterConfig(flags.kubeconfig)
+// validateLive prints what keeps the config from working in the cluster, and returns a few words for the case that
+// nothing does.
+func validateLive(cmd *cobra.Command, cfg *config.Config, flags validateFlags) (verdict string, err error) {
+	where, err := loadClusterConfig(flags.cluster.kubeconfig, flags.cluster.context)
 	if err != nil {
 		return "", err
 	}
-	if flags.as != "" {
-		where.rest.Impersonate = rest.ImpersonationConfig{UserName: flags.as}
-	}
-	check, err := newLiveCheck(cfg, where)
+	check, err := newLiveCheck(cfg, where, flags.as)
 	if err != nil {
 		return "", &runError{err}
 	}
-	defer check.cluster.Close()
-	rights, err := check.run(ctx, where.namespace)
-	if err != nil {
+	defer check.close()
+	if err := ask(cmd.Context(), cmd.ErrOrStderr(), where, flags.cluster.timeout, func(ctx context.Context) error {
+		return check.run(ctx, where.namespace)
+	}); err != nil {
 		return "", &runError{fmt.Errorf("asking the cluster: %w", err)}
 	}
 	failed := false
 	for _, f := range check.found {
-		if err := f.write(stdout, flags.json); err != nil {
+		if err := writeFinding(cmd.OutOrStdout(), f, flags.json); err != nil {
 			return "", &runError{err}
 		}
 		failed = failed || !f.Optional
@@ -74,106 +59,147 @@ func validateLive(ctx context.Context, stdout io.Writer, cfg *config.Config, fla
 	if failed {
 		return "", &runError{errSilent}
 	}
-	return fmt.Sprintf("; the cluster serves every kind, accepts the selectors and grants %d rules", rights-len(check.found)), nil
+	missing := len(slices.DeleteFunc(check.found, func(f access.Finding) bool { return f.Rule == nil }))
+	return fmt.Sprintf("; the cluster serves every kind, accepts the selectors and grants %d rules", check.rights-missing), nil
 }
 
-func (f finding) write(w io.Writer, asJSON bool) error {
+// writeFinding prints one finding in a line.
+func writeFinding(w io.Writer, f access.Finding, asJSON bool) error {
 	if asJSON {
 		enc := json.NewEncoder(w)
 		enc.SetEscapeHTML(false)
 		return enc.Encode(f)
 	}
-	_, err := fmt.Fprintln(w, f)
+	subject, remark := f.Definition, ""
+	if subject == "" {
+		subject = "leaderElection"
+	}
+	if f.Rule != nil && f.Optional {
+		remark = " (it works without, but worse)"
+	}
+	_, err := fmt.Fprintf(w, "%s: %s%s\n", subject, f.Message, remark)
 	return err
 }
 
-func newLiveCheck(cfg *config.Config, where clusterConfig) (*liveCheck, error) {
-	cluster, err := connect(where)
+func newLiveCheck(cfg *config.Config, where clusterConfig, as string) (*liveCheck, error) {
+	plain, err := connect(where)
 	if err != nil {
 		return nil, err
 	}
-	clients, err := cluster.Clients("validate", nil, nil)
+	c := &liveCheck{cfg: cfg, plain: plain, cluster: plain, unknown: map[string]bool{}}
+	if as != "" {
+		where.rest = rest.CopyConfig(where.rest)
+		where.rest.Impersonate = rest.ImpersonationConfig{UserName: as}
+		if c.cluster, err = connect(where); err != nil {
+			return nil, err
+		}
+	}
+	if c.clients, err = c.cluster.Clients("validate", nil, nil); err != nil {
+		return nil, err
+	}
+	reviews, err := c.cluster.AccessReviews()
 	if err != nil {
 		return nil, err
 	}
-	reviews, err := cluster.AccessReviews()
+	// The namespaces exist whoever asks, and the user of the kubeconfig is more likely to have the right to know.
+	namespaces, err := plain.Namespaces()
 	if err != nil {
 		return nil, err
 	}
-	return &liveCheck{
-		cfg: cfg, cluster: cluster, clients: clients,
-		kinds: access.Live{Mapper: cluster.Mapper()}, reviewer: access.NewReviewer(reviews),
-	}, nil
+	c.checker = access.NewChecker(c.cluster.Kinds(), reviews, namespaces)
+	return c, nil
 }
 
-// run collects findings and returns the number of rules that the config needs. An error means that the cluster could not be asked.
-func (c *liveCheck) run(ctx context.Context, leaseNamespace string) (rights int, err error) {
+func (c *liveCheck) close() {
+	c.plain.Close()
+	c.cluster.Close()
+}
+
+// run collects findings. leaseNamespace is where the lease is when the config does not say. An error means that the
+// cluster could not be asked.
+func (c *liveCheck) run(ctx context.Context, leaseNamespace string) error {
 	for _, def := range c.cfg.Definitions {
 		if def.Paused {
 			continue
 		}
-		needed, err := c.definition(ctx, def)
-		if err != nil {
-			return 0, err
+		if err := c.definition(ctx, def); err != nil {
+			return err
 		}
-		rights += needed
 	}
-	if !access.NeedsLease(c.cfg) {
-		return rights, nil
+	if access.NeedsLease(c.cfg) {
+		if err := c.lease(ctx, leaseNamespace); err != nil {
+			return err
+		}
 	}
-	needs := access.OfLease(c.cfg.LeaderElection, leaseNamespace)
-	_, err = c.rights(ctx, needs)
-	return rights + len(needs), err
+	if len(c.unknown) > 0 {
+		c.found = append(c.found, c.unknownNamespaces())
+	}
+	needs, err := access.OfConfig(ctx, c.cfg, leaseNamespace, c.cluster.Kinds())
+	c.rights = len(needs)
+	return access.CannotAsk(err)
 }
 
 // definition checks one definition.
-func (c *liveCheck) definition(ctx context.Context, def config.Definition) (rights int, err error) {
-	needs, err := access.OfWatch(ctx, def, c.kinds)
-	if err != nil && !access.IsAnswer(err) {
-		return 0, err
+func (c *liveCheck) definition(ctx context.Context, def config.Definition) error {
+	if err := c.namespaces(ctx, def.Name, def.Watch.Namespaces); err != nil {
+		return err
 	}
+	watch, err := c.checker.Watch(ctx, def)
 	if err != nil {
-		c.found = append(c.found, finding{Definition: def.Name, Message: err.Error()})
-		needs = nil
+		return err
 	}
-	missing, err := c.rights(ctx, needs)
-	if err != nil {
-		return 0, err
+	c.found = append(c.found, watch...)
+	if len(watch) == 0 {
+		if err := c.selectors(ctx, def); err != nil {
+			return err
+		}
 	}
-	if len(needs) > 0 && !missing {
-		c.selectors(ctx, def)
-	}
-	handler, err := access.OfHandler(ctx, def, c.kinds)
-	if err != nil && !access.IsAnswer(err) {
-		return 0, err
-	}
-	if err != nil {
-		c.found = append(c.found, finding{Definition: def.Name, Message: err.Error()})
-	}
-	_, err = c.rights(ctx, handler)
-	return len(needs) + len(handler), err
+	handler, err := c.checker.Handler(ctx, def)
+	c.found = append(c.found, handler...)
+	return err
 }
 
-func (c *liveCheck) rights(ctx context.Context, needs []access.Requirement) (missing bool, err error) {
-	lacking, err := c.reviewer.Missing(ctx, needs)
-	if err != nil {
-		return false, err
+// lease checks the rights to the lease, and that its namespace exists.
+func (c *liveCheck) lease(ctx context.Context, namespace string) error {
+	if c.cfg.LeaderElection.Namespace != "" {
+		namespace = c.cfg.LeaderElection.Namespace
 	}
-	for _, need := range lacking {
-		c.found = append(c.found, finding{
-			Definition: need.Definition, Message: need.Text(), Optional: need.Optional, Namespace: need.Namespace, Rule: need.Rule,
-		})
+	if err := c.namespaces(ctx, "", []string{namespace}); err != nil {
+		return err
 	}
-	return len(lacking) > 0, nil
+	found, err := c.checker.Lease(ctx, c.cfg.LeaderElection, namespace)
+	c.found = append(c.found, found...)
+	return err
+}
+
+// namespaces looks for namespaces that a definition, or the lease, is about.
+func (c *liveCheck) namespaces(ctx context.Context, definition string, names []string) error {
+	found, unknown, err := c.checker.Namespaces(ctx, definition, names)
+	c.found = append(c.found, found...)
+	for _, name := range unknown {
+		c.unknown[name] = true
+	}
+	return err
+}
+
+// unknownNamespaces says which namespaces the user may not look at.
+func (c *liveCheck) unknownNamespaces() access.Finding {
+	var names []string
+	for name := range c.unknown {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return access.Finding{Optional: true, Message: fmt.Sprintf(
+		"cannot tell whether these namespaces exist, for lack of the right to get them: %s", strings.Join(names, ", "))}
 }
 
 // selectors lists one object, as only the API server knows which fields of a kind can be selected by.
-func (c *liveCheck) selectors(ctx context.Context, def config.Definition) {
-	resource, err := c.kinds.OfKind(ctx, def.Watch.Kind)
+func (c *liveCheck) selectors(ctx context.Context, def config.Definition) error {
+	resource, err := c.cluster.Kinds().Kind(ctx, def.Watch.Kind)
 	if err != nil {
-		return // told before
+		return err
 	}
-	gvr := schema.GroupVersionResource{Group: def.Watch.Kind.Group, Version: def.Watch.Kind.Version, Resource: resource.Name}
+	gvr := def.Watch.Kind.GroupVersion().WithResource(resource.Name)
 	namespace := ""
 	if len(def.Watch.Namespaces) > 0 {
 		namespace = def.Watch.Namespaces[0]
@@ -181,7 +207,13 @@ func (c *liveCheck) selectors(ctx context.Context, def config.Definition) {
 	_, err = c.clients.Dynamic.Resource(gvr).Namespace(namespace).List(ctx, metav1.ListOptions{
 		LabelSelector: def.Watch.LabelSelector, FieldSelector: def.Watch.FieldSelector, Limit: 1,
 	})
-	if err != nil {
-		c.found = append(c.found, finding{Definition: def.Name, Message: fmt.Sprintf("listing %s as the definition does: %v", resource.Name, err)})
+	if _, answered := err.(apierrors.APIStatus); err != nil && !answered { //nolint:errorlint // as client-go returns it
+		return err
 	}
+	if err != nil {
+		c.found = append(c.found, access.Finding{
+			Definition: def.Name, Message: fmt.Sprintf("listing %s as the definition does: %v", resource.Name, err),
+		})
+	}
+	return nil
 }

@@ -41,8 +41,7 @@ type controller struct {
 	own       *kube.ConsistencyStore
 	limits    limits
 	registry  prometheus.Registerer // for the metrics of the handler
-	kinds     access.Kinds
-	reviewer  *access.Reviewer
+	checker   *access.Checker
 	predicate *changePredicate // nil without a filter
 
 	failures *failures

@@ -61,7 +61,11 @@ func New(opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	reviewer, kinds := access.NewReviewer(reviews), access.Live{Mapper: opts.Cluster.Mapper()}
+	namespaces, err := opts.Cluster.Namespaces()
+	if err != nil {
+		return nil, err
+	}
+	checker := access.NewChecker(opts.Cluster.Kinds(), reviews, namespaces)
 	e := &Engine{recorders: newRecorders()}
 	pool := newSlots(opts.Config.Engine.MaxConcurrent, countRunning(opts.Config.Definitions))
 	for _, def := range opts.Config.Definitions {
@@ -80,7 +84,7 @@ func New(opts Options) (*Engine, error) {
 		}
 		c := newController(def, opts)
 		c.gate, c.own, c.env.Clients, c.env.Events = gate, own, clients, recorder
-		c.kinds, c.reviewer = kinds, reviewer
+		c.checker = checker
 		if c.limits.share = pool.newShare(); c.limits.share != nil {
 			c.metrics.ObserveThrottled(telemetry.LimitMaxConcurrent, c.limits.bySlots.read)
 		}

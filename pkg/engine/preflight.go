@@ -14,18 +14,19 @@ const (
 	maxRightsDelay = time.Minute
 	// rightsInterval is how often they are looked at while calls of the handler fail, which may be because one was taken away.
 	rightsInterval = time.Minute
-	// mostMissing is how many missing rules a status names.
+	// mostMissing is how many missing rules and namespaces a status names.
 	mostMissing = 3
 )
 
-// preflight asks until ctx ends whether the rights that the handler needs are there, and makes a missing one the definition's
-// status. The right to watch needs no question: the watch itself tells when it is refused.
+// preflight asks until ctx ends whether the rights that the handler needs are there, and the namespaces that are
+// watched, and makes what is missing the definition's status. The right to watch needs no question: the watch itself
+// fails when it is refused. In a namespace that does not exist it does not.
 func (c *controller) preflight(ctx context.Context) {
-	if len(c.def.Handler.Rules()) == 0 {
+	if len(c.def.Handler.Rules()) == 0 && len(c.def.Watch.Namespaces) == 0 {
 		return
 	}
 	for delay := minRightsDelay; ctx.Err() == nil; {
-		missing, err := c.missingRights(ctx)
+		missing, err := c.findMissing(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -46,13 +47,15 @@ func (c *controller) preflight(ctx context.Context) {
 	}
 }
 
-// missingRights asks for the rights that the handler needs. Where it needs them may depend on kinds that are not served yet.
-func (c *controller) missingRights(ctx context.Context) ([]access.Requirement, error) {
-	needs, err := access.OfHandler(ctx, c.def, c.kinds)
+// findMissing returns what keeps the handler from working, or its objects from coming. Kinds in its rules may be served
+// later.
+func (c *controller) findMissing(ctx context.Context) ([]access.Finding, error) {
+	rights, err := c.checker.Handler(ctx, c.def)
 	if err != nil {
 		return nil, err
 	}
-	return c.reviewer.Missing(ctx, needs)
+	namespaces, _, err := c.checker.Namespaces(ctx, c.def.Name, c.def.Watch.Namespaces)
+	return append(namespaces, rights...), err
 }
 
 // awaitFailing waits until calls fail and reports false when ctx ends first.
@@ -76,14 +79,14 @@ func (c *controller) lacks(missing string) {
 	c.refresh()
 }
 
-func describeMissing(missing []access.Requirement) string {
+func describeMissing(missing []access.Finding) string {
 	var texts []string
-	for i, need := range missing {
+	for i, finding := range missing {
 		if i == mostMissing {
-			texts = append(texts, "and more; kooperd rbac prints them all")
+			texts = append(texts, "and more; kooperd validate --live prints them all")
 			break
 		}
-		texts = append(texts, need.Text())
+		texts = append(texts, finding.Message)
 	}
 	return strings.Join(texts, "; ")
 }

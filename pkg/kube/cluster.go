@@ -13,10 +13,12 @@ import (
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kinds"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -34,10 +36,10 @@ type Cluster struct {
 	Sources *Sources
 
 	config   *rest.Config
-	http     *http.Client               // of the sources
-	mapper   meta.RESTMapper            // of the handlers
-	own      meta.RESTMapperWithContext // of kooperd itself: a handler that waits with the other one keeps nobody else waiting
-	answered *atomic.Bool               // a request of the sources was ever answered
+	http     *http.Client    // of the sources
+	mapper   meta.RESTMapper // of the handlers
+	kinds    *kinds.Discovery
+	answered *atomic.Bool // a request of the sources was ever answered
 
 	mu    sync.Mutex
 	lines map[*writeLine]struct{} // of the gates
@@ -55,7 +57,7 @@ func New(config *rest.Config, opts Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the API server's HTTP client: %w", err)
 	}
-	kinds, err := discovery.NewDiscoveryClientForConfigAndClient(watching, client)
+	discovering, err := discovery.NewDiscoveryClientForConfigAndClient(watching, client)
 	if err != nil {
 		return nil, fmt.Errorf("making the discovery client: %w", err)
 	}
@@ -63,14 +65,10 @@ func New(config *rest.Config, opts Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the mapper's discovery client: %w", err)
 	}
-	own, err := discovery.NewDiscoveryClientForConfigAndClient(watching, client)
-	if err != nil {
-		return nil, fmt.Errorf("making the mapper's discovery client: %w", err)
-	}
+	found := kinds.NewDiscovery(discovering)
 	return &Cluster{
-		own: restmapper.NewDeferredDiscoveryRESTMapperWithContext(
-			discovery.ToCachedDiscoveryInterfaceWithContext(memory.NewMemCacheClient(own))),
-		Sources:  newSources(watching, client, kinds, opts),
+		kinds:    found,
+		Sources:  newSources(watching, client, found, opts),
 		config:   config,
 		http:     client,
 		answered: answered,
@@ -105,8 +103,8 @@ func (c *Cluster) Clients(name string, gate *Gate, store *ConsistencyStore) (han
 // it does not know who is asking.
 func (c *Cluster) Answered() bool { return c.answered.Load() }
 
-// Mapper finds the resource of a kind. It asks the API server when it is first needed, and again for a kind that it does not know.
-func (c *Cluster) Mapper() meta.RESTMapperWithContext { return c.own }
+// Kinds finds the resources of kinds, as the API server serves them at present.
+func (c *Cluster) Kinds() *kinds.Discovery { return c.kinds }
 
 // AccessReviews is the client for questions about the rights of this client.
 func (c *Cluster) AccessReviews() (authorizationclient.SelfSubjectAccessReviewInterface, error) {
@@ -115,6 +113,15 @@ func (c *Cluster) AccessReviews() (authorizationclient.SelfSubjectAccessReviewIn
 		return nil, fmt.Errorf("making the client for access reviews: %w", err)
 	}
 	return client.SelfSubjectAccessReviews(), nil
+}
+
+// Namespaces is the client for questions about namespaces.
+func (c *Cluster) Namespaces() (corev1client.NamespaceInterface, error) {
+	client, err := corev1client.NewForConfigAndClient(c.config, c.http)
+	if err != nil {
+		return nil, fmt.Errorf("making the client for namespaces: %w", err)
+	}
+	return client.Namespaces(), nil
 }
 
 // connect gives the gate connections of its own.
@@ -138,6 +145,7 @@ func (c *Cluster) Close() {
 		line.close()
 	}
 	c.mu.Unlock()
+	c.kinds.Close()
 	utilnet.CloseIdleConnectionsFor(c.http.Transport)
 }
 

@@ -12,7 +12,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+
 	"k8s.io/client-go/util/flowcontrol"
+	"kooperd.dev/kooperd/pkg/kinds"
 )
 
 func TestNewCopiesItsConfig(t *testing.T) {
@@ -70,7 +72,7 @@ func TestUserAgents(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := cluster.Sources.kinds.find(t.Context(), widgetKind); !isNotServed(err) {
+		if _, err := cluster.Kinds().Kind(t.Context(), widgetKind); !kinds.IsNotServed(err) {
 			t.Errorf("asking for a kind: %v", err)
 		}
 		for _, name := range []string{"pods", "nodes"} {
@@ -107,7 +109,7 @@ func TestCloseEndsIdleConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cluster.Sources.kinds.find(t.Context(), widgetKind); !isNotServed(err) {
+	if _, err := cluster.Kinds().Kind(t.Context(), widgetKind); !kinds.IsNotServed(err) {
 		t.Fatalf("asking for a kind: %v", err)
 	}
 	cluster.Close()

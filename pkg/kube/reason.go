@@ -10,6 +10,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+
+	"kooperd.dev/kooperd/pkg/kinds"
 )
 
 // ForbiddenError means that a source may not list and watch what it is for. Its text names the rule
@@ -78,11 +80,10 @@ func explain(err error, id sourceID) error {
 }
 
 func explainStatus(err error, status metav1.Status, id sourceID) error {
-	discovery, asking := errors.AsType[*discoveryError](err)
+	undiscovered, asking := errors.AsType[*kinds.DiscoveryError](err)
 	switch {
-	case asking && apierrors.IsForbidden(err):
-		return &sourceError{err: err, text: fmt.Sprintf("forbidden to ask which kinds of %s there are; "+
-			"a ClusterRoleBinding to the ClusterRole system:discovery is missing", discovery.version)}
+	case asking && !apierrors.IsUnauthorized(err):
+		return &sourceError{err: err, text: oneLine(undiscovered.Error())}
 	case apierrors.IsForbidden(err):
 		return newForbiddenError(err, status, id)
 	case apierrors.IsUnauthorized(err):

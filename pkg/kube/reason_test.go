@@ -15,6 +15,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"kooperd.dev/kooperd/pkg/kinds"
 )
 
 func TestDescribe(t *testing.T) {
@@ -51,8 +53,12 @@ func TestDescribe(t *testing.T) {
 			`forbidden to list and watch pod in all namespaces; a ClusterRole with this rule is missing: {apiGroups: [""], resources: ["pod"], verbs: ["list", "watch"]}`,
 		},
 		"discovery forbidden": {
-			&discoveryError{version: widgetKind.GroupVersion(), err: forbidden("", "")}, sourceID{kind: widgetKind},
+			&kinds.DiscoveryError{Of: "example.com/v1", Err: forbidden("", "")}, sourceID{kind: widgetKind},
 			"forbidden to ask which kinds of example.com/v1 there are; a ClusterRoleBinding to the ClusterRole system:discovery is missing",
+		},
+		"an aggregated API that is down": {
+			&kinds.DiscoveryError{Of: "example.com/v1", Err: apierrors.NewServiceUnavailable("service unavailable")}, sourceID{kind: widgetKind},
+			"asking the API server for the kinds of example.com/v1: the API server answers: service unavailable",
 		},
 		"not authenticated": {
 			apierrors.NewUnauthorized("token has\nexpired"), pods,
@@ -75,7 +81,7 @@ func TestDescribe(t *testing.T) {
 			"the API server cannot be reached: read 10.0.0.1:6443: read: connection reset by peer",
 		},
 		"discovery unreachable": {
-			&discoveryError{version: widgetKind.GroupVersion(), err: unreachable(context.DeadlineExceeded)}, pods,
+			&kinds.DiscoveryError{Of: "example.com/v1", Err: unreachable(context.DeadlineExceeded)}, pods,
 			"the API server cannot be reached: context deadline exceeded",
 		},
 		"connection closed": {

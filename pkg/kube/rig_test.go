@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -21,7 +22,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
 
+	"kooperd.dev/kooperd/pkg/kinds"
 	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
@@ -57,6 +60,19 @@ type rig struct {
 	told    []string // events, in order
 }
 
+// documents are the discovery documents of a rig.
+type documents struct {
+	answer func(ctx context.Context, gv string) (*metav1.APIResourceList, error)
+	asked  atomic.Int32
+}
+
+func (d *documents) ServerResourcesForGroupVersionWithContext(ctx context.Context, gv string) (*metav1.APIResourceList, error) {
+	d.asked.Add(1)
+	return d.answer(ctx, gv)
+}
+
+func (d *documents) RESTClient() rest.Interface { return nil } // groups are not asked for
+
 func newRig(t *testing.T, adjust ...func(*rig)) *rig {
 	t.Helper()
 	metrics, registry := newTestMetrics()
@@ -68,7 +84,7 @@ func newRig(t *testing.T, adjust ...func(*rig)) *rig {
 	}}
 	id := sourceID{kind: podKind, namespace: "payments", labelSelector: "app"}
 	fetch := func(resource, func(*object) *object) (fetcher, error) { return r, nil }
-	r.source = newSource(id, newKinds(r.docs), fetch, logr.Discard(), metrics.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "payments", Selector: "app"}))
+	r.source = newSource(id, kinds.NewDiscovery(r.docs), fetch, logr.Discard(), metrics.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "payments", Selector: "app"}))
 	r.subscribers.add(&subscriber{event: r.onEvent, status: r.onStatus})
 	for _, f := range adjust {
 		f(r)

@@ -3,7 +3,6 @@ package kube
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
+	"kooperd.dev/kooperd/pkg/kinds"
 	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
@@ -64,6 +64,12 @@ func (id sourceID) selector() string {
 	return id.labelSelector + ";" + id.fieldSelector
 }
 
+// resource is how the API server serves a kind.
+type resource struct {
+	gvr        schema.GroupVersionResource
+	namespaced bool
+}
+
 // fetch makes the fetcher of a resource, see newFetcher.
 type fetch func(res resource, known func(*object) *object) (fetcher, error)
 
@@ -71,7 +77,7 @@ type fetch func(res resource, known func(*object) *object) (fetcher, error)
 // becomes its status and is tried again.
 type source struct {
 	id      sourceID
-	kinds   *kinds
+	kinds   *kinds.Discovery
 	fetch   fetch
 	logger  logr.Logger
 	metrics *telemetry.Source
@@ -100,7 +106,7 @@ type source struct {
 	watches     int              // watches opened
 }
 
-func newSource(id sourceID, kinds *kinds, fetch fetch, logger logr.Logger, metrics *telemetry.Source) *source {
+func newSource(id sourceID, kinds *kinds.Discovery, fetch fetch, logger logr.Logger, metrics *telemetry.Source) *source {
 	s := &source{
 		id: id, kinds: kinds, fetch: fetch, metrics: metrics, state: status.Syncing, settled: make(chan struct{}),
 		streamingDeadline: streamingListDeadline,
@@ -127,13 +133,11 @@ func (s *source) run(ctx context.Context) {
 
 // follow finds the kind's resource, lists it and watches it until something ends that.
 func (s *source) follow(ctx context.Context) error {
-	res, err := s.kinds.find(ctx, s.id.kind)
+	found, err := kinds.Watchable(ctx, s.kinds, s.id.kind, s.id.namespace != "")
 	if err != nil {
 		return err
 	}
-	if s.id.namespace != "" && !res.namespaced {
-		return fmt.Errorf("kind %s is cluster-scoped: remove watch.namespaces", s.id.kind.Kind)
-	}
+	res := resource{gvr: s.id.kind.GroupVersion().WithResource(found.Name), namespaced: found.Namespaced}
 	if err := s.prepare(res); err != nil {
 		return err
 	}
@@ -193,9 +197,9 @@ func (s *source) react(err error) time.Duration {
 	case errors.Is(err, errSlowStream):
 		s.logger.Info("streaming list did not end in time, falling back to paged lists", "deadline", s.streamingDeadline)
 		return 0
-	case isNotServed(err):
+	case kinds.IsNotServed(err):
 		s.absent(err)
-		return kindPollInterval
+		return kinds.PollInterval
 	case errors.Is(err, errCutWatch):
 		if s.cuts++; s.cuts >= tolerated {
 			s.degrade(err)

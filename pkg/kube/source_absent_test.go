@@ -8,6 +8,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kooperd.dev/kooperd/pkg/kinds"
 	"kooperd.dev/kooperd/pkg/status"
 )
 
@@ -31,11 +32,11 @@ func TestSourceWaitsForItsKind(t *testing.T) {
 		if state, reason := r.stateAndReason(); state != status.Waiting || reason != "the API server does not serve kind Pod of v1" {
 			t.Errorf("status %s: %s", state, reason)
 		}
-		if asked := r.docs.asked.Load(); asked > int32(time.Hour/kindPollInterval)+1 {
+		if asked := r.docs.asked.Load(); asked > int32(time.Hour/kinds.PollInterval)+1 {
 			t.Errorf("discovery was asked %d times in an hour", asked)
 		}
 		r.edit(func() { served = true })
-		time.Sleep(kindPollInterval + kindAnswerAge)
+		time.Sleep(kinds.PollInterval + 250*time.Millisecond)
 		expectStates(t, r, status.Waiting, status.Syncing, status.Running)
 		expectEvents(t, r, "listed a")
 	}, func(r *rig) {

@@ -11,9 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 
+	"kooperd.dev/kooperd/pkg/kinds"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -36,7 +36,7 @@ type Watch struct {
 type Sources struct {
 	config  *rest.Config
 	client  *http.Client
-	kinds   *kinds
+	kinds   *kinds.Discovery
 	logger  logr.Logger
 	metrics *telemetry.Metrics
 
@@ -53,14 +53,14 @@ type sharedSource struct {
 	done   chan struct{}
 }
 
-func newSources(config *rest.Config, client *http.Client, disco *discovery.DiscoveryClient, opts Options) *Sources {
+func newSources(config *rest.Config, client *http.Client, kinds *kinds.Discovery, opts Options) *Sources {
 	if opts.Logger.GetSink() == nil {
 		opts.Logger = logr.Discard()
 	}
 	if opts.Metrics == nil {
 		opts.Metrics = telemetry.NewMetrics(prometheus.NewRegistry())
 	}
-	return &Sources{config: config, client: client, kinds: newKinds(disco), logger: opts.Logger, metrics: opts.Metrics,
+	return &Sources{config: config, client: client, kinds: kinds, logger: opts.Logger, metrics: opts.Metrics,
 		shared: map[sourceID]*sharedSource{}}
 }
 

@@ -1,0 +1,4 @@
+package access
+
+// RuleText is for the external tests.
+var RuleText = ruleText

@@ -1,0 +1,177 @@
+package kinds
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+)
+
+// maxManifest bounds a file with CustomResourceDefinitions, in bytes. The largest in use have some hundred KiB each.
+const maxManifest = 64 << 20
+
+// customResourceDefinition is the part of an apiextensions.k8s.io CustomResourceDefinition that is read.
+type customResourceDefinition struct {
+	metav1.TypeMeta `json:",inline"`
+	Items           []customResourceDefinition `json:"items"` // of a List, as kubectl prints many
+	Spec            struct {
+		Group string `json:"group"`
+		Scope string `json:"scope"`
+		Names struct {
+			Kind       string   `json:"kind"`
+			Plural     string   `json:"plural"`
+			Singular   string   `json:"singular"`
+			ShortNames []string `json:"shortNames"`
+		} `json:"names"`
+		Versions []customVersion `json:"versions"`
+	} `json:"spec"`
+}
+
+// customVersion is one version of a CustomResourceDefinition.
+type customVersion struct {
+	Name         string         `json:"name"`
+	Served       bool           `json:"served"`
+	Subresources map[string]any `json:"subresources"`
+}
+
+// ReadCRDs returns the resources of the CustomResourceDefinitions in a file, or in the YAML and JSON files in and below
+// a folder: one for each version that is served. Other objects are passed over. It is an error if there is no
+// CustomResourceDefinition.
+func ReadCRDs(path string) ([]Resource, error) {
+	files, err := manifests(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading CustomResourceDefinitions: %w", err)
+	}
+	var found []Resource
+	for _, file := range files {
+		resources, err := readFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("reading CustomResourceDefinitions: %s: %w", file, err)
+		}
+		found = append(found, resources...)
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("reading CustomResourceDefinitions: there is none in %s", path)
+	}
+	return found, nil
+}
+
+// manifests returns path itself, or the files of a folder that may hold manifests.
+func manifests(path string) ([]string, error) {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil || !info.IsDir() {
+		return []string{path}, err
+	}
+	var files []string
+	err = filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(file)) {
+			files = append(files, file)
+		}
+		return err
+	})
+	return files, err
+}
+
+func readFile(file string) ([]Resource, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxManifest {
+		return nil, fmt.Errorf("%d bytes are more than %d", info.Size(), maxManifest)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var found []Resource
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
+	for line := 0; ; {
+		document, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			return found, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		padding := bytes.Repeat([]byte("\n"), line) // so that the parser counts the lines of the file
+		resources, err := readDocument(append(padding, document...))
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, resources...)
+		line += bytes.Count(document, []byte("\n")) + 1 // and the separator
+	}
+}
+
+// template matches an action of a Helm template, which need not be YAML.
+var template = regexp.MustCompile(`\{\{-?\s*[^}]+\}\}`)
+
+// readDocument reads one YAML document; JSON is YAML, too.
+func readDocument(text []byte) ([]Resource, error) {
+	var crd customResourceDefinition
+	if err := yaml.Unmarshal(text, &crd); err != nil {
+		if action := template.Find(text); action != nil {
+			return nil, fmt.Errorf("it is a template, with %s in it: render it first, for example with helm template", action)
+		}
+		return nil, errors.New(strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")), " "))
+	}
+	var found []Resource
+	for _, one := range append(crd.Items, crd) {
+		if one.Kind != "CustomResourceDefinition" || !strings.HasPrefix(one.APIVersion, "apiextensions.k8s.io/") {
+			continue
+		}
+		resources, err := one.resources()
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, resources...)
+	}
+	return found, nil
+}
+
+// resources returns a resource for each version that is served.
+func (crd customResourceDefinition) resources() ([]Resource, error) {
+	spec := crd.Spec
+	if spec.Group == "" || spec.Names.Kind == "" || spec.Names.Plural == "" {
+		return nil, errors.New("a CustomResourceDefinition lacks spec.group, spec.names.kind or spec.names.plural")
+	}
+	singular := spec.Names.Singular
+	if singular == "" {
+		singular = strings.ToLower(spec.Names.Kind)
+	}
+	var found []Resource
+	for _, version := range spec.Versions {
+		if !version.Served {
+			continue
+		}
+		subresources := map[string][]string{}
+		for name := range version.Subresources {
+			subresources[name] = []string{"get", "patch", "update"}
+		}
+		found = append(found, Resource{
+			Group: spec.Group, Version: version.Name, Name: spec.Names.Plural, Kind: spec.Names.Kind,
+			Singular: singular, ShortNames: spec.Names.ShortNames, Namespaced: spec.Scope != "Cluster",
+			Verbs: usualVerbs, Subresources: subresources,
+		})
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("CustomResourceDefinition %s.%s serves no version", spec.Names.Plural, spec.Group)
+	}
+	return found, nil
+}
