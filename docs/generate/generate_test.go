@@ -120,18 +120,26 @@ func TestGenerate(t *testing.T) {
 	if err := os.WriteFile(stale, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := generate(dir); err != nil {
+	chart := filepath.Join(dir, "values.schema.json")
+	if err := os.WriteFile(chart, []byte("{\n    \"kooperdConfig\": {},\n    \"other\": {}\n}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := generate(dir, chart); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(stale); err == nil {
 		t.Error("the page of a plugin that is gone is still there")
 	}
 	pages := read(t, dir)
+	if have := pages["values.schema.json"]; !json.Valid([]byte(have)) || strings.Contains(have, "description") {
+		t.Errorf("the schema of the chart is %s", have)
+	}
 	for file, text := range map[string]string{
-		"config.md":       "### <a id=\"controllers.workers\"></a>`workers`\n\n*whole number from 1 to 256* · default: 3\n",
-		"plugins/exec.md": "`handler.exec.grace`",
-		"cli.md":          "| `--shutdown-timeout` | duration | `25s` |",
-		"metrics.md":      "| `kooperd_leader` | gauge |",
+		"config.md":          "### <a id=\"controllers.workers\"></a>`workers`\n\n*whole number from 1 to 256* · default: 3\n",
+		"plugins/exec.md":    "`handler.exec.grace`",
+		"cli.md":             "| `--shutdown-timeout` | duration | `25s` |",
+		"metrics.md":         "| `kooperd_leader` | gauge |",
+		"values.schema.json": `"$ref":"#/$defs/kooperdConfig/$defs/Controllers"`,
 	} {
 		if !strings.Contains(pages[file], text) {
 			t.Errorf("%s does not contain %q", file, text)

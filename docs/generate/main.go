@@ -18,24 +18,24 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers/builtin"
 )
 
-//go:generate go run . ../reference
+//go:generate go run . ../reference ../../charts/kooperd/values.schema.json
 
 //go:embed *.tmpl
 var templates embed.FS
 
 func main() {
-	if len(os.Args) != 2 {
-		_, _ = fmt.Fprintln(os.Stderr, "usage: generate FOLDER")
+	if len(os.Args) != 3 {
+		_, _ = fmt.Fprintln(os.Stderr, "usage: generate FOLDER CHART_SCHEMA")
 		os.Exit(2)
 	}
-	if err := generate(os.Args[1]); err != nil {
+	if err := generate(os.Args[1], os.Args[2]); err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "generate: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-// generate writes all pages into a folder.
-func generate(folder string) error {
+// generate writes all pages into a folder, and the schema of the config into that of the chart.
+func generate(folder, chartSchema string) error {
 	registry, err := handlers.NewRegistry(builtin.Plugins()...)
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func generate(folder string) error {
 			return err
 		}
 	}
-	return nil
+	return writeChartSchema(chartSchema, registry)
 }
 
 // removeStalePlugins removes the pages of plugins that are gone.

@@ -1,9 +1,15 @@
 package chart
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
+
+// aDefinition is a config as values that are set.
+const aDefinition = "config.apiVersion=kooperd.dev/v1alpha1,config.controllers.b.watch.apiVersion=v1,config.controllers.b.watch.kind=Pod," +
+	"config.controllers.b.handler.log.message=m"
 
 // A mistake in the values is told by the name of the value, before anything is installed.
 func TestMistakes(t *testing.T) {
@@ -25,7 +31,7 @@ func TestMistakes(t *testing.T) {
 		"rule without verbs":    {args: append(config, "--set", "rbac.rules.cluster[0].resources[0]=pods"), want: "at '/rbac/rules/cluster/0': missing property 'verbs'"},
 		"own POD_NAME":          {args: append(config, "--set", "env[0].name=POD_NAME"), want: "at '/env/0/name': 'not' failed"},
 		"lease in the config": {
-			args: []string{"--set", "config.apiVersion=a,config.controllers.b.c=d,config.leaderElection.name=e"},
+			args: []string{"--set", aDefinition + ",config.leaderElection.name=e"},
 			want: "the value config.leaderElection cannot be set",
 		},
 		"selector label": {
@@ -47,7 +53,7 @@ func TestMistakes(t *testing.T) {
 			want: "fence.enabled needs a service account that belongs to kooperd alone",
 		},
 		"fence of every replica": {
-			args: []string{"--set", "image=a,fence.enabled=true,config.apiVersion=a,config.controllers.b.leaderElection=disabled"},
+			args: []string{"--set", "image=a,fence.enabled=true," + aDefinition + ",config.controllers.b.leaderElection=disabled"},
 			want: "fence.enabled would refuse what config.controllers.b writes",
 		},
 	}
@@ -57,6 +63,73 @@ func TestMistakes(t *testing.T) {
 				out, err := tryHelm(t, version, append([]string{"template", "demo", chartDir}, tc.args...)...)
 				if err == nil || !strings.Contains(out, tc.want) {
 					t.Errorf("helm says, with error %v:\n%s\nwant %q", err, out, tc.want)
+				}
+			})
+		})
+	}
+}
+
+// Helm reads YAML 1.1, where on, no and off are true and false, and 1.20 is a number. A config that stands in the values is refused
+// where that has changed it, by every command of Helm, and accepted with quotes.
+func TestWordsOfYAML11(t *testing.T) {
+	const begin, end = "image: a\nconfig:\n  apiVersion: kooperd.dev/v1alpha1\n  controllers:\n", "\n"
+	const watch, handler = "watch: {apiVersion: v1, kind: Pod}", "handler: {log: {}}"
+	const notTrue, notFalse = "value must be 'behind a key in quotes: Helm reads on, yes and y as true'",
+		"value must be 'behind a key in quotes: Helm reads off, no and n as false'"
+	tests := map[string]struct {
+		controllers string
+		want        []string // nothing: it is accepted
+		byTemplates bool     // which helm lint does not ask
+	}{
+		"values": {
+			controllers: "    a: {watch: {apiVersion: v1, kind: Pod, namespaces: [on, no]}, resync: off, " + handler + "}",
+			want: []string{
+				"at '/config/controllers/a/watch/namespaces/0': got boolean, want string",
+				"at '/config/controllers/a/watch/namespaces/1': got boolean, want string",
+				"at '/config/controllers/a/resync': got boolean, want string",
+			},
+		},
+		"a number": {
+			controllers: "    a: {watch: {apiVersion: v1, kind: Pod, labelSelector: {matchLabels: {version: 1.20}}}, " + handler + "}",
+			want:        []string{"at '/config/controllers/a/watch/labelSelector/matchLabels/version': got number, want string"},
+		},
+		"values of a plugin": {
+			controllers: "    a: {" + watch + ", handler: {exec: {command: [x], env: {DEBUG: yes}}}}",
+			want:        []string{"at '/config/controllers/a/handler/exec/env/DEBUG': got boolean, want string"},
+		},
+		"the name of a definition":         {controllers: "    on: {" + watch + ", " + handler + "}", want: []string{"at '/config/controllers/true': " + notTrue}},
+		"another name":                     {controllers: "    off: {" + watch + ", " + handler + "}", want: []string{"at '/config/controllers/false': " + notFalse}},
+		"the name of a field":              {controllers: "    a: {no: 1, " + watch + ", " + handler + "}", want: []string{"at '/config/controllers/a': additional properties 'false' not allowed"}},
+		"a label":                          {controllers: "    a: {watch: {apiVersion: v1, kind: Pod, labelSelector: {matchLabels: {on: a}}}, " + handler + "}", want: []string{"matchLabels/true': " + notTrue}},
+		"a key of a plugin of one's build": {controllers: "    a: {" + watch + ", handler: {chaos: {when: [{off: 1}]}}}", want: []string{"config.controllers.a.handler.chaos.when[0] has the key false"}, byTemplates: true},
+		"with quotes": {
+			controllers: `    "on": {watch: {apiVersion: v1, kind: Pod, namespaces: ["on", "no"], labelSelector: {matchLabels: {"off": "1.20"}}}, resync: "off", handler: {chaos: {"no": true}}}`,
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			values := filepath.Join(t.TempDir(), "values.yaml")
+			if err := os.WriteFile(values, []byte(begin+tc.controllers+end), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			commands := [][]string{
+				{"template", "demo", chartDir, "--values", values},
+				{"install", "demo", chartDir, "--values", values, "--dry-run=client"},
+			}
+			if !tc.byTemplates {
+				commands = append(commands, []string{"lint", chartDir, "--values", values})
+			}
+			forEachHelm(t, func(t *testing.T, version string) {
+				for _, command := range commands {
+					out, err := tryHelm(t, version, command...)
+					if (err == nil) != (len(tc.want) == 0) {
+						t.Errorf("helm %s says, with error %v:\n%s", command[0], err, out)
+					}
+					for _, want := range tc.want {
+						if !strings.Contains(out, want) {
+							t.Errorf("helm %s says\n%s\nwant %q", command[0], out, want)
+						}
+					}
 				}
 			})
 		})

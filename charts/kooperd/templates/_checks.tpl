@@ -40,8 +40,27 @@
 {{- else if gt (int $given) 1 -}}
 {{- fail "\n\nonly one of the values config, configFiles and existingConfigMap can be set\n" -}}
 {{- end -}}
+{{- include "kooperd.checkKeys" (dict "at" "config" "value" .Values.config) -}}
 {{- if hasKey .Values.config "leaderElection" -}}
 {{- fail "\n\nthe value config.leaderElection cannot be set: the lease is that of the values leaderElection.*, for which the chart grants the rights\n" -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Helm reads YAML 1.1, in which on, off, yes, no, y and n are true and false, also as keys. As values of another type than
+wanted they are refused by values.schema.json; a key is a string by the time it is seen here. */ -}}
+{{- define "kooperd.checkKeys" -}}
+{{- $at := .at -}}
+{{- if kindIs "map" .value -}}
+{{- range $key, $below := .value -}}
+{{- if has $key (list "true" "false" "null") -}}
+{{- fail (printf "\n\n%s has the key %s. Helm takes on, yes and y for true, off, no and n for false, and ~ for null: write such a key in quotes, as in \"on\": …. A key that is %q itself can only stand in configFiles\n" $at $key $key) -}}
+{{- end -}}
+{{- include "kooperd.checkKeys" (dict "at" (printf "%s.%s" $at $key) "value" $below) -}}
+{{- end -}}
+{{- else if kindIs "slice" .value -}}
+{{- range $index, $below := .value -}}
+{{- include "kooperd.checkKeys" (dict "at" (printf "%s[%d]" $at $index) "value" $below) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

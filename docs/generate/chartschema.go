@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// chartConfig is the line of the chart's schema that has the schema of the config.
+var chartConfig = regexp.MustCompile(`(?m)^    "kooperdConfig": .*$`)
+
+// writeChartSchema puts the schema of the config into that of the chart's values, so that Helm checks
+// the config that stands there. Helm reads no file beside the one, so a reference is no way.
+func writeChartSchema(path string, registry *handlers.Registry) error {
+	language, err := config.JSONSchema(registry)
+	if err != nil {
+		return err
+	}
+	line, err := schemaForHelm(language)
+	if err != nil {
+		return fmt.Errorf("changing the schema of the config for Helm: %w", err)
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // the file that was asked for
+	if err != nil {
+		return err
+	}
+	if !chartConfig.Match(text) {
+		return fmt.Errorf("%s has no line of kooperdConfig", path)
+	}
+	text = chartConfig.ReplaceAllLiteral(text, fmt.Appendf(nil, `    "kooperdConfig": %s,`, line))
+	return os.WriteFile(path, text, 0o644) //nolint:gosec // a document is for everyone
+}
+
+// refusedKeys are the keys that Helm, which reads YAML 1.1, makes of words without quotes. The value
+// below one must be a text that says so: a schema has no messages, and Helm prints this one.
+var refusedKeys = map[string]any{
+	"true":  map[string]any{"const": "behind a key in quotes: Helm reads on, yes and y as true"},
+	"false": map[string]any{"const": "behind a key in quotes: Helm reads off, no and n as false"},
+	"null":  map[string]any{"const": "behind a key in quotes: Helm reads ~ as null"},
+}
+
+// refuseWords refuses such keys wherever the names of fields are not fixed.
+func refuseWords(node any) {
+	switch n := node.(type) {
+	case map[string]any:
+		for _, below := range n {
+			refuseWords(below)
+		}
+		_, names := n["additionalProperties"].(map[string]any)
+		_, patterns := n["patternProperties"].(map[string]any)
+		if names || patterns {
+			n["properties"] = refusedKeys
+		}
+	case []any:
+		for _, below := range n {
+			refuseWords(below)
+		}
+	}
+}
+
+// schemaForHelm changes the schema of the config: its definitions move, descriptions go, a binary may
+// have more plugins than the built-in ones, and the lease is the chart's own matter, which says so.
+func schemaForHelm(language []byte) ([]byte, error) {
+	moved := bytes.ReplaceAll(language, []byte(`"#/$defs/`), []byte(`"#/$defs/kooperdConfig/$defs/`))
+	var schema map[string]any
+	if err := json.Unmarshal(moved, &schema); err != nil {
+		return nil, err
+	}
+	delete(schema, "$schema")
+	delete(schema, "title")
+	properties, _ := schema["properties"].(map[string]any)
+	definitions, _ := schema["$defs"].(map[string]any)
+	handler, _ := definitions["Handler"].(map[string]any)
+	if properties == nil || handler == nil {
+		return nil, errors.New("there are no properties, or no Handler")
+	}
+	properties["leaderElection"] = true
+	delete(definitions, "LeaderElection")
+	delete(handler, "oneOf")
+	handler["minProperties"], handler["maxProperties"] = 1, 1
+	schema["$comment"] = "written by make generate"
+	withoutDescriptions(schema)
+	refuseWords(schema)
+	return json.Marshal(schema)
+}
+
+// withoutDescriptions removes the descriptions, which are texts; a field that is called so is none.
+func withoutDescriptions(node any) {
+	switch n := node.(type) {
+	case map[string]any:
+		if _, ok := n["description"].(string); ok {
+			delete(n, "description")
+		}
+		for _, below := range n {
+			withoutDescriptions(below)
+		}
+	case []any:
+		for _, below := range n {
+			withoutDescriptions(below)
+		}
+	}
+}
