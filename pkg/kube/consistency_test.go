@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer/cbor"
+	serializerjson "k8s.io/apimachinery/pkg/runtime/serializer/json"
+	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
+	"k8s.io/client-go/kubernetes/scheme"
 )
 
 // answering is an API server that gives one answer.
@@ -98,6 +106,30 @@ func TestConsistencyOfTheCalledObject(t *testing.T) {
 				if cache.at = "6"; !s.Ready(key) {
 					t.Error("a version that was reached is waited for again")
 				}
+			}
+		})
+	}
+}
+
+// TestConsistencyInEveryEncoding has the answers that client-go's clients may ask for.
+func TestConsistencyInEveryEncoding(t *testing.T) {
+	key := Key{Namespace: "a", Name: "x"}
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "x", ResourceVersion: "7"}}
+	for name, encoder := range map[string]runtime.Encoder{
+		"JSON":     serializerjson.NewSerializerWithOptions(serializerjson.DefaultMetaFactory, nil, nil, serializerjson.SerializerOptions{}),
+		"protobuf": protobuf.NewSerializer(scheme.Scheme, scheme.Scheme),
+		"CBOR":     cbor.NewSerializer(scheme.Scheme, scheme.Scheme),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p.SetGroupVersionKind(podKind)
+			var b bytes.Buffer
+			if err := encoder.Encode(p, &b); err != nil {
+				t.Fatal(err)
+			}
+			s, _ := newTestStore()
+			s.request(t.Context(), t, http.MethodPatch, answering{code: 200, body: b.String()})
+			if s.Ready(key) {
+				t.Error("the write is not seen")
 			}
 		})
 	}

@@ -9,8 +9,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ParseEnvelope reads what an answer says of itself, in either encoding.
+// ParseEnvelope reads what an answer says of itself, in protobuf or JSON. One in CBOR becomes JSON.
 func ParseEnvelope(data []byte) (Envelope, error) {
+	if bytes.HasPrefix(data, cborPrefix) {
+		text, err := cborToJSON(data)
+		if err != nil {
+			return Envelope{}, err
+		}
+		data = text
+	}
 	if bytes.HasPrefix(data, protobufPrefix) {
 		return parseProtobufEnvelope(data)
 	}

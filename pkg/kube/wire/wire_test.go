@@ -274,3 +274,12 @@ func BenchmarkObject(b *testing.B) {
 		})
 	}
 }
+
+// TestDamagedCBOR has answers that begin as CBOR does and go on as anything.
+func TestDamagedCBOR(t *testing.T) {
+	for _, data := range []string{"\xd9\xd9\xf7", "\xd9\xd9\xf7\xa1", "\xd9\xd9\xf7{}", "\xd9\xd9\xf7\xa1\x01\x02", "\xd9\xd9\xf7\x01"} {
+		if e, err := wire.ParseEnvelope([]byte(data)); err == nil {
+			t.Errorf("%q is %+v, want an error", data, e)
+		}
+	}
+}
