@@ -1,8 +1,10 @@
 package kube
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -41,8 +43,8 @@ type Cluster struct {
 	kinds    *kinds.Discovery
 	answered *atomic.Bool // a request of the sources was ever answered
 
-	mu    sync.Mutex
-	lines map[*writeLine]struct{} // of the gates
+	mu     sync.Mutex
+	writes map[*termTransport]struct{} // of the gates
 }
 
 // New makes the clients of one API server; it contacts nothing. config is copied. The client-side rate limit is off:
@@ -73,7 +75,7 @@ func New(config *rest.Config, opts Options) (*Cluster, error) {
 		http:     client,
 		answered: answered,
 		mapper:   restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(mapping)),
-		lines:    map[*writeLine]struct{}{},
+		writes:   map[*termTransport]struct{}{},
 	}, nil
 }
 
@@ -124,15 +126,15 @@ func (c *Cluster) Namespaces() (corev1client.NamespaceInterface, error) {
 	return client.Namespaces(), nil
 }
 
-// connect gives the gate connections of its own.
+// connect gives the gate a transport for writes.
 func (c *Cluster) connect(gate *Gate) error {
-	line, err := gate.lay(c.config)
-	if err != nil || line == nil {
+	writes, err := gate.connect(c.config)
+	if err != nil || writes == nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lines[line] = struct{}{}
+	c.writes[writes] = struct{}{}
 	return nil
 }
 
@@ -141,16 +143,29 @@ func (c *Cluster) connect(gate *Gate) error {
 // by itself, after a minute and a half. No write through a gate is possible afterwards.
 func (c *Cluster) Close() {
 	c.mu.Lock()
-	for line := range c.lines {
-		line.close()
+	for writes := range c.writes {
+		writes.close()
 	}
 	c.mu.Unlock()
 	c.kinds.Close()
 	utilnet.CloseIdleConnectionsFor(c.http.Transport)
 }
 
-func unlimited(config *rest.Config) *rest.Config {
+// ClientConfig returns a copy of config whose clients use a client certificate or token from files as
+// soon as it has been renewed, and name the proxy in their errors. New does that itself; it is for other clients.
+func ClientConfig(config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
+	reloadCertificates(config)
+	if file := newTokenFile(config); file != nil {
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &tokenTransport{file: file, next: next} })
+	}
+	proxy := proxyOf(config)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &proxyTransport{proxy: proxy, next: next} })
+	return config
+}
+
+func unlimited(config *rest.Config) *rest.Config {
+	config = ClientConfig(config)
 	config.QPS = -1
 	config.Burst = 0
 	config.RateLimiter = nil
@@ -174,7 +189,7 @@ func (t finalErrors) RoundTrip(req *http.Request) (*http.Response, error) {
 	switch {
 	case err == nil && resp.StatusCode != http.StatusUnauthorized && resp.StatusCode < http.StatusInternalServerError:
 		t.answered.Store(true)
-	case err != nil && req.Context().Err() == nil:
+	case err != nil && req.Context().Err() == nil && !isCertificateError(err):
 		err = connectionError{err}
 	}
 	return resp, err
@@ -184,6 +199,25 @@ func (t finalErrors) RoundTrip(req *http.Request) (*http.Response, error) {
 func (t finalErrors) WrappedRoundTripper() http.RoundTripper { return t.next }
 
 // connectionError hides an error from client-go, which knows those it tries again by type and by text.
+// People can still read what it says.
 type connectionError struct{ hidden error }
 
-func (e connectionError) Error() string { return "the connection failed" }
+func (e connectionError) Error() string { return reworded.Replace(describeTransport(e.hidden)) }
+
+// reworded has other words for the texts by which client-go knows an error (apimachinery,
+// util/net.IsProbableEOF and IsHTTP2ConnectionLost).
+var reworded = strings.NewReplacer(
+	"http: can't write HTTP request on broken connection", "the connection is broken",
+	"http2: server sent GOAWAY and closed the connection", "the server has closed the HTTP/2 connection",
+	"http2: client connection lost", "the HTTP/2 connection is lost",
+	"connection reset by peer", "connection reset",
+	"use of closed network connection", "the connection is closed",
+)
+
+// revealed returns the error that a connectionError hides; any other as it is.
+func revealed(err error) error {
+	if failed, ok := errors.AsType[connectionError](err); ok {
+		return failed.hidden
+	}
+	return err
+}

@@ -24,8 +24,8 @@ type Gate struct {
 	metrics   *telemetry.Metrics
 	reserve   time.Duration
 
-	mu   sync.Mutex
-	line *writeLine // nil until Cluster.Clients has been called with the gate
+	mu     sync.Mutex
+	writes *termTransport // nil until Cluster.Clients has been called with the gate
 }
 
 // NewGate returns a gate that lets writes through while remaining is greater than zero. remaining is how long this
@@ -35,57 +35,60 @@ func NewGate(remaining func() time.Duration, metrics *telemetry.Metrics) *Gate {
 	return &Gate{remaining: remaining, metrics: metrics, reserve: defaultReserve}
 }
 
-// Open tells whether a write would be let through at this moment. A nil gate is always open.
+// Open reports whether a write would be let through at this moment. A nil gate is always open.
 func (g *Gate) Open() bool { return g == nil || g.remaining() > 0 }
 
-// Reserve tells the gate how much time lies between the end of a term and the first moment at which another replica can
-// lead, which is positive. A write of the term that has not been delivered by then never is, as far as that is in this
-// machine's hands: what lies beyond it, such as a load balancer, may hold a write back for longer. Default: 5 s. It is
-// called before the gate is used.
+// Reserve sets how much time lies between the end of a term and the first moment at which another
+// replica can lead. It is positive; the default is 5 s. A write of the term that has not been delivered
+// by then never is, as far as this machine can ensure that: what lies beyond it, such as a load
+// balancer, may hold a write back for longer. Reserve must be called before the gate is used.
 func (g *Gate) Reserve(d time.Duration) { g.reserve = d }
 
 // Wrap puts the gate in front of next.
 //
-// A read (GET, HEAD, OPTIONS) always passes: it changes nothing, and a standby keeps its caches warm with it. Anything
-// else is refused with ErrNotLeading outside the term, and so is a session with a pod (exec, attach, portforward),
-// which a GET may open. Inside the term, the request gets the term's remaining time as its own deadline here and, by
-// the `timeout` parameter, at the API server, which counts from the moment the request arrives. So nothing is sent
-// after the term, and what waits in the server's queues dies there. The clients of Cluster.Clients send their writes on
-// connections of their own, which end with the term together with everything on its way that this machine still holds.
-// A request that is held up beyond it can be carried out late by as long as it was held up; that is what the time
-// between the end of the term and the lease's expiry is for.
+// A read (GET, HEAD, OPTIONS) always passes: it changes nothing, and a standby keeps its caches warm
+// with it. Outside the term, anything else is refused with ErrNotLeading. So is a session with a pod
+// (exec, attach, portforward), which a GET may open.
+//
+// Inside the term, the remaining time of the term becomes the deadline of the request, here and by the
+// `timeout` parameter at the API server, which counts from the request's arrival. So nothing is sent
+// after the term, and what waits in the server's queues ends there. The clients of Cluster.Clients send
+// writes on separate connections, which end with the term and with all that this machine still holds.
+//
+// A request that is held up on its way can be carried out late by as long as it was held up. The time
+// between the end of the term and the lease's expiry is for that.
 func (g *Gate) Wrap(next http.RoundTripper) http.RoundTripper {
 	return &gateTransport{gate: g, next: next}
 }
 
-// lay connects the gate with the API server of config, once, and returns the line, which the caller closes. A config with
-// a Transport of its own has none: the connections are not the gate's to end.
-func (g *Gate) lay(config *rest.Config) (*writeLine, error) {
+// connect makes the transport for writes to the API server of config, once, and returns it. The caller
+// closes it. A config with a Transport has none, as the gate cannot end the connections of that.
+func (g *Gate) connect(config *rest.Config) (*termTransport, error) {
 	if config.Transport != nil {
 		return nil, nil //nolint:nilnil // there is none, and that is no error
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.line != nil {
-		return g.line, nil
+	if g.writes != nil {
+		return g.writes, nil
 	}
-	line, err := newWriteLine(config, g.remaining, g.reserve)
+	writes, err := newTermTransport(config, g.remaining, g.reserve)
 	if err != nil {
 		return nil, err
 	}
-	g.line = line
-	return line, nil
+	g.writes = writes
+	return writes, nil
 }
 
-// road returns what a write is sent on: the line where it leads, else next.
-func (g *Gate) road(req *http.Request, next http.RoundTripper) http.RoundTripper {
+// transportFor returns what a write is sent on: the transport for writes if it serves the host, else next.
+func (g *Gate) transportFor(req *http.Request, next http.RoundTripper) http.RoundTripper {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	connects := connectionOf(req.URL.Path) != "" || req.Header.Get("Upgrade") != ""
-	if g.line == nil || connects || !g.line.leadsTo(req.URL) {
+	if g.writes == nil || connects || !g.writes.serves(req.URL) {
 		return next
 	}
-	return g.line
+	return g.writes
 }
 
 // refuse counts a refused request and ends the connections that it would have used.
@@ -93,8 +96,8 @@ func (g *Gate) refuse() {
 	g.metrics.CountRefused()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.line != nil {
-		g.line.cut()
+	if g.writes != nil {
+		g.writes.closeConnections()
 	}
 }
 
@@ -116,7 +119,7 @@ func (t *gateTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("refusing %s %s: %w", req.Method, req.URL.Path, ErrNotLeading)
 	}
 	ctx, cancel := context.WithTimeoutCause(req.Context(), remaining, ErrNotLeading)
-	resp, err := t.gate.road(req, t.next).RoundTrip(withServerTimeout(req.WithContext(ctx), remaining))
+	resp, err := t.gate.transportFor(req, t.next).RoundTrip(withServerTimeout(req.WithContext(ctx), remaining))
 	if err != nil {
 		if over := errors.Is(context.Cause(ctx), ErrNotLeading) || t.gate.remaining() <= 0; over && !errors.Is(err, ErrNotLeading) {
 			err = fmt.Errorf("%w: %w", ErrNotLeading, err)
@@ -131,7 +134,7 @@ func (t *gateTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 // WrappedRoundTripper lets client-go find the transport below, as its own wrappers do.
 func (t *gateTransport) WrappedRoundTripper() http.RoundTripper { return t.next }
 
-// reads tells whether a request changes nothing.
+// reads reports whether a request changes nothing.
 func reads(req *http.Request) bool {
 	switch req.Method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions: // The empty method is GET.

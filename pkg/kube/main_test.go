@@ -11,7 +11,18 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// client-go ends what renews client certificates when the garbage collector finds the transport.
+	const waits, queues = "k8s.io/apimachinery/pkg/util/wait.", "k8s.io/client-go/util/workqueue."
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("k8s.io/client-go/transport.(*dynamicClientCert).run"),
+		goleak.IgnoreAnyFunction("k8s.io/client-go/transport.(*dynamicClientCert).runWorker"),
+		goleak.IgnoreAnyFunction(waits+"PollImmediateUntil"),
+		goleak.IgnoreAnyFunction(waits+"PollImmediateUntilWithContext.poller.func1.1"),
+		goleak.IgnoreAnyFunction(queues+"(*delayingType[...]).waitingLoop"),
+		goleak.IgnoreAnyFunction(queues+"(*Typed[...]).updateUnfinishedWorkLoop"),
+	)
+}
 
 // patience is how long a test waits for what should happen at once.
 const patience = 20 * time.Second

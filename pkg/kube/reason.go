@@ -67,14 +67,24 @@ func (e *sourceError) Error() string { return e.text }
 
 func (e *sourceError) Unwrap() error { return e.err }
 
+// credentialsFailed begins client-go's error when a credential plugin fails.
+const credentialsFailed = "getting credentials: "
+
 // explain returns err as what a person is to read of a source's trouble, in one line.
 func explain(err error, id sourceID) error {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {
 		return explainStatus(err, status.Status(), id)
 	}
-	if unreachable, ok := errors.AsType[*url.Error](err); ok {
-		return &UnreachableError{Err: unreachable.Err}
+	if isCertificateError(err) {
+		return &sourceError{text: oneLine(err.Error()), err: err}
+	}
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		cause := revealed(failed.Err)
+		if strings.Contains(cause.Error(), credentialsFailed) {
+			return &sourceError{text: oneLine(cause.Error()), err: cause} // The API server was not even asked.
+		}
+		return &UnreachableError{Err: cause}
 	}
 	return &sourceError{text: oneLine(err.Error()), err: err}
 }
@@ -116,8 +126,8 @@ func SelectedName(fieldSelector string) string {
 
 // describeTransport leaves out the local port, which is another one in every try.
 func describeTransport(err error) string {
-	if failed, ok := errors.AsType[connectionError](err); ok {
-		err = failed.hidden
+	if proxied, ok := errors.AsType[*ProxyError](err); ok {
+		return oneLine(proxied.Error())
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil {
 		return fmt.Sprintf("%s %s: %v", op.Op, op.Addr, op.Err)

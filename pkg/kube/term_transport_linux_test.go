@@ -12,16 +12,16 @@ import (
 // The kernel is told to drop what was not delivered when the connection, or the process, ends, and to end the connection
 // when nobody acknowledges what was sent.
 func TestKernelIsToldToGiveUp(t *testing.T) {
-	r := newLineRig(t, sayWho)
+	r := newTermRig(t, sayWho)
 	if _, err := r.send(t.Context(), http.MethodPost, http.NoBody); err != nil {
 		t.Fatal(err)
 	}
-	r.gate.line.mu.Lock()
-	defer r.gate.line.mu.Unlock()
-	if n := len(r.gate.line.open); n != 1 {
+	r.gate.writes.mu.Lock()
+	defer r.gate.writes.mu.Unlock()
+	if n := len(r.gate.writes.open); n != 1 {
 		t.Fatalf("%d connections are open, want 1", n)
 	}
-	for c := range r.gate.line.open {
+	for c := range r.gate.writes.open {
 		tcp, ok := c.Conn.(*net.TCPConn)
 		if !ok {
 			t.Fatalf("the connection is a %T", c.Conn)

@@ -51,8 +51,8 @@ func (g *guests) left(address string) <-chan struct{} {
 	return g.closed[address]
 }
 
-// lineRig is a server over TLS and HTTP/2, and a gate in front of it.
-type lineRig struct {
+// termRig is a server over TLS and HTTP/2, and a gate in front of it.
+type termRig struct {
 	*guests
 	url    string
 	term   *term
@@ -60,9 +60,9 @@ type lineRig struct {
 	client *http.Client
 }
 
-func newLineRig(t *testing.T, handler http.HandlerFunc) *lineRig {
+func newTermRig(t *testing.T, handler http.HandlerFunc) *termRig {
 	t.Helper()
-	r := &lineRig{guests: &guests{closed: map[string]chan struct{}{}}, term: newTerm(time.Hour)}
+	r := &termRig{guests: &guests{closed: map[string]chan struct{}{}}, term: newTerm(time.Hour)}
 	server := httptest.NewUnstartedServer(handler)
 	server.EnableHTTP2 = true
 	server.Config.ConnState = r.track
@@ -87,7 +87,7 @@ func newLineRig(t *testing.T, handler http.HandlerFunc) *lineRig {
 }
 
 // send sends a request and returns what the server has answered.
-func (r *lineRig) send(ctx context.Context, method string, body io.Reader) (string, error) {
+func (r *termRig) send(ctx context.Context, method string, body io.Reader) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, method, r.url+podsPath, body)
 	if err != nil {
 		return "", err
@@ -107,7 +107,7 @@ func sayWho(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestWritesHaveTheirOwnConnection(t *testing.T) {
-	r := newLineRig(t, sayWho)
+	r := newTermRig(t, sayWho)
 	answers := map[string]string{}
 	for name, method := range map[string]string{"read": http.MethodGet, "write": http.MethodPost, "other write": http.MethodDelete} {
 		answer, err := r.send(t.Context(), method, http.NoBody)
@@ -131,7 +131,7 @@ func TestWritesHaveTheirOwnConnection(t *testing.T) {
 // cancels the request.
 func TestEndOfTermResetsConnections(t *testing.T) {
 	arrived := make(chan string, 1)
-	r := newLineRig(t, func(_ http.ResponseWriter, req *http.Request) {
+	r := newTermRig(t, func(_ http.ResponseWriter, req *http.Request) {
 		arrived <- req.RemoteAddr
 		<-req.Context().Done()
 	})
@@ -154,7 +154,7 @@ func TestEndOfTermResetsConnections(t *testing.T) {
 
 // An idle connection ends with the term, too, and the next term gets another one.
 func TestNextTermHasAnotherConnection(t *testing.T) {
-	r := newLineRig(t, sayWho)
+	r := newTermRig(t, sayWho)
 	first, err := r.send(t.Context(), http.MethodPost, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func (b *endOfTerm) Read(p []byte) (int, error) {
 
 func TestNothingIsSentAfterTheTerm(t *testing.T) {
 	received := make(chan error, 1)
-	r := newLineRig(t, func(_ http.ResponseWriter, req *http.Request) {
+	r := newTermRig(t, func(_ http.ResponseWriter, req *http.Request) {
 		_, err := io.Copy(io.Discard, req.Body)
 		received <- err
 	})
@@ -202,13 +202,13 @@ func TestNothingIsSentAfterTheTerm(t *testing.T) {
 		if err == nil {
 			t.Error("the server has received the whole request")
 		}
-	case <-time.After(lookEvery): // it has not even seen the beginning
+	case <-time.After(termCheckInterval): // it has not even seen the beginning
 	}
 }
 
 // What a caller does with a copy of the config for another server is not the line's business.
 func TestOtherHostsAreNotTheLines(t *testing.T) {
-	r := newLineRig(t, sayWho)
+	r := newTermRig(t, sayWho)
 	var asked atomic.Int32
 	next := roundTripFunc(func(*http.Request) (*http.Response, error) {
 		asked.Add(1)
