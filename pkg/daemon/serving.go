@@ -10,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 
+	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/server"
 )
 
@@ -94,7 +95,7 @@ func newServing(f servingFlags, where clusterConfig, logger logr.Logger) (servin
 		s.certificate = selfSigned.Get
 	}
 	if f.authenticate {
-		reviewer, err := server.NewDelegatingAuthorizer(where.rest)
+		reviewer, err := server.NewDelegatingAuthorizer(kube.ClientConfig(where.rest))
 		if err != nil {
 			return s, err
 		}
