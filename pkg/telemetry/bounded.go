@@ -7,11 +7,12 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// ForCall returns a logger for one call of a handler, with the object and a name for the call. Most calls log nothing, so it costs
-// nothing before the first line that is written.
+// ForCall returns a logger for one call of a handler, with the object and a name for the call. It
+// costs nothing before the first line, as most calls log nothing.
 //
-// It is for the context of the call, too: client-go takes the logger of a context for lines of its own, with its own levels, and
-// from its V(8) on these are the bodies of requests and answers. What is above V(7) is not written.
+// It is for the context of the call, too. client-go logs with the logger of a context, with its own
+// levels, and from its V(8) on these lines are the bodies of requests and answers. So nothing above
+// V(7) is written.
 func ForCall(logger logr.Logger, namespace, name string, call uint64) logr.Logger {
 	sink := logger.GetSink()
 	if sink == nil {
@@ -32,28 +33,23 @@ type callSink struct {
 
 var _ logr.LogSink = (*callSink)(nil)
 
-// Init implements logr.LogSink; base has been initialised.
+// Init does nothing, as base has been initialized.
 func (s *callSink) Init(logr.RuntimeInfo) {}
 
-// Enabled implements logr.LogSink.
 func (s *callSink) Enabled(level int) bool { return level <= clientGoMost && s.base.Enabled(level) }
 
-// Info implements logr.LogSink.
 func (s *callSink) Info(level int, msg string, keysAndValues ...any) {
 	s.whole().Info(level, msg, keysAndValues...)
 }
 
-// Error implements logr.LogSink.
 func (s *callSink) Error(err error, msg string, keysAndValues ...any) {
 	s.whole().Error(err, msg, keysAndValues...)
 }
 
-// WithValues implements logr.LogSink.
 func (s *callSink) WithValues(keysAndValues ...any) logr.LogSink {
 	return boundedSink{s.whole().WithValues(keysAndValues...)}
 }
 
-// WithName implements logr.LogSink.
 func (s *callSink) WithName(name string) logr.LogSink { return boundedSink{s.whole().WithName(name)} }
 
 func (s *callSink) whole() logr.LogSink {
@@ -66,15 +62,12 @@ func (s *callSink) whole() logr.LogSink {
 // boundedSink writes nothing above clientGoMost.
 type boundedSink struct{ logr.LogSink }
 
-// Enabled implements logr.LogSink.
 func (s boundedSink) Enabled(level int) bool {
 	return level <= clientGoMost && s.LogSink.Enabled(level)
 }
 
-// WithValues implements logr.LogSink.
 func (s boundedSink) WithValues(keysAndValues ...any) logr.LogSink {
 	return boundedSink{s.LogSink.WithValues(keysAndValues...)}
 }
 
-// WithName implements logr.LogSink.
 func (s boundedSink) WithName(name string) logr.LogSink { return boundedSink{s.LogSink.WithName(name)} }

@@ -9,20 +9,21 @@ import (
 	"k8s.io/client-go/tools/metrics"
 )
 
-// clientGo are client-go's own measurements of its requests, under the names that every Kubernetes component uses.
+// clientGo are client-go's measurements of its requests, under the names that every Kubernetes
+// component uses.
 type clientGo struct {
 	results   *prometheus.CounterVec
 	durations *prometheus.HistogramVec
 	retries   *prometheus.CounterVec
 }
 
-// CollectClientGo makes client-go report its requests to m. client-go keeps one such receiver in the whole process and
-// the first one wins, so it is for the daemon to call, once.
+// CollectClientGo makes client-go report its requests to m. client-go keeps one such receiver in
+// the whole process, and the first one wins, so it is for the daemon to call, once.
 func (m *Metrics) CollectClientGo() {
 	c := clientGo{
 		results: counter("rest_client_requests_total", "Requests to the API server.", "code", "method", "host"),
-		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "rest_client_request_duration_seconds",
-			Help: "Duration of requests to the API server.", Buckets: prometheus.DefBuckets}, []string{"verb", "host"}),
+		durations: histogram("rest_client_request_duration_seconds", "Duration of requests to the API server.",
+			prometheus.DefBuckets, "verb", "host"),
 		retries: counter("rest_client_request_retries_total", "Retries of requests to the API server.", "code", "verb", "host"),
 	}
 	m.registry.MustRegister(c.results, c.durations, c.retries)

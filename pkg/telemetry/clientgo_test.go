@@ -19,7 +19,8 @@ import (
 	"k8s.io/client-go/tools/metrics"
 )
 
-// clientGoRegistry collects client-go's measurements: client-go keeps the first receiver that the process registers.
+// clientGoRegistry collects client-go's measurements: client-go keeps the first receiver that the
+// process registers.
 var clientGoRegistry = sync.OnceValue(func() *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	NewMetrics(registry).CollectClientGo()

@@ -9,7 +9,14 @@ import (
 	"kooperd.dev/kooperd/pkg/status"
 )
 
-// Controller are the metrics of one definition, each with its label filled in and present from the start.
+// The values of the label reason of skipped events.
+const (
+	reasonIgnore = "ignore"
+	reasonWhere  = "where"
+)
+
+// Controller are the metrics of one definition. Each has its labels filled in and is present from
+// the start. All methods are safe for concurrent use.
 type Controller struct {
 	metrics     *Metrics
 	name        string
@@ -22,6 +29,10 @@ type Controller struct {
 	depth       prometheus.Gauge
 	wait        prometheus.Observer
 	work        prometheus.Observer
+
+	// running and throttled are guarded by the lock of metrics.
+	running   func() (sum, longest time.Duration)
+	throttled map[string]func() time.Duration
 
 	// Busy counts workers inside a handler call.
 	Busy prometheus.Gauge
@@ -37,7 +48,8 @@ type Controller struct {
 	Timeouts prometheus.Counter
 	// Ignored counts changes that lie in ignored fields alone.
 	Ignored prometheus.Counter
-	// Unwanted counts changes, and calls of a resync or at the start, for which the condition does not hold.
+	// Unwanted counts changes, and calls of a resync or at the start, for which the condition does
+	// not hold.
 	Unwanted prometheus.Counter
 	// TriggerErrors counts evaluations of the condition that failed.
 	TriggerErrors prometheus.Counter
@@ -49,8 +61,19 @@ type Controller struct {
 	Failing prometheus.Gauge
 }
 
-// Controller returns the metrics of the definition of that name.
+// Controller returns the metrics of the definition of that name, the same ones until Remove.
 func (m *Metrics) Controller(name string) *Controller {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, ok := m.controllers[name]
+	if !ok {
+		c = m.newController(name)
+		m.controllers[name] = c
+	}
+	return c
+}
+
+func (m *Metrics) newController(name string) *Controller {
 	c := &Controller{
 		metrics:     m,
 		name:        name,
@@ -67,8 +90,8 @@ func (m *Metrics) Controller(name string) *Controller {
 		Panics:      m.panics.WithLabelValues(name),
 		Terminal:    m.terminal.WithLabelValues(name),
 		Timeouts:    m.timeouts.WithLabelValues(name),
-		Ignored:     m.skipped.WithLabelValues(name, "ignore"),
-		Unwanted:    m.skipped.WithLabelValues(name, "where"),
+		Ignored:     m.skipped.WithLabelValues(name, reasonIgnore),
+		Unwanted:    m.skipped.WithLabelValues(name, reasonWhere),
 		Exhausted:   m.exhausted.WithLabelValues(name),
 		Failing:     m.failing.WithLabelValues(name),
 
@@ -82,21 +105,15 @@ func (m *Metrics) Controller(name string) *Controller {
 	return c
 }
 
-// ObserveRunning makes /metrics show how long the calls under way have taken, together and the longest one, asked at every
-// scrape. It is to be called once for each definition.
+// ObserveRunning makes /metrics show how long the calls under way have taken, together and the
+// longest one. running is called at every scrape, until Remove; of several the last one is.
 func (c *Controller) ObserveRunning(running func() (sum, longest time.Duration)) {
-	labels := prometheus.Labels{"name": c.name}
-	c.metrics.registry.MustRegister(
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "workqueue_unfinished_work_seconds", ConstLabels: labels,
-			Help: "Seconds of work that is under way and not yet in workqueue_work_duration_seconds."},
-			func() float64 { sum, _ := running(); return sum.Seconds() }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "workqueue_longest_running_processor_seconds", ConstLabels: labels,
-			Help: "Seconds that the longest call under way has taken."},
-			func() float64 { _, longest := running(); return longest.Seconds() }),
-	)
+	c.metrics.mu.Lock()
+	defer c.metrics.mu.Unlock()
+	c.running = running
 }
 
-// The limits that ObserveThrottled tells apart.
+// The limits of ObserveThrottled.
 const (
 	// LimitRate is the rate of the definition.
 	LimitRate = "rate"
@@ -104,14 +121,41 @@ const (
 	LimitMaxConcurrent = "maxConcurrent"
 )
 
-// ObserveThrottled makes /metrics show how long a limit has kept the definition from handling an object that was ready, asked
-// at every scrape, so that a wait shows while it lasts. It is to be called once for each limit of a definition.
+// ObserveThrottled makes /metrics show how long a limit has kept the definition from handling an
+// object that was ready. throttled is called at every scrape, until Remove, so a wait shows while
+// it lasts; of several for one limit the last one is.
 func (c *Controller) ObserveThrottled(limit string, throttled func() time.Duration) {
-	c.metrics.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name:        "kooperd_controller_throttled_seconds_total",
-		Help:        "Seconds that a limit has kept a worker of the definition from an object that was ready.",
-		ConstLabels: prometheus.Labels{"controller": c.name, "limit": limit},
-	}, func() float64 { return throttled().Seconds() }))
+	c.metrics.mu.Lock()
+	defer c.metrics.mu.Unlock()
+	if c.throttled == nil {
+		c.throttled = map[string]func() time.Duration{}
+	}
+	c.throttled[limit] = throttled
+}
+
+// Remove takes every series of the definition out, its state included, when the definition has
+// ended. What is recorded with c afterwards shows nowhere. Controller of the same name starts anew.
+func (c *Controller) Remove() {
+	m := c.metrics
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.controllers[c.name] != c {
+		return
+	}
+	delete(m.controllers, c.name)
+	for _, vec := range m.byController() {
+		vec.DeleteLabelValues(c.name)
+	}
+	for _, flag := range []string{"false", "true"} {
+		m.queuedEvents.DeleteLabelValues(c.name, flag)
+		m.processed.DeleteLabelValues(c.name, flag)
+	}
+	for _, reason := range []string{reasonIgnore, reasonWhere} {
+		m.skipped.DeleteLabelValues(c.name, reason)
+	}
+	for _, state := range status.States() {
+		m.state.DeleteLabelValues(c.name, string(state))
+	}
 }
 
 // Queued counts one event put into the queue; requeue is true for retries and requested requeues.
@@ -145,69 +189,4 @@ func (c *Controller) Processed(d time.Duration, success bool) {
 		return
 	}
 	c.processed[0].Observe(d.Seconds())
-}
-
-// Source are the metrics of one source.
-type Source struct {
-	metrics *Metrics
-	labels  []string
-
-	// Restarts counts watches opened after the first one.
-	Restarts prometheus.Counter
-	// Lists counts complete lists.
-	Lists prometheus.Counter
-	// Cached is the number of objects in the cache.
-	Cached prometheus.Gauge
-}
-
-// SourceLabels tell sources apart.
-type SourceLabels struct {
-	// Kind and APIVersion are those of the objects.
-	Kind, APIVersion string
-	// Namespace is empty for the whole cluster.
-	Namespace string
-	// Selector joins both selectors.
-	Selector string
-	// MetadataOnly says that the objects are cached without all the rest.
-	MetadataOnly bool
-}
-
-// Source returns the metrics of a source.
-func (m *Metrics) Source(of SourceLabels) *Source {
-	content := "whole"
-	if of.MetadataOnly {
-		content = "metadata"
-	}
-	labels := []string{of.Kind, of.APIVersion, of.Namespace, of.Selector, content}
-	return &Source{
-		metrics:  m,
-		labels:   labels,
-		Restarts: m.restarts.WithLabelValues(labels...),
-		Lists:    m.lists.WithLabelValues(labels...),
-		Cached:   m.cached.WithLabelValues(labels...),
-	}
-}
-
-// SetState records the state of the source.
-func (s *Source) SetState(state status.State) {
-	for _, other := range status.States() {
-		if other == status.Paused {
-			continue
-		}
-		s.metrics.source.WithLabelValues(s.with(other)...).Set(oneIf(other == state))
-	}
-}
-
-// Remove takes the source's metrics out, when its last user is gone.
-func (s *Source) Remove() {
-	s.metrics.restarts.DeleteLabelValues(s.labels...)
-	s.metrics.lists.DeleteLabelValues(s.labels...)
-	s.metrics.cached.DeleteLabelValues(s.labels...)
-	for _, state := range status.States() {
-		s.metrics.source.DeleteLabelValues(s.with(state)...)
-	}
-}
-
-func (s *Source) with(state status.State) []string {
-	return append(append(make([]string, 0, len(s.labels)+1), s.labels...), string(state))
 }

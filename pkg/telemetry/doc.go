@@ -1,8 +1,8 @@
-// Package telemetry holds what the operator of a kooperd sees of it: the names of its metrics, the construction of its
-// logger, and the state of every definition with its reason.
+// Package telemetry holds what the operator of kooperd sees of it: the names of its metrics and the
+// construction of its logger. States of definitions are in package status.
 //
-// It decides nothing: it is told by the other packages and keeps what it is told for /metrics, /readyz and the log. It
-// starts no goroutine.
+// It decides nothing: other packages record with it what /metrics and the log show. It starts no
+// goroutine.
 //
 //	metrics := telemetry.NewMetrics(prometheus.NewRegistry())
 package telemetry

@@ -12,7 +12,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// series returns what registry shows as name{label="value",…} → value; a histogram is its number of observations.
+// series returns what registry shows as name{label="value",…} → value; a histogram is its number of
+// observations.
 func series(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 	t.Helper()
 	return gathered(t, registry, func(count uint64, _ float64) float64 { return float64(count) })

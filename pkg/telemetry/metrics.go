@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -8,10 +9,14 @@ import (
 	"kooperd.dev/kooperd/pkg/status"
 )
 
-// Metrics are all metrics of kooperd but those of the Go runtime, the process and client-go. The four of Kooper keep
-// its names and labels, so its dashboards work, and the workqueue ones have client-go's names.
+// Metrics are all metrics of kooperd but those of the Go runtime, the process and client-go. The
+// four of Kooper keep its names and labels, so its dashboards work, and the workqueue ones have
+// client-go's names. It is safe for concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
+
+	mu          sync.Mutex
+	controllers map[string]*Controller // those not removed, by the definition's name
 
 	// Kooper's four.
 	queuedEvents *prometheus.CounterVec
@@ -52,12 +57,21 @@ type Metrics struct {
 	undecided     *prometheus.GaugeVec
 }
 
-// durations suit calls from a millisecond to ten minutes.
-var durations = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}
+// The buckets are few, as a definition has a series for each. Kooper's histograms are native ones,
+// too, exact to 10 %.
+var (
+	// queueDurations and callDurations are some of Kooper's buckets, and further ones for long
+	// calls.
+	queueDurations = []float64{.01, .1, .5, 1, 3, 10, 60, 300}
+	callDurations  = []float64{.01, .05, .25, 1, 5, 10, 60, 300}
+	// workqueueDurations are of client-go's powers of ten those that a queue of calls can come to.
+	workqueueDurations = []float64{.001, .01, .1, 1, 10, 100}
+)
 
-// NewMetrics registers every metric with registry. It panics when one is registered already: one Metrics a registry.
+// NewMetrics registers every metric with registry. It panics when one is registered already: one
+// Metrics a registry.
 func NewMetrics(registry *prometheus.Registry) *Metrics {
-	m := &Metrics{registry: registry}
+	m := &Metrics{registry: registry, controllers: map[string]*Controller{}}
 	m.declareWork()
 	m.declareSources()
 	m.declareElection()
@@ -65,7 +79,8 @@ func NewMetrics(registry *prometheus.Registry) *Metrics {
 	registry.MustRegister(
 		m.queuedEvents, m.inQueue, m.processed, m.queueLength, m.workqueueAdds, m.workqueueRetry,
 		m.workqueueDepth, m.workqueueWait, m.workqueueWork,
-		m.busy, m.workers, m.retries, m.panics, m.terminal, m.timeouts, m.skipped, m.triggerErrors, m.undecided, m.exhausted, m.failing, m.state,
+		m.busy, m.workers, m.retries, m.panics, m.terminal, m.timeouts, m.skipped, m.triggerErrors,
+		m.undecided, m.exhausted, m.failing, m.state, controllerCollector{m},
 		m.cached, m.source, m.restarts, m.lists,
 		m.terms, m.renewals, m.refused, m.httpDenied, m.httpClosed, m.configInfo, m.buildInfo,
 	)
@@ -79,16 +94,19 @@ func (m *Metrics) declareWork() {
 	const label = "controller"
 	m.queuedEvents = counter("kooper_controller_queued_events_total",
 		"Events put into the queue; requeue is true for retries and requested requeues.", label, "requeue")
-	m.inQueue = histogram("kooper_controller_event_in_queue_duration_seconds",
-		"Time an event waited in the queue until a worker took it.", label)
-	m.processed = histogram("kooper_controller_processed_event_duration_seconds",
-		"Duration of handler calls; every failed attempt counts as success=false, whether it is retried or not.", label, "success")
+	m.inQueue = nativeHistogram("kooper_controller_event_in_queue_duration_seconds",
+		"Time an event waited in the queue until a worker took it.", queueDurations, label)
+	m.processed = nativeHistogram("kooper_controller_processed_event_duration_seconds",
+		"Duration of handler calls; every failed attempt counts as success=false, whether it is retried or not.",
+		callDurations, label, "success")
 	m.queueLength = gauge("kooper_controller_event_queue_length", "Events ready in the queue.", label)
 	m.workqueueAdds = counter("workqueue_adds_total", "Adds handled by the work queue.", "name")
 	m.workqueueRetry = counter("workqueue_retries_total", "Retries handled by the work queue.", "name")
 	m.workqueueDepth = gauge("workqueue_depth", "Keys ready in the work queue.", "name")
-	m.workqueueWait = histogram("workqueue_queue_duration_seconds", "Time a key stayed in the work queue.", "name")
-	m.workqueueWork = histogram("workqueue_work_duration_seconds", "Time it took to process a key.", "name")
+	m.workqueueWait = histogram("workqueue_queue_duration_seconds", "Time a key stayed in the work queue.",
+		workqueueDurations, "name")
+	m.workqueueWork = histogram("workqueue_work_duration_seconds", "Time it took to process a key.",
+		workqueueDurations, "name")
 	m.busy = gauge("kooperd_controller_busy_workers", "Workers inside a handler call.", label)
 	m.workers = gauge("kooperd_controller_workers", "Workers running on this replica; 0 on a standby.", label)
 	m.retries = counter("kooperd_controller_retries_total", "Calls made again after a failed one; a call for a change of the object is none.", label)
@@ -117,8 +135,8 @@ func (m *Metrics) declareSources() {
 
 func (m *Metrics) declareElection() {
 	m.terms = counter("kooperd_leader_transitions_total", "Changes of this replica's leadership.", "to")
-	m.renewals = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kooperd_lease_request_duration_seconds",
-		Help: "Duration of requests that renew the lease.", Buckets: prometheus.DefBuckets}, []string{"result"})
+	m.renewals = histogram("kooperd_lease_request_duration_seconds", "Duration of requests that renew the lease.",
+		prometheus.DefBuckets, "result")
 	m.refused = prometheus.NewCounter(prometheus.CounterOpts{Name: "kooperd_gate_refused_requests_total",
 		Help: "Requests of handlers refused because this replica does not lead."})
 	m.configInfo = gauge("kooperd_config_info", "Always 1; the label is the hash of the config in use.", "hash")
@@ -152,11 +170,20 @@ func gauge(name, help string, labels ...string) *prometheus.GaugeVec {
 	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 }
 
-func histogram(name, help string, labels ...string) *prometheus.HistogramVec {
-	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: durations}, labels)
+func histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
 }
 
-// SetState records the state that a definition is in. It sets the new state first: who reads in between finds the definition in two states rather than in none.
+// nativeHistogram is a histogram that is a native one for a Prometheus that asks for those.
+func nativeHistogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: name, Help: help, Buckets: buckets,
+		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
+	}, labels)
+}
+
+// SetState records the state that a definition is in. It sets the new state first: a scrape in
+// between finds the definition in two states rather than in none.
 func (m *Metrics) SetState(definition string, state status.State) {
 	m.state.WithLabelValues(definition, string(state)).Set(1)
 	for _, s := range status.States() {
@@ -177,7 +204,8 @@ func (m *Metrics) SetBuild(version, goVersion string) {
 	m.buildInfo.WithLabelValues(version, goVersion).Set(1)
 }
 
-// CountTransition counts a change of leadership: to is standby, leading, draining, released or lost.
+// CountTransition counts a change of leadership: to is standby, leading, draining, released or
+// lost.
 func (m *Metrics) CountTransition(to string) { m.terms.WithLabelValues(to).Inc() }
 
 // ObserveRenewal records one request that renews the lease.
@@ -189,9 +217,10 @@ func (m *Metrics) ObserveRenewal(d time.Duration, err error) {
 	m.renewals.WithLabelValues(result).Observe(d.Seconds())
 }
 
-// ObserveLeadership makes /metrics show whether this replica leads, and for how much longer it may rely on that, asked at
-// every scrape: a state that was noted might be out of date just when it matters. lease is the lease's name; it is empty,
-// and remaining nil, without leader election. It is for the daemon to call, once.
+// ObserveLeadership makes /metrics show whether this replica leads, and for how much longer it may
+// rely on that. Both are asked at every scrape, as a recorded state might be out of date just when
+// it matters. lease is the name of the lease; it is empty, and remaining nil, without leader
+// election. It is for the daemon to call, once.
 func (m *Metrics) ObserveLeadership(lease string, leading func() bool, remaining func() time.Duration) {
 	leads := func() float64 { return oneIf(leading()) }
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kooperd_leader",
@@ -208,8 +237,8 @@ func (m *Metrics) ObserveLeadership(lease string, leading func() bool, remaining
 	)
 }
 
-// ObserveLeaseWatch makes /metrics show for how long altogether this replica has been without a watch on the lease. It is for
-// the daemon to call, once, with leader election.
+// ObserveLeaseWatch makes /metrics show for how long altogether this replica has been without a
+// watch on the lease. It is for the daemon to call, once, with leader election.
 func (m *Metrics) ObserveLeaseWatch(unwatched func() time.Duration) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kooperd_lease_unwatched_seconds_total",
 		Help: "Time without a watch on the lease, in which a change of it is noticed later: by the next renewal or poll."},
@@ -225,11 +254,12 @@ func (m *Metrics) ObserveLog(dropped func() uint64) {
 // CountRefused counts a request that the gate refused.
 func (m *Metrics) CountRefused() { m.refused.Inc() }
 
-// CountHTTPRefused counts a request for metrics or profiles that was refused: reason is unauthenticated, forbidden, or
-// undecided when the API server could not be asked.
+// CountHTTPRefused counts a request for metrics or profiles that was refused: reason is
+// unauthenticated, forbidden, or undecided when the API server could not be asked.
 func (m *Metrics) CountHTTPRefused(reason string) { m.httpDenied.WithLabelValues(reason).Inc() }
 
-// CountHTTPClosed counts a connection that was closed because there were too many: server is metrics or health.
+// CountHTTPClosed counts a connection that was closed because there were too many: server is
+// metrics or health.
 func (m *Metrics) CountHTTPClosed(server string) { m.httpClosed.WithLabelValues(server).Inc() }
 
 func oneIf(b bool) float64 {

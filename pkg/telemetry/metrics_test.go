@@ -184,6 +184,109 @@ func TestElectionMetrics(t *testing.T) {
 	}
 }
 
+// observed makes a definition's metrics of which each has a sample.
+func observed(m *Metrics, name string) *Controller {
+	c := m.Controller(name)
+	c.ObserveRunning(func() (sum, longest time.Duration) { return 3 * time.Second, 2 * time.Second })
+	for _, limit := range []string{LimitRate, LimitMaxConcurrent} {
+		c.ObserveThrottled(limit, func() time.Duration { return time.Minute })
+	}
+	m.SetState(name, status.Running)
+	c.Queued(true)
+	return c
+}
+
+func TestRemovedDefinitionHasNoSeries(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m := NewMetrics(registry)
+	without := names(series(t, registry))
+	pods := observed(m, "pods")
+	with := names(series(t, registry))
+	observed(m, "other").Remove()
+	if diff := cmp.Diff(with, names(series(t, registry))); diff != "" {
+		t.Errorf("after another definition has gone (-want +got):\n%s", diff)
+	}
+
+	pods.Remove()
+	if diff := cmp.Diff(without, names(series(t, registry))); diff != "" {
+		t.Errorf("after the definition has gone (-want +got):\n%s", diff)
+	}
+	pods.Queued(false) // a late call
+	pods.Busy.Inc()
+	if diff := cmp.Diff(without, names(series(t, registry))); diff != "" {
+		t.Errorf("after a late call (-want +got):\n%s", diff)
+	}
+
+	again := observed(m, "pods")
+	pods.Remove()
+	got := series(t, registry)
+	if diff := cmp.Diff(with, names(got)); diff != "" {
+		t.Errorf("after it has come back (-want +got):\n%s", diff)
+	}
+	if got[`workqueue_adds_total{name="pods"}`] != 1 {
+		t.Errorf("the counters of the definition go on: %v", only(got, "workqueue_adds_total"))
+	}
+	if m.Controller("pods") != again {
+		t.Error("a definition that is there has other metrics when asked again")
+	}
+}
+
+func TestObservedAtEveryScrape(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m := NewMetrics(registry)
+	c := observed(m, "pods")
+	m.Controller("idle")
+	want := map[string]float64{
+		`workqueue_unfinished_work_seconds{name="pods"}`:                                      3,
+		`workqueue_longest_running_processor_seconds{name="pods"}`:                            2,
+		`kooperd_controller_throttled_seconds_total{controller="pods",limit="rate"}`:          60,
+		`kooperd_controller_throttled_seconds_total{controller="pods",limit="maxConcurrent"}`: 60,
+	}
+	check := func() {
+		t.Helper()
+		got := series(t, registry)
+		for name, value := range want {
+			if got[name] != value {
+				t.Errorf("%s = %v, want %v", name, got[name], value)
+			}
+		}
+		if n := len(only(got, "workqueue_unfinished")); n != 1 {
+			t.Errorf("%d definitions have calls under way, want 1", n)
+		}
+	}
+	check()
+	c.ObserveRunning(func() (sum, longest time.Duration) { return time.Second, time.Second })
+	want[`workqueue_unfinished_work_seconds{name="pods"}`], want[`workqueue_longest_running_processor_seconds{name="pods"}`] = 1, 1
+	check()
+}
+
+// TestSeriesOfADefinition keeps their number, which a large installation pays for at each scrape.
+func TestSeriesOfADefinition(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m := NewMetrics(registry)
+	count := func() (n int) {
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, family := range families {
+			for _, metric := range family.GetMetric() {
+				if h := metric.GetHistogram(); h != nil {
+					n += len(h.GetBucket()) + 3 // +Inf, sum and count
+				} else {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	before := count()
+	observed(m, "pods")
+	if n := count() - before; n != 78 {
+		t.Errorf("a definition has %d series, want 78", n)
+	}
+}
+
 func TestConfigInfoHasOneHash(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	m := NewMetrics(registry)

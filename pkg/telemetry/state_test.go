@@ -37,7 +37,8 @@ func TestStateGaugeIsExclusive(t *testing.T) {
 	}
 }
 
-// states returns the states of a definition whose gauge is 1, and fails when the gauge of one is missing.
+// states returns the states of a definition whose gauge is 1, and fails when the gauge of one is
+// missing.
 func states(t *testing.T, registry *prometheus.Registry, definition string) (found []string) {
 	t.Helper()
 	all := 0
