@@ -13,11 +13,12 @@ import (
 )
 
 // Bound is a plugin together with one config that it has accepted: what Registry.Bind makes of the
-// `handler` of a definition. The engine makes the definition's handler of it; the commands read from
-// it the effective config and the rights that the handler needs. Plugins do not need it.
+// `handler` of a definition. The engine makes the definition's handler of it; the commands read
+// from it the effective config and the rights that the handler needs. Plugins do not need it.
 //
-// Everything but New has been asked of the plugin in Bind, so no code of the plugin runs in the other
-// methods. The zero Bound is not usable. A Bound never changes and is safe for concurrent use.
+// Everything but New has been asked of the plugin in Bind, so no code of the plugin runs in the
+// other methods. The zero Bound is not usable. A Bound never changes and is safe for concurrent
+// use.
 type Bound struct {
 	plugin       string
 	config       []byte
@@ -51,8 +52,8 @@ func (b Bound) Equal(other Bound) bool {
 	return b.plugin == other.plugin && bytes.Equal(b.config, other.config)
 }
 
-// New makes the handler. It calls the plugin's constructor on the goroutine of the caller, who has to
-// expect a panic and runtime.Goexit. A handler made by Func or FuncResult for another kind than
+// New makes the handler. It calls the plugin's constructor on the goroutine of the caller, who has
+// to expect a panic and runtime.Goexit. A handler made by Func or FuncResult for another kind than
 // env.Kind is an error.
 func (b Bound) New(ctx context.Context, env Env) (Handler, error) {
 	h, err := b.build(ctx, env)
@@ -129,8 +130,8 @@ func (p Plugin[C]) describe(b *Bound, c C) error {
 	return err
 }
 
-// decodeStrictly lays the JSON value in raw over what is in into; an unknown field and a second value
-// are errors.
+// decodeStrictly lays the JSON value in raw over what is in into; an unknown field and a second
+// value are errors.
 func decodeStrictly(raw []byte, into any) error {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()

@@ -13,8 +13,8 @@ import (
 	"cuelang.org/go/cue/cuecontext"
 )
 
-// checkSchema tells whether the schema compiles, keeps to the style that Plugin.Schema asks for, and has the same
-// fields as the struct.
+// checkSchema tells whether the schema compiles, keeps to the style that Plugin.Schema asks for,
+// and has the same fields as the struct.
 func checkSchema(source string, t reflect.Type) error {
 	config, err := CompileSchema(cuecontext.New(), source)
 	if err != nil {
@@ -23,8 +23,8 @@ func checkSchema(source string, t reflect.Type) error {
 	return comparison{}.structs("#Config", config, t)
 }
 
-// comparison compares a schema with the Go type that its values are decoded into. It holds the structs that it is
-// inside of, so that a recursive type is compared once.
+// comparison compares a schema with the Go type that its values are decoded into. It holds the
+// structs that it is inside of, so that a recursive type is compared once.
 type comparison map[reflect.Type]bool
 
 func (c comparison) structs(path string, v cue.Value, t reflect.Type) error {
@@ -55,8 +55,8 @@ func (c comparison) structs(path string, v cue.Value, t reflect.Type) error {
 	return nil
 }
 
-// kinds compares one field of the schema with the Go type it is decoded into, and goes on inside structs, lists and
-// maps.
+// kinds compares one field of the schema with the Go type it is decoded into, and goes on inside
+// structs, lists and maps.
 func (c comparison) kinds(path string, v cue.Value, t reflect.Type) error {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -86,8 +86,9 @@ func (c comparison) kinds(path string, v cue.Value, t reflect.Type) error {
 	return nil
 }
 
-// schemaFields returns the fields of a struct in the schema. It refuses a field that is neither optional nor required,
-// which no file could leave out nor be told to give, and one with a default, which would spoil the messages about it.
+// schemaFields returns the fields of a struct in the schema. It refuses a field that is neither
+// optional nor required, which no file could leave out nor be told to give, and one with a default,
+// which would spoil the messages about it.
 func schemaFields(path string, v cue.Value) (map[string]cue.Value, error) {
 	it, err := v.Fields(cue.Optional(true))
 	if err != nil {
@@ -145,8 +146,8 @@ func implements[I any](t reflect.Type) bool {
 	return t.Implements(i) || reflect.PointerTo(t).Implements(i)
 }
 
-// jsonFields returns the fields that encoding/json sees in a struct: those of embedded structs without a name of their
-// own count as the struct's, and its own come first.
+// jsonFields returns the fields that encoding/json sees in a struct: those of embedded structs
+// without a name of their own count as the struct's, and its own come first.
 func jsonFields(t reflect.Type) map[string]reflect.Type {
 	fields, embedded := map[string]reflect.Type{}, []reflect.Type{}
 	for f := range t.Fields() {

@@ -1,9 +1,9 @@
-// Package handlers is the contract between the engine and the code that does the work: Object, Request, Result,
-// Handler, Plugin and Registry. A plugin is a named kind of handler, compiled in and listed explicitly; a handler is
-// what a plugin makes from one definition's config.
+// Package handlers is the contract between the engine and the code that does the work: Object,
+// Request, Result, Handler, Plugin and Registry. A plugin is a named kind of handler, compiled in
+// and listed explicitly; a handler is what a plugin makes from one definition's config.
 //
-// It is not a framework of its own: it starts no goroutine, talks to no API server and imports no plugin. The built-in
-// plugins are folders below this one.
+// It is not a framework of its own: it starts no goroutine, talks to no API server and imports no
+// plugin. The built-in plugins are folders below this one.
 //
 // The shortest plugin is one function:
 //

@@ -13,9 +13,8 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// Func makes a Handler of a function over typed objects, for example
-// Func(func(ctx context.Context, pod *corev1.Pod) error {…}). See FuncResult, which it is but for the
-// Result.
+// Func makes a Handler of a function over typed objects, for example Func(func(ctx context.Context,
+// pod *corev1.Pod) error {…}). See FuncResult, which it is but for the Result.
 func Func[T any](f func(ctx context.Context, obj T) error) Handler {
 	if f == nil {
 		panic("handlers.Func: want a function, have nil")
@@ -27,12 +26,12 @@ func Func[T any](f func(ctx context.Context, obj T) error) Handler {
 //
 // T is a pointer to the struct of the watched kind, or one that takes any kind:
 // *unstructured.Unstructured or *metav1.PartialObjectMetadata. The object is the function's own copy.
-// A built-in struct of another kind than the watched one is an error when the handler is made, and a
-// terminal one of each call when it is made without a Bound; a struct that Kubernetes does not know is
-// taken to be right. An object that does not decode into T is a terminal error.
+// A built-in struct of another kind than the watched one is an error when the handler is made, and
+// a terminal one of each call when it is made without a Bound; a struct that Kubernetes does not
+// know is taken to be right. An object that does not decode into T is a terminal error.
 //
-// FuncResult panics when T is not a pointer or f is nil, as that is a mistake in the program and shows
-// at start.
+// FuncResult panics when T is not a pointer or f is nil, as that is a mistake in the program and
+// shows at start.
 func FuncResult[T any](f func(ctx context.Context, obj T) (Result, error)) Handler {
 	t := reflect.TypeFor[T]()
 	if t.Kind() != reflect.Pointer {
@@ -83,7 +82,8 @@ func (h *funcHandler[T]) checkKind(watched schema.GroupVersionKind) error {
 		h.t, strings.Join(names, " or "), kindName(watched))
 }
 
-// kindName writes a kind as a definition does, the version of the API in front: "apps/v1 Deployment".
+// kindName writes a kind as a definition does, the version of the API in front: "apps/v1
+// Deployment".
 func kindName(kind schema.GroupVersionKind) string {
 	version, name := kind.ToAPIVersionAndKind()
 	return version + " " + name

@@ -6,10 +6,12 @@ import (
 	"time"
 )
 
-// Handler brings the world in line with one object. It is called at least once for every object that exists and after
-// every change of it, but for what the definition leaves out by its ignore and where; calls for one object never overlap,
-// while calls for different objects may, when the definition is concurrent. It must be idempotent and must return when ctx ends: ctx carries the deadline of the call and ends
-// with the leadership term. logr.FromContext gives a logger that names the definition, the object and the call.
+// Handler brings the world in line with one object. It is called at least once for every object
+// that exists and after every change of it, but for what the definition leaves out by its ignore
+// and where; calls for one object never overlap, while calls for different objects may, when the
+// definition is concurrent. It must be idempotent and must return when ctx ends: ctx carries the
+// deadline of the call and ends with the leadership term. logr.FromContext gives a logger that
+// names the definition, the object and the call.
 //
 // A Handler that also implements io.Closer is closed once, after its last call has returned.
 type Handler interface {
@@ -26,10 +28,11 @@ func (f HandlerFunc) Handle(ctx context.Context, req Request) (Result, error) { 
 type Request struct {
 	// Object is the object as the cache holds it at the moment of the call.
 	Object Object
-	// Cause is why the call is made. Several causes coalesce into one call; the most urgent one is given.
+	// Cause is why the call is made. Several causes coalesce into one call; the most urgent one is
+	// given.
 	Cause Cause
-	// Attempt counts the failed calls in a row before this one, since the last change of the object:
-	// 0 on a first try and for CauseChange.
+	// Attempt counts the failed calls in a row before this one, since the last change of the
+	// object: 0 on a first try and for CauseChange.
 	Attempt int
 }
 
@@ -52,13 +55,15 @@ const (
 
 // Result is what a successful call asks for.
 type Result struct {
-	// RequeueAfter calls the handler again for this object after that time, unless it was called for another reason
-	// before then. 0, the default, asks for nothing. It is ignored when the call returns an error.
+	// RequeueAfter calls the handler again for this object after that time, unless it was called
+	// for another reason before then. 0, the default, asks for nothing. It is ignored when the call
+	// returns an error.
 	RequeueAfter time.Duration
 }
 
-// Terminal marks err as one that a retry cannot mend: the object is not handled again until it changes, or until the
-// next resync. Terminal(nil) is nil. errors.Is and errors.As see through the mark.
+// Terminal marks err as one that a retry cannot mend: the object is not handled again until it
+// changes, or until the next resync. Terminal(nil) is nil. errors.Is and errors.As see through the
+// mark.
 func Terminal(err error) error {
 	if err == nil {
 		return nil

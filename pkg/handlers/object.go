@@ -13,10 +13,10 @@ import (
 	apijson "k8s.io/apimachinery/pkg/util/json"
 )
 
-// Object is one object of the cluster as the cache held it at one moment. It never changes, and whatever it returns is
-// the caller's own copy: no handler can damage the cache. Its metadata is cheap; JSON and Into may have to decode or
-// encode the whole object each time, so call them once. metadata.managedFields is not kept. It is safe for concurrent
-// use.
+// Object is one object of the cluster as the cache held it at one moment. It never changes, and
+// whatever it returns is the caller's own copy: no handler can damage the cache. Its metadata is
+// cheap; JSON and Into may have to decode or encode the whole object each time, so call them once.
+// metadata.managedFields is not kept. It is safe for concurrent use.
 type Object interface {
 	// GroupVersionKind is the kind as the definition names it.
 	GroupVersionKind() schema.GroupVersionKind
@@ -32,14 +32,15 @@ type Object interface {
 	Metadata() *metav1.ObjectMeta
 	// JSON returns the whole object as JSON, apiVersion and kind included.
 	JSON() ([]byte, error)
-	// Into fills a pointer to a typed struct of the object's kind, or an *unstructured.Unstructured. What was in it
-	// before is overwritten.
+	// Into fills a pointer to a typed struct of the object's kind, or an
+	// *unstructured.Unstructured. What was in it before is overwritten.
 	Into(into any) error
 }
 
-// ObjectOf makes an Object of obj, for tests of handlers and for caches that keep decoded objects. It takes obj over:
-// the caller must not change it afterwards. obj must be a typed API struct or *unstructured.Unstructured with
-// apiVersion and kind filled in; anything else is an error. metadata.managedFields is dropped if it is there.
+// ObjectOf makes an Object of obj, for tests of handlers and for caches that keep decoded objects.
+// It takes obj over: the caller must not change it afterwards. obj must be a typed API struct or
+// *unstructured.Unstructured with apiVersion and kind filled in; anything else is an error.
+// metadata.managedFields is dropped if it is there.
 func ObjectOf(obj runtime.Object) (Object, error) {
 	m, err := meta.Accessor(obj)
 	if err != nil {
@@ -103,15 +104,17 @@ func (o decodedObject) Into(into any) error {
 	return DecodeJSON(b, into)
 }
 
-// DecodeJSON decodes a whole object from JSON into a pointer to a typed struct or an *unstructured.Unstructured,
-// overwriting what was in it. Implementations of Object build Into on it.
+// DecodeJSON decodes a whole object from JSON into a pointer to a typed struct or an
+// *unstructured.Unstructured, overwriting what was in it. Implementations of Object build Into on
+// it.
 func DecodeJSON(b []byte, into any) error {
 	dst := reflect.ValueOf(into)
 	if dst.Kind() != reflect.Pointer || dst.IsNil() {
 		return fmt.Errorf("decoding object: want a non-nil pointer, have %T", into)
 	}
 	dst.Elem().SetZero()
-	// Names of fields are matched as the API server matches them: by case, which encoding/json does not.
+	// Names of fields are matched as the API server matches them: by case, which encoding/json does
+	// not.
 	if err := apijson.Unmarshal(b, into); err != nil {
 		return fmt.Errorf("decoding object into %T: %w", into, err)
 	}

@@ -8,36 +8,40 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// Plugin is a named kind of handler, typed by its config. Listing it in the call of daemon.Main is all it takes to add
-// it to a binary.
+// Plugin is a named kind of handler, typed by its config. Listing it in the call of daemon.Main is
+// all it takes to add it to a binary.
 type Plugin[C any] struct {
 	// Name is the key below `handler` in a definition: a lower-case DNS label. Required.
 	Name string
 	// Summary is one line for `kooperd plugins`. Required.
 	Summary string
-	// Schema is CUE source that declares #Config, whose fields are the JSON fields of C: optional ones as `x?:`,
-	// required ones as `x!:`, no defaults (they come from Defaults). The definitions #Duration and #Secret are there to
-	// use. Doc comments become documentation. Required.
+	// Schema is CUE source that declares #Config, whose fields are the JSON fields of C: optional
+	// ones as `x?:`, required ones as `x!:`, no defaults (they come from Defaults). The definitions
+	// #Duration and #Secret are there to use. Doc comments become documentation. Required.
 	Schema string
-	// Defaults returns a config with every default filled in, over which the file's values are laid. Nil means the
-	// zero value of C.
+	// Defaults returns a config with every default filled in, over which the file's values are
+	// laid. Nil means the zero value of C.
 	Defaults func() C
-	// Validate checks what the schema cannot say. It must be pure: no network, no files, no environment. Optional.
+	// Validate checks what the schema cannot say. It must be pure: no network, no files, no
+	// environment. Optional.
 	Validate func(*C) []Problem
-	// Rules returns the RBAC rules that a handler with this config needs besides reading the watched kind. Optional.
+	// Rules returns the RBAC rules that a handler with this config needs besides reading the
+	// watched kind. Optional.
 	Rules func(C) []rbacv1.PolicyRule
-	// MetadataOnly tells whether a handler with this config reads nothing of an object but its metadata. Then the rest may stay at
-	// the API server, which saves most of the memory: Object.JSON and Object.Into give apiVersion, kind and metadata, and
-	// sometimes more. Optional.
+	// MetadataOnly tells whether a handler with this config reads nothing of an object but its
+	// metadata. Then the rest may stay at the API server, which saves most of the memory:
+	// Object.JSON and Object.Into give apiVersion, kind and metadata, and sometimes more. Optional.
 	MetadataOnly func(C) bool
-	// New makes the handler of one definition. It is called on every replica, whether it leads or not, so it must not
-	// change the cluster; an error degrades that definition alone and is retried. ctx ends with the engine. Required.
+	// New makes the handler of one definition. It is called on every replica, whether it leads or
+	// not, so it must not change the cluster; an error degrades that definition alone and is
+	// retried. ctx ends with the engine. Required.
 	New func(ctx context.Context, env Env, config C) (Handler, error)
 }
 
 // Problem is one mistake found in a plugin's config.
 type Problem struct {
-	// Path is where it is, from the plugin's config on: `argv[0]`, `env.PATH`; empty for the config as a whole.
+	// Path is where it is, from the plugin's config on: `argv[0]`, `env.PATH`; empty for the config
+	// as a whole.
 	Path string
 	// Message says what is wrong, lower case, without a full stop.
 	Message string

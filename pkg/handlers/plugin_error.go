@@ -5,8 +5,8 @@ import (
 	"runtime/debug"
 )
 
-// PluginError is a mistake in the code of a plugin: a function that is asked about a config panicked
-// or called runtime.Goexit, as the FailNow of a test does.
+// PluginError is a mistake in the code of a plugin: a function that is asked about a config
+// panicked or called runtime.Goexit, as the FailNow of a test does.
 type PluginError struct {
 	// Plugin is the plugin's name.
 	Plugin string
@@ -33,8 +33,8 @@ func (e *PluginError) Unwrap() error {
 	return err
 }
 
-// protect runs f, which calls the plugin's code, on another goroutine and waits for it: recover does
-// not see runtime.Goexit, which ends the goroutine that calls it.
+// protect runs f, which calls the plugin's code, on another goroutine and waits for it: recover
+// does not see runtime.Goexit, which ends the goroutine that calls it.
 func (p Plugin[C]) protect(function string, f func()) error {
 	ended := make(chan error, 1)
 	go func() {

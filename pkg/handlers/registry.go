@@ -17,8 +17,9 @@ var pluginName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 // reservedNames may become fields of `handler` itself one day.
 var reservedNames = []string{"handler", "plugin", "name", "config", "env", "rules", "timeout", "retry"}
 
-// NewRegistry checks the plugins and makes a Registry of them. It refuses an empty, malformed, reserved or duplicate
-// name, a missing summary or constructor, and a schema that does not compile or differs from the config struct.
+// NewRegistry checks the plugins and makes a Registry of them. It refuses an empty, malformed,
+// reserved or duplicate name, a missing summary or constructor, and a schema that does not compile
+// or differs from the config struct.
 func NewRegistry(plugins ...AnyPlugin) (*Registry, error) {
 	r := &Registry{plugins: make(map[string]AnyPlugin, len(plugins))}
 	for _, p := range plugins {
@@ -67,9 +68,9 @@ func (r *Registry) Describe(name string) (Description, bool) {
 	return p.Describe(), true
 }
 
-// Bind lays raw, a JSON object that the plugin's schema has accepted, over the plugin's defaults and checks the result.
-// Empty raw means defaults alone. Problems are mistakes of the config's author; an error is one of the plugin's author,
-// or an unknown name.
+// Bind lays raw, a JSON object that the plugin's schema has accepted, over the plugin's defaults
+// and checks the result. Empty raw means defaults alone. Problems are mistakes of the config's
+// author; an error is one of the plugin's author, or an unknown name.
 func (r *Registry) Bind(name string, raw []byte) (Bound, []Problem, error) {
 	p, ok := r.plugins[name]
 	if !ok {

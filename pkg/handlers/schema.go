@@ -14,8 +14,9 @@ import (
 	"kooperd.dev/kooperd/schemas"
 )
 
-// CompileSchema compiles a plugin's schema together with the common definitions in ctx and returns its #Config. The
-// standard library of CUE may be imported, nothing else. Positions of the result name file "plugin.cue".
+// CompileSchema compiles a plugin's schema together with the common definitions in ctx and returns
+// its #Config. The standard library of CUE may be imported, nothing else. Positions of the result
+// name file "plugin.cue".
 func CompileSchema(ctx *cue.Context, source string) (cue.Value, error) {
 	inst := build.NewContext().NewInstance("", nil)
 	common, err := parser.ParseFile("common.cue", schemas.Common)
@@ -46,14 +47,15 @@ func CompileSchema(ctx *cue.Context, source string) (cue.Value, error) {
 	return config, nil
 }
 
-// setPackage makes f a file of the package of that name, whatever it was: files see each other's definitions only
-// within one package.
+// setPackage makes f a file of the package of that name, whatever it was: files see each other's
+// definitions only within one package.
 func setPackage(f *ast.File, name string) {
 	f.Decls = slices.DeleteFunc(f.Decls, func(d ast.Decl) bool { _, ok := d.(*ast.Package); return ok })
 	f.Decls = slices.Insert(f.Decls, 0, ast.Decl(&ast.Package{Name: ast.NewIdent(name)}))
 }
 
-// compileError puts the position of the first mistake in front, as the text of CUE's errors leaves it out.
+// compileError puts the position of the first mistake in front, as the text of CUE's errors leaves
+// it out.
 func compileError(err error) error {
 	if at := cueerrors.Positions(err); len(at) > 0 && at[0].IsValid() {
 		return fmt.Errorf("compiling the schema: %s: %w", at[0], err)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Secret is a reference to a secret value, #Secret in a plugin's schema. The value is read when it is used and never
-// stands in the config, so a Secret itself may be printed.
+// Secret is a reference to a secret value, #Secret in a plugin's schema. The value is read when it
+// is used and never stands in the config, so a Secret itself may be printed.
 type Secret struct {
 	// Env names an environment variable of the daemon.
 	Env string `json:"env,omitempty"`
@@ -17,7 +17,8 @@ type Secret struct {
 	File string `json:"file,omitempty"`
 }
 
-// Validate reports a reference that names no source or two. path is where the reference stands in the plugin's config.
+// Validate reports a reference that names no source or two. path is where the reference stands in
+// the plugin's config.
 func (s Secret) Validate(path string) []Problem {
 	if (s.Env == "") == (s.File == "") {
 		return []Problem{{Path: path, Message: `want exactly one of "env" and "file"`}}
@@ -25,8 +26,8 @@ func (s Secret) Validate(path string) []Problem {
 	return nil
 }
 
-// Resolve reads the value. An unset variable and an unreadable file are errors, which name the source and never the
-// value.
+// Resolve reads the value. An unset variable and an unreadable file are errors, which name the
+// source and never the value.
 func (s Secret) Resolve() (SecretValue, error) {
 	if s.File == "" {
 		v, ok := os.LookupEnv(s.Env)
@@ -46,17 +47,19 @@ func (s Secret) Resolve() (SecretValue, error) {
 	return NewSecretValue(text), nil
 }
 
-// SecretValue is a secret that prints as [REDACTED] in every format verb and encoding, and as an address inside an
-// unexported field, where package fmt calls no methods. Reveal gives the text. The zero SecretValue is the empty text.
+// SecretValue is a secret that prints as [REDACTED] in every format verb and encoding, and as an
+// address inside an unexported field, where package fmt calls no methods. Reveal gives the text.
+// The zero SecretValue is the empty text.
 type SecretValue struct {
-	// reveal is a function and not a string because fmt prints strings by reflection in two cases that no method can
-	// prevent: the verb %p, and unexported fields.
+	// reveal is a function and not a string because fmt prints strings by reflection in two cases
+	// that no method can prevent: the verb %p, and unexported fields.
 	reveal func() string
 }
 
 const redacted = "[REDACTED]"
 
-// NewSecretValue makes a SecretValue of text, for tests and for secrets that come from elsewhere than a Secret.
+// NewSecretValue makes a SecretValue of text, for tests and for secrets that come from elsewhere
+// than a Secret.
 func NewSecretValue(text string) SecretValue {
 	return SecretValue{reveal: func() string { return text }}
 }
@@ -86,7 +89,8 @@ func (v SecretValue) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacte
 // MarshalText returns [REDACTED].
 func (v SecretValue) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// Duration is a time.Duration that is written as text in a config, "1m30s": #Duration in a plugin's schema.
+// Duration is a time.Duration that is written as text in a config, "1m30s": #Duration in a plugin's
+// schema.
 type Duration time.Duration
 
 // MarshalText writes the duration as Go does.

@@ -10,8 +10,8 @@ import (
 	"k8s.io/client-go/util/workqueue"
 )
 
-// contender is a queue under the benchmarks: one of this package, or client-go's, which has neither priorities nor
-// ageing nor a context.
+// contender is a queue under the benchmarks: one of this package, or client-go's, which has neither
+// priorities nor ageing nor a context.
 type contender struct {
 	name string
 	make func() (add func(string), get func() (string, bool), done func(string), stop func())
@@ -64,8 +64,8 @@ func BenchmarkAddGetDone(b *testing.B) {
 	}
 }
 
-// BenchmarkFillAndDrain is the initial list of 50,000 objects: each operation is one key that is added, and handed out
-// when all have been.
+// BenchmarkFillAndDrain is the initial list of 50,000 objects: each operation is one key that is
+// added, and handed out when all have been.
 func BenchmarkFillAndDrain(b *testing.B) {
 	keys := names(50_000)
 	for _, c := range contenders() {
@@ -152,7 +152,8 @@ func BenchmarkPriorities(b *testing.B) {
 	}
 }
 
-// BenchmarkRetry is a key that fails and is taken over by a change, with a thousand others that wait for their retry.
+// BenchmarkRetry is a key that fails and is taken over by a change, with a thousand others that
+// wait for their retry.
 func BenchmarkRetry(b *testing.B) {
 	q := New[string](Options{Backoff: Backoff{Initial: time.Hour, MaxRetries: -1}})
 	ctx := b.Context()

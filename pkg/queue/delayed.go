@@ -1,7 +1,7 @@
 package queue
 
-// delayHeap is a binary heap of the entries that are not due yet: the earliest first, and of several
-// with one time the most urgent first. It is not safe for concurrent use.
+// delayHeap is a binary heap of the entries that are not due yet: the earliest first, and of
+// several with one time the most urgent first. It is not safe for concurrent use.
 //
 // container/heap would do, but it makes a retry half as slow again (BenchmarkRetry).
 type delayHeap[K comparable] []*entry[K]

@@ -36,10 +36,11 @@ type entry[K comparable] struct {
 }
 
 const (
-	// spareEntries bounds the entries kept for reuse; more would only serve bursts, which may allocate.
+	// spareEntries bounds the entries kept for reuse; more would only serve bursts, which may
+	// allocate.
 	spareEntries = 256
-	// shrinkAbove is the size from which a map or heap that has become mostly empty is made anew: they
-	// never shrink by themselves.
+	// shrinkAbove is the size from which a map or heap that has become mostly empty is made anew:
+	// they never shrink by themselves.
 	shrinkAbove = 1024
 )
 
@@ -85,8 +86,9 @@ func (t *entries[K]) remove(e *entry[K]) {
 	}
 }
 
-// retain drops all entries but those to keep, and the memory of a burst. After a burst it copies less
-// than an eighth of what there was at the peak, so it costs little for each key that has gone since.
+// retain drops all entries but those to keep, and the memory of a burst. After a burst it copies
+// less than an eighth of what there was at the peak, so it costs little for each key that has gone
+// since.
 func (t *entries[K]) retain(keep func(*entry[K]) bool) {
 	kept := make(map[K]*entry[K])
 	for key, e := range t.byKey {

@@ -134,7 +134,8 @@ func TestAddWakesOneWorker(t *testing.T) {
 		q.Add("a", Change)
 		delay(q, "b", Change, s)
 		sleep(s)
-		// A worker that had been woken for nothing would have left its place and come back to the end.
+		// A worker that had been woken for nothing would have left its place and come back to the
+		// end.
 		if after := q.waiters.waiting; !slices.Equal(after, before[:6]) {
 			t.Errorf("%d workers are at their places, want the first 6 of 8", len(after))
 		}

@@ -168,7 +168,8 @@ func (m *model) end(t *testing.T, random *rand.Rand, q *Queue[int], key int, d t
 	}
 }
 
-// TestModel compares long random runs of one goroutine with the model, and checks the structures after every step.
+// TestModel compares long random runs of one goroutine with the model, and checks the structures
+// after every step.
 func TestModel(t *testing.T) {
 	for seed := range uint64(40) {
 		synctest.Test(t, func(t *testing.T) {

@@ -2,8 +2,8 @@ package queue
 
 import "time"
 
-// Priority says how urgent an add is, and so why its key is handed out. The smaller value is the more
-// urgent one; values beyond Initial count as Initial.
+// Priority says how urgent an add is, and so why its key is handed out. The smaller value is the
+// more urgent one; values beyond Initial count as Initial.
 type Priority uint8
 
 // The priorities, the most urgent first.

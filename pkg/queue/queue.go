@@ -31,8 +31,8 @@ type Item[K comparable] struct {
 	// Attempt counts the failed calls of the key in a row before this one, since its last Change: 0
 	// on a first try and for a Change. A call with a larger one is a retry, whatever its Priority.
 	Attempt int
-	// Waited is the time since the first add that this call answers, or, if that was delayed, since it
-	// became due. It includes the time the key was still processed for an earlier call.
+	// Waited is the time since the first add that this call answers, or, if that was delayed, since
+	// it became due. It includes the time the key was still processed for an earlier call.
 	Waited time.Duration
 }
 
@@ -48,9 +48,9 @@ func New[K comparable](o Options) *Queue[K] {
 }
 
 // Add asks for a call of key as soon as its turn comes. If such a call is pending already, the more
-// urgent of the two priorities holds, and the wait still counts from the first add. If a delayed call
-// is pending, this one replaces it. If key is being processed, it is handed out again after that.
-// After ShutDown nothing is added.
+// urgent of the two priorities holds, and the wait still counts from the first add. If a delayed
+// call is pending, this one replaces it. If key is being processed, it is handed out again after
+// that. After ShutDown nothing is added.
 func (q *Queue[K]) Add(key K, p Priority) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -62,8 +62,9 @@ func (q *Queue[K]) Add(key K, p Priority) {
 	q.add(q.entries.findOrCreate(key), p.valid(), 0, now)
 }
 
-// Done ends the processing of key with success, or in a way that a retry cannot mend: its failed calls
-// are forgotten. Done, Requeue, Retry and Postpone do nothing for a key that is not being processed.
+// Done ends the processing of key with success, or in a way that a retry cannot mend: its failed
+// calls are forgotten. Done, Requeue, Retry and Postpone do nothing for a key that is not being
+// processed.
 func (q *Queue[K]) Done(key K) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -73,8 +74,8 @@ func (q *Queue[K]) Done(key K) {
 	}
 }
 
-// Requeue ends the processing of key with success, as Done does, and asks for a call after d, unless
-// key is called for another reason before.
+// Requeue ends the processing of key with success, as Done does, and asks for a call after d,
+// unless key is called for another reason before.
 func (q *Queue[K]) Requeue(key K, d time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -96,9 +97,9 @@ func (q *Queue[K]) Requeue(key K, d time.Duration) {
 // A call that is due already is made instead, without the backoff. Then Retry asks for nothing and
 // returns zeros, as it does after Drop or ShutDown.
 //
-// Delay and retries count the failed calls in a row. A Change starts both anew: what failed before may
-// not be what fails now, and it replaces the waiting retry. Any other call that comes before the retry
-// replaces it too, but counts as one.
+// Delay and retries count the failed calls in a row. A Change starts both anew: what failed before
+// may not be what fails now, and it replaces the waiting retry. Any other call that comes before
+// the retry replaces it too, but counts as one.
 func (q *Queue[K]) Retry(key K) (delay time.Duration, exhausted bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -129,9 +130,9 @@ func (q *Queue[K]) Postpone(key K, p Priority, d time.Duration) {
 	q.finish(e)
 }
 
-// Drop forgets key, whose object is gone: what is pending is taken out, failed calls are forgotten. If
-// key is being processed, that call does not come back by Retry or Requeue. A key that is added after
-// Drop is handed out as usual.
+// Drop forgets key, whose object is gone: what is pending is taken out, failed calls are forgotten.
+// If key is being processed, that call does not come back by Retry or Requeue. A key that is added
+// after Drop is handed out as usual.
 func (q *Queue[K]) Drop(key K) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -145,8 +146,8 @@ func (q *Queue[K]) Drop(key K) {
 	q.release(e)
 }
 
-// ShutDown ends the queue: what is pending is dropped, Get and Reserve return false, and nothing can
-// be added. Keys that are being processed may finish; the owner of the workers waits for them.
+// ShutDown ends the queue: what is pending is dropped, Get and Reserve return false, and nothing
+// can be added. Keys that are being processed may finish; the owner of the workers waits for them.
 // ShutDown may be called more than once.
 func (q *Queue[K]) ShutDown() {
 	q.mu.Lock()

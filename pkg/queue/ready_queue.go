@@ -41,8 +41,8 @@ func (r *readyQueue[K]) remove(e *entry[K]) {
 	r.len--
 }
 
-// raise moves e to the list of a more urgent add, unless it has aged beyond that: an add never sets a
-// key back.
+// raise moves e to the list of a more urgent add, unless it has aged beyond that: an add never sets
+// a key back.
 func (r *readyQueue[K]) raise(e *entry[K], p Priority, now time.Duration) {
 	if e.level.aged(now-e.since, r.ageing) < p {
 		return
@@ -52,8 +52,9 @@ func (r *readyQueue[K]) raise(e *entry[K], p Priority, now time.Duration) {
 }
 
 // pop takes out the entry to hand out next, nil if there is none: the head, which has aged most, of
-// the list whose head counts as the most urgent. Lists whose heads count the same take turns, whatever
-// their length: a backlog of aged keys gets a share of the calls, and fresh changes still get theirs.
+// the list whose head counts as the most urgent. Lists whose heads count the same take turns,
+// whatever their length: a backlog of aged keys gets a share of the calls, and fresh changes still
+// get theirs.
 func (r *readyQueue[K]) pop(now time.Duration) *entry[K] {
 	if r.len == 0 {
 		return nil

@@ -104,12 +104,13 @@ func TestAgeing(t *testing.T) {
 	}
 }
 
-// TestNothingStarves has calls of up to a second each, for each of which at least one more change comes in, while old
-// keys of all other classes stand in the queue and are added again and again.
+// TestNothingStarves has calls of up to a second each, for each of which at least one more change
+// comes in, while old keys of all other classes stand in the queue and are added again and again.
 func TestNothingStarves(t *testing.T) {
 	const period, oldKeys, rounds = 20 * s, 30, 2000
-	// Each of the at most three more urgent adds may make a key age anew, from a class that is nearer to the top: 4+3+2+1
-	// periods. From there on each call of up to a second brings it forward in turn with the other classes.
+	// Each of the at most three more urgent adds may make a key age anew, from a class that is
+	// nearer to the top: 4+3+2+1 periods. From there on each call of up to a second brings it
+	// forward in turn with the other classes.
 	const bound = 10*period + oldKeys*time.Duration(priorities)*s
 	for seed := range uint64(40) {
 		synctest.Test(t, func(t *testing.T) {
@@ -144,7 +145,8 @@ func TestNothingStarves(t *testing.T) {
 	}
 }
 
-// TestChangesPassAnAgedBacklog has a change now and then, which waits for a few calls, however many old keys there are.
+// TestChangesPassAnAgedBacklog has a change now and then, which waits for a few calls, however many
+// old keys there are.
 func TestChangesPassAnAgedBacklog(t *testing.T) {
 	const oldKeys, rounds = 10_000, 2000
 	synctest.Test(t, func(t *testing.T) {

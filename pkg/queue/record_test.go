@@ -20,8 +20,8 @@ type recorder struct {
 	calls []call
 }
 
-// run lets script fill the queue while one worker works it off, which ends each item with finish, until everything has
-// come to rest for a day. It must be called in a synctest bubble.
+// run lets script fill the queue while one worker works it off, which ends each item with finish,
+// until everything has come to rest for a day. It must be called in a synctest bubble.
 func (r *recorder) run(
 	t *testing.T, q *Queue[string], finish func(*Queue[string], Item[string]), script func(*Queue[string]),
 ) {
@@ -52,7 +52,8 @@ func (r *recorder) run(
 	}
 }
 
-// sleep is time.Sleep and lets the worker come to rest, so that what follows happens after what is due at that moment.
+// sleep is time.Sleep and lets the worker come to rest, so that what follows happens after what is
+// due at that moment.
 func sleep(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()

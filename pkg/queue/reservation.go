@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// A reservation entitles its holder to some ready key, without naming it. Reserve when you also need
-// something else for a call, such as a token: ask for that only once there is a key to handle, and
-// then Take the key that is most urgent at that moment. There are never more reservations than ready
-// keys when one is made. Each ends with Take or Cancel.
+// A reservation entitles its holder to some ready key, without naming it. Reserve when you also
+// need something else for a call, such as a token: ask for that only once there is a key to handle,
+// and then Take the key that is most urgent at that moment. There are never more reservations than
+// ready keys when one is made. Each ends with Take or Cancel.
 
-// Reserve waits for a ready key that is not reserved. It returns false when ctx has ended or ShutDown
-// has been called.
+// Reserve waits for a ready key that is not reserved. It returns false when ctx has ended or
+// ShutDown has been called.
 func (q *Queue[K]) Reserve(ctx context.Context) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -27,8 +27,8 @@ func (q *Queue[K]) TryReserve() bool {
 	return ok
 }
 
-// Take ends a reservation and hands out the most urgent key, as Get does. It returns false when there
-// is none any more: the key has been dropped, or ShutDown has been called.
+// Take ends a reservation and hands out the most urgent key, as Get does. It returns false when
+// there is none any more: the key has been dropped, or ShutDown has been called.
 func (q *Queue[K]) Take() (Item[K], bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -46,9 +46,9 @@ func (q *Queue[K]) Cancel() {
 }
 
 // Get is Reserve and Take: it waits for a key that is ready and not reserved, and hands it out. The
-// caller must end it with exactly one of Done, Requeue, Retry and Postpone. The most urgent key comes
-// first, after ageing, and within one priority the one that came first. Get returns false when ctx
-// has ended or ShutDown has been called, even if keys are ready.
+// caller must end it with exactly one of Done, Requeue, Retry and Postpone. The most urgent key
+// comes first, after ageing, and within one priority the one that came first. Get returns false
+// when ctx has ended or ShutDown has been called, even if keys are ready.
 func (q *Queue[K]) Get(ctx context.Context) (Item[K], bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -59,8 +59,8 @@ func (q *Queue[K]) Get(ctx context.Context) (Item[K], bool) {
 	return q.take(now)
 }
 
-// reserve, like the rest of this file, needs the queue to be locked by the caller. It returns the time
-// of the reservation.
+// reserve, like the rest of this file, needs the queue to be locked by the caller. It returns the
+// time of the reservation.
 func (q *Queue[K]) reserve(ctx context.Context) (time.Duration, bool) {
 	for !q.shutDown {
 		if ctx.Err() != nil {

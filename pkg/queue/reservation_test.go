@@ -133,8 +133,8 @@ func TestTakeHandsOutWhatIsMostUrgentThen(t *testing.T) {
 	}
 }
 
-// TestReservationsLoseNothing has workers reserve and take, and sometimes cancel, while keys come and
-// are dropped.
+// TestReservationsLoseNothing has workers reserve and take, and sometimes cancel, while keys come
+// and are dropped.
 func TestReservationsLoseNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := New[int](Options{})

@@ -26,8 +26,8 @@ func names(n int) []string {
 
 func hashName(key string) uint64 { return Hash(key) }
 
-// resync runs a Resyncer for a time and returns its calls. Each call goes through due, if there is one, and the keys
-// are those of list at the time.
+// resync runs a Resyncer for a time and returns its calls. Each call goes through due, if there is
+// one, and the keys are those of list at the time.
 func resync(t *testing.T, period, runFor time.Duration, list func() []string, due func(string)) []dueCall {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), runFor)
@@ -76,7 +76,8 @@ func TestResyncOncePerPeriod(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				time.Sleep(test.start)
 				list := names(keys)
-				// The last calls of a period are up to a tick late, and a wait begun then adds a tick at most.
+				// The last calls of a period are up to a tick late, and a wait begun then adds a
+				// tick at most.
 				runFor := periods*test.period + 2*resyncTick
 				calls := resync(t, test.period, runFor, func() []string { return list }, nil)
 				at := times(calls)
@@ -97,7 +98,8 @@ func TestResyncOncePerPeriod(t *testing.T) {
 	}
 }
 
-// checkSpread checks that each tenth of a period has about a tenth of the keys, if it is long enough to tell.
+// checkSpread checks that each tenth of a period has about a tenth of the keys, if it is long
+// enough to tell.
 func checkSpread(t *testing.T, calls []dueCall, period time.Duration, keys int) {
 	t.Helper()
 	if period < 100*resyncTick {
@@ -116,7 +118,8 @@ func checkSpread(t *testing.T, calls []dueCall, period time.Duration, keys int) 
 	}
 }
 
-// checkWakeUps checks that calls are made together rather than in more than ten wake-ups per second.
+// checkWakeUps checks that calls are made together rather than in more than ten wake-ups per
+// second.
 func checkWakeUps(t *testing.T, calls []dueCall) {
 	t.Helper()
 	for i := 1; i < len(calls); i++ {
@@ -174,7 +177,8 @@ func TestResyncWhenDueIsSlow(t *testing.T) {
 				time.Sleep(100 * s)
 			}
 		})
-		// Of the stalled run of ten periods one is made up for, besides the rest of the one that it began in.
+		// Of the stalled run of ten periods one is made up for, besides the rest of the one that it
+		// began in.
 		at := times(calls)
 		for _, key := range list {
 			if n := len(at[key]); n < 11 || n > 13 {

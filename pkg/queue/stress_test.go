@@ -67,8 +67,9 @@ func (c *stress) work(ctx context.Context, random *rand.Rand) {
 	}
 }
 
-// TestStress has many workers and producers, of which some workers come and go: no key is with two workers, after the
-// last add of each key there is a call that starts later, and each accepted add makes one call.
+// TestStress has many workers and producers, of which some workers come and go: no key is with two
+// workers, after the last add of each key there is a call that starts later, and each accepted add
+// makes one call.
 func TestStress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const keys, workers, producers, adds = 60, 8, 6, 3000

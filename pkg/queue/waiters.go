@@ -6,8 +6,8 @@ import "slices"
 type waiter chan struct{}
 
 // waiters are the calls that wait. A wake-up goes to one of them and says only that there may be a
-// key: a worker that comes by first may take it, which saves a switch. It is not safe for concurrent
-// use.
+// key: a worker that comes by first may take it, which saves a switch. It is not safe for
+// concurrent use.
 type waiters struct {
 	waiting []waiter
 	spare   []waiter // without them each wait allocates (BenchmarkWorkers)

@@ -45,7 +45,8 @@ type Config struct {
 	SecretEnv map[string]handlers.Secret `json:"secretEnv,omitempty"`
 	// Dir is the working directory. Default: "/".
 	Dir string `json:"dir,omitempty"`
-	// Timeout is how long the program may run; 0, the default, leaves that to the definition's timeout.
+	// Timeout is how long the program may run; 0, the default, leaves that to the definition's
+	// timeout.
 	Timeout handlers.Duration `json:"timeout,omitempty"`
 	// Grace is the time between SIGTERM and SIGKILL. Default: 5s.
 	Grace handlers.Duration `json:"grace"`

@@ -11,11 +11,12 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// defaultPath is the PATH of a program that is given no other. It is fixed, so that a program finds the same tools
-// wherever the daemon was started from.
+// defaultPath is the PATH of a program that is given no other. It is fixed, so that a program finds
+// the same tools wherever the daemon was started from.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// environment returns the environment of one call as execve takes it, sorted, and the secret values in it.
+// environment returns the environment of one call as execve takes it, sorted, and the secret values
+// in it.
 func (h *handler) environment(req handlers.Request) (environ []string, secrets []handlers.SecretValue, err error) {
 	env := map[string]string{"PATH": defaultPath}
 	for _, name := range h.config.PassEnv {
@@ -48,7 +49,8 @@ func (h *handler) environment(req handlers.Request) (environ []string, secrets [
 	return environ, secrets, nil
 }
 
-// variables are what a program is told about its call, for those that need no more of the object than this.
+// variables are what a program is told about its call, for those that need no more of the object
+// than this.
 func (h *handler) variables(req handlers.Request) map[string]string {
 	o := req.Object
 	apiVersion, kind := o.GroupVersionKind().ToAPIVersionAndKind()

@@ -91,8 +91,8 @@ func (h *handler) outputs(ctx context.Context, redact redactor) (stdout, stderr 
 	return take("stdout"), take("stderr")
 }
 
-// exitError makes an error of how the program ended, nil when that was a success. said is the last line
-// of its standard error.
+// exitError makes an error of how the program ended, nil when that was a success. said is the last
+// line of its standard error.
 func (h *handler) exitError(end ending, said string) error {
 	if said != "" {
 		said = ": " + said

@@ -47,7 +47,8 @@ func TestPlugin(t *testing.T) {
 // config is a config of the plugin, written as JSON.
 type config map[string]any
 
-// program returns a config that runs one of the programs of this test binary, which tells what it has to in file.
+// program returns a config that runs one of the programs of this test binary, which tells what it
+// has to in file.
 func program(t *testing.T, name, file string, args ...string) config {
 	t.Helper()
 	self, err := os.Executable()

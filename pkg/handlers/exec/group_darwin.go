@@ -9,8 +9,8 @@ import (
 
 const supported = true
 
-// group is the process group of a running program, which is its leader. Unlike on Linux it outlives a
-// daemon that is killed.
+// group is the process group of a running program, which is its leader. Unlike on Linux it outlives
+// a daemon that is killed.
 type group struct{ id int }
 
 func startGroup(cmd *exec.Cmd) (*group, error) {

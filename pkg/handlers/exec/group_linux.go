@@ -13,8 +13,8 @@ import (
 
 const supported = true
 
-// deathPipeFD is the program's end of the parent-death pipe: above the descriptors that scripts use (up
-// to 9) and below those that shells take from the top (63 and down).
+// deathPipeFD is the program's end of the parent-death pipe: above the descriptors that scripts use
+// (up to 9) and below those that shells take from the top (63 and down).
 const deathPipeFD = 20
 
 const (
@@ -29,13 +29,13 @@ type group struct {
 	deathPipe *os.File
 }
 
-// startGroup starts cmd as the leader of a process group that does not outlive the daemon, not even when
-// that is killed.
+// startGroup starts cmd as the leader of a process group that does not outlive the daemon, not even
+// when that is killed.
 //
-// The parent-death signal kills the program itself, but not what it has started. For those there is the
-// parent-death pipe. Only the daemon has its writing end: when the kernel closes that, it sends a signal,
-// set to be SIGKILL, to the owner of the reading end, set to be the group. That works as long as one
-// process of the group keeps the descriptor, as the children of shells do.
+// The parent-death signal kills the program itself, but not what it has started. For those there is
+// the parent-death pipe. Only the daemon has its writing end: when the kernel closes that, it sends
+// a signal, set to be SIGKILL, to the owner of the reading end, set to be the group. That works as
+// long as one process of the group keeps the descriptor, as the children of shells do.
 func startGroup(cmd *exec.Cmd) (*group, error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -85,8 +85,8 @@ func tie(reader *os.File, group int) error {
 	return errors.Join(err, tied)
 }
 
-// awaitLeader returns when the leader has ended. It does not collect its exit status, so the group's
-// number is not given to other processes.
+// awaitLeader returns when the leader has ended. It does not collect its exit status, so the
+// group's number is not given to other processes.
 func (g *group) awaitLeader() {
 	for {
 		err := unix.Waitid(unix.P_PID, g.id, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -102,13 +102,13 @@ func (g *group) terminate() { g.signal(unix.SIGTERM) }
 // kill kills every process of the group: none of them executes another instruction of its program.
 func (g *group) kill() { g.signal(unix.SIGKILL) }
 
-// signal ignores the error: no such process means that the group is gone, and a process that has changed
-// its user can be reached by its parent only.
+// signal ignores the error: no such process means that the group is gone, and a process that has
+// changed its user can be reached by its parent only.
 func (g *group) signal(s syscall.Signal) { _ = unix.Kill(-g.id, s) }
 
 // reap collects the exit statuses of processes of the killed group that have become the daemon's
-// children, as orphans do when the daemon is process 1 of its container. See orphanReaper for those that
-// have left the group.
+// children, as orphans do when the daemon is process 1 of its container. See orphanReaper for those
+// that have left the group.
 func (g *group) reap() {
 	defer func() { _ = g.deathPipe.Close() }()
 	for begun := time.Now(); ; {

@@ -14,20 +14,21 @@ import (
 )
 
 const (
-	// orphanAge is how long a zombie is left to code of this process that may have started it. After that
-	// it counts as an orphan.
+	// orphanAge is how long a zombie is left to code of this process that may have started it.
+	// After that it counts as an orphan.
 	orphanAge = time.Minute
 	// orphanScanPeriod is the least time between two looks at the processes.
 	orphanScanPeriod = 10 * time.Second
 )
 
-// orphans reaps what programs have left behind, when the daemon is process 1 of its container and so
-// becomes the parent of every orphan. See docs/decisions/0011-orphans-are-reaped-after-a-minute.md.
+// orphans reaps what programs have left behind, when the daemon is process 1 of its container and
+// so becomes the parent of every orphan. See
+// docs/decisions/0011-orphans-are-reaped-after-a-minute.md.
 var orphans = orphanReaper{now: time.Now, adopts: func() bool { return os.Getpid() == 1 }}
 
-// orphanReaper collects the exit statuses of ended processes that nothing else waits for: those that are
-// in another group than this process and have been zombies for orphanAge. Programs that are started in
-// its own group, as credential plugins are, are never touched.
+// orphanReaper collects the exit statuses of ended processes that nothing else waits for: those
+// that are in another group than this process and have been zombies for orphanAge. Programs that
+// are started in its own group, as credential plugins are, are never touched.
 type orphanReaper struct {
 	now    func() time.Time
 	adopts func() bool // reports whether orphans become children of this process

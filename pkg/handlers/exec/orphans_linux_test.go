@@ -15,7 +15,8 @@ import (
 )
 
 // TestOrphansOfOtherGroupsAreReaped makes this process the parent of orphans, as process 1 of a
-// container is. It also has children of which the status is asked for later: theirs must not be taken.
+// container is. It also has children of which the status is asked for later: theirs must not be
+// taken.
 func TestOrphansOfOtherGroupsAreReaped(t *testing.T) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)
@@ -52,7 +53,8 @@ func TestOrphansOfOtherGroupsAreReaped(t *testing.T) {
 	}
 }
 
-// startOrphan returns the number of a zombie that has left the group of its parent, which has ended.
+// startOrphan returns the number of a zombie that has left the group of its parent, which has
+// ended.
 func startOrphan(t *testing.T) int {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "pid")
@@ -72,8 +74,8 @@ func startOrphan(t *testing.T) int {
 	return pid
 }
 
-// startEnded starts a child of this process, in another group if so asked, and waits for its end without
-// taking its status.
+// startEnded starts a child of this process, in another group if so asked, and waits for its end
+// without taking its status.
 func startEnded(t *testing.T, otherGroup bool) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", "exit 7")

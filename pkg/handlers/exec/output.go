@@ -14,9 +14,9 @@ const (
 	maxErrorLine = 256
 )
 
-// output takes what a program writes to one of its streams. It logs it line by line until its budget is
-// used up, counts the rest, and remembers the last line. It never holds more than two lines, and never
-// makes the program wait. It is not safe for concurrent use.
+// output takes what a program writes to one of its streams. It logs it line by line until its
+// budget is used up, counts the rest, and remembers the last line. It never holds more than two
+// lines, and never makes the program wait. It is not safe for concurrent use.
 type output struct {
 	logger logr.Logger
 	off    bool
@@ -43,8 +43,8 @@ func (o *output) Write(p []byte) (int, error) {
 	}
 }
 
-// collect keeps what is needed of a line: its first maxLine bytes, and so much more that a secret which
-// begins in them is complete.
+// collect keeps what is needed of a line: its first maxLine bytes, and so much more that a secret
+// which begins in them is complete.
 func (o *output) collect(p []byte) {
 	room := maxLine + o.redact.longest - len(o.line)
 	kept := p[:min(room, len(p))]

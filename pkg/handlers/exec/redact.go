@@ -17,12 +17,12 @@ type redactor struct {
 	longest int
 }
 
-// minSecretLine is the length from which a line of a secret of several lines is replaced: the "}" at the end of a
-// JSON document gives nothing away, and would make every other "}" unreadable.
+// minSecretLine is the length from which a line of a secret of several lines is replaced: the "}"
+// at the end of a JSON document gives nothing away, and would make every other "}" unreadable.
 const minSecretLine = 4
 
-// newRedactor returns a redactor of the values. Output is redacted line by line, so a value of several lines, such as a
-// private key, is redacted in its lines.
+// newRedactor returns a redactor of the values. Output is redacted line by line, so a value of
+// several lines, such as a private key, is redacted in its lines.
 func newRedactor(values []handlers.SecretValue) redactor {
 	var r redactor
 	for _, value := range values {
@@ -40,8 +40,8 @@ func newRedactor(values []handlers.SecretValue) redactor {
 	return r
 }
 
-// text returns the first limit bytes of line as text, with every secret that begins in them replaced. Bytes that are
-// no UTF-8 become �.
+// text returns the first limit bytes of line as text, with every secret that begins in them
+// replaced. Bytes that are no UTF-8 become �.
 func (r redactor) text(line []byte, limit int) string {
 	line = bytes.TrimRight(line, "\r")
 	var b strings.Builder

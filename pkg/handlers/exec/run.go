@@ -18,8 +18,8 @@ type ending struct {
 	stopped error
 }
 
-// run starts cmd as the leader of a process group and waits until the program has ended and the group
-// is gone. An error means that the program did not start.
+// run starts cmd as the leader of a process group and waits until the program has ended and the
+// group is gone. An error means that the program did not start.
 //
 // The thread is locked because Linux kills a child whose parent-death signal is set when the thread
 // that started it ends, not only when the process does. A locked thread lives as long as the call.
@@ -36,24 +36,25 @@ func run(ctx context.Context, cmd *exec.Cmd, timeout, grace time.Duration) (endi
 		g.awaitLeader()
 	}()
 	stopped := supervise(ctx, g, exited, timeout, grace)
-	// What the program has left behind in its group dies with it. The group's number is still taken: its
-	// leader has not been waited for.
+	// What the program has left behind in its group dies with it. The group's number is still
+	// taken: its leader has not been waited for.
 	g.kill()
 	waitErr := cmd.Wait()
 	g.reap()
-	// With a state, the error only repeats it, or says that a pipe was still open after pipeTimeout.
+	// With a state, the error only repeats it, or says that a pipe was still open after
+	// pipeTimeout.
 	if cmd.ProcessState == nil {
 		return ending{}, fmt.Errorf("waiting for the program: %w", waitErr)
 	}
 	return ending{state: cmd.ProcessState, stopped: stopped}, nil
 }
 
-// supervise returns when the program has ended: by itself, or because it was stopped, and then it says
-// why.
+// supervise returns when the program has ended: by itself, or because it was stopped, and then it
+// says why.
 //
-// The end of ctx kills at once. It may mean that the term is over: another replica may take over within
-// seconds, while the program may have credentials that no gate closes. So SIGTERM comes before: at the
-// timeout, or so early that the grace is over when ctx ends, whichever comes first.
+// The end of ctx kills at once. It may mean that the term is over: another replica may take over
+// within seconds, while the program may have credentials that no gate closes. So SIGTERM comes
+// before: at the timeout, or so early that the grace is over when ctx ends, whichever comes first.
 func supervise(ctx context.Context, g *group, exited <-chan struct{}, timeout, grace time.Duration) error {
 	begun := time.Now()
 	limit, grace := limits(ctx, timeout, grace)
@@ -112,8 +113,8 @@ func killed(ctx context.Context, g *group, exited <-chan struct{}) error {
 	return fmt.Errorf("killed: %w", context.Cause(ctx))
 }
 
-// limits returns when the program gets SIGTERM, counted from now and 0 for never, and its grace after
-// that. A grace that does not fit into what is left of ctx is cut to half of that.
+// limits returns when the program gets SIGTERM, counted from now and 0 for never, and its grace
+// after that. A grace that does not fit into what is left of ctx is cut to half of that.
 func limits(ctx context.Context, timeout, grace time.Duration) (limit, fitting time.Duration) {
 	deadline, ok := ctx.Deadline()
 	if !ok {

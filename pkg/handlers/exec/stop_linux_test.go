@@ -80,7 +80,8 @@ func running(t *testing.T, pid int) bool {
 	return s != "" && s != "Z" && s != "X"
 }
 
-// mustBeGone reports processes that are left. A killed process needs a moment to be taken off its processor.
+// mustBeGone reports processes that are left. A killed process needs a moment to be taken off its
+// processor.
 func mustBeGone(t *testing.T, file string, want int) {
 	t.Helper()
 	told := pids(t, file)
@@ -92,8 +93,9 @@ func mustBeGone(t *testing.T, file string, want int) {
 	}
 }
 
-// Scripts that tell their process ids in the file that is their last argument. They are no programs of this test binary
-// because they have to be under way before their time is up, and a shell starts in no time.
+// Scripts that tell their process ids in the file that is their last argument. They are no programs
+// of this test binary because they have to be under way before their time is up, and a shell starts
+// in no time.
 const (
 	// polite ends by itself when it is told to.
 	polite = `trap 'echo told to stop >&2; exit 0' TERM; echo $$ >> "$1"; sleep 3600 & wait`

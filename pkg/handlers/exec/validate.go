@@ -14,10 +14,11 @@ import (
 )
 
 const (
-	// maxString is Linux's MAX_ARG_STRLEN without the NUL that ends the string: execve refuses a longer one.
+	// maxString is Linux's MAX_ARG_STRLEN without the NUL that ends the string: execve refuses a
+	// longer one.
 	maxString = 128<<10 - 1
-	// maxStrings is below what execve takes of arguments and environment together with the usual stack limit of 8 MiB,
-	// a quarter of it, and leaves room for what is added to every call.
+	// maxStrings is below what execve takes of arguments and environment together with the usual
+	// stack limit of 8 MiB, a quarter of it, and leaves room for what is added to every call.
 	maxStrings = 1 << 20
 	// ownPrefix begins the names of the variables that the plugin sets.
 	ownPrefix = "KOOPERD_"
@@ -126,7 +127,8 @@ func (v *validator) exitCodes(codes ExitCodes) {
 	}
 }
 
-// rule checks that a rule grants something. The API server would store one that does not, and leave the user to wonder.
+// rule checks that a rule grants something. The API server would store one that does not, and leave
+// the user to wonder.
 func (v *validator) rule(path string, rule rbacv1.PolicyRule) {
 	const example = `for example {apiGroups: [""], resources: ["configmaps"], verbs: ["get", "patch"]}`
 	switch {

@@ -11,12 +11,13 @@ import (
 
 // Options say how Check runs a plugin.
 type Options struct {
-	// Configs are configs that the plugin must accept, by name, each a JSON object. Every one of them goes through the
-	// whole life of a handler. At least one is required.
+	// Configs are configs that the plugin must accept, by name, each a JSON object. Every one of
+	// them goes through the whole life of a handler. At least one is required.
 	Configs map[string]string
 	// Objects are handled besides the samples that every plugin is given. Optional.
 	Objects []handlers.Object
-	// Env changes the Env of a handler before its constructor is called. Nil leaves it as Env returns it.
+	// Env changes the Env of a handler before its constructor is called. Nil leaves it as Env
+	// returns it.
 	Env func(t testing.TB, env *handlers.Env)
 	// Prompt is how long a call may go on after its context has ended. Default: 5s.
 	Prompt time.Duration
@@ -33,8 +34,8 @@ type Options struct {
 //   - Close, if there is one, succeeds and may be called twice;
 //   - no goroutine outlives the handler.
 //
-// A handler may fail on any object: that is not for Check to judge. It looks at all goroutines of the process, so a
-// test that calls it must not be parallel.
+// A handler may fail on any object: that is not for Check to judge. It looks at all goroutines of
+// the process, so a test that calls it must not be parallel.
 func Check(t *testing.T, plugin handlers.AnyPlugin, opts Options) {
 	t.Helper()
 	if len(opts.Configs) == 0 {

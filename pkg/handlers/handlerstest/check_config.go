@@ -45,8 +45,8 @@ func (c *check) accepts(config string) error {
 	return schema.Unify(value).Validate(cue.Concrete(true))
 }
 
-// separateConfigs checks that binding one config changes no other, as it does when Defaults hands out the same map
-// twice.
+// separateConfigs checks that binding one config changes no other, as it does when Defaults hands
+// out the same map twice.
 func (c *check) separateConfigs(t *testing.T) {
 	configs := slices.Sorted(maps.Values(c.opts.Configs))
 	if _, problems, err := c.registry.Bind(c.name, []byte("{}")); err == nil && len(problems) == 0 {
@@ -67,7 +67,8 @@ func (c *check) separateConfigs(t *testing.T) {
 	}
 }
 
-// validConfig checks that the schema accepts a config and its effective form, and that both have the same effect.
+// validConfig checks that the schema accepts a config and its effective form, and that both have
+// the same effect.
 func (c *check) validConfig(t *testing.T, raw string) {
 	if err := c.accepts(raw); err != nil {
 		t.Errorf("the schema refuses config %s: %v", raw, err)

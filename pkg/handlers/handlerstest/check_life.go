@@ -25,7 +25,8 @@ const (
 	cancelAfter = 50 * time.Millisecond
 )
 
-// life makes a handler, lets use work with it, and ends it as the engine does. Nothing may be left of it.
+// life makes a handler, lets use work with it, and ends it as the engine does. Nothing may be left
+// of it.
 func (c *check) life(t *testing.T, bound handlers.Bound, use func(handlers.Handler)) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
@@ -67,7 +68,8 @@ func closeHandler(t *testing.T, h handlers.Handler) {
 	}
 }
 
-// call calls the handler and reports a panic, a call that goes on after ctx, and a senseless result.
+// call calls the handler and reports a panic, a call that goes on after ctx, and a senseless
+// result.
 func (c *check) call(ctx context.Context, t *testing.T, h handlers.Handler, object string, req handlers.Request) {
 	t.Helper()
 	done := make(chan string, 1)
@@ -127,7 +129,8 @@ func (c *check) handle(t *testing.T, bound handlers.Bound) {
 	})
 }
 
-// concurrent handles all objects at the same time; under the race detector it finds state that calls share.
+// concurrent handles all objects at the same time; under the race detector it finds state that
+// calls share.
 func (c *check) concurrent(t *testing.T, bound handlers.Bound) {
 	c.life(t, bound, func(h handlers.Handler) {
 		ctx, cancel := context.WithTimeout(t.Context(), callTimeout)

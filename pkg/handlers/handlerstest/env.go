@@ -19,9 +19,10 @@ import (
 // ErrUnreachable is the error of every connection that the clients of Env try to open.
 var ErrUnreachable = errors.New("there is no API server in this test")
 
-// Env returns an Env of the definition "test" in which everything works but the API server, which is unreachable: the
-// logger writes to t, Events is a *Recorder, Metrics a registry of its own, the Lister is empty, and the Mapper knows the
-// built-in kinds. The caller may replace any of them before making a handler.
+// Env returns an Env of the definition "test" in which everything works but the API server, which
+// is unreachable: the logger writes to t, Events is a *Recorder, Metrics a registry of its own, the
+// Lister is empty, and the Mapper knows the built-in kinds. The caller may replace any of them
+// before making a handler.
 func Env(t testing.TB) handlers.Env {
 	t.Helper()
 	return newEnv(t, "test", prometheus.NewPedanticRegistry())

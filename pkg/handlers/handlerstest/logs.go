@@ -21,8 +21,8 @@ type LogEntry struct {
 	Values map[string]any
 }
 
-// Logs keeps what is logged, at every V level, and writes it to the test's log. It is safe for concurrent use, also
-// after the test has ended.
+// Logs keeps what is logged, at every V level, and writes it to the test's log. It is safe for
+// concurrent use, also after the test has ended.
 type Logs struct {
 	mu      sync.Mutex
 	t       testing.TB // nil once the test has ended, as it may not be logged to any more

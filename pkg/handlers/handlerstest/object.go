@@ -16,8 +16,9 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// Object makes an Object of obj: YAML or JSON text (string or []byte), or a runtime.Object, which it takes over. A typed
-// built-in object without apiVersion and kind gets them. Anything that is no object ends the test.
+// Object makes an Object of obj: YAML or JSON text (string or []byte), or a runtime.Object, which
+// it takes over. A typed built-in object without apiVersion and kind gets them. Anything that is no
+// object ends the test.
 func Object(t testing.TB, obj any) handlers.Object {
 	t.Helper()
 	var decoded runtime.Object

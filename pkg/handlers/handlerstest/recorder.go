@@ -24,7 +24,8 @@ type Event struct {
 	Note string
 }
 
-// Recorder keeps the events recorded with it. Its zero value is ready for use, and it is safe for concurrent use.
+// Recorder keeps the events recorded with it. Its zero value is ready for use, and it is safe for
+// concurrent use.
 type Recorder struct {
 	mu     sync.Mutex
 	events []Event

@@ -8,8 +8,8 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// samples are objects that no handler may panic on. All but the first have content that a schema would refuse
-// somewhere, because a custom resource may have no schema.
+// samples are objects that no handler may panic on. All but the first have content that a schema
+// would refuse somewhere, because a custom resource may have no schema.
 func samples(t testing.TB) map[string]handlers.Object {
 	t.Helper()
 	minimal := Object(t, `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"minimal"}}`)

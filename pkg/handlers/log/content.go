@@ -12,8 +12,8 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// maxValue bounds one logged value, in bytes of text or JSON: log stores cut or drop longer lines, and a line should
-// not cost as much as its object.
+// maxValue bounds one logged value, in bytes of text or JSON: log stores cut or drop longer lines,
+// and a line should not cost as much as its object.
 const maxValue = 1024
 
 // contents decodes an object at most once, and not at all when its metadata is enough.
@@ -52,7 +52,8 @@ func (c *contents) getMetadata() (map[string]any, error) {
 	return content, nil
 }
 
-// cut bounds a value: a long text loses its end, and a long list or map becomes the beginning of its JSON.
+// cut bounds a value: a long text loses its end, and a long list or map becomes the beginning of
+// its JSON.
 func cut(value any) any {
 	text, ok := value.(string)
 	if !ok {

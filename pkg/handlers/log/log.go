@@ -55,8 +55,8 @@ const (
 	keyCause           = "cause"
 )
 
-// takenKeys are the keys above and those of the logger itself, which a field must not have: two values of one key make
-// a line that no log store reads the same way.
+// takenKeys are the keys above and those of the logger itself, which a field must not have: two
+// values of one key make a line that no log store reads the same way.
 var takenKeys = []string{
 	telemetry.KeyController, telemetry.KeyObject, telemetry.KeyCall,
 	keyKind, keyNamespace, keyName, keyResourceVersion, keyCause,
@@ -129,8 +129,8 @@ func newHandler(_ context.Context, env handlers.Env, c Config) (handlers.Handler
 	return h, nil
 }
 
-// Handle writes the line. It uses the definition's logger and not that of the call, whose key "object" would say again
-// what namespace and name say.
+// Handle writes the line. It uses the definition's logger and not that of the call, whose key
+// "object" would say again what namespace and name say.
 func (h *handler) Handle(_ context.Context, req handlers.Request) (handlers.Result, error) {
 	if !h.logger.Enabled() {
 		return handlers.Result{}, nil
@@ -148,7 +148,8 @@ func (h *handler) Handle(_ context.Context, req handlers.Request) (handlers.Resu
 	return handlers.Result{}, nil
 }
 
-// read returns the key-value pairs of the fields that the object has. It decodes no more of the object than they need.
+// read returns the key-value pairs of the fields that the object has. It decodes no more of the
+// object than they need.
 func (h *handler) read(o handlers.Object) ([]any, error) {
 	var values []any
 	content := contents{object: o}

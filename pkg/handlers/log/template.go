@@ -11,8 +11,8 @@ import (
 )
 
 // template is a JSONPath template that has been checked. It keeps the text and not the parsed form,
-// because that is good for one evaluation: client-go's range and index nodes keep numbers of the object
-// they saw last.
+// because that is good for one evaluation: client-go's range and index nodes keep numbers of the
+// object they saw last.
 type template struct {
 	text         string
 	metadataOnly bool
@@ -47,8 +47,8 @@ func parseTemplate(text string) (template, error) {
 	}, nil
 }
 
-// checkRanges finds the mistakes that client-go reports only while it evaluates: names other than range
-// and end, an end without a range, and a range without an end.
+// checkRanges finds the mistakes that client-go reports only while it evaluates: names other than
+// range and end, an end without a range, and a range without an end.
 func checkRanges(names []string) error {
 	depth := 0
 	for _, name := range names {
@@ -86,9 +86,9 @@ func identifiers(node jsonpath.Node) []string {
 	}
 }
 
-// readsMetadataOnly reports whether every expression of a template without a range begins at a field
-// that is known without decoding the object. It says no when in doubt: a filter or a union may begin
-// anew, at the whole object.
+// readsMetadataOnly reports whether every expression of a template without a range begins at a
+// field that is known without decoding the object. It says no when in doubt: a filter or a union
+// may begin anew, at the whole object.
 func readsMetadataOnly(text string, nodes []jsonpath.Node) bool {
 	if strings.ContainsAny(text, "$@(,") {
 		return false
@@ -109,11 +109,13 @@ func readsMetadataOnly(text string, nodes []jsonpath.Node) bool {
 	return true
 }
 
-// find evaluates the template. A template of one expression gives the value itself, or the list of them
-// when there are several; any other gives text. It gives nothing when the object does not have one of
-// the fields, or has something else in its place. Inside a range a missing field is empty text.
+// find evaluates the template. A template of one expression gives the value itself, or the list of
+// them when there are several; any other gives text. It gives nothing when the object does not have
+// one of the fields, or has something else in its place. Inside a range a missing field is empty
+// text.
 func (t template) find(data map[string]any) (value any, ok bool) {
-	// client-go's evaluation panics on some content, for example on an index into a null inside a range.
+	// client-go's evaluation panics on some content, for example on an index into a null inside a
+	// range.
 	defer func() {
 		if recover() != nil {
 			value, ok = nil, false
