@@ -25,8 +25,9 @@ func TestTransitions(t *testing.T) {
 		StateLost:     {StateStandby},
 	}
 	got := map[State][]State{}
-	for _, from := range States() {
-		for _, to := range States() {
+	all := []State{StateStandby, StateLeading, StateDraining, StateReleased, StateLost}
+	for _, from := range all {
+		for _, to := range all {
 			if from.allows(to) {
 				got[from] = append(got[from], to)
 			}
@@ -42,7 +43,7 @@ func TestTransitions(t *testing.T) {
 
 func TestImpossibleTransitionEndsTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newCandidate(t, newServer(), "a").Elector
+		e := newTestElector(t, newServer(), "a").Elector
 		defer func() {
 			if recover() == nil {
 				t.Error("a standby was released")
@@ -103,7 +104,7 @@ func TestEveryAnswerToALeader(t *testing.T) {
 
 func answerALeader(t *testing.T, f fault, verb string, draining bool) {
 	s := newServer()
-	a := newCandidate(t, s, "a")
+	a := newTestElector(t, s, "a")
 	drained := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	a.startWith(ctx, cancel, func(term context.Context) error {
@@ -176,7 +177,7 @@ func answerAStandby(t *testing.T, f fault, verb string) {
 	if verb == "update" {
 		s.put(releasedSpec())
 	}
-	a := newCandidate(t, s, "a")
+	a := newTestElector(t, s, "a")
 	if verb == "all" {
 		a.link.setFault(always(f))
 	} else {
@@ -209,7 +210,7 @@ func TestEveryAnswerToARelease(t *testing.T) {
 			t.Run(name+"/"+verb, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := newServer()
-					a := newCandidate(t, s, "a")
+					a := newTestElector(t, s, "a")
 					a.start()
 					a.leads()
 					time.Sleep(time.Second)
@@ -239,7 +240,7 @@ func TestEveryAnswerToARelease(t *testing.T) {
 
 func TestProblemNamesTheCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newCandidate(t, newServer(), "a")
+		a := newTestElector(t, newServer(), "a")
 		forbidden := apierrors.NewForbidden(leases, testName, errors.New("no role"))
 		a.link.setFault(only("create", fault{err: forbidden}))
 		a.start()

@@ -403,8 +403,8 @@ func (c *chaos) checkWrites() {
 	var before record               // as of the last write by anybody
 	var genuine, standing time.Time // when others may take it, by what replicas wrote and by what stands in it
 	for _, w := range c.server.history() {
-		rest := later(genuine, standing).Sub(w.at)
-		forNobody := strings.HasSuffix(w.rec.holder, vacant)
+		rest := latest(genuine, standing).Sub(w.at)
+		forNobody := strings.HasSuffix(w.rec.holder, tombstone)
 		if w.from != nil && !forNobody && w.rec.holder != "" && w.rec.holder != holder && rest > c.timings.LeaseDuration/50 {
 			c.t.Errorf("%q was written %s before the lease of %q could be taken", w.rec.holder, rest, holder)
 		}
@@ -418,14 +418,14 @@ func (c *chaos) checkWrites() {
 		switch {
 		case w.from == nil: // makes no tenure shorter
 		case forNobody:
-			holder, genuine = w.rec.holder, later(genuine, standing)
+			holder, genuine = w.rec.holder, latest(genuine, standing)
 		default:
 			holder, genuine = w.rec.holder, standing
 		}
 	}
 }
 
-func later(a, b time.Time) time.Time {
+func latest(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b
 	}

@@ -23,8 +23,8 @@ const leaderAnnotation = "control-plane.alpha.kubernetes.io/leader"
 // server.
 const dataAnnotation = "kooperd.dev/configmap"
 
-// unreadableHolder holds a record that cannot be read, for unreadableSeconds since its last change: whoever wrote it may be at
-// work, and a record that nobody renews must not block for ever.
+// unreadableHolder holds a record that cannot be read, for unreadableSeconds since its last change: its writer may be at
+// work, but a record without renewals must not block for ever.
 const (
 	unreadableHolder  = "(unreadable record)"
 	unreadableSeconds = 60

@@ -3,7 +3,7 @@
 // An [Elector] competes for the Lease and calls its caller's function for the length of a term. It is not a wrapper around
 // client-go's tools/leaderelection: it shares only the format of the Lease with it, so that candidates of both kinds can
 // compete for one Lease. It is not a fence either: it says until when leadership may be relied on ([Elector.Remaining]), and
-// whoever talks to the API server has to ask before each write. A [Fence] is something to install in the cluster besides.
+// the client of the API server has to ask before each write. Package fence has the fence.
 //
 // The rules it keeps, in short. A term is valid for RenewDeadline after the last successful renewal was sent, by the clock
 // (boot time or wall) that has advanced further. Any other holder, a deletion or a foreign edit of the Lease ends the term at

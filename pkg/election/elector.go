@@ -25,8 +25,8 @@ type Elector struct {
 	unwatched stopwatch // without a watch on the Lease, while Run is running
 
 	// Only Run's own goroutine touches these. They outlive one Run, so that what was learned about the Lease is kept.
-	ledger ledger
-	view   view
+	writeLog writeLog
+	observed observedLease
 }
 
 // New returns an elector for o, or everything that is wrong with o. It contacts nobody.
@@ -40,10 +40,10 @@ func New(o Options) (*Elector, error) {
 	if sink := o.Logger.GetSink(); sink != nil {
 		o.Logger = o.Logger.WithSink(queuedSink{sink, log})
 	}
-	return &Elector{opts: o, log: log, view: view{tenure: tenure{own: o.LeaseDuration}}}, nil
+	return &Elector{opts: o, log: log, observed: observedLease{tenure: tenure{own: o.LeaseDuration}}}, nil
 }
 
-// Run competes for the Lease until ctx ends or one term has ended. When it wins, it calls lead once, on a goroutine of its own.
+// Run competes for the Lease until ctx ends or one term has ended. When it wins, it calls lead once, on another goroutine.
 // The context that lead gets is the term: it ends when leadership may no longer be relied on, and not with ctx.
 //
 // When ctx ends before a term, Run returns nil and lead is never called. When it ends during a term, lead is expected to watch
@@ -64,12 +64,12 @@ func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error
 		e.move(StateStandby)
 	}
 	e.turn()
-	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s := e.open(work)
-	if e.ledger.lease != nil {
-		s.look(e.ledger.lease) // the last thing known from an earlier Run
+	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s := e.open(requests)
+	if e.writeLog.lease != nil {
+		s.observe(e.writeLog.lease) // the last thing known from an earlier Run
 	}
-	err := s.run(ctx, work, lead)
+	err := s.run(requests, ctx.Done(), lead)
 	cancel()
 	if errors.Is(err, ErrStuck) {
 		e.log.flush(flushTimeout / 10)
@@ -133,8 +133,8 @@ func (e *Elector) now() instant { return read(e.opts.Clock) }
 // turn notes that the loop is alive.
 func (e *Elector) turn() { e.beat.Store(max(int64(e.opts.Clock.Boot()), 1)) }
 
-// move makes a transition. One that is not in the table is a defect of this package; going on with a state that nobody
-// thought of could mean two leaders, so it ends the process.
+// move makes a transition. One that is not in the table is a defect of this package; going on with an unforeseen state
+// could mean two leaders, so it ends the process.
 func (e *Elector) move(to State) {
 	from := e.State()
 	if !from.allows(to) {
@@ -153,7 +153,4 @@ func (e *Elector) see(holder string) {
 		return
 	}
 	e.opts.Logger.Info("leader changed", "leader", holder)
-	if f := e.opts.Observer.LeaderChanged; f != nil {
-		f(holder)
-	}
 }

@@ -14,7 +14,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestGoodPath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a := newCandidate(t, s, "a")
+		a := newTestElector(t, s, "a")
 		a.start()
 		synctest.Wait()
 		if a.State() != StateLeading || !a.Leading() || a.Leader() != "a" {

@@ -41,20 +41,20 @@ func TestAnotherHolderEndsTheTerm(t *testing.T) {
 			t.Run(name+map[bool]string{true: ", watched", false: ", not watched"}[watching], func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := newServer()
-					a := newCandidate(t, s, "a")
+					a := newTestElector(t, s, "a")
 					if !watching {
 						a.link.noWatch = errors.New("no watch")
 					}
 					a.start()
 					term := a.leads()
-					time.Sleep(2*time.Second + hop) // just after a renewal
+					time.Sleep(2*time.Second + moment) // just after a renewal
 					edited := time.Now()
 					tt.edit(s)
 					writes := len(s.history())
 					<-term.Done()
 					limit := DefaultRetryPeriod
 					if watching {
-						limit = hop
+						limit = moment
 					}
 					if got := time.Since(edited); got > limit {
 						t.Errorf("stepped down after %s, want at most %s", got, limit)
@@ -101,11 +101,11 @@ func TestHeldLeaseIsLeftAlone(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newServer()
 				s.put(tt.spec)
-				a := newCandidate(t, s, "a")
+				a := newTestElector(t, s, "a")
 				start := time.Now()
 				a.start()
 				a.leads()
-				if got := time.Since(start); got < tt.free || got > tt.free+hop {
+				if got := time.Since(start); got < tt.free || got > tt.free+moment {
 					t.Errorf("led after %s, want %s", got, tt.free)
 				}
 				if err := a.stop(); err != nil {
@@ -120,7 +120,7 @@ func TestHugeDurationIsRespected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
 		s.put(spec("x", 1<<31-1, time.Now()))
-		a := newCandidate(t, s, "a")
+		a := newTestElector(t, s, "a")
 		a.start()
 		time.Sleep(24 * time.Hour)
 		if a.State() != StateStandby || len(s.history()) != 1 {
@@ -136,7 +136,7 @@ func TestChangeOfMetadataProlongsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
 		s.put(spec("x", 15, time.Now()))
-		a := newCandidate(t, s, "a")
+		a := newTestElector(t, s, "a")
 		start := time.Now()
 		a.start()
 		for range 14 {
@@ -144,7 +144,7 @@ func TestChangeOfMetadataProlongsNothing(t *testing.T) {
 			s.edit(label)
 		}
 		a.leads()
-		if got := time.Since(start); got < 15*time.Second || got > 15*time.Second+hop {
+		if got := time.Since(start); got < 15*time.Second || got > 15*time.Second+moment {
 			t.Errorf("led after %s, want 15s", got)
 		}
 		if err := a.stop(); err != nil {
@@ -156,7 +156,7 @@ func TestChangeOfMetadataProlongsNothing(t *testing.T) {
 func TestReleaseNeverErasesAnotherHolder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a := newCandidate(t, s, "a")
+		a := newTestElector(t, s, "a")
 		a.start()
 		a.leads()
 		a.link.setFault(only("update", fault{before: 100 * time.Millisecond}))
@@ -181,7 +181,7 @@ func TestReleaseNeverErasesAnotherHolder(t *testing.T) {
 func TestLostTermIsNotReleased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a := newCandidate(t, s, "a")
+		a := newTestElector(t, s, "a")
 		a.start()
 		a.leads()
 		a.link.setFault(only("update", fault{lost: true}))
@@ -200,7 +200,7 @@ func TestChangedMetadataIsKept(t *testing.T) {
 	for _, watching := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newServer()
-			a := newCandidate(t, s, "a")
+			a := newTestElector(t, s, "a")
 			if !watching {
 				a.link.noWatch = errors.New("no watch")
 			}
@@ -231,7 +231,7 @@ func TestChangedMetadataIsKept(t *testing.T) {
 func TestWatchThatStartsDuringARenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a := newCandidate(t, s, "a")
+		a := newTestElector(t, s, "a")
 		a.start()
 		term := a.leads()
 		a.link.setFault(only("update", fault{before: 1500 * time.Millisecond, after: 400 * time.Millisecond}))
@@ -255,7 +255,7 @@ func TestRestoredBackup(t *testing.T) {
 		s := newServer()
 		s.put(spec("x", 15, time.Now()))
 		backup := s.record()
-		a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+		a, b := newTestElector(t, s, "a"), newTestElector(t, s, "b")
 		a.start()
 		a.leads()
 		b.start()
@@ -282,7 +282,7 @@ func TestTransitionsNeverOverflow(t *testing.T) {
 			old := releasedSpec()
 			old.LeaseTransitions = &n
 			s.put(old)
-			a := newCandidate(t, s, "a")
+			a := newTestElector(t, s, "a")
 			a.start()
 			a.leads()
 			if got := s.record().transitions; got < 0 {

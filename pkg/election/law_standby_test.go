@@ -12,17 +12,17 @@ import (
 
 func TestStandbyTakesAnExpiredLease(t *testing.T) {
 	for name, setUp := range map[string]struct {
-		prepare func(*candidate)
+		prepare func(*testElector)
 		late    time.Duration
 	}{
-		"watched":     {func(*candidate) {}, hop},
-		"not watched": {func(c *candidate) { c.link.noWatch = errors.New("no watch") }, DefaultRetryPeriod * 6 / 5},
-		"deaf watch":  {func(c *candidate) { c.link.deaf = true }, 8 * time.Second}, // noticed after half of the lease duration
+		"watched":     {func(*testElector) {}, moment},
+		"not watched": {func(c *testElector) { c.link.noWatch = errors.New("no watch") }, DefaultRetryPeriod * 6 / 5},
+		"deaf watch":  {func(c *testElector) { c.link.deaf = true }, 8 * time.Second}, // noticed after half of the lease duration
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newServer()
-				a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+				a, b := newTestElector(t, s, "a"), newTestElector(t, s, "b")
 				a.start()
 				a.leads()
 				setUp.prepare(b)
@@ -46,16 +46,16 @@ func TestStandbyTakesAnExpiredLease(t *testing.T) {
 
 func TestStandbyTakesAReleasedLease(t *testing.T) {
 	for name, setUp := range map[string]struct {
-		prepare func(*candidate)
+		prepare func(*testElector)
 		late    time.Duration
 	}{
-		"watched":     {func(*candidate) {}, hop},
-		"not watched": {func(c *candidate) { c.link.noWatch = errors.New("no watch") }, DefaultRetryPeriod * 6 / 5},
+		"watched":     {func(*testElector) {}, moment},
+		"not watched": {func(c *testElector) { c.link.noWatch = errors.New("no watch") }, DefaultRetryPeriod * 6 / 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newServer()
-				a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+				a, b := newTestElector(t, s, "a"), newTestElector(t, s, "b")
 				a.start()
 				a.leads()
 				setUp.prepare(b)
@@ -80,7 +80,7 @@ func TestStandbyTakesAReleasedLease(t *testing.T) {
 func TestIdleStandbyPollsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+		a, b := newTestElector(t, s, "a"), newTestElector(t, s, "b")
 		a.start()
 		a.leads()
 		b.start()
@@ -101,7 +101,7 @@ func TestIdleStandbyPollsNothing(t *testing.T) {
 		if got := b.link.count("get") - before; got > 2 {
 			t.Errorf("%d reads after the watch was renewed once", got)
 		}
-		for _, c := range []*candidate{b, a} {
+		for _, c := range []*testElector{b, a} {
 			if err := c.stop(); err != nil {
 				t.Error(err)
 			}
@@ -112,12 +112,12 @@ func TestIdleStandbyPollsNothing(t *testing.T) {
 func TestDeletedLeaseIsNotTakenFromALeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+		a, b := newTestElector(t, s, "a"), newTestElector(t, s, "b")
 		a.start()
 		a.leads()
 		b.start()
 		time.Sleep(5 * time.Second)
-		a.link.cut() // it does not hear of the deletion and leads on for up to 10 s
+		a.link.cut() // it does not onReply of the deletion and leads on for up to 10 s
 		b.link.mu.Lock()
 		b.link.deaf = true // it has not heard of the renewals either
 		b.link.mu.Unlock()
@@ -142,19 +142,19 @@ func TestDeletedLeaseIsNotTakenFromALeader(t *testing.T) {
 // Laws 9 and 11: work starts with the term and not before; a replica that never led never starts any.
 
 func TestStandbyThatIsStoppedNeverLeads(t *testing.T) {
-	tests := map[string]func(*server, *candidate){
-		"the lease is held":            func(*server, *candidate) {},
-		"an attempt is on its way":     func(s *server, b *candidate) { b.link.setFault(only("update", fault{before: time.Second})) },
-		"its answer is on its way":     func(s *server, b *candidate) { b.link.setFault(only("update", fault{after: time.Second})) },
-		"the answer will never come":   func(s *server, b *candidate) { b.link.setFault(only("update", fault{mute: true})) },
-		"the server cannot be reached": func(s *server, b *candidate) { b.link.cut() },
+	tests := map[string]func(*server, *testElector){
+		"the lease is held":            func(*server, *testElector) {},
+		"an attempt is on its way":     func(s *server, b *testElector) { b.link.setFault(only("update", fault{before: time.Second})) },
+		"its answer is on its way":     func(s *server, b *testElector) { b.link.setFault(only("update", fault{after: time.Second})) },
+		"the answer will never come":   func(s *server, b *testElector) { b.link.setFault(only("update", fault{mute: true})) },
+		"the server cannot be reached": func(s *server, b *testElector) { b.link.cut() },
 	}
 	for name, prepare := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newServer()
 				s.put(spec("x", 15, time.Now()))
-				b := newCandidate(t, s, "b")
+				b := newTestElector(t, s, "b")
 				b.start()
 				time.Sleep(time.Second)
 				prepare(s, b)
@@ -183,7 +183,7 @@ func TestStandbyThatIsStoppedNeverLeads(t *testing.T) {
 
 func TestCanceledBeforeTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newCandidate(t, newServer(), "a")
+		a := newTestElector(t, newServer(), "a")
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		a.startWith(ctx, cancel, func(context.Context) error { return errors.New("it led") })
@@ -202,11 +202,11 @@ func TestRestartInPlace(t *testing.T) {
 		n := int32(4)
 		old.LeaseTransitions = &n
 		s.put(old)
-		a := newCandidate(t, s, "pod_uid")
+		a := newTestElector(t, s, "pod_uid")
 		start := time.Now()
 		a.start()
 		a.leads()
-		if got := time.Since(start); got > hop {
+		if got := time.Since(start); got > moment {
 			t.Errorf("led after %s", got)
 		}
 		if rec := s.record(); rec.transitions != 4 || rec.acquired != start.UnixMicro() {
@@ -221,11 +221,11 @@ func TestRestartInPlace(t *testing.T) {
 func TestTwinIsNotMistakenForARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a := newCandidate(t, s, "same")
+		a := newTestElector(t, s, "same")
 		a.start()
 		term := a.leads()
 		time.Sleep(5 * time.Second)
-		b := newCandidate(t, s, "same")
+		b := newTestElector(t, s, "same")
 		b.start() // indistinguishable from a restart of a: it takes the lease
 		b.leads()
 		<-term.Done()
@@ -248,7 +248,7 @@ func TestTwinIsNotMistakenForARestart(t *testing.T) {
 func TestSameProcessCompetesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a := newCandidate(t, s, "a")
+		a := newTestElector(t, s, "a")
 		a.start()
 		a.leads()
 		a.link.cut()
@@ -272,7 +272,7 @@ func TestSameProcessCompetesAgain(t *testing.T) {
 func TestOwnLeaseThatVanishedIsNotTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+		a, b := newTestElector(t, s, "a"), newTestElector(t, s, "b")
 		a.start()
 		a.leads()
 		b.start()
@@ -282,7 +282,7 @@ func TestOwnLeaseThatVanishedIsNotTakenBack(t *testing.T) {
 		a.start()
 		b.leads()
 		time.Sleep(5 * time.Second)
-		b.link.cut() // it leads on for a while and does not hear of the deletion
+		b.link.cut() // it leads on for a while and does not onReply of the deletion
 		s.delete()
 		deleted := time.Now()
 		a.link.mend()
@@ -306,7 +306,7 @@ func TestOwnLeaseThatVanishedIsNotTakenBack(t *testing.T) {
 func TestDeletedTwiceWhileFrozen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+		a, b := newTestElector(t, s, "a"), newTestElector(t, s, "b")
 		a.start()
 		a.leads()
 		b.start()
@@ -314,7 +314,7 @@ func TestDeletedTwiceWhileFrozen(t *testing.T) {
 		b.clock.freeze()
 		s.delete()
 		a.wantLost(ReasonDeleted)
-		c := newCandidate(t, s, "c") // it has not seen the first lease
+		c := newTestElector(t, s, "c") // it has not seen the first lease
 		c.start()
 		c.leads()
 		time.Sleep(time.Second)
@@ -326,7 +326,7 @@ func TestDeletedTwiceWhileFrozen(t *testing.T) {
 		if c.Leading() {
 			t.Error("two leaders")
 		}
-		if got := time.Since(deleted); got < 15*time.Second || got > 15*time.Second+hop {
+		if got := time.Since(deleted); got < 15*time.Second || got > 15*time.Second+moment {
 			t.Errorf("led %s after the deletion", got)
 		}
 		c.wantLost(ReasonDeadline)
@@ -336,10 +336,10 @@ func TestDeletedTwiceWhileFrozen(t *testing.T) {
 	})
 }
 
-func TestVacantLease(t *testing.T) {
+func TestTombstone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+		a, b := newTestElector(t, s, "a"), newTestElector(t, s, "b")
 		a.start()
 		a.leads()
 		b.start()
@@ -348,12 +348,12 @@ func TestVacantLease(t *testing.T) {
 		a.link.deaf = true
 		a.link.mu.Unlock()
 		s.delete()
-		time.Sleep(hop)
+		time.Sleep(moment)
 		if rec := s.record(); rec.holder != "b_vacant" || rec.seconds != 15 {
 			t.Errorf("in place of the deleted lease there is %+v", rec)
 		}
-		a.wantLost(ReasonTaken)          // it cannot renew what is another lease now
-		again := newCandidate(t, s, "b") // a restart in place does not take it for its own
+		a.wantLost(ReasonTaken)            // it cannot renew what is another lease now
+		again := newTestElector(t, s, "b") // a restart in place does not take it for its own
 		again.start()
 		time.Sleep(5 * time.Second)
 		if again.Leading() || b.Leading() {
@@ -363,7 +363,7 @@ func TestVacantLease(t *testing.T) {
 		if again.Leading() == b.Leading() {
 			t.Errorf("leading: %v and %v", again.Leading(), b.Leading())
 		}
-		for _, c := range []*candidate{again, b} {
+		for _, c := range []*testElector{again, b} {
 			if err := c.stop(); err != nil {
 				t.Error(err)
 			}
@@ -373,28 +373,28 @@ func TestVacantLease(t *testing.T) {
 
 func TestAbsenceOnTheFirstLook(t *testing.T) {
 	const gap = 6 * time.Second
-	seen := func(v *view, rv string) { v.observe(lease(rv), "me", 0, false) }
+	seen := func(v *observedLease, rv string) { v.observe(lease(rv), "me", 0, false) }
 	tests := map[string]struct {
-		see  func(v *view)
+		see  func(v *observedLease)
 		at   time.Duration
 		want bool
 	}{
-		"never looked":               {func(*view) {}, 0, false},
-		"never seen":                 {func(v *view) { v.vanish("", 0, gap) }, time.Second, true},
-		"never seen, but long ago":   {func(v *view) { v.vanish("", 0, gap) }, 7 * time.Second, false},
-		"never seen, with a gap":     {func(v *view) { v.vanish("", 0, gap); v.vanish("", 7*time.Second, gap) }, 8 * time.Second, false},
-		"never seen, confirmed":      {func(v *view) { v.vanish("", 0, gap); v.vanish("", 5*time.Second, gap) }, 8 * time.Second, true},
-		"seen":                       {func(v *view) { seen(v, "5") }, 0, false},
-		"seen and deleted":           {func(v *view) { seen(v, "5"); v.vanish("6", 1, gap) }, 1, false},
-		"seen and missing":           {func(v *view) { seen(v, "5"); v.vanish("", 1, gap); v.vanish("", 2, gap) }, 2, false},
-		"missing, seen, and missing": {func(v *view) { v.vanish("", 0, gap); seen(v, "5"); v.vanish("", 2, gap) }, 2, false},
-		"deletion on the first look": {func(v *view) { v.vanish("6", 0, gap); seen(v, "5") }, 1, false},
+		"never looked":               {func(*observedLease) {}, 0, false},
+		"never seen":                 {func(v *observedLease) { v.observeAbsence("", 0, gap) }, time.Second, true},
+		"never seen, but long ago":   {func(v *observedLease) { v.observeAbsence("", 0, gap) }, 7 * time.Second, false},
+		"never seen, with a gap":     {func(v *observedLease) { v.observeAbsence("", 0, gap); v.observeAbsence("", 7*time.Second, gap) }, 8 * time.Second, false},
+		"never seen, confirmed":      {func(v *observedLease) { v.observeAbsence("", 0, gap); v.observeAbsence("", 5*time.Second, gap) }, 8 * time.Second, true},
+		"seen":                       {func(v *observedLease) { seen(v, "5") }, 0, false},
+		"seen and deleted":           {func(v *observedLease) { seen(v, "5"); v.observeAbsence("6", 1, gap) }, 1, false},
+		"seen and missing":           {func(v *observedLease) { seen(v, "5"); v.observeAbsence("", 1, gap); v.observeAbsence("", 2, gap) }, 2, false},
+		"missing, seen, and missing": {func(v *observedLease) { v.observeAbsence("", 0, gap); seen(v, "5"); v.observeAbsence("", 2, gap) }, 2, false},
+		"deletion on the first look": {func(v *observedLease) { v.observeAbsence("6", 0, gap); seen(v, "5") }, 1, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			var v view
+			var v observedLease
 			tt.see(&v)
-			if got := v.untouched(tt.at, gap); got != tt.want {
+			if got := v.neverSeen(tt.at, gap); got != tt.want {
 				t.Errorf("got %v", got)
 			}
 		})

@@ -16,14 +16,14 @@ import (
 func TestValidityCountsFromTheSending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a := newCandidate(t, s, "a")
+		a := newTestElector(t, s, "a")
 		a.link.setFault(always(fault{after: 1500 * time.Millisecond}))
 		a.start()
 		a.leads()
 		if got := a.Remaining(); got != 8500*time.Millisecond {
 			t.Errorf("after an election whose answer took 1.5s %s remain, want 8.5s", got)
 		}
-		time.Sleep(3500*time.Millisecond + hop) // the first renewal was sent 2 s after the election, and answered
+		time.Sleep(3500*time.Millisecond + moment) // the first renewal was sent 2 s after the election, and answered
 		if got := a.Remaining(); got > 8500*time.Millisecond || got < 8400*time.Millisecond {
 			t.Errorf("after a renewal whose answer took 1.5s %s remain, want 8.5s", got)
 		}
@@ -47,7 +47,7 @@ func TestValidityUsesTheFasterClock(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				a := newCandidate(t, newServer(), "a")
+				a := newTestElector(t, newServer(), "a")
 				a.start()
 				term := a.leads()
 				tt.change(a.clock)
@@ -78,7 +78,7 @@ func TestValidityUsesTheFasterClock(t *testing.T) {
 
 func TestWallClockSetBackNeverProlongs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newCandidate(t, newServer(), "a")
+		a := newTestElector(t, newServer(), "a")
 		a.start()
 		term := a.leads()
 		start := time.Now()
@@ -95,24 +95,24 @@ func TestWallClockSetBackNeverProlongs(t *testing.T) {
 // Law 2: the term ends at the latest RenewDeadline after the sending of the last successful renewal.
 
 func TestDeadlineEndsTheTerm(t *testing.T) {
-	faults := map[string]func(*candidate){
-		"partition":         func(c *candidate) { c.link.cut() },
-		"requests are lost": func(c *candidate) { c.link.setFault(only("update", fault{lost: true})) },
-		"server fails": func(c *candidate) {
+	faults := map[string]func(*testElector){
+		"partition":         func(c *testElector) { c.link.cut() },
+		"requests are lost": func(c *testElector) { c.link.setFault(only("update", fault{lost: true})) },
+		"server fails": func(c *testElector) {
 			c.link.setFault(always(fault{err: apierrors.NewInternalError(errors.New("no quorum"))}))
 		},
-		"right is withdrawn": func(c *candidate) {
+		"right is withdrawn": func(c *testElector) {
 			c.link.setFault(only("update", fault{err: apierrors.NewForbidden(leases, testName, errors.New("no"))}))
 		},
 	}
 	for name, fail := range faults {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				a := newCandidate(t, newServer(), "a")
+				a := newTestElector(t, newServer(), "a")
 				a.start()
 				term := a.leads()
-				time.Sleep(4*time.Second + hop) // two renewals: the last one was sent hop ago
-				last := time.Now().Add(-hop)
+				time.Sleep(4*time.Second + moment) // two renewals: the last one was sent moment ago
+				last := time.Now().Add(-moment)
 				fail(a)
 				<-term.Done()
 				if got := time.Since(last); got != 10*time.Second {
@@ -130,7 +130,7 @@ func TestDeadlineEndsTheTerm(t *testing.T) {
 func TestTermEndsThoughTheLoopHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		a := newCandidate(t, newServer(), "a", func(o *Options) {
+		a := newTestElector(t, newServer(), "a", func(o *Options) {
 			o.Observer.Renewed = func(time.Duration, error) { <-release }
 		})
 		a.link.noWatch = errors.New("no watch") // or it confirms the renewal first
@@ -182,7 +182,7 @@ func TestClientThatIgnoresItsContext(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newServer()
 				client := &hung{link: newLink(s), stuck: make(chan struct{}), release: make(chan struct{})}
-				a := newCandidate(t, s, "a", func(o *Options) { o.Leases = client })
+				a := newTestElector(t, s, "a", func(o *Options) { o.Leases = client })
 				a.start()
 				term := a.leads()
 				start := time.Now()
@@ -213,7 +213,7 @@ func TestHungStandbyCanBeStopped(t *testing.T) {
 		s.put(spec("x", 15, time.Now()))
 		client := &hung{link: newLink(s), stuck: make(chan struct{}), release: make(chan struct{})}
 		close(client.stuck)
-		a := newCandidate(t, s, "a", func(o *Options) { o.Leases = client })
+		a := newTestElector(t, s, "a", func(o *Options) { o.Leases = client })
 		a.start()
 		time.Sleep(time.Minute)
 		start := time.Now()

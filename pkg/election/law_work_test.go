@@ -15,7 +15,7 @@ import (
 func TestReleaseFollowsTheWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+		a, b := newTestElector(t, s, "a"), newTestElector(t, s, "b")
 		var returned time.Time
 		ctx, cancel := context.WithCancel(t.Context())
 		a.startWith(ctx, cancel, func(term context.Context) error {
@@ -39,7 +39,7 @@ func TestReleaseFollowsTheWork(t *testing.T) {
 			t.Errorf("Run returned %v", err)
 		}
 		b.leads()
-		if got := time.Since(returned); got > hop {
+		if got := time.Since(returned); got > moment {
 			t.Errorf("the standby led %s after the work had returned", got)
 		}
 		if got := s.record().transitions; got != 1 {
@@ -66,7 +66,7 @@ func TestWorkThatReturns(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newServer()
-				a := newCandidate(t, s, "a")
+				a := newTestElector(t, s, "a")
 				a.start()
 				term := a.leads()
 				a.leave <- tt.err
@@ -90,7 +90,7 @@ func TestWorkThatReturns(t *testing.T) {
 func TestDrainLosesTheTerm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a := newCandidate(t, s, "a")
+		a := newTestElector(t, s, "a")
 		ctx, cancel := context.WithCancel(t.Context())
 		a.startWith(ctx, cancel, func(term context.Context) error {
 			<-term.Done()
@@ -112,7 +112,7 @@ func TestDrainLosesTheTerm(t *testing.T) {
 func TestStuckWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a := newCandidate(t, s, "a")
+		a := newTestElector(t, s, "a")
 		release, done := make(chan struct{}), make(chan struct{})
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -128,7 +128,7 @@ func TestStuckWork(t *testing.T) {
 		if a.Remaining() != 0 {
 			t.Error("the gate is open though the term has ended")
 		}
-		time.Sleep(hop)
+		time.Sleep(moment)
 		if a.Healthy() == nil {
 			t.Error("work outlives its term and the elector calls itself healthy")
 		}
@@ -150,7 +150,7 @@ func TestStuckWork(t *testing.T) {
 func TestStuckWorkAfterATheft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a := newCandidate(t, s, "a")
+		a := newTestElector(t, s, "a")
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var cleanup time.Duration
@@ -166,7 +166,7 @@ func TestStuckWorkAfterATheft(t *testing.T) {
 		if err := <-a.result; !errors.Is(err, ErrLost) || errors.Is(err, ErrStuck) {
 			t.Errorf("work that ended within the margin: %v", err)
 		}
-		b := newCandidate(t, s, "b")
+		b := newTestElector(t, s, "b")
 		cleanup = 1100 * time.Millisecond
 		b.startWith(ctx, cancel, work)
 		b.leads()
@@ -184,7 +184,7 @@ func TestOneDeadRequestKeepsTheTerm(t *testing.T) {
 	for _, timings := range [][3]time.Duration{{15, 10, 2}, {3, 2, 1}, {137, 107, 26}} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newServer()
-			a := newCandidate(t, s, "a", func(o *Options) {
+			a := newTestElector(t, s, "a", func(o *Options) {
 				o.LeaseDuration, o.RenewDeadline, o.RetryPeriod = timings[0]*time.Second, timings[1]*time.Second, timings[2]*time.Second
 			})
 			a.start()
@@ -213,7 +213,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
 		watcher := &deadlines{link: newLink(s), t: t}
-		a := newCandidate(t, s, "a", func(o *Options) { o.Leases = watcher })
+		a := newTestElector(t, s, "a", func(o *Options) { o.Leases = watcher })
 		watcher.elector = a.Elector
 		a.start()
 		a.leads()

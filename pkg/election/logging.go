@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/time/rate"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 const (
@@ -14,7 +16,7 @@ const (
 	flushTimeout = 500 * time.Millisecond
 )
 
-// lineQueue writes log lines on another goroutine. The elector's loop must never wait for a log: nobody reading it would
+// lineQueue writes log lines on another goroutine. The elector's loop must never wait for a log: one that cannot be written would
 // delay renewals and releases. What does not fit is dropped and counted.
 type lineQueue struct {
 	mu      sync.Mutex
@@ -99,4 +101,33 @@ func (s queuedSink) WithValues(values ...any) logr.LogSink {
 
 func (s queuedSink) WithName(name string) logr.LogSink {
 	return queuedSink{s.LogSink.WithName(name), s.queue}
+}
+
+// logLimiter bounds how often one kind of failure is logged: at once when it is new, then once per interval.
+type logLimiter struct {
+	interval time.Duration
+	kinds    map[string]*rate.Sometimes
+}
+
+// do calls log if the failure is to be logged now.
+func (l *logLimiter) do(err error, log func()) {
+	kind := kindOf(err)
+	if l.kinds == nil {
+		l.kinds = map[string]*rate.Sometimes{}
+	}
+	if l.kinds[kind] == nil {
+		l.kinds[kind] = &rate.Sometimes{First: 1, Interval: l.interval}
+	}
+	l.kinds[kind].Do(log)
+}
+
+// reset makes the next failure a new one.
+func (l *logLimiter) reset() { l.kinds = nil }
+
+// kindOf is the API server's reason, or "connection" for an error that is not its answer: those differ in ports and the like.
+func kindOf(err error) string {
+	if reason := apierrors.ReasonForError(err); reason != "" {
+		return string(reason)
+	}
+	return "connection"
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // blockedSink is a log that nobody reads, until it is opened.
@@ -40,21 +41,21 @@ func (s blockedSink) WithName(string) logr.LogSink            { return s }
 // TestBlockedLog: a log that cannot be written delays nothing, and keeps nobody in office.
 func TestBlockedLog(t *testing.T) {
 	tests := map[string]struct {
-		end    func(a *candidate) error
+		end    func(a *testElector) error
 		within time.Duration // until the standby leads
 		lost   bool
 	}{
-		"stopped": {(*candidate).stop, hop, false},
-		"done":    {func(a *candidate) error { a.leave <- nil; return <-a.result }, hop, false},
-		"cut off": {func(a *candidate) error { a.link.cut(); return <-a.result }, DefaultLeaseDuration + hop, true},
-		"robbed":  {func(a *candidate) error { a.link.server.edit(steal); return <-a.result }, DefaultLeaseDuration + hop, true},
+		"stopped": {(*testElector).stop, moment, false},
+		"done":    {func(a *testElector) error { a.leave <- nil; return <-a.result }, moment, false},
+		"cut off": {func(a *testElector) error { a.link.cut(); return <-a.result }, DefaultLeaseDuration + moment, true},
+		"robbed":  {func(a *testElector) error { a.link.server.edit(steal); return <-a.result }, DefaultLeaseDuration + moment, true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, sink := newServer(), newBlockedSink()
 				blocked := func(o *Options) { o.Logger = logr.New(sink) }
-				a, b := newCandidate(t, s, "a", blocked), newCandidate(t, s, "b", blocked)
+				a, b := newTestElector(t, s, "a", blocked), newTestElector(t, s, "b", blocked)
 				a.start()
 				term := a.leads()
 				b.start()
@@ -72,7 +73,7 @@ func TestBlockedLog(t *testing.T) {
 				if err := <-ended; errors.Is(err, ErrLost) != tt.lost {
 					t.Errorf("Run returned %v", err)
 				}
-				if took := time.Since(start); took > DefaultLeaseDuration+flushTimeout+hop {
+				if took := time.Since(start); took > DefaultLeaseDuration+flushTimeout+moment {
 					t.Errorf("Run returned after %s", took)
 				}
 				if err := b.stop(); err != nil {
@@ -94,7 +95,7 @@ func TestDroppedLinesAreCounted(t *testing.T) {
 		}
 		close(sink.opened)
 		queue.flush(time.Minute)
-		if n := len(sink.lines.text); n > maxLines+1 {
+		if n := len(sink.lines.text); n > maxLines+2 {
 			t.Errorf("%d lines were kept", n)
 		}
 		log.Info("next")
@@ -103,5 +104,33 @@ func TestDroppedLinesAreCounted(t *testing.T) {
 		if last[0] != "log lines were dropped" || last[1] != "next" {
 			t.Errorf("the last lines are %q", last)
 		}
+	})
+}
+
+func TestLogLimiter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limiter := logLimiter{interval: time.Minute}
+		logged := 0
+		fail := func(err error) { limiter.do(err, func() { logged++ }) }
+		want := func(n int, what string) {
+			t.Helper()
+			if logged != n {
+				t.Errorf("%s: %d lines, want %d", what, logged, n)
+			}
+			logged = 0
+		}
+		forbidden := apierrors.NewForbidden(leases, testName, errors.New("no"))
+		for range 600 {
+			fail(forbidden)
+			time.Sleep(time.Second)
+		}
+		want(10, "ten minutes of one failure a second")
+		fail(errors.New("dial tcp: refused"))
+		want(1, "a new kind of failure")
+		fail(errors.New("dial tcp: timeout"))
+		want(0, "failures of the network that differ in their text only")
+		limiter.reset()
+		fail(errors.New("dial tcp: timeout"))
+		want(1, "the first failure after a success")
 	})
 }

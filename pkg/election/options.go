@@ -50,8 +50,6 @@ type Options struct {
 type Observer struct {
 	// StateChanged follows every transition.
 	StateChanged func(from, to State)
-	// LeaderChanged follows every look at the Lease that shows another holder than the last one; empty means nobody.
-	LeaderChanged func(holder string)
 	// Renewed follows every attempt to renew, with the time it took and its error, nil for success.
 	Renewed func(latency time.Duration, err error)
 	// Elected is called at the start of a term, with the Lease as stored. It must not be changed.

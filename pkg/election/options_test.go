@@ -1,13 +1,11 @@
 package election
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 func TestTimings(t *testing.T) {
@@ -137,35 +135,6 @@ func TestWallReadingHasNoMonotonicPart(t *testing.T) {
 	got := read(newSystemClock()).wall
 	if strings.Contains(got.String(), "m=") {
 		t.Errorf("%v carries a monotonic reading, which hides suspension", got)
-	}
-}
-
-func TestGrumblerBoundsTheLog(t *testing.T) {
-	g := grumbler{interval: time.Minute}
-	start := time.Now()
-	forbidden := apierrors.NewForbidden(leases, testName, errors.New("no"))
-	logged := 0
-	for i := range 600 {
-		if _, due := g.due(forbidden, start.Add(time.Duration(i)*time.Second)); due {
-			logged++
-		}
-	}
-	if logged != 10 {
-		t.Errorf("%d lines in ten minutes of one failure a second", logged)
-	}
-	now := start.Add(601 * time.Second)
-	if repeated, due := g.due(errors.New("dial tcp: refused"), now); !due || repeated != 0 {
-		t.Errorf("a new kind of failure: due=%v, repeated %d", due, repeated)
-	}
-	if _, due := g.due(errors.New("dial tcp: timeout"), now.Add(time.Second)); due {
-		t.Error("failures of the network differ in their text only")
-	}
-	if repeated, due := g.due(errors.New("dial tcp: timeout"), now.Add(2*time.Minute)); !due || repeated != 1 {
-		t.Errorf("after the interval: due=%v, repeated %d", due, repeated)
-	}
-	g.reset()
-	if _, due := g.due(errors.New("dial tcp: timeout"), now.Add(2*time.Minute)); !due {
-		t.Error("the first failure after a success is not logged")
 	}
 }
 

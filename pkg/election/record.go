@@ -65,7 +65,7 @@ func (r record) released() bool {
 func (r record) duration() time.Duration { return time.Duration(max(r.seconds, 0)) * time.Second }
 
 // sameTenure reports whether r and other are one and the same write of one holder. The duration is left out: see
-// [ledger.assess].
+// [writeLog.classify].
 func (r record) sameTenure(other record) bool {
 	r.seconds = other.seconds
 	return r == other

@@ -98,38 +98,38 @@ func TestAssess(t *testing.T) {
 	tests := map[string]struct {
 		rv   string
 		rec  record
-		want verdict
+		want origin
 	}{
-		"the state that is known":        {"50", mine, verdictMine},
-		"an older state of mine":         {"49", mine, verdictOld},
-		"an older state of another":      {"49", record{holder: "x", seconds: 15}, verdictOld},
-		"only metadata changed":          {"51", mine, verdictMine},
-		"a write whose reply was lost":   {"51", pending, verdictMine},
-		"a longer duration":              {"51", with(func(r *record) { r.seconds = 60 }), verdictMine},
-		"a shorter duration":             {"51", with(func(r *record) { r.seconds = 14 }), verdictForeign},
-		"another holder":                 {"51", with(func(r *record) { r.holder = "x" }), verdictForeign},
-		"no holder":                      {"51", with(func(r *record) { r.holder = "" }), verdictForeign},
-		"another renewal in my name":     {"51", with(func(r *record) { r.renewed = 999 }), verdictForeign},
-		"another term in my name":        {"51", with(func(r *record) { r.acquired = 999 }), verdictForeign},
-		"another count of transitions":   {"51", with(func(r *record) { r.transitions = 2 }), verdictForeign},
-		"not comparable, but mine":       {"x", mine, verdictMine},
-		"not comparable and not mine":    {"x", record{holder: "x", seconds: 15}, verdictUnclear},
-		"nothing in it, not comparable":  {"", record{}, verdictUnclear},
-		"nothing in it, of a later time": {"51", record{}, verdictForeign},
+		"the state that is known":        {"50", mine, originOwn},
+		"an older state of mine":         {"49", mine, originOld},
+		"an older state of another":      {"49", record{holder: "x", seconds: 15}, originOld},
+		"only metadata changed":          {"51", mine, originOwn},
+		"a write whose reply was lost":   {"51", pending, originOwn},
+		"a longer duration":              {"51", with(func(r *record) { r.seconds = 60 }), originOwn},
+		"a shorter duration":             {"51", with(func(r *record) { r.seconds = 14 }), originForeign},
+		"another holder":                 {"51", with(func(r *record) { r.holder = "x" }), originForeign},
+		"no holder":                      {"51", with(func(r *record) { r.holder = "" }), originForeign},
+		"another renewal in my name":     {"51", with(func(r *record) { r.renewed = 999 }), originForeign},
+		"another term in my name":        {"51", with(func(r *record) { r.acquired = 999 }), originForeign},
+		"another count of transitions":   {"51", with(func(r *record) { r.transitions = 2 }), originForeign},
+		"not comparable, but mine":       {"x", mine, originOwn},
+		"not comparable and not mine":    {"x", record{holder: "x", seconds: 15}, originUnknown},
+		"nothing in it, not comparable":  {"", record{}, originUnknown},
+		"nothing in it, of a later time": {"51", record{}, originForeign},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			var l ledger
-			l.intend(write{rec: mine})
+			var l writeLog
+			l.begin(write{rec: mine})
 			l.confirm(write{rec: mine}, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "50"}})
-			l.intend(write{rec: pending, base: "50"})
+			l.begin(write{rec: pending, base: "50"})
 			lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{ResourceVersion: tt.rv}}
 			tt.rec.writeTo(lease)
-			got, w := l.assess(lease)
+			got, w := l.classify(lease)
 			if got != tt.want {
-				t.Errorf("verdict %d, want %d", got, tt.want)
+				t.Errorf("origin %d, want %d", got, tt.want)
 			}
-			if got == verdictMine && w.rec.renewed != tt.rec.renewed {
+			if got == originOwn && w.rec.renewed != tt.rec.renewed {
 				t.Errorf("recognised as the write of %d", w.rec.renewed)
 			}
 		})
@@ -137,9 +137,9 @@ func TestAssess(t *testing.T) {
 }
 
 func TestLedgerForgetsOldAttempts(t *testing.T) {
-	var l ledger
+	var l writeLog
 	for i := range int64(1000) {
-		l.intend(write{rec: record{holder: "me", renewed: i}})
+		l.begin(write{rec: record{holder: "me", renewed: i}})
 	}
 	if len(l.pending) != maxPending {
 		t.Errorf("%d attempts are remembered", len(l.pending))
@@ -147,14 +147,14 @@ func TestLedgerForgetsOldAttempts(t *testing.T) {
 	if l.find(record{holder: "me", renewed: 999}); len(l.pending) == 0 {
 		t.Error("the last attempt is not remembered")
 	}
-	l.retract(write{rec: record{holder: "me", renewed: 999}})
+	l.abort(write{rec: record{holder: "me", renewed: 999}})
 	if _, ok := l.find(record{holder: "me", renewed: 999}); ok {
 		t.Error("a refused attempt is remembered")
 	}
 }
 
 func TestLedgerKeepsTheLatestLease(t *testing.T) {
-	var l ledger
+	var l writeLog
 	at := func(rv string) *coordinationv1.Lease {
 		return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{ResourceVersion: rv}}
 	}
@@ -170,12 +170,12 @@ func TestLedgerForgetsWhatCannotBeStored(t *testing.T) {
 	at := func(rv string) *coordinationv1.Lease {
 		return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{ResourceVersion: rv}}
 	}
-	var l ledger
+	var l writeLog
 	first := write{rec: record{renewed: 1}, base: "7"}
 	second := write{rec: record{renewed: 2}, base: "8"}
-	l.intend(first)
+	l.begin(first)
 	l.confirm(first, at("8"))
-	l.intend(second)
+	l.begin(second)
 	l.confirm(first, at("8")) // the watch reports late what the reply has told already
 	if _, ok := l.find(second.rec); !ok {
 		t.Error("a write that is under way is forgotten")

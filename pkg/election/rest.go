@@ -20,10 +20,12 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// APIClient is the [LeaseClient] for a real API server. It shares no connection with anybody: not with the bulk traffic of other
-// clients, which could delay a renewal or take a dead connection along, and not between requests and the watch. Requests go over
-// HTTP/1.1, one connection at a time, which is abandoned after any failure that another connection might mend; the watch goes
-// over HTTP/2 where the server speaks it, so that a silent connection is noticed by pings.
+// APIClient is the [LeaseClient] for a real API server. It shares its connections with no other client, whose traffic could
+// delay a renewal, and requests share none with the watch.
+//
+// Requests use one HTTP/1.1 connection at a time. It is abandoned after a failure that another one might mend, after a 401,
+// and when a certificate file has changed. The watch uses HTTP/2 where the server speaks it, so that pings notice a silent
+// connection.
 //
 // It is safe for concurrent use.
 type APIClient struct {
@@ -32,9 +34,9 @@ type APIClient struct {
 	probe  time.Duration
 	lock   lock
 
-	mu     sync.Mutex
-	line   *line // of requests; nil until one is needed
-	closed bool
+	mu       sync.Mutex
+	requests *leaseTransport // of Get, Create and Update; nil until one is needed
+	closed   bool
 }
 
 // NewLeaseClient returns a client for the API server of config, which is copied and may be changed afterwards; its rate limits
@@ -71,11 +73,11 @@ func newAPIClient(config *rest.Config, retryPeriod time.Duration, lock lock) (*A
 		c.UserAgent = rest.DefaultKubernetesUserAgent()
 	}
 	client := &APIClient{config: c, params: runtime.NewParameterCodec(scheme), probe: retryPeriod, lock: lock}
-	first, err := client.newLine(false)
+	first, err := client.newTransport(false)
 	if unreadable := (*credentialError)(nil); err != nil && !errors.As(err, &unreadable) {
 		return nil, err
 	}
-	client.line = first
+	client.requests = first
 	return client, nil
 }
 
@@ -138,7 +140,7 @@ func answered(err error) bool {
 
 // Watch implements [LeaseClient]. Every watch has a connection of its own, which ends with it.
 func (c *APIClient) Watch(ctx context.Context, namespace, name string) (watch.Interface, error) {
-	l, err := c.newLine(true)
+	l, err := c.newTransport(true)
 	if err != nil {
 		return nil, err
 	}
@@ -154,19 +156,19 @@ func (c *APIClient) Watch(ctx context.Context, namespace, name string) (watch.In
 		l.close()
 		return nil, err
 	}
-	return c.lock.stream(&lineWatch{Interface: stream, line: l}), nil
+	return c.lock.stream(&transportWatch{Interface: stream, transport: l}), nil
 }
 
-// lineWatch closes its connection when it is stopped.
-type lineWatch struct {
+// transportWatch closes its connection when it is stopped.
+type transportWatch struct {
 	watch.Interface
-	line *line
+	transport *leaseTransport
 }
 
 // Stop implements [watch.Interface].
-func (w *lineWatch) Stop() {
+func (w *transportWatch) Stop() {
 	w.Interface.Stop()
-	w.line.close()
+	w.transport.close()
 }
 
 // Close ends all connections for requests; a watch ends with its Stop. The client must not be used any more.
@@ -174,16 +176,16 @@ func (c *APIClient) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
-	if c.line != nil {
-		c.line.close()
-		c.line = nil
+	if c.requests != nil {
+		c.requests.close()
+		c.requests = nil
 	}
 }
 
-// current returns the line for requests, with the certificates that there are now.
-func (c *APIClient) current() (*line, error) {
+// current returns the transport for requests, with the certificates that there are now.
+func (c *APIClient) current() (*leaseTransport, error) {
 	c.mu.Lock()
-	l, closed := c.line, c.closed
+	l, closed := c.requests, c.closed
 	c.mu.Unlock()
 	switch {
 	case closed:
@@ -191,7 +193,7 @@ func (c *APIClient) current() (*line, error) {
 	case l != nil && !c.outdated(l):
 		return l, nil
 	}
-	next, err := c.newLine(false)
+	next, err := c.newTransport(false)
 	if err != nil && l != nil {
 		return l, nil // better than none
 	}
@@ -204,21 +206,21 @@ func (c *APIClient) current() (*line, error) {
 		next.close()
 		return nil, errClosed
 	}
-	if c.line != nil {
-		c.line.close()
+	if c.requests != nil {
+		c.requests.close()
 	}
-	c.line = next
+	c.requests = next
 	return next, nil
 }
 
 var errClosed = errors.New("the lease client is closed")
 
-// drop abandons a line, so that the next request dials anew.
-func (c *APIClient) drop(l *line) {
+// drop abandons a transport, so that the next request dials anew.
+func (c *APIClient) drop(l *leaseTransport) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l.close()
-	if c.line == l {
-		c.line = nil
+	if c.requests == l {
+		c.requests = nil
 	}
 }

@@ -6,49 +6,54 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/go-logr/logr"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// session is one call of Run: an elector together with its request, its watch and its timers. Everything in it belongs to the
-// goroutine of Run. The context called work in its methods is that of requests and of the watch; it outlives the context of
-// Run, which only says that the elector is to stop.
+// session is one call of Run: an elector together with its request, its watch and its log limits. Everything in it belongs to
+// the goroutine of Run. The context in its methods is that of requests and of the watch; it outlives the context of Run, of
+// which only the end matters: see stopSignal.
 type session struct {
 	*Elector
-	courier   *courier
-	sightings chan sighting
-	watcher   *watcher
-	watching  chan struct{} // closed when the watcher has ended
-	connected bool          // the watch stands
-	gapless   bool          // and has reported where it began: what it reports from now on is every change
-	troubled  operation     // the one that failed last
+	requester   *requester
+	watchEvents chan watchEvent
+	watcher     *watcher
+	watching    chan struct{} // closed when the watcher has ended
+	connected   bool          // the watch stands
+	gapless     bool          // and has reported where it began: what it reports from now on is every change
+	troubled    operation     // the one that failed last
 
-	grumbler, watchGrumbler grumbler
-
-	pollAt   time.Time // standby: when the Lease is to be read; zero: not by time
-	readAt   time.Time // standby: when it was last read
-	tryAt    time.Time // standby: no attempt to take the Lease before this
-	renewAt  time.Time // leading: when the next renewal is due
-	reread   bool      // leading: the Lease has to be read before the next renewal
-	failures int       // leading: renewals failed in a row
-	lastErr  error     // leading: of the last renewal; nil when it succeeded
+	requestLog, watchLog logLimiter
 }
 
-// open makes a session whose watcher runs until work ends.
-func (e *Elector) open(work context.Context) *session {
+// stopSignal is closed when the elector is asked to stop.
+type stopSignal <-chan struct{}
+
+// given reports whether it is closed.
+func (s stopSignal) given() bool {
+	select {
+	case <-s:
+		return true
+	default:
+		return false
+	}
+}
+
+// open makes a session whose watcher runs until ctx ends.
+func (e *Elector) open(ctx context.Context) *session {
 	s := &session{
-		Elector: e, courier: newCourier(), sightings: make(chan sighting), watching: make(chan struct{}),
-		grumbler: grumbler{interval: time.Minute}, watchGrumbler: grumbler{interval: 10 * time.Minute}, pollAt: time.Now(),
+		Elector: e, requester: newRequester(), watchEvents: make(chan watchEvent), watching: make(chan struct{}),
+		requestLog: logLimiter{interval: time.Minute}, watchLog: logLimiter{interval: 10 * time.Minute},
 	}
-	w := &watcher{
+	s.watcher = &watcher{
 		client: e.opts.Leases, namespace: e.opts.Namespace, name: e.opts.Name,
-		period: e.opts.RetryPeriod, timeout: e.opts.requestTimeout(), out: s.sightings, reachable: make(chan struct{}, 1),
+		period: e.opts.RetryPeriod, timeout: e.opts.requestTimeout(), out: s.watchEvents, reachable: make(chan struct{}, 1),
 	}
-	s.watcher = w
 	e.unwatched.begin(e.opts.Clock.Boot())
 	go func() {
 		defer close(s.watching)
-		w.run(work)
+		s.watcher.run(ctx)
 	}()
 	return s
 }
@@ -56,7 +61,7 @@ func (e *Elector) open(work context.Context) *session {
 // close waits for everything that the session has started, whose context has ended, but no longer than limit each: a credential
 // plugin that does not obey its context must not keep the process from ending.
 func (s *session) close(limit time.Duration) {
-	s.courier.quit(limit)
+	s.requester.quit(limit)
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
@@ -65,21 +70,22 @@ func (s *session) close(limit time.Duration) {
 	}
 }
 
-// run competes and, if that succeeds, leads. It returns what Run returns.
-func (s *session) run(ctx, work context.Context, lead func(context.Context) error) error {
-	v := s.compete(ctx, work)
+// run acquires the Lease and, if that succeeds, leads. It returns what Run returns.
+func (s *session) run(ctx context.Context, stop stopSignal, lead func(context.Context) error) error {
+	a := &acquirer{session: s, pollAt: time.Now()}
+	v := a.run(ctx, stop)
 	if v == nil {
 		return nil
 	}
-	return s.hold(ctx, work, v, lead)
+	return s.lead(ctx, stop, v, lead)
 }
 
-// ask sends a request. The server is told its time limit by the context's deadline: see [NewLeaseClient].
-func (s *session) ask(work context.Context, timeout time.Duration, op operation, w write, base *coordinationv1.Lease) {
-	r := reply{op: op, write: w, known: s.known(), viewed: s.view.rv}
+// send sends a request. The server is told its time limit by the context's deadline: see [NewLeaseClient].
+func (s *session) send(ctx context.Context, timeout time.Duration, op operation, w write, base *coordinationv1.Lease) {
+	r := reply{op: op, write: w, known: s.known(), viewed: s.observed.rv}
 	client, namespace, name := s.opts.Leases, s.opts.Namespace, s.opts.Name
 	if op == opRead {
-		s.courier.send(work, timeout, r, func(ctx context.Context) (*coordinationv1.Lease, error) {
+		s.requester.send(ctx, timeout, r, func(ctx context.Context) (*coordinationv1.Lease, error) {
 			return client.Get(ctx, namespace, name)
 		})
 		return
@@ -92,10 +98,10 @@ func (s *session) ask(work context.Context, timeout time.Duration, op operation,
 	w.rec.writeTo(lease)
 	w.base = lease.ResourceVersion
 	r.write = w
-	if op != opPlant { // which is nobody's
-		s.ledger.intend(w)
+	if op != opTombstone { // which has no owner
+		s.writeLog.begin(w)
 	}
-	s.courier.send(work, timeout, r, func(ctx context.Context) (*coordinationv1.Lease, error) {
+	s.requester.send(ctx, timeout, r, func(ctx context.Context) (*coordinationv1.Lease, error) {
 		if base == nil {
 			return client.Create(ctx, lease)
 		}
@@ -105,13 +111,13 @@ func (s *session) ask(work context.Context, timeout time.Duration, op operation,
 
 // known is the latest resourceVersion that this process has heard of, in whatever role.
 func (s *session) known() string {
-	if s.ledger.lease == nil {
-		return s.view.rv
+	if s.writeLog.lease == nil {
+		return s.observed.rv
 	}
-	if sign, ok := order(s.view.rv, s.ledger.lease.ResourceVersion); ok && sign > 0 {
-		return s.view.rv
+	if sign, ok := order(s.observed.rv, s.writeLog.lease.ResourceVersion); ok && sign > 0 {
+		return s.observed.rv
 	}
-	return s.ledger.lease.ResourceVersion
+	return s.writeLog.lease.ResourceVersion
 }
 
 // rewound reports whether a reading shows an older state than was known when it was asked for. Readings are never late, so the
@@ -127,10 +133,10 @@ func (s *session) rewound(r reply) bool {
 // forget drops everything that was known about the Lease, except that it has been seen before, and that somebody may rely on
 // it.
 func (s *session) forget() {
-	s.ledger = ledger{}
-	t := s.view.tenure
+	s.writeLog = writeLog{}
+	t := s.observed.tenure
 	t.interrupt(s.opts.Clock.Boot())
-	s.view = view{looked: true, tenure: t}
+	s.observed = observedLease{looked: true, tenure: t}
 }
 
 // claim is the write with which this process takes the Lease or keeps it, as of now.
@@ -147,27 +153,27 @@ func (s *session) claim(sent instant, acquired int64, transitions int32) write {
 // own reports whether the Lease is as this very process has written it. A record that was its own once and has come back by hand
 // is not: another candidate may have led in between.
 func (s *session) own() bool {
-	w, ok := s.ledger.find(s.view.rec)
-	return ok && (w != s.ledger.last || s.ledger.lease != nil && s.ledger.lease.ResourceVersion == s.view.rv)
+	w, ok := s.writeLog.find(s.observed.rec)
+	return ok && (w != s.writeLog.last || s.writeLog.lease != nil && s.writeLog.lease.ResourceVersion == s.observed.rv)
 }
 
-// look takes a state of the Lease into the view of a candidate.
-func (s *session) look(lease *coordinationv1.Lease) { s.lookWatching(lease, false) }
+// observe takes in a state of the Lease that was read, or written.
+func (s *session) observe(lease *coordinationv1.Lease) { s.observeWatched(lease, false) }
 
-// lookWatching is look for a state that may have come from the watch, without a gap since the last one.
-func (s *session) lookWatching(lease *coordinationv1.Lease, gapless bool) {
-	if s.view.observe(lease, s.opts.Identity, s.opts.Clock.Boot(), gapless) {
-		s.see(s.view.rec.holder)
-		if s.view.rec.holder == s.opts.Identity && !s.view.inherited && !s.own() {
+// observeWatched is observe for a state from the watch; gapless says that no change before it was missed.
+func (s *session) observeWatched(lease *coordinationv1.Lease, gapless bool) {
+	if s.observed.observe(lease, s.opts.Identity, s.opts.Clock.Boot(), gapless) {
+		s.see(s.observed.rec.holder)
+		if s.observed.rec.holder == s.opts.Identity && !s.observed.inherited && !s.own() {
 			s.opts.Logger.Info("the lease names this process, but somebody else wrote it; waiting for it to expire")
 		}
 	}
 }
 
-// lookAtNothing takes into the view of a candidate that the Lease does not exist.
-func (s *session) lookAtNothing(rv string) {
-	s.view.vanish(rv, s.opts.Clock.Boot(), s.opts.gap())
-	if s.view.lease == nil {
+// observeAbsence takes in that the Lease does not exist.
+func (s *session) observeAbsence(rv string) {
+	s.observed.observeAbsence(rv, s.opts.Clock.Boot(), s.opts.gap())
+	if s.observed.lease == nil {
 		s.see("")
 	}
 }
@@ -177,9 +183,9 @@ func (s *session) complain(r reply) {
 	err := fmt.Errorf("%s the lease: %w", r.op, r.err)
 	s.problem.Store(&err)
 	s.troubled = r.op
-	if repeated, due := s.grumbler.due(err, time.Now()); due {
-		s.opts.Logger.Error(err, "lease request failed", "state", s.State().String(), "repeated", repeated)
-	}
+	s.requestLog.do(err, func() {
+		s.opts.Logger.Error(err, "lease request failed", "state", s.State().String())
+	})
 }
 
 // succeed withdraws the problem after a request that went well, unless that shows nothing about it: reading may work where
@@ -192,7 +198,7 @@ func (s *session) succeed(op operation) {
 		return
 	}
 	s.problem.Store(nil)
-	s.grumbler.reset()
+	s.requestLog.reset()
 }
 
 // watchStands takes in that the watch stands.
@@ -205,19 +211,16 @@ func (s *session) watchStands() {
 func (s *session) disconnected(err error) {
 	s.connected, s.gapless = false, false
 	s.unwatched.begin(s.opts.Clock.Boot())
-	if s.pollAt.IsZero() {
-		s.pollAt = s.later(s.opts.RetryPeriod)
+	log := func(log logr.Logger) { log.Info("the watch on the lease is broken", "reason", err.Error()) }
+	if apierrors.ReasonForError(err) == "" {
+		log(s.opts.Logger.V(1)) // streams end all the time
+		return
 	}
-	log := s.opts.Logger.V(1) // streams end all the time
-	repeated := 0
-	if apierrors.ReasonForError(err) != "" {
-		var due bool
-		if repeated, due = s.watchGrumbler.due(err, time.Now()); due {
-			log = s.opts.Logger
-		}
-	}
-	log.Info("the watch on the lease is broken", "reason", err.Error(), "repeated", repeated)
+	s.watchLog.do(err, func() { log(s.opts.Logger) })
 }
+
+// later is a moment after about d.
+func later(d time.Duration) time.Time { return time.Now().Add(spread(d)) }
 
 // spread lengthens a wait by up to a fifth, so that candidates do not ask in step.
 func spread(d time.Duration) time.Duration {

@@ -37,11 +37,6 @@ func (s State) String() string {
 	}
 }
 
-// States returns every state there is, in the order in which an elector can first reach them.
-func States() []State {
-	return []State{StateStandby, StateLeading, StateDraining, StateReleased, StateLost}
-}
-
 // next returns the states that may follow s. The last two lead back to standby because Run may be called again.
 func (s State) next() []State {
 	switch s {

@@ -3,7 +3,7 @@ package election
 import "time"
 
 // tenure is what a candidate knows about the process that may rely on the Lease, whatever the Lease says by now: people edit
-// leases by hand, and a holder that does not hear of that works on until its own renew deadline. Such an edit may only make
+// leases by hand, and a holder that does not onReply of that works on until its own renew deadline. Such an edit may only make
 // others wait longer. See docs/decisions/0011-a-hand-edit-never-shortens-a-tenure.md.
 type tenure struct {
 	own    time.Duration // this candidate's lease duration, for what it cannot know
@@ -22,7 +22,7 @@ const (
 	interrupted               // the object was deleted in between, or the API server was restored from a backup
 )
 
-// unproven bounds the duration of a record that nobody was seen to renew, when it no longer stands in the Lease: anybody can
+// unproven bounds the duration of a record without a renewal, when it no longer stands in the Lease: a mistake can
 // write 68 years into it.
 const unproven = 10 * time.Minute
 
@@ -83,7 +83,7 @@ func (t *tenure) begunBy(rec record, expired bool) bool {
 		rec.holder == last.holder && rec.transitions == last.transitions && rec.acquired != last.acquired)
 }
 
-// credit is for how long a record is good that nobody was seen to renew.
+// credit is for how long a record is good that was not seen to be renewed.
 func (t *tenure) credit(rec record) time.Duration { return min(rec.duration(), max(t.own, unproven)) }
 
 // careful is for how long somebody may rely on the Lease after an edit that left rec in it: as long as the holder's last genuine

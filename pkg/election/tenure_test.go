@@ -80,28 +80,28 @@ func asConfigMap(l *coordinationv1.Lease, change func(*corev1.ConfigMap)) {
 
 // audience is how a standby learns of an edit.
 type audience struct {
-	before func(b *candidate) // when the leader has taken the Lease
-	edited func(b *candidate) // a moment after the edit
-	fresh  bool               // it has seen nothing of what was before
+	before func(b *testElector) // when the leader has taken the Lease
+	edited func(b *testElector) // a moment after the edit
+	fresh  bool                 // it has seen nothing of what was before
 }
 
 var audiences = map[string]audience{
-	"watching": {before: (*candidate).start, edited: func(*candidate) {}},
+	"watching": {before: (*testElector).start, edited: func(*testElector) {}},
 	"watch was away": {
-		before: func(b *candidate) { b.start(); synctest.Wait(); b.link.cut() },
-		edited: func(b *candidate) { b.link.mend() },
+		before: func(b *testElector) { b.start(); synctest.Wait(); b.link.cut() },
+		edited: func(b *testElector) { b.link.mend() },
 	},
-	"fresh process": {before: func(*candidate) {}, edited: (*candidate).start, fresh: true},
+	"fresh process": {before: func(*testElector) {}, edited: (*testElector).start, fresh: true},
 }
 
-// TestForeignEditNeverShortensATenure edits the Lease of a leader that does not hear of it and works until its deadline.
+// TestForeignEditNeverShortensATenure edits the Lease of a leader that does not onReply of it and works until its deadline.
 func TestForeignEditNeverShortensATenure(t *testing.T) {
 	for name, edit := range foreignEdits {
 		for who, audience := range audiences {
 			if name == "given to the standby" && audience.fresh {
 				continue // as if it had been restarted in place: see law 10
 			}
-			for when, since := range map[string]time.Duration{"at the beginning": time.Second, "after renewals": 14*time.Second + hop} {
+			for when, since := range map[string]time.Duration{"at the beginning": time.Second, "after renewals": 14*time.Second + moment} {
 				t.Run(name+"/"+who+"/"+when, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) { editBehindALeader(t, edit, audience, since) })
 				})
@@ -112,7 +112,7 @@ func TestForeignEditNeverShortensATenure(t *testing.T) {
 
 func editBehindALeader(t *testing.T, edit func(*coordinationv1.Lease), to audience, since time.Duration) {
 	s := newServer()
-	a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+	a, b := newTestElector(t, s, "a"), newTestElector(t, s, "b")
 	a.start()
 	a.leads()
 	to.before(b)
@@ -183,7 +183,7 @@ func TestSeveralForeignEdits(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := newServer()
 					s.put(releasedSpec())
-					a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+					a, b := newTestElector(t, s, "a"), newTestElector(t, s, "b")
 					a.start()
 					a.leads()
 					audience.before(b)
@@ -237,7 +237,7 @@ func TestGenuineReleases(t *testing.T) {
 					held := &coordinationv1.Lease{}
 					tt.held.writeTo(held)
 					s.put(held.Spec)
-					b := newCandidate(t, s, "b")
+					b := newTestElector(t, s, "b")
 					audience.before(b)
 					time.Sleep(time.Second)
 					s.edit(tt.release.writeTo)
@@ -260,7 +260,7 @@ func TestGenuineReleases(t *testing.T) {
 func TestReleaseWithTheClockSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+		a, b := newTestElector(t, s, "a"), newTestElector(t, s, "b")
 		a.start()
 		a.leads()
 		b.start()
@@ -271,7 +271,7 @@ func TestReleaseWithTheClockSetBack(t *testing.T) {
 		}
 		released := time.Now()
 		b.leads()
-		if took := time.Since(released); took > hop {
+		if took := time.Since(released); took > moment {
 			t.Errorf("led %s after the release", took)
 		}
 		if err := b.stop(); err != nil {
@@ -284,7 +284,7 @@ func TestReleaseWithTheClockSetBack(t *testing.T) {
 func TestRenewalEndsAProlongation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+		a, b := newTestElector(t, s, "a"), newTestElector(t, s, "b")
 		a.start()
 		a.leads()
 		b.start()
@@ -308,7 +308,7 @@ func TestRenewalEndsAProlongation(t *testing.T) {
 func TestProlongedOnTheFirstLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+		a, b := newTestElector(t, s, "a"), newTestElector(t, s, "b")
 		a.start()
 		a.leads()
 		time.Sleep(time.Second)
@@ -336,7 +336,7 @@ func TestWatchComesBackSoon(t *testing.T) {
 			t.Run(fmt.Sprint(name, " for ", outage), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := newServer()
-					a := newCandidate(t, s, "a", func(o *Options) { o.RenewDeadline = 12 * time.Second })
+					a := newTestElector(t, s, "a", func(o *Options) { o.RenewDeadline = 12 * time.Second })
 					if outage > 10*time.Second { // which no term survives
 						s.put(spec("x", 1<<31-1, time.Now()))
 					}
@@ -369,7 +369,7 @@ func TestWatchComesBackSoon(t *testing.T) {
 func TestOwnRecordWrittenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		a, b := newCandidate(t, s, "a"), newCandidate(t, s, "b")
+		a, b := newTestElector(t, s, "a"), newTestElector(t, s, "b")
 		a.start()
 		a.leads()
 		b.start()

@@ -17,8 +17,8 @@ func (v *validity) remaining(now instant) time.Duration {
 	return max(v.limit-v.sent.until(now), 0)
 }
 
-// term is one unbroken period of leadership. Its end does not depend on the elector's loop: a goroutine of its own watches the
-// clocks, so a loop that hangs in a request or an observer cannot prolong it.
+// term is one unbroken period of leadership. Its end does not depend on the elector's loop: another goroutine watches the
+// clocks, so a loop that hangs in a request or an observer cannot extend it.
 type term struct {
 	over   <-chan struct{} // closed when the term has ended
 	cancel context.CancelCauseFunc

@@ -11,20 +11,20 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// sighting is one message of the watcher.
-type sighting struct {
-	kind  sightingKind
-	lease *coordinationv1.Lease // of sightingChanged and sightingDeleted
-	err   error                 // of sightingBroken
+// watchEvent is one message of the watcher.
+type watchEvent struct {
+	kind  watchEventKind
+	lease *coordinationv1.Lease // of watchChanged and watchDeleted
+	err   error                 // of watchBroken
 }
 
-type sightingKind int
+type watchEventKind int
 
 const (
-	sightingConnected sightingKind = iota // the watch stands: from now on no change is missed
-	sightingBroken                        // it does not any more
-	sightingChanged
-	sightingDeleted
+	watchConnected watchEventKind = iota // the watch stands: from now on no change is missed
+	watchBroken                          // it does not any more
+	watchChanged
+	watchDeleted
 )
 
 // watcher keeps a watch on the Lease and reports what it sees, until its context ends.
@@ -33,7 +33,7 @@ type watcher struct {
 	namespace, name string
 	period          time.Duration // the elector's RetryPeriod, which bounds how long a watch is missing
 	timeout         time.Duration // until the stream stands
-	out             chan<- sighting
+	out             chan<- watchEvent
 	reachable       chan struct{} // holds a value when the API server has answered a request since the watch was tried
 }
 
@@ -43,7 +43,7 @@ func (w *watcher) run(ctx context.Context) {
 	for {
 		started := time.Now()
 		err := w.once(ctx)
-		if !w.report(ctx, sighting{kind: sightingBroken, err: err}) {
+		if !w.report(ctx, watchEvent{kind: watchBroken, err: err}) {
 			return
 		}
 		longest := w.period // as often as a renewal is tried: a leader without a watch hears late of an edit
@@ -105,7 +105,7 @@ func (w *watcher) once(ctx context.Context) error {
 	if !inTime {
 		return errors.New("watching the lease: the stream did not stand in time")
 	}
-	if !w.report(ctx, sighting{kind: sightingConnected}) {
+	if !w.report(ctx, watchEvent{kind: watchConnected}) {
 		return ctx.Err()
 	}
 	for {
@@ -125,11 +125,11 @@ func (w *watcher) once(ctx context.Context) error {
 
 // forward reports one event of the stream.
 func (w *watcher) forward(ctx context.Context, event watch.Event) error {
-	s := sighting{kind: sightingChanged}
+	s := watchEvent{kind: watchChanged}
 	switch event.Type {
 	case watch.Added, watch.Modified:
 	case watch.Deleted:
-		s.kind = sightingDeleted
+		s.kind = watchDeleted
 	case watch.Error:
 		return apierrors.FromObject(event.Object)
 	default:
@@ -147,8 +147,8 @@ func (w *watcher) forward(ctx context.Context, event watch.Event) error {
 	return nil
 }
 
-// report hands a sighting over. It reports false when ctx ended first.
-func (w *watcher) report(ctx context.Context, s sighting) bool {
+// report hands a watchEvent over. It reports false when ctx ended first.
+func (w *watcher) report(ctx context.Context, s watchEvent) bool {
 	select {
 	case w.out <- s:
 		return true

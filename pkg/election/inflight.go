@@ -12,11 +12,11 @@ import (
 type operation string
 
 const (
-	opRead    operation = "reading"
-	opAcquire operation = "acquiring"
-	opPlant   operation = "creating"
-	opRenew   operation = "renewing"
-	opRelease operation = "releasing"
+	opRead      operation = "reading"
+	opAcquire   operation = "acquiring"
+	opTombstone operation = "creating"
+	opRenew     operation = "renewing"
+	opRelease   operation = "releasing"
 )
 
 // call is one request.
@@ -26,27 +26,27 @@ type call func(ctx context.Context) (*coordinationv1.Lease, error)
 type reply struct {
 	op      operation
 	write   write                 // what was to be stored; zero for opRead
-	viewed  string                // the latest resourceVersion in the view of a candidate when it was sent
+	viewed  string                // the latest resourceVersion observed when it was sent
 	known   string                // the latest resourceVersion known when it was sent
 	lease   *coordinationv1.Lease // as stored; nil when err is not
 	err     error
 	latency time.Duration
 }
 
-// courier carries one request at a time, so that the elector's loop never waits for the network.
-type courier struct {
-	replies chan reply // buffered: the request's goroutine ends even if nobody is left to take the reply
+// requester carries one request at a time, so that the elector's loop never waits for the network.
+type requester struct {
+	replies chan reply // buffered: the request's goroutine ends even if the reply is never taken
 	cancel  context.CancelFunc
 	op      operation // of the request under way; empty when there is none
 }
 
-func newCourier() *courier { return &courier{replies: make(chan reply, 1), cancel: func() {}} }
+func newRequester() *requester { return &requester{replies: make(chan reply, 1), cancel: func() {}} }
 
 // busy reports whether a request is under way.
-func (c *courier) busy() bool { return c.op != "" }
+func (c *requester) busy() bool { return c.op != "" }
 
 // send starts a request, whose reply must be taken from replies and passed to arrived. r carries what the reply shall repeat.
-func (c *courier) send(ctx context.Context, timeout time.Duration, r reply, do call) {
+func (c *requester) send(ctx context.Context, timeout time.Duration, r reply, do call) {
 	ctx, c.cancel = context.WithTimeout(ctx, timeout)
 	c.op = r.op
 	cancel := c.cancel
@@ -63,11 +63,11 @@ func (c *courier) send(ctx context.Context, timeout time.Duration, r reply, do c
 }
 
 // arrived notes that the reply was taken.
-func (c *courier) arrived() { c.op = "" }
+func (c *requester) arrived() { c.op = "" }
 
 // wait takes the reply of the request under way. It gives up at the limit, because a credential plugin, say, may not obey the
 // request's context; the request is then abandoned and ok is false.
-func (c *courier) wait(limit time.Duration) (r reply, ok bool) {
+func (c *requester) wait(limit time.Duration) (r reply, ok bool) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
@@ -81,7 +81,7 @@ func (c *courier) wait(limit time.Duration) (r reply, ok bool) {
 }
 
 // quit cancels the request under way, if there is one, and waits for its end, at most until the limit.
-func (c *courier) quit(limit time.Duration) {
+func (c *requester) quit(limit time.Duration) {
 	if !c.busy() {
 		return
 	}

@@ -6,8 +6,8 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 )
 
-// view is what a candidate knows about a Lease that it does not hold.
-type view struct {
+// observedLease is what a candidate knows about a Lease that it does not hold.
+type observedLease struct {
 	looked bool                  // the Lease, or its absence, has been seen at least once
 	lease  *coordinationv1.Lease // nil when it does not exist
 	rv     string                // the latest resourceVersion seen
@@ -29,7 +29,7 @@ type view struct {
 
 // observe takes in a state of the Lease, unless it is older than what is known. It reports whether the record has changed. gapless
 // says that every state since the last one was seen, too.
-func (v *view) observe(lease *coordinationv1.Lease, identity string, boot time.Duration, gapless bool) bool {
+func (v *observedLease) observe(lease *coordinationv1.Lease, identity string, boot time.Duration, gapless bool) bool {
 	if v.outdates(lease.ResourceVersion) {
 		return false
 	}
@@ -60,14 +60,14 @@ func (v *view) observe(lease *coordinationv1.Lease, identity string, boot time.D
 
 // outdates reports whether a state with resourceVersion rv is history: late news from a watch, possibly of a Lease that is
 // deleted by now.
-func (v *view) outdates(rv string) bool {
+func (v *observedLease) outdates(rv string) bool {
 	sign, ok := order(rv, v.rv)
 	return ok && (sign < 0 || sign == 0 && v.looked && v.lease == nil)
 }
 
-// vanish takes in that the Lease does not exist. rv is that of the deletion; empty when it was found missing, which is never
+// observeAbsence takes in that the Lease does not exist. rv is that of the deletion; empty when it was found missing, which is never
 // old news. Absence that was not confirmed for longer than gap may have been interrupted.
-func (v *view) vanish(rv string, boot, gap time.Duration) {
+func (v *observedLease) observeAbsence(rv string, boot, gap time.Duration) {
 	if rv != "" {
 		if v.outdates(rv) {
 			return
@@ -77,22 +77,22 @@ func (v *view) vanish(rv string, boot, gap time.Duration) {
 	if v.lease != nil {
 		v.tenure.interrupt(boot)
 	}
-	v.alone = rv == "" && (!v.looked || v.untouched(boot, gap))
+	v.alone = rv == "" && (!v.looked || v.neverSeen(boot, gap))
 	v.looked, v.lease, v.inherited, v.stale, v.missed = true, nil, false, false, boot
 }
 
-// untouched reports whether, as far as this process knows, there has never been a Lease.
-func (v *view) untouched(boot, gap time.Duration) bool {
+// neverSeen reports whether, as far as this process knows, there has never been a Lease.
+func (v *observedLease) neverSeen(boot, gap time.Duration) bool {
 	return v.lease == nil && v.alone && boot-v.missed <= gap
 }
 
-// wait returns for how long this candidate has to leave the Lease alone from now on; zero means that it may take it. mine tells
-// whether the record is one that this very process wrote: then nobody else relies on it.
+// wait returns for how long this candidate has to leave the Lease alone from now on; zero means that it may take it. mine reports
+// whether the record is one that this very process wrote: then no other process relies on it.
 //
 // A held Lease counts from when its record was last seen to change, on the boot-time clock: the holder's renewTime stems from
 // another machine's clock and is never compared. If a change was missed meanwhile, the compare-and-swap fails. One that does not
-// exist can be created at any time; what that gives the right to is another matter: see [session.take].
-func (v *view) wait(boot time.Duration, mine bool) time.Duration {
+// exist can be created at any time; what that gives the right to is another matter: see [acquirer.take].
+func (v *observedLease) wait(boot time.Duration, mine bool) time.Duration {
 	switch {
 	case !v.looked, v.stale:
 		return maxWait
@@ -104,7 +104,7 @@ func (v *view) wait(boot time.Duration, mine bool) time.Duration {
 }
 
 // until returns the boot time before which the Lease, which exists, has to be left alone.
-func (v *view) until() time.Duration {
+func (v *observedLease) until() time.Duration {
 	if !v.rec.held() {
 		return v.tenure.until
 	}

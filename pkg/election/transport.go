@@ -12,18 +12,18 @@ import (
 	"k8s.io/client-go/transport"
 )
 
-// line is a transport with connections that nobody else uses, and that all end with it.
-type line struct {
+// leaseTransport is an HTTP transport whose connections have no other user, and all end with it.
+type leaseTransport struct {
 	leases    rest.Interface
 	transport *http.Transport
 	dialer    *trackingDialer
 	files     credentialFiles
 }
 
-// newLine makes a line. client-go would take the transport from a cache that is shared by all clients with the same
+// newTransport makes a transport. client-go would take it from a cache that is shared by all clients with the same
 // credentials, so it is put together here, from the same parts: TLS settings, dialer, proxy, and the wrappers that add
-// credentials. Files with certificates are read again for every line.
-func (c *APIClient) newLine(streams bool) (*line, error) {
+// credentials. Files with certificates are read again for every transport.
+func (c *APIClient) newTransport(streams bool) (*leaseTransport, error) {
 	conf, err := c.config.TransportConfig()
 	if err != nil {
 		return nil, fmt.Errorf("reading the transport settings: %w", err)
@@ -67,12 +67,12 @@ func (c *APIClient) newLine(streams bool) (*line, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the lease client: %w", err)
 	}
-	return &line{leases: leases, transport: t, dialer: dialer, files: files}, nil
+	return &leaseTransport{leases: leases, transport: t, dialer: dialer, files: files}, nil
 }
 
-// outdated reports whether the line was made with other certificates than there are now. Files that cannot be used, such as a
-// certificate whose key has not been replaced yet, make no better line.
-func (c *APIClient) outdated(l *line) bool {
+// outdated reports whether the transport was made with other certificates than there are now. Files that cannot be used, such
+// as a certificate whose key has not been replaced yet, make no better one.
+func (c *APIClient) outdated(l *leaseTransport) bool {
 	conf, err := c.config.TransportConfig()
 	if err != nil {
 		return false
@@ -81,8 +81,8 @@ func (c *APIClient) outdated(l *line) bool {
 	return err == nil && !files.equal(l.files)
 }
 
-// close ends every connection of the line, also one that is being used or dialled.
-func (l *line) close() {
+// close ends every connection of the transport, also one that is being used or dialled.
+func (l *leaseTransport) close() {
 	l.dialer.close()
 	l.transport.CloseIdleConnections()
 }

@@ -10,11 +10,11 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 )
 
-// hop is more than anything takes that happens at once in these tests: the network in them is as fast as the processor.
-const hop = time.Millisecond
+// moment is more than anything takes that happens at once in these tests: the network in them is as fast as the processor.
+const moment = time.Millisecond
 
 // leads waits until c leads and returns its term.
-func (c *candidate) leads() context.Context {
+func (c *testElector) leads() context.Context {
 	c.t.Helper()
 	var term context.Context
 	select {
@@ -29,7 +29,7 @@ func (c *candidate) leads() context.Context {
 }
 
 // wantLost waits for Run's end and checks that it was a loss for the reason.
-func (c *candidate) wantLost(reason Reason) {
+func (c *testElector) wantLost(reason Reason) {
 	c.t.Helper()
 	err := <-c.result
 	if !errors.Is(err, ErrLost) || errors.Is(err, ErrStuck) {
@@ -117,13 +117,13 @@ func (c *testClock) step(d time.Duration) {
 	c.wallShift += d
 }
 
-// candidate is an elector under test with everything around it.
-type candidate struct {
+// testElector is an elector under test with everything around it.
+type testElector struct {
 	*Elector
 	t     *testing.T
 	link  *link
 	clock *testClock
-	seen  *journal
+	seen  *observations
 
 	cancel context.CancelFunc
 	result chan error
@@ -131,39 +131,37 @@ type candidate struct {
 	leave  chan error           // makes lead return
 }
 
-// journal keeps what the observer was told.
-type journal struct {
+// observations keeps what the observer was told.
+type observations struct {
 	mu      sync.Mutex
 	states  []State
 	losses  []Reason
 	renewed []error
-	leaders []string
 	elected int
 	kept    []error
 }
 
-func (j *journal) note(f func()) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+func (o *observations) note(f func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	f()
 }
 
-func (j *journal) observer() Observer {
+func (o *observations) observer() Observer {
 	return Observer{
-		StateChanged:  func(_, to State) { j.note(func() { j.states = append(j.states, to) }) },
-		LeaderChanged: func(holder string) { j.note(func() { j.leaders = append(j.leaders, holder) }) },
-		Renewed:       func(_ time.Duration, err error) { j.note(func() { j.renewed = append(j.renewed, err) }) },
-		Elected:       func(*coordinationv1.Lease) { j.note(func() { j.elected++ }) },
-		Lost:          func(reason Reason, _ error) { j.note(func() { j.losses = append(j.losses, reason) }) },
-		Released:      func(err error) { j.note(func() { j.kept = append(j.kept, err) }) },
+		StateChanged: func(_, to State) { o.note(func() { o.states = append(o.states, to) }) },
+		Renewed:      func(_ time.Duration, err error) { o.note(func() { o.renewed = append(o.renewed, err) }) },
+		Elected:      func(*coordinationv1.Lease) { o.note(func() { o.elected++ }) },
+		Lost:         func(reason Reason, _ error) { o.note(func() { o.losses = append(o.losses, reason) }) },
+		Released:     func(err error) { o.note(func() { o.kept = append(o.kept, err) }) },
 	}
 }
 
-// newCandidate makes an elector on the server with default timings. Its leader's function returns when its term, or Run's
+// newTestElector makes an elector on the server with default timings. Its leader's function returns when its term, or Run's
 // context, ends, or when the test says so.
-func newCandidate(t *testing.T, s *server, identity string, change ...func(*Options)) *candidate {
+func newTestElector(t *testing.T, s *server, identity string, change ...func(*Options)) *testElector {
 	t.Helper()
-	c := &candidate{t: t, link: newLink(s), clock: newTestClock(), seen: &journal{}, terms: make(chan context.Context, 100), leave: make(chan error)}
+	c := &testElector{t: t, link: newLink(s), clock: newTestClock(), seen: &observations{}, terms: make(chan context.Context, 100), leave: make(chan error)}
 	o := Options{
 		Namespace: testNamespace, Name: testName, Identity: identity,
 		Leases: c.link, Clock: c.clock, Observer: c.seen.observer(),
@@ -181,7 +179,7 @@ func newCandidate(t *testing.T, s *server, identity string, change ...func(*Opti
 }
 
 // start calls Run with a leader's function that obeys.
-func (c *candidate) start() {
+func (c *testElector) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.startWith(ctx, cancel, func(term context.Context) error {
 		select {
@@ -195,7 +193,7 @@ func (c *candidate) start() {
 	})
 }
 
-func (c *candidate) startWith(ctx context.Context, cancel context.CancelFunc, lead func(context.Context) error) {
+func (c *testElector) startWith(ctx context.Context, cancel context.CancelFunc, lead func(context.Context) error) {
 	c.cancel, c.result = cancel, make(chan error, 1)
 	go func() {
 		c.result <- c.Run(ctx, func(term context.Context) error {
@@ -206,7 +204,7 @@ func (c *candidate) startWith(ctx context.Context, cancel context.CancelFunc, le
 }
 
 // stop ends Run and returns what it returned.
-func (c *candidate) stop() error {
+func (c *testElector) stop() error {
 	c.cancel()
 	return <-c.result
 }

@@ -14,9 +14,9 @@ type write struct {
 	base string
 }
 
-// ledger is an elector's memory of its own writes. It is how a Lease is recognised as this process's own: by the record, which
+// writeLog is an elector's memory of its own writes. It is how a Lease is recognised as this process's own: by the record, which
 // carries times in microseconds, and not by the holder's name, which another process may share.
-type ledger struct {
+type writeLog struct {
 	lease   *coordinationv1.Lease // as of the last confirmed write or adoption: the base of the next compare-and-swap
 	last    write                 // the last confirmed write
 	pending []write               // sent since; each may have been stored, at most one was
@@ -26,22 +26,22 @@ type ledger struct {
 // forgotten and stored all the same would look like another process's.
 const maxPending = 64
 
-// intend notes a write that is about to be sent. Whatever becomes of its reply, the write can be recognised later.
-func (l *ledger) intend(w write) {
+// begin notes a write that is about to be sent. Whatever becomes of its reply, the write can be recognised later.
+func (l *writeLog) begin(w write) {
 	if n := len(l.pending); n >= maxPending {
 		l.pending = slices.Delete(l.pending, 0, n-maxPending+1)
 	}
 	l.pending = append(l.pending, w)
 }
 
-// retract forgets a write that the API server has refused.
-func (l *ledger) retract(w write) {
+// abort forgets a write that the API server has refused.
+func (l *writeLog) abort(w write) {
 	l.pending = slices.DeleteFunc(l.pending, func(p write) bool { return p == w })
 }
 
 // confirm notes that w is stored as lease, perhaps with other metadata than it was sent with. Only writes that are based on just
 // this state can still be stored after it; the others are forgotten.
-func (l *ledger) confirm(w write, lease *coordinationv1.Lease) {
+func (l *writeLog) confirm(w write, lease *coordinationv1.Lease) {
 	if l.lease != nil {
 		if sign, ok := order(lease.ResourceVersion, l.lease.ResourceVersion); ok && sign < 0 {
 			return // the reply to a write that the watch has reported already, and a later state with it
@@ -52,7 +52,7 @@ func (l *ledger) confirm(w write, lease *coordinationv1.Lease) {
 }
 
 // find returns this process's own write that a record stems from.
-func (l *ledger) find(rec record) (write, bool) {
+func (l *writeLog) find(rec record) (write, bool) {
 	if l.lease != nil && l.last.rec.sameTenure(rec) {
 		return l.last, true
 	}
@@ -64,33 +64,33 @@ func (l *ledger) find(rec record) (write, bool) {
 	return write{}, false
 }
 
-// verdict is what a look at the Lease means for a term.
-type verdict int
+// origin is what a look at the Lease means for a term.
+type origin int
 
 const (
-	verdictOld     verdict = iota // an older state than the one already known
-	verdictMine                   // my own write, possibly with other metadata
-	verdictForeign                // somebody else's
-	verdictUnclear                // cannot be put in order with what is known: look again
+	originOld     origin = iota // an older state than the one already known
+	originOwn                   // my own write, possibly with other metadata
+	originForeign               // somebody else's
+	originUnknown               // cannot be put in order with what is known: look again
 )
 
-// assess judges a state of the Lease that was read or watched while leading, and returns the own write it stems from, if any.
+// classify judges a state of the Lease that was read or watched while leading, and returns the own write it stems from, if any.
 //
 // Holder, times and transitions of an own write prove that nobody else held the Lease since. Its duration may have been edited
 // upwards: the next renewal mends that. A shorter one makes others take over earlier than this process believes, so it is
 // foreign.
-func (l *ledger) assess(lease *coordinationv1.Lease) (verdict, write) {
+func (l *writeLog) classify(lease *coordinationv1.Lease) (origin, write) {
 	rec := recordOf(lease)
 	w, mine := l.find(rec)
 	sign, ok := order(lease.ResourceVersion, l.lease.ResourceVersion)
 	switch {
 	case ok && sign < 0:
-		return verdictOld, write{}
+		return originOld, write{}
 	case ok && sign == 0, mine && rec.seconds >= w.rec.seconds:
-		return verdictMine, w
+		return originOwn, w
 	case !ok:
-		return verdictUnclear, write{}
+		return originUnknown, write{}
 	default:
-		return verdictForeign, write{}
+		return originForeign, write{}
 	}
 }
