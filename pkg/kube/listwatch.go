@@ -9,6 +9,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
@@ -83,7 +84,7 @@ func (lw *listWatch) list(ctx context.Context, opts metav1.ListOptions) (runtime
 	lw.source.id.selectOnly(&opts)
 	opts.ResourceVersion, opts.ResourceVersionMatch = "", ""
 	pages := pager.New(func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
-		return lw.fetcher.list(ctx, opts)
+		return awaitAnswer(ctx, lw.source, func(ctx context.Context) (runtime.Object, error) { return lw.fetcher.list(ctx, opts) })
 	})
 	pages.PageSize = pageSize
 	pages.FullListIfExpired = false // The reflector begins again.
@@ -116,7 +117,10 @@ func (lw *listWatch) watch(ctx context.Context, opts metav1.ListOptions) (watch.
 		}
 	}
 	for {
-		w, err := lw.fetcher.watch(ctx, opts)
+		if s.failures > 0 && !streaming && lw.wentBack(ctx, opts.ResourceVersion) {
+			return nil, errRestored
+		}
+		w, err := awaitAnswer(ctx, s, func(ctx context.Context) (watch.Interface, error) { return lw.fetcher.watch(ctx, opts) })
 		if err == nil {
 			lw.opened(streaming)
 			return w, nil
@@ -131,6 +135,21 @@ func (lw *listWatch) watch(ctx context.Context, opts metav1.ListOptions) (watch.
 		s.degrade(err)
 		pause(ctx, backoff(s.failures))
 	}
+}
+
+// wentBack reports whether the newest version of the API server is older than one that it has given
+// before, as after a restore from a backup. A watch from such a version is silent until the server gets
+// there again, and leaves out what happens meanwhile. A restore interrupts the API server, so this is
+// asked only after a failure.
+func (lw *listWatch) wentBack(ctx context.Context, version string) bool {
+	opts := metav1.ListOptions{Limit: 1}
+	lw.source.id.selectOnly(&opts)
+	list, err := awaitAnswer(ctx, lw.source, func(ctx context.Context) (runtime.Object, error) { return lw.fetcher.list(ctx, opts) })
+	if err != nil {
+		return false // The watch will fail, too, and say why.
+	}
+	newest, err := meta.ListAccessor(list)
+	return err == nil && olderVersion(newest.GetResourceVersion(), version)
 }
 
 func (lw *listWatch) opened(streaming bool) {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -18,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -49,11 +51,13 @@ type rig struct {
 	noMark  bool          // a streaming list never ends
 	broken  error         // what a streaming list breaks off with
 	slow    time.Duration // how long a list takes
+	hangs   chan struct{} // what a watch waits for, whatever its context says; nil: nothing
 	open    *watch.FakeWatcher
 
 	// What the source did, guarded by the mutex.
 	lists   []metav1.ListOptions
 	watches []metav1.ListOptions
+	probes  int
 	asked   []time.Duration // when a watch was asked for, since the start
 	since   func() time.Duration
 	said    []string // states, in order
@@ -151,6 +155,10 @@ func (r *rig) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if opts.Limit == 1 { // It asks for the newest version.
+		r.probes++
+		return &objectList{ListMeta: metav1.ListMeta{ResourceVersion: fmt.Sprint(r.version)}}, r.noWatch
+	}
 	r.lists = append(r.lists, opts)
 	if r.noList != nil {
 		return nil, r.noList
@@ -163,6 +171,9 @@ func (r *rig) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object
 }
 
 func (r *rig) watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+	if r.hangs != nil {
+		<-r.hangs
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.watches = append(r.watches, opts)
@@ -202,6 +213,11 @@ func (r *rig) bookmark(annotations map[string]string) *object {
 func (r *rig) send(what watch.EventType, object runtime.Object) {
 	r.mu.Lock()
 	w := r.open
+	if sent, err := meta.Accessor(object); err == nil {
+		if version, err := strconv.Atoi(sent.GetResourceVersion()); err == nil {
+			r.version = max(r.version, version)
+		}
+	}
 	r.mu.Unlock()
 	if typed, ok := object.(*corev1.Pod); ok {
 		object = arrival(r.t, podKind, typed)

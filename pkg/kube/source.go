@@ -41,6 +41,7 @@ const (
 )
 
 var (
+	errRestored   = errors.New("the API server has gone back to older versions, as after a restore from a backup")
 	errSlowStream = errors.New("the streaming list did not end in time")
 	errCutWatch   = errors.New("the API server, or a proxy before it, cuts off every watch at once")
 )
@@ -82,6 +83,8 @@ type source struct {
 	logger  logr.Logger
 	metrics *telemetry.Source
 	store   *store
+	// credentialPlugin is the program that gives the credentials; empty if there is none.
+	credentialPlugin string
 	// streamingDeadline is streamingListDeadline, but for tests.
 	streamingDeadline time.Duration
 
@@ -89,7 +92,8 @@ type source struct {
 	listing     sync.Mutex // held during a plain list, which runs on a goroutine of the reflector
 
 	// settled is closed when the first list is complete, or is known to be impossible for now.
-	settled chan struct{}
+	settled  chan struct{}
+	settling sync.Once
 
 	mu      sync.Mutex
 	state   status.State
@@ -193,6 +197,10 @@ func (s *source) react(err error) time.Duration {
 	switch {
 	case err == nil: // A watch that has done its work ended, mostly because its version has expired.
 		s.cuts = 0
+		return 0
+	case errors.Is(err, errRestored):
+		s.logger.Info("starting over with a new list", telemetry.KeyReason, err.Error())
+		s.lw, s.reflector = nil, nil // The reflector remembers the newest version.
 		return 0
 	case errors.Is(err, errSlowStream):
 		s.logger.Info("streaming list did not end in time, falling back to paged lists", "deadline", s.streamingDeadline)
@@ -305,14 +313,8 @@ func (s *source) set(state status.State, trouble error) {
 	}
 }
 
-// settle closes settled, if it is not. It belongs to the goroutine of run.
-func (s *source) settle() {
-	select {
-	case <-s.settled:
-	default:
-		close(s.settled)
-	}
-}
+// settle closes settled, if it is not.
+func (s *source) settle() { s.settling.Do(func() { close(s.settled) }) }
 
 // status returns the state, and why it is Waiting or Degraded.
 func (s *source) status() (status.State, error) {

@@ -170,6 +170,9 @@ func (s *Sources) acquire(ctx context.Context, id sourceID) *sharedSource {
 		source: newSource(id, s.kinds, fetch, s.logger, metrics),
 		users:  1, cancel: cancel, done: make(chan struct{}),
 	}
+	if plugin := s.config.ExecProvider; plugin != nil {
+		shared.credentialPlugin = plugin.Command
+	}
 	s.shared[id] = shared
 	go func() {
 		defer close(shared.done)
