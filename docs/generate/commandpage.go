@@ -100,11 +100,19 @@ func flags(b *strings.Builder, set *pflag.FlagSet) {
 		if f.Shorthand == f.Name {
 			name = "`-" + f.Name + "`"
 		}
-		fmt.Fprintf(&rows, "| %s | %s | %s | %s |\n", name, valueOf(f), defaultOf(f), cell(markdown(f.Usage)))
+		fmt.Fprintf(&rows, "| %s | %s | %s | %s |\n", name, valueOf(f), defaultOf(f), cell(markdown(textOf(f))))
 	})
 	if rows.Len() > 0 {
 		fmt.Fprintf(b, "| flag | value | default | |\n|---|---|---|---|\n%s\n", rows.String())
 	}
+}
+
+// textOf is what the page says about a flag: --help may have less.
+func textOf(f *pflag.Flag) string {
+	if text := f.Annotations[daemon.ReferenceAnnotation]; len(text) > 0 {
+		return text[0]
+	}
+	return f.Usage
 }
 
 // valueOf says what a flag takes.

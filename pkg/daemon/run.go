@@ -67,22 +67,13 @@ func (p *process) run(ctx context.Context) error {
 
 // run is the command without a subcommand: it loads the config, contacting nothing, and runs it until ctx ends.
 func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, flags runFlags) error {
-	if len(flags.configs) == 0 {
-		return errors.New("no config: use --config FILE")
+	if err := flags.check(ctx); err != nil {
+		return err
 	}
 	log := telemetry.NewLogWriter(stderr)
 	defer log.Close(logGrace)
 	logger, err := telemetry.NewLogger(log, flags.logFormat, flags.verbosity)
 	if err != nil {
-		return err
-	}
-	if flags.shutdownTimeout < 0 {
-		return fmt.Errorf("--shutdown-timeout is %s, want 0 or more", flags.shutdownTimeout)
-	}
-	if flags.shutdownDelay < 0 {
-		return fmt.Errorf("--shutdown-delay-duration is %s, want 0 or more", flags.shutdownDelay)
-	}
-	if err := flags.servingFlags.check(); err != nil {
 		return err
 	}
 	cfg, err := loadConfig(ctx, stderr, registry, flags.configs)

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -8,7 +9,7 @@ import (
 	"net/netip"
 
 	"github.com/go-logr/logr"
-	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/server"
@@ -24,49 +25,49 @@ type servingFlags struct {
 	profiling      bool
 }
 
-// Help of the flags, which the reference page shows too.
-const (
-	metricsAddressHelp = `address of /metrics; "0" turns it off`
-	healthAddressHelp  = `address of /livez, /readyz and /leaderz, which are open to everybody and plain HTTP; "0" turns them off`
-	authenticateHelp   = "answer requests for /metrics and /debug/pprof/ only with a bearer token whose user the API server allows the verb get " +
-		"on that path (TokenReview, SubjectAccessReview; kooperd needs the ClusterRole system:auth-delegator): else 401 or 403, 500 without that " +
-		"ClusterRole, and 503 while the API server cannot be asked. A yes is kept for a minute, a no for ten seconds. Implies TLS, with a self-signed certificate unless --tls-cert-file is given"
-	certFileHelp = "PEM file with the certificate, and those of its issuers, for --metrics-bind-address, which then speaks TLS 1.2 or later. " +
-		"Changed files are used for new connections at most five seconds later; a pair that does not fit together is logged and the former one stays"
-	keyFileHelp   = "PEM file with the private key of --tls-cert-file"
-	profilingHelp = "serve profiles for go tool pprof under /debug/pprof/ of --metrics-bind-address; needs --authenticate or a loopback address"
-	// shutdownDelayHelp is that of a flag in command.go.
-	shutdownDelayHelp = "how long a replica that leads goes on leading and working after the first SIGTERM or SIGINT, while /readyz says 503. A second signal, or " +
-		"the loss of the lease, ends the delay. Replicas that do not lead, and all without leader election, stop at once. " +
-		"terminationGracePeriodSeconds has to be longer than this and --shutdown-timeout together, by ten seconds"
-)
-
-func addServingFlags(cmd *cobra.Command, flags *servingFlags) {
-	f := cmd.Flags()
-	f.StringVar(&flags.metricsAddress, "metrics-bind-address", ":8080", metricsAddressHelp)
-	f.StringVar(&flags.healthAddress, "health-probe-bind-address", ":8081", healthAddressHelp)
-	f.BoolVar(&flags.authenticate, "authenticate", false, authenticateHelp)
-	f.StringVar(&flags.certFile, "tls-cert-file", "", certFileHelp)
-	f.StringVar(&flags.keyFile, "tls-private-key-file", "", keyFileHelp)
-	f.BoolVar(&flags.profiling, "profiling", false, profilingHelp)
+// add declares the flags.
+func (f *servingFlags) add(set *pflag.FlagSet) {
+	set.StringVar(&f.metricsAddress, "metrics-bind-address", ":8080", `address of /metrics; "0" turns it off`)
+	set.StringVar(&f.healthAddress, "health-probe-bind-address", ":8081", `address of the probes; "0" turns them off`)
+	explain(set, "health-probe-bind-address", "address of /livez, /readyz and /leaderz, which are open to anyone and plain HTTP; \"0\" turns them off")
+	set.BoolVar(&f.authenticate, "authenticate", false, "ask the API server who may read /metrics; implies TLS")
+	explain(set, "authenticate", "answer requests for /metrics and /debug/pprof/ only with a bearer token whose user the API server allows the verb get "+
+		"on that path (TokenReview, SubjectAccessReview; kooperd needs the ClusterRole system:auth-delegator). Else the answer is 401 or 403, 500 "+
+		"without that ClusterRole, and 503 while the API server cannot be asked. A yes is kept for a minute, a no for ten seconds. Implies TLS, with "+
+		"a self-signed certificate unless --tls-cert-file is given")
+	set.StringVar(&f.certFile, "tls-cert-file", "", "PEM file with the certificate of --metrics-bind-address")
+	explain(set, "tls-cert-file", "PEM file with the certificate, and those of its issuers, for --metrics-bind-address, which then speaks TLS 1.2 or later. "+
+		"Changed files are used for new connections at most five seconds later; a pair that does not fit together is logged and the former one stays")
+	set.StringVar(&f.keyFile, "tls-private-key-file", "", "PEM file with the private key of --tls-cert-file")
+	set.BoolVar(&f.profiling, "profiling", false, "serve profiles under /debug/pprof/")
+	explain(set, "profiling", "serve profiles for go tool pprof under /debug/pprof/ of --metrics-bind-address; needs --authenticate or a loopback address")
 }
 
 // serving is what the server needs beyond the flags.
 type serving struct {
-	access      server.Authorizer // nil: everybody may
+	access      server.Authorizer // nil: anyone may read
 	certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 }
 
-// check tells what cannot be meant.
-func (f servingFlags) check() error {
-	off := f.metricsAddress == "" || f.metricsAddress == server.Disabled
+// check returns what cannot be meant.
+func (f servingFlags) check(ctx context.Context) error {
+	off := f.metricsAddress == server.Disabled
+	if err := checkAddress(ctx, "metrics-bind-address", f.metricsAddress); err != nil {
+		return err
+	}
+	if err := checkAddress(ctx, "health-probe-bind-address", f.healthAddress); err != nil {
+		return err
+	}
 	switch {
+	case sameAddress(f.metricsAddress, f.healthAddress):
+		return fmt.Errorf("--metrics-bind-address is %s and --health-probe-bind-address is %s: two servers cannot listen on one address",
+			f.metricsAddress, f.healthAddress)
 	case (f.certFile == "") != (f.keyFile == ""):
 		return errors.New("--tls-cert-file and --tls-private-key-file belong together: give both or none")
 	case f.profiling && off:
 		return errors.New("--profiling serves on --metrics-bind-address, which is turned off")
 	case f.profiling && !f.authenticate && !isLoopback(f.metricsAddress):
-		return fmt.Errorf("--profiling gives the memory of the process away, and everybody can connect to %s: "+
+		return fmt.Errorf("--profiling gives the memory of the process away, and anyone can connect to %s: "+
 			"use --authenticate too, or a --metrics-bind-address like 127.0.0.1:8080", f.metricsAddress)
 	default:
 		return nil
@@ -76,7 +77,7 @@ func (f servingFlags) check() error {
 // newServing reads the certificate, or makes one, and prepares to ask the API server; it contacts nothing.
 func newServing(f servingFlags, where clusterConfig, logger logr.Logger) (serving, error) {
 	var s serving
-	if f.metricsAddress == "" || f.metricsAddress == server.Disabled {
+	if f.metricsAddress == server.Disabled {
 		return s, nil
 	}
 	switch {
@@ -104,7 +105,7 @@ func newServing(f servingFlags, where clusterConfig, logger logr.Logger) (servin
 	return s, nil
 }
 
-// isLoopback tells whether only this machine can connect to an address.
+// isLoopback reports whether only this machine can connect to an address.
 func isLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
