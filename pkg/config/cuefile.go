@@ -121,7 +121,12 @@ func (l *cueLoader) load(group *cueGroup) *build.Instance {
 		args[i] = f.abs
 	}
 	root := moduleRoot(dir)
-	if root == "" {
+	if root != "" {
+		if d, bad := l.checkModule(root); bad {
+			l.diags = append(l.diags, d)
+			return nil
+		}
+	} else {
 		root = dir
 		overlay[filepath.Join(root, "cue.mod", "module.cue")] = load.FromString(moduleFile)
 	}
@@ -261,7 +266,7 @@ func (l *cueLoader) loadError(first *source, root string, err error) {
 		case pos != nil:
 			d.Position = *pos
 		case strings.Contains(d.Message, "module.cue"):
-			d.Position = Position{File: l.display(filepath.Join(root, "cue.mod", "module.cue"))}
+			d.Position = Position{File: l.display(moduleFileOf(root))}
 		}
 		l.diags = append(l.diags, d)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/cuecontext"
@@ -37,10 +38,11 @@ func Effective(cfg *Config, as Format) ([]byte, error) {
 	if err := enc.Encode(f); err != nil {
 		return nil, fmt.Errorf("encoding the config: %w", err)
 	}
+	text := unescapeHTML(buf.Bytes())
 	if as == JSON {
-		return buf.Bytes(), nil
+		return text, nil
 	}
-	expr, err := cuejson.Extract("config.json", buf.Bytes())
+	expr, err := cuejson.Extract("config.json", text)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the config: %w", err)
 	}
@@ -65,6 +67,25 @@ func Effective(cfg *Config, as Format) ([]byte, error) {
 		return nil, fmt.Errorf("encoding the config: want format cue, yaml or json, have %q", as)
 	}
 }
+
+// unescapeHTML writes <, > and & as themselves, which what plugins encode has as \u003c, \u003e and \u0026.
+func unescapeHTML(text []byte) []byte {
+	return escapedHTML.ReplaceAllFunc(text, func(escape []byte) []byte {
+		switch string(escape) {
+		case `\u003c`:
+			return []byte("<")
+		case `\u003e`:
+			return []byte(">")
+		case `\u0026`:
+			return []byte("&")
+		default:
+			return escape
+		}
+	})
+}
+
+// escapedHTML matches every escape in JSON, so that a backslash is never taken apart.
+var escapedHTML = regexp.MustCompile(`\\(u[0-9a-fA-F]{4}|.)`)
 
 // fileOf is the way back from a config to the language.
 func fileOf(cfg *Config) (*file, error) {

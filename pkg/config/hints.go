@@ -30,9 +30,16 @@ func hintFor(ref, text string) string {
 
 // synonyms are what people write for a word of the language.
 var synonyms = map[string][]string{
-	"unlimited": {"infinite", "infinity", "inf", "forever", "none", "no", "off", "-1"},
-	"off":       {"never", "none", "no", "disabled", "false", "0"},
-	"disabled":  {"off", "never", "none", "no", "disable", "false"},
+	"unlimited":  {"infinite", "infinity", "inf", "forever", "none", "no", "off", "-1"},
+	"off":        {"never", "none", "no", "disabled", "false", "0"},
+	"disabled":   {"off", "never", "none", "no", "disable", "false"},
+	"required":   {"on", "yes", "true", "enabled", "enable", "always"},
+	"concurrent": {"parallel", "concurrently", "async", "asynchronous", "multi", "multiple", "threaded"},
+	"sequential": {"serial", "serially", "sync", "synchronous", "single", "ordered", "one"},
+	"exit":       {"stop", "end", "quit", "die", "terminate", "restart", "panic"},
+	"standby":    {"wait", "stay", "retry", "continue", "follow", "follower"},
+	"lease":      {"leases", "leaselock"},
+	"configMap":  {"configmap", "configmaps", "cm", "configmaplock"},
 }
 
 // synonymHint finds the word of the language for a value that means the same.

@@ -40,7 +40,7 @@ func parseJSON(src *source) (*ast.File, Diagnostics) {
 	if len(dup.diags) > 0 {
 		return nil, dup.diags
 	}
-	return &ast.File{Filename: src.abs, Decls: obj.Elts}, nil
+	return &ast.File{Filename: src.abs, Decls: withoutExtensions(obj.Elts)}, nil
 }
 
 // checkJSON finds the place where a file stops being JSON, and a second value behind the first.

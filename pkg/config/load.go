@@ -33,7 +33,8 @@ type Options struct {
 }
 
 // Load reads the files and directories in paths, unifies them and checks the result. Of a directory it reads the CUE,
-// YAML and JSON files in it, hidden ones and directories below it left out. The error for a bad config is a
+// YAML and JSON files in it, hidden ones and directories below it left out. A path may be a pipe, and "-" is standard
+// input; each is read once, and what it is written in is found out from its text. The error for a bad config is a
 // Diagnostics; any other error means that ctx ended or that options are missing. Load contacts nothing, reads no
 // environment and may be called from several goroutines at once.
 //
@@ -49,13 +50,29 @@ func Load(ctx context.Context, paths []string, options Options) (*Config, error)
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("loading config: %w", context.Cause(ctx))
 	}
-	read := readSources(paths)
+	read, err := readAll(ctx, paths)
+	if err != nil {
+		return nil, err
+	}
 	if len(read.diags) > 0 {
 		return nil, read.diags.tidy()
 	}
 	return supervise(ctx, options, read.files[0].name, func(doing *activity) (*Config, Diagnostics) {
 		return evaluate(read, options.Registry, doing)
 	})
+}
+
+// readAll reads the files. A pipe may never end, so it does not wait for that any longer than ctx; the goroutine that
+// reads then ends with the pipe.
+func readAll(ctx context.Context, paths []string) (*sources, error) {
+	done := make(chan *sources, 1)
+	go func() { done <- readSources(paths) }()
+	select {
+	case read := <-done:
+		return read, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("loading config: %w", context.Cause(ctx))
+	}
 }
 
 // loader is one load, from parsed files to a Config. Nothing in it outlives the load, as CUE keeps every value it has

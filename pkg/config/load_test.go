@@ -286,7 +286,10 @@ func TestUnreadable(t *testing.T) {
 	if err := os.Symlink("nowhere", "dir/dangling.yaml"); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mkfifo("pipe.yaml", 0o600); err != nil {
+	if err := os.Mkdir("pipes", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo("pipes/pipe.yaml", 0o600); err != nil {
 		t.Fatal(err)
 	}
 	tests := map[string]struct {
@@ -296,7 +299,7 @@ func TestUnreadable(t *testing.T) {
 		"missing":         {[]string{"none.yaml"}, "none.yaml: cannot be read: no such file or directory"},
 		"other extension": {[]string{"notes.txt"}, "notes.txt: is not a config file by its name; want .cue, .yaml, .yml or .json"},
 		"dangling link":   {[]string{"dir"}, "dir/dangling.yaml: cannot be read: no such file or directory"},
-		"named pipe":      {[]string{"pipe.yaml"}, "pipe.yaml: cannot be read: not a regular file"},
+		"pipe in a directory": {[]string{"pipes"}, "pipes/pipe.yaml: cannot be read: not a regular file"},
 		"empty path":      {[]string{""}, ": cannot be read: no such file or directory"},
 		"several": {[]string{"a.cue", "good.yaml", "b.json"},
 			"a.cue: cannot be read: no such file or directory\nb.json: cannot be read: no such file or directory"},

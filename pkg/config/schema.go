@@ -58,6 +58,10 @@ func JSONSchema(registry *handlers.Registry) ([]byte, error) {
 		return nil, fmt.Errorf("making the JSON Schema: %w", err)
 	}
 	polish(root)
+	// Load leaves these out before CUE sees them, so the CUE schema does not know them.
+	root["patternProperties"] = map[string]any{"^x-": map[string]any{
+		"description": "No meaning: a place for what YAML anchors name.",
+	}}
 	root["title"] = "kooperd config"
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)

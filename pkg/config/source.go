@@ -30,7 +30,7 @@ const (
 )
 
 func languageOf(name string) language {
-	switch filepath.Ext(name) {
+	switch strings.ToLower(filepath.Ext(name)) {
 	case ".cue":
 		return languageCUE
 	case ".yaml", ".yml":
@@ -45,7 +45,7 @@ func languageOf(name string) language {
 // source is one file, read once. What was read is what is hashed and what is parsed.
 type source struct {
 	name     string // as named or found: for messages
-	abs      string // absolute: the name CUE knows the file by
+	abs      string // the name CUE knows the file by: absolute, and with .cue at its end if the file is CUE
 	language language
 	data     []byte // without a byte order mark, and with the line breaks of YAML made \n: what positions count in
 	sum      [sha256.Size]byte
@@ -59,6 +59,12 @@ type source struct {
 func newSource(name, abs string, raw []byte) *source {
 	src := &source{name: name, abs: abs, language: languageOf(abs), sum: sha256.Sum256(raw)}
 	src.data = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
+	if src.language == languageNone {
+		src.language = languageByContent(src.data)
+	}
+	if src.language == languageCUE && filepath.Ext(abs) != ".cue" {
+		src.abs += ".cue"
+	}
 	return src
 }
 
@@ -75,7 +81,7 @@ func readSources(paths []string) *sources {
 	seen := map[string]bool{}
 	for _, p := range paths {
 		for _, name := range s.expand(p) {
-			abs, err := filepath.Abs(name)
+			abs, err := absolute(name)
 			if err != nil {
 				s.fail(name, "cannot be found: "+reason(err), "")
 				continue
@@ -89,14 +95,31 @@ func readSources(paths []string) *sources {
 	return s
 }
 
+// absolute returns the absolute name of a file. Standard input has one name, and is in the working directory, so that
+// what it imports is looked for there.
+func absolute(name string) (string, error) {
+	if isStdin(name) {
+		name = "-"
+	}
+	return filepath.Abs(name)
+}
+
+// isStdin reports whether a path names standard input.
+func isStdin(name string) bool { return name == "-" || name == "/dev/stdin" }
+
 func (s *sources) fail(name, message, hint string) {
 	s.diags = append(s.diags, Diagnostic{Position: Position{File: name}, Message: message, Hint: hint})
 }
 
 // expand returns the files that p stands for: itself, or the config files of a directory, not of those below it.
 func (s *sources) expand(p string) []string {
+	if isStdin(p) {
+		return []string{p}
+	}
 	info, err := os.Stat(p)
 	switch {
+	case err == nil && isPipe(info):
+		return []string{p}
 	case err != nil:
 		s.fail(p, "cannot be read: "+reason(err), "")
 		return nil
@@ -140,7 +163,7 @@ func isConfigEntry(name string) bool {
 }
 
 func (s *sources) read(name, abs, argument string) {
-	data, err := s.readRegular(name)
+	data, err := s.readOnce(name, argument == name)
 	switch {
 	case errors.Is(err, errTooLarge):
 		s.fail(name, fmt.Sprintf("the config is larger than %d MiB", maxInput>>20), "that is the limit for all files together")
@@ -165,18 +188,28 @@ func (s *sources) read(name, abs, argument string) {
 
 var errTooLarge = errors.New("too large")
 
-func (s *sources) readRegular(name string) ([]byte, error) {
-	// Opening a named pipe would wait for a writer, so the kind of file is looked at first.
-	if info, err := os.Stat(name); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
+// isPipe reports whether a file is read once, as a pipe, a terminal or the <(…) of a shell are.
+func isPipe(info fs.FileInfo) bool {
+	return info.Mode()&(fs.ModeNamedPipe|fs.ModeCharDevice|fs.ModeSocket) != 0
+}
+
+// readOnce reads a file to its end. Pipes are read only when they are named: one that lies in a directory would wait
+// for a writer.
+func (s *sources) readOnce(name string, named bool) ([]byte, error) {
+	f := os.Stdin
+	if !isStdin(name) {
+		info, err := os.Stat(name)
+		switch {
+		case err != nil:
+			return nil, err
+		case !info.Mode().IsRegular() && !(named && isPipe(info)):
+			return nil, errors.New("not a regular file")
+		}
+		if f, err = os.Open(name); err != nil {
+			return nil, err
+		}
+		defer f.Close()
 	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, s.budget+1))
 	if err != nil {
 		return nil, err

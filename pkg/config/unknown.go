@@ -23,6 +23,9 @@ func (c *checker) unknownHint(at path, s *shape) string {
 	if i := slices.IndexFunc(s.names, func(n string) bool { return fold(n) == fold(name) }); i >= 0 {
 		return fmt.Sprintf("did you mean %q?", s.names[i])
 	}
+	if hint := c.labelsHint(at, s); hint != "" {
+		return hint
+	}
 	if home := c.home(at, s); home != nil {
 		if len(home) == 1 {
 			return fmt.Sprintf("%q belongs at the top level", name)
@@ -32,10 +35,43 @@ func (c *checker) unknownHint(at path, s *shape) string {
 	if hint := didYouMean(name, s.names); hint != "" {
 		return hint
 	}
+	hint := ""
 	if len(s.names) > 0 && len(s.names) <= 12 {
-		return "known here: " + listing(s.names, "and")
+		hint = "known here: " + listing(s.names, "and")
+	}
+	if len(at) == 1 {
+		hint += "; " + c.ownHint(at)
+	}
+	return hint
+}
+
+// labelsHint explains a selector that is written as an object of labels or fields.
+func (c *checker) labelsHint(at path, s *shape) string {
+	v := settled(c.doc.lookup(at))
+	value, err := v.String()
+	switch {
+	case v.Kind()&(cue.NumberKind|cue.BoolKind) != 0:
+		value = c.doc.printed(v)
+	case err != nil:
+		return ""
+	}
+	for _, match := range []string{"matchLabels", "matchFields"} {
+		if (level{shape: s}).knows(match) && didYouMean(at.last(), s.names) == "" {
+			return fmt.Sprintf("write %s: {%s: %s}, or %s", match, path{at.last()}, quote(value), quote(at.last()+"="+value))
+		}
 	}
 	return ""
+}
+
+// ownHint says what a field at the top level of a file has to be called to be the user's own.
+func (c *checker) ownHint(at path) string {
+	pos := c.doc.keyPosition(at)
+	for _, src := range c.doc.files {
+		if src.name == pos.File && src.language == languageCUE {
+			return "a field of your own begins with _ or #, such as _" + at.last()
+		}
+	}
+	return "a key of your own begins with x-, such as x-" + at.last()
 }
 
 // home finds the place around at where a field of that name is known: above it, below it or beside it.

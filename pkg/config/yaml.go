@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -33,7 +34,7 @@ var yamlBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "
 func parseYAML(src *source) (*ast.File, Diagnostics) {
 	data := src.data
 	src.written = map[int]string{}
-	y := &yamlFile{name: src.name, data: data, written: src.written, expanding: map[*yaml.Node]bool{}, duplicates: map[*yaml.Node]bool{}}
+	y := &yamlFile{name: src.name, optional: src.found != "", data: data, written: src.written, expanding: map[*yaml.Node]bool{}, duplicates: map[*yaml.Node]bool{}}
 	y.tok = token.NewFile(src.abs, -1, len(data)+1)
 	y.tok.SetLinesForContent(data)
 	y.ascii = true
@@ -44,6 +45,9 @@ func parseYAML(src *source) (*ast.File, Diagnostics) {
 		}
 	}
 	root := y.document()
+	if root == nil && len(y.diags) == 0 {
+		return &ast.File{Filename: src.abs}, nil
+	}
 	if root == nil {
 		return nil, y.diags
 	}
@@ -56,11 +60,25 @@ func parseYAML(src *source) (*ast.File, Diagnostics) {
 		y.fail(y.position(root), nil, "want an object with apiVersion and controllers, have "+describeNode(root), "")
 		return nil, y.diags
 	}
-	return &ast.File{Filename: src.abs, Decls: file.Elts}, nil
+	return &ast.File{Filename: src.abs, Decls: withoutExtensions(file.Elts)}, nil
+}
+
+// withoutExtensions leaves out what stands under a key of the root that begins with "x-". It has no meaning, and is the
+// place for what anchors name.
+func withoutExtensions(fields []ast.Decl) []ast.Decl {
+	return slices.DeleteFunc(fields, func(d ast.Decl) bool {
+		field, ok := d.(*ast.Field)
+		if !ok {
+			return false
+		}
+		name, _, err := ast.LabelName(field.Label)
+		return err == nil && strings.HasPrefix(name, "x-")
+	})
 }
 
 // yamlFile is the conversion of one file.
 type yamlFile struct {
+	optional   bool // the file may be empty, as it is one of a directory
 	name       string
 	data       []byte
 	tok        *token.File
@@ -89,7 +107,7 @@ func (y *yamlFile) document() *yaml.Node {
 		err := dec.Decode(doc)
 		switch {
 		case errors.Is(err, io.EOF):
-			if root == nil {
+			if root == nil && !y.optional {
 				y.fail(Position{File: y.name, Line: 1, Column: 1}, nil, "the file is empty", emptyHint)
 			}
 			return root

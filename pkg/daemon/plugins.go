@@ -44,6 +44,7 @@ func writePlugins(w io.Writer, registry *handlers.Registry, names []string, whol
 	}
 	if asJSON {
 		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
 		enc.SetIndent("", "  ")
 		return enc.Encode(descriptions)
 	}

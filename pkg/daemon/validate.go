@@ -36,6 +36,9 @@ type validateFlags struct {
 const validateLong = `validate checks the files as one config, by the schema and by each plugin's own rules. It reads nothing else, neither
 environment nor secrets, and contacts nothing. Mistakes are printed one per line, and the exit status is 2.
 
+A FILE may be a directory, a pipe, or - for standard input. What comes through a pipe has no name to tell its language by:
+it is read as JSON if it begins like JSON, as YAML if a line of it can only be YAML, and as CUE otherwise.
+
 With --live a good config is then checked against the cluster: whether it serves the kinds and resources, has the
 namespaces, accepts the selectors, and grants the rights that the config needs, to the user of the kubeconfig or to another
 one (--as). What is missing is printed one per line, rights in a form that can be pasted into a Role, and the exit status
