@@ -25,7 +25,7 @@ var errSecretValues = errors.New("the condition fails; why is not shown of Secre
 type changePredicate struct {
 	ignored *kube.Ignored      // nil: nothing is ignored
 	where   *trigger.Condition // nil: every change is wanted
-	reads   kube.Parts         // what where reads
+	reads   kube.FieldMask     // what where reads
 
 	secret  bool // what a failure says may contain what must not be seen
 	metrics *telemetry.Controller
@@ -49,7 +49,7 @@ func newChangePredicate(
 		p.ignored = kube.Ignore(fields)
 	}
 	if fields := def.Filter.Reads(); fields != nil {
-		p.reads = kube.Keep(fields)
+		p.reads = kube.NewFieldMask(fields)
 	}
 	return p
 }

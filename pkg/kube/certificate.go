@@ -105,7 +105,6 @@ type certificateTransport struct {
 	next  http.RoundTripper
 }
 
-// RoundTrip implements http.RoundTripper.
 func (t *certificateTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.files.roundTrip(req, func(int) (http.RoundTripper, error) { return t.next, nil })
 }

@@ -28,7 +28,7 @@ import (
 type Options struct {
 	// Logger is told of sources' troubles. Default: nothing is logged.
 	Logger logr.Logger
-	// Metrics are kept up to date. Default: metrics that nobody reads.
+	// Metrics are mask up to date. Default: metrics that nobody reads.
 	Metrics *telemetry.Metrics
 }
 
@@ -79,9 +79,9 @@ func New(config *rest.Config, opts Options) (*Cluster, error) {
 	}, nil
 }
 
-// Clients returns the clients of one definition's handler. name becomes part of the user agent, so that audit logs and
-// priority-and-fairness rules can tell definitions apart. A nil gate lets every request through. store, which may be nil,
-// notes the writes.
+// Clients returns the clients of one definition's handler. name becomes part of the user agent, by which
+// audit logs and rules of priority and fairness distinguish definitions. A nil gate lets every request
+// through. store notes the writes and may be nil.
 func (c *Cluster) Clients(name string, gate *Gate, store *ConsistencyStore) (handlers.Clients, error) {
 	config := rest.CopyConfig(c.config)
 	config.UserAgent = c.config.UserAgent + " " + name
@@ -101,7 +101,7 @@ func (c *Cluster) Clients(name string, gate *Gate, store *ConsistencyStore) (han
 	return handlers.Clients{REST: config, Dynamic: dyn, Mapper: c.mapper}, nil
 }
 
-// Answered tells whether the API server has ever let this client in: a source has asked it something, and the answer was not that
+// Answered reports whether the API server has ever let this client in: a source has asked it something, and the answer was not that
 // it does not know who is asking.
 func (c *Cluster) Answered() bool { return c.answered.Load() }
 
@@ -138,9 +138,9 @@ func (c *Cluster) connect(gate *Gate) error {
 	return nil
 }
 
-// Close ends the connections of the gates and frees idle ones, which the clients of handlers share for reading unless a
-// proxy is configured. The views have to be closed before. A connection on which a request is just being given up closes
-// by itself, after a minute and a half. No write through a gate is possible afterwards.
+// Close ends the connections of the gates and frees idle ones, which the clients of handlers share for
+// reading unless a proxy is configured. The views have to be closed before. A connection whose request
+// is just being given up closes by itself after 90 s. No write through a gate is possible afterwards.
 func (c *Cluster) Close() {
 	c.mu.Lock()
 	for writes := range c.writes {
@@ -175,15 +175,14 @@ func unlimited(config *rest.Config) *rest.Config {
 	return config
 }
 
-// finalErrors keeps client-go from sending a request whose connection failed another ten times, which takes from ten
-// seconds to minutes, at the end of which a watch is no error but empty. The sources do their own retries and have to
-// know.
+// finalErrors keeps client-go from sending a request ten times more whose connection has failed. That takes
+// from ten seconds to minutes, at the end of which a watch is no error but empty. The sources retry
+// themselves and have to know.
 type finalErrors struct {
 	next     http.RoundTripper
 	answered *atomic.Bool // set by the first answer
 }
 
-// RoundTrip implements http.RoundTripper.
 func (t finalErrors) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(req)
 	switch {

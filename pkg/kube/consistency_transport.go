@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// maxAnswer bounds what is kept of the answer to a write, in bytes: etcd takes no object of more than
+// maxAnswer bounds what is mask of the answer to a write, in bytes: etcd takes no object of more than
 // some MiB.
 const maxAnswer = 16 << 20
 
@@ -16,7 +16,6 @@ type writeReader struct {
 	next  http.RoundTripper
 }
 
-// RoundTrip implements http.RoundTripper.
 func (t *writeReader) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(req)
 	failed := err != nil || resp.StatusCode < 200 || resp.StatusCode > 299 || resp.Body == nil
@@ -41,7 +40,6 @@ type teeBody struct {
 	done func([]byte) // nil when it was called, or never will be
 }
 
-// Read implements io.Reader.
 func (b *teeBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if b.done == nil {

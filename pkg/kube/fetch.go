@@ -37,16 +37,16 @@ const partialKind = "PartialObjectMetadata"
 // restFetcher is the fetcher over HTTP. It does not decode objects: see package wire.
 type restFetcher struct {
 	client     rest.Interface
-	form       *form
+	codec      *codec
 	resource   string
 	namespace  string
 	acceptList string
 	acceptOne  string
-	known      func(*object) *object
+	dedupe     func(*object) *object
 }
 
-// newFetcher makes a restFetcher. Of what arrives, known returns what is to be kept of it.
-func newFetcher(config *rest.Config, client *http.Client, id sourceID, res resource, known func(*object) *object) (fetcher, error) {
+// newFetcher makes a restFetcher. Of what arrives, dedupe returns what is to be mask of it.
+func newFetcher(config *rest.Config, client *http.Client, id sourceID, res resource, dedupe func(*object) *object) (fetcher, error) {
 	config = rest.CopyConfig(config)
 	gv := id.kind.GroupVersion()
 	config.GroupVersion = &gv
@@ -60,8 +60,8 @@ func newFetcher(config *rest.Config, client *http.Client, id sourceID, res resou
 		return nil, fmt.Errorf("making the client of %s: %w", res.gvr.Resource, err)
 	}
 	f := &restFetcher{
-		client: c, form: newForm(id.kind, id.metadataOnly), resource: res.gvr.Resource, namespace: id.namespace,
-		acceptList: acceptJSON, acceptOne: acceptJSON, known: known,
+		client: c, codec: newCodec(id.kind, id.metadataOnly), resource: res.gvr.Resource, namespace: id.namespace,
+		acceptList: acceptJSON, acceptOne: acceptJSON, dedupe: dedupe,
 	}
 	switch {
 	case id.metadataOnly:
@@ -91,7 +91,7 @@ func (f *restFetcher) list(ctx context.Context, opts metav1.ListOptions) (runtim
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", f.resource, err)
 	}
-	objects, err := newObjectList(f.form, list, f.known)
+	objects, err := newObjectList(f.codec, list, f.dedupe)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", f.resource, err)
 	}
@@ -104,18 +104,17 @@ func (f *restFetcher) watch(ctx context.Context, opts metav1.ListOptions) (watch
 	if err != nil {
 		return nil, err
 	}
-	return watch.NewStreamWatcher(&streamDecoder{form: f.form, stream: wire.NewStream(body), body: body, known: f.known}, reporter{}), nil
+	return watch.NewStreamWatcher(&streamDecoder{codec: f.codec, stream: wire.NewStream(body), body: body, dedupe: f.dedupe}, reporter{}), nil
 }
 
 // streamDecoder reads the events of a watch.
 type streamDecoder struct {
-	form   *form
+	codec  *codec
 	stream *wire.Stream
 	body   io.Closer
-	known  func(*object) *object
+	dedupe func(*object) *object
 }
 
-// Decode implements watch.Decoder.
 func (d *streamDecoder) Decode() (watch.EventType, runtime.Object, error) {
 	event, err := d.stream.Next()
 	if err != nil {
@@ -134,16 +133,15 @@ func (d *streamDecoder) Decode() (watch.EventType, runtime.Object, error) {
 	case err != nil:
 		return "", nil, err
 	case event.Type == watch.Bookmark:
-		return event.Type, &object{form: d.form, Object: o}, nil
-	case event.Kind.Kind != d.form.kind.Kind && event.Kind.Kind != partialKind:
-		return "", nil, fmt.Errorf("reading an event: it is of a %q, not of a %s", event.Kind.Kind, d.form.kind.Kind)
+		return event.Type, &object{codec: d.codec, Object: o}, nil
+	case event.Kind.Kind != d.codec.kind.Kind && event.Kind.Kind != partialKind:
+		return "", nil, fmt.Errorf("reading an event: it is of a %q, not of a %s", event.Kind.Kind, d.codec.kind.Kind)
 	case o.Name == "":
 		return "", nil, fmt.Errorf("reading an event: %w", errNameless)
 	}
-	return event.Type, d.known(&object{form: d.form, Object: o}), nil
+	return event.Type, d.dedupe(&object{codec: d.codec, Object: o}), nil
 }
 
-// Close implements watch.Decoder.
 func (d *streamDecoder) Close() { _ = d.body.Close() }
 
 // reporter makes the event of an error that ends a watch.

@@ -33,7 +33,7 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Body: body, Request: req}, nil
 }
 
-// closeRecorder is a body that tells whether it was closed.
+// closeRecorder is a body that reports whether it was closed.
 type closeRecorder struct {
 	io.Reader
 	closed int

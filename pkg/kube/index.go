@@ -12,23 +12,23 @@ import (
 // every change, whether or not somebody asks again.
 const maxLabelIndexes = 4
 
-// aspect is what objects are looked up by.
-type aspect struct {
-	by    attribute
+// indexName is what objects are looked up by.
+type indexName struct {
+	by    indexKind
 	label string // by label: which one
 }
 
-// attribute is what of an object is indexed.
-type attribute int
+// indexKind is what of an object is indexed.
+type indexKind int
 
 const (
-	byNamespace attribute = iota
+	byNamespace indexKind = iota
 	byOwner               // the UIDs of owner references
 	byLabel               // the value of one label
 )
 
 // of returns the values of an object; it may have none, or several.
-func (a aspect) of(o *object) []string {
+func (a indexName) of(o *object) []string {
 	switch a.by {
 	case byNamespace:
 		return []string{o.Namespace}
@@ -70,10 +70,10 @@ func (i index) remove(o *object, values []string) {
 // indexes find the objects of a store without looking at all of them. Each is made when it is asked for first, as most definitions
 // never ask; a new list of everything drops them, as what was asked for once may not be asked for again. They belong to the lock
 // of the store.
-type indexes map[aspect]index
+type indexes map[indexName]index
 
-// mayHave tells whether an index is there, or may be made.
-func (x indexes) mayHave(a aspect) bool {
+// mayHave reports whether an index is there, or may be made.
+func (x indexes) mayHave(a indexName) bool {
 	if _, ok := x[a]; ok || a.by != byLabel {
 		return true
 	}
@@ -90,24 +90,24 @@ func (x indexes) mayHave(a aspect) bool {
 type values struct{ old, now []string }
 
 // valuesOf reads what the present indexes need for a change; to read takes longer than to note, so it is done without the lock.
-func (s *store) valuesOf(old, now *object) map[aspect]values {
+func (s *store) valuesOf(old, now *object) map[indexName]values {
 	s.mu.RLock()
-	aspects := make([]aspect, 0, len(s.indexes))
+	names := make([]indexName, 0, len(s.indexes))
 	for a := range s.indexes {
-		aspects = append(aspects, a)
+		names = append(names, a)
 	}
 	s.mu.RUnlock()
-	var all map[aspect]values
-	for _, a := range aspects {
+	var all map[indexName]values
+	for _, a := range names {
 		if all == nil {
-			all = make(map[aspect]values, len(aspects))
+			all = make(map[indexName]values, len(names))
 		}
 		all[a] = valuesFor(a, old, now)
 	}
 	return all
 }
 
-func valuesFor(a aspect, old, now *object) values {
+func valuesFor(a indexName, old, now *object) values {
 	var v values
 	if old != nil {
 		v.old = a.of(old)
@@ -120,7 +120,7 @@ func valuesFor(a aspect, old, now *object) values {
 
 // change puts one object in the place of another; either may be nil. An index that has been made since the values were read has
 // the old object.
-func (x indexes) change(old, now *object, read map[aspect]values) {
+func (x indexes) change(old, now *object, read map[indexName]values) {
 	if old == now {
 		return
 	}
@@ -136,7 +136,7 @@ func (x indexes) change(old, now *object, read map[aspect]values) {
 
 // owned returns the objects with an owner reference to uid.
 func (s *store) owned(uid types.UID) []*object {
-	return s.lookup(aspect{by: byOwner}, []string{string(uid)})
+	return s.lookup(indexName{by: byOwner}, []string{string(uid)})
 }
 
 // selected returns the objects that selector may select, of one namespace or all.
@@ -151,13 +151,13 @@ func (s *store) selected(namespace string, selector labels.Selector) []*object {
 	if namespace == "" || s.namespace == namespace {
 		return s.all()
 	}
-	return s.lookup(aspect{by: byNamespace}, []string{namespace})
+	return s.lookup(indexName{by: byNamespace}, []string{namespace})
 }
 
 // indexed returns a label that a selector wants to have one of some values. One that is indexed already is the best.
-func (s *store) indexed(selector labels.Selector) (a aspect, values []string, ok bool) {
+func (s *store) indexed(selector labels.Selector) (a indexName, values []string, ok bool) {
 	if selector == nil {
-		return aspect{}, nil, false
+		return indexName{}, nil, false
 	}
 	requirements, _ := selector.Requirements()
 	s.mu.RLock()
@@ -168,7 +168,7 @@ func (s *store) indexed(selector labels.Selector) (a aspect, values []string, ok
 		default:
 			continue
 		}
-		another := aspect{by: byLabel, label: r.Key()}
+		another := indexName{by: byLabel, label: r.Key()}
 		if _, made := s.indexes[another]; made || !ok && s.indexes.mayHave(another) {
 			a, values, ok = another, r.ValuesUnsorted(), true
 		}
@@ -178,7 +178,7 @@ func (s *store) indexed(selector labels.Selector) (a aspect, values []string, ok
 
 // lookup returns the objects that have one of some values, by an index, which it makes if it is not there. Nobody shall wait for the
 // lock while all objects are read: only what has changed meanwhile is read again.
-func (s *store) lookup(a aspect, values []string) []*object {
+func (s *store) lookup(a indexName, values []string) []*object {
 	s.mu.RLock()
 	i, ok := s.indexes[a]
 	found := i.find(values)

@@ -41,7 +41,7 @@ func TestIndexesFollow(t *testing.T) {
 		named := func(objects []handlers.Object) string { return strings.Join(objectNames(objects), " ") }
 		var owned []handlers.Object
 		for _, o := range j.owned("rs") {
-			owned = append(owned, cached{o})
+			owned = append(owned, cachedObject{o})
 		}
 		return fmt.Sprintf("team a: %s; owned: %s", named(j.list("", selector, nil)), named(owned))
 	}
@@ -76,7 +76,7 @@ func TestIndexesFollow(t *testing.T) {
 			t.Errorf("%s: %s, want %s", s.name, got, s.want)
 		}
 	}
-	if n := len(j.indexes[aspect{by: byOwner}]); n != 1 {
+	if n := len(j.indexes[indexName{by: byOwner}]); n != 1 {
 		t.Errorf("the index keeps %d owners, want 1", n)
 	}
 }

@@ -17,11 +17,11 @@ import (
 	"k8s.io/client-go/tools/pager"
 )
 
-// listWatch is what the reflector drives. It adds the selectors, bounds streaming lists and keeps the source's status
-// true, because the reflector retries some errors without reporting them.
+// listWatch is what the reflector drives. It adds the selectors, bounds streaming lists and keeps the
+// status of the source true, because the reflector retries some errors without reporting them.
 //
-// The reflector calls watch on the goroutine of the source, and list on one of its own, which ends before the next
-// attempt begins unless the source itself ends.
+// The reflector calls watch on the goroutine of the source. It calls list on another one, which ends
+// before the next attempt begins, unless the source ends.
 type listWatch struct {
 	cache.ListWatch
 	source    *source
@@ -56,12 +56,12 @@ func (lw *listWatch) begin(expire context.CancelCauseFunc) (end func()) {
 	return func() { lw.deadline.Stop() }
 }
 
-// lasted tells whether the latest watch has been open for so long that its end is no failure.
+// lasted reports whether the latest watch has been open for so long that its end is no failure.
 func (lw *listWatch) lasted() bool {
 	return !lw.openedAt.IsZero() && time.Since(lw.openedAt) >= healthyWatch
 }
 
-// listed is called after a complete list and tells whether a watch follows it already.
+// listed is called after a complete list and reports whether a watch follows it already.
 func (lw *listWatch) listed() bool {
 	lw.deadline.Stop()
 	return lw.streaming.Load()
@@ -70,9 +70,9 @@ func (lw *listWatch) listed() bool {
 // pageSize is how many objects a plain list has in memory as they arrived.
 const pageSize = 500
 
-// list is a plain list, in pages. It asks for the newest state: API servers give what they have in their caches, which the
-// reflector asks for, in one piece, and that in memory as it arrives, together with what is made of it, is twice the cache. The
-// newest state is also never older than what the cache has.
+// list is a plain list, in pages, without a resourceVersion. The reflector asks for resourceVersion=0,
+// which the watch cache of the API server answers in one piece: that costs twice the cache in memory.
+// The newest state is also never older than what the cache has.
 func (lw *listWatch) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 	lw.source.listing.Lock()
 	defer lw.source.listing.Unlock()
@@ -101,13 +101,13 @@ type listError struct{ error }
 // Unwrap lets the reflector see what kind of error it is.
 func (e *listError) Unwrap() error { return e.error }
 
-// watch opens a watch. An API server that cannot be reached or has no time is asked again here, because the watch can
-// go on where it was, whereas the reflector would list everything again, or wait long and deaf to the context.
+// watch opens a watch. An API server that cannot be reached or has no time is asked again here, and the
+// watch goes on where it was. The reflector would list everything again, or wait without heeding ctx.
 func (lw *listWatch) watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
 	s := lw.source
 	s.id.selectOnly(&opts)
 	if lw.lasted() {
-		s.cuts = 0
+		s.shortWatches = 0
 	}
 	lw.openedAt = time.Time{}
 	streaming := opts.SendInitialEvents != nil && *opts.SendInitialEvents
@@ -156,7 +156,7 @@ func (lw *listWatch) opened(streaming bool) {
 	lw.openedAt = time.Now()
 	lw.source.opened()
 	if !streaming {
-		lw.source.works()
+		lw.source.markRunning()
 		return
 	}
 	lw.streaming.Store(true)
@@ -170,7 +170,7 @@ func (id sourceID) selectOnly(opts *metav1.ListOptions) {
 	opts.FieldSelector = id.fieldSelector
 }
 
-// transient tells whether a watch may be opened again as it was.
+// transient reports whether a watch may be opened again as it was.
 func transient(err error) bool {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {
@@ -180,5 +180,5 @@ func transient(err error) bool {
 	return unreachable
 }
 
-// expired tells whether a resource version is too old for the API server.
+// expired reports whether a resource version is too old for the API server.
 func expired(err error) bool { return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) }

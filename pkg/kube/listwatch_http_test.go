@@ -27,7 +27,7 @@ import (
 type podServer struct {
 	*httptest.Server
 	t *testing.T
-	// stream answers a streaming list and tells whether the answer goes on.
+	// stream answers a streaming list and reports whether the answer goes on.
 	stream func(w http.ResponseWriter) (open bool)
 	// hang keeps a plain watch from being answered.
 	hang bool
@@ -144,8 +144,8 @@ func (s *podServer) start(adjust func(*rest.Config)) (_ *source, changed <-chan 
 	s.t.Cleanup(cluster.Close)
 	metrics, _ := newTestMetrics()
 	id := sourceID{kind: podKind, namespace: "payments"}
-	fetch := func(res resource, known func(*object) *object) (fetcher, error) {
-		return newFetcher(cluster.Sources.config, cluster.Sources.client, id, res, known)
+	fetch := func(res resource, dedupe func(*object) *object) (fetcher, error) {
+		return newFetcher(cluster.Sources.config, cluster.Sources.client, id, res, dedupe)
 	}
 	src := newSource(id, cluster.Sources.kinds, fetch, logr.Discard(), metrics.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "payments", Selector: ""}))
 	src.streamingDeadline = 200 * time.Millisecond
@@ -286,7 +286,7 @@ func TestObjectsArePrintedByName(t *testing.T) {
 	}
 }
 
-// What has not changed when everything is streamed again is not kept a second time.
+// What has not changed when everything is streamed again is not mask a second time.
 func TestStreamedAgainKeepsTheSameObjects(t *testing.T) {
 	server := newPodServer(t)
 	server.stream = func(w http.ResponseWriter) bool {

@@ -22,16 +22,16 @@ import (
 // errNameless stands for what has come in the place of an object.
 var errNameless = errors.New("what has arrived is no object: it has no name")
 
-// form is what all objects of a source have in common.
-type form struct {
+// codec is what all objects of a source have in common.
+type codec struct {
 	kind         schema.GroupVersionKind
 	metadataOnly bool
 	message      reflect.Type      // the pointer type that protobuf is decoded into; nil when there is none
-	rest         metav1.ObjectMeta // what identity has of an object's metadata besides names: nothing
+	rest         metav1.ObjectMeta // what metaAccessor has of an object's metadata besides names: nothing
 }
 
-func newForm(kind schema.GroupVersionKind, metadataOnly bool) *form {
-	f := &form{kind: kind, metadataOnly: metadataOnly}
+func newCodec(kind schema.GroupVersionKind, metadataOnly bool) *codec {
+	f := &codec{kind: kind, metadataOnly: metadataOnly}
 	if metadataOnly {
 		f.message = reflect.TypeFor[*metav1.PartialObjectMetadata]()
 	} else if empty, err := scheme.Scheme.New(kind); err == nil {
@@ -40,30 +40,29 @@ func newForm(kind schema.GroupVersionKind, metadataOnly bool) *form {
 	return f
 }
 
-// object is an object as it arrives and as it is cached: its encoding, and what is needed to find it. It does not change. To
-// client-go's reflector it is a runtime.Object, to a handler a handlers.Object that decodes what it is asked for.
+// object is an object as it arrives and as it is cached: its encoding, and what is needed to find it. It
+// does not change. The reflector sees a runtime.Object in it, and a cachedObject is made of it for a
+// handler.
 type object struct {
 	wire.Object
-	form *form
+	codec *codec
 }
 
 var (
 	_ runtime.Object            = (*object)(nil)
 	_ metav1.ObjectMetaAccessor = (*object)(nil)
-	_ handlers.Object           = cached{}
+	_ handlers.Object           = cachedObject{}
 )
 
-// GetObjectKind implements runtime.Object.
 func (o *object) GetObjectKind() schema.ObjectKind {
-	return &metav1.TypeMeta{APIVersion: o.form.kind.GroupVersion().String(), Kind: o.form.kind.Kind}
+	return &metav1.TypeMeta{APIVersion: o.codec.kind.GroupVersion().String(), Kind: o.codec.kind.Kind}
 }
 
 // DeepCopyObject implements runtime.Object. What does not change needs no copy.
 func (o *object) DeepCopyObject() runtime.Object { return o }
 
-// GetObjectMeta implements metav1.ObjectMetaAccessor.
 func (o *object) GetObjectMeta() metav1.Object {
-	return identity{object: o, Object: &o.form.rest}
+	return metaAccessor{object: o, Object: &o.codec.rest}
 }
 
 // String names the object, in place of all that is in it: what is printed may get into a log, and the object may be a Secret.
@@ -74,7 +73,7 @@ func (o *object) MarshalJSON() ([]byte, error) { return json.Marshal(o.String())
 
 func (o *object) key() Key { return Key{Namespace: o.Namespace, Name: o.Name} }
 
-// matches tells whether all selectors select the object; nil selects everything.
+// matches reports whether all selectors select the object; nil selects everything.
 func (o *object) matches(selectors ...labels.Selector) bool {
 	var set labels.Set
 	for _, selector := range selectors {
@@ -91,26 +90,22 @@ func (o *object) matches(selectors ...labels.Selector) bool {
 	return true
 }
 
-// identity is the part of the metadata that the reflector reads, without decoding the rest for it.
-type identity struct {
+// metaAccessor is the part of the metadata that the reflector reads, without decoding the rest for it.
+type metaAccessor struct {
 	metav1.Object // empty
 	object        *object
 }
 
-// GetNamespace implements metav1.Object.
-func (i identity) GetNamespace() string { return i.object.Namespace }
+func (i metaAccessor) GetNamespace() string { return i.object.Namespace }
 
-// GetName implements metav1.Object.
-func (i identity) GetName() string { return i.object.Name }
+func (i metaAccessor) GetName() string { return i.object.Name }
 
-// GetUID implements metav1.Object.
-func (i identity) GetUID() types.UID { return i.object.UID }
+func (i metaAccessor) GetUID() types.UID { return i.object.UID }
 
-// GetResourceVersion implements metav1.Object.
-func (i identity) GetResourceVersion() string { return i.object.ResourceVersion }
+func (i metaAccessor) GetResourceVersion() string { return i.object.ResourceVersion }
 
 // GetAnnotations implements metav1.Object. The reflector reads those of bookmarks.
-func (i identity) GetAnnotations() map[string]string {
+func (i metaAccessor) GetAnnotations() map[string]string {
 	m, err := i.object.Metadata()
 	if err != nil {
 		return nil
@@ -125,40 +120,33 @@ type objectList struct {
 	Items []*object
 }
 
-func newObjectList(f *form, list wire.List, known func(*object) *object) (*objectList, error) {
+func newObjectList(f *codec, list wire.List, dedupe func(*object) *object) (*objectList, error) {
 	l := &objectList{ListMeta: list.ListMeta, Items: make([]*object, 0, len(list.Objects))}
 	for _, o := range list.Objects {
 		if o.Name == "" {
 			return nil, errNameless
 		}
-		l.Items = append(l.Items, known(&object{form: f, Object: o}))
+		l.Items = append(l.Items, dedupe(&object{codec: f, Object: o}))
 	}
 	return l, nil
 }
 
-// DeepCopyObject implements runtime.Object.
 func (l *objectList) DeepCopyObject() runtime.Object { return l }
 
-// cached is what a handler sees of an object.
-type cached struct{ o *object }
+// cachedObject is what a handler sees of an object.
+type cachedObject struct{ o *object }
 
-// GroupVersionKind implements handlers.Object.
-func (c cached) GroupVersionKind() schema.GroupVersionKind { return c.o.form.kind }
+func (c cachedObject) GroupVersionKind() schema.GroupVersionKind { return c.o.codec.kind }
 
-// Namespace implements handlers.Object.
-func (c cached) Namespace() string { return c.o.Namespace }
+func (c cachedObject) Namespace() string { return c.o.Namespace }
 
-// Name implements handlers.Object.
-func (c cached) Name() string { return c.o.Name }
+func (c cachedObject) Name() string { return c.o.Name }
 
-// UID implements handlers.Object.
-func (c cached) UID() types.UID { return c.o.UID }
+func (c cachedObject) UID() types.UID { return c.o.UID }
 
-// ResourceVersion implements handlers.Object.
-func (c cached) ResourceVersion() string { return c.o.ResourceVersion }
+func (c cachedObject) ResourceVersion() string { return c.o.ResourceVersion }
 
-// Metadata implements handlers.Object.
-func (c cached) Metadata() *metav1.ObjectMeta {
+func (c cachedObject) Metadata() *metav1.ObjectMeta {
 	m, err := c.o.Metadata()
 	if err == nil {
 		return m
@@ -175,8 +163,7 @@ func (c cached) Metadata() *metav1.ObjectMeta {
 	return m
 }
 
-// JSON implements handlers.Object.
-func (c cached) JSON() ([]byte, error) {
+func (c cachedObject) JSON() ([]byte, error) {
 	if c.o.Encoding == wire.JSON {
 		return c.named()
 	}
@@ -193,20 +180,20 @@ func (c cached) JSON() ([]byte, error) {
 
 // named returns a copy of the JSON with the kind as the definition names it, which lists of built-in kinds leave out and metadata
 // alone has its own.
-func (c cached) named() ([]byte, error) {
+func (c cachedObject) named() ([]byte, error) {
 	e, err := wire.ParseEnvelope(c.o.Data)
 	if err != nil {
 		return nil, c.wrap("reading", err)
 	}
-	if e.Kind == c.o.form.kind {
+	if e.Kind == c.o.codec.kind {
 		return append([]byte(nil), c.o.Data...), nil
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(c.o.Data, &fields); err != nil {
 		return nil, c.wrap("reading", err)
 	}
-	fields["apiVersion"] = json.RawMessage(strconv.Quote(c.o.form.kind.GroupVersion().String()))
-	fields["kind"] = json.RawMessage(strconv.Quote(c.o.form.kind.Kind))
+	fields["apiVersion"] = json.RawMessage(strconv.Quote(c.o.codec.kind.GroupVersion().String()))
+	fields["kind"] = json.RawMessage(strconv.Quote(c.o.codec.kind.Kind))
 	b, err := json.Marshal(fields)
 	if err != nil {
 		return nil, c.wrap("encoding", err)
@@ -221,11 +208,11 @@ type message interface {
 }
 
 // typed decodes protobuf into the Go struct of the kind.
-func (c cached) typed() (runtime.Object, error) {
-	if c.o.form.message == nil {
+func (c cachedObject) typed() (runtime.Object, error) {
+	if c.o.codec.message == nil {
 		return nil, c.wrap("decoding", errors.New("no Go type is known for it"))
 	}
-	into := reflect.New(c.o.form.message.Elem()).Interface()
+	into := reflect.New(c.o.codec.message.Elem()).Interface()
 	m, ok := into.(message)
 	if !ok {
 		return nil, c.wrap("decoding", fmt.Errorf("%T does not read protobuf", into))
@@ -233,21 +220,21 @@ func (c cached) typed() (runtime.Object, error) {
 	return m, c.read(m)
 }
 
-func (c cached) read(into message) error {
+func (c cachedObject) read(into message) error {
 	if err := into.Unmarshal(c.o.Data); err != nil {
 		return c.wrap("decoding", err)
 	}
-	into.GetObjectKind().SetGroupVersionKind(c.o.form.kind)
+	into.GetObjectKind().SetGroupVersionKind(c.o.codec.kind)
 	return nil
 }
 
 // Into implements handlers.Object. Protobuf is decoded straight into the Go struct of the kind.
-func (c cached) Into(into any) error {
+func (c cachedObject) Into(into any) error {
 	dst := reflect.ValueOf(into)
 	if dst.Kind() != reflect.Pointer || dst.IsNil() {
 		return c.wrap("decoding", fmt.Errorf("want a non-nil pointer, have %T", into))
 	}
-	if m, ok := into.(message); ok && c.o.Encoding == wire.Protobuf && dst.Type() == c.o.form.message {
+	if m, ok := into.(message); ok && c.o.Encoding == wire.Protobuf && dst.Type() == c.o.codec.message {
 		dst.Elem().SetZero()
 		return c.read(m)
 	}
@@ -257,7 +244,7 @@ func (c cached) Into(into any) error {
 			return c.wrap("decoding", err)
 		}
 		*partial = metav1.PartialObjectMetadata{ObjectMeta: *m}
-		partial.SetGroupVersionKind(c.o.form.kind)
+		partial.SetGroupVersionKind(c.o.codec.kind)
 		return nil
 	}
 	b, err := c.JSON()
@@ -267,6 +254,6 @@ func (c cached) Into(into any) error {
 	return handlers.DecodeJSON(b, into)
 }
 
-func (c cached) wrap(doing string, err error) error {
-	return fmt.Errorf("%s %s %s/%s: %w", doing, c.o.form.kind.Kind, c.o.Namespace, c.o.Name, err)
+func (c cachedObject) wrap(doing string, err error) error {
+	return fmt.Errorf("%s %s %s/%s: %w", doing, c.o.codec.kind.Kind, c.o.Namespace, c.o.Name, err)
 }

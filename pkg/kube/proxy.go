@@ -57,14 +57,13 @@ type proxyTransport struct {
 	next  http.RoundTripper
 }
 
-// RoundTrip implements http.RoundTripper.
 func (t *proxyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(req)
 	if err == nil || req.Context().Err() != nil {
 		return resp, err
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, err // client-go knows these by identity and sends a read again.
+		return nil, err // client-go knows these by metaAccessor and sends a read again.
 	}
 	if isCertificateError(err) {
 		return nil, err

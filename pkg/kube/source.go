@@ -72,7 +72,7 @@ type resource struct {
 }
 
 // fetch makes the fetcher of a resource, see newFetcher.
-type fetch func(res resource, known func(*object) *object) (fetcher, error)
+type fetch func(res resource, dedupe func(*object) *object) (fetcher, error)
 
 // source lists and watches one kind in one namespace, or all, into a store, for as long as it runs. Whatever goes wrong
 // becomes its status and is tried again.
@@ -101,13 +101,13 @@ type source struct {
 
 	// The fields below belong to the goroutine of run, which is also where the reflector opens watches and fills the
 	// store.
-	lw          *listWatch       // nil until the kind has been found
-	reflector   *cache.Reflector // drives lw
-	pagedOnly   bool             // streaming lists have proved not to end
-	failures    int              // requests that failed since the last watch was opened
-	cuts        int              // watches in a row that did not last
-	absentSince time.Time        // when the kind was first denied; zero while it is served
-	watches     int              // watches opened
+	lw           *listWatch       // nil until the kind has been found
+	reflector    *cache.Reflector // drives lw
+	pagedOnly    bool             // streaming lists have proved not to end
+	failures     int              // requests that failed since the last watch was opened
+	shortWatches int              // watches in a row that did not last
+	absentSince  time.Time        // when the kind was first denied; zero while it is served
+	watches      int              // watches opened
 }
 
 func newSource(id sourceID, kinds *kinds.Discovery, fetch fetch, logger logr.Logger, metrics *telemetry.Source) *source {
@@ -117,7 +117,7 @@ func newSource(id sourceID, kinds *kinds.Discovery, fetch fetch, logger logr.Log
 		logger: logger.WithValues("kind", id.kind.Kind, "apiVersion", id.kind.GroupVersion().String(),
 			"namespace", id.namespace, "selector", id.selector()),
 	}
-	s.store = newStore(id.kind, id.namespace, storeHooks{event: s.emit, replaced: s.listed, heard: s.heard})
+	s.store = newStore(id.kind, id.namespace, storeHooks{event: s.emit, replaced: s.listed, received: s.onReceived})
 	return s
 }
 
@@ -131,7 +131,7 @@ func (s *source) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		pause(ctx, s.react(err))
+		pause(ctx, s.handleError(err))
 	}
 }
 
@@ -158,13 +158,13 @@ func (s *source) prepare(res resource) error {
 	if s.lw != nil && s.lw.resource == res && s.lw.pagedOnly == s.pagedOnly {
 		return nil
 	}
-	f, err := s.fetch(res, s.store.known)
+	f, err := s.fetch(res, s.store.dedupe)
 	if err != nil {
 		return err
 	}
 	s.lw = newListWatch(s, f, res)
 	logger := s.logger.V(2)
-	s.reflector = cache.NewReflectorWithOptions(s.lw, &object{form: newForm(s.id.kind, false)}, s.store, cache.ReflectorOptions{
+	s.reflector = cache.NewReflectorWithOptions(s.lw, &object{codec: newCodec(s.id.kind, false)}, s.store, cache.ReflectorOptions{
 		Name: "kooperd", TypeDescription: s.id.kind.Kind, Logger: &logger,
 		// For the few waits that listWatch cannot take over; some of them do not heed the context, so they are short.
 		Backoff: &wait.Backoff{Duration: minBackoff, Cap: 2 * time.Second, Steps: 4, Factor: 2, Jitter: 0.5},
@@ -192,11 +192,11 @@ func (s *source) listAndWatch(ctx context.Context) error {
 	return err
 }
 
-// react records what ended follow and returns how long to wait before the next try.
-func (s *source) react(err error) time.Duration {
+// handleError records what ended follow and returns how long to wait before the next try.
+func (s *source) handleError(err error) time.Duration {
 	switch {
 	case err == nil: // A watch that has done its work ended, mostly because its version has expired.
-		s.cuts = 0
+		s.shortWatches = 0
 		return 0
 	case errors.Is(err, errRestored):
 		s.logger.Info("starting over with a new list", telemetry.KeyReason, err.Error())
@@ -206,13 +206,13 @@ func (s *source) react(err error) time.Duration {
 		s.logger.Info("streaming list did not end in time, falling back to paged lists", "deadline", s.streamingDeadline)
 		return 0
 	case kinds.IsNotServed(err):
-		s.absent(err)
+		s.markAbsent(err)
 		return kinds.PollInterval
 	case errors.Is(err, errCutWatch):
-		if s.cuts++; s.cuts >= tolerated {
+		if s.shortWatches++; s.shortWatches >= tolerated {
 			s.degrade(err)
 		}
-		return backoff(s.cuts)
+		return backoff(s.shortWatches)
 	case apierrors.IsNotFound(err), expired(err):
 		// A resource that is not found may be a kind that is gone, of which discovery tells; an expired version means
 		// no more than that the reflector has to list.
@@ -228,13 +228,13 @@ func (s *source) react(err error) time.Duration {
 	}
 }
 
-// absent records that the API server denies the kind. When it goes on doing so the kind is gone, and its objects are
+// markAbsent records that the API server denies the kind. When it goes on doing so the kind is gone, and its objects are
 // gone with it.
-func (s *source) absent(err error) {
+func (s *source) markAbsent(err error) {
 	if s.absentSince.IsZero() {
 		s.absentSince = time.Now()
 	}
-	s.failures, s.cuts = 0, 0
+	s.failures, s.shortWatches = 0, 0
 	s.set(status.Waiting, err)
 	if time.Since(s.absentSince) >= goneAfter {
 		s.lw, s.reflector = nil, nil
@@ -267,21 +267,21 @@ func (s *source) listed() {
 	s.metrics.Lists.Inc()
 	s.settle()
 	if s.lw.listed() {
-		s.works()
+		s.markRunning()
 	}
 }
 
-// heard is called by the store whenever the watch has delivered something.
-func (s *source) heard() {
-	if s.cuts >= tolerated && s.lw.lasted() {
-		s.cuts = 0
-		s.works()
+// onReceived is called by the store whenever the watch has delivered something.
+func (s *source) onReceived() {
+	if s.shortWatches >= tolerated && s.lw.lasted() {
+		s.shortWatches = 0
+		s.markRunning()
 	}
 }
 
-// works is called when the cache is complete and a watch is open.
-func (s *source) works() {
-	if s.cuts < tolerated {
+// markRunning is called when the cache is complete and a watch is open.
+func (s *source) markRunning() {
+	if s.shortWatches < tolerated {
 		s.set(status.Running, nil)
 	}
 }

@@ -27,12 +27,13 @@ type Watch struct {
 	LabelSelector string
 	// FieldSelector is applied by the API server; empty selects everything.
 	FieldSelector string
-	// MetadataOnly leaves everything but the metadata at the API server, unless somebody else needs it.
+	// MetadataOnly leaves everything but the metadata at the API server, unless another watch needs it.
 	MetadataOnly bool
 }
 
-// Sources keeps one list-and-watch for each kind, namespace, pair of selectors and projection, however many definitions need it,
-// and ends it with its last user. Where one contains another, the wider does for both. It is safe for concurrent use.
+// Sources are the shared informers. There is one source for each kind, namespace, pair of selectors and
+// projection, however many definitions need it. It ends with its last user. Where one source contains
+// another, the wider serves for both; see Plan. Sources is safe for concurrent use.
 type Sources struct {
 	config  *rest.Config
 	client  *http.Client
@@ -95,8 +96,8 @@ func (w Watch) ids() []sourceID {
 	return ids
 }
 
-// Watch returns a view of what w names, starting the sources that do not run yet. The sources end when the last view
-// of them is closed; the end of ctx does not end them, only its values are used.
+// Watch returns a view of what w names and starts the sources that do not run yet. A source ends when the
+// last view of it is closed. Of ctx only the values are used, its end ends nothing.
 func (s *Sources) Watch(ctx context.Context, w Watch) *View {
 	ids := w.ids()
 	sources := make([]viewedSource, 0, len(ids))
@@ -124,7 +125,7 @@ func (s *Sources) acquireFor(ctx context.Context, id sourceID) (*sharedSource, l
 	return s.acquire(ctx, widest), filter
 }
 
-// covers tells whether everything that other needs is in the source of id, and something more.
+// covers reports whether everything that other needs is in the source of id, and something more.
 func (id sourceID) covers(other sourceID) bool {
 	if id == other || id.metadataOnly && !other.metadataOnly {
 		return false
@@ -159,8 +160,8 @@ func (s *Sources) acquire(ctx context.Context, id sourceID) *sharedSource {
 		previous.users++
 		return previous
 	}
-	fetch := func(res resource, known func(*object) *object) (fetcher, error) {
-		return newFetcher(s.config, s.client, id, res, known)
+	fetch := func(res resource, dedupe func(*object) *object) (fetcher, error) {
+		return newFetcher(s.config, s.client, id, res, dedupe)
 	}
 	metrics := s.metrics.Source(telemetry.SourceLabels{
 		Kind: id.kind.Kind, APIVersion: id.kind.GroupVersion().String(), Namespace: id.namespace, Selector: id.selector(), MetadataOnly: id.metadataOnly,

@@ -22,7 +22,7 @@ type Key struct {
 // EventType says what happened to an object.
 type EventType int
 
-// The events.
+// What can happen to an object.
 const (
 	// Listed means that the object was there when the source was first listed.
 	Listed EventType = iota
@@ -59,8 +59,8 @@ type storeHooks struct {
 	event func(Event)
 	// replaced is called after each complete list.
 	replaced func()
-	// heard is called after everything that came over a watch, bookmarks included.
-	heard func()
+	// received is called after everything that came over a watch, bookmarks included.
+	received func()
 }
 
 var (
@@ -72,18 +72,15 @@ func newStore(kind schema.GroupVersionKind, namespace string, hooks storeHooks) 
 	return &store{kind: kind, namespace: namespace, hooks: hooks, objects: map[Key]*object{}, indexes: indexes{}}
 }
 
-// Add implements cache.ReflectorStore.
 func (s *store) Add(obj any) error { return s.put(obj) }
 
-// Update implements cache.ReflectorStore.
 func (s *store) Update(obj any) error { return s.put(obj) }
 
-// Bookmark implements cache.ReflectorBookmarkStore.
 func (s *store) Bookmark(resourceVersion string) error {
 	s.mu.Lock()
 	s.version = resourceVersion
 	s.mu.Unlock()
-	s.hooks.heard()
+	s.hooks.received()
 	return nil
 }
 
@@ -104,7 +101,7 @@ func (s *store) put(obj any) error {
 	s.indexes.change(old, entry, indexed)
 	s.mu.Unlock()
 	s.changed(key, old, known, entry)
-	s.hooks.heard()
+	s.hooks.received()
 	return nil
 }
 
@@ -120,7 +117,6 @@ func (s *store) changed(key Key, old *object, known bool, entry *object) {
 	s.hooks.event(Event{Key: key, Type: Changed, old: old, now: entry})
 }
 
-// Delete implements cache.ReflectorStore.
 func (s *store) Delete(obj any) error {
 	entry, err := s.entry(obj)
 	if err != nil {
@@ -137,7 +133,7 @@ func (s *store) Delete(obj any) error {
 	if known {
 		s.hooks.event(Event{Key: key, Type: Deleted, old: old})
 	}
-	s.hooks.heard()
+	s.hooks.received()
 	return nil
 }
 
@@ -202,13 +198,13 @@ func (s *store) get(key Key, filter labels.Selector) (handlers.Object, bool) {
 	if !ok || !o.matches(filter) {
 		return nil, false
 	}
-	return cached{o}, true
+	return cachedObject{o}, true
 }
 
-// known returns the object of the cache if one that has arrived says the same, else the one that has arrived: who keeps what
+// dedupe returns the object of the cache if one that has arrived says the same, else the one that has arrived: who keeps what
 // this returns does not need the memory of both when everything is listed again. It is the text that must be the same, not the
 // resourceVersion, which some kinds do not have and which says nothing of a CRD that is served differently than before.
-func (s *store) known(arrived *object) *object {
+func (s *store) dedupe(arrived *object) *object {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	o, ok := s.objects[arrived.key()]
@@ -253,7 +249,7 @@ func (s *store) list(namespace string, selector, filter labels.Selector) []handl
 	var found []handlers.Object
 	for _, o := range s.selected(namespace, selector) {
 		if o.matches(filter, selector) {
-			found = append(found, cached{o})
+			found = append(found, cachedObject{o})
 		}
 	}
 	return found

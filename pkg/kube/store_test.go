@@ -45,7 +45,7 @@ func arrival(t testing.TB, kind schema.GroupVersionKind, obj any) *object {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &object{form: newForm(kind, false), Object: o}
+	return &object{codec: newCodec(kind, false), Object: o}
 }
 
 func pods(t testing.TB, texts ...string) []any {
@@ -57,7 +57,7 @@ func pods(t testing.TB, texts ...string) []any {
 	return items
 }
 
-// What is kept of an arrival is the object of the cache only where both say the same.
+// What is mask of an arrival is the object of the cache only where both say the same.
 func TestKnown(t *testing.T) {
 	cachedPod := func() *corev1.Pod { return pod("a@1") }
 	tests := map[string]struct {
@@ -75,7 +75,7 @@ func TestKnown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			j := newJournal()
 			before := arrival(t, podKind, cachedPod())
-			if got := j.known(before); got != before {
+			if got := j.dedupe(before); got != before {
 				t.Error("an empty cache knows the object")
 			}
 			if err := j.Add(before); err != nil {
@@ -88,8 +88,8 @@ func TestKnown(t *testing.T) {
 			if tc.same {
 				want = before
 			}
-			if got := j.known(arrived); got != want {
-				t.Errorf("kept is %s@%s, which is the cached one: %t", got.Name, got.ResourceVersion, got == before)
+			if got := j.dedupe(arrived); got != want {
+				t.Errorf("mask is %s@%s, which is the cached one: %t", got.Name, got.ResourceVersion, got == before)
 			}
 		})
 	}
@@ -115,7 +115,7 @@ func newJournal() *journal {
 			j.lines = append(j.lines, word+" "+e.Key.Namespace+"/"+e.Key.Name)
 		},
 		replaced: func() { j.replaced++ },
-		heard:    func() { j.heard++ },
+		received: func() { j.heard++ },
 	})
 	return j
 }
@@ -282,11 +282,11 @@ func TestDamagedMetadata(t *testing.T) {
 	o := arrival(t, podKind, map[string]any{"kind": "Pod", "apiVersion": "v1", "metadata": map[string]any{
 		"name": "a", "uid": "u", "resourceVersion": "1", "labels": map[string]any{"app": "web"}, "deletionTimestamp": "yesterday",
 	}})
-	m := cached{o}.Metadata()
+	m := cachedObject{o}.Metadata()
 	if m.Name != "a" || m.UID != "u" || m.ResourceVersion != "1" || m.Labels["app"] != "web" || m.DeletionTimestamp.IsZero() {
 		t.Errorf("metadata %+v", m)
 	}
-	if err := (cached{o}).Into(&corev1.Pod{}); err == nil {
+	if err := (cachedObject{o}).Into(&corev1.Pod{}); err == nil {
 		t.Error("the object decodes")
 	}
 }
@@ -294,7 +294,7 @@ func TestDamagedMetadata(t *testing.T) {
 func TestIntoPartialMetadata(t *testing.T) {
 	for name, o := range map[string]*object{"JSON": arrival(t, podKind, pod("a@1")), "protobuf": encoded(t, pod("a@1"))} {
 		var partial metav1.PartialObjectMetadata
-		if err := (cached{o}).Into(&partial); err != nil {
+		if err := (cachedObject{o}).Into(&partial); err != nil {
 			t.Fatal(err)
 		}
 		if partial.Kind != "Pod" || partial.APIVersion != "v1" || partial.Name != "a" || partial.Labels["app"] != "a" {
@@ -304,7 +304,7 @@ func TestIntoPartialMetadata(t *testing.T) {
 }
 
 func TestStoreOfUnstructuredObjects(t *testing.T) {
-	s := newStore(widgetKind, "", storeHooks{event: func(Event) {}, replaced: func() {}, heard: func() {}})
+	s := newStore(widgetKind, "", storeHooks{event: func(Event) {}, replaced: func() {}, received: func() {}})
 	if err := s.Add(arrival(t, widgetKind, map[string]any{
 		"apiVersion": "example.com/v1", "kind": "Widget",
 		"metadata": map[string]any{"name": "w", "managedFields": []any{map[string]any{"manager": "kubectl"}}},

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// subscriber is told of events and of changes of state, in order, on the source's goroutine.
+// subscriber gets events and changes of state, in order, on the goroutine of the source.
 type subscriber struct {
 	event  func(Event)
 	status func()

@@ -219,7 +219,6 @@ func (c *termConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// Close implements net.Conn.
 func (c *termConn) Close() error {
 	c.transport.mu.Lock()
 	c.forget()

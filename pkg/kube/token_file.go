@@ -87,7 +87,6 @@ type tokenTransport struct {
 	next http.RoundTripper
 }
 
-// RoundTrip implements http.RoundTripper.
 func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.file.roundTrip(req, t.next.RoundTrip)
 }

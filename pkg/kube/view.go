@@ -13,8 +13,8 @@ import (
 	"kooperd.dev/kooperd/pkg/status"
 )
 
-// View is what one definition sees: one source for each namespace it watches. It is safe for concurrent use, but for
-// Close, which is called once, by its owner.
+// View is what one definition sees: one source for each namespace that it watches. It is safe for
+// concurrent use, except Close, which its owner calls once.
 type View struct {
 	owner       *Sources
 	sources     []viewedSource
@@ -159,7 +159,7 @@ func (v *View) ListOwned(uid types.UID) []handlers.Object {
 	for _, s := range v.sources {
 		for _, o := range s.store.owned(uid) {
 			if o.matches(s.filter) {
-				found = append(found, cached{o})
+				found = append(found, cachedObject{o})
 			}
 		}
 	}

@@ -127,7 +127,7 @@ func TestViewSubscription(t *testing.T) {
 func TestFilteredView(t *testing.T) {
 	v, _ := newFilteredTestView(t, "app=a", "")
 	s := v.sources[0].store
-	s.hooks = storeHooks{event: v.sources[0].emit, replaced: func() {}, heard: func() {}}
+	s.hooks = storeHooks{event: v.sources[0].emit, replaced: func() {}, received: func() {}}
 	var told []string
 	defer v.Subscribe(func(e Event) {
 		told = append(told, map[EventType]string{Listed: "listed ", Changed: "changed ", Deleted: "deleted "}[e.Type]+e.Key.Name)

@@ -12,7 +12,7 @@ import (
 // Encoding is how an object is written.
 type Encoding uint8
 
-// The encodings.
+// Encodings that the API server sends.
 const (
 	// JSON is that of custom kinds, and of any kind where the server does not speak protobuf.
 	JSON Encoding = iota

@@ -23,15 +23,15 @@ const (
 // after an upgrade, two states differ that mean the same, which is the safe side. A field that holds nothing but ignored
 // ones counts the same as one that is not there.
 type Ignored struct {
-	json     *place // by name
-	protobuf *place // by number and key; nil when the kind has no protobuf
+	json     *fieldTree // by name
+	protobuf *fieldTree // by number and key; nil when the kind has no protobuf
 }
 
-// place is one place in an object: everything at and below it is meant, or something below it.
-type place struct {
+// fieldTree is one place in an object: everything at and below it is meant, or something below it.
+type fieldTree struct {
 	all     bool
-	names   map[string]*place           // members in JSON; entries of a map in protobuf
-	numbers map[protowire.Number]*place // fields in protobuf
+	names   map[string]*fieldTree           // members in JSON; entries of a map in protobuf
+	numbers map[protowire.Number]*fieldTree // fields in protobuf
 }
 
 // Ignore returns what to leave out of a comparison. paths are those of the JSON; steps are the same paths, in the same
@@ -39,7 +39,7 @@ type place struct {
 // generation, is always ignored: what has been counted is in the other fields, and a Deployment's generation counts its
 // annotations, too. So are apiVersion and kind, which not every answer has.
 func Ignore(paths []trigger.Path, steps [][]trigger.Step) *Ignored {
-	i := &Ignored{json: &place{}}
+	i := &Ignored{json: &fieldTree{}}
 	for _, p := range append([]trigger.Path{{"apiVersion"}, {"kind"}, {"metadata", "resourceVersion"}, {"metadata", "generation"}}, paths...) {
 		at := i.json
 		for _, name := range p {
@@ -57,8 +57,8 @@ func Ignore(paths []trigger.Path, steps [][]trigger.Step) *Ignored {
 }
 
 // treeOf returns the places in a message at the end of steps. Steps that lead nowhere have none.
-func treeOf(steps [][]trigger.Step) *place {
-	root := &place{}
+func treeOf(steps [][]trigger.Step) *fieldTree {
+	root := &fieldTree{}
 	for _, way := range steps {
 		at := root
 		for _, s := range way {
@@ -73,27 +73,27 @@ func treeOf(steps [][]trigger.Step) *place {
 	return root
 }
 
-func (i *place) member(name string) *place {
+func (i *fieldTree) member(name string) *fieldTree {
 	if i.names == nil {
-		i.names = map[string]*place{}
+		i.names = map[string]*fieldTree{}
 	}
 	if i.names[name] == nil {
-		i.names[name] = &place{}
+		i.names[name] = &fieldTree{}
 	}
 	return i.names[name]
 }
 
-func (i *place) field(number protowire.Number) *place {
+func (i *fieldTree) field(number protowire.Number) *fieldTree {
 	if i.numbers == nil {
-		i.numbers = map[protowire.Number]*place{}
+		i.numbers = map[protowire.Number]*fieldTree{}
 	}
 	if i.numbers[number] == nil {
-		i.numbers[number] = &place{}
+		i.numbers[number] = &fieldTree{}
 	}
 	return i.numbers[number]
 }
 
-// Same tells whether two states of an object differ in nothing but what is ignored. What it cannot read, or not compare,
+// Same reports whether two states of an object differ in nothing but what is ignored. What it cannot read, or not compare,
 // differs.
 func (i *Ignored) Same(a, b *Object) bool {
 	switch {
@@ -106,7 +106,7 @@ func (i *Ignored) Same(a, b *Object) bool {
 	}
 }
 
-// Deleting tells whether the object is marked for deletion.
+// Deleting reports whether the object is marked for deletion.
 func (o *Object) Deleting() bool {
 	found := false
 	if o.Encoding == Protobuf {
@@ -129,7 +129,7 @@ func (o *Object) Deleting() bool {
 type member struct{ name, value []byte }
 
 // sameJSON compares two values; nil is one that is not there.
-func (i *place) sameJSON(a, b []byte) bool {
+func (i *fieldTree) sameJSON(a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true
 	}
@@ -155,7 +155,7 @@ func (i *place) sameJSON(a, b []byte) bool {
 	return true
 }
 
-func (i *place) sameMember(name, a, b []byte) bool {
+func (i *fieldTree) sameMember(name, a, b []byte) bool {
 	below := i.names[string(name[1:len(name)-1])]
 	if below == nil && bytes.IndexByte(name, '\\') >= 0 {
 		below = i.names[text(name)]
@@ -196,7 +196,7 @@ func valueOf(members []member, name []byte, expected int) []byte {
 
 // fields goes through those fields of a message that are not ignored as a whole.
 type fields struct {
-	below *place
+	below *fieldTree
 	rest  []byte
 	bad   bool
 
@@ -228,7 +228,7 @@ func (f *fields) next() {
 	f.number, f.value, f.whole, f.rest = 0, nil, nil, nil
 }
 
-// ignored tells whether nothing of the field at this place counts: the field itself, or the entry of a map.
+// ignored reports whether nothing of the field at this place counts: the field itself, or the entry of a map.
 func (f *fields) ignored() bool {
 	below := f.below.numbers[f.number]
 	switch {
@@ -255,7 +255,7 @@ func mapKeyOf(entry []byte) (key []byte) {
 }
 
 // sameMessage compares two messages field by field. Both have them in the order of their numbers.
-func (i *place) sameMessage(a, b []byte) bool {
+func (i *fieldTree) sameMessage(a, b []byte) bool {
 	x, y := &fields{below: i, rest: a}, &fields{below: i, rest: b}
 	x.next()
 	y.next()

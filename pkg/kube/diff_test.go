@@ -37,7 +37,7 @@ func encoded(t testing.TB, p *corev1.Pod) *object {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &object{form: newForm(podKind, false), Object: o}
+	return &object{codec: newCodec(podKind, false), Object: o}
 }
 
 // ignoring prepares a comparison of Pods.
@@ -51,7 +51,9 @@ func ignoring(t *testing.T, paths ...trigger.Path) *Ignored {
 }
 
 // keeping returns parts of Pods.
-func keeping(paths ...trigger.Path) Parts { return Keep(trigger.FieldsAround(podKind, paths)) }
+func keeping(paths ...trigger.Path) FieldMask {
+	return NewFieldMask(trigger.FieldsAround(podKind, paths))
+}
 
 func TestEventOnly(t *testing.T) {
 	ignored := ignoring(t, trigger.Path{"status"}, trigger.Path{"metadata", "annotations"})
@@ -157,7 +159,7 @@ func TestEventOwners(t *testing.T) {
 func TestFilteredViewKnowsNoBefore(t *testing.T) {
 	v, _ := newFilteredTestView(t, "app=a", "")
 	s := v.sources[0].store
-	s.hooks = storeHooks{event: v.sources[0].emit, replaced: func() {}, heard: func() {}}
+	s.hooks = storeHooks{event: v.sources[0].emit, replaced: func() {}, received: func() {}}
 	var told []bool
 	defer v.Subscribe(func(e Event) { told = append(told, e.Old() != nil) }, func() {})()
 	for _, text := range []string{"a@1", "a@2"} {
@@ -189,7 +191,7 @@ func TestFields(t *testing.T) {
 		"containers":                    []any{map[string]any{"name": "c", "ports": []any{map[string]any{"containerPort": int64(80)}}, "resources": map[string]any{}}},
 	}
 	for encoding, o := range map[string]*object{"JSON": arrival(t, podKind, p), "protobuf": encoded(t, p)} {
-		have, err := Fields(cached{o}, Parts{})
+		have, err := Fields(cachedObject{o}, FieldMask{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,7 +205,7 @@ func TestFields(t *testing.T) {
 			t.Errorf("%s: name is %v", encoding, name)
 		}
 	}
-	if _, err := Fields(cached{&object{form: newForm(podKind, false), Object: wire.Object{Data: []byte(`{"a":`)}}}, Parts{}); err == nil {
+	if _, err := Fields(cachedObject{&object{codec: newCodec(podKind, false), Object: wire.Object{Data: []byte(`{"a":`)}}}, FieldMask{}); err == nil {
 		t.Error("a damaged object is no error")
 	}
 }
@@ -222,7 +224,7 @@ func BenchmarkFields(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for name, parts := range map[string]Parts{
+	for name, parts := range map[string]FieldMask{
 		"all": {}, "spec": keeping(trigger.Path{"spec"}), "nodeName": keeping(trigger.Path{"spec", "nodeName"}),
 		"label": keeping(trigger.Path{"metadata", "labels", "app"}),
 	} {
@@ -231,7 +233,7 @@ func BenchmarkFields(b *testing.B) {
 				b.SetBytes(int64(len(text)))
 				b.ReportAllocs()
 				for b.Loop() {
-					if _, err := Fields(cached{o}, parts); err != nil {
+					if _, err := Fields(cachedObject{o}, parts); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -271,11 +273,11 @@ func TestPartsAreEnough(t *testing.T) {
 		parts := keeping(c.Reads()...)
 		for _, p := range objects {
 			for encoding, o := range map[string]*object{"JSON": arrival(t, podKind, p), "protobuf": encoded(t, p)} {
-				whole, err := Fields(cached{o}, Parts{})
+				whole, err := Fields(cachedObject{o}, FieldMask{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				some, err := Fields(cached{o}, parts)
+				some, err := Fields(cachedObject{o}, parts)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -295,7 +297,7 @@ func TestKeepLeavesOut(t *testing.T) {
 	p.Spec.NodeName, p.Status.Phase = "n", corev1.PodRunning
 	parts := keeping(trigger.Path{"metadata", "annotations", "b"}, trigger.Path{"spec", "nodeName"})
 	for encoding, o := range map[string]*object{"JSON": arrival(t, podKind, p), "protobuf": encoded(t, p)} {
-		have, err := Fields(cached{o}, parts)
+		have, err := Fields(cachedObject{o}, parts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -319,8 +321,8 @@ func TestKeepLeavesOut(t *testing.T) {
 // A source of metadata alone has objects of another message, whose metadata is in the same place.
 func TestKeepOfMetadataAlone(t *testing.T) {
 	o := encoded(t, pod("a@1"))
-	o.form = newForm(podKind, true)
-	have, err := Fields(cached{o}, keeping(trigger.Path{"metadata", "labels"}, trigger.Path{"kind"}))
+	o.codec = newCodec(podKind, true)
+	have, err := Fields(cachedObject{o}, keeping(trigger.Path{"metadata", "labels"}, trigger.Path{"kind"}))
 	if err != nil {
 		t.Fatal(err)
 	}

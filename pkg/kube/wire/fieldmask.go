@@ -6,17 +6,17 @@ import (
 	"kooperd.dev/kooperd/pkg/trigger"
 )
 
-// Parts are some fields of an object. What they leave out need not be decoded. A nil *Parts is the whole object. They do not
+// FieldMask are some fields of an object. What they leave out need not be decoded. A nil *FieldMask is the whole object. They do not
 // change.
-type Parts struct {
-	json     *place // by name
-	protobuf *place // by number and key; nil when the kind has no protobuf
+type FieldMask struct {
+	json     *fieldTree // by name
+	protobuf *fieldTree // by number and key; nil when the kind has no protobuf
 }
 
-// Keep returns the parts of an object at and below paths, of which an empty one is the whole object. steps are paths through
+// NewFieldMask returns the parts of an object at and below paths, of which an empty one is the whole object. steps are paths through
 // the protobuf of the kind to all of that, or nil for a kind that has none.
-func Keep(paths []trigger.Path, steps [][]trigger.Step) *Parts {
-	p := &Parts{json: &place{}}
+func NewFieldMask(paths []trigger.Path, steps [][]trigger.Step) *FieldMask {
+	p := &FieldMask{json: &fieldTree{}}
 	for _, path := range paths {
 		if len(path) == 0 {
 			return nil
@@ -33,8 +33,8 @@ func Keep(paths []trigger.Path, steps [][]trigger.Step) *Parts {
 	return p
 }
 
-// Of returns an object with these parts alone. Its metadata cannot be decoded by itself.
-func (p *Parts) Of(o *Object) *Object {
+// Apply returns an object with these parts alone. Its metadata cannot be decoded by itself.
+func (p *FieldMask) Apply(o *Object) *Object {
 	kept := *o
 	switch {
 	case p == nil || o.Encoding == Protobuf && p.protobuf == nil:
@@ -49,7 +49,7 @@ func (p *Parts) Of(o *Object) *Object {
 }
 
 // keepMembers appends a JSON object with the members that are kept. What is no object is kept as it is, damage included.
-func (i *place) keepMembers(to, value []byte) []byte {
+func (i *fieldTree) keepMembers(to, value []byte) []byte {
 	s := &scanner{text: value}
 	if i.all || s.peek() != '{' {
 		return append(to, value...)
@@ -74,7 +74,7 @@ func (i *place) keepMembers(to, value []byte) []byte {
 }
 
 // keepFields appends a message with the fields that are kept. Damage is kept as it is.
-func (i *place) keepFields(to, message []byte) []byte {
+func (i *fieldTree) keepFields(to, message []byte) []byte {
 	start := len(to)
 	err := eachField(message, func(number protowire.Number, value, whole []byte) error {
 		switch below := i.numbers[number]; {

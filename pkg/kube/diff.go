@@ -52,7 +52,7 @@ func seenBy(o *object) handlers.Object {
 	if o == nil {
 		return nil
 	}
-	return cached{o}
+	return cachedObject{o}
 }
 
 // NewChange returns the change from one state of an object, nil for none, to a later one. A state that no view of this package has
@@ -65,7 +65,7 @@ func encode(obj handlers.Object) *object {
 	if obj == nil {
 		return nil
 	}
-	if c, ok := obj.(cached); ok {
+	if c, ok := obj.(cachedObject); ok {
 		return c.o
 	}
 	text, err := obj.JSON()
@@ -80,7 +80,7 @@ func encode(obj handlers.Object) *object {
 	if err != nil {
 		return nil
 	}
-	return &object{form: newForm(obj.GroupVersionKind(), false), Object: o}
+	return &object{codec: newCodec(obj.GroupVersionKind(), false), Object: o}
 }
 
 // Merge returns the change that an earlier one of the same object and e amount to.
@@ -89,7 +89,7 @@ func (e Event) Merge(earlier Event) Event {
 	return e
 }
 
-// OnlyIn tells whether the change lies in ignored fields alone. It is cheap: nothing is decoded. A change that is not between
+// OnlyIn reports whether the change lies in ignored fields alone. It is cheap: nothing is decoded. A change that is not between
 // two states, or that marks the object for deletion, is more than that.
 func (e Event) OnlyIn(ignored *Ignored) bool {
 	if e.old == nil || e.now == nil || !ignored.fields.Same(&e.old.Object, &e.now.Object) {
@@ -98,20 +98,20 @@ func (e Event) OnlyIn(ignored *Ignored) bool {
 	return e.old.Deleting() || !e.now.Deleting()
 }
 
-// Parts are some fields of a kind. It is safe for concurrent use.
-type Parts struct {
-	kept *wire.Parts
+// FieldMask are some fields of a kind. It is safe for concurrent use.
+type FieldMask struct {
+	mask *wire.FieldMask
 }
 
-// Keep returns the parts of objects that fields name.
-func Keep(fields *trigger.Fields) Parts {
-	return Parts{kept: wire.Keep(fields.Paths, fields.Steps)}
+// NewFieldMask returns the parts of objects that fields name.
+func NewFieldMask(fields *trigger.Fields) FieldMask {
+	return FieldMask{mask: wire.NewFieldMask(fields.Paths, fields.Steps)}
 }
 
 // Fields decodes parts of an object of a View into maps, lists and plain values as encoding/json has them, but whole numbers are
 // int64. More than the parts may be there. apiVersion and kind always are. The result is the caller's own.
-func Fields(obj handlers.Object, parts Parts) (map[string]any, error) {
-	c, ok := obj.(cached)
+func Fields(obj handlers.Object, parts FieldMask) (map[string]any, error) {
+	c, ok := obj.(cachedObject)
 	if !ok {
 		text, err := obj.JSON()
 		if err != nil {
@@ -119,9 +119,9 @@ func Fields(obj handlers.Object, parts Parts) (map[string]any, error) {
 		}
 		return decodeFields(text, obj.GroupVersionKind())
 	}
-	c = cached{&object{form: c.o.form, Object: *parts.kept.Of(&c.o.Object)}}
+	c = cachedObject{&object{codec: c.o.codec, Object: *parts.mask.Apply(&c.o.Object)}}
 	if c.o.Encoding == wire.JSON {
-		fields, err := decodeFields(c.o.Data, c.o.form.kind)
+		fields, err := decodeFields(c.o.Data, c.o.codec.kind)
 		if err != nil {
 			return nil, c.wrap("decoding", err)
 		}

@@ -293,7 +293,7 @@ func FuzzKeep(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	parts := wire.Keep([]trigger.Path{path}, [][]trigger.Step{steps})
+	parts := wire.NewFieldMask([]trigger.Path{path}, [][]trigger.Step{steps})
 	for _, o := range arrived(f, pod("a")) {
 		f.Add(o.Data, o.Encoding == wire.Protobuf)
 	}
@@ -302,8 +302,8 @@ func FuzzKeep(f *testing.F) {
 		if protobuf {
 			o.Encoding = wire.Protobuf
 		}
-		kept := parts.Of(o)
-		if again := parts.Of(kept); !bytes.Equal(again.Data, kept.Data) {
+		kept := parts.Apply(o)
+		if again := parts.Apply(kept); !bytes.Equal(again.Data, kept.Data) {
 			t.Errorf("of %q %q is kept, of that %q", data, kept.Data, again.Data)
 		}
 	})
