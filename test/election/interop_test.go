@@ -88,10 +88,7 @@ func TestClientGoReleases(t *testing.T) {
 	began := time.Now()
 	f.stop()
 	a.leads()
-	t.Logf("kooperd leads %s after client-go has released", time.Since(began))
-	if got := time.Since(began); got > 500*time.Millisecond {
-		t.Errorf("led after %s", got)
-	}
+	within(t, "from client-go's release to kooperd's term", time.Since(began), 500*time.Millisecond)
 	if got := *getLease(t, ns).Spec.LeaseTransitions; got != 1 {
 		t.Errorf("leaseTransitions is %d", got)
 	}
@@ -111,9 +108,10 @@ func TestClientGoDies(t *testing.T) {
 	a.leads()
 	t.Logf("kooperd leads %s after client-go's last renewal", time.Since(renewed))
 	// client-go cuts its times to whole seconds, so the renewal may have been a second later than it says.
-	if got := time.Since(renewed); got < fast.lease || got > fast.lease+1300*time.Millisecond {
+	if got := time.Since(renewed); got < fast.lease {
 		t.Errorf("led after %s", got)
 	}
+	within(t, "the same", time.Since(renewed), fast.lease+1300*time.Millisecond)
 	stop()
 	a.stop()
 }
@@ -125,7 +123,7 @@ func TestClientGoTakesOver(t *testing.T) {
 	a := start(t, proxy.Config(shared.AdminConfig()), ns, "kooperd", fast)
 	a.leads()
 	f := startForeign(t, shared.Client(), ns, "client-go", fast, true)
-	time.Sleep(3 * fast.lease) // our renewals must look like renewals to it
+	time.Sleep(2 * fast.lease) // our renewals must look like renewals to it
 	if f.leading.Load() || !a.Leading() {
 		t.Fatalf("leading: client-go %v, kooperd %v", f.leading.Load(), a.Leading())
 	}
@@ -157,10 +155,7 @@ func TestClientGoTakesOver(t *testing.T) {
 func TestMixedReplicas(t *testing.T) {
 	t.Parallel()
 	ns := shared.Namespace(t)
-	length := time.Minute
-	if testing.Short() {
-		length = 10 * time.Second
-	}
+	length := time.Duration(repeats(15, 60)) * time.Second
 	var mu sync.Mutex
 	leading := map[int]func() bool{}
 	var checks []func() bool
@@ -211,7 +206,7 @@ func TestMixedReplicas(t *testing.T) {
 		counts[i] = terms[i].Load()
 	}
 	t.Logf("terms: kooperd %d and %d, client-go %d and %d", counts[0], counts[2], counts[1], counts[3])
-	if !testing.Short() && (counts[0]+counts[2] == 0 || counts[1]+counts[3] == 0) {
+	if *conformance && (counts[0]+counts[2] == 0 || counts[1]+counts[3] == 0) {
 		t.Error("one kind never led")
 	}
 }

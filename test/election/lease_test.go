@@ -23,7 +23,7 @@ func TestLifeOfALease(t *testing.T) {
 		t.Errorf("the new lease says %+v", spec)
 	}
 	patch(t, ns, `{"metadata":{"labels":{"team":"payments"},"annotations":{"note":"kept"}}}`)
-	time.Sleep(2 * fast.lease)
+	a.awaitRenewals(2)
 	if !a.Leading() {
 		t.Fatal("an edit of labels cost the term")
 	}
@@ -51,12 +51,9 @@ func TestHandover(t *testing.T) {
 	var waits []time.Duration
 	old := start(t, shared.AdminConfig(), ns, "replica-0", standard)
 	old.leads()
-	for i := range repeats(30) {
+	for i := range repeats(2, 30) {
 		next := start(t, shared.AdminConfig(), ns, fmt.Sprintf("replica-%d", i+1), standard)
-		for next.Leader() == "" { // until it is a standby that knows the leader
-			time.Sleep(time.Millisecond)
-		}
-		time.Sleep(50 * time.Millisecond) // its watch stands
+		next.awaitWatch()
 		stop := overlap(t, old.Leading, next.Leading)
 		stopped := time.Now()
 		old.stop()
@@ -67,22 +64,21 @@ func TestHandover(t *testing.T) {
 	}
 	old.stop()
 	p50, largest := spreadOf(waits)
-	t.Logf("orderly handover, n=%d: p50 %s, max %s", len(waits), p50, largest)
-	if p50 > 50*time.Millisecond || largest > 500*time.Millisecond {
-		t.Errorf("p50 %s, max %s; want at most 50ms and 500ms", p50, largest)
-	}
+	within(t, "half of the orderly handovers", p50, 50*time.Millisecond)
+	within(t, "the longest orderly handover", largest, 500*time.Millisecond)
 }
 
 func TestTakeoverFromADeadLeader(t *testing.T) {
 	t.Parallel()
 	ns := shared.Namespace(t)
 	var waits []time.Duration
-	for i := range repeats(10) {
+	for i := range repeats(1, 10) {
 		proxy := shared.Proxy(t)
 		old := start(t, proxy.Config(shared.AdminConfig()), ns, fmt.Sprintf("old-%d", i), fast)
 		old.leads()
 		next := start(t, shared.AdminConfig(), ns, fmt.Sprintf("next-%d", i), fast)
-		time.Sleep(fast.retry + time.Duration(i)*100*time.Millisecond)
+		next.awaitWatch()
+		time.Sleep(time.Duration(i) * 100 * time.Millisecond)
 		stop := overlap(t, old.Leading, next.Leading)
 		proxy.Blackhole() // as good as dead for everybody else
 		time.Sleep(100 * time.Millisecond)
@@ -93,11 +89,11 @@ func TestTakeoverFromADeadLeader(t *testing.T) {
 		stop()
 		next.stop()
 	}
-	p50, largest := spreadOf(waits)
-	t.Logf("takeover after the last renewal at 3/2/1, n=%d: p50 %s, max %s", len(waits), p50, largest)
-	if waits[0] < fast.lease || largest > fast.lease+300*time.Millisecond {
-		t.Errorf("between %s and %s after the last renewal, want %s to %s", waits[0], largest, fast.lease, fast.lease+300*time.Millisecond)
+	_, largest := spreadOf(waits)
+	if waits[0] < fast.lease {
+		t.Errorf("led %s after the last renewal, want at least %s", waits[0], fast.lease)
 	}
+	within(t, "from the last renewal to the takeover", largest, fast.lease+300*time.Millisecond)
 }
 
 func TestRestartInPlace(t *testing.T) {
@@ -110,10 +106,7 @@ func TestRestartInPlace(t *testing.T) {
 	began := time.Now()
 	again := start(t, shared.AdminConfig(), ns, "pod_uid", standard)
 	again.leads()
-	t.Logf("a restarted container leads after %s", time.Since(began))
-	if got := time.Since(began); got > 500*time.Millisecond {
-		t.Errorf("led after %s", got)
-	}
+	within(t, "a restarted container leads", time.Since(began), 500*time.Millisecond)
 	again.stop()
 }
 
@@ -142,14 +135,10 @@ func TestLeaseChangedByHand(t *testing.T) {
 				config := shared.ServiceAccount(t, ns, "kooperd", cluster.InNamespace(ns, cluster.Allow(rights, "coordination.k8s.io", "leases")))
 				a := start(t, config, ns, "a", standard)
 				term := a.leads()
-				time.Sleep(300 * time.Millisecond)
 				began := time.Now()
 				tt.change(t, ns)
 				<-term.Done()
-				t.Logf("stepped down after %s", time.Since(began))
-				if got := time.Since(began); got > standard.retry+500*time.Millisecond {
-					t.Errorf("stepped down after %s", got)
-				}
+				within(t, "stepped down", time.Since(began), standard.retry+500*time.Millisecond)
 				a.wantLost(tt.reason)
 				time.Sleep(standard.retry)
 				if tt.reason == election.ReasonDeleted {
@@ -180,13 +169,11 @@ func TestRightsForOneLeaseAreEnough(t *testing.T) {
 	case <-b.terms:
 		first, second = b, a
 	}
-	time.Sleep(300 * time.Millisecond)
+	second.awaitWatch()
 	began := time.Now()
 	first.stop()
 	second.leads()
-	if got := time.Since(began); got > 500*time.Millisecond {
-		t.Errorf("without polling the handover would take milliseconds, not %s", got)
-	}
+	within(t, "a handover without polling", time.Since(began), 500*time.Millisecond)
 	second.stop()
 }
 
@@ -197,16 +184,15 @@ func TestRightsWithdrawnFromALeader(t *testing.T) {
 	revoke := shared.Grant(t, ns, "kooperd", cluster.InNamespace(ns, cluster.Allow("get,create,update,watch", "coordination.k8s.io", "leases")))
 	a := start(t, config, ns, "a", moderate)
 	a.leads()
-	time.Sleep(moderate.retry)
 	revoke()
 	a.wantLost(election.ReasonDeadline)
 	if err := a.Problem(); err == nil || !apierrors.IsForbidden(err) {
 		t.Errorf("the problem is %v", err)
 	}
 	b := start(t, config, ns, "b", moderate)
-	time.Sleep(2 * moderate.lease)
-	if b.Leading() || !apierrors.IsForbidden(b.Problem()) {
-		t.Errorf("leading=%v, problem %v", b.Leading(), b.Problem())
+	eventually(t, "the standby says that it is forbidden", func() bool { return apierrors.IsForbidden(b.Problem()) })
+	if b.Leading() {
+		t.Error("it leads without the right to the lease")
 	}
 	b.stop()
 }
@@ -219,16 +205,13 @@ func TestDeletedUnderACutOffLeader(t *testing.T) {
 	old := start(t, proxy.Config(shared.AdminConfig()), ns, "old", fast)
 	old.leads()
 	next := start(t, shared.AdminConfig(), ns, "next", fast)
-	time.Sleep(fast.retry)
+	next.awaitWatch()
 	stop := overlap(t, old.Leading, next.Leading)
 	proxy.Blackhole()
 	shared.Kubectl(t, "delete", "lease", "-n", ns, leaseName)
 	deleted := time.Now()
 	next.leads()
-	t.Logf("the standby led %s after the deletion", time.Since(deleted))
-	if got := time.Since(deleted); got > fast.lease+500*time.Millisecond {
-		t.Errorf("led %s after the deletion", got)
-	}
+	within(t, "from the deletion to the next leader", time.Since(deleted), fast.lease+500*time.Millisecond)
 	old.wantLost(election.ReasonDeadline)
 	stop()
 	next.stop()

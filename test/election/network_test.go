@@ -18,7 +18,7 @@ func TestDeadConnectionsDoNotCostTheTerm(t *testing.T) {
 	a := start(t, proxy.Config(shared.AdminConfig()), ns, "a", moderate)
 	term := a.leads()
 	lowest := moderate.renew
-	n := repeats(30)
+	n := repeats(2, 30)
 	for range n {
 		time.Sleep(moderate.retry + moderate.retry/4)
 		proxy.Stall()
@@ -45,7 +45,7 @@ func TestResetConnectionsDoNotCostTheTerm(t *testing.T) {
 	proxy := shared.Proxy(t)
 	a := start(t, proxy.Config(shared.AdminConfig()), ns, "a", fast)
 	term := a.leads()
-	for range repeats(30) {
+	for range repeats(6, 30) {
 		time.Sleep(fast.retry / 3)
 		proxy.Reset()
 	}
@@ -73,12 +73,12 @@ func TestPartitions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ns := shared.Namespace(t)
-			for i := range repeats(3) {
+			for i := range repeats(1, 3) {
 				proxy := shared.Proxy(t)
 				old := start(t, proxy.Config(shared.AdminConfig()), ns, fmt.Sprintf("old-%d", i), fast)
 				old.leads()
 				next := start(t, shared.AdminConfig(), ns, fmt.Sprintf("next-%d", i), fast)
-				time.Sleep(fast.retry / 2)
+				next.awaitWatch()
 				stop := overlap(t, old.Leading, next.Leading)
 				began := time.Now()
 				fault(proxy)
@@ -105,7 +105,7 @@ func TestSlowRepliesDoNotCostTheTerm(t *testing.T) {
 	term := a.leads()
 	time.Sleep(time.Second)
 	proxy.DelayReplies(1500 * time.Millisecond)
-	deadline := time.Now().Add(time.Duration(repeats(20)) * time.Second)
+	deadline := time.Now().Add(time.Duration(repeats(12, 20)) * time.Second)
 	for time.Now().Before(deadline) {
 		time.Sleep(100 * time.Millisecond)
 		if term.Err() != nil {
@@ -121,13 +121,14 @@ func TestSlowRepliesDoNotCostTheTerm(t *testing.T) {
 func TestHealDuringTheEnd(t *testing.T) {
 	t.Parallel()
 	ns := shared.Namespace(t)
-	for i := range repeats(5) {
+	for i := range repeats(1, 5) {
 		proxy := shared.Proxy(t)
 		old := start(t, proxy.Config(shared.AdminConfig()), ns, fmt.Sprintf("old-%d", i), fast)
 		old.leads()
 		b := start(t, shared.AdminConfig(), ns, fmt.Sprintf("b-%d", i), fast)
 		c := start(t, shared.AdminConfig(), ns, fmt.Sprintf("c-%d", i), fast)
-		time.Sleep(fast.retry / 2)
+		b.awaitWatch()
+		c.awaitWatch()
 		stop := overlap(t, old.Leading, b.Leading, c.Leading)
 		proxy.Blackhole()
 		old.cancel() // it drains, has nothing to do, and tries to release
@@ -155,12 +156,12 @@ func TestServerOutages(t *testing.T) {
 	ns := own.Namespace(t)
 	a := start(t, own.AdminConfig(), ns, "a", standard)
 	term := a.leads()
-	time.Sleep(standard.retry)
+	a.awaitRenewals(1)
 
 	own.Freeze(t)
 	time.Sleep(5 * time.Second)
 	own.Thaw(t)
-	time.Sleep(standard.lease)
+	a.awaitRenewals(2)
 	if term.Err() != nil {
 		t.Fatalf("a server that was frozen for 5s cost the term: %v", context.Cause(term))
 	}
@@ -169,7 +170,7 @@ func TestServerOutages(t *testing.T) {
 	own.Kill9(t)
 	own.Start(t)
 	down := time.Since(began)
-	time.Sleep(standard.lease)
+	a.awaitRenewals(2)
 	t.Logf("the server was killed and back after %s", down)
 	if lost := term.Err() != nil; lost != (down > standard.renew) && down < standard.renew-time.Second {
 		t.Fatalf("lost=%v after %s without a server", lost, down)
@@ -178,9 +179,7 @@ func TestServerOutages(t *testing.T) {
 		began = time.Now()
 		own.Freeze(t, cluster.APIServer)
 		<-term.Done()
-		if got := time.Since(began); got > standard.renew+100*time.Millisecond || got < standard.renew-standard.retry-time.Second {
-			t.Errorf("the term ended %s after the server had frozen for good", got)
-		}
+		within(t, "from the freeze to the end of the term", time.Since(began), standard.renew+100*time.Millisecond)
 		own.Thaw(t)
 	}
 	a.wantLost(election.ReasonDeadline)

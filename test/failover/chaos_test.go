@@ -10,8 +10,11 @@ import (
 	"kooperd.dev/kooperd/test/cluster"
 )
 
-// roundLength is how long faults are made in one round of TestChaos; what leads to it and from it takes some seconds more.
-const roundLength = 3 * time.Minute
+// How long faults are made in one round of TestChaos; what leads to it and from it takes some seconds more.
+const (
+	roundLength      = 3 * time.Minute
+	usualRoundLength = 40 * time.Second // beside the other tests
+)
 
 // TestChaos makes random faults, also several at a time, and holds everything that was stored against the law. It goes on in
 // rounds, each with a control plane and a seed of its own: -failover.seed=N repeats the faults of the round that was called
@@ -19,8 +22,11 @@ const roundLength = 3 * time.Minute
 func TestChaos(t *testing.T) {
 	besideOthers(t)
 	length, end := roundLength, time.Now().Add(flags.chaos)
-	if flags.chaos > 0 {
+	switch {
+	case flags.chaos > 0:
 		length = min(length, flags.chaos)
+	case !flags.conformance:
+		length = usualRoundLength
 	}
 	faults, took := 0, time.Duration(0)
 	var rounds uint64
@@ -47,11 +53,11 @@ func TestChaos(t *testing.T) {
 // chaos is one round.
 type chaos struct {
 	*scene
-	seed   uint64
-	dice   *rand.Rand // of the present fault: the n-th fault of a seed is always the same, whatever happened before it
-	faults int
-	ends   []ending // of faults that go on, in no order
-	down   bool     // the API server is away
+	seed      uint64
+	faultRand *rand.Rand // of the present fault: the n-th fault of a seed is always the same, whatever happened before it
+	faults    int
+	ends      []ending // of faults that go on, in no order
+	down      bool     // the API server is away
 	// misled is when somebody last edited the lease in a way that a new process takes for a fresh start or a restart of its
 	// own: see edit. Nobody is started for as long as a lease lasts.
 	misled   time.Time
@@ -81,7 +87,7 @@ func (c *chaos) run(t *testing.T, length time.Duration) {
 	next := time.Now()
 	for n := uint64(0); time.Now().Before(over); {
 		if now := time.Now(); !now.Before(next) {
-			c.dice = rand.New(rand.NewPCG(c.seed, n))
+			c.faultRand = rand.New(rand.NewPCG(c.seed, n))
 			next = now.Add(c.some(100*time.Millisecond, 3*time.Second))
 			c.fault(t)
 			n++
@@ -92,7 +98,7 @@ func (c *chaos) run(t *testing.T, length time.Duration) {
 	c.settle(t)
 	all := c.writes(t)
 	c.verify(t, all)
-	if n := len(all); n < 100 {
+	if n := len(all); n < int(length/time.Second) {
 		t.Errorf("only %d writes were stored: that proves nothing", n)
 	}
 }
@@ -100,19 +106,19 @@ func (c *chaos) run(t *testing.T, length time.Duration) {
 // some is a random time. Half of all are in the lower quarter, since most things that go wrong are short.
 func (c *chaos) some(least, most time.Duration) time.Duration {
 	span := float64(most - least)
-	x := c.dice.Float64()
+	x := c.faultRand.Float64()
 	return least + time.Duration(span*x*x)
 }
 
 // fault makes a random fault, if it can be made now.
 func (c *chaos) fault(t *testing.T) {
 	t.Helper()
-	r := c.replicas[c.dice.IntN(len(c.replicas))]
-	if c.dice.IntN(2) == 0 { // most faults of standbys teach nothing
+	r := c.replicas[c.faultRand.IntN(len(c.replicas))]
+	if c.faultRand.IntN(2) == 0 { // most faults of standbys teach nothing
 		r = c.working()
 	}
 	kinds := chaosFaults()
-	kind := kinds[c.dice.IntN(len(kinds))]
+	kind := kinds[c.faultRand.IntN(len(kinds))]
 	length := c.some(100*time.Millisecond, 2*c.timing.lease)
 	if !c.possible(kind, r) {
 		return
@@ -128,7 +134,7 @@ func (c *chaos) fault(t *testing.T) {
 	}
 }
 
-// possible tells whether a fault can be made now.
+// possible reports whether a fault can be made now.
 func (c *chaos) possible(kind chaosFault, r *replica) bool {
 	switch {
 	case kind.server:
@@ -140,7 +146,7 @@ func (c *chaos) possible(kind chaosFault, r *replica) bool {
 	}
 }
 
-// note logs a fault, for whoever has to find out what happened.
+// note logs a fault, for the search of a cause.
 func (c *chaos) note(t *testing.T, kind chaosFault, r *replica, length time.Duration) {
 	t.Helper()
 	at := time.Now().UTC().Format(time.StampMilli)
@@ -162,7 +168,7 @@ func (c *chaos) working() *replica {
 	return c.replicas[0]
 }
 
-// busy tells whether the replica is not to be hit now: it has no process, or another fault goes on. A proxy acknowledges what
+// busy reports whether the replica is not to be hit now: it has no process, or another fault goes on. A proxy acknowledges what
 // it holds back, which no network does, so what a frozen process has sent into a partition would arrive however late.
 func (c *chaos) busy(r *replica) bool {
 	if r.process.Exited() || r.stopped || r.killed {
@@ -210,7 +216,7 @@ func (c *chaos) tendReplica(t *testing.T, r *replica) {
 		return
 	}
 	delete(c.due, r)
-	if r.stopped || r.killed && c.dice.IntN(2) == 0 {
+	if r.stopped || r.killed && c.faultRand.IntN(2) == 0 {
 		r.pod++
 	}
 	c.launched = time.Now()

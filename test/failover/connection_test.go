@@ -32,7 +32,7 @@ func TestDeadConnections(t *testing.T) {
 			if worker == leader && !leader.process.Exited() {
 				r.kept++
 			} else {
-				if heart.disturbed(at, time.Now()) {
+				if stalls.disturbed(at, time.Now()) {
 					r.disturbed++
 				}
 				leader.ended(t)

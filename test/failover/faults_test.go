@@ -93,7 +93,7 @@ func serverFaults() []chaosFault {
 func byHand() chaosFault {
 	return chaosFault{name: "lease edited", edit: true, begin: func(t *testing.T, c *chaos, r *replica) func(*testing.T) {
 		t.Helper()
-		e := edits[c.dice.IntN(len(edits))]
+		e := edits[c.faultRand.IntN(len(edits))]
 		if e.refused || e.forever {
 			return nil
 		}

@@ -20,25 +20,25 @@ func freezeRepeatedly(t *testing.T, p program, n int) {
 		identity string
 		at       time.Time
 	}
-	var shifts []shift
-	var thaws []thaw
+	var handovers []handover
+	var awakenings []thaw
 	for range n {
 		pause(t, s.someTime(0, s.timing.retry))
 		from := s.history.position()
-		x := shift{leader.identity(), standby.identity(), time.Now()}
+		x := handover{leader.identity(), standby.identity(), time.Now()}
 		leader.freeze(t)
 		s.awaitWork(t, standby, from)
 		pause(t, s.someTime(0, s.timing.lease/2))
-		thaws = append(thaws, thaw{leader.identity(), time.Now()})
+		awakenings = append(awakenings, thaw{leader.identity(), time.Now()})
 		leader.thaw(t)
 		leader.ended(t)
-		shifts = append(shifts, x)
+		handovers = append(handovers, x)
 		leader.start(t)
 		leader, standby = standby, leader
 	}
 	s.stopAll(t)
 	all, after := s.writes(t), 0
-	for _, x := range thaws {
+	for _, x := range awakenings {
 		for _, w := range markersBy(all, x.identity) {
 			if w.received.After(x.at) {
 				after++
@@ -51,7 +51,7 @@ func freezeRepeatedly(t *testing.T, p program, n int) {
 	s.report(t, row{
 		section: "SIGSTOP for longer than the lease, then SIGCONT", measure: "fault to first write of the new leader",
 		note: fmt.Sprintf("%d writes accepted after waking", after),
-	}, shifts)
+	}, handovers)
 }
 
 // TestHandlerIgnoresContext cuts off a leader whose handler goes on and on: its process must be gone before the takeover.
@@ -66,14 +66,14 @@ func TestHandlerIgnoresContext(t *testing.T) {
 		program: kooperd.name, timing: fast.String(), kept: -1,
 	}
 	type end struct {
-		shift
+		handover
 		exit time.Time
 	}
 	var ends []end
 	for range times(2, 10) {
 		pause(t, s.someTime(0, s.timing.retry))
 		from := s.history.position()
-		x := end{shift: shift{leader.identity(), standby.identity(), time.Now()}}
+		x := end{handover: handover{leader.identity(), standby.identity(), time.Now()}}
 		leader.proxy.Blackhole()
 		s.awaitWork(t, standby, from)
 		if got := leader.ended(t); got != 3 {

@@ -42,31 +42,31 @@ func partitionRepeatedly(t *testing.T, p program, kind partition, n int) {
 	t.Helper()
 	s := newScene(t, shared, p, fast, steady, "a", "b")
 	leader, standby := s.startPair(t)
-	var shifts []shift
+	var handovers []handover
 	for i := range n {
 		pause(t, s.someTime(0, s.timing.retry))
 		from := s.history.position()
-		x := shift{leader.identity(), standby.identity(), time.Now()}
+		x := handover{leader.identity(), standby.identity(), time.Now()}
 		kind.cut(t, s, leader, i)
 		s.awaitWork(t, standby, from)
 		pause(t, s.someTime(0, s.timing.lease/2))
 		leader.proxy.Heal()
 		leader.ended(t)
-		shifts = append(shifts, x)
+		handovers = append(handovers, x)
 		leader.start(t)
 		leader, standby = standby, leader
 	}
 	s.stopAll(t)
-	s.report(t, row{section: kind.section, measure: "fault to first write of the new leader"}, shifts)
+	s.report(t, row{section: kind.section, measure: "fault to first write of the new leader"}, handovers)
 }
 
 // report adds a row about the takeovers to the table: from the fault to the work of the next leader.
-func (s *scene) report(t *testing.T, r row, shifts []shift) {
+func (s *scene) report(t *testing.T, r row, handovers []handover) {
 	t.Helper()
 	all := s.writes(t)
 	s.verify(t, all)
 	r.program, r.timing, r.kept = s.program.name, s.timing.String(), -1
-	for _, x := range shifts {
+	for _, x := range handovers {
 		first := firstOf(t, "marker by "+x.next, markersBy(all, x.next))
 		r.times = append(r.times, first.received.Sub(x.at))
 		o := overlapOf(all, x.old, x.next)
@@ -98,10 +98,10 @@ func healRepeatedly(t *testing.T, p program, section string, asked bool, n int) 
 	t.Helper()
 	s := newScene(t, shared, p, fast, steady, "a", "b", "c")
 	leader, _ := s.start(t)
-	var shifts []shift
+	var handovers []handover
 	for range n {
 		from := s.history.position()
-		x := shift{old: leader.identity(), at: time.Now()}
+		x := handover{old: leader.identity(), at: time.Now()}
 		leader.proxy.Blackhole()
 		if asked {
 			pause(t, s.someTime(0, s.timing.renew))
@@ -119,10 +119,10 @@ func healRepeatedly(t *testing.T, p program, section string, asked bool, n int) 
 		next := s.awaitTakeover(t, leader, from)
 		leader.ended(t)
 		x.next = next.identity()
-		shifts = append(shifts, x)
+		handovers = append(handovers, x)
 		leader.start(t)
 		leader = next
 	}
 	s.stopAll(t)
-	s.report(t, row{section: section, measure: "fault to first write of the new leader"}, shifts)
+	s.report(t, row{section: section, measure: "fault to first write of the new leader"}, handovers)
 }

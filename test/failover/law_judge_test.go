@@ -12,102 +12,102 @@ import (
 	"kooperd.dev/kooperd/test/failover/marker"
 )
 
-// ledger makes histories for the tests of the judge: one write per call, a second apart.
-type ledger struct{ writes []write }
+// historyBuilder makes histories for the tests of the judge: one write per call, a second apart.
+type historyBuilder struct{ writes []write }
 
-func (l *ledger) add(w write) *ledger {
-	w.rv = uint64(len(l.writes) + 1)
-	w.received = time.Unix(0, 0).Add(time.Duration(len(l.writes)) * time.Second)
+func (b *historyBuilder) add(w write) *historyBuilder {
+	w.rv = uint64(len(b.writes) + 1)
+	w.received = time.Unix(0, 0).Add(time.Duration(len(b.writes)) * time.Second)
 	w.answered = w.received
-	l.writes = append(l.writes, w)
-	return l
+	b.writes = append(b.writes, w)
+	return b
 }
 
 // lease is a write of the lease by a replica, or by nobody's.
-func (l *ledger) lease(by, holder string) *ledger {
+func (b *historyBuilder) lease(by, holder string) *historyBuilder {
 	seconds := int32(3)
-	at := metav1.NewMicroTime(time.Unix(int64(len(l.writes)), 0))
-	return l.add(write{by: by, lease: &coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds, RenewTime: &at}})
+	at := metav1.NewMicroTime(time.Unix(int64(len(b.writes)), 0))
+	return b.add(write{by: by, lease: &coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds, RenewTime: &at}})
 }
 
-func (l *ledger) mark(identity string, pid int) *ledger {
-	return l.add(write{by: place(identity), marker: &marker.Stamp{Identity: identity, PID: pid, Write: int64(len(l.writes))}})
+func (b *historyBuilder) mark(identity string, pid int) *historyBuilder {
+	return b.add(write{by: place(identity), marker: &marker.Stamp{Identity: identity, PID: pid, Write: int64(len(b.writes))}})
 }
 
-func (l *ledger) pass(seconds int) *ledger {
+func (b *historyBuilder) pass(seconds int) *historyBuilder {
 	for range seconds {
-		l.add(write{by: "nobody", marker: &marker.Stamp{}}) // the zero identity is entitled when nobody is
+		b.add(write{by: "nobody", marker: &marker.Stamp{}}) // the zero identity is entitled when nobody is
 	}
-	return l
+	return b
 }
 
-func (l *ledger) deleted() *ledger { return l.add(write{deleted: true}) }
+func (b *historyBuilder) deleted() *historyBuilder { return b.add(write{deleted: true}) }
 
 func TestJudge(t *testing.T) {
 	tests := map[string]struct {
-		history *ledger
+		history *historyBuilder
 		want    []string // parts of the violations
 	}{
-		"one leader":       {history: new(ledger).lease("a", "a_1").mark("a_1", 1).mark("a_1", 1)},
-		"release and take": {history: new(ledger).lease("a", "a_1").mark("a_1", 1).lease("a", "").lease("b", "b_1").mark("b_1", 2)},
+		"one leader":       {history: new(historyBuilder).lease("a", "a_1").mark("a_1", 1).mark("a_1", 1)},
+		"release and take": {history: new(historyBuilder).lease("a", "a_1").mark("a_1", 1).lease("a", "").lease("b", "b_1").mark("b_1", 2)},
 		"work without a lease": {
-			history: new(ledger).mark("a_1", 1),
+			history: new(historyBuilder).mark("a_1", 1),
 			want:    []string{`was stored while "" was entitled`},
 		},
 		"work after the takeover": {
-			history: new(ledger).lease("a", "a_1").lease("a", "").lease("b", "b_1").mark("b_1", 2).mark("a_1", 1),
+			history: new(historyBuilder).lease("a", "a_1").lease("a", "").lease("b", "b_1").mark("b_1", 2).mark("a_1", 1),
 			want:    []string{`of a_1 (process 1), begun at Jan  1 00:00:00.000000, was stored while "b_1" was entitled`},
 		},
 		"work between release and takeover": {
-			history: new(ledger).lease("a", "a_1").lease("a", "").mark("a_1", 1),
+			history: new(historyBuilder).lease("a", "a_1").lease("a", "").mark("a_1", 1),
 			want:    []string{`was stored while "" was entitled`},
 		},
 		"taken too early": {
-			history: new(ledger).lease("a", "a_1").lease("b", "b_1"),
+			history: new(historyBuilder).lease("a", "a_1").lease("b", "b_1"),
 			want:    []string{`b_1 took the lease of "a_1" 2s before it expired`},
 		},
 		"taken after its expiry": {
-			history: new(ledger).lease("a", "a_1").mark("a_1", 1).mark("a_1", 1).lease("b", "b_1"),
+			history: new(historyBuilder).lease("a", "a_1").mark("a_1", 1).mark("a_1", 1).lease("b", "b_1"),
 		},
 		"renewals count": {
-			history: new(ledger).lease("a", "a_1").mark("a_1", 1).lease("a", "a_1").mark("a_1", 1).lease("b", "b_1"),
+			history: new(historyBuilder).lease("a", "a_1").mark("a_1", 1).lease("a", "a_1").mark("a_1", 1).lease("b", "b_1"),
 			want:    []string{`b_1 took the lease of "a_1" 1s before`},
 		},
 		"released by another": {
-			history: new(ledger).lease("a", "a_1").lease("b", ""),
+			history: new(historyBuilder).lease("a", "a_1").lease("b", ""),
 			want:    []string{`b has released the lease of "a_1"`},
 		},
-		"stolen by hand":               {history: new(ledger).lease("a", "a_1").lease("", "thief").mark("a_1", 1)},
-		"taken from the thief":         {history: new(ledger).lease("", "thief").lease("a", "a_1"), want: []string{`took the lease of "thief"`}},
-		"taken from the expired thief": {history: new(ledger).lease("", "thief").pass(2).lease("a", "a_1").mark("a_1", 1)},
+		"stolen by hand":               {history: new(historyBuilder).lease("a", "a_1").lease("", "thief").mark("a_1", 1)},
+		"taken from the thief":         {history: new(historyBuilder).lease("", "thief").lease("a", "a_1"), want: []string{`took the lease of "thief"`}},
+		"taken from the expired thief": {history: new(historyBuilder).lease("", "thief").pass(2).lease("a", "a_1").mark("a_1", 1)},
 		"emptied by hand and taken at once": {
-			history: new(ledger).lease("a", "a_1").lease("", "").lease("b", "b_1").mark("a_1", 1),
+			history: new(historyBuilder).lease("a", "a_1").lease("", "").lease("b", "b_1").mark("a_1", 1),
 			want:    []string{`b_1 took the lease of "a_1" 1s before`, `was stored while "b_1" was entitled`},
 		},
-		"emptied by hand and taken later": {history: new(ledger).lease("a", "a_1").lease("", "").mark("a_1", 1).mark("a_1", 1).lease("b", "b_1")},
+		"emptied by hand and taken later": {history: new(historyBuilder).lease("a", "a_1").lease("", "").mark("a_1", 1).mark("a_1", 1).lease("b", "b_1")},
 		"given back by hand and taken at once": {
-			history: new(ledger).lease("a", "a_1").lease("", "thief").lease("", "a_1").lease("b", "b_1"),
+			history: new(historyBuilder).lease("a", "a_1").lease("", "thief").lease("", "a_1").lease("b", "b_1"),
 			want:    []string{`b_1 took the lease of "a_1" 2s before`},
 		},
 		"deleted and taken at once": {
-			history: new(ledger).lease("a", "a_1").deleted().lease("b", "b_1"),
+			history: new(historyBuilder).lease("a", "a_1").deleted().lease("b", "b_1"),
 			want:    []string{`b_1 took the lease of "a_1" 2s before`},
 		},
-		"deleted and taken later": {history: new(ledger).lease("a", "a_1").deleted().mark("a_1", 1).mark("a_1", 1).lease("b", "b_1")},
+		"deleted and taken later": {history: new(historyBuilder).lease("a", "a_1").deleted().mark("a_1", 1).mark("a_1", 1).lease("b", "b_1")},
 		"deleted and made for nobody": {
-			history: new(ledger).lease("a", "a_1").deleted().lease("b", "b_1_vacant").mark("a_1", 1).mark("a_1", 1).lease("c", "c_1").mark("c_1", 2),
+			history: new(historyBuilder).lease("a", "a_1").deleted().lease("b", "b_1_vacant").mark("a_1", 1).mark("a_1", 1).lease("c", "c_1").mark("c_1", 2),
 		},
 		"taken while it is nobody's": {
-			history: new(ledger).lease("a", "a_1").deleted().lease("b", "b_1_vacant").lease("c", "c_1"),
+			history: new(historyBuilder).lease("a", "a_1").deleted().lease("b", "b_1_vacant").lease("c", "c_1"),
 			want:    []string{`c_1 took the lease of "b_1_vacant" 2s before it expired`},
 		},
 		"made for nobody though it is there": {
-			history: new(ledger).lease("a", "a_1").lease("b", "b_1_vacant"),
+			history: new(historyBuilder).lease("a", "a_1").lease("b", "b_1_vacant"),
 			want:    []string{`b_1_vacant took the lease of "a_1" 2s before it expired`},
 		},
-		"restarted in place": {history: new(ledger).lease("a", "a_1").mark("a_1", 1).lease("a", "a_1").mark("a_1", 2)},
+		"restarted in place": {history: new(historyBuilder).lease("a", "a_1").mark("a_1", 1).lease("a", "a_1").mark("a_1", 2)},
 		"two processes": {
-			history: new(ledger).lease("a", "a_1").mark("a_1", 1).mark("a_1", 2).mark("a_1", 1),
+			history: new(historyBuilder).lease("a", "a_1").mark("a_1", 1).mark("a_1", 2).mark("a_1", 1),
 			want:    []string{"process 1 of a_1 works again after process 2"},
 		},
 	}

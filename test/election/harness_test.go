@@ -3,6 +3,7 @@ package election
 import (
 	"context"
 	"errors"
+	"flag"
 	"os"
 	"slices"
 	"sync"
@@ -20,7 +21,20 @@ import (
 
 var shared *cluster.Cluster
 
-func TestMain(m *testing.M) { os.Exit(cluster.Main(m, cluster.Options{}, &shared)) }
+// conformance makes the suite as thorough as it is meant to be; without it, every case is run once or twice and waits for
+// what must happen, however long that takes on a busy machine.
+var conformance = flag.Bool("conformance", false, "repeat every case and hold times against their limits")
+
+// testsAtOnce is how many tests may run at a time. They mostly wait, so the number of cores says little about it.
+const testsAtOnce = "8"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", testsAtOnce); err != nil {
+		panic(err)
+	}
+	os.Exit(cluster.Main(m, cluster.Options{}, &shared))
+}
 
 const leaseName = "kooperd"
 
@@ -33,8 +47,8 @@ var (
 	standard = timings{15 * time.Second, 10 * time.Second, 2 * time.Second}
 )
 
-// candidate is one of our electors, running.
-type candidate struct {
+// testElector is one of our electors, running.
+type testElector struct {
 	*election.Elector
 	t      *testing.T
 	cancel context.CancelFunc
@@ -48,13 +62,13 @@ type candidate struct {
 }
 
 // start runs a candidate whose work stops as soon as it is told to. It ends with the test at the latest.
-func start(t *testing.T, config *rest.Config, namespace, identity string, at timings) *candidate {
+func start(t *testing.T, config *rest.Config, namespace, identity string, at timings) *testElector {
 	t.Helper()
 	leases, err := election.NewLeaseClient(config, at.retry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &candidate{t: t, terms: make(chan context.Context, 1000), result: make(chan error, 1)}
+	c := &testElector{t: t, terms: make(chan context.Context, 1000), result: make(chan error, 1)}
 	c.Elector, err = election.New(election.Options{
 		Namespace: namespace, Name: leaseName, Identity: identity, Leases: leases,
 		LeaseDuration: at.lease, RenewDeadline: at.renew, RetryPeriod: at.retry,
@@ -85,7 +99,7 @@ func start(t *testing.T, config *rest.Config, namespace, identity string, at tim
 	return c
 }
 
-func (c *candidate) renewed(latency time.Duration, err error) {
+func (c *testElector) renewed(latency time.Duration, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.renewals = append(c.renewals, latency)
@@ -94,14 +108,14 @@ func (c *candidate) renewed(latency time.Duration, err error) {
 	}
 }
 
-func (c *candidate) lost(reason election.Reason, _ error) {
+func (c *testElector) lost(reason election.Reason, _ error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reasons = append(c.reasons, reason)
 }
 
 // leads waits for the candidate's term.
-func (c *candidate) leads() context.Context {
+func (c *testElector) leads() context.Context {
 	c.t.Helper()
 	select {
 	case term := <-c.terms:
@@ -115,7 +129,7 @@ func (c *candidate) leads() context.Context {
 }
 
 // stop ends the candidate in an orderly way.
-func (c *candidate) stop() {
+func (c *testElector) stop() {
 	c.t.Helper()
 	c.cancel()
 	if err := <-c.result; err != nil {
@@ -124,7 +138,7 @@ func (c *candidate) stop() {
 }
 
 // wantLost waits until the term is lost for the reason.
-func (c *candidate) wantLost(reason election.Reason) {
+func (c *testElector) wantLost(reason election.Reason) {
 	c.t.Helper()
 	if err := <-c.result; !errors.Is(err, election.ErrLost) || errors.Is(err, election.ErrStuck) {
 		c.t.Errorf("Run returned %v", err)
@@ -196,10 +210,55 @@ func spreadOf(values []time.Duration) (p50, largest time.Duration) {
 	return values[len(values)/2], values[len(values)-1]
 }
 
-// repeats is n, or less under -short.
-func repeats(n int) int {
-	if testing.Short() {
-		return min(n, 3)
+// repeats is few, or many with -conformance.
+func repeats(few, many int) int {
+	if *conformance {
+		return many
 	}
-	return n
+	return few
+}
+
+// within fails the test if something took longer than its limit, with -conformance.
+func within(t *testing.T, what string, got, limit time.Duration) {
+	t.Helper()
+	t.Logf("%s: %s", what, got)
+	if *conformance && got > limit {
+		t.Errorf("%s: %s, want at most %s", what, got, limit)
+	}
+}
+
+// eventually waits until a condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	limit := time.Now().Add(time.Minute)
+	for !condition() {
+		if time.Now().After(limit) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// awaitWatch waits until the elector knows the lease and its watch stands.
+func (c *testElector) awaitWatch() {
+	c.t.Helper()
+	last := time.Duration(-1)
+	eventually(c.t, "its watch stands", func() bool {
+		now := c.Unwatched()
+		stands := now == last && c.Leader() != ""
+		last = now
+		return stands
+	})
+}
+
+// awaitRenewals waits until n renewals more have succeeded.
+func (c *testElector) awaitRenewals(n int) {
+	c.t.Helper()
+	count := func() int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.renewals) - c.failures
+	}
+	want := count() + n
+	eventually(c.t, "renewals", func() bool { return count() >= want || c.Remaining() == 0 })
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// A pulse tells when the machine itself stood still, as one does whose cores are shared with others: then a limit in
+// stallDetector reports when the machine itself stood still, as one does whose cores are shared with others: then a limit in
 // milliseconds says nothing about an elector.
-type pulse struct {
+type stallDetector struct {
 	mu     sync.Mutex
 	misses []miss
 }
@@ -25,7 +25,7 @@ const (
 )
 
 // run beats until ctx ends.
-func (p *pulse) run(ctx context.Context) {
+func (p *stallDetector) run(ctx context.Context) {
 	timer := time.NewTimer(beat)
 	defer timer.Stop()
 	for {
@@ -44,8 +44,8 @@ func (p *pulse) run(ctx context.Context) {
 	}
 }
 
-// disturbed tells whether the machine stood still for a noticeable time between two moments.
-func (p *pulse) disturbed(from, to time.Time) bool {
+// disturbed reports whether the machine stood still for a noticeable time between two moments.
+func (p *stallDetector) disturbed(from, to time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, m := range p.misses {
