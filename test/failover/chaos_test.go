@@ -60,9 +60,8 @@ type chaos struct {
 	down      bool     // the API server is away
 	// misled is when somebody last edited the lease in a way that a new process takes for a fresh start or a restart of its
 	// own: see edit. Nobody is started for as long as a lease lasts.
-	misled   time.Time
-	launched time.Time              // when a process was last started
-	due      map[*replica]time.Time // when a process that has ended is followed by another one
+	misled time.Time
+	due    map[*replica]time.Time // when a process that has ended is followed by another one
 }
 
 // ending ends a fault that goes on.
@@ -219,7 +218,6 @@ func (c *chaos) tendReplica(t *testing.T, r *replica) {
 	if r.stopped || r.killed && c.faultRand.IntN(2) == 0 {
 		r.pod++
 	}
-	c.launched = time.Now()
 	r.launch(t)
 }
 

@@ -183,6 +183,9 @@ func (s *scene) editInVain(t *testing.T, e edit, leader *replica) {
 func (s *scene) editAndLose(t *testing.T, e edit, leader, standby *replica) handover {
 	t.Helper()
 	pause(t, s.someTime(0, s.timing.retry))
+	if s.program.ours {
+		standby.process.AwaitLog(t, "leader changed") // else it may find no lease on its first look
+	}
 	from := s.history.position()
 	x := handover{leader.identity(), standby.identity(), time.Now()}
 	s.apply(t, e, standby.identity())

@@ -1,6 +1,7 @@
 package failover_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -98,7 +99,7 @@ func byHand() chaosFault {
 			return nil
 		}
 		t.Logf("lease %s", e.name)
-		if e.misleads && time.Since(c.launched) < time.Second {
+		if e.misleads && slices.ContainsFunc(c.replicas, func(r *replica) bool { return !r.hasLooked() }) {
 			return nil
 		}
 		if e.misleads {

@@ -41,6 +41,11 @@ func (b *historyBuilder) pass(seconds int) *historyBuilder {
 	return b
 }
 
+// annotated is an edit by hand that leaves the record alone.
+func (b *historyBuilder) annotated() *historyBuilder {
+	return b.add(write{lease: b.writes[len(b.writes)-1].lease})
+}
+
 func (b *historyBuilder) deleted() *historyBuilder { return b.add(write{deleted: true}) }
 
 func TestJudge(t *testing.T) {
@@ -83,6 +88,9 @@ func TestJudge(t *testing.T) {
 		"emptied by hand and taken at once": {
 			history: new(historyBuilder).lease("a", "a_1").lease("", "").lease("b", "b_1").mark("a_1", 1),
 			want:    []string{`b_1 took the lease of "a_1" 1s before`, `was stored while "b_1" was entitled`},
+		},
+		"annotated by hand and taken after its expiry": {
+			history: new(historyBuilder).lease("a", "a_1").annotated().mark("a_1", 1).lease("b", "b_1"),
 		},
 		"emptied by hand and taken later": {history: new(historyBuilder).lease("a", "a_1").lease("", "").mark("a_1", 1).mark("a_1", 1).lease("b", "b_1")},
 		"given back by hand and taken at once": {

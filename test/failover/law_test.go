@@ -24,6 +24,7 @@ type judge struct {
 	holder    string           // of the lease, as it is or was before it was deleted
 	owner     string           // the holder that a replica wrote last
 	deleted   bool             // there is no lease
+	last      leaseKey         // of the last change of the lease
 	duration  time.Duration    // of the lease, as a replica wrote it last
 	expires   time.Time        // when others may take it, by what replicas wrote
 	standing  time.Time        // the same by what stands in it, which can only be later
@@ -79,6 +80,10 @@ func (j *judge) leased(w write) {
 		return
 	}
 	k := leaseKeyOf(w.lease)
+	if !j.deleted && k == j.last {
+		return // a label or an annotation, which prolongs nothing
+	}
+	j.last = k
 	byHand := w.by == "" // who worked goes on until it notices
 	forNobody := j.deleted && strings.HasSuffix(k.holder, vacant)
 	at := w.received.Add(clockTolerance)

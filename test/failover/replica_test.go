@@ -47,6 +47,11 @@ func (r *replica) launch(t testing.TB) {
 	})
 }
 
+// hasLooked reports whether the process, if there is one, has seen the lease.
+func (r *replica) hasLooked() bool {
+	return r.process.Exited() || len(r.process.Lines("leader changed")) > 0
+}
+
 // stop asks the process to stop and does not wait.
 func (r *replica) stop(t testing.TB) {
 	t.Helper()
