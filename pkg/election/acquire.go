@@ -64,11 +64,9 @@ func (a *acquirer) untilFree() time.Duration {
 	return a.observed.wait(a.opts.Clock.Boot(), a.own())
 }
 
-// take sends the compare-and-swap that makes this process the holder.
-//
-// A creation compares nothing: when the Lease was deleted by hand, its holder may lead on until it notices, and that holder may
-// be one that this process has never seen. Only on the first look of a process is absence taken for a fresh start. Later the
-// Lease is created for nobody, which tells the old holder, and all candidates wait for the whole of its duration.
+// take sends the compare-and-swap that makes this process the holder. A creation compares nothing,
+// so only a process that never saw a Lease creates it for itself. Otherwise it leaves a tombstone:
+// see docs/decisions/0004.
 func (a *acquirer) take(ctx context.Context) {
 	sent := a.now()
 	op, w := opAcquire, a.claim(sent, sent.wall.UnixMicro(), a.nextTransitions())
@@ -191,8 +189,8 @@ func (a *acquirer) polled(err error) {
 	}
 }
 
-// pollTime returns when the Lease is to be read; zero means that the watch is enough. A held Lease that has not changed for half
-// its duration is read, too: either its holder is in trouble, or the watch stands but delivers nothing.
+// pollTime returns when the Lease is to be read; zero means that the watch is enough. A held Lease
+// is also read when half of its time has passed without a change: the watch may deliver nothing.
 func (a *acquirer) pollTime(now time.Time) time.Time {
 	if !a.pollAt.IsZero() {
 		return a.pollAt

@@ -7,9 +7,10 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// LeaseClient is all that an elector needs from the API server. Errors are those of k8s.io/apimachinery/pkg/api/errors where
-// the server answered. Every call must end soon after its context; an elector never has more than one of Get, Create and Update
-// under way, and one Watch. Objects passed in and out belong to the receiver. [NewLeaseClient] makes the real one.
+// LeaseClient is all that an elector needs from the API server; [NewLeaseClient] makes the real
+// one. Answers of the server are errors of k8s.io/apimachinery/pkg/api/errors. Every call must end
+// soon after its context. An elector has at most one of Get, Create and Update under way, and one
+// Watch. Objects passed in and out belong to the receiver.
 type LeaseClient interface {
 	// Get reads the Lease as of now, not from a cache.
 	Get(ctx context.Context, namespace, name string) (*coordinationv1.Lease, error)

@@ -2,9 +2,9 @@ package election
 
 import "time"
 
-// Clock is what an elector reads the time from. Both readings must be cheap and safe for concurrent use, because
-// [Elector.Remaining] takes them for every request of the gate. Timers are not part of it: they only wake the elector up, and
-// what they mean is always decided by these two readings.
+// Clock is what an elector reads the time from. Both readings must be cheap and safe for
+// concurrent use: [Elector.Remaining] takes them for every request of the gate. Timers only wake
+// the elector up; these readings decide.
 type Clock interface {
 	// Wall returns the wall clock. A monotonic reading inside the result is ignored.
 	Wall() time.Time

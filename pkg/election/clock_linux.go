@@ -14,9 +14,9 @@ func newSystemClock() Clock { return systemClock{started: time.Now()} }
 // Wall implements [Clock].
 func (systemClock) Wall() time.Time { return time.Now() }
 
-// Boot implements [Clock]. The standard library offers only CLOCK_MONOTONIC, which stands still while the machine is suspended
-// (golang/go#24595), so a leader that slept for an hour would still believe in its term. CLOCK_BOOTTIME goes on; x/sys/unix is
-// the one way to read it without cgo.
+// Boot reads CLOCK_BOOTTIME. The standard library has only CLOCK_MONOTONIC, which stands still
+// while the machine is suspended (golang/go#24595): a leader that slept for an hour would believe
+// in its term.
 func (c systemClock) Boot() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {

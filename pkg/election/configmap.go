@@ -30,9 +30,10 @@ const (
 	unreadableSeconds = 60
 )
 
-// NewConfigMapClient is like [NewLeaseClient] for the older lock: an annotation of a ConfigMap, in the format of client-go up to
-// v0.23. It is for taking over from an operator that uses that lock, without two leaders at any time. The rights that it needs are
-// get, create and update on configmaps; with watch as well, a standby notices a release at once instead of by polling.
+// NewConfigMapClient is like [NewLeaseClient] for the older lock: an annotation of a ConfigMap, as
+// client-go up to v0.23 wrote it. It is for taking over from an operator that uses that lock. It
+// needs the rights to get, create and update configmaps; with watch as well, a standby notices a
+// release at once.
 func NewConfigMapClient(config *rest.Config, retryPeriod time.Duration) (*APIClient, error) {
 	return newAPIClient(config, retryPeriod, configMapLock{})
 }

@@ -43,19 +43,20 @@ func New(o Options) (*Elector, error) {
 	return &Elector{opts: o, log: log, observed: observedLease{tenure: tenure{own: o.LeaseDuration}}}, nil
 }
 
-// Run competes for the Lease until ctx ends or one term has ended. When it wins, it calls lead once, on another goroutine.
-// The context that lead gets is the term: it ends when leadership may no longer be relied on, and not with ctx.
+// Run competes for the Lease until ctx ends or one term has ended. When it wins, it calls lead
+// once, on another goroutine. The context of lead is the term: it ends when leadership may no
+// longer be relied on, and not with ctx.
 //
-// When ctx ends before a term, Run returns nil and lead is never called. When it ends during a term, lead is expected to watch
-// ctx itself and to return; the Lease is renewed until it has, then released, and Run returns nil. When lead returns on its own,
-// the Lease is released too and Run returns lead's error. (An error that wraps [ErrKeepLease] prevents the release, and a lead
-// that fails after ctx has ended has its error returned unless it only says context.Canceled.)
+// When ctx ends before a term, Run returns nil and lead is never called. When it ends during a
+// term, lead has to watch ctx itself and return; the Lease is renewed until then and released, and
+// Run returns nil. An error of lead is returned unless it only says context.Canceled.
 //
-// When the term is lost, Run waits for lead and returns an error that wraps [ErrLost]; the Lease is not touched any more. If
-// lead has still not returned shortly before another candidate could lead, the error wraps [ErrStuck] as well, and the caller
-// has to end the process.
+// When lead returns before ctx has ended, the Lease is released and Run returns its error. An
+// error that wraps [ErrKeepLease] prevents the release.
 //
-// After it has returned without ErrStuck, Run may be called again: the same process then competes once more.
+// When the term is lost, Run waits for lead and returns an error that wraps [ErrLost]. If lead has
+// not returned shortly before another candidate could lead, the error wraps [ErrStuck] as well,
+// and the caller has to end the process. Otherwise Run may be called again.
 func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error) error {
 	if !e.running.CompareAndSwap(false, true) {
 		return ErrRunning
@@ -83,9 +84,9 @@ func (e *Elector) Run(ctx context.Context, lead func(term context.Context) error
 	return err
 }
 
-// Remaining returns for how much longer the current term may be relied on; zero means that this process must not act as leader.
-// It is computed from the clocks on every call, so it is right also on the first instruction after the process, or its machine,
-// was stopped. It takes no lock.
+// Remaining returns for how much longer the current term may be relied on; zero means that this
+// process must not act as leader. It reads the clocks on every call, so it is right also just
+// after the process or its machine was stopped. It takes no lock.
 func (e *Elector) Remaining() time.Duration {
 	v := e.validity.Load()
 	if v == nil {

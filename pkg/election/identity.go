@@ -6,12 +6,12 @@ import (
 	"os"
 )
 
-// Identity returns the holderIdentity of this process. In a pod, where both arguments are given (from the downward API's
-// metadata.name and metadata.uid), it is "<podName>_<podUID>": it survives a restart of the container, so that the restarted
-// process recognises its own Lease and leads at once. Elsewhere it is "<hostname>_<random>", which is new on every start.
+// Identity returns the holderIdentity of this process. In a pod it is "<podName>_<podUID>", from
+// the downward API's metadata.name and metadata.uid: a restarted container then recognises its
+// Lease and leads at once. Without both it is "<hostname>_<random>", which is new on every start.
 //
-// An identity of the first kind must belong to one running process at a time. The kubelet guarantees that for one container;
-// two containers of one pod must not compete for one Lease.
+// An identity of the first kind must belong to one running process at a time. Two containers of
+// one pod must not compete for one Lease.
 func Identity(podName, podUID string) (string, error) {
 	if podName != "" && podUID != "" {
 		return podName + "_" + podUID, nil

@@ -117,7 +117,7 @@ func TestDeletedLeaseIsNotTakenFromALeader(t *testing.T) {
 		a.leads()
 		b.start()
 		time.Sleep(5 * time.Second)
-		a.link.cut() // it does not onReply of the deletion and leads on for up to 10 s
+		a.link.cut() // it does not hear of the deletion and leads on for up to 10 s
 		b.link.mu.Lock()
 		b.link.deaf = true // it has not heard of the renewals either
 		b.link.mu.Unlock()
@@ -282,7 +282,7 @@ func TestOwnLeaseThatVanishedIsNotTakenBack(t *testing.T) {
 		a.start()
 		b.leads()
 		time.Sleep(5 * time.Second)
-		b.link.cut() // it leads on for a while and does not onReply of the deletion
+		b.link.cut() // it leads on for a while and does not hear of the deletion
 		s.delete()
 		deleted := time.Now()
 		a.link.mend()

@@ -111,7 +111,7 @@ func TestDeadlineEndsTheTerm(t *testing.T) {
 				a := newTestElector(t, newServer(), "a")
 				a.start()
 				term := a.leads()
-				time.Sleep(4*time.Second + moment) // two renewals: the last one was sent moment ago
+				time.Sleep(4*time.Second + moment) // two renewals: the last one was sent a moment ago
 				last := time.Now().Add(-moment)
 				fail(a)
 				<-term.Done()

@@ -86,12 +86,13 @@ func (v *observedLease) neverSeen(boot, gap time.Duration) bool {
 	return v.lease == nil && v.alone && boot-v.missed <= gap
 }
 
-// wait returns for how long this candidate has to leave the Lease alone from now on; zero means that it may take it. mine reports
-// whether the record is one that this very process wrote: then no other process relies on it.
+// wait returns for how long this candidate has to leave the Lease alone; zero means that it may
+// take it. mine reports whether this very process wrote the record: then no other process relies
+// on it.
 //
-// A held Lease counts from when its record was last seen to change, on the boot-time clock: the holder's renewTime stems from
-// another machine's clock and is never compared. If a change was missed meanwhile, the compare-and-swap fails. One that does not
-// exist can be created at any time; what that gives the right to is another matter: see [acquirer.take].
+// A Lease counts from when its record was last seen to change. The holder's renewTime stems from
+// another machine's clock and is never compared. If a change was missed, the compare-and-swap
+// fails.
 func (v *observedLease) wait(boot time.Duration, mine bool) time.Duration {
 	switch {
 	case !v.looked, v.stale:

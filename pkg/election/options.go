@@ -27,8 +27,9 @@ type Options struct {
 	// LeaseDuration is for how long other candidates leave the Lease alone after its last renewal. Whole seconds, because the
 	// Lease stores no fraction; zero means 15 s.
 	LeaseDuration time.Duration
-	// RenewDeadline is for how long after the sending of its last successful renewal a term may be relied on. It must end at
-	// least a second, and an eighth of LeaseDuration, before that: work needs that time to stop. Zero means 10 s.
+	// RenewDeadline is for how long after the sending of its last successful renewal a term may be
+	// relied on. It must be shorter than LeaseDuration by at least a second, an eighth of it, and
+	// what work needs to stop. Zero means 10 s.
 	RenewDeadline time.Duration
 	// RetryPeriod is the time between renewals, the upper limit of one request, and the polling period of a standby whose
 	// watch is broken. At most two thirds of RenewDeadline, so that a failed renewal can be repeated. Zero means 2 s.
@@ -40,13 +41,13 @@ type Options struct {
 	Clock Clock
 	// Logger is for the elector's own messages. Zero logs nothing.
 	Logger logr.Logger
-	// Observer is told what happens.
+	// Observer is called when something has happened.
 	Observer Observer
 }
 
-// Observer is a set of functions that an elector calls when something has happened; each may be nil. They are called one at a
-// time on the elector's goroutine, after the fact, and must return quickly: while one of them blocks no renewal is sent. (A term
-// ends in time all the same.)
+// Observer is a set of functions that an elector calls after something has happened; each may be
+// nil. They are called one at a time on the elector's goroutine and must return quickly: no
+// renewal is sent meanwhile, though a term ends in time.
 type Observer struct {
 	// StateChanged follows every transition.
 	StateChanged func(from, to State)

@@ -154,9 +154,8 @@ func (n *renewer) extend(w write) loss {
 	return loss{}
 }
 
-// retry sets the time of the next attempt after one that got no answer, or none that helps: after wait, which doubles with
-// every failure in a row. The first attempts follow soon, because the connection is a fresh one; later ones keep the server from
-// being flooded.
+// retry sets the time of the next attempt after a failure: after wait, which doubles with every
+// failure in a row from the third on, up to RetryPeriod.
 func (n *renewer) retry(wait time.Duration) {
 	n.failures++
 	if n.failures > 2 {

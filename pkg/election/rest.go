@@ -39,10 +39,11 @@ type APIClient struct {
 	closed   bool
 }
 
-// NewLeaseClient returns a client for the API server of config, which is copied and may be changed afterwards; its rate limits
-// and timeout do not apply. Its Transport must be nil, because a given transport cannot be replaced after a failure. retryPeriod
-// is that of the election: a watch on which nothing was received for so long is probed, and given up after as long again. Zero
-// means 2 s. It contacts nobody. The caller closes the client after Run has returned.
+// NewLeaseClient returns a client for the API server of config, which is copied; its rate limits
+// and timeout do not apply. Its Transport must be nil, because a given one cannot be replaced
+// after a failure. A watch on which nothing was received for retryPeriod is probed, and given up
+// after as long again; zero means 2 s. Nothing is contacted. The caller closes the client after
+// Run has returned.
 func NewLeaseClient(config *rest.Config, retryPeriod time.Duration) (*APIClient, error) {
 	return newAPIClient(config, retryPeriod, leaseLock{})
 }
@@ -111,8 +112,8 @@ func (c *APIClient) Update(ctx context.Context, lease *coordinationv1.Lease) (*c
 	})
 }
 
-// do sends one request, once: whether and when to repeat it is the elector's decision. The server is told the time limit, too,
-// so that a write that had to queue there is not stored long after this process has given up on it.
+// do sends one request, once: the elector decides about repetitions. The server is sent the time
+// limit as well, so that a queued write is not stored long after this process has given it up.
 func (c *APIClient) do(ctx context.Context, build func(rest.Interface) *rest.Request) (*coordinationv1.Lease, error) {
 	l, err := c.current()
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// session is one call of Run: an elector together with its request, its watch and its log limits. Everything in it belongs to
-// the goroutine of Run. The context in its methods is that of requests and of the watch; it outlives the context of Run, of
-// which only the end matters: see stopSignal.
+// session is one call of Run: an elector with its request, its watch and its log limits. It
+// belongs to the goroutine of Run. The context in its methods is that of requests and of the
+// watch, which outlives the context of Run; of that one, only the end matters: see stopSignal.
 type session struct {
 	*Elector
 	requester   *requester

@@ -2,9 +2,10 @@ package election
 
 import "time"
 
-// tenure is what a candidate knows about the process that may rely on the Lease, whatever the Lease says by now: people edit
-// leases by hand, and a holder that does not onReply of that works on until its own renew deadline. Such an edit may only make
-// others wait longer. See docs/decisions/0011-a-hand-edit-never-shortens-a-tenure.md.
+// tenure is what a candidate knows about who may rely on the Lease, whatever the Lease says by
+// now. A holder that does not hear of an edit by hand works on until its renew deadline, so an
+// edit may only make others wait longer: see
+// docs/decisions/0011-a-hand-edit-never-shortens-a-tenure.md.
 type tenure struct {
 	own    time.Duration // this candidate's lease duration, for what it cannot know
 	last   record        // the last genuine record; zero when none has been seen
@@ -60,9 +61,9 @@ func (t *tenure) interrupt(boot time.Duration) { t.extend(boot + t.careful(recor
 // extend never makes a tenure shorter.
 func (t *tenure) extend(until time.Duration) { t.until = max(t.until, until) }
 
-// endedBy reports whether a record in the form of a release is the release of the tenure that was seen last, or of a later one
-// that was not seen. One that was written back by hand is of an earlier tenure; one that an edit has put together lacks the
-// holder's new times.
+// endedBy reports whether a record in the form of a release ends the tenure that was seen last, or
+// a later one that was not seen. One that was written back by hand is of an earlier tenure; one
+// that an edit has put together lacks new times.
 func (t *tenure) endedBy(rec, before record) bool {
 	for _, held := range []record{t.last, before} {
 		if held.holder == "" {
@@ -86,8 +87,9 @@ func (t *tenure) begunBy(rec record, expired bool) bool {
 // credit is for how long a record is good that was not seen to be renewed.
 func (t *tenure) credit(rec record) time.Duration { return min(rec.duration(), max(t.own, unproven)) }
 
-// careful is for how long somebody may rely on the Lease after an edit that left rec in it: as long as the holder's last genuine
-// record said, or as this candidate itself would, or as rec says when it may be what another holder has left.
+// careful is for how long somebody may rely on the Lease after an edit that left rec in it: as
+// long as the last genuine record said, or as this candidate would itself; or as rec says, if
+// another holder may have left that.
 func (t *tenure) careful(rec record) time.Duration {
 	d := max(t.own, t.length)
 	if t.last == (record{}) || rec.transitions != t.last.transitions {

@@ -94,7 +94,7 @@ var audiences = map[string]audience{
 	"fresh process": {before: func(*testElector) {}, edited: (*testElector).start, fresh: true},
 }
 
-// TestForeignEditNeverShortensATenure edits the Lease of a leader that does not onReply of it and works until its deadline.
+// TestForeignEditNeverShortensATenure edits the Lease of a leader that does not hear of it and works until its deadline.
 func TestForeignEditNeverShortensATenure(t *testing.T) {
 	for name, edit := range foreignEdits {
 		for who, audience := range audiences {

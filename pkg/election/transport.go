@@ -20,9 +20,8 @@ type leaseTransport struct {
 	files     credentialFiles
 }
 
-// newTransport makes a transport. client-go would take it from a cache that is shared by all clients with the same
-// credentials, so it is put together here, from the same parts: TLS settings, dialer, proxy, and the wrappers that add
-// credentials. Files with certificates are read again for every transport.
+// newTransport makes a transport of client-go's parts. client-go itself would share it with all
+// clients that have the same credentials. Certificate files are read for every transport.
 func (c *APIClient) newTransport(streams bool) (*leaseTransport, error) {
 	conf, err := c.config.TransportConfig()
 	if err != nil {

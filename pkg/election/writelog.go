@@ -74,11 +74,9 @@ const (
 	originUnknown               // cannot be put in order with what is known: look again
 )
 
-// classify judges a state of the Lease that was read or watched while leading, and returns the own write it stems from, if any.
-//
-// Holder, times and transitions of an own write prove that nobody else held the Lease since. Its duration may have been edited
-// upwards: the next renewal mends that. A shorter one makes others take over earlier than this process believes, so it is
-// foreign.
+// classify judges a state of the Lease that was seen while leading, and returns the own write it
+// stems from, if any. Holder, times and transitions of an own write prove that the Lease had no
+// other holder since. A longer duration is mended by the next renewal; a shorter one is foreign.
 func (l *writeLog) classify(lease *coordinationv1.Lease) (origin, write) {
 	rec := recordOf(lease)
 	w, mine := l.find(rec)
