@@ -5,15 +5,15 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/time/rate"
 )
 
-// Errors of Access.Allow. Any other error means that nobody could decide, and that the request is not answered either.
+// Errors of Authorizer.Allow. Any other error means that it could not be decided; such a request is refused too.
 var (
-	// ErrUnauthenticated means that the token is nobody's; the answer is 401.
+	// ErrUnauthenticated means that the token belongs to no user; the answer is 401.
 	ErrUnauthenticated = errors.New("not authenticated: want a valid bearer token")
 	// ErrForbidden means that the user may not do this; the answer is 403.
 	ErrForbidden = errors.New("forbidden")
@@ -22,7 +22,7 @@ var (
 		"its service account needs the ClusterRole system:auth-delegator")
 )
 
-// Authorizer decides who may read what is not open to everybody. It must be safe for concurrent use.
+// Authorizer decides who may read what is not open to anyone. It must be safe for concurrent use.
 type Authorizer interface {
 	// Allow returns nil when the holder of the token may do verb, the request's method in lower case, with the path. It
 	// returns an error that wraps ErrUnauthenticated or ErrForbidden when not, and another one when that cannot be found
@@ -30,20 +30,24 @@ type Authorizer interface {
 	Allow(ctx context.Context, token, verb, path string) error
 }
 
-// undecidedLogPause is the shortest time between two log lines about requests that nobody could decide.
+// undecidedLogPause is the shortest time between two log lines about requests that could not be decided.
 const undecidedLogPause = 10 * time.Second
 
-// guard answers only those whom access allows.
+// guard answers only requests that the authorizer allows.
 type guard struct {
 	access  Authorizer
 	refused func(reason string)
 	logger  logr.Logger
 
-	mu   sync.Mutex
-	told time.Time // when a request that nobody could decide was logged last
+	undecided rate.Sometimes // logs requests that could not be decided
 }
 
-// wrap puts the guard in front of next. Without Access it is next alone.
+// newGuard returns a guard that counts refused requests by reason.
+func newGuard(access Authorizer, refused func(reason string), logger logr.Logger) *guard {
+	return &guard{access: access, refused: refused, logger: logger, undecided: rate.Sometimes{Interval: undecidedLogPause}}
+}
+
+// wrap puts the guard in front of next. Without an Authorizer it is next alone.
 func (g *guard) wrap(next http.Handler) http.Handler {
 	if g.access == nil {
 		return next
@@ -73,29 +77,20 @@ func (g *guard) refuse(w http.ResponseWriter, err error) {
 		reason, code, text = "forbidden", http.StatusForbidden, err.Error()
 	case errors.Is(err, ErrMayNotAsk):
 		code, text = http.StatusInternalServerError, ErrMayNotAsk.Error()
-		g.tell(err)
+		g.log(err)
 	case errors.Is(err, context.Canceled): // The client has gone: nobody is refused anything.
 		answer(w, code, text)
 		return
 	default:
-		g.tell(err)
+		g.log(err)
 	}
 	g.refused(reason)
 	answer(w, code, text)
 }
 
-// tell logs an error of the asking, but not each one: strangers can cause them.
-func (g *guard) tell(err error) {
-	now := time.Now()
-	g.mu.Lock()
-	quiet := !g.told.IsZero() && now.Sub(g.told) < undecidedLogPause
-	if !quiet {
-		g.told = now
-	}
-	g.mu.Unlock()
-	if !quiet {
-		g.logger.Error(err, "refusing requests that nobody could decide")
-	}
+// log logs that a request could not be decided, but not each one: strangers can cause them.
+func (g *guard) log(err error) {
+	g.undecided.Do(func() { g.logger.Error(err, "refusing requests that could not be decided") })
 }
 
 // bearerToken returns the token of the Authorization header (RFC 6750, section 2.1). The scheme's case does not matter

@@ -157,9 +157,9 @@ func TestUndecidedIsLoggedSometimes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := &guard{logger: logger}
+		g := newGuard(nil, nil, logger)
 		for range 100 {
-			g.tell(errors.New("timeout"))
+			g.log(errors.New("timeout"))
 			time.Sleep(undecidedLogPause / 50)
 		}
 		if got := strings.Count(log.String(), "timeout"); got != 2 {

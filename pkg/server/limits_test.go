@@ -139,7 +139,7 @@ func TestCrowdDoesNotKeepProbesOut(t *testing.T) {
 				}
 			}
 		}
-		if open := members(s, name); open > maxConnections {
+		if open := connections(s, name); open > maxConnections {
 			t.Errorf("%s has %d connections, want at most %d", name, open, maxConnections)
 		}
 		if !strings.Contains(request(t, http.MethodGet, s.Addresses()["metrics"], "/metrics").body,
@@ -153,12 +153,12 @@ func TestCrowdDoesNotKeepProbesOut(t *testing.T) {
 	}
 }
 
-func members(s *Server, name string) int {
+func connections(s *Server, name string) int {
 	open := -1
 	for _, l := range s.servers {
-		if c, ok := l.listener.(*crowd); ok && l.name == name {
+		if c, ok := l.listener.(*limitListener); ok && l.name == name {
 			c.mu.Lock()
-			open = c.members.Len()
+			open = c.conns.Len()
 			c.mu.Unlock()
 		}
 	}
@@ -169,11 +169,11 @@ func awaitMembers(t *testing.T, s *Server, name string, want int) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(patience); members(s, name) != want; {
+	for deadline := time.After(patience); connections(s, name) != want; {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("%s has %d connections, want %d", name, members(s, name), want)
+			t.Fatalf("%s has %d connections, want %d", name, connections(s, name), want)
 		}
 	}
 }
@@ -196,7 +196,7 @@ func TestCrowdKeepsThoseBeingAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, l := range s.servers {
-		if c, ok := l.listener.(*crowd); ok && l.name == "health" {
+		if c, ok := l.listener.(*limitListener); ok && l.name == "health" {
 			c.limit, c.closed = limit, closed.Done
 		}
 	}
@@ -219,7 +219,7 @@ func TestCrowdKeepsThoseBeingAnswered(t *testing.T) {
 		}
 	}
 	if got := request(t, http.MethodGet, address, "/readyz"); got.code != http.StatusOK {
-		t.Errorf("after the crowd: %d", got.code)
+		t.Errorf("after that: %d", got.code)
 	}
 }
 
@@ -230,7 +230,7 @@ func TestCrowdPrefersTheLongestWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, l := range s.servers {
-		if c, ok := l.listener.(*crowd); ok {
+		if c, ok := l.listener.(*limitListener); ok {
 			c.limit = 2
 		}
 	}
@@ -286,7 +286,7 @@ func TestCrowdOfStrangers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, l := range s.servers {
-		if c, ok := l.listener.(*crowd); ok {
+		if c, ok := l.listener.(*limitListener); ok {
 			c.limit = limit
 		}
 	}

@@ -1,32 +1,22 @@
 package server
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"sync"
 	"time"
+
+	"k8s.io/client-go/util/cert"
 )
 
-const (
-	// selfSignedLife is how long a self-signed certificate is valid.
-	selfSignedLife = 365 * 24 * time.Hour
-	// selfSignedRest is how much of it is left when the next one is made.
-	selfSignedRest = 30 * 24 * time.Hour
-	// clockSkew is how far the clock of a client may be behind.
-	clockSkew = time.Hour
-)
+// selfSignedRest is how much of a certificate's year is left when the next one is made.
+const selfSignedRest = 30 * 24 * time.Hour
 
-// SelfSigned is a certificate that nobody vouches for: it hides what is sent from those who only listen, and clients have
-// to be told not to verify it. It exists in memory alone, and a new one is made a month before it ends. It is safe for
-// concurrent use.
+// SelfSigned is a certificate without an issuer that clients trust. It protects what is sent from eavesdroppers, and
+// clients have to skip its verification. It exists in memory alone, and a new one is made a month before it ends. It is
+// safe for concurrent use.
 type SelfSigned struct {
 	hosts []string
 
@@ -55,7 +45,7 @@ func (s *SelfSigned) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if s.current != nil && now.Before(s.current.Leaf.NotAfter.Add(-selfSignedRest)) {
 		return s.current, nil
 	}
-	next, err := selfSign(s.hosts, now)
+	next, err := selfSign(s.hosts)
 	if err != nil {
 		return nil, fmt.Errorf("making a self-signed certificate: %w", err)
 	}
@@ -63,35 +53,24 @@ func (s *SelfSigned) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return next, nil
 }
 
-func selfSign(hosts []string, now time.Time) (*tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
-	if err != nil {
-		return nil, err
-	}
-	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: hosts[0]},
-		NotBefore: now.Add(-clockSkew), NotAfter: now.Add(selfSignedLife),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		BasicConstraintsValid: true,
-	}
-	for _, host := range hosts {
+// selfSign makes a certificate for hosts, names or IP addresses, that is valid for a year.
+func selfSign(hosts []string) (*tls.Certificate, error) {
+	var ips []net.IP
+	var names []string
+	for _, host := range hosts[1:] {
 		if ip := net.ParseIP(host); ip != nil {
-			template.IPAddresses = append(template.IPAddresses, ip)
+			ips = append(ips, ip)
 			continue
 		}
-		template.DNSNames = append(template.DNSNames, host)
+		names = append(names, host)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	certificate, key, err := cert.GenerateSelfSignedCertKey(hosts[0], ips, names)
 	if err != nil {
 		return nil, err
 	}
-	leaf, err := x509.ParseCertificate(der)
+	pair, err := tls.X509KeyPair(certificate, key)
 	if err != nil {
 		return nil, err
 	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
+	return &pair, nil
 }

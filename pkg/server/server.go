@@ -24,7 +24,7 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
 	writeTimeout      = 30 * time.Second
-	gatherTimeout     = 25 * time.Second // less than writeTimeout, or nobody would be told
+	gatherTimeout     = 25 * time.Second // less than writeTimeout, or the client would not hear of it
 	idleTimeout       = 90 * time.Second
 	maxHeaderBytes    = 16 << 10
 	stopTimeout       = 2 * time.Second
@@ -44,11 +44,11 @@ type Options struct {
 	Gatherer prometheus.Gatherer
 	// Board is what /readyz shows. Required with HealthAddress.
 	Board *status.Board
-	// Leading tells whether this replica leads. Default: it does not.
+	// Leading reports whether this replica leads. Default: it does not.
 	Leading func() bool
 	// Live returns why the process should be restarted, or nil. Default: never.
 	Live func() error
-	// Access decides who may read what MetricsAddress serves. Default: everybody may.
+	// Access decides who may read what MetricsAddress serves. Default: anyone may.
 	Access Authorizer
 	// Certificate returns the certificate of a handshake, and with it MetricsAddress speaks TLS, 1.2 at least; see
 	// CertificateFiles and SelfSigned. Default: plain HTTP.
@@ -58,7 +58,7 @@ type Options struct {
 	Profiling bool
 	// Metrics count refused requests and closed connections. Default: nothing is counted.
 	Metrics *telemetry.Metrics
-	// Logger is told of the addresses and of what goes wrong. Default: nothing is logged.
+	// Logger receives the addresses and what goes wrong. Default: nothing is logged.
 	Logger logr.Logger
 }
 
@@ -94,7 +94,7 @@ func Listen(ctx context.Context, opts Options) (*Server, error) {
 	if err := s.listen(ctx, "metrics", opts.MetricsAddress, metricsMux(opts), opts.Certificate); err != nil {
 		return nil, err
 	}
-	if err := s.listen(ctx, "health", opts.HealthAddress, noting(healthMux(opts)), nil); err != nil {
+	if err := s.listen(ctx, "health", opts.HealthAddress, trackActive(healthMux(opts)), nil); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (s *Server) listen(ctx context.Context, name, address string, handler http.
 	if certificate != nil {
 		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate}
 	}
-	bounded := newCrowd(l, maxConnections, func() { s.metrics.CountHTTPClosed(name) })
+	bounded := newLimitListener(l, maxConnections, func() { s.metrics.CountHTTPClosed(name) })
 	s.servers = append(s.servers, &listening{name: name, listener: bounded, http: server})
 	return nil
 }
@@ -180,20 +180,20 @@ func (s *Server) close() {
 	}
 }
 
-// metricsMux serves what can be gathered: a collector of one handler that goes wrong must not hide everybody's metrics. A
-// connection counts as being answered only when it is known that it may be, or strangers could fill the server.
+// metricsMux serves what can be gathered: a collector of one handler that goes wrong must not hide the other metrics. A
+// connection is active only once its request is allowed, or strangers could fill the server.
 func metricsMux(opts Options) http.Handler {
 	mux := http.NewServeMux()
-	g := &guard{access: opts.Access, refused: opts.Metrics.CountHTTPRefused, logger: opts.Logger}
+	g := newGuard(opts.Access, opts.Metrics.CountHTTPRefused, opts.Logger)
 	if opts.Gatherer != nil {
-		mux.Handle("GET /metrics", g.wrap(noting(promhttp.HandlerFor(opts.Gatherer, promhttp.HandlerOpts{
+		mux.Handle("GET /metrics", g.wrap(trackActive(promhttp.HandlerFor(opts.Gatherer, promhttp.HandlerOpts{
 			ErrorHandling: promhttp.ContinueOnError,
 			ErrorLog:      gatherLog{opts.Logger},
 			Timeout:       gatherTimeout,
 		}))))
 	}
 	if opts.Profiling {
-		addProfiles(mux, func(profile http.Handler) http.Handler { return g.wrap(noting(profile)) })
+		addProfiles(mux, func(profile http.Handler) http.Handler { return g.wrap(trackActive(profile)) })
 	}
 	return mux
 }

@@ -17,6 +17,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilcache "k8s.io/apimachinery/pkg/util/cache"
 	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
 	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/rest"
@@ -29,7 +30,7 @@ import (
 const (
 	grantedFor    = time.Minute
 	refusedFor    = 10 * time.Second
-	keptVerdicts  = 256
+	keptDecisions = 256
 	reviewTimeout = 8 * time.Second // less than readTimeout, which ends the request's context, and than a scrape's usual ten seconds
 )
 
@@ -39,23 +40,22 @@ const (
 	reviewsAtOnce    = 40
 )
 
-// DelegatingAuthorizer is an Access that asks the API server: a TokenReview tells whose the token is, a SubjectAccessReview whether
-// that user may do verb with the non-resource URL path, as for every Kubernetes component. Answers are kept for a short
+// DelegatingAuthorizer is an Authorizer that asks the API server. A TokenReview says whose the token is, and a
+// SubjectAccessReview whether that user may do verb with the non-resource URL path, as for every Kubernetes component. Answers are kept for a short
 // time under a keyed hash of the token. It is safe for concurrent use and has nothing to close.
 type DelegatingAuthorizer struct {
 	tokens  authenticationclient.TokenReviewInterface
 	access  authorizationclient.SubjectAccessReviewInterface
 	hashKey []byte
-	granted *verdicts
-	refused *verdicts
+	decided *utilcache.LRUExpireCache // of decision, by digest
 	flights singleflight.Group
 }
 
 var _ Authorizer = (*DelegatingAuthorizer)(nil)
 
-// NewDelegatingAuthorizer returns a Reviewer at the API server of config, which is copied. The process needs the right to create
+// NewDelegatingAuthorizer returns an authorizer that asks the API server of config, which is copied. The process needs the right to create
 // tokenreviews.authentication.k8s.io and subjectaccessreviews.authorization.k8s.io, which the ClusterRole
-// system:auth-delegator gives. It contacts nobody.
+// system:auth-delegator gives. It contacts nothing.
 func NewDelegatingAuthorizer(config *rest.Config) (*DelegatingAuthorizer, error) {
 	config = rest.CopyConfig(config)
 	config.QPS, config.Burst, config.RateLimiter = reviewsPerSecond, reviewsAtOnce, nil
@@ -70,7 +70,7 @@ func NewDelegatingAuthorizer(config *rest.Config) (*DelegatingAuthorizer, error)
 	r := &DelegatingAuthorizer{
 		tokens: tokens.TokenReviews(), access: access.SubjectAccessReviews(),
 		hashKey: make([]byte, sha256.Size),
-		granted: newVerdicts(keptVerdicts, grantedFor), refused: newVerdicts(keptVerdicts, refusedFor),
+		decided: utilcache.NewLRUExpireCache(keptDecisions),
 	}
 	if _, err := rand.Read(r.hashKey); err != nil {
 		return nil, fmt.Errorf("making a key for hashes: %w", err)
@@ -81,20 +81,20 @@ func NewDelegatingAuthorizer(config *rest.Config) (*DelegatingAuthorizer, error)
 // errCallerGone is the error of a review whose first caller has gone; the others ask again.
 var errCallerGone = errors.New("the request that asked has ended")
 
-// Allow implements Access. Requests alike that come at once share one review.
+// Allow is the method of Authorizer. Equal requests that come at once share one review.
 func (r *DelegatingAuthorizer) Allow(ctx context.Context, token, verb, path string) error {
 	key := r.key(token, verb, path)
 	for {
 		_, err, _ := r.flights.Do(string(key[:]), func() (any, error) {
-			if known, verdict := r.known(key); known {
-				return nil, verdict
+			if known, ok := r.known(key); ok {
+				return nil, known.err
 			}
-			verdict := r.ask(ctx, token, verb, path)
+			err := r.ask(ctx, token, verb, path)
 			if ctx.Err() != nil {
 				return nil, fmt.Errorf("%w: %w", errCallerGone, ctx.Err())
 			}
-			r.keep(key, verdict)
-			return nil, verdict
+			r.keep(key, err)
+			return nil, err
 		})
 		if !errors.Is(err, errCallerGone) || ctx.Err() != nil {
 			return err
@@ -114,20 +114,26 @@ func (r *DelegatingAuthorizer) key(token, verb, path string) digest {
 	return digest(mac.Sum(nil))
 }
 
-func (r *DelegatingAuthorizer) known(key digest) (known bool, verdict error) {
-	if known, verdict = r.granted.get(key); known {
-		return true, verdict
+// decision is an answer of the API server: nil allows the request.
+type decision struct{ err error }
+
+// known returns the decision that was made lately, if there is one.
+func (r *DelegatingAuthorizer) known(key digest) (decision, bool) {
+	value, ok := r.decided.Get(key)
+	if !ok {
+		return decision{}, false
 	}
-	return r.refused.get(key)
+	d, ok := value.(decision)
+	return d, ok
 }
 
 // keep remembers what the API server has decided; that it could not be asked is no decision.
-func (r *DelegatingAuthorizer) keep(key digest, verdict error) {
+func (r *DelegatingAuthorizer) keep(key digest, err error) {
 	switch {
-	case verdict == nil:
-		r.granted.put(key, nil)
-	case errors.Is(verdict, ErrUnauthenticated), errors.Is(verdict, ErrForbidden):
-		r.refused.put(key, verdict)
+	case err == nil:
+		r.decided.Add(key, decision{}, grantedFor)
+	case errors.Is(err, ErrUnauthenticated), errors.Is(err, ErrForbidden):
+		r.decided.Add(key, decision{err}, refusedFor)
 	}
 }
 
