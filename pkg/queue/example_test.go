@@ -43,6 +43,24 @@ func Example() {
 	// shop/cart: given up: out of stock
 }
 
+// A worker that needs something else for a call, such as a token, asks for it only when there is a key,
+// and then gets the key that is most urgent at that moment.
+func ExampleQueue_Reserve() {
+	ctx := context.Background()
+	q := queue.New[string](queue.Options{})
+	defer q.ShutDown()
+	q.Add("shop/old", queue.Initial)
+
+	if !q.Reserve(ctx) {
+		return
+	}
+	q.Add("shop/cart", queue.Change) // while the worker waits for its token
+	item, ok := q.Take()
+	fmt.Println(item.Key, ok)
+	q.Done(item.Key)
+	// Output: shop/cart true
+}
+
 func ExampleResyncer() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

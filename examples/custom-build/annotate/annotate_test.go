@@ -23,20 +23,9 @@ func TestPlugin(t *testing.T) {
 }
 
 func TestErrorOfTheAPIServerIsRetried(t *testing.T) {
-	registry, err := handlers.NewRegistry(annotate.Plugin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	bound, problems, err := registry.Bind("annotate", []byte(`{"key":"example.com/seen"}`))
-	if err != nil || problems != nil {
-		t.Fatalf("Bind: %v, %+v", err, problems)
-	}
-	h, err := bound.New(t.Context(), handlerstest.Env(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	h := handlerstest.New(t, annotate.Plugin, `{"key":"example.com/seen"}`)
 	o := handlerstest.Object(t, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "x", Namespace: "y"}})
-	_, err = h.Handle(t.Context(), handlers.Request{Object: o})
+	_, err := h.Handle(t.Context(), handlers.Request{Object: o})
 	if !errors.Is(err, handlerstest.ErrUnreachable) || handlers.IsTerminal(err) {
 		t.Errorf("Handle = %v, want %v to be retried", err, handlerstest.ErrUnreachable)
 	}

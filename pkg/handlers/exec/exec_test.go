@@ -68,21 +68,10 @@ func newHandler(t *testing.T, c config) (handlers.Handler, *handlerstest.Logs) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	registry, err := handlers.NewRegistry(exec.Plugin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	bound, problems, err := registry.Bind("exec", raw)
-	if err != nil || problems != nil {
-		t.Fatalf("binding %s: %v, %+v", raw, err, problems)
-	}
-	logs, env := handlerstest.NewLogs(t), handlerstest.Env(t)
-	env.Definition, env.Logger = "carts", logs.Logger()
-	h, err := bound.New(t.Context(), env)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h, logs
+	logs := handlerstest.NewLogs(t)
+	return handlerstest.New(t, exec.Plugin, string(raw), func(env *handlers.Env) {
+		env.Definition, env.Logger = "carts", logs.Logger()
+	}), logs
 }
 
 func request(t *testing.T) handlers.Request {
@@ -304,20 +293,13 @@ func TestNewLooksUpTheProgram(t *testing.T) {
 		"no directory":     {config{"command": []string{"true"}, "dir": "/nowhere"}, "looking up the working directory: stat /nowhere: no such file or directory"},
 		"file, not folder": {config{"command": []string{"true"}, "dir": plain}, "looking up the working directory: " + plain + " is not a directory"},
 	}
-	registry, err := handlers.NewRegistry(exec.Plugin)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			raw, err := json.Marshal(tc.config)
 			if err != nil {
 				t.Fatal(err)
 			}
-			bound, problems, err := registry.Bind("exec", raw)
-			if err != nil || problems != nil {
-				t.Fatalf("Bind: %v, %+v", err, problems)
-			}
+			bound := handlerstest.Bind(t, exec.Plugin, string(raw))
 			if _, err := bound.New(t.Context(), handlerstest.Env(t)); err == nil || err.Error() != tc.want {
 				t.Errorf("New = %v, want %q", err, tc.want)
 			}

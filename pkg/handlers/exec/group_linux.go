@@ -20,7 +20,7 @@ const deathPipeFD = 20
 const (
 	// reapTimeout is how long reap waits for killed processes to go.
 	reapTimeout = time.Second
-	reapPoll     = 2 * time.Millisecond
+	reapPoll    = 2 * time.Millisecond
 )
 
 // group is the process group of a running program, which is its leader.

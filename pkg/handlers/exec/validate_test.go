@@ -11,6 +11,7 @@ import (
 
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/handlers/exec"
+	"kooperd.dev/kooperd/pkg/handlers/handlerstest"
 )
 
 func TestProblems(t *testing.T) {
@@ -114,21 +115,13 @@ func TestProblems(t *testing.T) {
 			[]handlers.Problem{{Path: "exitCodes.terminal[1]", Message: "4 is listed as success too", Hint: "keep one of them"}},
 		},
 	}
-	registry, err := handlers.NewRegistry(exec.Plugin)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			raw, err := json.Marshal(tc.config)
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, problems, err := registry.Bind("exec", raw)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tc.want, problems); diff != "" {
+			if diff := cmp.Diff(tc.want, handlerstest.Problems(t, exec.Plugin, string(raw))); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
 		})
@@ -136,14 +129,7 @@ func TestProblems(t *testing.T) {
 }
 
 func TestEffectiveConfig(t *testing.T) {
-	registry, err := handlers.NewRegistry(exec.Plugin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	bound, problems, err := registry.Bind("exec", []byte(`{"command":["true"]}`))
-	if err != nil || problems != nil {
-		t.Fatalf("Bind: %v, %+v", err, problems)
-	}
+	bound := handlerstest.Bind(t, exec.Plugin, `{"command":["true"]}`)
 	if diff := cmp.Diff(`{"command":["true"],"dir":"/","grace":"5s","outputLevel":"info","maxOutput":65536}`, string(bound.JSON())); diff != "" {
 		t.Errorf("effective config (-want +got):\n%s", diff)
 	}

@@ -75,17 +75,18 @@ func (c *check) call(ctx context.Context, t *testing.T, h handlers.Handler, obje
 	done := make(chan string, 1)
 	ctx = logr.NewContext(ctx, NewLogs(t).Logger())
 	go func() {
+		mistake := fmt.Sprintf("handling object %q: runtime.Goexit was called", object)
 		defer func() {
 			if r := recover(); r != nil {
-				done <- fmt.Sprintf("handling object %q: panic: %v\n%s", object, r, debug.Stack())
+				mistake = fmt.Sprintf("handling object %q: panic: %v\n%s", object, r, debug.Stack())
 			}
+			done <- mistake
 		}()
 		result, err := h.Handle(ctx, req)
+		mistake = ""
 		if err == nil && result.RequeueAfter < 0 {
-			done <- fmt.Sprintf("handling object %q: RequeueAfter is %s", object, result.RequeueAfter)
-			return
+			mistake = fmt.Sprintf("handling object %q: RequeueAfter is %s", object, result.RequeueAfter)
 		}
-		done <- ""
 	}()
 	select {
 	case mistake := <-done:

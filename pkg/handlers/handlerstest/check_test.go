@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -201,6 +202,10 @@ func badPlugins() map[string]struct {
 				}
 			}),
 			want: `making the handler of definition "test": no luck`,
+		},
+		"runtime.Goexit": {
+			plugin: good(func(context.Context, handlers.Request) (handlers.Result, error) { runtime.Goexit(); return handlers.Result{}, nil }),
+			want:   `handling object "minimal": runtime.Goexit was called`,
 		},
 		"panic": {
 			plugin: good(func(_ context.Context, req handlers.Request) (handlers.Result, error) {

@@ -96,3 +96,38 @@ func TestLogsTakeLinesAfterTheTest(t *testing.T) {
 		t.Errorf("%d entries, want 1", n)
 	}
 }
+
+func TestNewUsesTheHandlerAsTheEngineDoes(t *testing.T) {
+	plugin := good(nothing)
+	plugin.New = newWorker
+	var made handlers.Handler
+	t.Run("one test", func(t *testing.T) {
+		made = handlerstest.New(t, plugin, `{}`, func(env *handlers.Env) { env.Definition = "workers" })
+		o := handlerstest.Object(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a"}})
+		if _, err := made.Handle(t.Context(), handlers.Request{Object: o}); err != nil {
+			t.Error(err)
+		}
+	})
+	if w, ok := made.(*worker); !ok {
+		t.Errorf("the handler is a %T", made)
+	} else if _, open := <-w.jobs; open {
+		t.Error("the handler has not been closed at the end of the test")
+	}
+}
+
+func TestProblems(t *testing.T) {
+	plugin := good(nothing)
+	want := []handlers.Problem{{Path: "text", Message: "is empty"}}
+	plugin.Validate = func(s *settings) []handlers.Problem {
+		if s.Text == "" {
+			return want
+		}
+		return nil
+	}
+	if diff := cmp.Diff(want, handlerstest.Problems(t, plugin, `{}`)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+	if bound := handlerstest.Bind(t, plugin, `{"text":"x"}`); bound.Plugin() != "sample" {
+		t.Errorf("bound %q", bound.Plugin())
+	}
+}

@@ -53,21 +53,10 @@ func TestPlugin(t *testing.T) {
 // newHandler makes a handler, with what it logs.
 func newHandler(t *testing.T, config string) (handlers.Handler, *handlerstest.Logs) {
 	t.Helper()
-	registry, err := handlers.NewRegistry(log.Plugin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	bound, problems, err := registry.Bind("log", []byte(config))
-	if err != nil || problems != nil {
-		t.Fatalf("binding %s: %v, %+v", config, err, problems)
-	}
-	logs, env := handlerstest.NewLogs(t), handlerstest.Env(t)
-	env.Logger = logs.Logger().WithValues(telemetry.KeyController, "pods")
-	h, err := bound.New(t.Context(), env)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h, logs
+	logs := handlerstest.NewLogs(t)
+	return handlerstest.New(t, log.Plugin, config, func(env *handlers.Env) {
+		env.Logger = logs.Logger().WithValues(telemetry.KeyController, "pods")
+	}), logs
 }
 
 func TestLine(t *testing.T) {
@@ -219,24 +208,14 @@ func TestDecodesNoMoreThanItNeeds(t *testing.T) {
 }
 
 func TestDisabledLevelCostsNothing(t *testing.T) {
-	registry, err := handlers.NewRegistry(log.Plugin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	bound, _, err := registry.Bind("log", []byte(`{"level":"debug","fields":{"node":".spec.nodeName"}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
 	for verbosity, want := range []int{0, 1} {
 		var out bytes.Buffer
-		env := handlerstest.Env(t)
-		if env.Logger, err = telemetry.NewLogger(&out, telemetry.FormatJSON, verbosity); err != nil {
-			t.Fatal(err)
-		}
-		h, err := bound.New(t.Context(), env)
+		logger, err := telemetry.NewLogger(&out, telemetry.FormatJSON, verbosity)
 		if err != nil {
 			t.Fatal(err)
 		}
+		h := handlerstest.New(t, log.Plugin, `{"level":"debug","fields":{"node":".spec.nodeName"}}`,
+			func(env *handlers.Env) { env.Logger = logger })
 		o := &counting{Object: handlerstest.Object(t, pod)}
 		if _, err := h.Handle(t.Context(), handlers.Request{Object: o}); err != nil {
 			t.Fatal(err)
@@ -312,17 +291,9 @@ func TestProblems(t *testing.T) {
 			{Path: "fields.b", Message: "want a JSONPath", Hint: hint},
 		}},
 	}
-	registry, err := handlers.NewRegistry(log.Plugin)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, problems, err := registry.Bind("log", []byte(tc.config))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tc.want, problems); diff != "" {
+			if diff := cmp.Diff(tc.want, handlerstest.Problems(t, log.Plugin, tc.config)); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
 		})
