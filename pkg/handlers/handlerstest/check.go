@@ -19,7 +19,8 @@ type Options struct {
 	// Env changes the Env of a handler before its constructor is called. Nil leaves it as Env
 	// returns it.
 	Env func(t testing.TB, env *handlers.Env)
-	// Prompt is how long a call may go on after its context has ended. Default: 5s.
+	// Prompt is how long a call may go on after its context has ended. Default: 30s, as a
+	// busy machine is slow.
 	Prompt time.Duration
 }
 
@@ -42,7 +43,7 @@ func Check(t *testing.T, plugin handlers.AnyPlugin, opts Options) {
 		t.Fatal("handlerstest.Check: Options.Configs is empty")
 	}
 	if opts.Prompt == 0 {
-		opts.Prompt = 5 * time.Second
+		opts.Prompt = 30 * time.Second
 	}
 	registry, err := handlers.NewRegistry(plugin)
 	if err != nil {

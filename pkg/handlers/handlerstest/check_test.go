@@ -204,8 +204,11 @@ func badPlugins() map[string]struct {
 			want: `making the handler of definition "test": no luck`,
 		},
 		"runtime.Goexit": {
-			plugin: good(func(context.Context, handlers.Request) (handlers.Result, error) { runtime.Goexit(); return handlers.Result{}, nil }),
-			want:   `handling object "minimal": runtime.Goexit was called`,
+			plugin: good(func(context.Context, handlers.Request) (handlers.Result, error) {
+				runtime.Goexit()
+				return handlers.Result{}, nil
+			}),
+			want: `handling object "minimal": runtime.Goexit was called`,
 		},
 		"panic": {
 			plugin: good(func(_ context.Context, req handlers.Request) (handlers.Result, error) {
