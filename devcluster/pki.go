@@ -3,18 +3,17 @@ package main
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
 	"net"
-	"os"
 	"time"
+
+	certutil "k8s.io/client-go/util/cert"
+	"k8s.io/client-go/util/keyutil"
+	"k8s.io/kubernetes/cmd/kubeadm/app/apis/kubeadm"
+	"k8s.io/kubernetes/cmd/kubeadm/app/util/pkiutil"
 )
 
 // The certificates of a devcluster, by the name of their files.
@@ -35,10 +34,12 @@ const (
 	certSlack = 24 * time.Hour
 )
 
-// leaf is what a certificate other than the authority's is for.
+// leaf is what a certificate other than the authority's is for: the name of a user or a server, and the
+// groups of the user.
 type leaf struct {
 	name    string
-	subject pkix.Name
+	user    string
+	groups  []string
 	usages  []x509.ExtKeyUsage
 	serving bool
 }
@@ -49,19 +50,21 @@ type leaf struct {
 func leaves() []leaf {
 	server, client := x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth
 	return []leaf{
-		{name: servingCert, subject: pkix.Name{CommonName: "kube-apiserver"}, usages: []x509.ExtKeyUsage{server}, serving: true},
+		{name: servingCert, user: "kube-apiserver", usages: []x509.ExtKeyUsage{server}, serving: true},
 		// The JSON gateway of etcd is a client of etcd with the server's own certificate.
-		{name: etcdCert, subject: pkix.Name{CommonName: "etcd"}, usages: []x509.ExtKeyUsage{server, client}, serving: true},
-		{name: etcdClientCert, subject: pkix.Name{CommonName: "kube-apiserver-etcd-client"}, usages: []x509.ExtKeyUsage{client}},
+		{name: etcdCert, user: "etcd", usages: []x509.ExtKeyUsage{server, client}, serving: true},
+		{name: etcdClientCert, user: "kube-apiserver-etcd-client", usages: []x509.ExtKeyUsage{client}},
 		{
-			name:    controllerManagerCert,
-			subject: pkix.Name{CommonName: "system:kube-controller-manager", Organization: []string{"system:masters"}},
-			usages:  []x509.ExtKeyUsage{client},
+			name:   controllerManagerCert,
+			user:   "system:kube-controller-manager",
+			groups: []string{"system:masters"},
+			usages: []x509.ExtKeyUsage{client},
 		},
 		{
-			name:    adminCert,
-			subject: pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}},
-			usages:  []x509.ExtKeyUsage{client},
+			name:   adminCert,
+			user:   "admin",
+			groups: []string{"system:masters"},
+			usages: []x509.ExtKeyUsage{client},
 		},
 	}
 }
@@ -96,13 +99,11 @@ func ensureAuthority(l layout, now time.Time) (authority, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return authority{}, err
 	}
-	template := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: "devcluster"},
-		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature | x509.KeyUsageCRLSign,
-		BasicConstraintsValid: true,
-		IsCA:                  true,
+	cert, key, err = pkiutil.NewCertificateAuthority(certConfig(certutil.Config{CommonName: "devcluster"}, now))
+	if err != nil {
+		return authority{}, fmt.Errorf("making the authority: %w", err)
 	}
-	return signPair(l, caCert, template, nil, now)
+	return authority{cert: cert, key: key}, writePair(l, caCert, cert, key)
 }
 
 // ensureLeaf loads a certificate or creates it: also when it was signed by an earlier authority.
@@ -114,61 +115,39 @@ func ensureLeaf(l layout, ca authority, want leaf, now time.Time) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	template := &x509.Certificate{
-		Subject:     want.subject,
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: want.usages,
-	}
+	config := certutil.Config{CommonName: want.user, Organization: want.groups, Usages: want.usages}
 	if want.serving {
-		template.DNSNames = []string{
-			"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+		config.AltNames = certutil.AltNames{
+			DNSNames: []string{
+				"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
+				"kubernetes.default.svc.cluster.local",
+			},
+			IPs: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, net.IPv4(10, 0, 0, 1)},
 		}
-		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, net.IPv4(10, 0, 0, 1)}
 	}
-	_, err = signPair(l, want.name, template, &ca, now)
-	return err
+	cert, key, err := pkiutil.NewCertAndKey(ca.cert, ca.key, certConfig(config, now))
+	if err != nil {
+		return fmt.Errorf("making the certificate of %s: %w", want.name, err)
+	}
+	return writePair(l, want.name, cert, key)
 }
 
-// signPair completes template, signs it with ca (itself if ca is nil) and writes certificate and key.
-func signPair(l layout, name string, template *x509.Certificate, ca *authority, now time.Time) (authority, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return authority{}, fmt.Errorf("generating the key of %s: %w", name, err)
+// certConfig completes what kubeadm makes certificates of.
+func certConfig(config certutil.Config, now time.Time) *pkiutil.CertConfig {
+	config.NotBefore = now.Add(-certSlack)
+	return &pkiutil.CertConfig{
+		Config: config, NotAfter: now.Add(certLifetime), EncryptionAlgorithm: kubeadm.EncryptionAlgorithmECDSAP256,
 	}
-	template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
-	if err != nil {
-		return authority{}, fmt.Errorf("generating a serial number: %w", err)
-	}
-	template.NotBefore, template.NotAfter = now.Add(-certSlack), now.Add(certLifetime)
-	if ca == nil {
-		ca = &authority{cert: template, key: key}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, key.Public(), ca.key)
-	if err != nil {
-		return authority{}, fmt.Errorf("signing the certificate of %s: %w", name, err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return authority{}, fmt.Errorf("parsing the certificate of %s: %w", name, err)
-	}
-	// The certificate is written last: with a certificate there is always its key.
-	if err := writeKey(l.keyFile(name), key); err != nil {
-		return authority{}, err
-	}
-	if err := writeFile(l.certFile(name), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})); err != nil {
-		return authority{}, err
-	}
-	return authority{cert: cert, key: key}, nil
 }
 
 // ensureServiceAccountKey creates the signing key of service account tokens unless it exists. Tokens
 // handed out before a restart stay valid because it is kept.
 func ensureServiceAccountKey(l layout) error {
-	_, err := loadKey(l.keyFile(serviceAccountKey))
+	_, err := pkiutil.TryLoadKeyFromDisk(l.path("pki"), serviceAccountKey)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := pkiutil.GeneratePrivateKey(kubeadm.EncryptionAlgorithmECDSAP256)
 	if err != nil {
 		return fmt.Errorf("generating the key of service accounts: %w", err)
 	}
@@ -177,17 +156,9 @@ func ensureServiceAccountKey(l layout) error {
 
 // loadPair reads a certificate and its key. The error wraps fs.ErrNotExist if one of them is missing.
 func loadPair(l layout, name string) (*x509.Certificate, crypto.Signer, error) {
-	block, err := readPEM(l.certFile(name))
+	cert, key, err := pkiutil.TryLoadCertAndKeyFromDisk(l.path("pki"), name)
 	if err != nil {
-		return nil, nil, err
-	}
-	cert, err := x509.ParseCertificate(block)
-	if err != nil {
-		return nil, nil, fmt.Errorf("parsing %s: %w", l.certFile(name), err)
-	}
-	key, err := loadKey(l.keyFile(name))
-	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("loading %s: %w", name, err)
 	}
 	if public, ok := key.Public().(*ecdsa.PublicKey); !ok || !public.Equal(cert.PublicKey) {
 		return nil, nil, fmt.Errorf("%s is not the key of %s", l.keyFile(name), l.certFile(name))
@@ -195,35 +166,19 @@ func loadPair(l layout, name string) (*x509.Certificate, crypto.Signer, error) {
 	return cert, key, nil
 }
 
-func loadKey(path string) (crypto.Signer, error) {
-	block, err := readPEM(path)
-	if err != nil {
-		return nil, err
+// writePair writes the certificate last: with a certificate there is always its key. Unlike kubeadm's
+// own function, writeFile leaves no half of a file behind, and no file that others can read.
+func writePair(l layout, name string, cert *x509.Certificate, key crypto.Signer) error {
+	if err := writeKey(l.keyFile(name), key); err != nil {
+		return err
 	}
-	key, err := x509.ParseECPrivateKey(block)
-	if err != nil {
-		return nil, fmt.Errorf("parsing %s: %w", path, err)
-	}
-	return key, nil
+	return writeFile(l.certFile(name), pkiutil.EncodeCertPEM(cert))
 }
 
-func writeKey(path string, key *ecdsa.PrivateKey) error {
-	der, err := x509.MarshalECPrivateKey(key)
+func writeKey(path string, key crypto.Signer) error {
+	text, err := keyutil.MarshalPrivateKeyToPEM(key)
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", path, err)
 	}
-	return writeFile(path, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
-}
-
-// readPEM returns the bytes of the first block of a PEM file.
-func readPEM(path string) ([]byte, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, err)
-	}
-	block, _ := pem.Decode(data)
-	if block == nil {
-		return nil, fmt.Errorf("reading %s: it is not PEM", path)
-	}
-	return block.Bytes, nil
+	return writeFile(path, text)
 }
