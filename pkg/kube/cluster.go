@@ -26,9 +26,9 @@ import (
 
 // Options of New. The zero value works, silently.
 type Options struct {
-	// Logger is told of sources' troubles. Default: nothing is logged.
+	// Logger gets what happens to the sources. Default: nothing is logged.
 	Logger logr.Logger
-	// Metrics are mask up to date. Default: metrics that nobody reads.
+	// Metrics are kept up to date. Default: metrics that are not served.
 	Metrics *telemetry.Metrics
 }
 

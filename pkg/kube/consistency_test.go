@@ -202,7 +202,7 @@ func TestConsistencyTimeout(t *testing.T) {
 			s.request(t.Context(), t, http.MethodPatch, written("Pod", "x", fmt.Sprint(8+waited/time.Second)))
 		}
 		if waited != consistencyTimeout {
-			t.Errorf("an object that is written all the time is mask back for %s, want %s", waited, consistencyTimeout)
+			t.Errorf("an object that is written all the time is kept back for %s, want %s", waited, consistencyTimeout)
 		}
 		for i := range 20 * minTrackedParents {
 			s.request(t.Context(), t, http.MethodPatch, written("Pod", fmt.Sprint("pod-", i), "7"))

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// maxAnswer bounds what is mask of the answer to a write, in bytes: etcd takes no object of more than
+// maxAnswer bounds what is kept of the answer to a write, in bytes: etcd takes no object of more than
 // some MiB.
 const maxAnswer = 16 << 20
 

@@ -98,12 +98,12 @@ func (e Event) OnlyIn(ignored *Ignored) bool {
 	return e.old.Deleting() || !e.now.Deleting()
 }
 
-// FieldMask are some fields of a kind. It is safe for concurrent use.
+// FieldMask is some fields of a kind. It is safe for concurrent use.
 type FieldMask struct {
 	mask *wire.FieldMask
 }
 
-// NewFieldMask returns the parts of objects that fields name.
+// NewFieldMask returns the mask of what fields name.
 func NewFieldMask(fields *trigger.Fields) FieldMask {
 	return FieldMask{mask: wire.NewFieldMask(fields.Paths, fields.Steps)}
 }

@@ -286,7 +286,7 @@ func TestObjectsArePrintedByName(t *testing.T) {
 	}
 }
 
-// What has not changed when everything is streamed again is not mask a second time.
+// What has not changed when everything is streamed again is not kept a second time.
 func TestStreamedAgainKeepsTheSameObjects(t *testing.T) {
 	server := newPodServer(t)
 	server.stream = func(w http.ResponseWriter) bool {

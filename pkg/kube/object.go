@@ -27,7 +27,7 @@ type codec struct {
 	kind         schema.GroupVersionKind
 	metadataOnly bool
 	message      reflect.Type      // the pointer type that protobuf is decoded into; nil when there is none
-	rest         metav1.ObjectMeta // what metaAccessor has of an object's metadata besides names: nothing
+	rest         metav1.ObjectMeta // what a metaAccessor has of an object's metadata besides names: nothing
 }
 
 func newCodec(kind schema.GroupVersionKind, metadataOnly bool) *codec {

@@ -63,7 +63,7 @@ func (t *proxyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, err // client-go knows these by metaAccessor and sends a read again.
+		return nil, err // client-go knows these by identity and sends a read again.
 	}
 	if isCertificateError(err) {
 		return nil, err

@@ -330,7 +330,8 @@ func textOf(err error) string {
 	return err.Error()
 }
 
-// backoff is how long to wait after that many failures in a row, with jitter.
+// backoff is how long to wait after that many failures in a row, with jitter. It is no wait.Backoff, as
+// the failures are counted anyway, of requests and of short watches apart.
 func backoff(failures int) time.Duration {
 	delay := min(minBackoff<<min(max(failures-1, 0), 16), maxBackoff)
 	return delay/2 + rand.N(delay/2+1) //nolint:gosec // jitter needs no cryptographic randomness

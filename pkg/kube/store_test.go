@@ -57,7 +57,7 @@ func pods(t testing.TB, texts ...string) []any {
 	return items
 }
 
-// What is mask of an arrival is the object of the cache only where both say the same.
+// What is kept of an arrival is the object of the cache only where both say the same.
 func TestKnown(t *testing.T) {
 	cachedPod := func() *corev1.Pod { return pod("a@1") }
 	tests := map[string]struct {
@@ -89,7 +89,7 @@ func TestKnown(t *testing.T) {
 				want = before
 			}
 			if got := j.dedupe(arrived); got != want {
-				t.Errorf("mask is %s@%s, which is the cached one: %t", got.Name, got.ResourceVersion, got == before)
+				t.Errorf("kept is %s@%s, which is the cached one: %t", got.Name, got.ResourceVersion, got == before)
 			}
 		})
 	}

@@ -6,15 +6,15 @@ import (
 	"kooperd.dev/kooperd/pkg/trigger"
 )
 
-// FieldMask are some fields of an object. What they leave out need not be decoded. A nil *FieldMask is the whole object. They do not
-// change.
+// FieldMask is some fields of an object. What it leaves out need not be decoded. A nil *FieldMask is the
+// whole object. It does not change.
 type FieldMask struct {
 	json     *fieldTree // by name
 	protobuf *fieldTree // by number and key; nil when the kind has no protobuf
 }
 
-// NewFieldMask returns the parts of an object at and below paths, of which an empty one is the whole object. steps are paths through
-// the protobuf of the kind to all of that, or nil for a kind that has none.
+// NewFieldMask returns the mask of what is at and below paths; an empty path is the whole object. steps
+// are the same places in the protobuf of the kind, or nil for a kind that has none.
 func NewFieldMask(paths []trigger.Path, steps [][]trigger.Step) *FieldMask {
 	p := &FieldMask{json: &fieldTree{}}
 	for _, path := range paths {
@@ -33,7 +33,7 @@ func NewFieldMask(paths []trigger.Path, steps [][]trigger.Step) *FieldMask {
 	return p
 }
 
-// Apply returns an object with these parts alone. Its metadata cannot be decoded by itself.
+// Apply returns the object with these fields alone. Its metadata cannot be decoded by itself.
 func (p *FieldMask) Apply(o *Object) *Object {
 	kept := *o
 	switch {

@@ -10,8 +10,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// scanner walks over a JSON text without decoding it. It accepts every valid text, and some that are not, but never reads past
-// the end. After an error what comes means nothing.
+// scanner walks over a JSON text without decoding it. It accepts every valid text, and some that are not,
+// but never reads past the end. After an error what comes means nothing.
+//
+// TODO: use encoding/json/jsontext as soon as it needs no GOEXPERIMENT.
 type scanner struct {
 	text []byte
 	at   int
