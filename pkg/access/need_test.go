@@ -164,17 +164,19 @@ func TestGrants(t *testing.T) {
 
 func TestQuestions(t *testing.T) {
 	cfg := load(t, `controllers: a: {watch: {apiVersion: "example.com/v1", kind: "Gosling"}, handler: log: {}}
-controllers: b: {watch: {apiVersion: "v1", kind: "Node", namespaces: ["x"]}, handler: log: {}}
+controllers: b: {watch: {apiVersion: "example.com/v1", kind: "Pond", namespaces: ["x"]}, handler: log: {}}
 controllers: c: {`+pods+`}
 controllers: d: {
 	watch: {apiVersion: "v1", kind: "Pod", namespaces: ["x"]}
-	handler: exec: {command: ["true"], rules: [{apiGroups: ["example.com"], resources: ["geese", "ponds/status"], verbs: ["get"]}]}
+	handler: exec: {command: ["true"], rules: [{apiGroups: ["example.com"], resources: ["geese", "swans/status"], verbs: ["get"]}]}
 }`)
-	needs, err := access.OfConfig(t.Context(), cfg, "platform", kinds.BuiltIn())
+	needs, err := access.OfConfig(t.Context(), cfg, "platform", kinds.BuiltIn().With(kinds.Resource{
+		Group: "example.com", Version: "v1", Name: "ponds", Kind: "Pond", Verbs: []string{"list", "watch"},
+	}))
 	want := "a: which resource is kind Gosling of example.com/v1? Give its CustomResourceDefinition with --crds, or ask the cluster with --live\n" +
-		"b: kind Node is cluster-scoped: remove watch.namespaces\n" +
+		"b: kind Pond is cluster-scoped: remove watch.namespaces\n" +
 		"d: a rule of the exec handler: does resource geese in group example.com have a namespace? Give its CustomResourceDefinition with --crds, or ask the cluster with --live\n" +
-		"d: a rule of the exec handler: does resource ponds in group example.com have a namespace? Give its CustomResourceDefinition with --crds, or ask the cluster with --live"
+		"d: a rule of the exec handler: does resource swans in group example.com have a namespace? Give its CustomResourceDefinition with --crds, or ask the cluster with --live"
 	if err == nil || err.Error() != want {
 		t.Errorf("error:\n%v\nwant:\n%s", err, want)
 	}

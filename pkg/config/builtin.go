@@ -32,8 +32,8 @@ func notWatchable(kind string) bool {
 	return strings.HasSuffix(kind, "Options") || strings.HasSuffix(kind, "List") || kind == "WatchEvent"
 }
 
-// kinds returns the kinds of objects that a group version has.
-func kinds(gv schema.GroupVersion) []string {
+// kindsOf returns the kinds of objects that a group version has.
+func kindsOf(gv schema.GroupVersion) []string {
 	var names []string
 	for name := range scheme.Scheme.KnownTypes(gv) {
 		if !notWatchable(name) {
@@ -50,7 +50,7 @@ func kindHomeHint(gv schema.GroupVersion, kind string) string {
 	if found := homes(kind); len(found) > 0 {
 		return fmt.Sprintf("did you mean apiVersion %q?", found[0])
 	}
-	if c := closest(kind, kinds(gv)); c != "" && strings.HasPrefix(fold(kind), fold(c)) {
+	if c := closest(kind, kindsOf(gv)); c != "" && strings.HasPrefix(fold(kind), fold(c)) {
 		return fmt.Sprintf("did you mean %q?", c)
 	}
 	return ""
@@ -72,7 +72,7 @@ func kindNameHint(text string) string {
 	candidates := []string{name, strings.TrimSuffix(name, "s"), strings.TrimSuffix(name, "es"),
 		strings.TrimSuffix(name, "ies") + "y"}
 	for _, gv := range scheme.Scheme.PrioritizedVersionsAllGroups() {
-		for _, kind := range kinds(gv) {
+		for _, kind := range kindsOf(gv) {
 			if slices.Contains(candidates, fold(kind)) {
 				return fmt.Sprintf("did you mean %q?", kind)
 			}

@@ -13,9 +13,11 @@ import (
 // serve is refused.
 func (r *resolver) watch(at path, f fileWatch) Watch {
 	w := Watch{}
+	before := len(r.problems)
 	if f.APIVersion != "" {
 		w.Kind = r.kind(at, f)
 	}
+	good := w.Kind.Kind != "" && len(r.problems) == before
 	seen := map[string]int{}
 	for i, ns := range f.Namespaces {
 		if first, ok := seen[ns]; ok {
@@ -26,6 +28,9 @@ func (r *resolver) watch(at path, f fileWatch) Watch {
 		w.Namespaces = append(w.Namespaces, ns)
 	}
 	slices.Sort(w.Namespaces)
+	if good && f.APIVersion != "" {
+		r.watchable(at, w)
+	}
 	w.LabelSelector = r.labelSelector(at.with("labelSelector"), f.LabelSelector)
 	w.FieldSelector = r.fieldSelector(at.with("fieldSelector"), f.FieldSelector)
 	return w

@@ -77,7 +77,13 @@ func TestRBACQuestions(t *testing.T) {
 		},
 		"cluster-scoped with namespaces": {
 			config: strings.ReplaceAll(rbacConfig, "kind: Node", "kind: Node, namespaces: [a]"), args: []string{"-n", "a"},
-			want: "kooperd: the rights of some definitions are not known:\n  nodes: kind Node is cluster-scoped: remove watch.namespaces\n",
+			want: "DIR/controllers.yaml:3:59: controllers.nodes.watch.namespaces: kind Node is cluster-scoped; remove watch.namespaces\n",
+		},
+		"no service account can have the name": {
+			config: rbacConfig, args: []string{"--service-account", "Bad_NS/x"},
+			want: "kooperd: service account \"Bad_NS/x\": the namespace is not valid: a lowercase RFC 1123 label must consist of lower case alphanumeric " +
+				"characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is " +
+				"'[a-z0-9]([-a-z0-9]*[a-z0-9])?')\n",
 		},
 		"two answers": {
 			config: rbacConfig, args: []string{"--crds", ".", "--live"},

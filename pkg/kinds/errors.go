@@ -35,15 +35,22 @@ const (
 )
 
 func (e *NotServedError) Error() string {
-	text := map[Authority]string{
-		APIServer:  "the API server does not serve ",
-		Kubernetes: "Kubernetes has no ",
-		Definition: "the given CustomResourceDefinition does not serve ",
-	}[e.By] + e.What
-	if e.Hint != "" {
-		text += "; " + e.Hint
+	if e.Hint == "" {
+		return e.Reason()
 	}
-	return text
+	return e.Reason() + "; " + e.Hint
+}
+
+// Reason is the error without the hint.
+func (e *NotServedError) Reason() string {
+	switch e.By {
+	case Kubernetes:
+		return "Kubernetes has no " + e.What
+	case Definition:
+		return "the given CustomResourceDefinition does not serve " + e.What
+	default:
+		return "the API server does not serve " + e.What
+	}
 }
 
 // UnknownError means that a Table does not have a kind or a resource. An API server may have it.

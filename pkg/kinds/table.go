@@ -171,11 +171,9 @@ func resourceHint(resource schema.GroupResource, group []Resource) string {
 	return fmt.Sprintf("did you mean apiGroups: [%q]?", slices.Min(groups))
 }
 
-// isClosed reports whether Kubernetes alone can have kinds in a group, all of which are in the table. The group of a
-// CustomResourceDefinition is a domain with a dot, and the groups of Kubernetes without one get no new kinds.
-func isClosed(group string) bool {
-	return !strings.Contains(group, ".") && len(BuiltIn().group(group)) > 0
-}
+// isClosed reports whether all kinds that a group will ever have are in the table. That is so for the core group: new
+// kinds of Kubernetes go to named groups, in which a cluster may be ahead of this table, and others can only add groups.
+func isClosed(group string) bool { return group == "" }
 
 // knownVersion reports whether client-go knows the version of a group, be it served by Kubernetes today or not.
 func knownVersion(gv schema.GroupVersion) bool {

@@ -1,6 +1,8 @@
 package exec
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kinds"
 )
 
 const (
@@ -131,6 +134,7 @@ func (v *validator) exitCodes(codes ExitCodes) {
 // the user to wonder.
 func (v *validator) rule(path string, rule rbacv1.PolicyRule) {
 	const example = `for example {apiGroups: [""], resources: ["configmaps"], verbs: ["get", "patch"]}`
+	before := len(v.problems)
 	switch {
 	case len(rule.Verbs) == 0:
 		v.add(path+".verbs", "want at least one verb", example)
@@ -150,6 +154,22 @@ func (v *validator) rule(path string, rule rbacv1.PolicyRule) {
 	for i, resource := range rule.Resources {
 		if resource == "" || resource != strings.ToLower(resource) {
 			v.add(fmt.Sprintf("%s.resources[%d]", path, i), fmt.Sprintf("%q is no name of a resource", resource), "want the plural in lower case, such as \"pods\"")
+		}
+	}
+	if len(v.problems) == before {
+		v.exists(path, rule)
+	}
+}
+
+// exists checks that there is what a rule names, as far as that is known without asking a cluster. An access review
+// says yes to everything that a role names.
+func (v *validator) exists(path string, rule rbacv1.PolicyRule) {
+	_, errs := kinds.Rule(context.Background(), kinds.BuiltIn(), rule)
+	for _, err := range errs {
+		part, _ := errors.AsType[*kinds.RuleError](err)
+		missing, ok := errors.AsType[*kinds.NotServedError](err)
+		if part != nil && ok {
+			v.add(fmt.Sprintf("%s.%s[%d]", path, part.Field, part.Index), missing.Reason(), missing.Hint)
 		}
 	}
 }

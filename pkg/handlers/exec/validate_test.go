@@ -57,6 +57,21 @@ func TestProblems(t *testing.T) {
 			config{"command": append([]string{"true"}, strings.Split(strings.Repeat(strings.Repeat("x", 99_999)+" ", 11), " ")...)},
 			[]handlers.Problem{{Message: "the command and its environment have 1100008 bytes, want at most 1048576", Hint: "put large values into a file"}},
 		},
+		"rules about what does not exist": {
+			config{"command": []string{"true"}, "rules": []any{
+				map[string]any{"apiGroups": []string{""}, "resources": []string{"pods", "pod"}, "verbs": []string{"get"}},
+				map[string]any{"apiGroups": []string{""}, "resources": []string{"deployments"}, "verbs": []string{"get"}},
+				map[string]any{"apiGroups": []string{""}, "resources": []string{"configmaps/status"}, "verbs": []string{"get"}},
+				map[string]any{"apiGroups": []string{""}, "resources": []string{"componentstatuses"}, "verbs": []string{"get", "watch"}},
+				map[string]any{"apiGroups": []string{"example.com"}, "resources": []string{"widget"}, "verbs": []string{"get"}},
+			}},
+			[]handlers.Problem{
+				{Path: "rules[0].resources[1]", Message: "Kubernetes has no resource pod in the core group", Hint: `did you mean "pods"?`},
+				{Path: "rules[1].resources[0]", Message: "Kubernetes has no resource deployments in the core group", Hint: `did you mean apiGroups: ["apps"]?`},
+				{Path: "rules[2].resources[0]", Message: "Kubernetes has no subresource status of resource configmaps in the core group"},
+				{Path: "rules[3].verbs[1]", Message: "Kubernetes has no verb watch for componentstatuses"},
+			},
+		},
 		"rules that grant nothing": {
 			config{"command": []string{"true"}, "rules": []any{
 				config{"verbs": []string{}, "apiGroups": []string{""}, "resources": []string{"pods"}},
