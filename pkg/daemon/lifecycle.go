@@ -35,8 +35,10 @@ var (
 // workload runs the definitions; it is an engine.Engine.
 type workload interface {
 	Run(ctx context.Context)
-	Work(term, drain context.Context, group engine.Group)
+	Work(term context.Context, drain engine.Drain, group engine.Group)
 	Has(group engine.Group) bool
+	// Unreturned names the plugins whose code is running: calls, constructors and Closes.
+	Unreturned() []string
 }
 
 // elector competes for the lease; it is an election.Elector.
@@ -77,7 +79,7 @@ type lifecycle struct {
 // stopping is how far the stop of a process has come. Its channels are closed in this order.
 type stopping struct {
 	requested <-chan struct{} // a stop was asked for; stays open when the work ends for another reason
-	drain     <-chan struct{} // no new work begins
+	drain     engine.Drain    // no new work begins
 	late      <-chan struct{} // calls should have returned long since
 	overdue   <-chan struct{} // everything under the lease should have
 }
@@ -100,7 +102,7 @@ func (l *lifecycle) run(requested context.Context) error {
 	})
 	stop := stopping{
 		requested: requested.Done(),
-		drain:     draining.Done(),
+		drain:     engine.Drain(draining.Done()),
 		late:      after(draining, l.timeouts.shutdown+stopGrace),
 		overdue:   after(draining, l.timeouts.shutdown+2*stopGrace),
 	}
@@ -114,7 +116,7 @@ func (l *lifecycle) run(requested context.Context) error {
 	everyReplica := make(chan struct{})
 	go func() {
 		defer close(everyReplica)
-		l.workload.Work(replica, draining, engine.EveryReplica)
+		l.workload.Work(replica, stop.drain, engine.EveryReplica)
 	}()
 
 	var err error
@@ -156,8 +158,10 @@ func (l *lifecycle) startParts(parts context.Context, failed chan<- error) <-cha
 // request that does not end, as while a credential plugin hangs, ends with the process and harms nothing.
 func (l *lifecycle) awaitParts(background <-chan struct{}) error {
 	if !within(partsGrace, background) {
-		if l.pluginRuns() && !within(stopGrace-partsGrace, background) && l.pluginRuns() {
-			return named(errPluginStuck, l.unreturned())
+		if len(l.workload.Unreturned()) > 0 && !within(stopGrace-partsGrace, background) {
+			if stuck := l.workload.Unreturned(); len(stuck) > 0 {
+				return named(errPluginStuck, stuck)
+			}
 		}
 		if !isClosed(background) {
 			l.logger.Info("stopping without waiting for requests to the API server that do not end")
@@ -188,7 +192,7 @@ func (l *lifecycle) awaitWork(err error, leased <-chan error, everyReplica <-cha
 			everyReplica = nil
 		case <-stop.late:
 			if stop.late = nil; everyReplica != nil {
-				return errors.Join(err, named(errCallsStuck, l.unreturned()))
+				return errors.Join(err, named(errCallsStuck, l.workload.Unreturned()))
 			}
 		case <-stop.overdue:
 			return errors.Join(err, errElectorStuck)
@@ -218,7 +222,7 @@ func (l *lifecycle) underLease() bool { return l.elector != nil && l.elector.Lea
 // ended and the work with it. It also returns nil when the lease was lost in the delay after a stop was asked for and the
 // config says to stand by: a replica that was asked to stop does not compete again.
 func (l *lifecycle) workUnderLease(draining context.Context, stop stopping) error {
-	lead := func(term context.Context) error { return l.workTerm(term, draining, stop) }
+	lead := func(term context.Context) error { return l.workTerm(term, stop) }
 	if l.elector == nil {
 		err := lead(context.WithoutCancel(draining))
 		<-stop.drain
@@ -254,13 +258,13 @@ func (l *lifecycle) competesAgain(err error) bool {
 
 // workTerm works on the definitions under the lease for one term. When calls have not returned long after the drain
 // began, it returns without them and keeps the lease from being released: the process is about to end.
-func (l *lifecycle) workTerm(term, draining context.Context, stop stopping) error {
-	returned := done(func() { l.workload.Work(term, draining, engine.UnderLease) })
+func (l *lifecycle) workTerm(term context.Context, stop stopping) error {
+	returned := done(func() { l.workload.Work(term, stop.drain, engine.UnderLease) })
 	select {
 	case <-returned:
 		return nil
 	case <-stop.late:
-		err := named(errCallsStuck, l.unreturned())
+		err := named(errCallsStuck, l.workload.Unreturned())
 		if l.elector == nil {
 			return err
 		}
@@ -282,23 +286,6 @@ func (l *lifecycle) awaitCaches(stop stopping) {
 		l.logger.Info("competing for the lease before all caches are warm", "awaited", awaited)
 	}
 }
-
-// unreturned names the plugins whose code is running: calls, constructors and Closes.
-func (l *lifecycle) unreturned() []string {
-	if e, ok := l.workload.(namer); ok {
-		return e.Unreturned()
-	}
-	return nil
-}
-
-// pluginRuns reports whether code of a plugin may be running.
-func (l *lifecycle) pluginRuns() bool {
-	_, known := l.workload.(namer)
-	return !known || len(l.unreturned()) > 0
-}
-
-// namer is a workload that knows what code of plugins is running.
-type namer interface{ Unreturned() []string }
 
 // named adds what is stuck to an error.
 func named(err error, stuck []string) error {

@@ -77,12 +77,12 @@ func (p *fakeParts) Run(ctx context.Context) {
 	p.add("sources stopped")
 }
 
-func (p *fakeParts) Work(term, drain context.Context, group engine.Group) {
+func (p *fakeParts) Work(term context.Context, drain engine.Drain, group engine.Group) {
 	name := map[engine.Group]string{engine.UnderLease: "lease", engine.EveryReplica: "every replica"}[group]
 	p.add(name + ": work")
 	select {
 	case <-term.Done():
-	case <-drain.Done():
+	case <-drain:
 		select {
 		case <-term.Done():
 		case <-time.After(p.callTakes[group]):

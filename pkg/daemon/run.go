@@ -145,11 +145,12 @@ func newProcess(ctx context.Context, cfg *config.Config, where clusterConfig, fl
 		gate.Reserve(cfg.LeaderElection.LeaseDuration - cfg.LeaderElection.RenewDeadline)
 	}
 	if p.engine, err = engine.New(engine.Options{
-		Config: cfg, Cluster: p.cluster, Gate: gate, Metrics: p.metrics, Board: p.board, Logger: logger,
+		Cluster: p.cluster, Gate: gate, Metrics: p.metrics, Board: p.board, Logger: logger,
 		ShutdownTimeout: flags.shutdownTimeout,
 	}); err != nil {
 		return nil, err
 	}
+	p.engine.Apply(cfg)
 	p.server, err = server.Listen(ctx, server.Options{
 		MetricsAddress: flags.metricsAddress, HealthAddress: flags.healthAddress,
 		Gatherer: p.metrics.Registry(), Board: p.board, Leading: p.leading, Live: p.live, Logger: logger,

@@ -3,9 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -20,190 +19,284 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-const (
-	// Delays between tries to make a handler whose constructor failed.
-	minBuildDelay = time.Second
-	maxBuildDelay = time.Minute
-	// slowBuild is how long a constructor may take before the definition is called degraded.
-	slowBuild = 10 * time.Second
-)
-
-// controller is one running definition.
-type controller struct {
-	def       config.Definition
-	env       handlers.Env
-	sources   *kube.Sources
-	logger    logr.Logger
-	metrics   *telemetry.Controller
-	board     *status.Board
-	shutdown  time.Duration
-	gate      *kube.Gate // nil when the definition runs on every replica
-	own       *kube.ConsistencyStore
-	limits    limits
-	registry  prometheus.Registerer // for the metrics of the handler
-	checker   *access.Checker
-	predicate *changePredicate // nil without a filter
-
-	failures *failures
-	built    chan struct{} // closed when handler is set
-
-	refreshing sync.Mutex // makes computing and recording the state one step
-
-	mu       sync.Mutex
-	handler  handlers.Handler // nil until it is made
-	buildErr error            // of the last try to make it
-	missing  string           // rights that the handler lacks
-	view     *kube.View
-	queue    *queue.Queue[kube.Key] // nil while this replica does not work on the definition
-	filter   *eventFilter           // before the queue; nil without a predicate
-	running  map[kube.Key]time.Time // when the calls under way began
-	overdue  map[kube.Key]time.Time // those that ignore their deadline
-
-	deadlines    *time.Timer // finds those that are overdue; nil before the first call
-	deadlinesSet bool
+// shared is what all controllers of an engine use.
+type shared struct {
+	api        apiServer
+	gate       *kube.Gate
+	allMetrics *telemetry.Metrics
+	board      *status.Board
+	log        logr.Logger
+	shutdown   time.Duration
+	recorders  *recorders
+	slots      *fairSemaphore
+	// watchesOf returns what a definition watches, the objects that it handles first.
+	watchesOf func(config.Definition) []watched
 }
 
-func newController(def config.Definition, opts Options) *controller {
-	logger := opts.Logger.WithValues(telemetry.KeyController, def.Name)
+// controller is one running definition. It owns what lasts as long as the definition does, and its
+// work during one term after another.
+type controller struct {
+	*shared
+	name    string
+	group   Group
+	paused  bool
+	logger  logr.Logger
+	metrics *telemetry.Controller
+	state   *definitionStatus
+	limits  *limits // without a rate, which is the revision's
+	own     *kube.ConsistencyStore
+	rollout *rollout
+
+	retire     func()        // ends the definition, for good
+	retired    chan struct{} // closed by retire
+	working    sync.WaitGroup
+	dispatcher atomic.Pointer[dispatcher] // nil while this replica does not work on the definition
+}
+
+func newController(s *shared, def config.Definition) *controller {
+	logger := s.log.WithValues(telemetry.KeyController, def.Name)
 	c := &controller{
-		def: def, sources: opts.Cluster.Sources, logger: logger, metrics: opts.Metrics.Controller(def.Name),
-		board: opts.Board, shutdown: opts.ShutdownTimeout,
-		failures: newFailures(), built: make(chan struct{}),
-		running: map[kube.Key]time.Time{}, overdue: map[kube.Key]time.Time{},
+		shared: s, name: def.Name, group: groupOf(def), paused: def.Paused, logger: logger,
+		metrics: s.allMetrics.Controller(def.Name), own: kube.NewConsistencyStore(def.Watch.Kind),
+		retired: make(chan struct{}),
 	}
-	c.predicate = newChangePredicate(def, c.metrics, logger)
-	c.metrics.ObserveRunning(c.runningCalls)
-	c.limits.rate = newRate(def.Rate)
-	if c.limits.rate != nil {
-		c.metrics.ObserveThrottled(telemetry.LimitRate, c.limits.byRate.read)
+	c.retire = sync.OnceFunc(func() { close(c.retired) })
+	c.rollout = &rollout{newRevision: c.newRevision, keep: c.keep, wanted: def, handover: make(chan struct{})}
+	c.state = newDefinitionStatus(def.Name, s.board, c.metrics, logger, c.condition)
+	c.metrics.ObserveRunning(c.state.calls.times)
+	c.limits = newLimits(nil, nil)
+	if !def.Paused {
+		c.limits.slots = s.slots.newClient()
 	}
-	c.env = handlers.Env{Definition: def.Name, Kind: def.Watch.Kind, Logger: logger}
-	state, reason := c.condition().state()
-	c.board.Set(def.Name, state, reason)
+	c.observeSlots()
+	c.state.refresh()
 	return c
 }
 
-// run keeps the definition's cache and handler until ctx ends.
+// observeSlots shows how long the definition waits for slots, where their number is limited.
+func (c *controller) observeSlots() {
+	if c.limits.slots.limited() {
+		c.metrics.ObserveThrottled(telemetry.LimitMaxConcurrent, c.limits.slotWaits.read)
+	}
+}
+
+// isRetired reports whether the definition is ending for good.
+func (c *controller) isRetired() bool {
+	select {
+	case <-c.retired:
+		return true
+	default:
+		return false
+	}
+}
+
+// run keeps the definition until ctx ends, after work has returned, or until it is retired.
 func (c *controller) run(ctx context.Context) {
-	if c.def.Paused {
+	if c.paused {
 		c.logger.Info("definition is paused")
+	} else {
+		c.rollout.start(ctx)
+	}
+	select {
+	case <-ctx.Done():
+	case <-c.retired:
+		c.working.Wait()
+	}
+	c.rollout.stop()
+}
+
+// remove takes away everything that shows the definition, after run has returned.
+func (c *controller) remove() {
+	if !c.paused {
+		c.limits.slots.leave()
+	}
+	c.recorders.remove(c.name)
+	c.state.remove()
+	c.metrics.Remove()
+}
+
+// set makes def, which the controller accepts, what is wanted.
+func (c *controller) set(def config.Definition) {
+	c.observeSlots()
+	if c.rollout.set(def) {
+		c.state.refresh()
+	}
+}
+
+// accepts reports whether the running definition can become def. If not, its keys are those of other
+// objects, or it runs under another condition: then it has to end before the other one begins.
+func (c *controller) accepts(def config.Definition) bool {
+	current := c.rollout.definition()
+	return current.Watch.Kind.GroupKind() == def.Watch.Kind.GroupKind() &&
+		groupOf(def) == c.group && def.Paused == c.paused
+}
+
+// newRevision makes a revision and the context that its end ends.
+func (c *controller) newRevision(def config.Definition, replaced *revision) (*revision, context.Context) {
+	current, end := context.WithCancel(context.Background())
+	r := &revision{
+		def: def, watches: &watchSet{watches: c.watchesOf(def)}, limits: c.limits.withRate(newRate(def.Rate)),
+		own: c.own, state: c.state, metrics: c.metrics, logger: c.logger, end: end, changed: make(chan struct{}, 1),
+	}
+	if r.limits.rate != nil {
+		c.metrics.ObserveThrottled(telemetry.LimitRate, c.limits.rateWaits.read)
+	}
+	if replaced != nil && replaced.def.Rate == def.Rate {
+		r.limits = replaced.limits // with the tokens that are there
+	}
+	if c.group == UnderLease {
+		r.gate = c.gate
+	}
+	r.builder = &handlerBuilder{
+		definition: c.name, plugin: def.Handler, env: c.env, metrics: c.metrics, logger: c.logger, changed: r.refresh,
+		registry: newRegisterer(prometheus.WrapRegistererWith(
+			prometheus.Labels{telemetry.KeyController: c.name}, c.allMetrics.Registry()), replaced != nil),
+	}
+	r.rights = &accessCheck{
+		needed:  len(def.Handler.Rules()) > 0 || len(def.Watch.Namespaces) > 0,
+		missing: func(ctx context.Context) ([]access.Finding, error) { return c.api.findMissing(ctx, def) },
+		failing: c.state.failures.any, changed: r.refresh, logger: c.logger,
+	}
+	r.predicate = newChangePredicate(def, c.metrics, c.logger, r.refresh)
+	return r, current
+}
+
+// env is what a handler gets, without what depends on the revision.
+func (c *controller) env() (handlers.Env, error) {
+	gate := c.gate
+	if c.group == EveryReplica {
+		gate = nil
+	}
+	clients, err := c.api.clients(c.name, gate, c.own)
+	if err != nil {
+		return handlers.Env{}, err
+	}
+	events, err := c.recorders.recorder(c.name, clients.REST)
+	if err != nil {
+		return handlers.Env{}, err
+	}
+	return handlers.Env{Definition: c.name, Logger: c.logger, Clients: clients, Events: events}, nil
+}
+
+// keep runs a revision until current ends.
+func (c *controller) keep(ctx, current context.Context, r *revision, replaces bool) {
+	onEvent := func(w *watched, e kube.Event) { c.onEvent(r, w, e) }
+	r.keep(ctx, current, c.api, onEvent, replaces, func() bool {
+		before, ok := c.rollout.activate(r)
+		if !ok || before == nil {
+			return ok
+		}
+		before.builder.registry.withdraw()
+		if err := r.builder.registry.activate(); err != nil {
+			c.logger.Error(err, "registering the metrics of the changed handler")
+		}
+		before.end()
+		c.logger.Info("definition was replaced")
+		c.state.failures.retain(func(key kube.Key) bool {
+			_, ok := r.watches.primary().Get(key.Namespace, key.Name)
+			return ok
+		})
+		c.state.refresh()
+		return true
+	})
+}
+
+// onEvent takes an event of a revision's watch, on a goroutine of the source. While this replica does
+// not work on the definition, events are not kept: work begins with everything in the cache.
+func (c *controller) onEvent(r *revision, w *watched, e kube.Event) {
+	d := c.dispatcher.Load()
+	if d == nil || d.revision != r {
 		return
 	}
-	view := c.sources.Watch(ctx, c.watch())
-	defer view.Close()
-	c.own.AddCache(c.def.Watch.Kind, view)
-	c.mu.Lock()
-	c.view = view
-	c.env.Lister = view
-	c.mu.Unlock()
-	defer view.Subscribe(c.onEvent, c.refresh)()
-	c.refresh()
-
-	var asking sync.WaitGroup
-	asking.Go(func() { c.preflight(ctx) })
-	defer asking.Wait()
-	handler := c.build(ctx)
-	<-ctx.Done()
-	if err := c.close(handler); err != nil {
-		c.logger.Error(err, "closing handler")
+	if e.Type == kube.Deleted && w.keysOf == nil {
+		c.state.gone(e.Key)
 	}
+	d.onEvent(w, e)
 }
 
-// watch is what the definition watches.
-func (c *controller) watch() kube.Watch {
-	return kube.Watch{
-		Kind: c.def.Watch.Kind, Namespaces: c.def.Watch.Namespaces,
-		LabelSelector: c.def.Watch.LabelSelector, FieldSelector: c.def.Watch.FieldSelector,
-		MetadataOnly: c.def.Handler.MetadataOnly() && c.def.Filter.MetadataOnly(),
+// work handles the definition's objects until term or drain ends, or the definition is retired. Then
+// calls under way may go on for the shutdown timeout.
+func (c *controller) work(term context.Context, drain Drain) {
+	taking, stopTaking := context.WithCancel(term)
+	defer stopTaking()
+	calls, endCalls := context.WithCancelCause(term)
+	defer endCalls(nil)
+	q := queue.New[kube.Key](queue.Options{Observer: queueObserver{c.metrics}})
+	var dispatching sync.WaitGroup
+	dispatching.Go(func() { c.dispatch(q, phases{taking: taking, calls: calls, drain: drain}, &dispatching) })
+
+	select {
+	case <-drain:
+	case <-c.retired:
+	case <-term.Done():
 	}
+	stopTaking()
+	q.ShutDown()
+	timer := time.AfterFunc(c.shutdown, func() { endCalls(errShutdown) })
+	defer timer.Stop()
+	dispatching.Wait()
+	c.dispatcher.Store(nil)
+	if drain.ended() {
+		c.state.freeze() // The process is stopping; that all is well again would be no news.
+	}
+	c.state.endTerm()
 }
 
-// close closes a handler that wants it.
-func (c *controller) close(handler handlers.Handler) error {
-	closer, ok := handler.(io.Closer)
-	if !ok {
-		return nil
-	}
-	err := runForeign(closer.Close)
-	if crashed(err) {
-		c.metrics.Panics.Inc()
-	}
-	return err
-}
-
-// build makes the handler, again and again until that succeeds or ctx ends.
-func (c *controller) build(ctx context.Context) handlers.Handler {
-	slow := time.AfterFunc(slowBuild, func() {
-		c.mu.Lock()
-		if c.handler == nil && c.buildErr == nil {
-			c.buildErr = fmt.Errorf("making the %s handler takes longer than %s", c.def.Handler.Plugin(), slowBuild)
+// dispatch lets one active revision after another handle the keys of q, until taking has ended.
+func (c *controller) dispatch(q *queue.Queue[kube.Key], p phases, dispatching *sync.WaitGroup) {
+	defer c.metrics.Workers.Set(0)
+	var last *dispatcher
+	var lastRevision *revision
+	for {
+		r, handover := c.rollout.dispatch(lastRevision)
+		if r != nil {
+			d := newDispatcher(r, q, p)
+			q.SetBackoff(backoffOf(r.def))
+			c.dispatcher.Store(d) // Events come in from here on, so nothing is missed.
+			d.start(p, last)
+			c.metrics.Workers.Set(float64(workersOf(r.def)))
+			dispatching.Go(func() {
+				defer r.dispatched.Done()
+				d.wait()
+			})
+			last, lastRevision = d, r
 		}
-		c.mu.Unlock()
-		c.refresh()
-	})
-	defer slow.Stop()
-	for delay := minBuildDelay; ctx.Err() == nil; delay = min(2*delay, maxBuildDelay) {
-		handler, err := c.tryBuild(ctx)
-		c.mu.Lock()
-		c.handler, c.buildErr = handler, err
-		c.mu.Unlock()
-		if err == nil {
-			close(c.built)
-			c.refresh()
-			return handler
+		select {
+		case <-handover:
+		case <-p.taking.Done():
+			return
 		}
-		c.logger.Error(err, "making handler", "retryAfter", delay)
-		c.refresh()
-		sleep(ctx, delay+rand.N(delay/4)) //nolint:gosec // jitter needs no cryptographic randomness
 	}
-	return nil
 }
 
-// tryBuild runs the plugin's constructor.
-func (c *controller) tryBuild(ctx context.Context) (handlers.Handler, error) {
-	env := c.env
-	metrics := newRegisterer(c.registry)
-	env.Metrics = metrics
-	var handler handlers.Handler
-	err := runForeign(func() (err error) {
-		handler, err = c.def.Handler.New(ctx, env)
-		return err
-	})
-	if err == nil {
-		return handler, nil
-	}
-	metrics.withdraw()
-	if crashed(err) {
-		c.metrics.Panics.Inc()
-	}
-	return nil, fmt.Errorf("making the %s handler: %w", c.def.Handler.Plugin(), err)
+func backoffOf(def config.Definition) queue.Backoff {
+	return queue.Backoff{Initial: def.Retry.InitialDelay, Max: def.Retry.MaxDelay, MaxRetries: def.Retry.MaxRetries}
 }
 
-// onEvent is called by the sources. While this replica does not work on the definition events are not kept: Work begins
-// with everything in the cache.
-func (c *controller) onEvent(e kube.Event) {
-	c.mu.Lock()
-	q, f := c.queue, c.filter
-	c.mu.Unlock()
-	if e.Type == kube.Deleted && c.failures.forget(e.Key) {
-		c.refresh()
+// condition collects what the definition's state depends on.
+func (c *controller) condition() condition {
+	if c.paused {
+		return condition{paused: true}
 	}
-	if q == nil {
-		return
+	current, next := c.rollout.revisions()
+	if current == nil {
+		return condition{}
 	}
-	switch {
-	case e.Type == kube.Listed && f != nil:
-		f.call(e.Key, queue.Initial)
-	case e.Type == kube.Listed:
-		q.Add(e.Key, queue.Initial)
-	case e.Type == kube.Changed && f != nil:
-		f.change(e)
-	case e.Type == kube.Changed:
-		q.Add(e.Key, queue.Change)
-	case e.Type == kube.Deleted:
-		if f != nil {
-			f.forget(e.Key)
+	now := current.condition()
+	if next != nil {
+		if state, reason := next.condition().state(); state == status.Degraded || state == status.Waiting {
+			now.pending = fmt.Sprintf("the change of the definition waits: %s", reason)
 		}
-		q.Drop(e.Key)
 	}
+	return now
+}
+
+// unreturned says which code of plugins is running.
+func (c *controller) unreturned() []string {
+	all := c.rollout.unreturned()
+	plugin := c.rollout.definition().Handler.Plugin()
+	for _, object := range c.state.calls.names() {
+		all = append(all, fmt.Sprintf("%s: the %s handler's Handle for %s", c.name, plugin, object))
+	}
+	return all
 }

@@ -2,13 +2,13 @@ package engine
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/prometheus/client_golang/prometheus"
 
-	"kooperd.dev/kooperd/pkg/access"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/status"
@@ -17,8 +17,6 @@ import (
 
 // Options of New.
 type Options struct {
-	// Config is what to run. Required.
-	Config *config.Config
 	// Cluster is where the objects are. Required.
 	Cluster *kube.Cluster
 	// Gate stands between the handlers under the lease and the API server; nil lets every request through. Definitions
@@ -26,11 +24,11 @@ type Options struct {
 	Gate *kube.Gate
 	// Metrics are kept up to date. Required.
 	Metrics *telemetry.Metrics
-	// Board is told of every definition's state. Required.
+	// Board shows every definition's state. Required.
 	Board *status.Board
-	// Logger is told of changes of state and of failed calls. Default: nothing is logged.
+	// Logger gets changes of state and failed calls. Default: nothing is logged.
 	Logger logr.Logger
-	// ShutdownTimeout is how long calls under way may go on after the end of the drain context, before their own
+	// ShutdownTimeout is how long calls under way may go on after the end of the drain, before their
 	// contexts end. Default: 0, they end at once.
 	ShutdownTimeout time.Duration
 }
@@ -38,7 +36,6 @@ type Options struct {
 // Group is a set of definitions that start and stop their work together.
 type Group int
 
-// The groups.
 const (
 	// UnderLease are the definitions that run on one replica at a time.
 	UnderLease Group = iota
@@ -46,110 +43,138 @@ const (
 	EveryReplica
 )
 
-// Engine runs every definition of one config. It is used once: Run, and within it Work for each group and term.
-type Engine struct {
-	controllers []*controller
-	recorders   *recorders
+func groupOf(def config.Definition) Group {
+	if def.EveryReplica {
+		return EveryReplica
+	}
+	return UnderLease
 }
 
-// New prepares the controllers; it contacts nothing and starts nothing.
+// Engine runs the definitions of a config. It is used once: Apply and Run, and within Run, Work for
+// each group and term. Apply may be called again at any time. It is safe for concurrent use.
+type Engine struct {
+	shared  *shared
+	running sync.WaitGroup
+
+	mu          sync.Mutex
+	wanted      map[string]config.Definition
+	controllers map[string]*controller // with those that are ending
+	launch      func(*controller)      // runs a controller; nil before Run and after its ctx has ended
+	terms       map[Group]func(*controller)
+}
+
+// New prepares an engine without definitions. It contacts nothing and starts nothing.
 func New(opts Options) (*Engine, error) {
+	api, err := newCluster(opts.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	return newEngine(opts, api), nil
+}
+
+// newEngine is New for any apiServer.
+func newEngine(opts Options, api apiServer) *Engine {
 	if opts.Logger.GetSink() == nil {
 		opts.Logger = logr.Discard()
 	}
-	reviews, err := opts.Cluster.AccessReviews()
-	if err != nil {
-		return nil, err
+	return &Engine{
+		shared: &shared{
+			api: api, gate: opts.Gate, allMetrics: opts.Metrics, board: opts.Board, log: opts.Logger,
+			shutdown: opts.ShutdownTimeout, recorders: newRecorders(), slots: newFairSemaphore(0), watchesOf: watchesOf,
+		},
+		wanted: map[string]config.Definition{}, controllers: map[string]*controller{},
+		terms: map[Group]func(*controller){},
 	}
-	namespaces, err := opts.Cluster.Namespaces()
-	if err != nil {
-		return nil, err
-	}
-	checker := access.NewChecker(opts.Cluster.Kinds(), reviews, namespaces)
-	e := &Engine{recorders: newRecorders()}
-	pool := newSlots(opts.Config.Engine.MaxConcurrent, countRunning(opts.Config.Definitions))
-	for _, def := range opts.Config.Definitions {
-		gate := opts.Gate
-		if def.EveryReplica {
-			gate = nil
-		}
-		own := kube.NewConsistencyStore(def.Watch.Kind)
-		clients, err := opts.Cluster.Clients(def.Name, gate, own)
-		if err != nil {
-			return nil, err
-		}
-		recorder, err := e.recorders.recorder(def.Name, clients.REST)
-		if err != nil {
-			return nil, err
-		}
-		c := newController(def, opts)
-		c.gate, c.own, c.env.Clients, c.env.Events = gate, own, clients, recorder
-		c.checker = checker
-		if c.limits.share = pool.newShare(); c.limits.share != nil {
-			c.metrics.ObserveThrottled(telemetry.LimitMaxConcurrent, c.limits.bySlots.read)
-		}
-		c.registry = prometheus.WrapRegistererWith(prometheus.Labels{telemetry.KeyController: def.Name}, opts.Metrics.Registry())
-		e.controllers = append(e.controllers, c)
-	}
-	opts.Cluster.Sources.Plan(e.watches())
-	return e, nil
 }
 
-// countRunning counts the definitions that run.
-func countRunning(definitions []config.Definition) int {
-	n := 0
-	for _, def := range definitions {
-		if !def.Paused {
-			n++
-		}
-	}
-	return n
+// watchesOf returns what a definition watches.
+func watchesOf(def config.Definition) []watched {
+	return []watched{{watch: kube.Watch{
+		Kind: def.Watch.Kind, Namespaces: def.Watch.Namespaces,
+		LabelSelector: def.Watch.LabelSelector, FieldSelector: def.Watch.FieldSelector,
+		MetadataOnly: def.Handler.MetadataOnly() && def.Filter.MetadataOnly(),
+	}}}
 }
 
-// watches are those of all definitions that run.
-func (e *Engine) watches() []kube.Watch {
-	var all []kube.Watch
-	for _, c := range e.controllers {
-		if !c.def.Paused {
-			all = append(all, c.watch())
-		}
-	}
-	return all
-}
-
-// Run keeps the caches of all definitions and makes their handlers, until ctx ends; then it closes both and returns.
-// Work must have returned before ctx ends. A definition that cannot work is a status on the board, not an error.
+// Run keeps the caches of all definitions and makes their handlers, until ctx ends; then it closes
+// both and returns. Work must have returned before ctx ends. A definition that cannot work has a
+// status on the board, and is not an error.
 func (e *Engine) Run(ctx context.Context) {
-	stopRecorders := e.recorders.start(ctx)
+	stopRecorders := e.shared.recorders.start(ctx)
 	defer stopRecorders()
-	var running sync.WaitGroup
-	for _, c := range e.controllers {
-		running.Go(func() { c.run(ctx) })
+	e.mu.Lock()
+	e.launch = func(c *controller) {
+		e.running.Go(func() {
+			c.run(ctx)
+			e.ended(ctx, c)
+		})
 	}
-	running.Wait()
+	for _, c := range e.controllers {
+		e.launch(c)
+	}
+	e.mu.Unlock()
+	<-ctx.Done()
+	e.mu.Lock()
+	e.launch = nil
+	e.mu.Unlock()
+	e.running.Wait()
 }
 
-// Work handles the objects of a group: every object that exists at least once, then every change. It returns when ctx or drain
-// has ended and every call has returned. When drain ends, no new call is made and those under way may finish within
-// Options.ShutdownTimeout; when ctx ends, the contexts of the calls end with it. A call that ignores its context keeps
-// Work from returning: the caller has to bound that.
-func (e *Engine) Work(ctx, drain context.Context, group Group) {
+// Work handles the objects of a group: every object that exists at least once, then every change. It
+// returns when term or drain has ended and every call has returned. When drain ends, no new call is
+// made, and those under way may finish within Options.ShutdownTimeout. When term ends, the contexts
+// of the calls end with it. Definitions that Apply adds meanwhile take part. A call that ignores its
+// context keeps Work from returning: the caller has to bound that.
+func (e *Engine) Work(term context.Context, drain Drain, group Group) {
 	var working sync.WaitGroup
-	for _, c := range e.controllers {
-		if c.def.Paused || c.def.EveryReplica != (group == EveryReplica) {
-			continue
+	begin := func(c *controller) {
+		if c.paused || c.group != group || c.isRetired() {
+			return
 		}
-		working.Go(func() { c.work(ctx, drain) })
+		c.working.Add(1)
+		working.Go(func() {
+			defer c.working.Done()
+			c.work(term, drain)
+		})
 	}
+	e.mu.Lock()
+	e.terms[group] = begin
+	for _, c := range e.controllers {
+		begin(c)
+	}
+	e.mu.Unlock()
+	select {
+	case <-term.Done():
+	case <-drain:
+	}
+	e.mu.Lock()
+	delete(e.terms, group)
+	e.mu.Unlock()
 	working.Wait()
 }
 
-// Has tells whether the config has a definition of that group that is not paused.
+// Has reports whether the config has a definition of that group that is not paused.
 func (e *Engine) Has(group Group) bool {
-	for _, c := range e.controllers {
-		if !c.def.Paused && c.def.EveryReplica == (group == EveryReplica) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, def := range e.wanted {
+		if !def.Paused && groupOf(def) == group {
 			return true
 		}
 	}
 	return false
+}
+
+// Unreturned says which code of plugins is running at this moment, sorted: "pods: the exec handler's
+// Close". It is for the message of a process that ends without waiting any longer.
+func (e *Engine) Unreturned() []string {
+	e.mu.Lock()
+	controllers := slices.Collect(maps.Values(e.controllers))
+	e.mu.Unlock()
+	var all []string
+	for _, c := range controllers {
+		all = append(all, c.unreturned()...)
+	}
+	slices.Sort(all)
+	return all
 }

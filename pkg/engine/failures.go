@@ -9,30 +9,30 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// persistent is how many calls in a row have to fail for an object before that is a trouble of the definition: single
-// failures, such as conflicts, are everyday life.
+// persistent is how many failures in a row make a definition Degraded: of calls for one object, or of
+// evaluations. Single ones, such as conflicts, are normal.
 const persistent = 3
 
-// failures keeps the objects of a definition whose last call failed. Everything it is asked costs the same however many
-// they are, as it is asked at every failure, and at every deletion on a goroutine that definitions share.
+// failures keeps the objects of a definition whose last call failed. Every method costs the same for
+// any number of them: they run at each failure, and at each deletion on a goroutine of the source.
 type failures struct {
 	mu        sync.Mutex
 	objects   map[kube.Key]failure
-	troubles  map[kube.Key]struct{} // those of objects that are in trouble
-	exhausted int                   // those of objects that are out of retries
-	given     int                   // those of objects that are not retried at all
-	last      kube.Key              // the object that got into trouble last
+	troubles  map[kube.Key]struct{} // the objects that make the definition Degraded
+	exhausted int                   // objects that are out of retries
+	abandoned int                   // objects that are not retried until they change
+	last      kube.Key              // the latest of troubles
 }
 
 type failure struct {
 	attempts  int
 	exhausted bool // out of retries
-	terminal  bool // a retry cannot mend it
+	terminal  bool // a retry would not help
 	message   string
 }
 
-func (f failure) given() bool   { return f.exhausted || f.terminal }
-func (f failure) trouble() bool { return f.attempts >= persistent || f.given() }
+func (f failure) abandoned() bool { return f.exhausted || f.terminal }
+func (f failure) trouble() bool   { return f.attempts >= persistent || f.abandoned() }
 
 func newFailures() *failures {
 	return &failures{objects: map[kube.Key]failure{}, troubles: map[kube.Key]struct{}{}}
@@ -75,8 +75,19 @@ func (f *failures) count(entry failure, by int) {
 	if entry.exhausted {
 		f.exhausted += by
 	}
-	if entry.given() {
-		f.given += by
+	if entry.abandoned() {
+		f.abandoned += by
+	}
+}
+
+// retain forgets all objects but those of which exists is true.
+func (f *failures) retain(exists func(kube.Key) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key := range f.objects {
+		if !exists(key) {
+			f.remove(key)
+		}
 	}
 }
 
@@ -85,13 +96,19 @@ func (f *failures) clear() {
 	defer f.mu.Unlock()
 	clear(f.objects)
 	clear(f.troubles)
-	f.exhausted, f.given = 0, 0
+	f.exhausted, f.abandoned = 0, 0
 }
 
 func (f *failures) counts() (failing, exhausted int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.objects), f.exhausted
+}
+
+// any reports whether there are any.
+func (f *failures) any() bool {
+	failing, exhausted := f.counts()
+	return failing+exhausted > 0
 }
 
 // describe says how many objects are in trouble, with one for an example, or nothing.
@@ -108,8 +125,8 @@ func (f *failures) describe() string {
 		}
 	}
 	text := fmt.Sprintf("calls keep failing for %d object(s)", len(f.troubles))
-	if f.given > 0 {
-		text += fmt.Sprintf(", %d of them not retried until they change", f.given)
+	if f.abandoned > 0 {
+		text += fmt.Sprintf(", %d of them not retried until they change", f.abandoned)
 	}
 	return fmt.Sprintf("%s; %s: %s", text, telemetry.ObjectName(example.Namespace, example.Name), f.objects[example].message)
 }

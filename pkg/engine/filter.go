@@ -56,16 +56,23 @@ func newEventFilter(
 	}
 }
 
-// run decides until ctx ends.
-func (f *eventFilter) run(ctx context.Context) {
+// run decides until one of both contexts ends. When only accepting has ended, because another filter
+// takes over, it decides on what is pending before it returns.
+func (f *eventFilter) run(deciding, accepting context.Context) {
 	defer f.keys.ShutDown()
 	for {
-		item, ok := f.keys.Get(ctx)
+		item, ok := f.keys.Get(accepting)
 		if !ok {
-			return
+			break
 		}
-		f.decide(ctx, item.Key)
+		f.decide(deciding, item.Key)
 		f.keys.Done(item.Key)
+	}
+	for deciding.Err() == nil && f.keys.TryReserve() {
+		if item, ok := f.keys.Take(); ok {
+			f.decide(deciding, item.Key)
+			f.keys.Done(item.Key)
+		}
 	}
 }
 

@@ -111,7 +111,7 @@ func begin(t *testing.T, b *bench) (end func()) {
 	b.eventFilter = newEventFilter(b, b, metrics, func(k kube.Key, p queue.Priority) { b.note(fmt.Sprintf("admitted %s as %d", k.Name, p)) })
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	running.Go(func() { b.run(ctx) })
+	running.Go(func() { b.run(ctx, ctx) })
 	return func() {
 		cancel()
 		running.Wait()
@@ -328,7 +328,7 @@ func predicateOf(t *testing.T, where string) (*changePredicate, *[]string, *prom
 	var log []string
 	def := config.Definition{Name: "test", Filter: filterOf(t, schema.GroupVersionKind{}, nil, where)}
 	p := newChangePredicate(def, telemetry.NewMetrics(registry).Controller("test"),
-		funcr.New(func(_, args string) { log = append(log, args) }, funcr.Options{}))
+		funcr.New(func(_, args string) { log = append(log, args) }, funcr.Options{}), func() {})
 	return p, &log, registry
 }
 
@@ -436,10 +436,10 @@ func TestWatchOfMetadata(t *testing.T) {
 		"where on metadata, ignore": {where: "has(object.metadata.labels)", ignore: []string{"status"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := &controller{def: config.Definition{
+			watches := watchesOf(config.Definition{
 				Handler: bound, Filter: filterOf(t, schema.GroupVersionKind{}, tc.ignore, tc.where),
-			}}
-			if have := c.watch().MetadataOnly; have != tc.want {
+			})
+			if have := watches[0].watch.MetadataOnly; have != tc.want {
 				t.Errorf("watches the metadata alone: %t, want %t", have, tc.want)
 			}
 		})

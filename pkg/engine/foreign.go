@@ -6,38 +6,45 @@ import (
 	"runtime/debug"
 )
 
-// errGoexit stands for what foreign code would have returned, had it not ended its goroutine.
-var errGoexit = errors.New("runtime.Goexit was called: the code of the plugin ended its goroutine")
-
-// panicError is a panic of foreign code, recovered.
-type panicError struct {
-	value any
+// crashError says how foreign code ended, if it did not return.
+type crashError struct {
+	text  string
 	stack []byte
 }
 
-func newPanic(value any) *panicError { return &panicError{value: value, stack: debug.Stack()} }
+// newCrash is called in a deferred function, with the result of recover. For nil, the code called
+// runtime.Goexit: deferred functions run, but there is no panic to recover.
+func newCrash(recovered any) *crashError {
+	text := "runtime.Goexit was called"
+	if recovered != nil {
+		text = fmt.Sprintf("panic: %v", recovered)
+	}
+	return &crashError{text: text, stack: debug.Stack()}
+}
 
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+func (e *crashError) Error() string { return e.text }
+
+// crashed returns the crash that err stands for, or nil.
+func crashed(err error) *crashError {
+	crash, _ := errors.AsType[*crashError](err)
+	return crash
+}
 
 // runForeign runs code of a plugin and returns its error, or one that says how else it ended. The
 // code has a goroutine to itself, because no deferred function can stop a runtime.Goexit.
 func runForeign(f func() error) error {
 	ended := make(chan error, 1)
 	go func() {
-		err := errGoexit
+		var err error
+		returned := false
 		defer func() {
-			if r := recover(); r != nil {
-				err = newPanic(r)
+			if !returned {
+				err = newCrash(recover())
 			}
 			ended <- err
 		}()
 		err = f()
+		returned = true
 	}()
 	return <-ended
-}
-
-// crashed reports whether foreign code ended by a panic or by runtime.Goexit.
-func crashed(err error) bool {
-	_, panicked := errors.AsType[*panicError](err)
-	return panicked || errors.Is(err, errGoexit)
 }

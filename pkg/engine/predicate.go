@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -31,17 +32,23 @@ type changePredicate struct {
 	metrics *telemetry.Controller
 	logger  logr.Logger
 	logging xrate.Sometimes // of failures
+
+	changed func() // called when describe returns something else
+
+	mu       sync.Mutex
+	failures int    // since the last evaluation that did not fail
+	last     string // the last of them
 }
 
 // newChangePredicate returns nil for a definition without a filter.
 func newChangePredicate(
-	def config.Definition, metrics *telemetry.Controller, logger logr.Logger,
+	def config.Definition, metrics *telemetry.Controller, logger logr.Logger, changed func(),
 ) *changePredicate {
 	if def.Filter == nil {
 		return nil
 	}
 	p := &changePredicate{
-		where: def.Filter.Where(), metrics: metrics, logger: logger,
+		where: def.Filter.Where(), metrics: metrics, logger: logger, changed: changed,
 		secret:  def.Watch.Kind.Group == "" && def.Watch.Kind.Kind == "Secret",
 		logging: xrate.Sometimes{Interval: conditionLogInterval},
 	}
@@ -80,6 +87,7 @@ func (p *changePredicate) matches(ctx context.Context, key kube.Key, now, old ha
 	case !holds:
 		p.metrics.Unwanted.Inc()
 	}
+	p.worked()
 	return holds
 }
 
@@ -98,12 +106,42 @@ func (p *changePredicate) evaluate(ctx context.Context, now, old handlers.Object
 }
 
 func (p *changePredicate) failed(key kube.Key, err error) {
+	if p.secret {
+		err = errSecretValues
+	}
+	object := telemetry.ObjectName(key.Namespace, key.Name)
 	p.metrics.TriggerErrors.Inc()
 	p.logging.Do(func() {
-		if p.secret {
-			err = errSecretValues
-		}
-		p.logger.Error(err, "deciding on a change failed, the handler is called",
-			telemetry.KeyObject, telemetry.ObjectName(key.Namespace, key.Name))
+		p.logger.Error(err, "deciding on a change failed, the handler is called", telemetry.KeyObject, object)
 	})
+	p.mu.Lock()
+	p.failures++
+	p.last = object + ": " + err.Error()
+	found := p.failures == persistent
+	p.mu.Unlock()
+	if found {
+		p.changed()
+	}
+}
+
+// worked notes an evaluation that has not failed.
+func (p *changePredicate) worked() {
+	p.mu.Lock()
+	ended := p.failures >= persistent
+	p.failures = 0
+	p.mu.Unlock()
+	if ended {
+		p.changed()
+	}
+}
+
+// describe says that the condition fails for every object, with one for an example, or nothing. The
+// handler is called then for every change, which is more than the definition asks for.
+func (p *changePredicate) describe() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failures < persistent {
+		return ""
+	}
+	return "every evaluation of where fails, so all changes call the handler; " + p.last
 }

@@ -22,8 +22,8 @@ import (
 // reporter is what every event's reportingController begins with; the definition's name follows.
 const reporter = "kooperd.dev/"
 
-// recorders make the event recorders of handlers. They share one broadcaster; each event is sent by its own definition's
-// client, through that definition's gate and with its user agent.
+// recorders make the event recorders of handlers. They share one broadcaster. Each event is sent by the
+// client of its definition, through that definition's gate and with its user agent.
 type recorders struct {
 	broadcaster events.EventBroadcaster
 	sink        *eventSink
@@ -39,8 +39,17 @@ func (r *recorders) recorder(definition string, config *rest.Config) (events.Eve
 	if err != nil {
 		return nil, fmt.Errorf("making the client for events of %s: %w", definition, err)
 	}
+	r.sink.mu.Lock()
+	defer r.sink.mu.Unlock()
 	r.sink.clients[definition] = client
 	return r.broadcaster.NewRecorder(scheme.Scheme, reporter+definition), nil
+}
+
+// remove forgets a definition. Events of it that have not been sent yet are lost.
+func (r *recorders) remove(definition string) {
+	r.sink.mu.Lock()
+	defer r.sink.mu.Unlock()
+	delete(r.sink.clients, definition)
 }
 
 // start sends what is recorded until ctx ends; the returned function waits for that.
@@ -54,23 +63,25 @@ func (r *recorders) start(ctx context.Context) (wait func()) {
 	return sending.Wait
 }
 
-// eventSink sends events. A refusal by the gate becomes an answer of the kind that client-go does not repeat: what a
-// replica had to say that does not lead any more is not worth a queue.
+// eventSink sends events. A refusal by the gate becomes an answer after which client-go does not try
+// again: what a former leader had to say is not worth a queue.
 type eventSink struct {
-	clients map[string]eventsclient.EventsV1Interface // by definition; not changed after start
+	mu      sync.Mutex
+	clients map[string]eventsclient.EventsV1Interface // by definition
 }
 
 var _ events.EventSink = (*eventSink)(nil)
 
 func (s *eventSink) of(event *eventsv1.Event) (eventsclient.EventInterface, error) {
+	s.mu.Lock()
 	client, ok := s.clients[strings.TrimPrefix(event.ReportingController, reporter)]
+	s.mu.Unlock()
 	if !ok {
-		return nil, fmt.Errorf("sending an event: unknown reporting controller %q", event.ReportingController)
+		return nil, unsendable(fmt.Sprintf("sending an event: unknown reporting controller %q", event.ReportingController))
 	}
 	return client.Events(event.Namespace), nil
 }
 
-// Create implements events.EventSink.
 func (s *eventSink) Create(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
 	client, err := s.of(event)
 	if err != nil {
@@ -80,7 +91,6 @@ func (s *eventSink) Create(ctx context.Context, event *eventsv1.Event) (*eventsv
 	return created, final(err)
 }
 
-// Update implements events.EventSink.
 func (s *eventSink) Update(ctx context.Context, event *eventsv1.Event) (*eventsv1.Event, error) {
 	client, err := s.of(event)
 	if err != nil {
@@ -90,7 +100,6 @@ func (s *eventSink) Update(ctx context.Context, event *eventsv1.Event) (*eventsv
 	return updated, final(err)
 }
 
-// Patch implements events.EventSink.
 func (s *eventSink) Patch(ctx context.Context, event *eventsv1.Event, data []byte) (*eventsv1.Event, error) {
 	client, err := s.of(event)
 	if err != nil {
@@ -104,7 +113,12 @@ func final(err error) error {
 	if !errors.Is(err, kube.ErrNotLeading) {
 		return err
 	}
+	return unsendable(err.Error())
+}
+
+// unsendable is an error after which client-go does not send the event again.
+func unsendable(message string) error {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
-		Status: metav1.StatusFailure, Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden, Message: err.Error(),
+		Status: metav1.StatusFailure, Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden, Message: message,
 	}}
 }

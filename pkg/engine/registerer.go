@@ -16,16 +16,24 @@ import (
 // second try to make the handler is not refused as a duplicate. A collector is foreign code: one
 // that panics loses its own metrics, and the rest of the scrape is served. It is safe for
 // concurrent use.
+//
+// A handler that is going to replace another one mostly registers the same metrics. Those that are
+// refused are staged, until the other one has been withdrawn.
 type registerer struct {
 	next prometheus.Registerer
 
 	mu         sync.Mutex
+	replaces   bool
 	registered map[string]*guardedCollector // by what they describe
+	staged     map[string]*guardedCollector // as above, not registered yet
 	unchecked  []*guardedCollector          // those that describe nothing
 }
 
-func newRegisterer(next prometheus.Registerer) *registerer {
-	return &registerer{next: next, registered: map[string]*guardedCollector{}}
+func newRegisterer(next prometheus.Registerer, replaces bool) *registerer {
+	return &registerer{
+		next: next, replaces: replaces,
+		registered: map[string]*guardedCollector{}, staged: map[string]*guardedCollector{},
+	}
 }
 
 // Register adds a collector. As with a prometheus.Registry, the error may be an
@@ -35,17 +43,40 @@ func (r *registerer) Register(c prometheus.Collector) error {
 	if err != nil {
 		return err
 	}
+	id := guarded.identity()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.next.Register(guarded); err != nil {
+	err = r.next.Register(guarded)
+	switch {
+	case err != nil && r.staged[id] != nil:
+		return prometheus.AlreadyRegisteredError{ExistingCollector: r.staged[id].foreign, NewCollector: c}
+	case err != nil && r.replaces && r.registered[id] == nil:
+		r.staged[id] = guarded
+	case err != nil:
 		return unguarded(err, c)
-	}
-	if len(guarded.descs) == 0 {
+	case id == "":
 		r.unchecked = append(r.unchecked, guarded)
-	} else {
-		r.registered[guarded.identity()] = guarded
+	default:
+		r.registered[id] = guarded
 	}
 	return nil
+}
+
+// activate registers what is staged, after the registerer of the replaced handler was withdrawn.
+func (r *registerer) activate() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.replaces = false
+	var errs []error
+	for id, guarded := range r.staged {
+		if err := r.next.Register(guarded); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		r.registered[id] = guarded
+	}
+	clear(r.staged)
+	return errors.Join(errs...)
 }
 
 // MustRegister is Register for collectors whose registration cannot fail. It panics when it does.
@@ -66,9 +97,11 @@ func (r *registerer) Unregister(c prometheus.Collector) bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	guarded, ok := r.registered[wanted.identity()]
-	delete(r.registered, wanted.identity())
-	return ok && r.next.Unregister(guarded)
+	id := wanted.identity()
+	staged, registered := r.staged[id] != nil, r.registered[id]
+	delete(r.staged, id)
+	delete(r.registered, id)
+	return staged || registered != nil && r.next.Unregister(registered)
 }
 
 // withdraw removes everything that was registered.
@@ -82,6 +115,7 @@ func (r *registerer) withdraw() {
 		guarded.withdrawn.Store(true)
 	}
 	clear(r.registered)
+	clear(r.staged)
 	r.unchecked = nil
 }
 

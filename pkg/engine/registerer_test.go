@@ -72,13 +72,13 @@ func gathered(registry *prometheus.Registry) (names []string, err error) {
 
 func TestRegistererWithdraws(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	first := newRegisterer(registry)
+	first := newRegisterer(registry, false)
 	first.MustRegister(gauge("a"), silent{gauge("unchecked")})
-	if err := newRegisterer(registry).Register(gauge("a")); err == nil {
+	if err := newRegisterer(registry, false).Register(gauge("a")); err == nil {
 		t.Error("registering the same metric twice is no error")
 	}
 	first.withdraw()
-	second := newRegisterer(registry)
+	second := newRegisterer(registry, false)
 	second.MustRegister(gauge("a"), silent{gauge("unchecked")})
 	names, err := gathered(registry)
 	if diff := cmp.Diff([]string{"a", "unchecked"}, names); diff != "" || err != nil {
@@ -88,7 +88,7 @@ func TestRegistererWithdraws(t *testing.T) {
 
 func TestRegistererUnregisters(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	r := newRegisterer(registry)
+	r := newRegisterer(registry, false)
 	r.MustRegister(gauge("g"))
 	if !r.Unregister(gauge("g")) || r.Unregister(gauge("g")) {
 		t.Error("unregistering works other than once")
@@ -104,7 +104,7 @@ func TestRegistererShowsWhatExists(t *testing.T) {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "calls_total", Help: "h"}, []string{"l"})
 	}
 	registry := prometheus.WrapRegistererWith(prometheus.Labels{"controller": "pods"}, prometheus.NewRegistry())
-	r, first, second := newRegisterer(registry), counter(), counter()
+	r, first, second := newRegisterer(registry, false), counter(), counter()
 	r.MustRegister(first)
 	already, ok := errors.AsType[prometheus.AlreadyRegisteredError](r.Register(second))
 	if !ok {
@@ -164,7 +164,7 @@ func TestCrashesOfCollectorsStayTheirOwn(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			registry := prometheus.NewRegistry()
-			r := newRegisterer(prometheus.WrapRegistererWith(prometheus.Labels{"controller": "pods"}, registry))
+			r := newRegisterer(prometheus.WrapRegistererWith(prometheus.Labels{"controller": "pods"}, registry), false)
 			if err := r.Register(test.collector); !says(err, test.register) {
 				t.Errorf("registering: error is %v, want %q", err, test.register)
 			}
@@ -196,4 +196,45 @@ func says(err error, text string) bool {
 		return err == nil
 	}
 	return err != nil && strings.Contains(err.Error(), text)
+}
+
+// TestRegistererReplaces has a handler that registers the metrics of the one it is going to replace.
+func TestRegistererReplaces(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	old, r := newRegisterer(registry, false), newRegisterer(registry, true)
+	before, after := gauge("both"), gauge("both")
+	before.Set(1)
+	after.Set(2)
+	old.MustRegister(before, gauge("old"))
+	r.MustRegister(after, gauge("new"), gauge("taken_back"))
+	if err := r.Register(after); err == nil {
+		t.Error("registering twice what is staged is no error")
+	}
+	both := func(when string, want float64) {
+		t.Helper()
+		families, err := registry.Gather()
+		if err != nil || families[0].GetMetric()[0].GetGauge().GetValue() != want {
+			t.Errorf("%s: the metric is %v, error %v, want %v", when, families, err, want)
+		}
+	}
+	both("before", 1)
+	old.withdraw()
+	if err := r.activate(); err != nil {
+		t.Error(err)
+	}
+	both("after", 2)
+	if err := r.Register(gauge("both")); err == nil {
+		t.Error("registering twice is no error after the other handler is gone")
+	}
+	if !r.Unregister(gauge("taken_back")) {
+		t.Error("a metric was not unregistered")
+	}
+	names, err := gathered(registry)
+	if diff := cmp.Diff([]string{"both", "new"}, names); diff != "" || err != nil {
+		t.Errorf("at the end (-want +have):\n%s, error %v", diff, err)
+	}
+	r.withdraw()
+	if names, err := gathered(registry); err != nil || len(names) > 0 {
+		t.Errorf("after withdraw there is %v, error %v", names, err)
+	}
 }

@@ -1,15 +1,20 @@
 package engine
 
 import (
+	"sync"
+
+	"github.com/go-logr/logr"
+
+	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// condition is everything that a definition's state depends on. What becomes of it is decided in state, and nowhere else; when
-// the state began is the board's to note.
+// condition is everything that a definition's state depends on. state alone decides what follows
+// from it.
 type condition struct {
 	paused bool
-	// source is the state of the definition's sources; empty before there are any.
+	// source is the state of what the definition watches; empty before it watches anything.
 	source       status.State
 	sourceReason string
 	// buildErr is that of the last try to make the handler.
@@ -17,12 +22,18 @@ type condition struct {
 	built    bool
 	// missing says which rights the handler lacks; empty if none.
 	missing string
-	// overdue and failing say which calls ignore their deadline, and which objects keep failing; empty if none.
+	// overdue and failing say which calls ignore their deadline, and which objects keep failing;
+	// empty if none.
 	overdue, failing string
+	// undecidable says why no event can be decided on; empty if some can.
+	undecidable string
+	// pending says why a changed definition does not replace the running one yet; empty if none waits.
+	pending string
 }
 
-// state is the definition's state machine: the first thing that keeps the definition from its work is its state. It has no
-// memory, so every state can follow every other, but for Paused, which a definition never enters or leaves.
+// state is the definition's state machine: the first thing that keeps the definition from its work
+// is its state. It has no memory, so every state can follow every other one, except Paused, which a
+// definition never enters or leaves.
 func (c condition) state() (state status.State, reason string) {
 	switch {
 	case c.paused:
@@ -35,53 +46,105 @@ func (c condition) state() (state status.State, reason string) {
 		return status.Degraded, c.buildErr.Error()
 	case !c.built:
 		return status.Syncing, "making the handler"
-	case c.missing != "":
-		return status.Degraded, c.missing
-	case c.overdue != "":
-		return status.Degraded, c.overdue
-	case c.failing != "":
-		return status.Degraded, c.failing
-	default:
-		return status.Running, ""
 	}
-}
-
-// condition collects what the state depends on.
-func (c *controller) condition() condition {
-	now := condition{paused: c.def.Paused, failing: c.failures.describe()}
-	c.mu.Lock()
-	view := c.view
-	now.built, now.buildErr, now.missing, now.overdue = c.handler != nil, c.buildErr, c.missing, describeOverdue(c.overdue)
-	c.mu.Unlock()
-	if view != nil {
-		state, err := view.Status()
-		if now.source = state; err != nil {
-			now.sourceReason = err.Error()
+	for _, reason := range []string{c.missing, c.overdue, c.failing, c.undecidable, c.pending} {
+		if reason != "" {
+			return status.Degraded, reason
 		}
 	}
-	return now
+	return status.Running, ""
 }
 
-// refresh notes the definition's condition. It is to be called after everything that changes it.
-func (c *controller) refresh() {
-	c.refreshing.Lock()
-	defer c.refreshing.Unlock()
-	failing, exhausted := c.failures.counts()
-	c.metrics.Failing.Set(float64(failing))
-	c.metrics.Exhausted.Set(float64(exhausted))
-	c.note(c.condition())
+// definitionStatus keeps the state of one definition on the board, in the metrics and in the log.
+type definitionStatus struct {
+	name      string
+	board     *status.Board
+	metrics   *telemetry.Controller
+	logger    logr.Logger
+	condition func() condition // what the controller knows
+
+	failures *failures
+	calls    *callTracker
+
+	mu     sync.Mutex // makes computing and recording the state one step
+	frozen bool
 }
 
-// note writes the definition's state to the board, and to the log when it is another.
-func (c *controller) note(now condition) {
+func newDefinitionStatus(
+	name string, board *status.Board, metrics *telemetry.Controller, logger logr.Logger, read func() condition,
+) *definitionStatus {
+	s := &definitionStatus{
+		name: name, board: board, metrics: metrics, logger: logger, condition: read, failures: newFailures(),
+	}
+	s.calls = newCallTracker(s.refresh)
+	return s
+}
+
+// refresh records the definition's state. It is called after everything that may change it.
+func (s *definitionStatus) refresh() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.frozen {
+		return
+	}
+	failing, exhausted := s.failures.counts()
+	s.metrics.Failing.Set(float64(failing))
+	s.metrics.Exhausted.Set(float64(exhausted))
+	now := s.condition()
+	now.failing, now.overdue = s.failures.describe(), s.calls.describe()
+	s.record(now)
+}
+
+// record writes the state to the board, and to the log if it has changed.
+func (s *definitionStatus) record(now condition) {
 	state, reason := now.state()
-	before := c.board.Get(c.def.Name).State
-	if !c.board.Set(c.def.Name, state, reason) {
+	before := s.board.Get(s.name).State
+	if !s.board.Set(s.name, state, reason) || before == "" {
 		return
 	}
 	if state == before {
-		c.logger.V(1).Info("definition's reason changed", "state", state, telemetry.KeyReason, reason)
+		s.logger.V(1).Info("definition's reason changed", "state", state, telemetry.KeyReason, reason)
 		return
 	}
-	c.logger.Info("definition changed state", "state", state, "was", before, telemetry.KeyReason, reason)
+	s.logger.Info("definition changed state", "state", state, "was", before, telemetry.KeyReason, reason)
+}
+
+// succeeded notes a call that returned no error.
+func (s *definitionStatus) succeeded(key kube.Key) {
+	if s.failures.forget(key) {
+		s.refresh()
+	}
+}
+
+// failed notes a call that failed, if the object still exists.
+func (s *definitionStatus) failed(key kube.Key, entry failure, exists func() bool) {
+	s.failures.add(key, entry)
+	if !exists() { // Looked at afterwards, or the deletion could come in between.
+		s.failures.forget(key)
+	}
+	s.refresh()
+}
+
+// gone notes that an object does not exist any more.
+func (s *definitionStatus) gone(key kube.Key) { s.succeeded(key) }
+
+// endTerm forgets what a term has learned of objects: the next leader starts from the objects alone.
+func (s *definitionStatus) endTerm() {
+	s.metrics.QueueLength(0)
+	s.calls.stop()
+	s.failures.clear()
+	s.refresh()
+}
+
+// freeze keeps the state as it is: the process is stopping, or the definition is being removed.
+func (s *definitionStatus) freeze() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.frozen = true
+}
+
+// remove takes the definition off the board.
+func (s *definitionStatus) remove() {
+	s.freeze()
+	s.board.Remove(s.name)
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"kooperd.dev/kooperd/pkg/config"
-	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
@@ -34,6 +33,8 @@ var conditions = map[string]struct {
 	"rights are missing": {condition{source: status.Running, built: true, missing: "forbidden to patch pods"}, status.Degraded, "forbidden to patch pods"},
 	"calls are stuck":    {condition{source: status.Running, built: true, overdue: "1 call"}, status.Degraded, "1 call"},
 	"calls fail":         {condition{source: status.Running, built: true, failing: "1 object"}, status.Degraded, "1 object"},
+	"undecidable":        {condition{source: status.Running, built: true, undecidable: "no such key"}, status.Degraded, "no such key"},
+	"a change waits":     {condition{source: status.Running, built: true, pending: "not yet"}, status.Degraded, "not yet"},
 	"everything works":   {condition{source: status.Running, built: true}, status.Running, ""},
 }
 
@@ -75,12 +76,12 @@ func TestEveryTransition(t *testing.T) {
 		for to, b := range conditions {
 			t.Run(from+" → "+to, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					c, registry, log := idleController(config.Definition{Name: "pods"})
-					c.note(a.condition)
+					c, registry, log := idleController(t, config.Definition{Name: "pods"})
+					c.state.record(a.condition)
 					log.Reset()
 					entered := c.board.Get("pods").Since
 					time.Sleep(time.Minute)
-					c.note(b.condition)
+					c.state.record(b.condition)
 					want := status.Status{State: b.state, Reason: b.reason, Since: entered}
 					line := ""
 					switch {
@@ -108,14 +109,14 @@ func TestEveryTransition(t *testing.T) {
 func TestStateAtFirst(t *testing.T) {
 	for paused, want := range map[bool]status.State{false: status.Syncing, true: status.Paused} {
 		synctest.Test(t, func(t *testing.T) {
-			c, registry, log := idleController(config.Definition{Name: "pods", Paused: paused})
+			c, registry, log := idleController(t, config.Definition{Name: "pods", Paused: paused})
 			if diff := cmp.Diff(status.Status{State: want, Since: time.Now()}, c.board.Get("pods")); diff != "" {
 				t.Errorf("status (-want +have):\n%s", diff)
 			}
 			if diff := cmp.Diff(map[string]float64{string(want): 1}, stateGauge(t, registry)); diff != "" {
 				t.Errorf("kooperd_controller_state (-want +have):\n%s", diff)
 			}
-			c.refresh()
+			c.state.refresh()
 			if log.String() != "" {
 				t.Errorf("the log says %q of what has not changed", log)
 			}
@@ -124,13 +125,15 @@ func TestStateAtFirst(t *testing.T) {
 }
 
 // idleController is a controller that does not run, with its metrics and its log.
-func idleController(def config.Definition) (*controller, *prometheus.Registry, *strings.Builder) {
+func idleController(t *testing.T, def config.Definition) (*controller, *prometheus.Registry, *strings.Builder) {
 	registry, log := prometheus.NewRegistry(), &strings.Builder{}
 	metrics := telemetry.NewMetrics(registry)
-	return newController(def, Options{
-		Cluster: &kube.Cluster{}, Metrics: metrics, Board: status.NewBoard(metrics),
+	e := newEngine(Options{
+		Metrics: metrics, Board: status.NewBoard(metrics),
 		Logger: funcr.New(func(_, args string) { log.WriteString(args + "\n") }, funcr.Options{Verbosity: 1}),
-	}), registry, log
+	}, newFakeServer())
+	t.Cleanup(e.shared.recorders.broadcaster.Shutdown)
+	return newController(e.shared, def), registry, log
 }
 
 // stateGauge returns the series of the state gauge that are not 0, by state.

@@ -70,12 +70,20 @@ func NewConsistencyStore(kind schema.GroupVersionKind) *ConsistencyStore {
 	}
 }
 
-// AddCache makes writes of objects of kind count: Ready waits until cache has them.
-func (s *ConsistencyStore) AddCache(kind schema.GroupVersionKind, cache Cache) {
+// AddCache makes writes of objects of kind count: Ready waits until cache has them, until the
+// returned function is called.
+func (s *ConsistencyStore) AddCache(kind schema.GroupVersionKind, cache Cache) (remove func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	group := kind.GroupKind()
-	s.caches[group] = append(slices.Clip(s.caches[group]), cache)
+	s.caches[group] = append(slices.Clone(s.caches[group]), cache)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.caches[group] = slices.DeleteFunc(slices.Clone(s.caches[group]), func(other Cache) bool {
+			return other == cache
+		})
+	}
 }
 
 // WroteAt remembers that a write for parent has given an object this version.

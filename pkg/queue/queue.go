@@ -146,6 +146,14 @@ func (q *Queue[K]) Drop(key K) {
 	q.release(e)
 }
 
+// SetBackoff changes how calls that fail from now on are retried. Retries that are waiting keep their
+// delay.
+func (q *Queue[K]) SetBackoff(b Backoff) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.backoff = b.withDefaults()
+}
+
 // ShutDown ends the queue: what is pending is dropped, Get and Reserve return false, and nothing
 // can be added. Keys that are being processed may finish; the owner of the workers waits for them.
 // ShutDown may be called more than once.

@@ -62,6 +62,16 @@ func (b *Board) Set(definition string, state State, reason string) (changed bool
 	return true
 }
 
+// Remove takes a definition off the board. The Observer is not called: what it keeps of the
+// definition is for the caller to remove.
+func (b *Board) Remove(definition string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.statuses, definition)
+	delete(b.synced, definition)
+	b.closeIfSynced()
+}
+
 // Get returns a definition's status; the zero Status when it has none.
 func (b *Board) Get(definition string) Status {
 	b.mu.RLock()

@@ -5,7 +5,10 @@
 //	board.Set("pods", status.Degraded, "…")
 package status
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // State is what a definition is doing.
 type State string
@@ -26,6 +29,12 @@ const (
 
 // States lists every state in the order of a definition's life.
 func States() []State { return []State{Waiting, Syncing, Running, Degraded, Paused} }
+
+// Severity orders states that are true together, of several watches say: a failure says more than a
+// wait, and a wait more than a first list under way.
+func (s State) Severity() int {
+	return slices.Index([]State{Syncing, Waiting, Degraded}, s) + 1
+}
 
 // Status is a definition's state with its reason.
 type Status struct {

@@ -29,11 +29,15 @@ type call struct {
 	cause   handlers.Cause
 	attempt int
 	at      time.Time
+	version string // from the config of the handler
 }
 
 // rig is a running engine with one plugin, "test", whose handler calls a function of the test and keeps a record.
 type rig struct {
 	namespace string
+	engine    *engine.Engine
+	plugin    handlers.AnyPlugin
+	options   options
 	board     *status.Board
 	registry  *prometheus.Registry
 	term      context.CancelFunc
@@ -45,7 +49,10 @@ type rig struct {
 	changed chan struct{}
 }
 
-type noConfig struct{}
+// testConfig is the config of the plugin; version tells revisions of a definition apart.
+type testConfig struct {
+	Version string `json:"version,omitempty"`
+}
 
 // options of a rig; definitions is the text below `controllers` with %[1]q for the namespace.
 type options struct {
@@ -61,16 +68,17 @@ func start(t *testing.T, opts options) *rig {
 	t.Helper()
 	r := &rig{namespace: shared.Namespace(t), calls: map[string][]call{}, changed: make(chan struct{})}
 	leaks := goleak.IgnoreCurrent()
-	plugin := handlers.Plugin[noConfig]{
-		Name: "test", Summary: "Calls a function of the test", Schema: "#Config: {}",
-		New: func(_ context.Context, env handlers.Env, _ noConfig) (handlers.Handler, error) {
+	r.options = opts
+	r.plugin = handlers.Plugin[testConfig]{
+		Name: "test", Summary: "Calls a function of the test", Schema: "#Config: {version?: string}",
+		New: func(_ context.Context, env handlers.Env, c testConfig) (handlers.Handler, error) {
 			if opts.build != nil {
 				if err := opts.build(env); err != nil {
 					return nil, err
 				}
 			}
 			return handlers.HandlerFunc(func(ctx context.Context, req handlers.Request) (handlers.Result, error) {
-				r.record(env.Definition, req)
+				r.record(env.Definition, c.Version, req)
 				return opts.handle(ctx, env, req)
 			}), nil
 		},
@@ -83,18 +91,20 @@ func start(t *testing.T, opts options) *rig {
 		t.Fatal(err)
 	}
 	eng, err := engine.New(engine.Options{
-		Config: load(t, opts.engine, fmt.Sprintf(opts.definitions, r.namespace), plugin), Cluster: cluster, Gate: opts.gate,
+		Cluster: cluster, Gate: opts.gate,
 		Metrics: metrics, Board: r.board, ShutdownTimeout: opts.shutdown,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.engine = eng
+	r.apply(t, opts.definitions)
 	base, stopAll := context.WithCancel(context.WithoutCancel(t.Context()))
 	term, endTerm := context.WithCancel(base)
 	drain, startDrain := context.WithCancel(base)
 	var running, working sync.WaitGroup
 	running.Go(func() { eng.Run(base) })
-	working.Go(func() { eng.Work(term, drain, engine.UnderLease) })
+	working.Go(func() { eng.Work(term, engine.Drain(drain.Done()), engine.UnderLease) })
 	r.term, r.drain = endTerm, startDrain
 	r.stop = sync.OnceFunc(func() {
 		startDrain()
@@ -108,6 +118,12 @@ func start(t *testing.T, opts options) *rig {
 		goleak.VerifyNone(t, leaks)
 	})
 	return r
+}
+
+// apply makes definitions what runs.
+func (r *rig) apply(t *testing.T, definitions string) engine.Changes {
+	t.Helper()
+	return r.engine.Apply(load(t, r.options.engine, fmt.Sprintf(definitions, r.namespace), r.plugin))
 }
 
 func load(t *testing.T, engine, definitions string, plugins ...handlers.AnyPlugin) *config.Config {
@@ -128,11 +144,11 @@ func load(t *testing.T, engine, definitions string, plugins ...handlers.AnyPlugi
 	return cfg
 }
 
-func (r *rig) record(definition string, req handlers.Request) {
+func (r *rig) record(definition, version string, req handlers.Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls[definition] = append(r.calls[definition], call{
-		object: req.Object.Name(), cause: req.Cause, attempt: req.Attempt, at: time.Now(),
+		object: req.Object.Name(), cause: req.Cause, attempt: req.Attempt, at: time.Now(), version: version,
 	})
 	close(r.changed)
 	r.changed = make(chan struct{})

@@ -16,7 +16,7 @@ import (
 	"kooperd.dev/kooperd/pkg/queue"
 )
 
-// crew is a definition without a cluster: workers that take objects from an intake and call a function.
+// crew is a definition without a cluster: workers that take objects from a throttledQueue and call a function.
 type crew struct {
 	t     *testing.T
 	begin time.Time
@@ -44,19 +44,20 @@ func hire(ctx context.Context, t *testing.T, workers int, l *limits, handle func
 }
 
 func (c *crew) work(ctx context.Context, l *limits, handle func(context.Context, string)) {
-	in := intake{queue: c.queue, limits: l}
-	defer in.dropSlot()
+	tq := throttledQueue{queue: c.queue, limits: l}
+	defer tq.releaseSlot()
 	for {
-		item, ok := in.take(ctx)
+		item, ok := tq.next(ctx)
 		if !ok {
 			return
 		}
 		gone := item.Key.Namespace == "gone"
-		in.settle(!gone)
 		if gone {
+			tq.abort()
 			c.queue.Done(item.Key)
 			continue
 		}
+		tq.commit()
 		c.mu.Lock()
 		if c.now[item.Key] {
 			c.t.Errorf("two workers at %s", item.Key.Name)
@@ -93,10 +94,10 @@ func (c *crew) expect(want ...string) {
 }
 
 func rateLimits(perSecond float64, burst int) *limits {
-	return &limits{rate: newRate(config.Rate{PerSecond: perSecond, Burst: burst})}
+	return newLimits(newRate(config.Rate{PerSecond: perSecond, Burst: burst}), nil)
 }
 
-func TestIntakeHoldsNoTokensIdle(t *testing.T) {
+func TestThrottledQueueHoldsNoTokensIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		c := hire(ctx, t, 10, rateLimits(1, 2), nil)
@@ -111,7 +112,7 @@ func TestIntakeHoldsNoTokensIdle(t *testing.T) {
 	})
 }
 
-func TestIntakeTakesWhatIsMostUrgentThen(t *testing.T) {
+func TestThrottledQueueTakesWhatIsMostUrgentThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		c := hire(ctx, t, 5, rateLimits(1, 1), nil)
@@ -128,12 +129,12 @@ func TestIntakeTakesWhatIsMostUrgentThen(t *testing.T) {
 	})
 }
 
-func TestIntakeTakesNoTokenForWhatIsNotHandled(t *testing.T) {
+func TestThrottledQueueTakesNoTokenForWhatIsNotHandled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		pool := newSlots(1, 1)
+		pool := newFairSemaphore(1)
 		l := rateLimits(1, 1)
-		l.share = pool.newShare()
+		l.slots = pool.newClient()
 		c := hire(ctx, t, 3, l, nil)
 		for i := range 20 {
 			c.queue.Add(kube.Key{Namespace: "gone", Name: fmt.Sprint(i)}, queue.Change)
@@ -145,17 +146,17 @@ func TestIntakeTakesNoTokenForWhatIsNotHandled(t *testing.T) {
 		c.add(queue.Change, "c", "d")
 		time.Sleep(time.Second)
 		c.expect("a 0s", "c 1h0m0.5s", "d 1h0m1.5s")
-		if pool.free != 1 {
-			t.Errorf("%d slots are free, want 1", pool.free)
+		if pool.free() != 1 {
+			t.Errorf("%d slots are free, want 1", pool.free())
 		}
 		cancel()
 		c.wait()
 	})
 }
 
-func TestIntakeEndsAtOnce(t *testing.T) {
+func TestThrottledQueueEndsAtOnce(t *testing.T) {
 	tests := map[string]func(t *testing.T) *limits{
-		"no limits": func(*testing.T) *limits { return &limits{} },
+		"no limits": func(*testing.T) *limits { return newLimits(nil, nil) },
 		"waiting for an object": func(*testing.T) *limits {
 			return rateLimits(1000, 1000)
 		},
@@ -167,11 +168,11 @@ func TestIntakeEndsAtOnce(t *testing.T) {
 			return l
 		},
 		"waiting for a slot": func(t *testing.T) *limits {
-			pool := newSlots(1, 2)
-			if !pool.newShare().acquire(t.Context()) {
+			pool := newFairSemaphore(1)
+			if !pool.newClient().acquire(t.Context()) {
 				t.Error("no slot")
 			}
-			return &limits{share: pool.newShare()}
+			return newLimits(nil, pool.newClient())
 		},
 	}
 	for name, makeLimits := range tests {
@@ -210,14 +211,14 @@ func TestThrottledTimeShowsWhileItLasts(t *testing.T) {
 		c.add(queue.Change, "a")
 		synctest.Wait()
 		for _, want := range []time.Duration{0, 30 * time.Second, 60 * time.Second} {
-			if have := l.byRate.read(); have != want {
+			if have := l.rateWaits.read(); have != want {
 				t.Errorf("throttled for %s, want %s", have, want)
 			}
 			c.add(queue.Change, "b")
 			time.Sleep(30 * time.Second)
 		}
 		time.Sleep(time.Hour)
-		if have, want := l.byRate.read(), 100*time.Second; have != want {
+		if have, want := l.rateWaits.read(), 100*time.Second; have != want {
 			t.Errorf("throttled for %s, want %s", have, want)
 		}
 		cancel()
@@ -225,8 +226,8 @@ func TestThrottledTimeShowsWhileItLasts(t *testing.T) {
 	})
 }
 
-// TestIntakeKeepsTheRate has many workers handle many objects for uneven times, and compares every span of time with the rate.
-func TestIntakeKeepsTheRate(t *testing.T) {
+// TestThrottledQueueKeepsTheRate has many workers handle many objects for uneven times, and compares every span of time with the rate.
+func TestThrottledQueueKeepsTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const perSecond, burst = 7, 5
 		ctx, cancel := context.WithCancel(t.Context())

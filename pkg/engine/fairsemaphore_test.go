@@ -12,8 +12,18 @@ import (
 	"kooperd.dev/kooperd/pkg/queue"
 )
 
+// semaphore makes a semaphore with so many slots and clients.
+func semaphore(total, clients int) (*fairSemaphore, []*client) {
+	s := newFairSemaphore(total)
+	all := make([]*client, clients)
+	for i := range all {
+		all[i] = s.newClient()
+	}
+	return s, all
+}
+
 // held acquires so many slots, which must be free.
-func held(t *testing.T, d *share, n int) {
+func held(t *testing.T, d *client, n int) {
 	t.Helper()
 	for range n {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -31,7 +41,7 @@ func held(t *testing.T, d *share, n int) {
 }
 
 // refused wants no slot for d at this moment.
-func refused(t *testing.T, d *share) {
+func refused(t *testing.T, d *client) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	got := make(chan bool, 1)
@@ -43,7 +53,7 @@ func refused(t *testing.T, d *share) {
 	}
 }
 
-func TestSlotsAreKeptForOthers(t *testing.T) {
+func TestSemaphoreSlotsAreKeptForOthers(t *testing.T) {
 	tests := map[string]struct {
 		total, definitions int
 		most               int // that one definition gets alone
@@ -63,15 +73,15 @@ func TestSlotsAreKeptForOthers(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				pool := newSlots(test.total, test.definitions)
-				greedy := pool.newShare()
+				pool, clients := semaphore(test.total, test.definitions)
+				greedy := clients[0]
 				held(t, greedy, test.most)
 				refused(t, greedy)
-				for range test.first {
-					held(t, pool.newShare(), 1)
+				for _, other := range clients[1:][:test.first] {
+					held(t, other, 1)
 				}
-				if pool.free != test.total-test.most-test.first {
-					t.Errorf("%d slots are free", pool.free)
+				if pool.free() != test.total-test.most-test.first {
+					t.Errorf("%d slots are free", pool.free())
 				}
 				refused(t, greedy)
 			})
@@ -79,19 +89,19 @@ func TestSlotsAreKeptForOthers(t *testing.T) {
 	}
 }
 
-// TestSlotsInTurn has one definition hold everything, and then looks at who gets what it gives back.
-func TestSlotsInTurn(t *testing.T) {
+// TestSemaphoreSlotsInTurn has one definition hold everything, and then looks at who gets what it gives back.
+func TestSemaphoreSlotsInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pool := newSlots(6, 3)
-		a, b, c := pool.newShare(), pool.newShare(), pool.newShare()
-		names := map[*share]string{a: "a", b: "b", c: "c"}
+		_, clients := semaphore(6, 3)
+		a, b, c := clients[0], clients[1], clients[2]
+		names := map[*client]string{a: "a", b: "b", c: "c"}
 		held(t, a, 4)
 		held(t, b, 1)
 		held(t, c, 1)
 		var mu sync.Mutex
 		order := ""
 		var waiting sync.WaitGroup
-		for _, d := range []*share{a, b, c} { // Each wants ever more, one at a time.
+		for _, d := range []*client{a, b, c} { // Each wants ever more, one at a time.
 			waiting.Go(func() {
 				for d.acquire(t.Context()) {
 					mu.Lock()
@@ -106,7 +116,7 @@ func TestSlotsInTurn(t *testing.T) {
 			synctest.Wait()
 		}
 		for _, step := range []struct {
-			back *share
+			back *client
 			want string
 		}{{a, "b"}, {a, "bc"}, {a, "bca"}, {b, "bcab"}, {c, "bcabc"}, {b, "bcabcb"}} {
 			step.back.release()
@@ -120,19 +130,19 @@ func TestSlotsInTurn(t *testing.T) {
 	})
 }
 
-// TestSlotsUnderRandomLoad checks, at every call, what the comment of slots promises.
-func TestSlotsUnderRandomLoad(t *testing.T) {
+// TestSemaphoreSlotsUnderRandomLoad checks, at every call, what docs/decisions/0012 promises.
+func TestSemaphoreSlotsUnderRandomLoad(t *testing.T) {
 	for _, size := range []struct{ total, definitions int }{{1, 4}, {2, 3}, {3, 7}, {5, 20}, {8, 8}, {9, 8}, {20, 6}} {
 		t.Run(fmt.Sprintf("%d for %d", size.total, size.definitions), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				pool := newSlots(size.total, size.definitions)
+				pool, clients := semaphore(size.total, size.definitions)
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 				defer cancel()
 				random := rand.New(rand.NewPCG(1, uint64(size.total)))
 				var crews []*crew
-				for range size.definitions {
+				for _, client := range clients {
 					slow := time.Duration(1+random.IntN(1000)) * time.Millisecond
-					crews = append(crews, hire(ctx, t, 1+random.IntN(6), &limits{share: pool.newShare()}, func(ctx context.Context, _ string) {
+					crews = append(crews, hire(ctx, t, 1+random.IntN(6), newLimits(nil, client), func(ctx context.Context, _ string) {
 						pool.check(t)
 						wait := time.NewTimer(slow)
 						defer wait.Stop()
@@ -156,8 +166,8 @@ func TestSlotsUnderRandomLoad(t *testing.T) {
 						t.Errorf("definition %d was never called", i)
 					}
 				}
-				if pool.free != pool.total || pool.busy != 0 {
-					t.Errorf("at the end %d of %d slots are free, %d definitions busy", pool.free, pool.total, pool.busy)
+				if pool.inUse != 0 || pool.busy != 0 {
+					t.Errorf("at the end %d slots are in use, %d definitions busy", pool.inUse, pool.busy)
 				}
 			})
 		})
@@ -165,26 +175,26 @@ func TestSlotsUnderRandomLoad(t *testing.T) {
 }
 
 // check fails the test when a promise is broken at this moment.
-func (s *slots) check(t *testing.T) {
+func (s *fairSemaphore) check(t *testing.T) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	idle := s.definitions - s.busy
+	idle, free := s.clients-s.busy, s.free()
 	switch {
-	case s.free < 0 || s.free > s.total:
-		t.Errorf("%d of %d slots are free", s.free, s.total)
-	case s.total >= s.definitions && s.free < idle:
-		t.Errorf("%d slots are free for %d definitions without one", s.free, idle)
+	case free < 0 || free > s.total:
+		t.Errorf("%d of %d slots are free", free, s.total)
+	case s.total >= s.clients && free < idle:
+		t.Errorf("%d slots are free for %d definitions without one", free, idle)
 	}
-	for _, d := range s.asking {
-		if d.held == 0 && s.free > 0 {
-			t.Errorf("%d slots are free and a definition without one waits", s.free)
+	for _, d := range s.waiting {
+		if d.held == 0 && free > 0 {
+			t.Errorf("%d slots are free and a definition without one waits", free)
 		}
 		if d.held == 0 && s.busy <= s.total/2 {
 			t.Errorf("a definition without a slot waits while only %d others have some of the %d", s.busy, s.total)
 		}
-		if s.free > idle && s.free > 0 {
-			t.Errorf("%d slots are free, %d definitions have none, and one waits", s.free, idle)
+		if free > idle && free > 0 {
+			t.Errorf("%d slots are free, %d definitions have none, and one waits", free, idle)
 		}
 	}
 }
@@ -193,9 +203,9 @@ func (s *slots) check(t *testing.T) {
 func TestSlowDefinitionDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		pool := newSlots(8, 3)
-		stuck := hire(ctx, t, 256, &limits{share: pool.newShare()}, func(ctx context.Context, _ string) { <-ctx.Done() })
-		other := &limits{share: pool.newShare()}
+		_, clients := semaphore(8, 3)
+		stuck := hire(ctx, t, 256, newLimits(nil, clients[0]), func(ctx context.Context, _ string) { <-ctx.Done() })
+		other := newLimits(nil, clients[1])
 		quick := hire(ctx, t, 4, other, func(context.Context, string) { time.Sleep(time.Millisecond) })
 		for i := range 1000 {
 			stuck.add(queue.Change, fmt.Sprint(i))
@@ -213,7 +223,7 @@ func TestSlowDefinitionDelaysNobody(t *testing.T) {
 			quick.expect(fmt.Sprintf("%s %s", name, time.Since(quick.begin)))
 			time.Sleep(2 * time.Millisecond)
 		}
-		if waited := other.bySlots.read(); waited != 0 {
+		if waited := other.slotWaits.read(); waited != 0 {
 			t.Errorf("the other definition has waited %s for slots", waited)
 		}
 		cancel()
@@ -222,14 +232,14 @@ func TestSlowDefinitionDelaysNobody(t *testing.T) {
 	})
 }
 
-// TestSlotsAreSharedEvenly has two definitions that both want everything.
-func TestSlotsAreSharedEvenly(t *testing.T) {
+// TestSemaphoreSlotsAreSharedEvenly has two definitions that both want everything.
+func TestSemaphoreSlotsAreSharedEvenly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		pool := newSlots(10, 2)
-		begin := func(d *share, name string, each time.Duration) *crew {
+		_, clients := semaphore(10, 2)
+		begin := func(d *client, name string, each time.Duration) *crew {
 			var c *crew
-			c = hire(ctx, t, 50, &limits{share: d}, func(ctx context.Context, _ string) {
+			c = hire(ctx, t, 50, newLimits(nil, d), func(ctx context.Context, _ string) {
 				time.Sleep(each)
 				c.add(queue.Change, fmt.Sprint(rand.Uint64()))
 			})
@@ -238,7 +248,7 @@ func TestSlotsAreSharedEvenly(t *testing.T) {
 			}
 			return c
 		}
-		slow, fast := pool.newShare(), pool.newShare()
+		slow, fast := clients[0], clients[1]
 		first := begin(slow, "slow", 10*time.Second)
 		time.Sleep(time.Second)
 		second := begin(fast, "fast", 10*time.Millisecond)
@@ -256,8 +266,8 @@ func TestSlotsAreSharedEvenly(t *testing.T) {
 func TestSlotThatComesWithTheEndIsGivenBack(t *testing.T) {
 	for range 200 { // Which of the two a select sees is left to chance.
 		synctest.Test(t, func(t *testing.T) {
-			pool := newSlots(1, 2)
-			a, b := pool.newShare(), pool.newShare()
+			pool, clients := semaphore(1, 2)
+			a, b := clients[0], clients[1]
 			held(t, a, 1)
 			ctx, cancel := context.WithCancel(t.Context())
 			got := make(chan bool, 1)
@@ -265,16 +275,52 @@ func TestSlotThatComesWithTheEndIsGivenBack(t *testing.T) {
 			synctest.Wait()
 			pool.mu.Lock()
 			cancel()
-			a.put()
+			a.giveBack()
 			pool.grant()
 			pool.mu.Unlock()
 			want := 1
 			if <-got {
 				want = 0
 			}
-			if pool.free != want || b.held != 1-want {
-				t.Fatalf("%d slots are free, b has %d", pool.free, b.held)
+			if pool.free() != want || b.held != 1-want {
+				t.Fatalf("%d slots are free, b has %d", pool.free(), b.held)
 			}
 		})
 	}
+}
+
+// TestSemaphoreChanges adds and removes clients and slots while slots are held.
+func TestSemaphoreChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, clients := semaphore(4, 1)
+		a := clients[0]
+		held(t, a, 3)
+		b := s.newClient()
+		refused(t, a) // The last one is reserved for b.
+		held(t, b, 1)
+		granted := make(chan bool, 2)
+		go func() { granted <- a.acquire(t.Context()) }()
+		b.release()
+		synctest.Wait()
+		if len(granted) > 0 {
+			t.Error("a was given what is reserved for b")
+		}
+		b.leave()
+		if !<-granted {
+			t.Error("a was not given what was reserved for a client that has left")
+		}
+		go func() { granted <- a.acquire(t.Context()) }()
+		synctest.Wait()
+		s.setTotal(2)
+		a.release()
+		a.release()
+		synctest.Wait()
+		if len(granted) > 0 || s.free() != 0 {
+			t.Errorf("of two slots %d are free while two are held", s.free())
+		}
+		s.setTotal(0)
+		if !<-granted || a.limited() {
+			t.Error("without a limit there is one")
+		}
+	})
 }

@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"reflect"
+	"slices"
+
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+)
+
+// Changes are the names of the definitions that Apply found to be different, sorted.
+type Changes struct {
+	// Added are those that were not there before.
+	Added []string
+	// Replaced are those that say something else than before.
+	Replaced []string
+	// Removed are those that are not there any more.
+	Removed []string
+}
+
+// Apply makes cfg what runs. It returns at once; what it begins shows on the board.
+//
+// A definition that says the same as before is not touched: its queue, calls, timers and metrics go
+// on. One that says something else goes on as before until its new handler is made, its rights are
+// granted and its sources are synced. Then the new handler gets every object, while calls under way
+// end with the old one; no object is ever handled by both at once. A definition that is removed makes
+// no new calls; when those under way have returned, nothing of it is left. So it is with one whose
+// kind, leaderElection or paused is changed, before it begins anew.
+func (e *Engine) Apply(cfg *config.Config) Changes {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.shared.slots.setTotal(cfg.Engine.MaxConcurrent)
+	before := e.wanted
+	e.wanted = map[string]config.Definition{}
+	var changes Changes
+	var watches []kube.Watch
+	for _, def := range cfg.Definitions {
+		e.wanted[def.Name] = def
+		if old, ok := before[def.Name]; !ok {
+			changes.Added = append(changes.Added, def.Name)
+		} else if !sameDefinition(old, def) {
+			changes.Replaced = append(changes.Replaced, def.Name)
+		}
+		if !def.Paused {
+			for _, w := range e.shared.watchesOf(def) {
+				watches = append(watches, w.watch)
+			}
+		}
+	}
+	for name := range before {
+		if _, ok := e.wanted[name]; !ok {
+			changes.Removed = append(changes.Removed, name)
+		}
+	}
+	slices.Sort(changes.Added)
+	slices.Sort(changes.Replaced)
+	slices.Sort(changes.Removed)
+	e.shared.api.plan(watches)
+	e.converge()
+	return changes
+}
+
+// converge brings the controllers in line with what is wanted. e.mu is held.
+func (e *Engine) converge() {
+	for name, c := range e.controllers {
+		def, ok := e.wanted[name]
+		switch {
+		case c.isRetired(): // Its end comes here again.
+		case ok && c.accepts(def):
+			c.set(def)
+		case e.launch == nil: // It does not run yet.
+			c.remove()
+			delete(e.controllers, name)
+		default:
+			c.retire()
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.wanted)) {
+		if e.controllers[name] == nil {
+			e.start(e.wanted[name])
+		}
+	}
+}
+
+// start adds a controller. e.mu is held.
+func (e *Engine) start(def config.Definition) {
+	c := newController(e.shared, def)
+	e.controllers[def.Name] = c
+	if e.launch != nil {
+		e.launch(c)
+	}
+	if begin := e.terms[c.group]; begin != nil {
+		begin(c)
+	}
+}
+
+// ended is called when a controller has ended. Unless ctx has, it was retired.
+func (e *Engine) ended(ctx context.Context, c *controller) {
+	if ctx.Err() != nil {
+		return
+	}
+	c.remove()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.controllers, c.name)
+	if e.launch != nil {
+		e.converge() // It may be wanted again.
+	}
+}
+
+// sameDefinition reports whether nothing has to be done to get from one to the other.
+func sameDefinition(a, b config.Definition) bool {
+	if !a.Filter.Equal(b.Filter) || a.Handler.Plugin() != b.Handler.Plugin() ||
+		!bytes.Equal(a.Handler.JSON(), b.Handler.JSON()) {
+		return false
+	}
+	a.Filter, a.Handler, b.Filter, b.Handler = nil, handlers.Bound{}, nil, handlers.Bound{}
+	return reflect.DeepEqual(a, b)
+}

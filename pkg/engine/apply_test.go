@@ -1,0 +1,543 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"kooperd.dev/kooperd/pkg/access"
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/status"
+)
+
+func everyReplica(def *config.Definition) { def.EveryReplica = true }
+
+func (r *rig) wantChanges(have, want Changes) {
+	r.t.Helper()
+	if diff := cmp.Diff(want, have, cmpopts.EquateEmpty()); diff != "" {
+		r.t.Errorf("changes (-want +have):\n%s", diff)
+	}
+}
+
+// wantNothing fails the test if anything is left of a definition.
+func (r *rig) wantNothing(definition string) {
+	r.t.Helper()
+	synctest.Wait()
+	if have, ok := r.shared.board.All()[definition]; ok {
+		r.t.Errorf("%s is on the board: %+v", definition, have)
+	}
+	if n := r.series(definition); n > 0 {
+		r.t.Errorf("%s has %d series", definition, n)
+	}
+	if r.shared.recorders.sink.clients[definition] != nil {
+		r.t.Errorf("%s has a recorder", definition)
+	}
+	if r.controllers[definition] != nil {
+		r.t.Errorf("%s has a controller", definition)
+	}
+}
+
+func TestApplyAddsToWhatRuns(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		r.start(r.definition("a", "1"))
+		r.expect("0s a1 object-0 initial#0")
+		r.wantChanges(r.apply(r.definition("a", "1"), r.definition("b", "1")), Changes{Added: []string{"b"}})
+		r.expect("0s b1 object-0 initial#0")
+		r.change(0)
+		r.expectInAnyOrder("0s a1 object-0 change#0", "0s b1 object-0 change#0")
+		if n := len(r.api.planned); n != 2 {
+			t.Errorf("%d watches are planned, want 2", n)
+		}
+		r.stop()
+	})
+}
+
+// expectInAnyOrder is expect for what happens on several goroutines.
+func (r *rig) expectInAnyOrder(want ...string) {
+	r.t.Helper()
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	less := func(a, b string) bool { return a < b }
+	if diff := cmp.Diff(want, r.calls, cmpopts.SortSlices(less)); diff != "" {
+		r.t.Errorf("calls (-want +have):\n%s", diff)
+	}
+	r.calls = nil
+}
+
+// TestApplyBeforeATerm changes everything on a standby, and before the engine runs.
+func TestApplyBeforeATerm(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		r.apply(r.definition("a", "1"), r.definition("gone", "1"))
+		r.wantState("gone", status.Syncing, "")
+		r.wantChanges(r.apply(r.definition("a", "2"), r.definition("b", "1")),
+			Changes{Added: []string{"b"}, Replaced: []string{"a"}, Removed: []string{"gone"}})
+		r.wantNothing("gone")
+		r.run()
+		r.apply(r.definition("a", "3"), r.definition("b", "1"))
+		r.wantState("a", status.Running, "")
+		r.expect("0s close a2")
+		r.lead()
+		r.expectInAnyOrder("0s a3 object-0 initial#0", "0s b1 object-0 initial#0")
+		r.stop()
+	})
+}
+
+// TestApplyLeavesAloneWhatIsTheSame has a definition with a call under way, a retry, a requeue and a
+// rate, while everything around it changes.
+func TestApplyLeavesAloneWhatIsTheSame(t *testing.T) {
+	inRig(t, 3, func(r *rig) {
+		r.handle = func(_ context.Context, version string, req handlers.Request) (handlers.Result, error) {
+			switch {
+			case version != "same":
+			case req.Object.Name() == objectName(0):
+				time.Sleep(10 * time.Second)
+			case req.Object.Name() == objectName(1) && req.Attempt < 3:
+				return handlers.Result{}, errTest
+			case req.Object.Name() == objectName(2):
+				return handlers.Result{RequeueAfter: 5 * time.Second}, nil
+			}
+			return handlers.Result{}, nil
+		}
+		same := r.definition("d", "same", concurrent(3))
+		r.start(same, r.definition("other", "1"))
+		time.Sleep(1500 * time.Millisecond)
+		r.wantChanges(r.apply(r.definition("d", "same", concurrent(3)), r.definition("new", "1"), r.definition("other", "2")),
+			Changes{Added: []string{"new"}, Replaced: []string{"other"}})
+		r.wantChanges(r.apply(r.definition("d", "same", concurrent(3))), Changes{Removed: []string{"new", "other"}})
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		r.mu.Lock()
+		var have []string
+		for _, call := range r.calls {
+			if strings.Contains(call, "dsame") {
+				have = append(have, call)
+			}
+		}
+		r.mu.Unlock()
+		want := []string{
+			"0s dsame object-0 initial#0", "0s dsame object-1 initial#0", "0s dsame object-2 initial#0",
+			"1s dsame object-1 retry#1", "3s dsame object-1 retry#2", "7s dsame object-1 retry#3",
+			"5s dsame object-2 requeue#0", "10s dsame object-2 requeue#0",
+		}
+		if diff := cmp.Diff(want, have, cmpopts.SortSlices(func(a, b string) bool { return a < b })); diff != "" {
+			t.Errorf("calls (-want +have):\n%s", diff)
+		}
+		if n := len(r.api.open(podKind)); n != 1 {
+			t.Errorf("%d sources are open, want 1", n)
+		}
+		r.wantNothing("new")
+		r.wantNothing("other")
+		r.stop()
+	})
+}
+
+// TestApplyReplaces has calls under way, retries and requeues when the handler changes.
+func TestApplyReplaces(t *testing.T) {
+	inRig(t, 4, func(r *rig) {
+		r.handle = func(_ context.Context, version string, req handlers.Request) (handlers.Result, error) {
+			switch {
+			case version == "1" && req.Object.Name() == objectName(0):
+				time.Sleep(10 * time.Second)
+			case req.Object.Name() == objectName(1):
+				return handlers.Result{}, errTest
+			case req.Object.Name() == objectName(2):
+				return handlers.Result{RequeueAfter: time.Hour}, nil
+			}
+			return handlers.Result{}, nil
+		}
+		r.start(r.definition("d", "1", concurrent(4)))
+		r.expectInAnyOrder("0s d1 object-0 initial#0", "0s d1 object-1 initial#0", "0s d1 object-2 initial#0", "0s d1 object-3 initial#0")
+		time.Sleep(4 * time.Second)
+		r.expect("1s d1 object-1 retry#1", "3s d1 object-1 retry#2")
+		r.wantChanges(r.apply(r.definition("d", "2", concurrent(4))), Changes{Replaced: []string{"d"}})
+		// The one that fails keeps its count; the one that is being handled has to wait.
+		r.expectInAnyOrder("4s d2 object-1 initial#3", "4s d2 object-2 initial#0", "4s d2 object-3 initial#0")
+		r.change(0)
+		time.Sleep(6 * time.Second)
+		r.expectInAnyOrder("10s d2 object-0 change#0", "10s close d1")
+		time.Sleep(2 * time.Second)
+		r.expect("12s d2 object-1 retry#4")
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		r.mu.Lock()
+		calls := strings.Join(r.calls, "\n")
+		r.calls = nil
+		r.mu.Unlock()
+		if !strings.Contains(calls, "1h0m4s d2 object-2 requeue#0") || strings.Contains(calls, "d1") {
+			t.Errorf("the calls of the next hour are\n%s", calls)
+		}
+		if n := len(r.api.open(podKind)); n != 1 {
+			t.Errorf("%d sources are open, want 1", n)
+		}
+		r.stop()
+	})
+}
+
+// TestApplyKeepsTheNumberOfWorkers replaces definitions of all sizes while their workers are busy.
+func TestApplyKeepsTheNumberOfWorkers(t *testing.T) {
+	for _, test := range []struct{ before, after int }{{1, 1}, {4, 1}, {1, 4}, {5, 3}, {3, 5}} {
+		t.Run(fmt.Sprintf("%d to %d", test.before, test.after), func(t *testing.T) {
+			inRig(t, 20, func(r *rig) {
+				var mu sync.Mutex
+				running, most := 0, 0
+				r.handle = func(context.Context, string, handlers.Request) (handlers.Result, error) {
+					mu.Lock()
+					running++
+					most = max(most, running)
+					mu.Unlock()
+					time.Sleep(10 * time.Second)
+					mu.Lock()
+					running--
+					mu.Unlock()
+					return handlers.Result{}, nil
+				}
+				r.start(r.definition("d", "1", concurrent(test.before)))
+				time.Sleep(5 * time.Second)
+				r.apply(r.definition("d", "2", concurrent(test.after)))
+				time.Sleep(10 * time.Minute)
+				mu.Lock()
+				if want := max(test.before, test.after); most > want {
+					t.Errorf("%d calls at a time, want at most %d", most, want)
+				}
+				mu.Unlock()
+				r.mu.Lock()
+				last := map[string]string{}
+				for _, call := range r.calls {
+					fields := strings.Fields(call)
+					if len(fields) == 4 {
+						last[fields[2]] = fields[1]
+					}
+				}
+				r.mu.Unlock()
+				for i := range 20 {
+					if last[objectName(i)] != "d2" {
+						t.Errorf("the last call for %s was of %s", objectName(i), last[objectName(i)])
+					}
+				}
+				r.stop()
+			})
+		})
+	}
+}
+
+// TestApplyWaitsForWhatIsReady replaces a definition by one that cannot work yet, for several reasons.
+// The old one goes on meanwhile.
+func TestApplyWaitsForWhatIsReady(t *testing.T) {
+	tests := map[string]struct {
+		block, unblock func(r *rig)
+		reason         string
+	}{
+		"no handler": {
+			block: func(r *rig) {
+				r.construct = func(_ context.Context, _ handlers.Env, version string) error {
+					if version == "2" && time.Since(r.begin) < time.Minute {
+						return errTest
+					}
+					return nil
+				}
+			},
+			unblock: func(*rig) {},
+			reason:  "the change of the definition waits: making the test handler: as the test wants",
+		},
+		"no rights": {
+			block: func(r *rig) {
+				r.api.lack("d", access.Finding{Message: "forbidden to patch pods"})
+			},
+			unblock: func(r *rig) { r.api.lack("d") },
+			reason:  "the change of the definition waits: forbidden to patch pods",
+		},
+		"no source": {
+			block:   func(r *rig) { r.api.unsynced[podKind] = true },
+			unblock: func(r *rig) { r.api.settle(podKind, status.Running, nil) },
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			inRig(t, 1, func(r *rig) {
+				r.start(r.definition("d", "1"))
+				r.expect("0s d1 object-0 initial#0")
+				test.block(r)
+				r.apply(r.definition("d", "2"))
+				time.Sleep(10 * time.Second)
+				r.change(0)
+				r.expect("10s d1 object-0 change#0")
+				if test.reason == "" {
+					r.wantState("d", status.Running, "")
+				} else {
+					r.wantState("d", status.Degraded, test.reason)
+				}
+				test.unblock(r)
+				time.Sleep(3 * time.Minute)
+				r.wantState("d", status.Running, "")
+				synctest.Wait()
+				r.mu.Lock()
+				if n := len(r.calls); n != 2 || !strings.HasSuffix(r.calls[0]+r.calls[1], "d2 object-0 initial#0") && !strings.HasSuffix(r.calls[0], "d2 object-0 initial#0") {
+					t.Errorf("calls are %q, want the first one of the new handler", r.calls)
+				}
+				r.mu.Unlock()
+				r.stop()
+			})
+		})
+	}
+}
+
+// TestApplyTwice replaces a definition whose replacement waits, and takes the change back.
+func TestApplyTwice(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		r.construct = func(_ context.Context, _ handlers.Env, version string) error {
+			if version == "bad" {
+				return errTest
+			}
+			return nil
+		}
+		r.start(r.definition("d", "1"))
+		r.apply(r.definition("d", "bad"))
+		r.wantState("d", status.Degraded, "the change of the definition waits")
+		r.wantChanges(r.apply(r.definition("d", "1")), Changes{Replaced: []string{"d"}})
+		r.wantState("d", status.Running, "")
+		r.expect("0s d1 object-0 initial#0")
+		r.apply(r.definition("d", "bad"))
+		r.apply(r.definition("d", "2"))
+		r.wantState("d", status.Running, "")
+		r.expectInAnyOrder("0s d2 object-0 initial#0", "0s close d1")
+		r.stop()
+	})
+}
+
+// TestApplyReplacesWhatNeverWorked has nothing to keep.
+func TestApplyReplacesWhatNeverWorked(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		r.construct = func(_ context.Context, _ handlers.Env, version string) error {
+			if version == "bad" {
+				return errTest
+			}
+			return nil
+		}
+		r.start(r.definition("d", "bad"))
+		r.wantState("d", status.Degraded, "as the test wants")
+		r.apply(r.definition("d", "2"))
+		r.expect("0s d2 object-0 initial#0")
+		r.stop()
+	})
+}
+
+// TestApplyChangesMetricsOfHandlers lets both handlers register the same metric.
+func TestApplyChangesMetricsOfHandlers(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		r.construct = func(_ context.Context, env handlers.Env, version string) error {
+			g := gauge("version")
+			g.Set(float64(version[0] - '0'))
+			return env.Metrics.Register(g)
+		}
+		r.start(r.definition("d", "1"))
+		for _, version := range []string{"2", "3"} {
+			r.apply(r.definition("d", version))
+			if have, want := r.metric("version", "d"), float64(version[0]-'0'); have != want {
+				t.Errorf("the metric is that of handler %v, want %v", have, want)
+			}
+		}
+		r.apply()
+		r.wantNothing("d")
+		r.stop()
+	})
+}
+
+// TestApplyChangesTheNamespaces forgets what the new definition does not watch.
+func TestApplyChangesTheNamespaces(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		r.handle = func(context.Context, string, handlers.Request) (handlers.Result, error) {
+			return handlers.Result{}, handlers.Terminal(errTest)
+		}
+		elsewhere := func(def *config.Definition) { def.Watch.Namespaces = []string{"elsewhere"} }
+		r.start(r.definition("d", "1"))
+		r.wantState("d", status.Degraded, "as the test wants")
+		r.apply(r.definition("d", "1", elsewhere))
+		r.wantState("d", status.Running, "")
+		r.expect("0s d1 object-0 initial#0", "0s close d1")
+		r.stop()
+	})
+}
+
+// TestApplyRemoves takes away a definition with a call under way.
+func TestApplyRemoves(t *testing.T) {
+	inRig(t, 2, func(r *rig) {
+		r.handle = func(ctx context.Context, _ string, _ handlers.Request) (handlers.Result, error) {
+			select {
+			case <-time.After(10 * time.Second):
+			case <-ctx.Done():
+			}
+			return handlers.Result{RequeueAfter: time.Minute}, ctx.Err()
+		}
+		r.start(r.definition("d", "1"))
+		time.Sleep(time.Second)
+		r.wantChanges(r.apply(), Changes{Removed: []string{"d"}})
+		r.wantState("d", status.Running, "")
+		time.Sleep(time.Hour)
+		r.expect("0s d1 object-0 initial#0", "10s close d1")
+		r.wantNothing("d")
+		if n := len(r.api.open(podKind)); n != 0 {
+			t.Errorf("%d sources are open", n)
+		}
+		r.stop()
+	})
+}
+
+// TestApplyRemovesWhatIsStuck has a call that ignores the end of its context for a while: the
+// definition is there until it returns, and another one of its name waits for that.
+func TestApplyRemovesWhatIsStuck(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		r.handle = func(_ context.Context, version string, _ handlers.Request) (handlers.Result, error) {
+			if version == "1" {
+				time.Sleep(time.Hour)
+			}
+			return handlers.Result{}, nil
+		}
+		r.start(r.definition("d", "1"))
+		r.apply()
+		r.apply(r.definition("d", "2"))
+		time.Sleep(30 * time.Minute)
+		r.expect("0s d1 object-0 initial#0")
+		r.wantState("d", status.Degraded, "1 call(s) ignore the deadline")
+		time.Sleep(time.Hour)
+		r.expect("1h0m0s close d1", "1h0m0s d2 object-0 initial#0")
+		r.wantState("d", status.Running, "")
+		r.stop()
+	})
+}
+
+// TestApplyBeginsAnew changes what a running definition cannot take over.
+func TestApplyBeginsAnew(t *testing.T) {
+	for name, test := range map[string]struct {
+		option func(*config.Definition)
+		want   []string
+		state  status.State
+	}{
+		"paused":        {option: paused, want: []string{"0s close d1"}, state: status.Paused},
+		"every replica": {option: everyReplica, want: []string{"0s close d1", "0s d1 object-0 initial#0"}, state: status.Running},
+		"kind": {
+			option: func(def *config.Definition) { def.Watch.Kind = secretKind },
+			want:   []string{"0s close d1", "0s d1 object-9 initial#0"}, state: status.Running,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inRig(t, 1, func(r *rig) {
+				r.api.put(t, secretKind, key(9))
+				r.start(r.definition("d", "1"))
+				every, stop := context.WithCancel(r.t.Context())
+				var working sync.WaitGroup
+				working.Go(func() { r.Work(every, nil, EveryReplica) })
+				r.expect("0s d1 object-0 initial#0")
+				r.wantChanges(r.apply(r.definition("d", "1", test.option)), Changes{Replaced: []string{"d"}})
+				r.expect(test.want...)
+				r.wantState("d", test.state, "")
+				r.apply(r.definition("d", "1"))
+				synctest.Wait()
+				if last := r.calls[len(r.calls)-1]; last != "0s d1 object-0 initial#0" {
+					t.Errorf("after the change was taken back the last call is %s", last)
+				}
+				stop()
+				working.Wait()
+				r.stop()
+			})
+		})
+	}
+}
+
+// TestApplyChangesTheLimits changes what all definitions share.
+func TestApplyChangesTheLimits(t *testing.T) {
+	inRig(t, 9, func(r *rig) {
+		var mu sync.Mutex
+		running := 0
+		r.handle = func(context.Context, string, handlers.Request) (handlers.Result, error) {
+			mu.Lock()
+			running++
+			mu.Unlock()
+			time.Sleep(10 * time.Second)
+			mu.Lock()
+			running--
+			mu.Unlock()
+			return handlers.Result{RequeueAfter: time.Second}, nil
+		}
+		want := func(most, atLeast int) {
+			t.Helper()
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			if running > most || running < atLeast {
+				t.Errorf("%d calls are under way, want %d to %d", running, atLeast, most)
+			}
+		}
+		r.start(r.definition("d", "1", concurrent(8)))
+		want(8, 8)
+		d := r.definition("d", "1", concurrent(8))
+		r.Apply(&config.Config{Definitions: []config.Definition{d}, Engine: config.Engine{MaxConcurrent: 3}})
+		time.Sleep(time.Minute)
+		want(3, 3)
+		if have := r.metric("kooperd_controller_throttled_seconds_total", "d"); have <= 0 {
+			t.Errorf("throttled for %v seconds", have)
+		}
+		r.Apply(&config.Config{Definitions: []config.Definition{d}})
+		time.Sleep(time.Minute)
+		want(8, 6)
+		rated := r.definition("d", "1", concurrent(8), func(def *config.Definition) { def.Rate = config.Rate{PerSecond: 0.1, Burst: 1} })
+		r.apply(rated)
+		time.Sleep(time.Minute)
+		want(2, 1)
+		r.stop()
+	})
+}
+
+// TestApplyUnderLoad changes definitions at random while objects change, and looks for two calls for
+// one object, which the handler reports, and for objects that are forgotten.
+func TestApplyUnderLoad(t *testing.T) {
+	inRig(t, 10, func(r *rig) {
+		r.handle = func(_ context.Context, version string, req handlers.Request) (handlers.Result, error) {
+			time.Sleep(time.Duration(len(version)*7+len(req.Cause)*13) * time.Millisecond)
+			if strings.HasSuffix(req.Object.ResourceVersion(), "3") && req.Attempt == 0 {
+				return handlers.Result{}, errTest
+			}
+			return handlers.Result{}, nil
+		}
+		r.start(r.definition("a", "0", concurrent(3)), r.definition("b", "0"))
+		for i := range 200 {
+			version := fmt.Sprint(i)
+			definitions := []config.Definition{r.definition("a", version, concurrent(1+i%5))}
+			if i%3 > 0 {
+				definitions = append(definitions, r.definition("b", version[:1]))
+			}
+			r.Apply(&config.Config{Definitions: definitions})
+			time.Sleep(time.Duration(i*31%97) * time.Millisecond)
+			r.change(i % 10)
+		}
+		time.Sleep(time.Minute)
+		r.mu.Lock()
+		last := map[string]bool{}
+		for _, call := range r.calls {
+			if fields := strings.Fields(call); len(fields) == 4 && fields[1] == "a199" {
+				last[fields[2]] = true
+			}
+		}
+		r.calls = nil
+		r.mu.Unlock()
+		if len(last) != 10 {
+			t.Errorf("the last handler of a was called for %d objects, want 10", len(last))
+		}
+		if n := len(r.api.open(podKind)); n != 2 {
+			t.Errorf("%d sources are open, want 2", n)
+		}
+		r.apply()
+		time.Sleep(time.Minute)
+		r.wantNothing("a")
+		r.wantNothing("b")
+		r.stop()
+	})
+}

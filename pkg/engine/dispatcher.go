@@ -1,0 +1,229 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/queue"
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+// staleRetry is after how long an object is looked at again that is postponed because the cache lags
+// behind a write of its handler.
+const staleRetry = 50 * time.Millisecond
+
+// errShutdown ends the calls that are still under way when the shutdown timeout has passed.
+var errShutdown = errors.New("kooperd is shutting down")
+
+// Drain is closed when no new call may begin.
+type Drain <-chan struct{}
+
+func (d Drain) ended() bool {
+	select {
+	case <-d:
+		return true
+	default:
+		return false
+	}
+}
+
+// phases are the ends of the work in one term. They are named, so that none is taken for another.
+type phases struct {
+	// taking ends when no new call may begin, by whichever of term and drain ends first.
+	taking context.Context //nolint:containedctx // a parameter object, see above
+	// calls is the parent of every call's context.
+	calls context.Context //nolint:containedctx // a parameter object, see above
+	// drain is asked for itself, because its end reaches taking a moment late.
+	drain Drain
+}
+
+// dispatcher lets the workers of one revision handle the keys of a queue. The queue belongs to the
+// definition's term and outlives the dispatcher, when another revision takes over.
+type dispatcher struct {
+	revision   *revision
+	queue      *queue.Queue[kube.Key]
+	filter     *eventFilter // nil: every event adds its key
+	reconciler *reconciler
+	phases     phases // taking ends with the dispatcher, too
+
+	stop    context.CancelFunc // ends taking
+	workers []chan struct{}    // each closed when that worker has returned
+	running sync.WaitGroup
+}
+
+// newDispatcher makes the dispatcher of a revision; start must follow.
+func newDispatcher(r *revision, q *queue.Queue[kube.Key], p phases) *dispatcher {
+	d := &dispatcher{revision: r, queue: q, phases: p}
+	d.phases.taking, d.stop = context.WithCancel(p.taking)
+	d.reconciler = r.newReconciler(q)
+	if r.predicate != nil {
+		d.filter = newEventFilter(r.predicate, r.watches.primary(), r.metrics, q.Add)
+	}
+	return d
+}
+
+// start adds every key that exists and begins to work. previous, which may be nil, is the dispatcher
+// that this one takes over from: it takes no more keys, and each of its calls under way keeps one of
+// the new workers waiting, so that there are never more calls than workers.
+func (d *dispatcher) start(term phases, previous *dispatcher) {
+	if d.filter != nil {
+		d.running.Go(func() { d.filter.run(term.taking, d.phases.taking) })
+	}
+	n := workersOf(d.revision.def)
+	await := make([][]chan struct{}, n)
+	if previous != nil {
+		previous.stop()
+		for i, ended := range previous.workers {
+			await[i%n] = append(await[i%n], ended)
+		}
+	}
+	for _, key := range d.revision.watches.primary().Keys() {
+		d.ask(key, queue.Initial)
+	}
+	d.running.Go(d.resync)
+	for i := range n {
+		ended := make(chan struct{})
+		d.workers = append(d.workers, ended)
+		d.running.Go(func() {
+			for _, other := range await[i] {
+				<-other
+			}
+			d.work(ended)
+		})
+	}
+}
+
+// wait waits until every worker has returned.
+func (d *dispatcher) wait() {
+	<-d.phases.taking.Done()
+	d.running.Wait()
+}
+
+func workersOf(def config.Definition) int {
+	if def.Mode == config.Sequential {
+		return 1
+	}
+	return max(def.Workers, 1)
+}
+
+// ask asks for a call that is not for a change.
+func (d *dispatcher) ask(key kube.Key, p queue.Priority) {
+	if d.filter != nil {
+		d.filter.call(key, p)
+		return
+	}
+	d.queue.Add(key, p)
+}
+
+// resync asks for a call of every key once per period.
+func (d *dispatcher) resync() {
+	if d.revision.def.Resync <= 0 {
+		return
+	}
+	queue.Resyncer[kube.Key]{
+		Period: d.revision.def.Resync,
+		Keys:   func() iter.Seq[kube.Key] { return slices.Values(d.revision.watches.primary().Keys()) },
+		Hash:   func(k kube.Key) uint64 { return queue.Hash(k.Namespace, k.Name) },
+		Due:    func(k kube.Key) { d.ask(k, queue.Resync) },
+	}.Run(d.phases.taking)
+}
+
+// onEvent takes an event of one of the revision's watches, on a goroutine of the source.
+func (d *dispatcher) onEvent(w *watched, e kube.Event) {
+	switch {
+	case w.keysOf != nil:
+		for _, key := range w.keysOf(e) {
+			d.queue.Add(key, queue.Change)
+		}
+	case e.Type == kube.Listed:
+		d.ask(e.Key, queue.Initial)
+	case e.Type == kube.Deleted:
+		if d.filter != nil {
+			d.filter.forget(e.Key)
+		}
+		d.queue.Drop(e.Key)
+	case d.filter != nil:
+		d.filter.change(e)
+	default:
+		d.queue.Add(e.Key, queue.Change)
+	}
+}
+
+// work is a worker: it handles one object after another, and closes ended at its end. A handler that
+// calls runtime.Goexit ends the goroutine, so another one goes on.
+func (d *dispatcher) work(ended chan struct{}) {
+	returned := false
+	defer func() {
+		if returned {
+			close(ended)
+		} else {
+			d.running.Go(func() { d.work(ended) })
+		}
+	}()
+	keys := throttledQueue{queue: d.queue, limits: d.revision.limits}
+	defer keys.releaseSlot()
+	for d.step(&keys) {
+	}
+	returned = true
+}
+
+// step handles one object. It returns false when there is nothing more to do.
+func (d *dispatcher) step(keys *throttledQueue) bool {
+	item, ok := keys.next(d.phases.taking)
+	if !ok {
+		return false
+	}
+	if !d.mayWork(item.Key) {
+		keys.abort()
+		d.queue.Postpone(item.Key, item.Priority, 0)
+		<-d.phases.taking.Done()
+		return false
+	}
+	obj, ok := d.object(item)
+	if !ok {
+		keys.abort()
+		return true
+	}
+	keys.commit()
+	d.reconciler.reconcile(d.phases.calls, item, obj)
+	return true
+}
+
+// mayWork reports whether a call for key may begin now. Nothing else asks. A gate that is shut while
+// taking has not ended means that the term is over by the clocks, and its context about to end.
+func (d *dispatcher) mayWork(kube.Key) bool {
+	return !d.phases.drain.ended() && d.phases.taking.Err() == nil && d.revision.gate.Open()
+}
+
+// object returns what is to be handled, if it is there and can be handled now; else it tells the queue.
+func (d *dispatcher) object(item queue.Item[kube.Key]) (handlers.Object, bool) {
+	if !d.revision.own.Ready(item.Key) {
+		d.queue.Postpone(item.Key, item.Priority, staleRetry) // The change mostly arrives before.
+		return nil, false
+	}
+	obj, ok := d.revision.watches.primary().Get(item.Key.Namespace, item.Key.Name)
+	if !ok {
+		d.queue.Done(item.Key) // Not Drop: the object may be created again at this moment.
+		return nil, false
+	}
+	if d.filter != nil {
+		d.filter.handled(obj)
+	}
+	return obj, true
+}
+
+// queueObserver keeps the metrics of the queue.
+type queueObserver struct{ metrics *telemetry.Controller }
+
+func (o queueObserver) Added(p queue.Priority, _ bool) {
+	o.metrics.Queued(p == queue.Retry || p == queue.Requeue)
+}
+func (o queueObserver) Got(_ queue.Priority, waited time.Duration) { o.metrics.Waited(waited) }
+func (o queueObserver) Depth(keys int)                             { o.metrics.QueueLength(keys) }

@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"kooperd.dev/kooperd/pkg/access"
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/status"
+)
+
+var (
+	podKind    = schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
+	secretKind = schema.GroupVersionKind{Version: "v1", Kind: "Secret"}
+)
+
+// fakeServer is an apiServer whose objects and answers a test sets. Every source is synced at once,
+// unless its kind is in unsynced.
+type fakeServer struct {
+	mu       sync.Mutex
+	version  int
+	objects  map[schema.GroupVersionKind]map[kube.Key]handlers.Object
+	sources  map[*fakeSource]struct{} // that are open
+	unsynced map[schema.GroupVersionKind]bool
+	planned  []kube.Watch
+	missing  map[string][]access.Finding // by definition
+	clientOf func(definition string) error
+}
+
+func newFakeServer() *fakeServer {
+	return &fakeServer{
+		objects: map[schema.GroupVersionKind]map[kube.Key]handlers.Object{}, sources: map[*fakeSource]struct{}{},
+		unsynced: map[schema.GroupVersionKind]bool{}, missing: map[string][]access.Finding{},
+	}
+}
+
+func (f *fakeServer) watch(_ context.Context, w kube.Watch) source {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := &fakeSource{server: f, watch: w, synced: make(chan struct{}), state: status.Syncing, subscribers: map[int]subscriber{}}
+	if !f.unsynced[w.Kind] {
+		s.state = status.Running
+		close(s.synced)
+	}
+	f.sources[s] = struct{}{}
+	return s
+}
+
+func (f *fakeServer) plan(watches []kube.Watch) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.planned = watches
+}
+
+func (f *fakeServer) clients(definition string, _ *kube.Gate, _ *kube.ConsistencyStore) (handlers.Clients, error) {
+	if f.clientOf != nil {
+		if err := f.clientOf(definition); err != nil {
+			return handlers.Clients{}, err
+		}
+	}
+	return handlers.Clients{REST: &rest.Config{Host: "https://fake.invalid"}}, nil
+}
+
+func (f *fakeServer) findMissing(_ context.Context, def config.Definition) ([]access.Finding, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.missing[def.Name], nil
+}
+
+// lack sets what a definition lacks.
+func (f *fakeServer) lack(definition string, missing ...access.Finding) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.missing[definition] = missing
+}
+
+// put creates or changes an object and sends the event.
+func (f *fakeServer) put(t *testing.T, kind schema.GroupVersionKind, key kube.Key) {
+	t.Helper()
+	f.mu.Lock()
+	f.version++
+	meta := metav1.ObjectMeta{
+		Namespace: key.Namespace, Name: key.Name, UID: types.UID(key.Name), ResourceVersion: strconv.Itoa(f.version),
+	}
+	var obj handlers.Object
+	var err error
+	switch kind {
+	case secretKind:
+		obj, err = handlers.ObjectOf(&corev1.Secret{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: meta})
+	default:
+		obj, err = handlers.ObjectOf(&corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: meta})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := f.objects[kind][key]
+	if f.objects[kind] == nil {
+		f.objects[kind] = map[kube.Key]handlers.Object{}
+	}
+	f.objects[kind][key] = obj
+	f.mu.Unlock()
+	f.emit(kind, kube.NewChange(old, obj))
+}
+
+// remove deletes an object and sends the event.
+func (f *fakeServer) remove(kind schema.GroupVersionKind, key kube.Key) {
+	f.mu.Lock()
+	delete(f.objects[kind], key)
+	f.mu.Unlock()
+	f.emit(kind, kube.Event{Key: key, Type: kube.Deleted})
+}
+
+func (f *fakeServer) emit(kind schema.GroupVersionKind, e kube.Event) {
+	for _, s := range f.open(kind) {
+		if s.sees(e.Key) {
+			for _, sub := range s.subscribed() {
+				sub.event(e)
+			}
+		}
+	}
+}
+
+// open returns the sources of a kind that are not closed.
+func (f *fakeServer) open(kind schema.GroupVersionKind) (all []*fakeSource) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for s := range f.sources {
+		if s.watch.Kind == kind {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// settle sets the state of all sources of a kind, which ends their first list.
+func (f *fakeServer) settle(kind schema.GroupVersionKind, state status.State, err error) {
+	f.mu.Lock()
+	f.unsynced[kind] = false
+	f.mu.Unlock()
+	for _, s := range f.open(kind) {
+		f.mu.Lock()
+		if s.state == status.Syncing {
+			close(s.synced)
+		}
+		s.state, s.err = state, err
+		f.mu.Unlock()
+		for _, sub := range s.subscribed() {
+			sub.changed()
+		}
+	}
+}
+
+type subscriber struct {
+	event   func(kube.Event)
+	changed func()
+}
+
+// fakeSource is one view of the objects of a fakeServer.
+type fakeSource struct {
+	server *fakeServer
+	watch  kube.Watch
+	synced chan struct{}
+
+	// These are guarded by server.mu.
+	state       status.State
+	err         error
+	lastID      int
+	subscribers map[int]subscriber
+}
+
+func (s *fakeSource) sees(key kube.Key) bool {
+	return len(s.watch.Namespaces) == 0 || slices.Contains(s.watch.Namespaces, key.Namespace)
+}
+
+func (s *fakeSource) subscribed() []subscriber {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	return slices.Collect(maps.Values(s.subscribers))
+}
+
+func (s *fakeSource) Keys() []kube.Key {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	keys := slices.Collect(maps.Keys(s.server.objects[s.watch.Kind]))
+	keys = slices.DeleteFunc(keys, func(k kube.Key) bool { return !s.sees(k) })
+	slices.SortFunc(keys, func(a, b kube.Key) int { return slices.Compare([]string{a.Name}, []string{b.Name}) })
+	return keys
+}
+
+func (s *fakeSource) Get(namespace, name string) (handlers.Object, bool) {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	key := kube.Key{Namespace: namespace, Name: name}
+	obj, ok := s.server.objects[s.watch.Kind][key]
+	return obj, ok && s.sees(key)
+}
+
+func (s *fakeSource) List(string, labels.Selector) []handlers.Object { return nil }
+
+func (s *fakeSource) ListOwned(types.UID) []handlers.Object { return nil }
+
+func (s *fakeSource) Reached(kube.Key, string) bool { return true }
+
+func (s *fakeSource) Subscribe(event func(kube.Event), changed func()) (cancel func()) {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	s.lastID++
+	id := s.lastID
+	s.subscribers[id] = subscriber{event, changed}
+	return func() {
+		s.server.mu.Lock()
+		defer s.server.mu.Unlock()
+		delete(s.subscribers, id)
+	}
+}
+
+func (s *fakeSource) Synced() <-chan struct{} { return s.synced }
+
+func (s *fakeSource) Status() (status.State, error) {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	return s.state, s.err
+}
+
+func (s *fakeSource) Close() {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	delete(s.server.sources, s)
+}

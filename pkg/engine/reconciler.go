@@ -1,0 +1,155 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/queue"
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+// errTimeout is the cause of a context that the definition's timeout has ended.
+var errTimeout = errors.New("the definition's timeout has passed")
+
+// reconciler calls the handler of a definition and tells the queue what follows.
+type reconciler struct {
+	handler handlers.Handler
+	timeout time.Duration
+	source  source
+	queue   *queue.Queue[kube.Key]
+	state   *definitionStatus
+	metrics *telemetry.Controller
+	logger  logr.Logger
+}
+
+// outcome is what became of one call.
+type outcome struct {
+	result    handlers.Result
+	err       error
+	cancelled bool // the work ended, and the call with it
+	duration  time.Duration
+	logger    logr.Logger
+}
+
+// reconcile calls the handler once and then completes the item. It returns only when the handler has
+// returned, also after its deadline: the key stays locked until then, because two calls for one
+// object must never overlap. If the handler calls runtime.Goexit, the item is completed like that of
+// a panic, and then the goroutine ends.
+func (r *reconciler) reconcile(ctx context.Context, item queue.Item[kube.Key], obj handlers.Object) {
+	o := outcome{logger: telemetry.ForCall(r.logger, item.Key.Namespace, item.Key.Name, rand.Uint64())} //nolint:gosec // a name for log lines, not a secret
+	callCtx, cancel := context.WithTimeoutCause(r.callContext(ctx, &o, item.Key), r.timeout, errTimeout)
+	defer cancel()
+	if item.Attempt > 0 {
+		r.metrics.Retries.Inc()
+	}
+	req := handlers.Request{Object: obj, Cause: causes[item.Priority], Attempt: item.Attempt}
+	if verbose := o.logger.V(1); verbose.Enabled() {
+		verbose.Info("handling object", "cause", req.Cause, "attempt", req.Attempt, "resourceVersion", obj.ResourceVersion())
+	}
+	start := time.Now()
+	r.metrics.Busy.Inc()
+	r.state.calls.begin(item.Key, start, r.timeout)
+	returned := false
+	defer func() {
+		if !returned {
+			o.err = newCrash(recover())
+		}
+		o.duration, o.cancelled = time.Since(start), o.err != nil && ctx.Err() != nil
+		r.observe(callCtx, &o)
+		r.complete(item, o)
+	}()
+	o.result, o.err = r.handler.Handle(callCtx, req)
+	returned = true
+}
+
+// callContext is the context of one call without its deadline.
+func (r *reconciler) callContext(ctx context.Context, o *outcome, key kube.Key) context.Context {
+	return kube.WithParent(logr.NewContext(ctx, o.logger), key)
+}
+
+// observe counts and logs what became of a call.
+func (r *reconciler) observe(callCtx context.Context, o *outcome) {
+	r.metrics.Busy.Dec()
+	r.metrics.Processed(o.duration, o.err == nil)
+	if crash := crashed(o.err); crash != nil {
+		r.metrics.Panics.Inc()
+		o.logger.Error(crash, "handler panicked", "stack", string(crash.stack))
+	}
+	if o.err != nil && !o.cancelled {
+		r.countTimeout(callCtx, o)
+	}
+	if verbose := o.logger.V(1); verbose.Enabled() {
+		verbose.Info("handled object", "duration", o.duration, "success", o.err == nil, "cancelled", o.cancelled)
+	}
+}
+
+// countTimeout counts a call that failed because of a deadline: the definition's, or an earlier one
+// that the handler has set.
+func (r *reconciler) countTimeout(callCtx context.Context, o *outcome) {
+	if errors.Is(context.Cause(callCtx), errTimeout) {
+		o.err = fmt.Errorf("after the timeout of %s: %w", r.timeout, o.err)
+		r.metrics.Timeouts.Inc()
+	} else if errors.Is(o.err, context.DeadlineExceeded) {
+		r.metrics.Timeouts.Inc()
+	}
+}
+
+// complete tells the queue what follows a call.
+func (r *reconciler) complete(item queue.Item[kube.Key], o outcome) {
+	r.state.calls.end(item.Key)
+	switch {
+	case o.err == nil:
+		r.state.succeeded(item.Key)
+		if o.result.RequeueAfter > 0 {
+			r.queue.Requeue(item.Key, o.result.RequeueAfter)
+			return
+		}
+		r.queue.Done(item.Key)
+	case o.cancelled:
+		r.queue.Done(item.Key)
+	case handlers.IsTerminal(o.err):
+		r.metrics.Terminal.Inc()
+		r.queue.Done(item.Key)
+		r.failed(o, item, failure{terminal: true})
+	default:
+		delay, exhausted := r.queue.Retry(item.Key)
+		if delay > 0 { // It is retried, and no other call is due before.
+			o.logger = o.logger.WithValues("retryAfter", delay)
+		}
+		r.failed(o, item, failure{exhausted: exhausted})
+	}
+}
+
+// failed logs a failed call and records it, unless the object is gone by now: nothing would remove it.
+func (r *reconciler) failed(o outcome, item queue.Item[kube.Key], entry failure) {
+	entry.attempts, entry.message = item.Attempt+1, o.err.Error()
+	logger := o.logger.WithValues("attempt", entry.attempts, "duration", o.duration)
+	switch {
+	case entry.terminal:
+		logger.Error(o.err, "handling object ended in a terminal error, not retried until it changes")
+	case entry.exhausted:
+		logger.Error(o.err, "handling object failed, out of retries until it changes")
+	default:
+		logger.Error(o.err, "handling object failed")
+	}
+	r.state.failed(item.Key, entry, func() bool {
+		_, ok := r.source.Get(item.Key.Namespace, item.Key.Name)
+		return ok
+	})
+}
+
+// causes are the queue's priorities in the words of the handler contract.
+var causes = map[queue.Priority]handlers.Cause{
+	queue.Change:  handlers.CauseChange,
+	queue.Retry:   handlers.CauseRetry,
+	queue.Requeue: handlers.CauseRequeue,
+	queue.Resync:  handlers.CauseResync,
+	queue.Initial: handlers.CauseInitial,
+}

@@ -1,0 +1,112 @@
+package engine
+
+import (
+	"context"
+	"sync"
+
+	"github.com/go-logr/logr"
+
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/queue"
+	"kooperd.dev/kooperd/pkg/status"
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+// revision is a definition as one config says it, with its handler and what it watches.
+type revision struct {
+	def       config.Definition
+	watches   *watchSet
+	builder   *handlerBuilder
+	rights    *accessCheck
+	predicate *changePredicate // nil without a filter
+	limits    *limits
+	gate      *kube.Gate // nil when the definition runs on every replica
+	own       *kube.ConsistencyStore
+	state     *definitionStatus
+	metrics   *telemetry.Controller
+	logger    logr.Logger
+
+	end        context.CancelFunc // another revision replaces this one, or its definition ends
+	dispatched sync.WaitGroup     // the dispatchers that run it
+	changed    chan struct{}      // holds a note that ready may return something else
+}
+
+// keep makes what the revision needs, lets it take over by activate, and closes everything when
+// current has ended and its last call has returned. With await, it takes over as soon as it could
+// begin to work; else as soon as it can tell whether it could.
+func (r *revision) keep(
+	ctx, current context.Context, api apiServer, onEvent func(*watched, kube.Event), await bool, activate func() bool,
+) {
+	ctx, end := context.WithCancel(ctx)
+	unhook := context.AfterFunc(current, end)
+	stop := r.watches.open(ctx, api, onEvent, r.refresh)
+	forget := r.own.AddCache(r.def.Watch.Kind, r.watches.primary())
+	var checking sync.WaitGroup
+	checking.Go(func() { r.rights.run(ctx) })
+	defer func() {
+		end()
+		checking.Wait()
+		r.builder.close()
+		forget()
+		stop()
+	}()
+	if !r.builder.build(ctx, r.watches.primary()) || !r.watches.awaitSynced(ctx) || await && !r.awaitReady(ctx) {
+		return
+	}
+	unhook() // Calls may need what ends with the context that New was given.
+	if !activate() {
+		return
+	}
+	<-current.Done()
+	r.dispatched.Wait()
+}
+
+// condition collects what the definition's state depends on in this revision.
+func (r *revision) condition() condition {
+	handler, err := r.builder.get()
+	now := condition{built: handler != nil, buildErr: err, missing: r.rights.describe()}
+	state, reason := r.watches.status()
+	if now.source = state; reason != nil {
+		now.sourceReason = reason.Error()
+	}
+	if r.predicate != nil {
+		now.undecidable = r.predicate.describe()
+	}
+	return now
+}
+
+// ready reports whether the revision could begin to work.
+func (r *revision) ready() bool {
+	now := r.condition()
+	return now.built && now.source == status.Running && r.rights.granted()
+}
+
+// awaitReady waits until ready is true. It returns false when ctx ends before.
+func (r *revision) awaitReady(ctx context.Context) bool {
+	for !r.ready() {
+		select {
+		case <-r.changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// refresh is called after everything that may change the condition.
+func (r *revision) refresh() {
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+	r.state.refresh()
+}
+
+func (r *revision) newReconciler(q *queue.Queue[kube.Key]) *reconciler {
+	handler, _ := r.builder.get()
+	return &reconciler{
+		handler: handler, timeout: r.def.Timeout, source: r.watches.primary(), queue: q,
+		state: r.state, metrics: r.metrics, logger: r.logger,
+	}
+}

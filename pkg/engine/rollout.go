@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"kooperd.dev/kooperd/pkg/config"
+)
+
+// rollout keeps the revisions of one definition: at most one that handles objects, one that is going
+// to replace it, and those before, until their last calls have returned.
+type rollout struct {
+	// newRevision makes a revision and the context that its end ends. replaced may be nil.
+	newRevision func(def config.Definition, replaced *revision) (*revision, context.Context)
+	// keep runs a revision until current ends. replaces reports whether another one is active.
+	keep func(ctx, current context.Context, r *revision, replaces bool)
+
+	running sync.WaitGroup
+
+	mu       sync.Mutex
+	wanted   config.Definition
+	launch   func(keep func(ctx context.Context)) // nil before start and after stop
+	live     []*revision                          // those that have not ended
+	active   *revision                            // handles the objects; nil until a first one is ready
+	next     *revision                            // replaces active when it is ready
+	handover chan struct{}                        // closed, and made anew, when active changes
+}
+
+// start runs the first revision; ctx is that of all.
+func (o *rollout) start(ctx context.Context) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.launch = func(keep func(context.Context)) { o.running.Go(func() { keep(ctx) }) }
+	o.replace()
+}
+
+// stop ends all revisions and waits for them.
+func (o *rollout) stop() {
+	o.mu.Lock()
+	o.launch = nil
+	for _, r := range o.live {
+		r.end()
+	}
+	o.mu.Unlock()
+	o.running.Wait()
+}
+
+// set makes def what is wanted and reports whether that is a change.
+func (o *rollout) set(def config.Definition) (changed bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if sameDefinition(o.wanted, def) {
+		return false
+	}
+	o.wanted = def
+	if o.launch != nil {
+		o.replace()
+	}
+	return true
+}
+
+// replace runs a revision of what is wanted. o.mu is held.
+func (o *rollout) replace() {
+	if o.next != nil {
+		o.next.end()
+		o.next = nil
+	}
+	if o.active != nil && sameDefinition(o.active.def, o.wanted) {
+		return // It was changed back before the change took effect.
+	}
+	r, current := o.newRevision(o.wanted, o.active)
+	o.next, o.live = r, append(o.live, r)
+	replaces := o.active != nil
+	o.launch(func(ctx context.Context) {
+		o.keep(ctx, current, r, replaces)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.live = slices.DeleteFunc(o.live, func(other *revision) bool { return other == r })
+	})
+}
+
+// activate makes r the one that handles objects, and returns the one before, which may be nil. It
+// returns false when r has been replaced meanwhile.
+func (o *rollout) activate(r *revision) (before *revision, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.next != r {
+		return nil, false
+	}
+	before, o.active, o.next = o.active, r, nil
+	close(o.handover)
+	o.handover = make(chan struct{})
+	return before, true
+}
+
+// dispatch returns the active revision if it is another than last, with a dispatcher counted that
+// the caller has to take off again, and a channel that is closed when there is another one.
+func (o *rollout) dispatch(last *revision) (r *revision, handover <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.active == nil || o.active == last {
+		return nil, o.handover
+	}
+	o.active.dispatched.Add(1)
+	return o.active, o.handover
+}
+
+// revisions returns the revision that the definition's state is about, and the one that is going to
+// replace it. Both may be nil.
+func (o *rollout) revisions() (current, next *revision) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.active == nil {
+		return o.next, nil
+	}
+	return o.active, o.next
+}
+
+// unreturned says which code of plugins is running in New and Close.
+func (o *rollout) unreturned() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var all []string
+	for _, r := range o.live {
+		all = append(all, r.builder.unreturned()...)
+	}
+	return all
+}
+
+// definition returns what is wanted.
+func (o *rollout) definition() config.Definition {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.wanted
+}

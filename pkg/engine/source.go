@@ -1,0 +1,79 @@
+package engine
+
+import (
+	"context"
+
+	"kooperd.dev/kooperd/pkg/access"
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/status"
+)
+
+// source is a cache that follows the API server, as one definition sees it; *kube.View is one. It is
+// safe for concurrent use.
+type source interface {
+	handlers.Lister
+	kube.Cache
+	// Keys returns the keys of all cached objects.
+	Keys() []kube.Key
+	// Subscribe calls event for every change from now on, and changed when Status may differ. Both
+	// must return at once.
+	Subscribe(event func(kube.Event), changed func()) (cancel func())
+	// Synced is closed when the first list is complete, or is known to be impossible for now.
+	Synced() <-chan struct{}
+	// Status returns the state, and why it is Waiting or Degraded.
+	Status() (status.State, error)
+	// Close ends the use of the source.
+	Close()
+}
+
+// apiServer is all that the engine does at the API server.
+type apiServer interface {
+	// watch starts to follow what w names.
+	watch(ctx context.Context, w kube.Watch) source
+	// plan sets what is going to be watched, so that narrow watches can share wide ones.
+	plan(watches []kube.Watch)
+	// clients makes the clients of a definition's handler.
+	clients(definition string, gate *kube.Gate, own *kube.ConsistencyStore) (handlers.Clients, error)
+	// findMissing returns what keeps a definition's handler from working, such as missing rights, or its
+	// objects from coming, such as missing namespaces. An error means that this is not known.
+	findMissing(ctx context.Context, def config.Definition) ([]access.Finding, error)
+}
+
+// cluster is the apiServer of a process.
+type cluster struct {
+	*kube.Cluster
+	checker *access.Checker
+}
+
+func newCluster(c *kube.Cluster) (*cluster, error) {
+	reviews, err := c.AccessReviews()
+	if err != nil {
+		return nil, err
+	}
+	namespaces, err := c.Namespaces()
+	if err != nil {
+		return nil, err
+	}
+	return &cluster{Cluster: c, checker: access.NewChecker(c.Kinds(), reviews, namespaces)}, nil
+}
+
+func (c *cluster) watch(ctx context.Context, w kube.Watch) source { return c.Sources.Watch(ctx, w) }
+
+func (c *cluster) plan(watches []kube.Watch) { c.Sources.Plan(watches) }
+
+func (c *cluster) clients(
+	definition string, gate *kube.Gate, own *kube.ConsistencyStore,
+) (handlers.Clients, error) {
+	return c.Clients(definition, gate, own)
+}
+
+func (c *cluster) findMissing(ctx context.Context, def config.Definition) ([]access.Finding, error) {
+	rights, err := c.checker.Handler(ctx, def)
+	if err != nil {
+		return nil, err
+	}
+	namespaces, _, err := c.checker.Namespaces(ctx, def.Name, def.Watch.Namespaces)
+	return append(namespaces, rights...), err
+}
