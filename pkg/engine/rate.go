@@ -9,14 +9,14 @@ import (
 	"kooperd.dev/kooperd/pkg/config"
 )
 
-// rate bounds how often a definition calls its handler: it is a bucket that holds up to burst tokens and gets one more each
-// interval, and each call takes one. A token is reserved before and taken just when the call begins, so what a worker waits for
-// in between does not let calls pile up: as the bucket holds a token for each reservation all the time, there are never more
-// of those than burst, and all of them may begin at once. A nil rate bounds nothing.
+// rate bounds how often a definition calls its handler. It is a bucket of up to burst tokens that gets
+// one more each interval; each call takes one. A token is reserved first, and taken when the call
+// begins. golang.org/x/time/rate takes the token with the reservation, so calls that then wait for a
+// slot would pile up and begin together, more than burst of them at once. A nil rate bounds nothing.
 type rate struct {
 	interval time.Duration // between two tokens
 	burst    int
-	turn     chan struct{} // is in it while nobody waits for a token
+	turn     chan struct{} // holds a value while no worker waits for a token
 	changed  chan struct{} // holds a note that a reservation has ended
 
 	mu       sync.Mutex

@@ -174,7 +174,7 @@ func (v *View) Status() (status.State, error) {
 	var reasons sourceErrors
 	for _, s := range v.sources {
 		state, err := s.status()
-		if severity(state) > severity(worst) {
+		if state.Severity() > worst.Severity() {
 			worst, reasons = state, nil
 		}
 		if state == worst && err != nil && !reasons.have(err) {
@@ -212,20 +212,6 @@ func (e sourceErrors) Error() string {
 
 // Unwrap lets errors.As look at each.
 func (e sourceErrors) Unwrap() []error { return e }
-
-// severity orders states: a failure says more than a wait, and a wait more than a first list under way.
-func severity(s status.State) int {
-	switch s {
-	case status.Degraded:
-		return 3
-	case status.Waiting:
-		return 2
-	case status.Syncing:
-		return 1
-	default:
-		return 0
-	}
-}
 
 // Close ends the use of the sources; those without another user stop, and Close waits for them.
 func (v *View) Close() {

@@ -317,3 +317,26 @@ func TestDrop(t *testing.T) {
 		})
 	}
 }
+
+func TestSetBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New[string](Options{Backoff: Backoff{Initial: time.Second, MaxRetries: 5}})
+		defer q.ShutDown()
+		q.Add("a", Change)
+		for i, want := range []time.Duration{time.Second, 2 * time.Second, 40 * time.Millisecond, 0} {
+			if _, ok := q.Get(t.Context()); !ok {
+				t.Fatal("there is nothing to do")
+			}
+			switch i {
+			case 2:
+				q.SetBackoff(Backoff{Initial: 10 * time.Millisecond, MaxRetries: 5})
+			case 3:
+				q.SetBackoff(Backoff{MaxRetries: 2})
+			}
+			delay, exhausted := q.Retry("a")
+			if delay != want || exhausted != (i == 3) {
+				t.Errorf("try %d: delay %s, exhausted %t, want %s", i, delay, exhausted, want)
+			}
+		}
+	})
+}

@@ -122,7 +122,7 @@ func (b *Board) Stop() {
 	b.stopping = true
 }
 
-// Ready tells whether the replica could do its work: every definition has got past its first list, or is known to be
+// Ready reports whether the replica could do its work: every definition has got past its first list, or is known to be
 // unable to, and everything that is required is there. One bad definition therefore never makes a replica unready. unready
 // names what is still awaited.
 func (b *Board) Ready() (ok bool, unready []string) {
