@@ -28,7 +28,7 @@ type Plugin[C any] struct {
 	// Rules returns the RBAC rules that a handler with this config needs besides reading the
 	// watched kind. Optional.
 	Rules func(C) []rbacv1.PolicyRule
-	// MetadataOnly tells whether a handler with this config reads nothing of an object but its
+	// MetadataOnly reports whether a handler with this config reads nothing of an object but its
 	// metadata. Then the rest may stay at the API server, which saves most of the memory:
 	// Object.JSON and Object.Into give apiVersion, kind and metadata, and sometimes more. Optional.
 	MetadataOnly func(C) bool

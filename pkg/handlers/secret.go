@@ -72,7 +72,7 @@ func (v SecretValue) Reveal() string {
 	return v.reveal()
 }
 
-// Equal tells whether both hold the same text, in a time that depends on its length alone.
+// Equal reports whether both hold the same text, in a time that depends on its length alone.
 func (v SecretValue) Equal(other SecretValue) bool {
 	return subtle.ConstantTimeCompare([]byte(v.Reveal()), []byte(other.Reveal())) == 1
 }

@@ -21,7 +21,7 @@ import (
 
 const canary = "hunter2-canary"
 
-// leaks tells whether s shows the canary as text or in hexadecimal.
+// leaks reports whether s shows the canary as text or in hexadecimal.
 func leaks(s string) bool {
 	return strings.Contains(s, canary) || strings.Contains(strings.ToLower(s), fmt.Sprintf("%x", canary)) ||
 		strings.Contains(s, "104 117 110")

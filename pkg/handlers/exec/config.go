@@ -23,7 +23,6 @@ var Plugin = handlers.Plugin[Config]{
 	New:      newHandler,
 }
 
-// The levels that output is logged at.
 const (
 	// OutputInfo lines are always written.
 	OutputInfo = "info"

@@ -73,7 +73,7 @@ func state(t *testing.T, pid int) string {
 	return string(after[:1])
 }
 
-// running tells whether a process can still do something: a zombie cannot.
+// running reports whether a process can still do something: a zombie cannot.
 func running(t *testing.T, pid int) bool {
 	t.Helper()
 	s := state(t, pid)

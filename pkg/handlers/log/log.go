@@ -28,7 +28,6 @@ var Plugin = handlers.Plugin[Config]{
 	New:          newHandler,
 }
 
-// The levels.
 const (
 	// LevelInfo lines are always written.
 	LevelInfo = "info"
@@ -91,7 +90,7 @@ func validate(c *Config) []handlers.Problem {
 	return problems
 }
 
-// metadataOnly tells whether no field needs more than the metadata.
+// metadataOnly reports whether no field needs more than the metadata.
 func metadataOnly(c Config) bool {
 	for _, text := range c.Fields {
 		if t, err := parseTemplate(text); err != nil || !t.metadataOnly {

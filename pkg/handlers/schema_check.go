@@ -13,7 +13,7 @@ import (
 	"cuelang.org/go/cue/cuecontext"
 )
 
-// checkSchema tells whether the schema compiles, keeps to the style that Plugin.Schema asks for,
+// checkSchema reports whether the schema compiles, keeps to the style that Plugin.Schema asks for,
 // and has the same fields as the struct.
 func checkSchema(source string, t reflect.Type) error {
 	config, err := CompileSchema(cuecontext.New(), source)
