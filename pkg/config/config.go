@@ -110,6 +110,8 @@ type Definition struct {
 	EveryReplica bool
 	// Paused keeps the definition without running it.
 	Paused bool
+	// Digest is over everything above but Name, with defaults filled in.
+	Digest Digest
 }
 
 // Rate bounds how often the objects of one definition are handled: within any t seconds at most Burst + PerSecond*t times.

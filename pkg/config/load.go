@@ -107,6 +107,11 @@ func evaluate(read *sources, registry *handlers.Registry, doing *activity) (*Con
 	if len(l.diags) > 0 {
 		return nil, l.diags
 	}
+	for i, d := range cfg.Definitions {
+		if cfg.Definitions[i].Digest, err = digestOf(d); err != nil {
+			return nil, Diagnostics{{Position: l.doc.start(), Message: err.Error(), Hint: pluginHint}}
+		}
+	}
 	cfg.Hash, cfg.Files = hash(append(slices.Clone(read.files), imported...))
 	return cfg, nil
 }
