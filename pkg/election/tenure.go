@@ -31,7 +31,7 @@ const unproven = 10 * time.Minute
 func (t *tenure) observe(rec, before record, how course, expired bool, boot time.Duration) {
 	switch {
 	case rec.released() && (how == begun || how == continued && t.endedBy(rec, before)):
-		*t = tenure{own: t.own, last: rec, until: boot, others: boot}
+		t.last, t.length, t.until = rec, 0, max(boot, t.others)
 	case how == continued && rec.renews(t.last) && rec.seconds >= t.last.seconds:
 		t.last, t.length = rec, rec.duration()
 		t.extend(boot + t.length)
@@ -40,18 +40,26 @@ func (t *tenure) observe(rec, before record, how course, expired bool, boot time
 		t.last, t.length = rec, rec.duration()
 		t.until = max(t.others, boot+t.length)
 	case how == continued && t.last != (record{}) && t.begunBy(rec, expired) && rec.unrenewed():
-		t.begin(rec, boot+t.length, boot)
-	case rec.complete() && (how != continued || t.begunBy(rec, expired)):
-		t.begin(rec, boot+max(t.own, t.length), boot)
+		t.begin(rec, expired, boot+t.length, boot)
+	case rec.complete() && how == begun:
+		t.begin(rec, true, 0, boot)
+		t.extend(boot + t.own) // the record may have been shortened
+	case rec.complete() && (how == interrupted || t.begunBy(rec, expired)):
+		t.begin(rec, expired && how == continued, boot+max(t.own, t.length), boot)
+		t.extend(boot + t.own)
 	default:
 		t.extend(boot + t.careful(rec))
 	}
 }
 
-// begin takes in the first record of another tenure than the last one, whose holder may go on until others.
-func (t *tenure) begin(rec record, others, boot time.Duration) {
+// begin takes in the first record of another tenure than the last one. Unless that had expired or was released, its holder
+// may go on until others, also when the new one is released.
+func (t *tenure) begin(rec record, expired bool, others, boot time.Duration) {
 	t.last, t.length = rec, t.credit(rec)
-	t.others = max(t.until, others)
+	t.others = t.until
+	if !expired {
+		t.others = max(t.others, others)
+	}
 	t.until = max(t.others, boot+t.length)
 }
 

@@ -209,6 +209,70 @@ func TestSeveralForeignEdits(t *testing.T) {
 	}
 }
 
+// TestReleaseOfAnotherTenure: the Lease is deleted behind a leader, taken by a process that cannot know of it, and released.
+func TestReleaseOfAnotherTenure(t *testing.T) {
+	for who, audience := range audiences {
+		if audience.fresh {
+			continue
+		}
+		t.Run(who, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer()
+				a, b, c := newTestElector(t, s, "a"), newTestElector(t, s, "b"), newTestElector(t, s, "c")
+				a.start()
+				a.leads()
+				audience.before(b)
+				time.Sleep(time.Second)
+				a.link.cut()
+				b.link.setFault(only("create", fault{lost: true})) // its tombstone comes too late
+				s.delete()
+				c.start()
+				c.leads()
+				if err := c.stop(); err != nil {
+					t.Error(err)
+				}
+				b.link.setFault(nil)
+				audience.edited(b)
+				b.leads()
+				if a.Leading() {
+					t.Error("two leaders")
+				}
+				a.wantLost(ReasonDeadline)
+				if err := b.stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// TestReleaseSoonAfterTheFirstLook: a standby that has just been started takes a released Lease at once.
+func TestReleaseSoonAfterTheFirstLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		previous := newTestElector(t, s, "0")
+		previous.start()
+		previous.leads()
+		for _, identity := range []string{"1", "2", "3"} { // a rolling update
+			next := newTestElector(t, s, identity)
+			next.start()
+			synctest.Wait()
+			if err := previous.stop(); err != nil {
+				t.Error(err)
+			}
+			released := time.Now()
+			next.leads()
+			if took := time.Since(released); took > moment {
+				t.Errorf("%s led %s after the release", identity, took)
+			}
+			previous = next
+		}
+		if err := previous.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestGenuineReleases are releases as candidates write them, which nobody has to wait for.
 func TestGenuineReleases(t *testing.T) {
 	tests := map[string]struct{ held, release record }{
