@@ -42,10 +42,11 @@ func (d *document) inLiteral(p token.Pos, text string, offset int) (Position, bo
 	return positionAt(src.name, src.data, p.Offset()+within), true
 }
 
-// spelling is the source of a string, whatever the language and the style. It is compared with the string it stands for
+// literalOffset finds a place inside a string in its source, whatever the language and the style, so that a mistake in
+// an expression has a line and a column of the file. It is compared with the string it stands for
 // character by character. Blanks are the exception: of a run of them in the string it is only wanted that the source has
 // some, because the styles with several lines fold and indent in many ways.
-type spelling struct {
+type literalOffset struct {
 	source  []byte
 	at      int
 	escape  string // what an escape begins with; empty when there are none
@@ -54,8 +55,8 @@ type spelling struct {
 }
 
 // openLiteral reads the beginning of a literal.
-func openLiteral(source []byte, in language) *spelling {
-	l := &spelling{source: source}
+func openLiteral(source []byte, in language) *literalOffset {
+	l := &literalOffset{source: source}
 	if in != languageYAML {
 		hashes := len(source) - len(bytes.TrimLeft(source, "#"))
 		l.escape = `\` + strings.Repeat("#", hashes)
@@ -102,7 +103,7 @@ func blanks(text []byte) int {
 }
 
 // find returns where in the source a character of the text stands. It is false when source and text are not the same.
-func (l *spelling) find(text []rune, offset int) (int, bool) {
+func (l *literalOffset) find(text []rune, offset int) (int, bool) {
 	end := len(text)
 	for end > 0 && unicode.IsSpace(text[end-1]) {
 		end--
@@ -140,7 +141,7 @@ func (l *spelling) find(text []rune, offset int) (int, bool) {
 }
 
 // skipBlanks passes blanks, escaped ones included, and tells whether there were any.
-func (l *spelling) skipBlanks() bool {
+func (l *literalOffset) skipBlanks() bool {
 	start := l.at
 	for l.at < len(l.source) {
 		l.skipContinuation()
@@ -154,7 +155,7 @@ func (l *spelling) skipBlanks() bool {
 }
 
 // skipContinuation passes an escaped line break, which stands for nothing.
-func (l *spelling) skipContinuation() {
+func (l *literalOffset) skipContinuation() {
 	if rest := l.source[l.at:]; l.escape != "" && bytes.HasPrefix(rest, []byte(l.escape+"\n")) {
 		l.at += len(l.escape)
 		l.at += blanks(l.source[l.at:])
@@ -162,7 +163,7 @@ func (l *spelling) skipContinuation() {
 }
 
 // next reads one character of the text.
-func (l *spelling) next() (rune, bool) {
+func (l *literalOffset) next() (rune, bool) {
 	rest := l.source[l.at:]
 	switch {
 	case len(rest) == 0:
@@ -188,7 +189,7 @@ var escapes = map[byte]rune{
 }
 
 // escaped reads what follows the beginning of an escape.
-func (l *spelling) escaped(rest []byte) (rune, bool) {
+func (l *literalOffset) escaped(rest []byte) (rune, bool) {
 	if len(rest) == 0 {
 		return 0, false
 	}
