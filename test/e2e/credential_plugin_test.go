@@ -113,6 +113,11 @@ func TestCredentialPluginHangs(t *testing.T) {
 		p := plugin.start(t, ns)
 		p.AwaitLog(t, pluginHangs, "program", plugin.program)
 		p.Signal(t, syscall.SIGHUP) // which is a request to stop like SIGTERM
-		p.AwaitExit(t)
+		if got := p.AwaitExit(t); got != 0 {
+			t.Errorf("exit status is %d, want 0", got)
+		}
+		if log := p.Tail(1000); strings.Contains(log, "constructor") {
+			t.Errorf("a plugin's constructor is blamed:\n%s", log)
+		}
 	})
 }
