@@ -296,11 +296,11 @@ func TestUnreadable(t *testing.T) {
 		paths []string
 		want  string
 	}{
-		"missing":         {[]string{"none.yaml"}, "none.yaml: cannot be read: no such file or directory"},
-		"other extension": {[]string{"notes.txt"}, "notes.txt: is not a config file by its name; want .cue, .yaml, .yml or .json"},
-		"dangling link":   {[]string{"dir"}, "dir/dangling.yaml: cannot be read: no such file or directory"},
+		"missing":             {[]string{"none.yaml"}, "none.yaml: cannot be read: no such file or directory"},
+		"other extension":     {[]string{"notes.txt"}, "notes.txt: is not a config file by its name; want .cue, .yaml, .yml or .json"},
+		"dangling link":       {[]string{"dir"}, "dir/dangling.yaml: cannot be read: no such file or directory"},
 		"pipe in a directory": {[]string{"pipes"}, "pipes/pipe.yaml: cannot be read: not a regular file"},
-		"empty path":      {[]string{""}, ": cannot be read: no such file or directory"},
+		"empty path":          {[]string{""}, ": cannot be read: no such file or directory"},
 		"several": {[]string{"a.cue", "good.yaml", "b.json"},
 			"a.cue: cannot be read: no such file or directory\nb.json: cannot be read: no such file or directory"},
 	}
