@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -63,7 +64,11 @@ func ask(ctx context.Context, stderr io.Writer, where clusterConfig, timeout tim
 			if errors.Is(err, context.DeadlineExceeded) {
 				err = noAnswer(where, time.Since(began))
 			}
-			return err
+			if err != nil {
+				first, _, _ := strings.Cut(err.Error(), "\n") // client-go adds general advice on credential plugins
+				return errors.New(first)
+			}
+			return nil
 		case <-limited.Done():
 			if ctx.Err() != nil {
 				return fmt.Errorf("waiting for %s: %w", where.rest.Host, context.Cause(ctx))
