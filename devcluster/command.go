@@ -21,7 +21,7 @@ const (
 	exitUsage   = 2
 )
 
-// usageError is a mistake in the command line, told with exit status 2.
+// usageError is a mistake in the command line, which ends with status 2.
 type usageError struct{ err error }
 
 func (e usageError) Error() string { return e.err.Error() }
@@ -30,7 +30,7 @@ func (e usageError) Unwrap() error { return e.err }
 // run is the whole program behind main: it executes one command line and returns the exit status.
 //
 // The two commands that belong to other programs (kubectl, and the components devcluster runs as its
-// children) are told apart before any flag is read, because their flags are theirs alone.
+// children) are recognized before any flag is read, because their flags are theirs alone.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) > 0 {
 		switch args[0] {

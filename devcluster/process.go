@@ -52,7 +52,7 @@ func startProcess(l layout, lock *os.File, name string, flags []string) (*proces
 	p.cmd = exec.Command(program, append([]string{componentCommand, name}, flags...)...) //nolint:noctx // see above
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = theirs, log, log
 	p.cmd.ExtraFiles = []*os.File{lock}
-	// In a group of its own Ctrl-C reaches devcluster alone, which then stops the components in order.
+	// In a separate group Ctrl-C reaches devcluster alone, which then stops the components in order.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting %s: %w", name, err), lifeline.Close())

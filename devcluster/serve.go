@@ -51,7 +51,7 @@ func serve(ctx context.Context, opts options, stdout, stderr io.Writer) (err err
 	}()
 	if err := c.start(ctx, opts); err != nil {
 		if ctx.Err() != nil {
-			return nil // told to stop while starting
+			return nil // asked to stop while starting
 		}
 		return err
 	}
@@ -152,7 +152,7 @@ func (c *cluster) await(ctx context.Context, checks ...func(context.Context) err
 	return nil
 }
 
-// announce tells that the cluster is ready: in the kubeconfig, the ready file and on stdout.
+// announce says that the cluster is ready: in the kubeconfig, the ready file and on stdout.
 func (c *cluster) announce(readyFile string, stdout io.Writer) error {
 	path := c.layout.kubeconfig()
 	if err := writeKubeconfig(c.layout, path, adminCert, c.ports.APIServer); err != nil {

@@ -104,7 +104,7 @@ func awaitGone(t *testing.T, pids map[string]int) {
 	}
 }
 
-// isZombie tells whether the process has ended and nobody has asked yet how.
+// isZombie reports whether the process has ended and nobody has asked yet how.
 func isZombie(pid int) bool {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {

@@ -20,7 +20,7 @@ const (
 	// costLimit is what one evaluation may cost at most, in CEL's own measure, in which reading a field costs 1: a hundredth of
 	// a second to a tenth, but up to timeLimit over lists of many thousand entries, as CEL's own account of the cost slows down
 	// with the rounds it has counted. A Kubernetes API server grants an expression of an admission policy ten times as much, but asks
-	// it once for a write, and not for every change that anybody makes.
+	// it once for a write, and not for every change.
 	costLimit = 100_000
 	// timeLimit is how long one evaluation may take, however slow the machine is.
 	timeLimit = time.Second

@@ -50,7 +50,7 @@ func TestResolveMistakes(t *testing.T) {
 	tests := map[string]struct {
 		path  trigger.Path
 		want  trigger.FieldError
-		known string // one of the fields that are told instead
+		known string // one of the fields that are suggested
 	}{
 		"no such field":     {path: trigger.Path{"staus"}, want: trigger.FieldError{Message: "there is no field staus"}, known: "status"},
 		"by its Go name":    {path: trigger.Path{"metadata", "Labels"}, want: trigger.FieldError{Index: 1, Message: "there is no field metadata.Labels"}, known: "labels"},

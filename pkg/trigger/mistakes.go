@@ -138,7 +138,7 @@ func (l *Language) consequences(e ast.Expr) map[int64]bool {
 		}
 		args := e.AsCall().Args()
 		if e.AsCall().IsMemberFunction() && e.AsCall().Target().Kind() == ast.IdentKind && e.AsCall().Target().AsIdent() == "lists" {
-			found[e.ID()] = true // lists.range(): what is told is that there is no lists.
+			found[e.ID()] = true // lists.range(): the message is that there is no lists.
 		}
 		if !e.AsCall().IsMemberFunction() && !isMacro(e.AsCall().FunctionName()) || args[0].Kind() != ast.IdentKind {
 			return

@@ -113,7 +113,7 @@ func parseQuoted(text string) (name, rest string, mistake *Mistake) {
 	return "", "", &Mistake{Message: "the quotes are not closed"}
 }
 
-// plain tells whether a character needs no quotes. A slash needs none, as it has no meaning of its own here and stands in
+// plain reports whether a character needs no quotes. A slash needs none, as it has no meaning here and stands in
 // the names of many annotations and labels.
 func plain(r rune) bool {
 	return r == '-' || r == '_' || r == '$' || r == '/' || r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r))

@@ -81,14 +81,14 @@ func (x reader) find(r read, name string, e ast.Expr) int {
 	return start
 }
 
-// begins tells whether a name can begin at a place.
+// begins reports whether a name can begin at a place.
 func (x reader) begins(at int) bool {
 	for at--; at >= 0 && unicode.IsSpace(x.text[at]); at-- {
 	}
 	return at >= 0 && strings.ContainsRune(".?\"'`", x.text[at])
 }
 
-// ends tells whether a name can end at a place.
+// ends reports whether a name can end at a place.
 func (x reader) ends(at int) bool {
 	return at == len(x.text) || x.text[at] != '_' && !unicode.IsLetter(x.text[at]) && !unicode.IsDigit(x.text[at])
 }
@@ -176,7 +176,7 @@ func operands(e ast.Expr, local scope) []ast.Expr {
 	}
 }
 
-// isNullTest tells whether a call asks no more than whether an object is there: oldObject == null.
+// isNullTest reports whether a call asks no more than whether an object is there: oldObject == null.
 func isNullTest(call ast.CallExpr, local scope) bool {
 	if call.FunctionName() != operators.Equals && call.FunctionName() != operators.NotEquals {
 		return false
@@ -191,7 +191,7 @@ func isNullTest(call ast.CallExpr, local scope) bool {
 	return null && object
 }
 
-// isObject tells whether an expression is one of the variables object and oldObject. Where a comprehension has declared one of
+// isObject reports whether an expression is one of the variables object and oldObject. Where a comprehension has declared one of
 // the same name, that is meant, unless a dot stands before it, which the type check leaves there.
 func isObject(e ast.Expr, local scope) bool {
 	if e.Kind() != ast.IdentKind {
