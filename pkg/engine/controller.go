@@ -222,19 +222,29 @@ func (c *controller) work(term context.Context, drain Drain) {
 	calls, endCalls := context.WithCancelCause(term)
 	defer endCalls(nil)
 	q := queue.New[kube.Key](queue.Options{Observer: queueObserver{c.metrics}})
+	p := phases{taking: taking, calls: calls, drain: drain}
 	var dispatching sync.WaitGroup
-	dispatching.Go(func() { c.dispatch(q, phases{taking: taking, calls: calls, drain: drain}, &dispatching) })
-
-	select {
-	case <-drain:
-	case <-c.retired:
-	case <-term.Done():
+	var last *dispatcher
+	for ending := false; !ending; {
+		next, handover := c.rollout.dispatch(last)
+		if next != nil {
+			last = c.dispatch(next, last, q, p, &dispatching)
+		}
+		select {
+		case <-handover:
+			continue
+		case <-drain:
+		case <-c.retired:
+		case <-term.Done():
+		}
+		ending = true
 	}
 	stopTaking()
 	q.ShutDown()
 	timer := time.AfterFunc(c.shutdown, func() { endCalls(errShutdown) })
 	defer timer.Stop()
 	dispatching.Wait()
+	c.metrics.Workers.Set(0)
 	c.dispatcher.Store(nil)
 	if drain.ended() {
 		c.state.freeze() // The process is stopping; that all is well again would be no news.
@@ -242,31 +252,20 @@ func (c *controller) work(term context.Context, drain Drain) {
 	c.state.endTerm()
 }
 
-// dispatch lets one active revision after another handle the keys of q, until taking has ended.
-func (c *controller) dispatch(q *queue.Queue[kube.Key], p phases, dispatching *sync.WaitGroup) {
-	defer c.metrics.Workers.Set(0)
-	var last *dispatcher
-	var lastRevision *revision
-	for {
-		r, handover := c.rollout.dispatch(lastRevision)
-		if r != nil {
-			d := newDispatcher(r, q, p)
-			q.SetBackoff(backoffOf(r.def))
-			c.dispatcher.Store(d) // Events come in from here on, so nothing is missed.
-			d.start(p, last)
-			c.metrics.Workers.Set(float64(workersOf(r.def)))
-			dispatching.Go(func() {
-				defer r.dispatched.Done()
-				d.wait()
-			})
-			last, lastRevision = d, r
-		}
-		select {
-		case <-handover:
-		case <-p.taking.Done():
-			return
-		}
-	}
+// dispatch lets a revision handle the keys of q, in place of last, which may be nil.
+func (c *controller) dispatch(
+	r *revision, last *dispatcher, q *queue.Queue[kube.Key], p phases, dispatching *sync.WaitGroup,
+) *dispatcher {
+	d := newDispatcher(r, q, p)
+	q.SetBackoff(backoffOf(r.def))
+	c.dispatcher.Store(d) // Events come in from here on, so nothing is missed.
+	d.start(p, last)
+	c.metrics.Workers.Set(float64(workersOf(r.def)))
+	dispatching.Go(func() {
+		defer r.dispatched.Done()
+		d.wait()
+	})
+	return d
 }
 
 func backoffOf(def config.Definition) queue.Backoff {

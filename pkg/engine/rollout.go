@@ -94,12 +94,12 @@ func (o *rollout) activate(r *revision) (before *revision, ok bool) {
 	return before, true
 }
 
-// dispatch returns the active revision if it is another than last, with a dispatcher counted that
-// the caller has to take off again, and a channel that is closed when there is another one.
-func (o *rollout) dispatch(last *revision) (r *revision, handover <-chan struct{}) {
+// dispatch returns the active revision if it is another than that of last, with a dispatcher counted
+// that the caller has to take off again, and a channel that is closed when there is another one.
+func (o *rollout) dispatch(last *dispatcher) (r *revision, handover <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.active == nil || o.active == last {
+	if o.active == nil || last != nil && o.active == last.revision {
 		return nil, o.handover
 	}
 	o.active.dispatched.Add(1)
