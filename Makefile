@@ -90,15 +90,15 @@ release-check: ## Build programs and image twice, apart from each other, and com
 
 ##@ Check
 
-# Packages of the test module have the machine to themselves, one after the other, because they measure time; their
-# results are never taken from the cache, which does not know the programs they run. A control plane with the race
-# detector would take minutes to build and be too slow to show anything. Vetting is part of "make verify".
+# The results of the test module are never taken from the cache, which does not know the programs that
+# its tests run. A control plane with the race detector would take minutes to build and be too slow to
+# show anything. Vetting is part of "make verify".
 .PHONY: test
 test: bin/kooperd bin/devcluster bin/helm3 bin/helm4 bin/kubeconform ## Run all tests, with the race detector.
 	@status=0; \
 	run() { printf '+ cd %s && %s\n' "$$1" "$${*:2}"; (cd "$$1" && "$${@:2}") || status=1; }; \
 	run . $(GO) test -vet=off -race $(TESTFLAGS) ./...; \
-	run test $(GO) test -vet=off -race -count=1 -p 1 -timeout 20m $(TESTFLAGS) ./...; \
+	run test $(GO) test -vet=off -race -count=1 -p 2 -timeout 20m $(TESTFLAGS) ./...; \
 	run test/bench $(GO) test -vet=off -race $(TESTFLAGS) ./...; \
 	run devcluster env $(PURE) $(GO) test -vet=off -ldflags '-s -w $(KUBERNETES_FLAGS)' $(TESTFLAGS) ./...; \
 	exit $$status
@@ -123,6 +123,14 @@ $(addprefix tidy-check-,$(MODULES)): tidy-check-%:
 .PHONY: generate-check
 generate-check: ## Check that generated files are those that "make generate" makes.
 	@scripts/check-unchanged $(MAKE) generate
+
+# Packages with checks that make test leaves out, because they are slow or depend on the speed of the
+# machine.
+CONFORMANCE_PACKAGES = ./election ./failover
+
+.PHONY: conformance
+conformance: bin/kooperd bin/devcluster ## Run the slow checks too: every case of the election and of failover, held to its limits.
+	cd test && $(GO) test -vet=off -race -count=1 -p 1 -timeout 90m $(TESTFLAGS) $(CONFORMANCE_PACKAGES) -conformance
 
 .PHONY: microbench
 microbench: ## Run the benchmarks of single packages: BENCH=regexp, BENCHFLAGS=-count=10.
