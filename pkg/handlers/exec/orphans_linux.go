@@ -23,7 +23,7 @@ const (
 
 // orphans reaps what programs have left behind, when the daemon is process 1 of its container and
 // so becomes the parent of every orphan. See
-// docs/decisions/0011-orphans-are-reaped-after-a-minute.md.
+// docs/decisions/0014-orphans-are-reaped-after-a-minute.md.
 var orphans = orphanReaper{now: time.Now, adopts: func() bool { return os.Getpid() == 1 }}
 
 // orphanReaper collects the exit statuses of ended processes that nothing else waits for: those
