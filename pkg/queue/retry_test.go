@@ -2,6 +2,7 @@ package queue
 
 import (
 	"math"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -153,13 +154,13 @@ func TestRetry(t *testing.T) {
 func TestChangesDoNotInflateTheBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := New[string](Options{Backoff: Backoff{MaxRetries: 10}})
-		fails := true
+		var mended atomic.Bool
 		finish := func(q *Queue[string], item Item[string]) {
-			if fails {
-				q.Retry(item.Key)
+			if mended.Load() {
+				q.Done(item.Key)
 				return
 			}
-			q.Done(item.Key)
+			q.Retry(item.Key)
 		}
 		var r recorder
 		r.run(t, q, finish, func(q *Queue[string]) {
@@ -167,7 +168,7 @@ func TestChangesDoNotInflateTheBackoff(t *testing.T) {
 				q.Add("a", Change)
 				sleep(100 * time.Millisecond)
 			}
-			fails = false
+			mended.Store(true)
 		})
 		last := r.calls[len(r.calls)-1]
 		if last.Priority != Retry || last.At > 5*s || last.Attempt > 10 {
