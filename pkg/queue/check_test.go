@@ -13,12 +13,12 @@ func (q *Queue[K]) check() error {
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
 	listed := 0
-	for p := range q.ready.lists {
+	for p := range q.schedule.ready.lists {
 		var last *entry[K]
-		for e := q.ready.lists[p].head; e != nil; last, e = e, e.next {
+		for e := q.schedule.ready.lists[p].head; e != nil; last, e = e, e.next {
 			listed++
 			switch {
-			case q.entries.byKey[e.key] != e:
+			case q.schedule.entries.byKey[e.key] != e:
 				fail("%v is ready but not in the map", e.key)
 			case e.pending != due || e.processing:
 				fail("%v is ready, pending %d, processing %t", e.key, e.pending, e.processing)
@@ -28,23 +28,23 @@ func (q *Queue[K]) check() error {
 				fail("%v stands behind %v, which came later", e.key, last.key)
 			}
 		}
-		if q.ready.lists[p].tail != last {
+		if q.schedule.ready.lists[p].tail != last {
 			fail("list %d has a wrong tail", p)
 		}
 	}
-	for i, e := range q.delays {
-		if e.index != i || e.pending != delayed || q.entries.byKey[e.key] != e {
+	for i, e := range q.schedule.delays {
+		if e.index != i || e.pending != delayed || q.schedule.entries.byKey[e.key] != e {
 			fail("%v is delayed at %d: index %d, pending %d", e.key, i, e.index, e.pending)
 		}
-		if parent := (i - 1) / 2; i > 0 && e.before(q.delays[parent]) {
+		if parent := (i - 1) / 2; i > 0 && e.before(q.schedule.delays[parent]) {
 			fail("%v breaks the order of the heap", e.key)
 		}
 	}
-	if first := q.delays.first(); first != nil && (!q.timer.set || q.timer.at > first.readyAt) {
-		fail("the timer is set %t at %v for %v", q.timer.set, q.timer.at, first.readyAt)
+	if first := q.schedule.delays.first(); first != nil && (!q.schedule.timer.set || q.schedule.timer.at > first.readyAt) {
+		fail("the timer is set %t at %v for %v", q.schedule.timer.set, q.schedule.timer.at, first.readyAt)
 	}
 	dueReady, waiting := 0, 0
-	for key, e := range q.entries.byKey {
+	for key, e := range q.schedule.entries.byKey {
 		if e.key != key || e.pending == idle && !e.processing {
 			fail("%v is remembered as %v for nothing", key, e.key)
 		}
@@ -55,10 +55,10 @@ func (q *Queue[K]) check() error {
 			waiting++
 		}
 	}
-	if dueReady != listed || listed != q.ready.len || waiting != len(q.delays) {
-		fail("due %d, in lists %d, ready %d; delayed %d, in heap %d", dueReady, listed, q.ready.len, waiting, len(q.delays))
+	if dueReady != listed || listed != q.schedule.ready.len || waiting != len(q.schedule.delays) {
+		fail("due %d, in lists %d, ready %d; delayed %d, in heap %d", dueReady, listed, q.schedule.ready.len, waiting, len(q.schedule.delays))
 	}
-	if woken := len(q.waiters.waiting); q.shutDown && woken > 0 {
+	if woken := len(q.schedule.waiters.waiting); q.shutDown && woken > 0 {
 		fail("%d workers wait after the shutdown", woken)
 	}
 	return errors.Join(errs...)

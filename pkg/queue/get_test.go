@@ -111,11 +111,11 @@ func TestShutDownLetsProcessingFinish(t *testing.T) {
 			delay(q, "c", Change, time.Hour)
 			q.ShutDown()
 			q.ShutDown()
-			if n := len(q.entries.byKey); n != 1 || q.readyLen() != 0 {
+			if n := len(q.schedule.entries.byKey); n != 1 || q.readyLen() != 0 {
 				t.Errorf("%d keys remembered, %d ready, want the one that is processed", n, q.readyLen())
 			}
 			finish(q)
-			if n := len(q.entries.byKey); n != 0 {
+			if n := len(q.schedule.entries.byKey); n != 0 {
 				t.Errorf("%d keys remembered, want none", n)
 			}
 		})
@@ -130,13 +130,13 @@ func TestAddWakesOneWorker(t *testing.T) {
 		for range 8 {
 			got = append(got, get(t.Context(), q))
 		}
-		before := slices.Clone(q.waiters.waiting)
+		before := slices.Clone(q.schedule.waiters.waiting)
 		q.Add("a", Change)
 		delay(q, "b", Change, s)
 		sleep(s)
 		// A worker that had been woken for nothing would have left its place and come back to the
 		// end.
-		if after := q.waiters.waiting; !slices.Equal(after, before[:6]) {
+		if after := q.schedule.waiters.waiting; !slices.Equal(after, before[:6]) {
 			t.Errorf("%d workers are at their places, want the first 6 of 8", len(after))
 		}
 		for i, want := range []string{6: "b", 7: "a"} {
@@ -162,7 +162,7 @@ func TestWakeUpIsPassedOn(t *testing.T) {
 			// The worker whose context has ended is woken for a key before it can tell.
 			q.mu.Lock()
 			cancel()
-			q.add(q.entries.findOrCreate("a"), Change, 0, q.now())
+			q.schedule.add(q.schedule.entries.findOrCreate("a"), Change, 0, q.schedule.now())
 			q.mu.Unlock()
 
 			if got := <-leaves; got.ok {
@@ -201,7 +201,7 @@ func TestLateTimer(t *testing.T) {
 				q := New[string](Options{})
 				defer q.ShutDown()
 				delay(q, test.want.Key, test.want.Priority, s)
-				q.timer.timer.Stop()
+				q.schedule.timer.timer.Stop()
 				time.Sleep(2 * s)
 				test.then(q)
 				if item, ok := q.Get(t.Context()); !ok || item != test.want {
@@ -216,7 +216,7 @@ func TestShutDownStopsTheTimer(t *testing.T) {
 	q := New[string](Options{})
 	delay(q, "a", Change, time.Hour)
 	q.ShutDown()
-	if q.timer.timer.Stop() {
+	if q.schedule.timer.timer.Stop() {
 		t.Error("the timer still ran")
 	}
 }

@@ -65,7 +65,7 @@ func TestMemoryIsGivenBack(t *testing.T) {
 			full := heapInUse() - before
 			test.then(q)
 			left := heapInUse() - before
-			if n := len(q.entries.byKey); n != 0 {
+			if n := len(q.schedule.entries.byKey); n != 0 {
 				t.Errorf("%d keys are left", n)
 			}
 			// 256 spare entries and a small map take about 100 KB.

@@ -8,16 +8,9 @@ import (
 // Queue is a work queue of keys, each of which stands in it at most once. It is safe for concurrent
 // use. It has no goroutine, but one timer while keys are delayed, which ShutDown stops.
 type Queue[K comparable] struct {
+	mu       sync.Mutex // guards all below
+	schedule schedule[K]
 	backoff  Backoff
-	observer Observer
-	start    time.Time
-
-	mu       sync.Mutex
-	entries  entries[K]
-	ready    readyQueue[K]
-	delays   delayHeap[K]
-	timer    timer
-	waiters  waiters
 	reserved int
 	shutDown bool
 }
@@ -41,9 +34,12 @@ func New[K comparable](o Options) *Queue[K] {
 	if o.AgeingPeriod <= 0 {
 		o.AgeingPeriod = DefaultAgeingPeriod
 	}
-	q := &Queue[K]{backoff: o.Backoff.withDefaults(), observer: o.Observer, start: time.Now()}
-	q.ready.ageing = o.AgeingPeriod
-	q.timer.fire = q.onTimer
+	q := &Queue[K]{
+		schedule: schedule[K]{observer: o.Observer, start: time.Now()},
+		backoff:  o.Backoff.withDefaults(),
+	}
+	q.schedule.ready.ageing = o.AgeingPeriod
+	q.schedule.timer.fire = q.onTimer
 	return q
 }
 
@@ -57,9 +53,9 @@ func (q *Queue[K]) Add(key K, p Priority) {
 	if q.shutDown {
 		return
 	}
-	now := q.now()
-	q.promote(now)
-	q.add(q.entries.findOrCreate(key), p.valid(), 0, now)
+	now := q.schedule.now()
+	q.schedule.promote(now)
+	q.schedule.add(q.schedule.entries.findOrCreate(key), p.valid(), 0, now)
 }
 
 // Done ends the processing of key with success, or in a way that a retry cannot mend: its failed
@@ -68,9 +64,9 @@ func (q *Queue[K]) Add(key K, p Priority) {
 func (q *Queue[K]) Done(key K) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if e := q.processed(key); e != nil {
+	if e := q.schedule.processed(key); e != nil {
 		e.failures = 0
-		q.finish(e)
+		q.schedule.finish(e)
 	}
 }
 
@@ -79,15 +75,15 @@ func (q *Queue[K]) Done(key K) {
 func (q *Queue[K]) Requeue(key K, d time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	e := q.processed(key)
+	e := q.schedule.processed(key)
 	if e == nil {
 		return
 	}
 	e.failures = 0
 	if !e.dropped && !q.shutDown {
-		q.add(e, Requeue, d, q.now())
+		q.schedule.add(e, Requeue, d, q.schedule.now())
 	}
-	q.finish(e)
+	q.schedule.finish(e)
 }
 
 // Retry ends the processing of key with a failure and asks for a call after the backoff, which it
@@ -103,14 +99,14 @@ func (q *Queue[K]) Requeue(key K, d time.Duration) {
 func (q *Queue[K]) Retry(key K) (delay time.Duration, exhausted bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	e := q.processed(key)
+	e := q.schedule.processed(key)
 	if e == nil {
 		return 0, false
 	}
 	if !e.dropped && !q.shutDown {
-		delay, exhausted = q.fail(e, q.now())
+		delay, exhausted = q.schedule.fail(e, q.backoff, q.schedule.now())
 	}
-	q.finish(e)
+	q.schedule.finish(e)
 	return delay, exhausted
 }
 
@@ -120,14 +116,14 @@ func (q *Queue[K]) Retry(key K) (delay time.Duration, exhausted bool) {
 func (q *Queue[K]) Postpone(key K, p Priority, d time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	e := q.processed(key)
+	e := q.schedule.processed(key)
 	if e == nil {
 		return
 	}
 	if !e.dropped && !q.shutDown {
-		q.postpone(e, p.valid(), d, q.now())
+		q.schedule.postpone(e, p.valid(), d, q.schedule.now())
 	}
-	q.finish(e)
+	q.schedule.finish(e)
 }
 
 // Drop forgets key, whose object is gone: what is pending is taken out, failed calls are forgotten.
@@ -136,14 +132,14 @@ func (q *Queue[K]) Postpone(key K, p Priority, d time.Duration) {
 func (q *Queue[K]) Drop(key K) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	e := q.entries.find(key)
+	e := q.schedule.entries.find(key)
 	if e == nil {
 		return
 	}
-	q.cancel(e)
+	q.schedule.cancel(e)
 	e.failures = 0
 	e.dropped = e.processing
-	q.release(e)
+	q.schedule.release(e)
 }
 
 // SetBackoff changes how calls that fail from now on are retried. Retries that are waiting keep their
@@ -164,14 +160,15 @@ func (q *Queue[K]) ShutDown() {
 		return
 	}
 	q.shutDown = true
-	q.timer.stop()
-	q.delays = nil
-	if q.ready.clear() {
-		q.depthChanged()
+	q.schedule.clear()
+	q.schedule.waiters.wakeAll()
+}
+
+// onTimer is called by the timer, without the lock.
+func (q *Queue[K]) onTimer() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.shutDown {
+		q.schedule.onTimer()
 	}
-	q.entries.retain(func(e *entry[K]) bool {
-		e.pending = idle
-		return e.processing
-	})
-	q.waiters.wakeAll()
 }

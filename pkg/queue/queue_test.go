@@ -240,8 +240,8 @@ func TestFinishingWhatIsNotProcessed(t *testing.T) {
 	if want := (Item[string]{Key: "waiting", Waited: item.Waited}); !ok || item != want {
 		t.Errorf("Get = %+v, %t, want %+v, true", item, ok, want)
 	}
-	if n := len(q.entries.byKey); n != 1 || q.readyLen() != 0 || len(q.delays) != 0 {
-		t.Errorf("%d keys remembered, %d ready, %d delayed, want the one that is processed", n, q.readyLen(), len(q.delays))
+	if n := len(q.schedule.entries.byKey); n != 1 || q.readyLen() != 0 || len(q.schedule.delays) != 0 {
+		t.Errorf("%d keys remembered, %d ready, %d delayed, want the one that is processed", n, q.readyLen(), len(q.schedule.delays))
 	}
 }
 

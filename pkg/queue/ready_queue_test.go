@@ -137,8 +137,8 @@ func TestNothingStarves(t *testing.T) {
 				q.Done(item.Key)
 			}
 			for key := range oldKeys {
-				if e := q.entries.find(key); e != nil && q.now()-e.added > bound {
-					t.Fatalf("seed %d: key %d still waits after %v, want at most %v", seed, key, q.now()-e.added, bound)
+				if e := q.schedule.entries.find(key); e != nil && q.schedule.now()-e.added > bound {
+					t.Fatalf("seed %d: key %d still waits after %v, want at most %v", seed, key, q.schedule.now()-e.added, bound)
 				}
 			}
 		})

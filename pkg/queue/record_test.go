@@ -47,7 +47,7 @@ func (r *recorder) run(
 	if err := q.check(); err != nil {
 		t.Error(err)
 	}
-	if n := len(q.entries.byKey); n != 0 {
+	if n := len(q.schedule.entries.byKey); n != 0 {
 		t.Errorf("%d keys are remembered after the end, want none", n)
 	}
 }
@@ -63,15 +63,15 @@ func sleep(d time.Duration) {
 func delay[K comparable](q *Queue[K], key K, p Priority, d time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.add(q.entries.findOrCreate(key), p, d, q.now())
+	q.schedule.add(q.schedule.entries.findOrCreate(key), p, d, q.schedule.now())
 }
 
 // readyLen is the number of keys that can be handed out.
 func (q *Queue[K]) readyLen() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.promote(q.now())
-	return q.ready.len
+	q.schedule.promote(q.schedule.now())
+	return q.schedule.ready.len
 }
 
 func done(q *Queue[string], item Item[string]) { q.Done(item.Key) }

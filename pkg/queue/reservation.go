@@ -32,8 +32,8 @@ func (q *Queue[K]) TryReserve() bool {
 func (q *Queue[K]) Take() (Item[K], bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	now := q.now()
-	q.promote(now)
+	now := q.schedule.now()
+	q.schedule.promote(now)
 	return q.take(now)
 }
 
@@ -79,9 +79,9 @@ func (q *Queue[K]) tryReserve() (time.Duration, bool) {
 	if q.shutDown {
 		return 0, false
 	}
-	now := q.now()
-	q.promote(now)
-	if q.ready.len <= q.reserved {
+	now := q.schedule.now()
+	q.schedule.promote(now)
+	if q.schedule.ready.len <= q.reserved {
 		return 0, false
 	}
 	q.reserved++
@@ -93,43 +93,28 @@ func (q *Queue[K]) take(now time.Duration) (Item[K], bool) {
 	if q.shutDown {
 		return Item[K]{}, false
 	}
-	e := q.ready.pop(now)
+	e := q.schedule.ready.pop(now)
 	if e == nil {
 		return Item[K]{}, false
 	}
-	return q.handOut(e, now), true
-}
-
-// handOut begins the processing of e.
-func (q *Queue[K]) handOut(e *entry[K], now time.Duration) Item[K] {
-	e.pending, e.processing = idle, true
-	if e.priority == Change {
-		e.failures = 0
-	}
-	item := Item[K]{Key: e.key, Priority: e.priority, Attempt: e.failures, Waited: now - e.added}
-	q.depthChanged()
-	if q.observer != nil && !e.postponed {
-		q.observer.Got(item.Priority, item.Waited)
-	}
-	e.postponed = false
-	return item
+	return q.schedule.handOut(e, now), true
 }
 
 // wait unlocks the queue until there may be a key for this call, or ctx has ended.
 func (q *Queue[K]) wait(ctx context.Context) {
-	w := q.waiters.join()
+	w := q.schedule.waiters.join()
 	q.mu.Unlock()
 	select {
 	case <-w:
 	case <-ctx.Done():
 	}
 	q.mu.Lock()
-	q.waiters.leave(w)
+	q.schedule.waiters.leave(w)
 }
 
 // wake passes a wake-up on that was not used.
 func (q *Queue[K]) wake() {
-	if q.ready.len > q.reserved {
-		q.waiters.wakeOne()
+	if q.schedule.ready.len > q.reserved {
+		q.schedule.waiters.wakeOne()
 	}
 }

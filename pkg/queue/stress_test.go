@@ -94,7 +94,7 @@ func TestStress(t *testing.T) {
 		if err := c.q.check(); err != nil {
 			t.Error(err)
 		}
-		if n := len(c.q.entries.byKey); n != 0 {
+		if n := len(c.q.schedule.entries.byKey); n != 0 {
 			t.Errorf("%d keys are left", n)
 		}
 		c.q.ShutDown()
