@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// maxLabelIndexes bounds the label indexes of one store: each costs memory for every object that has the label, and time with
-// every change, whether or not somebody asks again.
+// maxLabelIndexes bounds the label indexes of one cache. Each costs memory for every object that has the
+// label, and time with every change, whether or not it is used again.
 const maxLabelIndexes = 4
 
 // indexName is what objects are looked up by.
@@ -67,9 +67,9 @@ func (i index) remove(o *object, values []string) {
 	}
 }
 
-// indexes find the objects of a store without looking at all of them. Each is made when it is asked for first, as most definitions
-// never ask; a new list of everything drops them, as what was asked for once may not be asked for again. They belong to the lock
-// of the store.
+// indexes find the objects of a cache without looking at all of them. Each is made when it is first
+// needed, as most definitions need none. A new list of everything drops them, as what was needed once may
+// never be needed again. They are guarded by the mutex of the cache.
 type indexes map[indexName]index
 
 // mayHave reports whether an index is there, or may be made.
@@ -89,14 +89,15 @@ func (x indexes) mayHave(a indexName) bool {
 // values are those of one object before and after a change.
 type values struct{ old, now []string }
 
-// valuesOf reads what the present indexes need for a change; to read takes longer than to note, so it is done without the lock.
-func (s *store) valuesOf(old, now *object) map[indexName]values {
-	s.mu.RLock()
-	names := make([]indexName, 0, len(s.indexes))
-	for a := range s.indexes {
+// valuesOf reads what the present indexes need for a change. Reading takes longer than noting, so it is
+// done without the lock.
+func (c *objectCache) valuesOf(old, now *object) map[indexName]values {
+	c.mu.RLock()
+	names := make([]indexName, 0, len(c.indexes))
+	for a := range c.indexes {
 		names = append(names, a)
 	}
-	s.mu.RUnlock()
+	c.mu.RUnlock()
 	var all map[indexName]values
 	for _, a := range names {
 		if all == nil {
@@ -135,33 +136,33 @@ func (x indexes) change(old, now *object, read map[indexName]values) {
 }
 
 // owned returns the objects with an owner reference to uid.
-func (s *store) owned(uid types.UID) []*object {
-	return s.lookup(indexName{by: byOwner}, []string{string(uid)})
+func (c *objectCache) owned(uid types.UID) []*object {
+	return c.lookup(indexName{by: byOwner}, []string{string(uid)})
 }
 
 // selected returns the objects that selector may select, of one namespace or all.
-func (s *store) selected(namespace string, selector labels.Selector) []*object {
-	if a, values, ok := s.indexed(selector); ok {
-		found := s.lookup(a, values)
+func (c *objectCache) selected(namespace string, selector labels.Selector) []*object {
+	if a, values, ok := c.indexed(selector); ok {
+		found := c.lookup(a, values)
 		if namespace == "" {
 			return found
 		}
 		return slices.DeleteFunc(found, func(o *object) bool { return o.Namespace != namespace })
 	}
-	if namespace == "" || s.namespace == namespace {
-		return s.all()
+	if namespace == "" || c.namespace == namespace {
+		return c.all()
 	}
-	return s.lookup(indexName{by: byNamespace}, []string{namespace})
+	return c.lookup(indexName{by: byNamespace}, []string{namespace})
 }
 
 // indexed returns a label that a selector wants to have one of some values. One that is indexed already is the best.
-func (s *store) indexed(selector labels.Selector) (a indexName, values []string, ok bool) {
+func (c *objectCache) indexed(selector labels.Selector) (a indexName, values []string, ok bool) {
 	if selector == nil {
 		return indexName{}, nil, false
 	}
 	requirements, _ := selector.Requirements()
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	c.mu.RLock()
+	defer c.mu.RUnlock()
 	for _, r := range requirements {
 		switch r.Operator() {
 		case selection.Equals, selection.DoubleEquals, selection.In:
@@ -169,43 +170,43 @@ func (s *store) indexed(selector labels.Selector) (a indexName, values []string,
 			continue
 		}
 		another := indexName{by: byLabel, label: r.Key()}
-		if _, made := s.indexes[another]; made || !ok && s.indexes.mayHave(another) {
+		if _, made := c.indexes[another]; made || !ok && c.indexes.mayHave(another) {
 			a, values, ok = another, r.ValuesUnsorted(), true
 		}
 	}
 	return a, values, ok
 }
 
-// lookup returns the objects that have one of some values, by an index, which it makes if it is not there. Nobody shall wait for the
-// lock while all objects are read: only what has changed meanwhile is read again.
-func (s *store) lookup(a indexName, values []string) []*object {
-	s.mu.RLock()
-	i, ok := s.indexes[a]
+// lookup returns the objects that have one of some values, by an index, which it makes if it is not
+// there. The lock is not held while all objects are read; only what has changed meanwhile is read again.
+func (c *objectCache) lookup(a indexName, values []string) []*object {
+	c.mu.RLock()
+	i, ok := c.indexes[a]
 	found := i.find(values)
-	s.mu.RUnlock()
+	c.mu.RUnlock()
 	if ok {
 		return found
 	}
-	objects := s.all()
+	objects := c.all()
 	read := make(map[*object][]string, len(objects))
 	for _, o := range objects {
 		read[o] = a.of(o)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if i, ok := s.indexes[a]; ok {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i, ok := c.indexes[a]; ok {
 		return i.find(values)
 	}
 	made := index{}
-	for _, o := range s.objects {
+	for _, o := range c.objects {
 		of, ok := read[o]
 		if !ok {
 			of = a.of(o)
 		}
 		made.add(o, of)
 	}
-	if s.indexes.mayHave(a) {
-		s.indexes[a] = made
+	if c.indexes.mayHave(a) {
+		c.indexes[a] = made
 	}
 	return made.find(values)
 }
