@@ -1,14 +1,11 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"maps"
-	"reflect"
 	"slices"
 
 	"kooperd.dev/kooperd/pkg/config"
-	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
 )
 
@@ -112,12 +109,8 @@ func (e *Engine) ended(ctx context.Context, c *controller) {
 	}
 }
 
-// sameDefinition reports whether nothing has to be done to get from one to the other.
+// sameDefinition reports whether nothing has to be done to get from one to the other. A definition
+// without a digest is like no other.
 func sameDefinition(a, b config.Definition) bool {
-	if !a.Filter.Equal(b.Filter) || a.Handler.Plugin() != b.Handler.Plugin() ||
-		!bytes.Equal(a.Handler.JSON(), b.Handler.JSON()) {
-		return false
-	}
-	a.Filter, a.Handler, b.Filter, b.Handler = nil, handlers.Bound{}, nil, handlers.Bound{}
-	return reflect.DeepEqual(a, b)
+	return a.Digest == b.Digest && a.Digest != config.Digest{}
 }

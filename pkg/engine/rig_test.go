@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"strings"
 	"sync"
@@ -146,7 +147,15 @@ func (r *rig) definition(name, version string, options ...func(*config.Definitio
 	for _, option := range options {
 		option(&def)
 	}
+	def.Digest = digestOf(def)
 	return def
+}
+
+// digestOf stands for what config.Load computes. No test changes a filter alone.
+func digestOf(def config.Definition) config.Digest {
+	handler := def.Handler.JSON()
+	def.Handler, def.Filter = handlers.Bound{}, nil
+	return sha256.Sum256(fmt.Appendf(handler, "%+v", def))
 }
 
 // testHandler is a handler of the plugin "test".

@@ -171,15 +171,6 @@ func (f *Filter) MetadataOnly() bool {
 	})
 }
 
-// Equal reports whether both were compiled for the same kind from texts that mean the same.
-func (f *Filter) Equal(other *Filter) bool {
-	if f == nil || other == nil {
-		return f == other
-	}
-	return f.kind == other.kind && slices.Equal(f.Ignored().Texts(), other.Ignored().Texts()) &&
-		f.where.Text() == other.where.Text()
-}
-
 // FilterError is all that is wrong with the texts of a filter.
 type FilterError struct {
 	// Ignore has the mistake of each path, nil for one that is right. It is empty without paths.
