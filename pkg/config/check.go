@@ -13,31 +13,31 @@ import (
 // checker compares a document with a schema and explains every difference. It is used only for what CUE has refused,
 // so it may take its time; what CUE accepts is never refused here.
 type checker struct {
-	doc     *document
-	diags   Diagnostics
-	told    map[string]bool // the paths that have a diagnostic
-	stack   []level         // the structs around the value being checked, the root first
-	plugins []string        // the names of all plugins
-	core    *shape          // of the whole document
-	partial bool            // only a part of what the files say is looked at, so nothing is missing in it
-	// plugin returns the shape of a plugin's config, or nil for an unknown plugin.
-	plugin func(name string) *shape
+	doc      *document
+	diags    Diagnostics
+	reported map[string]bool // the paths that have a diagnostic
+	stack    []level         // the structs around the value being checked, the root first
+	plugins  []string        // the names of all plugins
+	core     *schemaNode     // of the whole document
+	partial  bool            // only a part of what the files say is looked at, so nothing is missing in it
+	// plugin returns the schema of a plugin's config, or nil for an unknown plugin.
+	plugin func(name string) *schemaNode
 }
 
 // level is one struct on the way to a value.
 type level struct {
 	at    path
-	shape *shape
+	node  *schemaNode
 	value cue.Value
 }
 
 func (c *checker) report(pos Position, at path, message, hint string, related ...Position) {
-	c.told[at.key()] = true
+	c.reported[at.key()] = true
 	c.diags = append(c.diags, Diagnostic{Position: pos, Path: at.String(), Message: message, Hint: hint, Related: related})
 }
 
 // check reports what is wrong with v and returns the part of it that is right, as encoding/json would decode it.
-func (c *checker) check(at path, v cue.Value, s *shape) (sound any, ok bool) {
+func (c *checker) check(at path, v cue.Value, s *schemaNode) (sound any, ok bool) {
 	whole := v
 	v = settled(v)
 	switch err := v.Err(); {
@@ -52,7 +52,7 @@ func (c *checker) check(at path, v cue.Value, s *shape) (sound any, ok bool) {
 		return c.checkStruct(at, v, s)
 	case isList(v):
 		return c.checkList(at, v, s)
-	case c.told[at.key()]:
+	case c.reported[at.key()]:
 		return nil, false
 	case !v.IsConcrete():
 		c.incomplete(at, v, s)
@@ -86,19 +86,19 @@ func isList(v cue.Value) bool {
 }
 
 // pick returns the arm of the schema for values of one kind, and all of its arms of that kind.
-func pick(s *shape, k cue.Kind) (*shape, []*shape) {
+func pick(s *schemaNode, k cue.Kind) (*schemaNode, []*schemaNode) {
 	arms := s.alternatives()
 	if len(arms) == 1 {
 		return s, arms
 	}
-	arms = slices.DeleteFunc(arms, func(a *shape) bool { return !a.accepts(k) })
+	arms = slices.DeleteFunc(arms, func(a *schemaNode) bool { return !a.accepts(k) })
 	if len(arms) == 1 {
 		return arms[0], arms
 	}
 	return s, arms
 }
 
-func (c *checker) checkStruct(at path, v cue.Value, s *shape) (any, bool) {
+func (c *checker) checkStruct(at path, v cue.Value, s *schemaNode) (any, bool) {
 	if !s.accepts(cue.StructKind) {
 		c.wrongKind(at, v, s)
 		return nil, false
@@ -107,7 +107,7 @@ func (c *checker) checkStruct(at path, v cue.Value, s *shape) (any, bool) {
 	if len(arms) > 1 {
 		return c.checkArms(at, v, arms)
 	}
-	c.stack = append(c.stack, level{at: at, shape: arm, value: v})
+	c.stack = append(c.stack, level{at: at, node: arm, value: v})
 	defer func() { c.stack = c.stack[:len(c.stack)-1] }()
 	arm.open()
 	sound := map[string]any{}
@@ -120,7 +120,7 @@ func (c *checker) checkStruct(at path, v cue.Value, s *shape) (any, bool) {
 		if missing(value) {
 			continue
 		}
-		sub := c.fieldShape(at, v, arm, name)
+		sub := c.fieldNode(at, v, arm, name)
 		if sub == nil {
 			continue
 		}
@@ -130,7 +130,7 @@ func (c *checker) checkStruct(at path, v cue.Value, s *shape) (any, bool) {
 	}
 	for _, name := range arm.names {
 		if arm.fields[name].required && !hasField(v, name) && !c.partial {
-			c.missing(at, name, arm.fields[name].shape)
+			c.missing(at, name, arm.fields[name].schemaNode)
 		}
 	}
 	return sound, true
@@ -155,15 +155,15 @@ func hasField(v cue.Value, name string) bool {
 	return (f.Exists() || f.Err() != nil && f.Pos().IsValid()) && !missing(f)
 }
 
-// fieldShape returns what the schema says of a field, and reports one that it does not know. What the field holds is
+// fieldNode returns what the schema says of a field, and reports one that it does not know. What the field holds is
 // checked even when its name is wrong, where the schema leaves no doubt what it should be.
-func (c *checker) fieldShape(at path, v cue.Value, s *shape, name string) *shape {
+func (c *checker) fieldNode(at path, v cue.Value, s *schemaNode, name string) *schemaNode {
 	if sub := s.child(name); sub != nil {
 		return sub
 	}
 	// A schema may allow a field on a condition, which only the two together show.
 	if both := s.value.Unify(v); both.Err() == nil && both.Allows(cue.Str(name)) {
-		return newShape(both.LookupPath(cue.MakePath(cue.Str(name).Optional())))
+		return newSchemaNode(both.LookupPath(cue.MakePath(cue.Str(name).Optional())))
 	}
 	at = at.with(name)
 	if sub := s.anyName(); sub != nil {
@@ -175,14 +175,14 @@ func (c *checker) fieldShape(at path, v cue.Value, s *shape, name string) *shape
 }
 
 // checkArms explains a struct by the arm of a disjunction that it fits best.
-func (c *checker) checkArms(at path, v cue.Value, arms []*shape) (any, bool) {
+func (c *checker) checkArms(at path, v cue.Value, arms []*schemaNode) (any, bool) {
 	var best *checker
 	var sound any
 	for _, arm := range arms {
 		if both := arm.value.Unify(v); both.Validate(cue.Concrete(true)) == nil {
 			return decoded(v)
 		}
-		try := &checker{doc: c.doc, told: maps.Clone(c.told), stack: slices.Clone(c.stack), plugins: c.plugins, plugin: c.plugin, core: c.core, partial: c.partial}
+		try := &checker{doc: c.doc, reported: maps.Clone(c.reported), stack: slices.Clone(c.stack), plugins: c.plugins, plugin: c.plugin, core: c.core, partial: c.partial}
 		x, _ := try.check(at, v, arm)
 		if best == nil || len(try.diags) < len(best.diags) {
 			best, sound = try, x
@@ -191,12 +191,12 @@ func (c *checker) checkArms(at path, v cue.Value, arms []*shape) (any, bool) {
 	if best == nil {
 		return nil, false
 	}
-	c.told = best.told
+	c.reported = best.reported
 	c.diags = append(c.diags, best.diags...)
 	return sound, true
 }
 
-func (c *checker) checkList(at path, v cue.Value, s *shape) (any, bool) {
+func (c *checker) checkList(at path, v cue.Value, s *schemaNode) (any, bool) {
 	if !s.accepts(cue.ListKind) {
 		c.wrongKind(at, v, s)
 		return nil, false
@@ -220,7 +220,7 @@ func (c *checker) checkList(at path, v cue.Value, s *shape) (any, bool) {
 	return sound, whole // a list that lacks an entry would give the others wrong places
 }
 
-func (c *checker) checkScalar(at path, v cue.Value, s *shape) (any, bool) {
+func (c *checker) checkScalar(at path, v cue.Value, s *schemaNode) (any, bool) {
 	if !s.accepts(v.Kind()) {
 		c.wrongKind(at, v, s)
 		return nil, false

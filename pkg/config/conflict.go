@@ -11,7 +11,7 @@ import (
 
 // side is one of several values or constraints of the same field.
 type side struct {
-	v            cue.Value // with the default of a disjunction taken
+	value        cue.Value // with the default of a disjunction taken
 	whole        cue.Value
 	pos          Position
 	alternatives bool // whole is a disjunction
@@ -34,13 +34,13 @@ func (c *checker) userConjuncts(v cue.Value) userConjuncts {
 		}
 		op, _ := cue.Dereference(part).Expr()
 		value := settled(part)
-		one := side{v: value, whole: part, pos: pos, alternatives: op == cue.OrOp}
+		one := side{value: value, whole: part, pos: pos, alternatives: op == cue.OrOp}
 		switch {
 		case isBroken(value):
 			u.broken = append(u.broken, one)
 		case !value.IsConcrete():
 			u.limits = append(u.limits, one)
-		case !slices.ContainsFunc(u.values, func(x side) bool { return x.v.Equals(value) }):
+		case !slices.ContainsFunc(u.values, func(x side) bool { return x.value.Equals(value) }):
 			u.values = append(u.values, one)
 		}
 	}
@@ -63,25 +63,25 @@ func (c *checker) userPart(v cue.Value) cue.Value {
 		return v
 	}
 	if u := c.userConjuncts(v); len(u.values) == 1 && len(u.limits) == 0 {
-		return u.values[0].v
+		return u.values[0].value
 	}
 	return v
 }
 
 // conflict reports a value that was set in several places and differs, or that a constraint of the user refuses. What
 // only kooperd's own schema refuses is left to s to explain.
-func (c *checker) conflict(at path, v cue.Value, s *shape) bool {
+func (c *checker) conflict(at path, v cue.Value, s *schemaNode) bool {
 	u := c.userConjuncts(v)
 	switch {
 	case len(u.broken) > 0:
 		b := u.broken[0]
-		c.report(b.pos, at, firstMessage(b.v.Err()), "")
+		c.report(b.pos, at, firstMessage(b.value.Err()), "")
 		return true
-	case len(u.values) >= 2 && isStruct(u.values[0].v) && isStruct(u.values[1].v):
+	case len(u.values) >= 2 && isStruct(u.values[0].value) && isStruct(u.values[1].value):
 		return c.conflictOfObjects(at, v, s, u.values[0], u.values[1])
 	case len(u.values) >= 2:
 		a, b := u.values[0], u.values[1]
-		c.report(a.pos, at, fmt.Sprintf("set to %s in %s and to %s in %s", c.doc.printed(a.v), a.pos, c.doc.printed(b.v), b.pos), "", b.pos)
+		c.report(a.pos, at, fmt.Sprintf("set to %s in %s and to %s in %s", c.doc.printed(a.value), a.pos, c.doc.printed(b.value), b.pos), "", b.pos)
 		return true
 	case len(u.values) == 1:
 		return c.conflictWithLimits(at, v, s, u.values[0], u.limits)
@@ -90,36 +90,36 @@ func (c *checker) conflict(at path, v cue.Value, s *shape) bool {
 }
 
 // conflictWithLimits reports the first constraint that refuses a value.
-func (c *checker) conflictWithLimits(at path, v cue.Value, s *shape, a side, limits []side) bool {
+func (c *checker) conflictWithLimits(at path, v cue.Value, s *schemaNode, a side, limits []side) bool {
 	for _, b := range limits {
-		if a.v.Unify(b.v).Err() == nil {
+		if a.value.Unify(b.value).Err() == nil {
 			continue
 		}
-		if isStruct(a.v) && isStruct(b.v) {
+		if isStruct(a.value) && isStruct(b.value) {
 			return c.conflictOfObjects(at, v, s, a, b)
 		}
-		c.report(a.pos, at, fmt.Sprintf("%s conflicts with %s in %s", c.doc.printed(a.v), expression(b.v), b.pos), "", b.pos)
+		c.report(a.pos, at, fmt.Sprintf("%s conflicts with %s in %s", c.doc.printed(a.value), expression(b.value), b.pos), "", b.pos)
 		return true
 	}
 	if s == nil {
 		return false
 	}
 	before := len(c.diags)
-	c.check(at, a.v, s)
+	c.check(at, a.value, s)
 	return len(c.diags) > before
 }
 
 // conflictOfObjects reports two objects that exclude each other as wholes: no alternative of a disjunction fits, or a
 // closed definition lacks a field. A field in which they differ has a report of its own.
-func (c *checker) conflictOfObjects(at path, v cue.Value, s *shape, a, b side) bool {
+func (c *checker) conflictOfObjects(at path, v cue.Value, s *schemaNode, a, b side) bool {
 	if isHandler(at) && c.handlerParts(at, v) || s != nil && !isHandler(at) && c.checkParts(at, s, a, b) {
-		c.told[at.key()] = true // CUE complains of every alternative
+		c.reported[at.key()] = true // CUE complains of every alternative
 		return true
 	}
 	if a.alternatives {
 		a, b = b, a
 	}
-	below, reason := difference(a.v, b)
+	below, reason := difference(a.value, b)
 	if reason == "" {
 		below, reason = firstReason(at, v)
 	}
@@ -192,11 +192,11 @@ func firstReason(at path, v cue.Value) (below path, reason string) {
 }
 
 // checkParts checks each side by itself, and reports whether it found a mistake.
-func (c *checker) checkParts(at path, s *shape, sides ...side) bool {
+func (c *checker) checkParts(at path, s *schemaNode, sides ...side) bool {
 	before, partial := len(c.diags), c.partial
 	c.partial = true
 	for _, one := range sides {
-		if value := settled(one.v); value.IsConcrete() {
+		if value := settled(one.value); value.IsConcrete() {
 			c.check(at, value, s)
 		}
 	}

@@ -57,7 +57,7 @@ func cueGroups(files []*source) []*cueGroup {
 		}
 		k := key{dir: filepath.Dir(f.abs)}
 		var imports bool
-		// A file that does not parse is told by the loader.
+		// The loader reports a file that does not parse.
 		if head, err := parser.ParseFile(f.abs, f.data, parser.ImportsOnly); err == nil {
 			k.pkg = head.PackageName()
 			for range head.ImportSpecs() {
@@ -205,7 +205,7 @@ func (l *cueLoader) parse(name string, data any, cfg parser.Config) (*ast.File, 
 	return f, nil
 }
 
-// errRefused stops cue/load at a file whose mistake is told already.
+// errRefused stops cue/load at a file whose mistake is reported already.
 var errRefused = errors.New("refused")
 
 // admit counts and remembers a file that an import brought in.

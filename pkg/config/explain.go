@@ -13,9 +13,9 @@ import (
 )
 
 // missing reports a required field that is not there, at the nearest thing that is.
-func (c *checker) missing(at path, name string, s *shape) {
+func (c *checker) missing(at path, name string, s *schemaNode) {
 	full := at.with(name)
-	if c.told[full.key()] {
+	if c.reported[full.key()] {
 		return
 	}
 	hint := ""
@@ -31,8 +31,8 @@ func (c *checker) missing(at path, name string, s *shape) {
 }
 
 // wrongKind reports a value of a kind that the schema does not have there.
-func (c *checker) wrongKind(at path, v cue.Value, s *shape) {
-	if c.told[at.key()] {
+func (c *checker) wrongKind(at path, v cue.Value, s *schemaNode) {
+	if c.reported[at.key()] {
 		return
 	}
 	message := fmt.Sprintf("want %s, have %s", s.want(), c.doc.have(v))
@@ -59,8 +59,8 @@ func (c *checker) named(at path) bool {
 }
 
 // wrongName reports a name that no pattern of the schema allows.
-func (c *checker) wrongName(at path, s *shape) {
-	if c.told[at.key()] {
+func (c *checker) wrongName(at path, s *schemaNode) {
+	if c.reported[at.key()] {
 		return
 	}
 	hint := ""
@@ -71,7 +71,7 @@ func (c *checker) wrongName(at path, s *shape) {
 }
 
 // kindHint says how the value would have to be written.
-func (d *document) kindHint(v cue.Value, s *shape) string {
+func (d *document) kindHint(v cue.Value, s *schemaNode) string {
 	text, err := v.String()
 	isText := err == nil
 	if hint := synonymHint(v, s); hint != "" {
@@ -92,7 +92,7 @@ func (d *document) kindHint(v cue.Value, s *shape) string {
 		}
 	case isText && s.accepts(cue.ListKind):
 		return fmt.Sprintf("write [%s]", quote(text))
-	case s.ref == "#Duration" || slices.ContainsFunc(s.alternatives(), func(a *shape) bool { return a.ref == "#Duration" }):
+	case s.ref == "#Duration" || slices.ContainsFunc(s.alternatives(), func(a *schemaNode) bool { return a.ref == "#Duration" }):
 		return durationHint(d.printed(v))
 	case s.accepts(cue.StringKind) && v.Kind()&(cue.NumberKind|cue.BoolKind) != 0:
 		if enum := s.enum(); len(enum) > 0 {
@@ -116,8 +116,8 @@ func boolHint(text string) string {
 }
 
 // wrongValue reports a scalar of the right kind that the schema refuses.
-func (c *checker) wrongValue(at path, v cue.Value, s *shape) {
-	if c.told[at.key()] {
+func (c *checker) wrongValue(at path, v cue.Value, s *schemaNode) {
+	if c.reported[at.key()] {
 		return
 	}
 	hint := ""
@@ -135,7 +135,7 @@ func (c *checker) wrongValue(at path, v cue.Value, s *shape) {
 }
 
 // textHint guesses what a refused text was meant to be.
-func textHint(text string, s *shape) string {
+func textHint(text string, s *schemaNode) string {
 	if hint := didYouMean(text, s.enum()); hint != "" {
 		return hint
 	}
@@ -152,8 +152,8 @@ func textHint(text string, s *shape) string {
 }
 
 // wrongList reports a list whose elements are right one by one.
-func (c *checker) wrongList(at path, v cue.Value, s *shape) {
-	if c.told[at.key()] {
+func (c *checker) wrongList(at path, v cue.Value, s *schemaNode) {
+	if c.reported[at.key()] {
 		return
 	}
 	message := "the list is not as the schema wants it"
@@ -171,7 +171,7 @@ func (c *checker) wrongList(at path, v cue.Value, s *shape) {
 }
 
 // incomplete reports a CUE constraint where a value should be.
-func (c *checker) incomplete(at path, v cue.Value, s *shape) {
+func (c *checker) incomplete(at path, v cue.Value, s *schemaNode) {
 	hint := ""
 	if attr := v.Attribute("embed"); attr.Err() == nil {
 		hint = "@embed is not supported"
@@ -193,7 +193,7 @@ func (c *checker) undecided(at path, v cue.Value) {
 }
 
 // broken reports a value that is a mistake in itself: a conflict, or an expression that fails.
-func (c *checker) broken(at path, v cue.Value, s *shape, err error) {
+func (c *checker) broken(at path, v cue.Value, s *schemaNode, err error) {
 	if c.conflict(at, v, s) {
 		return
 	}

@@ -80,7 +80,7 @@ func (l *loader) bindPlugin(at path, name string, v cue.Value) (handlers.Bound, 
 		before := len(l.diags)
 		l.check(at, v, s)
 		if len(l.diags) == before {
-			l.leftovers(at, err)
+			l.remaining(at, err)
 		}
 		if len(l.diags) == before {
 			l.report(l.doc.keyPosition(at), at, firstMessage(err), "")

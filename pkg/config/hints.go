@@ -43,7 +43,7 @@ var synonyms = map[string][]string{
 }
 
 // synonymHint finds the word of the language for a value that means the same.
-func synonymHint(v cue.Value, s *shape) string {
+func synonymHint(v cue.Value, s *schemaNode) string {
 	text, err := v.String()
 	if err != nil {
 		text = printed(v)

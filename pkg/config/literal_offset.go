@@ -13,7 +13,7 @@ import (
 )
 
 // textPosition returns where in the files a character of a string stands; one behind the last that is no blank is the place
-// behind that. It is the place of the string itself, and false, when that cannot be told: it is not written as one literal.
+// behind that. It is the place of the string itself, and false, when that cannot be known: it is not written as one literal.
 func (d *document) textPosition(at path, text string, offset int) (Position, bool) {
 	if v := d.lookup(at); v.Exists() {
 		for _, part := range append([]cue.Value{v, cue.Dereference(v)}, conjuncts(v)...) {

@@ -79,18 +79,18 @@ func readAll(ctx context.Context, paths []string) (*sources, error) {
 // built for as long as its context lives.
 type loader struct {
 	checker
-	registry *handlers.Registry
-	doing    *activity
-	ctx      *cue.Context
-	shapes   map[string]*shape // by plugin
+	registry      *handlers.Registry
+	doing         *activity
+	ctx           *cue.Context
+	pluginSchemas map[string]*schemaNode // by plugin
 }
 
 func evaluate(read *sources, registry *handlers.Registry, doing *activity) (*Config, Diagnostics) {
-	l := &loader{registry: registry, doing: doing, ctx: cuecontext.New(), shapes: map[string]*shape{}}
+	l := &loader{registry: registry, doing: doing, ctx: cuecontext.New(), pluginSchemas: map[string]*schemaNode{}}
 	l.doc = &document{files: map[string]*source{}, first: read.files[0], labels: map[place]token.Pos{}, written: map[place]string{}}
-	l.told = map[string]bool{}
+	l.reported = map[string]bool{}
 	l.plugins = registry.Names()
-	l.checker.plugin = l.pluginShape
+	l.checker.plugin = l.pluginSchema
 	imported := l.parse(read)
 	if len(l.diags) > 0 {
 		return nil, l.diags
@@ -99,7 +99,7 @@ func evaluate(read *sources, registry *handlers.Registry, doing *activity) (*Con
 	if err != nil {
 		return nil, Diagnostics{{Position: l.doc.start(), Message: "compiling the core schema: " + err.Error()}}
 	}
-	l.core = newShape(schema)
+	l.core = newSchemaNode(schema)
 	cfg := l.config(schema)
 	if i := slices.IndexFunc(l.diags, isNewer); i >= 0 {
 		return nil, l.diags[i : i+1] // the rest is only what this binary does not know yet
@@ -140,9 +140,9 @@ func coreSchema(ctx *cue.Context) (cue.Value, error) {
 	return v, v.Err()
 }
 
-// pluginShape returns the shape of a plugin's config, or nil for an unknown plugin.
-func (l *loader) pluginShape(name string) *shape {
-	if s, ok := l.shapes[name]; ok {
+// pluginSchema returns the schema of a plugin's config, or nil for an unknown plugin.
+func (l *loader) pluginSchema(name string) *schemaNode {
+	if s, ok := l.pluginSchemas[name]; ok {
 		return s
 	}
 	d, ok := l.registry.Describe(name)
@@ -153,8 +153,8 @@ func (l *loader) pluginShape(name string) *shape {
 	if err != nil {
 		return nil
 	}
-	s := newShape(v)
-	l.shapes[name] = s
+	s := newSchemaNode(v)
+	l.pluginSchemas[name] = s
 	return s
 }
 
@@ -206,7 +206,7 @@ func (l *loader) unify(values []cue.Value) {
 	for i, v := range values {
 		if !isStruct(v) {
 			// The file does not compile: a reference leads nowhere.
-			l.leftovers(nil, v.Validate())
+			l.remaining(nil, v.Validate())
 			if len(l.diags) == 0 {
 				l.report(l.doc.start(), nil, "want an object with apiVersion and controllers, have "+l.doc.have(v), "")
 			}
@@ -220,8 +220,8 @@ func (l *loader) unify(values []cue.Value) {
 	}
 }
 
-// leftovers reports what CUE complains of and nothing has explained yet. base is where the checked value stands.
-func (l *loader) leftovers(base path, err error) {
+// remaining reports what CUE complains of and nothing has explained yet. base is where the checked value stands.
+func (l *loader) remaining(base path, err error) {
 	for _, e := range cueerrors.Errors(err) {
 		at := errorPath(e.Path())
 		if !slices.Equal(at[:min(len(at), len(base))], base) {
@@ -253,12 +253,12 @@ func (l *loader) leftovers(base path, err error) {
 // explained tells whether the field, one around it or one below it has a diagnostic.
 func (l *loader) explained(at path) bool {
 	for p := at; len(p) > 0; p = p.parent() {
-		if l.told[p.key()] {
+		if l.reported[p.key()] {
 			return true
 		}
 	}
 	prefix := at.key() + "\x00"
-	for key := range l.told {
+	for key := range l.reported {
 		if len(at) > 0 && strings.HasPrefix(key, prefix) {
 			return true
 		}
@@ -280,10 +280,10 @@ func (l *loader) config(schema cue.Value) *Config {
 	}
 	bound := l.bindHandlers()
 	if err != nil {
-		// What has not been explained by now is told as CUE tells it.
-		l.leftovers(nil, l.doc.value.Validate())
+		// What has not been explained by now is reported in the words of CUE.
+		l.remaining(nil, l.doc.value.Validate())
 		if len(l.diags) == 0 {
-			l.leftovers(nil, err)
+			l.remaining(nil, err)
 		}
 		if len(l.diags) == 0 {
 			l.report(l.doc.start(), nil, firstMessage(err), "")
@@ -312,11 +312,11 @@ func (l *loader) config(schema cue.Value) *Config {
 
 // reportProblems gives the problems their places in the files.
 func (l *loader) reportProblems(problems []problem) {
-	told := maps.Clone(l.told) // A text can have several mistakes, which do not explain one another.
+	before := maps.Clone(l.reported) // A text can have several mistakes, which do not explain one another.
 	for _, p := range problems {
 		at := p.at
 		if p.text != nil {
-			if _, ok := told[at.key()]; !ok {
+			if _, ok := before[at.key()]; !ok {
 				pos, exact := l.doc.textPosition(at, *p.text, p.offset)
 				if !exact {
 					p.message += p.piece()

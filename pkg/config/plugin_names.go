@@ -10,18 +10,18 @@ import (
 
 // unknownPlugin reports a key of a handler that names no plugin.
 func (c *checker) unknownPlugin(at path, pos Position) {
-	if c.told[at.key()] {
+	if c.reported[at.key()] {
 		return
 	}
 	name := at.last()
 	hint := didYouMean(name, c.plugins)
 	if controllers := c.core.child("controllers"); hint == "" && controllers != nil {
-		if def := controllers.anyName(); def != nil && (level{shape: def}).knows(name) {
+		if def := controllers.anyName(); def != nil && (level{node: def}).knows(name) {
 			hint = fmt.Sprintf("%q belongs in %s", name, at.parent().parent())
 		}
 	}
 	for _, plugin := range c.plugins {
-		if s := c.plugin(plugin); hint == "" && s != nil && (level{shape: s}).knows(name) {
+		if s := c.plugin(plugin); hint == "" && s != nil && (level{node: s}).knows(name) {
 			hint = fmt.Sprintf("%q is a setting of the plugin %s", name, plugin)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // problem is a mistake that the schema cannot see, before it is given its place in a file.
 type problem struct {
 	at            path
-	instead       []path // where else it may be told, when the file has no at
+	instead       []path // where else it may be reported, when the file has no at
 	message, hint string
 	text          *string // the text of the field, when the mistake is at one place in it
 	offset        int     // that place, in characters

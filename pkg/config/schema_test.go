@@ -297,7 +297,7 @@ controllers: {a: {watch: {apiVersion: v1, kind: Pod}, mode: concurrent, rate: {p
 		if want[none] == "" {
 			t.Errorf("%s documents no default", none)
 		}
-		delete(want, none) // told in words
+		delete(want, none) // described in words
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults (-documented +real):\n%s", diff)

@@ -84,7 +84,7 @@ var labelOperators = map[string]selection.Operator{
 func (r *resolver) labelRequirement(at path, e requirement) []labels.Requirement {
 	op, known := labelOperators[e.Operator]
 	if !known || e.Key == "" {
-		return nil // the schema has told it
+		return nil // the schema has reported it
 	}
 	ok := r.labelKey(at.with("key"), e.Key)
 	takesValues := op == selection.In || op == selection.NotIn

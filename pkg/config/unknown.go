@@ -8,14 +8,14 @@ import (
 )
 
 // unknown reports a field that the schema does not have where it stands, and where it would be right.
-func (c *checker) unknown(at path, s *shape) {
-	if c.told[at.key()] {
+func (c *checker) unknown(at path, s *schemaNode) {
+	if c.reported[at.key()] {
 		return
 	}
 	c.report(c.doc.keyPosition(at), at, "unknown field", c.unknownHint(at, s))
 }
 
-func (c *checker) unknownHint(at path, s *shape) string {
+func (c *checker) unknownHint(at path, s *schemaNode) string {
 	name := at.last()
 	if len(at) == 1 && slices.Contains([]string{"kind", "metadata", "spec"}, name) {
 		return "a kooperd config is a file, not a Kubernetes object"
@@ -46,7 +46,7 @@ func (c *checker) unknownHint(at path, s *shape) string {
 }
 
 // labelsHint explains a selector that is written as an object of labels or fields.
-func (c *checker) labelsHint(at path, s *shape) string {
+func (c *checker) labelsHint(at path, s *schemaNode) string {
 	v := settled(c.doc.lookup(at))
 	value, err := v.String()
 	switch {
@@ -56,7 +56,7 @@ func (c *checker) labelsHint(at path, s *shape) string {
 		return ""
 	}
 	for _, match := range []string{"matchLabels", "matchFields"} {
-		if (level{shape: s}).knows(match) && didYouMean(at.last(), s.names) == "" {
+		if (level{node: s}).knows(match) && didYouMean(at.last(), s.names) == "" {
 			return fmt.Sprintf("write %s: {%s: %s}, or %s", match, path{at.last()}, quote(value), quote(at.last()+"="+value))
 		}
 	}
@@ -75,21 +75,21 @@ func (c *checker) ownHint(at path) string {
 }
 
 // home finds the place around at where a field of that name is known: above it, below it or beside it.
-func (c *checker) home(at path, s *shape) path {
+func (c *checker) home(at path, s *schemaNode) path {
 	name := at.last()
 	for i := len(c.stack) - 2; i >= 0; i-- {
 		if l := c.stack[i]; l.knows(name) {
 			return l.at.with(name)
 		}
 	}
-	if p := c.plugged(at); p != nil {
+	if p := c.inPlugin(at); p != nil {
 		return p
 	}
 	if sub := below(s, name); sub != nil {
 		return at.parent().with(sub...)
 	}
 	if i := len(c.stack) - 2; i >= 0 {
-		if sub := below(c.stack[i].shape, name); sub != nil {
+		if sub := below(c.stack[i].node, name); sub != nil {
 			return c.stack[i].at.with(sub...)
 		}
 	}
@@ -97,31 +97,31 @@ func (c *checker) home(at path, s *shape) path {
 }
 
 func (l level) knows(name string) bool {
-	l.shape.open()
-	_, ok := l.shape.fields[name]
+	l.node.open()
+	_, ok := l.node.fields[name]
 	return ok
 }
 
 // below returns the way from s to a field of that name in a struct right below it, or below any name in it.
-func below(s *shape, name string) path {
+func below(s *schemaNode, name string) path {
 	s.open()
 	for _, sub := range s.names {
-		arm, arms := pick(s.fields[sub].shape, cue.StructKind)
+		arm, arms := pick(s.fields[sub].schemaNode, cue.StructKind)
 		if len(arms) != 1 || !arm.accepts(cue.StructKind) {
 			continue
 		}
-		if (level{shape: arm}).knows(name) {
+		if (level{node: arm}).knows(name) {
 			return path{sub, name}
 		}
-		if each := arm.anyName(); each != nil && (level{shape: each}).knows(name) {
+		if each := arm.anyName(); each != nil && (level{node: each}).knows(name) {
 			return path{sub, "<name>", name}
 		}
 	}
 	return nil
 }
 
-// plugged returns the place in the config of the definition's plugin where a field of that name is known.
-func (c *checker) plugged(at path) path {
+// inPlugin returns the place in the config of the definition's plugin where a field of that name is known.
+func (c *checker) inPlugin(at path) path {
 	if len(at) != 3 || at[0] != "controllers" {
 		return nil
 	}

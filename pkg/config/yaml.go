@@ -86,7 +86,7 @@ type yamlFile struct {
 	ascii      bool  // columns are bytes then
 	diags      Diagnostics
 	expanding  map[*yaml.Node]bool // the anchors being expanded, to find one that contains itself
-	duplicates map[*yaml.Node]bool // the repeated keys told already, as an alias shows them again
+	duplicates map[*yaml.Node]bool // the repeated keys reported already, as an alias shows them again
 	aliased    int                 // values made by expanding aliases
 	inAlias    int
 	tooMuch    bool

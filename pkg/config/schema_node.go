@@ -10,9 +10,9 @@ import (
 	"cuelang.org/go/cue/cuecontext"
 )
 
-// shape is one place of a schema, taken apart so that a mistake can be explained: CUE's own errors point at the schema
+// schemaNode is one place of a schema, taken apart so that a mistake can be explained: CUE's own errors point at the schema
 // and hide one another. It is made on demand, so a recursive definition is no harm.
-type shape struct {
+type schemaNode struct {
 	value cue.Value // as the field has it
 	core  cue.Value // with references to definitions followed
 	ref   string    // the definition it refers to, such as #Duration
@@ -21,18 +21,18 @@ type shape struct {
 
 	opened bool
 	fields map[string]*field
-	names  []string // of the fields, in the order of the schema
-	rest   []*shape // what other names may hold
+	names  []string      // of the fields, in the order of the schema
+	rest   []*schemaNode // what other names may hold
 }
 
 // field is a field that a schema knows by name.
 type field struct {
-	*shape
+	*schemaNode
 	required bool
 }
 
-func newShape(v cue.Value) *shape {
-	s := &shape{value: v, core: v}
+func newSchemaNode(v cue.Value) *schemaNode {
+	s := &schemaNode{value: v, core: v}
 	s.text = attribute(v, "want")
 	for range 8 { // a chain of definitions that refer to definitions
 		root, ref := s.core.ReferencePath()
@@ -72,23 +72,23 @@ func attribute(v cue.Value, name string) string {
 	return text
 }
 
-func (s *shape) accepts(k cue.Kind) bool { return s.value.IncompleteKind()&k != 0 }
+func (s *schemaNode) accepts(k cue.Kind) bool { return s.value.IncompleteKind()&k != 0 }
 
 // alternatives returns the arms of a disjunction, or s alone.
-func (s *shape) alternatives() []*shape {
+func (s *schemaNode) alternatives() []*schemaNode {
 	op, args := s.core.Expr()
 	if op != cue.OrOp {
-		return []*shape{s}
+		return []*schemaNode{s}
 	}
-	var arms []*shape
+	var arms []*schemaNode
 	for _, arg := range args {
-		arms = append(arms, newShape(arg).alternatives()...)
+		arms = append(arms, newSchemaNode(arg).alternatives()...)
 	}
 	return arms
 }
 
 // open reads the fields of a struct.
-func (s *shape) open() {
+func (s *schemaNode) open() {
 	if s.opened {
 		return
 	}
@@ -101,42 +101,42 @@ func (s *shape) open() {
 	for it.Next() {
 		sel := it.Selector()
 		if sel.ConstraintType()&cue.PatternConstraint == cue.PatternConstraint {
-			rest := newShape(it.Value())
+			rest := newSchemaNode(it.Value())
 			rest.name = attribute(it.Value(), "name")
 			if rest.name == "" {
-				rest.name = "a name" + newShape(sel.Pattern()).pattern()
+				rest.name = "a name" + newSchemaNode(sel.Pattern()).pattern()
 			}
 			s.rest = append(s.rest, rest)
 			continue
 		}
 		name := sel.Unquoted()
-		s.fields[name] = &field{shape: newShape(it.Value()), required: sel.ConstraintType() == cue.RequiredConstraint}
+		s.fields[name] = &field{schemaNode: newSchemaNode(it.Value()), required: sel.ConstraintType() == cue.RequiredConstraint}
 		s.names = append(s.names, name)
 	}
 }
 
 // child returns what the schema says of a field, or nil when it does not know it. A name that a pattern refuses has
-// no shape; see anyName.
-func (s *shape) child(name string) *shape {
+// no node; see anyName.
+func (s *schemaNode) child(name string) *schemaNode {
 	s.open()
 	if f, ok := s.fields[name]; ok {
-		return f.shape
+		return f.schemaNode
 	}
 	if !s.value.Allows(cue.Str(name)) {
 		return nil
 	}
 	if v := s.value.LookupPath(cue.MakePath(cue.Str(name).Optional())); v.Exists() {
-		return newShape(v)
+		return newSchemaNode(v)
 	}
 	if v := s.value.LookupPath(cue.MakePath(cue.AnyString)); v.Exists() {
-		return newShape(v)
+		return newSchemaNode(v)
 	}
-	return newShape(cuecontext.New().CompileString("_"))
+	return newSchemaNode(cuecontext.New().CompileString("_"))
 }
 
 // anyName returns what a struct that is open to certain names holds under them, for a name that is not one of them; nil
 // when the struct is not open.
-func (s *shape) anyName() *shape {
+func (s *schemaNode) anyName() *schemaNode {
 	s.open()
 	if len(s.rest) == 0 {
 		return nil
@@ -145,7 +145,7 @@ func (s *shape) anyName() *shape {
 }
 
 // element returns what the schema says of a list's element, or nil when it says nothing.
-func (s *shape) element(i int) *shape {
+func (s *schemaNode) element(i int) *schemaNode {
 	v := s.value.LookupPath(cue.MakePath(cue.Index(i)))
 	if !v.Exists() {
 		v = s.value.LookupPath(cue.MakePath(cue.AnyIndex))
@@ -153,11 +153,11 @@ func (s *shape) element(i int) *shape {
 	if !v.Exists() {
 		return nil
 	}
-	return newShape(v)
+	return newSchemaNode(v)
 }
 
 // enum returns the texts that the schema allows, when it lists them.
-func (s *shape) enum() []string {
+func (s *schemaNode) enum() []string {
 	var texts []string
 	for _, arm := range s.alternatives() {
 		if text, err := arm.value.String(); err == nil {
@@ -168,7 +168,7 @@ func (s *shape) enum() []string {
 }
 
 // want describes what the schema accepts.
-func (s *shape) want() string {
+func (s *schemaNode) want() string {
 	if s.text != "" {
 		return s.text
 	}
@@ -184,7 +184,7 @@ func (s *shape) want() string {
 }
 
 // wantOne describes an arm that is no disjunction.
-func (s *shape) wantOne() string {
+func (s *schemaNode) wantOne() string {
 	if s.value.IsConcrete() && s.value.IncompleteKind()&(cue.StructKind|cue.ListKind) == 0 {
 		return printed(s.value)
 	}
@@ -210,7 +210,7 @@ func (s *shape) wantOne() string {
 }
 
 // bounds describes the limits of a number: " between 1 and 64", " from 0 on", "".
-func (s *shape) bounds() string {
+func (s *schemaNode) bounds() string {
 	var low, high string
 	for _, c := range constraints(s.core) {
 		op, args := c.Expr()
@@ -259,7 +259,7 @@ func number(s string) (*big.Float, bool) {
 	return new(big.Float).SetString(strings.TrimPrefix(strings.TrimPrefix(s, "above "), "below "))
 }
 
-func (s *shape) pattern() string {
+func (s *schemaNode) pattern() string {
 	for _, c := range constraints(s.core) {
 		if op, args := c.Expr(); op == cue.RegexMatchOp && len(args) == 1 {
 			if re, err := args[0].String(); err == nil {
