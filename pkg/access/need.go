@@ -28,6 +28,11 @@ type Requirement struct {
 	Optional bool
 }
 
+// Text says that the right is missing and what would grant it.
+func (n Requirement) Text() string {
+	return (&kube.ForbiddenError{Namespace: n.Namespace, Rule: n.Rule}).Error()
+}
+
 // OfConfig returns what a config needs: all its definitions that are not paused, and the lease if one of them runs under
 // it. leaseNamespace is where the lease is when the config does not say. With an error it
 // returns what is known. The error joins one for each problem, with the name of its definition.

@@ -7,42 +7,13 @@ import (
 	"net/url"
 	"strings"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 
 	"kooperd.dev/kooperd/pkg/kinds"
 )
-
-// ForbiddenError means that a source may not list and watch what it is for. Its text names the rule
-// that is missing, in the form that one pastes into a Role or ClusterRole.
-type ForbiddenError struct {
-	// Group and Resource are those of the rule, as the API server names them.
-	Group, Resource string
-	// Namespace is empty when the right is missing in the whole cluster.
-	Namespace string
-	// Name is that of the one object that the field selector selects; empty when there may be others.
-	Name string
-	// Err is what the API server answered.
-	Err error
-}
-
-func (e *ForbiddenError) Error() string {
-	where, role := "in all namespaces", "a ClusterRole"
-	if e.Namespace != "" {
-		where, role = "in namespace "+e.Namespace, "a Role of namespace "+e.Namespace
-	}
-	what, names := e.Resource, ""
-	if e.Name != "" {
-		what, names = e.Resource+" "+e.Name, fmt.Sprintf("resourceNames: [%q], ", e.Name)
-	}
-	return fmt.Sprintf("forbidden to list and watch %s %s; %s with this rule is missing: "+
-		`{apiGroups: [%q], resources: [%q], %sverbs: ["list", "watch"]}`,
-		what, where, role, e.Group, e.Resource, names)
-}
-
-// Unwrap returns the answer of the API server.
-func (e *ForbiddenError) Unwrap() error { return e.Err }
 
 // UnreachableError means that a request got no answer.
 type UnreachableError struct {
@@ -108,9 +79,13 @@ func newForbiddenError(err error, status metav1.Status, id sourceID) *ForbiddenE
 	if status.Details != nil && status.Details.Kind != "" {
 		resource = status.Details.Kind // The API server puts the resource here.
 	}
-	return &ForbiddenError{
-		Group: id.kind.Group, Resource: resource, Namespace: id.namespace, Name: SelectedName(id.fieldSelector), Err: err,
+	rule := rbacv1.PolicyRule{
+		APIGroups: []string{id.kind.Group}, Resources: []string{resource}, Verbs: []string{"list", "watch"},
 	}
+	if name := SelectedName(id.fieldSelector); name != "" {
+		rule.ResourceNames = []string{name}
+	}
+	return &ForbiddenError{Namespace: id.namespace, Rule: rule, Err: err}
 }
 
 // SelectedName returns the name of the one object that a field selector can select, "" if there may be others. For a list or a

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -285,7 +286,7 @@ func TestViewStatusIsTyped(t *testing.T) {
 	view.sources[1].set(status.Degraded, explain(errRefused, view.sources[1].id))
 	_, err := view.Status()
 	forbidden, ok := errors.AsType[*ForbiddenError](err)
-	if !ok || forbidden.Resource != "pods" || forbidden.Namespace != "a" || !apierrors.IsForbidden(forbidden) {
+	if !ok || !slices.Equal(forbidden.Rule.Resources, []string{"pods"}) || forbidden.Namespace != "a" || !apierrors.IsForbidden(forbidden) {
 		t.Errorf("forbidden: %+v in %v", forbidden, err)
 	}
 	if unreachable, ok := errors.AsType[*UnreachableError](err); !ok || !errors.Is(unreachable, syscall.ECONNREFUSED) {

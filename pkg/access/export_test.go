@@ -1,4 +1,0 @@
-package access
-
-// RuleText is for the external tests.
-var RuleText = ruleText
