@@ -91,7 +91,7 @@ func (c *Checker) check(ctx context.Context, definition string, needs []Requirem
 
 // Split takes apart an error that joins several, as that of OfConfig does. nil has no parts.
 func Split(err error) []error {
-	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // not what it wraps
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		var parts []error
 		for _, part := range several.Unwrap() {
 			parts = append(parts, Split(part)...)

@@ -45,8 +45,7 @@ var moduleNoise = regexp.MustCompile(`^(invalid module file syntax: |invalid mod
 // moduleMistake gives an error of package modfile its place and a remedy.
 func moduleMistake(src *source, err error) Diagnostic {
 	d := Diagnostic{Position: Position{File: src.name, Line: 1, Column: 1}, Message: moduleNoise.ReplaceAllString(firstMessage(err), ""), Hint: smallestModule}
-	var e cueerrors.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[cueerrors.Error](err); ok {
 		for _, p := range cueerrors.Positions(e) {
 			if p.Filename() == src.abs {
 				d.Position = positionAt(src.name, src.data, p.Offset())

@@ -27,10 +27,7 @@ const (
 // Files. A namespace of the lease that is left to the daemon stays left out. The text ends in a newline and is the
 // same for equal configs.
 func Effective(cfg *Config, as Format) ([]byte, error) {
-	f, err := fileOf(cfg)
-	if err != nil {
-		return nil, err
-	}
+	f := fileOf(cfg)
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
@@ -88,7 +85,7 @@ func unescapeHTML(text []byte) []byte {
 var escapedHTML = regexp.MustCompile(`\\(u[0-9a-fA-F]{4}|.)`)
 
 // fileOf is the way back from a config to the language.
-func fileOf(cfg *Config) (*file, error) {
+func fileOf(cfg *Config) *file {
 	le := cfg.LeaderElection
 	f := &file{
 		APIVersion:  apiVersion,
@@ -105,7 +102,7 @@ func fileOf(cfg *Config) (*file, error) {
 	for _, c := range cfg.Definitions {
 		f.Controllers[c.Name] = controllerOf(c, c.Handler.JSON())
 	}
-	return f, nil
+	return f
 }
 
 func controllerOf(c Definition, handler []byte) *fileController {

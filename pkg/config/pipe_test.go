@@ -28,7 +28,7 @@ func stdin(t *testing.T, text string) {
 	}
 	before := os.Stdin
 	os.Stdin = r
-	t.Cleanup(func() { os.Stdin = before; r.Close() })
+	t.Cleanup(func() { os.Stdin = before; _ = r.Close() })
 }
 
 // TestStdin reads every language from a pipe, where no name says which it is, and bad ones by the rules of the language

@@ -202,7 +202,7 @@ func (s *sources) readOnce(name string, named bool) ([]byte, error) {
 		switch {
 		case err != nil:
 			return nil, err
-		case !info.Mode().IsRegular() && !(named && isPipe(info)):
+		case !info.Mode().IsRegular() && (!named || !isPipe(info)):
 			return nil, errors.New("not a regular file")
 		}
 		if f, err = os.Open(name); err != nil {

@@ -9,6 +9,7 @@ import (
 
 // watchable refuses a watch that cannot work in any cluster, of kinds that are known without asking one.
 func (r *resolver) watchable(at path, w Watch) {
+	//nolint:forbidigo // the table answers from memory
 	_, err := kinds.Watchable(context.Background(), kinds.BuiltIn(), w.Kind, len(w.Namespaces) > 0)
 	if scope, ok := errors.AsType[*kinds.ScopeError](err); ok {
 		r.report(at.with("namespaces"), "kind "+scope.Kind.Kind+" is cluster-scoped", "remove watch.namespaces")

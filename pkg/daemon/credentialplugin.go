@@ -53,8 +53,8 @@ func newCredentialPlugin(config *rest.Config, logger logr.Logger) (*credentialPl
 		p.stderr, p.writer = r, w
 		// client-go keeps what os.Stderr is now for this plugin, and has no other door.
 		stderr := os.Stderr
-		os.Stderr = w                         //nolint:reassign // see above
-		defer func() { os.Stderr = stderr }() //nolint:reassign // see above
+		os.Stderr = w
+		defer func() { os.Stderr = stderr }()
 	}
 	transport, err := rest.HTTPWrappersForConfig(config, answering{})
 	if err != nil {

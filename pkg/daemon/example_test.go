@@ -12,7 +12,7 @@ import (
 )
 
 // A program with the built-in plugins. Plugins of your own are appended to the list.
-func ExampleMain() {
+func ExampleMain() { //nolint:testableexamples // it would end the test
 	main := func() {
 		os.Exit(daemon.Main(signals.Context(), builtin.Plugins()...))
 	}

@@ -78,7 +78,7 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 	}
 	cfg, err := loadConfig(ctx, stderr, registry, flags.configs)
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // stopped as asked, before anything ran; loading says no more than that
+		return nil // stopped as asked, before anything ran; loading says no more than that
 	}
 	if err != nil {
 		return err

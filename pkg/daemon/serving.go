@@ -50,7 +50,7 @@ type serving struct {
 }
 
 // check returns what cannot be meant.
-func (f servingFlags) check(ctx context.Context) error {
+func (f *servingFlags) check(ctx context.Context) error {
 	off := f.metricsAddress == server.Disabled
 	if err := checkAddress(ctx, "metrics-bind-address", f.metricsAddress); err != nil {
 		return err

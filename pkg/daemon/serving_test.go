@@ -61,7 +61,8 @@ func TestAddresses(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			err := servingFlags{metricsAddress: tc.metrics, healthAddress: tc.health}.check(t.Context())
+			flags := servingFlags{metricsAddress: tc.metrics, healthAddress: tc.health}
+			err := flags.check(t.Context())
 			if tc.want == "" && err != nil {
 				t.Errorf("check: %v, want none", err)
 			}

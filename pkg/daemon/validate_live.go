@@ -207,7 +207,7 @@ func (c *liveCheck) selectors(ctx context.Context, def config.Definition) error 
 	_, err = c.clients.Dynamic.Resource(gvr).Namespace(namespace).List(ctx, metav1.ListOptions{
 		LabelSelector: def.Watch.LabelSelector, FieldSelector: def.Watch.FieldSelector, Limit: 1,
 	})
-	if _, answered := err.(apierrors.APIStatus); err != nil && !answered { //nolint:errorlint // as client-go returns it
+	if _, answered := err.(apierrors.APIStatus); err != nil && !answered {
 		return err
 	}
 	if err != nil {

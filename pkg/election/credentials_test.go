@@ -58,12 +58,12 @@ func (g *gatekeeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.last = user
 	w.Header().Set("Content-Type", "application/json")
 	if user == g.user {
-		_ = json.NewEncoder(w).Encode(lease("1")) // a client that has left does not need it
+		_ = json.NewEncoder(w).Encode(lease("1")) //nolint:errchkjson // a client that has left does not need it
 		return
 	}
 	g.refused++
 	w.WriteHeader(http.StatusUnauthorized)
-	_ = json.NewEncoder(w).Encode(apierrors.NewUnauthorized("Unauthorized").Status())
+	_ = json.NewEncoder(w).Encode(apierrors.NewUnauthorized("Unauthorized").Status()) //nolint:errchkjson // as above
 }
 
 func (g *gatekeeper) admit(user string) {
@@ -121,7 +121,7 @@ func credentialForms() map[string]credentialForm {
 			InteractiveMode: clientcmdapi.NeverExecInteractiveMode,
 		}
 	}
-	print := func(t *testing.T, dir string, status *clientauth.ExecCredentialStatus) {
+	credential := func(t *testing.T, dir string, status *clientauth.ExecCredentialStatus) {
 		t.Helper()
 		data, err := json.Marshal(&clientauth.ExecCredential{
 			TypeMeta: metav1.TypeMeta{APIVersion: clientauth.SchemeGroupVersion.String(), Kind: "ExecCredential"}, Status: status,
@@ -152,14 +152,14 @@ func credentialForms() map[string]credentialForm {
 		"plugin that gives tokens": {
 			configure: plugin,
 			use: func(t *testing.T, dir, user string) {
-				print(t, dir, &clientauth.ExecCredentialStatus{Token: user})
+				credential(t, dir, &clientauth.ExecCredentialStatus{Token: user})
 			},
 		},
 		"plugin that gives certificates": {
 			configure: plugin,
 			use: func(t *testing.T, dir, user string) {
 				certificate, key := certificateFor(t, user)
-				print(t, dir, &clientauth.ExecCredentialStatus{ClientCertificateData: string(certificate), ClientKeyData: string(key)})
+				credential(t, dir, &clientauth.ExecCredentialStatus{ClientCertificateData: string(certificate), ClientKeyData: string(key)})
 			},
 		},
 	}

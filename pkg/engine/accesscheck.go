@@ -57,7 +57,7 @@ func (a *accessCheck) run(ctx context.Context) {
 		}
 		missing, err := a.missing(ctx)
 		if ctx.Err() != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // the check ends with ctx
 		}
 		if allGranted = err == nil && len(missing) == 0; allGranted {
 			backoff = rightsBackoff.DelayFunc()

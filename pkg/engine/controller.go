@@ -133,7 +133,7 @@ func (c *controller) accepts(def config.Definition) bool {
 
 // newRevision makes a revision and the context that its end ends.
 func (c *controller) newRevision(def config.Definition, replaced *revision) (*revision, context.Context) {
-	current, end := context.WithCancel(context.Background())
+	current, end := context.WithCancel(context.Background()) //nolint:forbidigo // it ends with end
 	r := &revision{
 		def: def, watches: &watchSet{watches: c.watchesOf(def)}, limits: c.limits.withRate(newRate(def.Rate)),
 		own: c.own, state: c.state, metrics: c.metrics, logger: c.logger, end: end, changed: make(chan struct{}, 1),

@@ -60,8 +60,9 @@ type dispatcher struct {
 
 // newDispatcher makes the dispatcher of a revision; start must follow.
 func newDispatcher(r *revision, q *queue.Queue[kube.Key], p phases) *dispatcher {
-	d := &dispatcher{revision: r, queue: q, phases: p}
-	d.phases.taking, d.stop = context.WithCancel(p.taking)
+	taking, stop := context.WithCancel(p.taking)
+	p.taking = taking
+	d := &dispatcher{revision: r, queue: q, phases: p, stop: stop}
 	d.reconciler = r.newReconciler(q)
 	if r.predicate != nil {
 		d.filter = newEventFilter(r.predicate, r.watches.primary(), r.metrics, q.Add)

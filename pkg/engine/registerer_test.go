@@ -156,7 +156,7 @@ func TestCrashesOfCollectorsStayTheirOwn(t *testing.T) {
 			gather:    "collecting a handler's metrics: panic: as the test wants",
 		},
 		"a CounterFunc that panics": {
-			collector: prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "bad", Help: "h"}, panics),
+			collector: prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "bad_total", Help: "h"}, panics),
 			gather:    "collecting a handler's metrics: panic: as the test wants",
 		},
 		"an unhashable collector that works": {collector: badCollector{Collector: bad}},

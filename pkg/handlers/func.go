@@ -91,7 +91,7 @@ func kindName(kind schema.GroupVersionKind) string {
 
 // kindsOf returns the kinds that a pointer to a struct of Kubernetes itself stands for.
 func kindsOf(t reflect.Type) []schema.GroupVersionKind {
-	obj, ok := reflect.New(t.Elem()).Interface().(runtime.Object)
+	obj, ok := reflect.TypeAssert[runtime.Object](reflect.New(t.Elem()))
 	if !ok {
 		return nil
 	}

@@ -69,7 +69,7 @@ type answer struct {
 // NewDiscovery returns a Discovery that asks by client. It contacts nothing.
 func NewDiscovery(client Client) *Discovery {
 	d := &Discovery{client: client, answers: cache.NewLRUExpireCache(maxAnswers)}
-	d.closed, d.close = context.WithCancel(context.Background())
+	d.closed, d.close = context.WithCancel(context.Background()) //nolint:forbidigo // it ends with Close
 	return d
 }
 

@@ -116,15 +116,16 @@ func (e *DiscoveryError) Unwrap() error { return e.Err }
 // statusText is the message of a status with the text that came in its place: that of an aggregated API that is down
 // has no status of its own.
 func statusText(status metav1.Status) string {
-	text := status.Message
+	var text strings.Builder
+	text.WriteString(status.Message)
 	if status.Details != nil {
 		for _, cause := range status.Details.Causes {
 			if cause.Type == metav1.CauseTypeUnexpectedServerResponse && cause.Message != "" && cause.Message != "unknown" {
-				text += " (" + cause.Message + ")"
+				text.WriteString(" (" + cause.Message + ")")
 			}
 		}
 	}
-	return strings.Join(strings.Fields(text), " ")
+	return strings.Join(strings.Fields(text.String()), " ")
 }
 
 // IsAnswer reports whether err answers a question about a kind or a resource, and is not a failure to ask. Of several

@@ -285,7 +285,7 @@ func TestCertificateIsUsedBeforeTheOldOneEnds(t *testing.T) {
 			renew(second)
 			awaitAccess(t, func() error { // The server takes the old one for as long as it is sent.
 				if err := ask(t.Context(), cluster, handler); !apierrors.IsUnauthorized(err) {
-					return fmt.Errorf("the old certificate is used: %v", err)
+					return fmt.Errorf("the old certificate is used, have %w", err)
 				}
 				return nil
 			})

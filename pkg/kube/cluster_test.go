@@ -12,8 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
-
 	"k8s.io/client-go/util/flowcontrol"
+
 	"kooperd.dev/kooperd/pkg/kinds"
 )
 

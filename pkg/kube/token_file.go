@@ -51,7 +51,7 @@ func (f *tokenFile) roundTrip(req *http.Request, send func(*http.Request) (*http
 }
 
 func (f *tokenFile) read() (token string, ok bool) {
-	text, err := os.ReadFile(f.path)
+	text, err := os.ReadFile(f.path) //nolint:gosec // the kubeconfig names it
 	token = strings.TrimSpace(string(text))
 	return token, err == nil && token != ""
 }

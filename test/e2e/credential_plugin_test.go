@@ -33,7 +33,7 @@ if [ -e %q ]; then exec sleep 1000; fi
 printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"%%s","expirationTimestamp":"%%s"}}' \
 	%q "$(date -u -d '+2 seconds' +%%Y-%%m-%%dT%%H:%%M:%%SZ)"
 `, p.hangs, account.BearerToken)
-	if err := os.WriteFile(p.program, []byte(script), 0o700); err != nil { //nolint:gosec // it is a program
+	if err := os.WriteFile(p.program, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	anonymous := *account

@@ -23,7 +23,7 @@ func TestStartErrorsSayWhy(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			program := filepath.Join(t.TempDir(), "program")
-			if err := os.WriteFile(program, []byte(tc.program), 0o700); err != nil { //nolint:gosec // it is run
+			if err := os.WriteFile(program, []byte(tc.program), 0o700); err != nil {
 				t.Fatal(err)
 			}
 			h, _ := newHandler(t, config{"command": []string{program}})

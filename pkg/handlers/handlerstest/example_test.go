@@ -26,37 +26,37 @@ var greet = handlers.Plugin[config]{
 }
 
 // Check gives a plugin the tests that every plugin has to pass.
-func ExampleCheck() {
-	var t *testing.T // of the test function
-
-	handlerstest.Check(t, greet, handlerstest.Options{Configs: map[string]string{
-		"empty": `{}`,
-		"full":  `{"greeting":"hello"}`,
-	}})
+func ExampleCheck() { //nolint:testableexamples // it is a test
+	_ = func(t *testing.T) {
+		handlerstest.Check(t, greet, handlerstest.Options{Configs: map[string]string{
+			"empty": `{}`,
+			"full":  `{"greeting":"hello"}`,
+		}})
+	}
 }
 
 // New makes a handler, here one whose log is looked at.
-func ExampleNew() {
-	var t *testing.T // of the test function
-
-	logs := handlerstest.NewLogs(t)
-	h := handlerstest.New(t, greet, `{"greeting":"hello"}`, func(env *handlers.Env) {
-		env.Logger = logs.Logger()
-	})
-	cart := handlerstest.Object(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: cart}}`)
-	if _, err := h.Handle(t.Context(), handlers.Request{Object: cart}); err != nil {
-		t.Fatal(err)
-	}
-	if lines := logs.Entries(); len(lines) != 1 || lines[0].Message != "hello" || lines[0].Values["name"] != "cart" {
-		t.Errorf("logged %v", lines)
+func ExampleNew() { //nolint:testableexamples // it is a test
+	_ = func(t *testing.T) {
+		logs := handlerstest.NewLogs(t)
+		h := handlerstest.New(t, greet, `{"greeting":"hello"}`, func(env *handlers.Env) {
+			env.Logger = logs.Logger()
+		})
+		cart := handlerstest.Object(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: cart}}`)
+		if _, err := h.Handle(t.Context(), handlers.Request{Object: cart}); err != nil {
+			t.Fatal(err)
+		}
+		if lines := logs.Entries(); len(lines) != 1 || lines[0].Message != "hello" || lines[0].Values["name"] != "cart" {
+			t.Errorf("logged %v", lines)
+		}
 	}
 }
 
 // Problems are what the plugin finds wrong in a config.
-func ExampleProblems() {
-	var t *testing.T // of the test function
-
-	if problems := handlerstest.Problems(t, greet, `{"greeting":""}`); len(problems) > 0 {
-		t.Errorf("problems: %v", problems)
+func ExampleProblems() { //nolint:testableexamples // it is a test
+	_ = func(t *testing.T) {
+		if problems := handlerstest.Problems(t, greet, `{"greeting":""}`); len(problems) > 0 {
+			t.Errorf("problems: %v", problems)
+		}
 	}
 }
