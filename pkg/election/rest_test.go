@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -335,6 +337,25 @@ func TestClosedClient(t *testing.T) {
 	c.Close()
 	if _, err := c.Get(t.Context(), testNamespace, testName); err == nil {
 		t.Error("a closed client works")
+	}
+}
+
+// TestProxyThatRefuses is about the error of a connection that a proxy does not let through.
+func TestProxyThatRefuses(t *testing.T) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	t.Cleanup(proxy.Close)
+	e := newEndpoint(t)
+	address, err := url.Parse(proxy.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.config.Proxy = http.ProxyURL(&url.URL{Scheme: "http", User: url.UserPassword("me", "secret"), Host: address.Host})
+	_, err = e.client(t).Get(t.Context(), testNamespace, testName)
+	want := "the proxy " + proxy.URL + ` does not let the connection through and answers "Forbidden"`
+	if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("Get returned %v, want %s", err, want)
 	}
 }
 

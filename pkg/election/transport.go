@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
@@ -53,6 +54,7 @@ func (c *APIClient) newTransport(streams bool) (*leaseTransport, error) {
 	if conf.Proxy != nil {
 		t.Proxy = conf.Proxy
 	}
+	t.OnProxyConnectResponse = nameProxy
 	t.Protocols.SetHTTP1(true)
 	t.Protocols.SetHTTP2(streams)
 	if tlsConfig != nil {
@@ -67,6 +69,16 @@ func (c *APIClient) newTransport(streams bool) (*leaseTransport, error) {
 		return nil, fmt.Errorf("making the lease client: %w", err)
 	}
 	return &leaseTransport{leases: leases, transport: t, dialer: dialer, files: files}, nil
+}
+
+// nameProxy makes an error of a proxy that refuses a connection. net/http would return the text of its status alone, such as
+// "Forbidden", which reads like an answer of the API server.
+func nameProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	address := url.URL{Scheme: proxy.Scheme, Host: proxy.Host}
+	return fmt.Errorf("the proxy %s does not let the connection through and answers %q", &address, http.StatusText(resp.StatusCode))
 }
 
 // outdated reports whether the transport was made with other certificates than there are now. Files that cannot be used, such
