@@ -52,16 +52,16 @@ func (t token) hint() string {
 var chained = regexp.MustCompile(`^((?:object|oldObject)(?:\.\w+)*?)\.((?:\w+[.])*\w*[-/][\w./-]*\w)$`)
 
 // token returns the token at a place, whose bracketed is empty when there is none.
-func (x *explainer) token(at int) token {
+func (x reader) token(at int) token {
 	inside := func(r rune) bool { return r == '_' || r < 128 && strings.ContainsRune("./-", r) || isWord(r) }
 	start, end := at, at
-	for start > 0 && inside(x.reader.text[start-1]) {
+	for start > 0 && inside(x.text[start-1]) {
 		start--
 	}
-	for end < len(x.reader.text) && inside(x.reader.text[end]) {
+	for end < len(x.text) && inside(x.text[end]) {
 		end++
 	}
-	match := chained.FindStringSubmatch(string(x.reader.text[start:end]))
+	match := chained.FindStringSubmatch(string(x.text[start:end]))
 	if match == nil {
 		return token{}
 	}
@@ -84,6 +84,24 @@ func (x *explainer) token(at int) token {
 		name = parts[first]
 	}
 	return token{before: before, bracketed: name, after: after, end: end}
+}
+
+// once sorts mistakes by their places and leaves out what has been said already: the same of another
+// place, or something else of the same place, and what follows from a name that should stand in
+// brackets.
+func (x reader) once(ms Mistakes) Mistakes {
+	slices.SortStableFunc(ms, func(a, b *Mistake) int { return a.Offset - b.Offset })
+	told := map[string]bool{}
+	last, end := -1, -1
+	return slices.DeleteFunc(ms, func(m *Mistake) bool {
+		repeated := told[m.Message] && !strings.HasPrefix(m.Message, noName) || m.Offset < end || m.Offset == last
+		told[m.Message], last = true, m.Offset
+		if token := x.token(m.Offset); token.bracketed != "" && end <= m.Offset {
+			m.Hint, m.Unknown, m.Known = token.hint(), "", nil
+			end = token.end
+		}
+		return repeated
+	})
 }
 
 func isWord(r rune) bool {

@@ -94,8 +94,8 @@ func (l *Language) Compile(text string, kind schema.GroupVersionKind) (*Conditio
 	}
 	read := reader{text: []rune(text), info: parsed.NativeRep().SourceInfo()}
 	x := &explainer{
-		typed: *t, language: l, source: source, kind: kind.Kind, reader: read,
-		written: nodesByID(ast.Copy(parsed.NativeRep())), checked: nodesByID(t.tree),
+		wording:  wording{typed: *t, source: source, reader: read, written: nodesByID(ast.Copy(parsed.NativeRep()))},
+		language: l, checked: nodesByID(t.tree), kind: kind.Kind,
 	}
 	mistakes := x.typeMistakes()
 	if len(mistakes) == 0 {
@@ -116,7 +116,7 @@ func (l *Language) Compile(text string, kind schema.GroupVersionKind) (*Conditio
 		}
 	}
 	if len(mistakes) > 0 {
-		return nil, x.once(mistakes)
+		return nil, read.once(mistakes)
 	}
 	return c, nil
 }

@@ -11,14 +11,11 @@ import (
 	"github.com/google/cel-go/common/types"
 )
 
-// explainer puts the errors of the type check into words.
+// explainer makes mistakes of the errors of the type check.
 type explainer struct {
-	typed
+	wording
 	language *Language
-	source   common.Source
-	reader   reader
-	written  map[int64]ast.Expr // the expression as it was parsed
-	checked  map[int64]ast.Expr // and as it was checked
+	checked  map[int64]ast.Expr // the expression as it was checked
 	kind     string             // of the objects
 }
 
@@ -31,7 +28,7 @@ func (x *explainer) typeMistakes() Mistakes {
 			ms = append(ms, m)
 		}
 	}
-	return x.once(append(ms, x.literals()...))
+	return x.reader.once(append(ms, x.literals()...))
 }
 
 // literals are mistakes in texts that stand for something else.
@@ -57,24 +54,6 @@ func (x *explainer) literals() Mistakes {
 		}
 	}
 	return ms
-}
-
-// once sorts mistakes by their places and leaves out what has been said already: the same of another
-// place, or something else of the same place, and what follows from a name that should stand in
-// brackets.
-func (x *explainer) once(ms Mistakes) Mistakes {
-	slices.SortStableFunc(ms, func(a, b *Mistake) int { return a.Offset - b.Offset })
-	told := map[string]bool{}
-	last, end := -1, -1
-	return slices.DeleteFunc(ms, func(m *Mistake) bool {
-		repeated := told[m.Message] && !strings.HasPrefix(m.Message, noName) || m.Offset < end || m.Offset == last
-		told[m.Message], last = true, m.Offset
-		if token := x.token(m.Offset); token.bracketed != "" && end <= m.Offset {
-			m.Hint, m.Unknown, m.Known = token.hint(), "", nil
-			end = token.end
-		}
-		return repeated
-	})
 }
 
 // mistake explains one error; nil for one that follows from another.

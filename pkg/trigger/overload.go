@@ -117,15 +117,8 @@ func (x *explainer) hasFunction(target ast.Expr, name string) bool {
 	return false
 }
 
-// both says what two operands are.
-func (x *explainer) both(a, b ast.Expr) string {
-	return fmt.Sprintf("%s and %s is %s", x.isA(a), x.name(b), ended(x.what(b)))
-}
-
-func (x *explainer) isA(e ast.Expr) string { return x.name(e) + " is " + x.what(e) }
-
 // comparing says how two operands that are never equal can be compared.
-func (x *explainer) comparing(a, b ast.Expr) string {
+func (x *wording) comparing(a, b ast.Expr) string {
 	for _, pair := range [][2]ast.Expr{{a, b}, {b, a}} {
 		value, literal := pair[0], x.original(pair[1])
 		if literal.Kind() != ast.LiteralKind {
@@ -165,7 +158,7 @@ func rewritten(t *cel.Type, literal any) string {
 }
 
 // calculating says how two operands can be calculated with.
-func (x *explainer) calculating(a, b ast.Expr, sign string) string {
+func (x *wording) calculating(a, b ast.Expr, sign string) string {
 	for _, pair := range [][2]ast.Expr{{a, b}, {b, a}} {
 		value, other := pair[0], pair[1]
 		t, u := x.tree.GetType(value.ID()), x.tree.GetType(other.ID())

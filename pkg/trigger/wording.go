@@ -1,18 +1,28 @@
 package trigger
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 
 	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common"
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/parser"
 )
 
+// wording puts the parts of a checked expression into the words of messages.
+type wording struct {
+	typed
+	source  common.Source
+	reader  reader
+	written map[int64]ast.Expr // the expression as it was parsed
+}
+
 // name is how messages call an expression: a path without the object, or its text.
-func (x *explainer) name(e ast.Expr) string {
+func (x *wording) name(e ast.Expr) string {
 	if r, ok := x.reader.path(x.original(e), nil); ok && len(r.path) > 0 {
 		return r.path.String()
 	}
@@ -20,7 +30,7 @@ func (x *explainer) name(e ast.Expr) string {
 }
 
 // text is an expression as expressions are written, cut when it is long.
-func (x *explainer) text(e ast.Expr) string {
+func (x *wording) text(e ast.Expr) string {
 	text, err := parser.Unparse(x.original(e), x.tree.SourceInfo())
 	if err != nil {
 		return "this"
@@ -29,7 +39,7 @@ func (x *explainer) text(e ast.Expr) string {
 }
 
 // original returns the expression that was written where one was checked.
-func (x *explainer) original(e ast.Expr) ast.Expr {
+func (x *wording) original(e ast.Expr) ast.Expr {
 	id := e.ID()
 	if old, ok := x.wrapped[id]; ok {
 		id = old
@@ -41,7 +51,7 @@ func (x *explainer) original(e ast.Expr) ast.Expr {
 }
 
 // place returns where the last name of a path stands, and else where CEL has the expression.
-func (x *explainer) place(e ast.Expr) int {
+func (x *wording) place(e ast.Expr) int {
 	written := x.original(e)
 	if r, ok := x.reader.path(written, nil); ok && len(r.offsets) > 0 {
 		return r.offsets[len(r.offsets)-1]
@@ -69,7 +79,7 @@ func selection(e ast.Expr) (ast.Expr, string) {
 }
 
 // goType returns the Go type of what an expression reads, or nil when that is not known.
-func (x *explainer) goType(e ast.Expr) reflect.Type {
+func (x *wording) goType(e ast.Expr) reflect.Type {
 	if e == nil {
 		return nil
 	}
@@ -103,13 +113,13 @@ func (x *explainer) goType(e ast.Expr) reflect.Type {
 	return nil
 }
 
-func (x *explainer) isQuantity(e ast.Expr) bool {
+func (x *wording) isQuantity(e ast.Expr) bool {
 	t := x.goType(e)
 	return t != nil && scalar(t) == aQuantity
 }
 
 // what says what the value of an expression is.
-func (x *explainer) what(e ast.Expr) string {
+func (x *wording) what(e ast.Expr) string {
 	if t := x.goType(e); t != nil {
 		if what := scalar(follow(t)); what != "" {
 			return what
@@ -120,6 +130,14 @@ func (x *explainer) what(e ast.Expr) string {
 	}
 	return described(x.tree.GetType(e.ID()))
 }
+
+// both says what two operands are.
+func (x *wording) both(a, b ast.Expr) string {
+	return fmt.Sprintf("%s and %s is %s", x.isA(a), x.name(b), ended(x.what(b)))
+}
+
+// isA says what one is.
+func (x *wording) isA(e ast.Expr) string { return x.name(e) + " is " + x.what(e) }
 
 // described puts a type into words.
 func described(t *cel.Type) string {
