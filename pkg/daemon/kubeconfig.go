@@ -17,15 +17,16 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// clusterConfig is how to reach the API server, and where the lease is.
+// clusterConfig says how to reach the API server, and where the lease is by default.
 type clusterConfig struct {
 	rest *rest.Config
-	// namespace is where the lease is when the config does not say.
+	// namespace is where the lease is if the config does not name one.
 	namespace string
 }
 
-// loadClusterConfig finds the API server as kubectl does: the given file, $KUBECONFIG, the pod's service account, or
-// ~/.kube/config. context is one of the kubeconfig; empty means its current-context.
+// loadClusterConfig finds the API server, as kubectl does, by the first of these: the file at path,
+// $KUBECONFIG, the pod's service account, ~/.kube/config. context names a context of the kubeconfig;
+// empty means its current-context. It contacts nothing.
 func loadClusterConfig(path, context string) (clusterConfig, error) {
 	found, err := findCluster(path, context)
 	if err != nil {
@@ -74,7 +75,7 @@ func inCluster() bool {
 	return err == nil
 }
 
-// kubeconfigFiles returns the files that a kubeconfig was read from.
+// kubeconfigFiles returns the files that the kubeconfig was read from.
 func kubeconfigFiles(rules *clientcmd.ClientConfigLoadingRules) []string {
 	if rules.ExplicitPath != "" {
 		return []string{rules.ExplicitPath}
@@ -85,7 +86,8 @@ func kubeconfigFiles(rules *clientcmd.ClientConfigLoadingRules) []string {
 	})
 }
 
-// checkKubeconfig says what a kubeconfig lacks. client-go says the same of all that: no configuration.
+// checkKubeconfig returns an error that says what the kubeconfig lacks. client-go has one error for all
+// of these cases, which does not say.
 func checkKubeconfig(raw clientcmdapi.Config, files []string) error {
 	names := func(m []string) string { return strings.Join(m, ", ") }
 	contexts := slices.Sorted(maps.Keys(raw.Contexts))
@@ -116,8 +118,8 @@ func checkKubeconfig(raw clientcmdapi.Config, files []string) error {
 	return nil
 }
 
-// connect makes a cluster for a command that asks it something and prints the answer. What client-go would say to the
-// log by itself is in the errors that it returns.
+// connect makes a cluster for a command that asks it something and prints the answer. It silences the
+// log of client-go, because the errors of the requests say the same.
 func connect(where clusterConfig) (*kube.Cluster, error) {
 	if err := telemetry.RouteKlog(logr.Discard(), 0); err != nil {
 		return nil, err

@@ -12,28 +12,30 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// CertificateCheckInterval is the longest time for which a changed certificate goes unnoticed by new connections.
+// CertificateCheckInterval is how long new connections may still get the former certificate after the
+// files have changed.
 const CertificateCheckInterval = 5 * time.Second
 
-// CertificateFiles is a certificate and its private key in two PEM files, which are read again when a connection comes
-// and the last look is CertificateCheckInterval ago. It looks at the contents, so it does not matter how they are
-// replaced. A pair that does not fit together, as while only one of the files has been replaced, is logged once and the
-// last good one goes on being used. It is safe for concurrent use.
+// CertificateFiles is a certificate and its private key in two PEM files. A new connection makes it read
+// the files again, if it last did so at least CertificateCheckInterval ago. It compares the contents,
+// so it does not matter how the files are replaced. Files that cannot be read, or do not belong
+// together, are logged once, and the last good pair stays in use. That happens while only one of the
+// files has been replaced. It is safe for concurrent use.
 type CertificateFiles struct {
 	certFile, keyFile string
 	logger            logr.Logger
 
 	mu      sync.Mutex
-	looked  time.Time
+	checked time.Time // when the files were last read
 	seen    [2][]byte // the contents that current was made of
-	trouble string    // why the last look has brought no certificate
+	failure string    // why the last check brought no certificate; logged already
 	current *tls.Certificate
 }
 
-// LoadCertificateFiles reads the files for the first time; the error names the file, or says that they do not belong
-// together. The logger is told of every later change.
+// LoadCertificateFiles reads the files for the first time. Its error names the file that cannot be read,
+// or says that the two do not belong together. Later changes, and failures to read them, are logged.
 func LoadCertificateFiles(certFile, keyFile string, logger logr.Logger) (*CertificateFiles, error) {
-	f := &CertificateFiles{certFile: certFile, keyFile: keyFile, logger: logger, looked: time.Now()}
+	f := &CertificateFiles{certFile: certFile, keyFile: keyFile, logger: logger, checked: time.Now()}
 	if _, err := f.read(); err != nil {
 		return nil, err
 	}
@@ -44,29 +46,29 @@ func LoadCertificateFiles(certFile, keyFile string, logger logr.Logger) (*Certif
 func (f *CertificateFiles) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if now := time.Now(); now.Sub(f.looked) >= CertificateCheckInterval {
-		f.looked = now
-		f.look()
+	if now := time.Now(); now.Sub(f.checked) >= CertificateCheckInterval {
+		f.checked = now
+		f.check()
 	}
 	return f.current, nil
 }
 
-// look reads the files again and tells what has become of them.
-func (f *CertificateFiles) look() {
+// check reads the files again, and logs a change or a new failure.
+func (f *CertificateFiles) check() {
 	changed, err := f.read()
 	switch {
-	case err != nil && err.Error() != f.trouble:
-		f.trouble = err.Error()
+	case err != nil && err.Error() != f.failure:
+		f.failure = err.Error()
 		f.logger.Error(err, "the TLS certificate cannot be replaced, the former one stays in use", "certFile", f.certFile, "keyFile", f.keyFile)
 	case err == nil && changed:
-		f.trouble = ""
+		f.failure = ""
 		f.logger.Info("TLS certificate replaced", "certFile", f.certFile, "serial", f.current.Leaf.SerialNumber.String(), "notAfter", f.current.Leaf.NotAfter)
 	case err == nil:
-		f.trouble = ""
+		f.failure = ""
 	}
 }
 
-// read makes the files' contents the current certificate. It tells whether that is another one.
+// read makes the files' contents the current certificate, and reports whether they have changed.
 func (f *CertificateFiles) read() (changed bool, err error) {
 	cert, err := os.ReadFile(f.certFile)
 	if err != nil {

@@ -199,7 +199,7 @@ func TestTLSGoesOnWithANewCertificate(t *testing.T) {
 		writeFile(t, filepath.Join(dir, "c"), cert)
 		writeFile(t, filepath.Join(dir, "k"), key)
 		files.mu.Lock()
-		files.looked = time.Time{}
+		files.checked = time.Time{}
 		files.mu.Unlock()
 		tlsClient(t, second, http2).get(t, address) // trusts no other one
 		old.get(t, address)

@@ -19,12 +19,12 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// Limits of every server: a probe or a scrape is small and quick, anything else is cut.
+// Limits of every server. Probes and scrapes are small and quick; what is not is cut off.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
 	writeTimeout      = 30 * time.Second
-	gatherTimeout     = 25 * time.Second // less than writeTimeout, or the client would not hear of it
+	gatherTimeout     = 25 * time.Second // less than writeTimeout, so that the client gets the error
 	idleTimeout       = 90 * time.Second
 	maxHeaderBytes    = 16 << 10
 	stopTimeout       = 2 * time.Second
@@ -36,9 +36,10 @@ const Disabled = "0"
 
 // Options of Listen.
 type Options struct {
-	// MetricsAddress is where /metrics is served, as host:port; empty or "0" serves none.
+	// MetricsAddress is where /metrics is served, as host:port. Empty or Disabled: nowhere.
 	MetricsAddress string
-	// HealthAddress is where /livez, /readyz and /leaderz are served, as host:port; empty or "0" serves none.
+	// HealthAddress is where /livez, /readyz and /leaderz are served, as host:port. Empty or
+	// Disabled: nowhere.
 	HealthAddress string
 	// Gatherer is what /metrics shows. Required with MetricsAddress.
 	Gatherer prometheus.Gatherer
@@ -48,21 +49,22 @@ type Options struct {
 	Leading func() bool
 	// Live returns why the process should be restarted, or nil. Default: never.
 	Live func() error
-	// Access decides who may read what MetricsAddress serves. Default: anyone may.
+	// Access decides who may read what MetricsAddress serves. Default: every client may.
 	Access Authorizer
-	// Certificate returns the certificate of a handshake, and with it MetricsAddress speaks TLS, 1.2 at least; see
-	// CertificateFiles and SelfSigned. Default: plain HTTP.
+	// Certificate returns the certificate for a handshake, as CertificateFiles and SelfSigned do. With
+	// it, MetricsAddress speaks TLS, version 1.2 or later. Default: plain HTTP.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	// Profiling serves the profiles of the process under /debug/pprof/ of MetricsAddress, which give much away: the caller
-	// sees to it that there is Access, or that nobody else can connect. Default: there are none.
+	// Profiling serves the profiles of the process under /debug/pprof/ of MetricsAddress. Profiles
+	// reveal much, so the caller has to set Access, or an address that others cannot reach.
+	// Default: no profiles.
 	Profiling bool
-	// Metrics count refused requests and closed connections. Default: nothing is counted.
+	// Metrics count refused requests and connections that were closed early. Default: none.
 	Metrics *telemetry.Metrics
-	// Logger receives the addresses and what goes wrong. Default: nothing is logged.
+	// Logger gets the addresses, refused requests and failures. Default: nothing is logged.
 	Logger logr.Logger
 }
 
-// Server are the listening servers.
+// Server is a set of HTTP servers whose addresses are bound. Serve is called once.
 type Server struct {
 	logger  logr.Logger
 	metrics *telemetry.Metrics
@@ -75,8 +77,9 @@ type listening struct {
 	http     *http.Server
 }
 
-// Listen binds the addresses, so that an address in use is an error before any work starts. The caller has to call
-// Serve, which closes them.
+// Listen binds the addresses, so that an address in use is an error before any work starts. It returns
+// an error, too, if Options lack what an address needs. The caller has to call Serve, which closes the
+// listeners. ctx bounds the binding only.
 func Listen(ctx context.Context, opts Options) (*Server, error) {
 	if opts.Logger.GetSink() == nil {
 		opts.Logger = logr.Discard()
@@ -103,7 +106,7 @@ func Listen(ctx context.Context, opts Options) (*Server, error) {
 
 func serves(address string) bool { return address != "" && address != Disabled }
 
-// getCertificate is as tls.Config has it.
+// getCertificate is the type of tls.Config.GetCertificate.
 type getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
 func (s *Server) listen(ctx context.Context, name, address string, handler http.Handler, certificate getCertificate) error {
@@ -135,7 +138,7 @@ func (s *Server) listen(ctx context.Context, name, address string, handler http.
 	return nil
 }
 
-// serve answers until the server is shut down.
+// serve answers requests until the server is shut down.
 func (l *listening) serve() error {
 	serve := l.http.Serve
 	if l.http.TLSConfig != nil {
@@ -156,7 +159,8 @@ func (s *Server) Addresses() map[string]string {
 	return addresses
 }
 
-// Serve answers until ctx ends and then closes the listeners, giving requests under way two seconds.
+// Serve answers requests until ctx ends or a server fails, and closes the listeners. Requests under way
+// then have two seconds to finish. It returns the first failure of a server.
 func (s *Server) Serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, l := range s.servers {
@@ -168,7 +172,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	defer cancel()
 	for _, l := range s.servers {
 		if err := l.http.Shutdown(stop); err != nil {
-			_ = l.http.Close() // Whatever still hangs after the grace is cut.
+			_ = l.http.Close() // Requests that take longer are cut off.
 		}
 	}
 	return group.Wait()
@@ -180,8 +184,9 @@ func (s *Server) close() {
 	}
 }
 
-// metricsMux serves what can be gathered: a collector of one handler that goes wrong must not hide the other metrics. A
-// connection is active only once its request is allowed, or strangers could fill the server.
+// metricsMux serves all metrics that can be gathered: one collector that fails must not hide the others.
+// A connection counts as active only when its request is allowed. Otherwise clients without access
+// could keep all connections busy.
 func metricsMux(opts Options) http.Handler {
 	mux := http.NewServeMux()
 	g := newGuard(opts.Access, opts.Metrics.CountHTTPRefused, opts.Logger)
