@@ -1,6 +1,6 @@
-// Package daemon runs the built bin/kooperd as a user would, as a process of its own, and reads what it tells: its log,
-// its probes, its metrics and its exit status. It is for tests and looks at nothing inside the process; for its clusters
-// see the package cluster.
+// Package daemon runs the built bin/kooperd as a user would, as a separate process, and reads its log,
+// probes, metrics and exit status. It is for tests, and looks at nothing inside the process. The
+// package cluster has clusters for it.
 //
 //	d := daemon.Start(t, daemon.Options{Config: "controllers.cue", Kubeconfig: c.AdminKubeconfig()})
 //	d.AwaitLog(t, "became leader")
@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -221,7 +222,7 @@ func (p *Process) AwaitExit(t testing.TB) int {
 	return p.state.ExitCode()
 }
 
-// Exited tells whether the process has ended.
+// Exited reports whether the process has ended.
 func (p *Process) Exited() bool {
 	select {
 	case <-p.done:
@@ -265,6 +266,13 @@ func (l Line) has(keysAndValues []string) bool {
 		}
 	}
 	return true
+}
+
+// Log returns all lines so far.
+func (p *Process) Log() []Line {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.lines)
 }
 
 // Tail returns the last n lines as written.

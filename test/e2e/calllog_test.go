@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// journal is a file to which handler programs of all replicas append a line when a call begins and one when it ends. It
-// lives outside of every process, so it tells what really happened.
-type journal struct{ path string }
+// callLog is a file to which the handler programs of all replicas append a line when a call begins,
+// and one when it ends. It is outside of every kooperd, so it shows what really happened.
+type callLog struct{ path string }
 
 // span is one call of a handler program.
 type span struct {
@@ -21,27 +21,27 @@ type span struct {
 	begin, end                  int64 // in nanoseconds since the epoch; end is 0 when the program was killed
 }
 
-func newJournal(t *testing.T) journal {
+func newCallLog(t *testing.T) callLog {
 	t.Helper()
-	return journal{path: filepath.Join(t.TempDir(), "journal")}
+	return callLog{path: filepath.Join(t.TempDir(), "calls")}
 }
 
-// handler returns the config of an exec handler that writes the journal and takes seconds, such as "0.05".
-func (j journal) handler(seconds string) string {
-	const line = `echo "$1 $REPLICA $KOOPERD_DEFINITION $KOOPERD_NAMESPACE/$KOOPERD_NAME $$ $(date +%s%N)" >>"$JOURNAL"`
+// handler returns the config of an exec handler that writes the call log and takes seconds, such as "0.05".
+func (l callLog) handler(seconds string) string {
+	const line = `echo "$1 $REPLICA $KOOPERD_DEFINITION $KOOPERD_NAMESPACE/$KOOPERD_NAME $$ $(date +%s%N)" >>"$CALL_LOG"`
 	script := fmt.Sprintf(`note() { %s; }; note begin; sleep %s; note end`, line, seconds)
-	return fmt.Sprintf(`exec: {command: ["sh", "-c", %q], env: JOURNAL: %q, passEnv: ["REPLICA"]}`, script, j.path)
+	return fmt.Sprintf(`exec: {command: ["sh", "-c", %q], env: CALL_LOG: %q, passEnv: ["REPLICA"]}`, script, l.path)
 }
 
 // spans returns the calls so far, in the order of their beginning.
-func (j journal) spans(t *testing.T) []span {
+func (l callLog) spans(t *testing.T) []span {
 	t.Helper()
-	f, err := os.Open(j.path)
+	f, err := os.Open(l.path)
 	if os.IsNotExist(err) {
 		return nil
 	}
 	if err != nil {
-		t.Fatalf("reading the journal: %v", err)
+		t.Fatalf("reading the call log: %v", err)
 	}
 	defer func() { _ = f.Close() }()
 	var spans []span
@@ -50,11 +50,11 @@ func (j journal) spans(t *testing.T) []span {
 	for scanner.Scan() {
 		words := strings.Fields(scanner.Text())
 		if len(words) != 6 {
-			t.Fatalf("reading the journal: line %q", scanner.Text())
+			t.Fatalf("reading the call log: line %q", scanner.Text())
 		}
 		at, err := strconv.ParseInt(words[5], 10, 64)
 		if err != nil {
-			t.Fatalf("reading the journal: %v", err)
+			t.Fatalf("reading the call log: %v", err)
 		}
 		if words[0] == "begin" {
 			open[words[4]] = len(spans)
@@ -87,8 +87,8 @@ func assertNoOverlap(t *testing.T, spans []span, killed int64) {
 	}
 }
 
-// most returns the largest number of calls of a definition that were under way at once.
-func most(spans []span, definition string) int {
+// maxConcurrent returns the largest number of calls of a definition that were under way at once.
+func maxConcurrent(spans []span, definition string) int {
 	type edge struct {
 		at    int64
 		delta int
@@ -113,13 +113,13 @@ func most(spans []span, definition string) int {
 	return top
 }
 
-// by returns the calls of one replica.
-func by(spans []span, replica string) []span {
+// byReplica returns the calls of one replica.
+func byReplica(spans []span, replica string) []span {
 	return slices.DeleteFunc(slices.Clone(spans), func(s span) bool { return s.replica != replica })
 }
 
-// definitions returns the names of the definitions that have calls in spans, sorted.
-func definitions(spans []span) []string {
+// definitionNames returns the names of the definitions that have calls in spans, sorted.
+func definitionNames(spans []span) []string {
 	var names []string
 	for _, s := range spans {
 		names = append(names, s.definition)
@@ -128,8 +128,8 @@ func definitions(spans []span) []string {
 	return slices.Compact(names)
 }
 
-// objects returns how many different objects a definition has been called for.
-func objects(spans []span, definition string) int {
+// countObjects returns how many different objects a definition has been called for.
+func countObjects(spans []span, definition string) int {
 	seen := map[string]bool{}
 	for _, s := range spans {
 		if s.definition == definition {

@@ -18,7 +18,7 @@ import (
 // TestStandbyAfterLoss freezes a leader whose config says onLost: "standby". The process goes on, does nothing while the
 // other one leads, and leads again after it.
 func TestStandbyAfterLoss(t *testing.T) {
-	ns, j := shared.Namespace(t), newJournal(t)
+	ns, calls := shared.Namespace(t), newCallLog(t)
 	createConfigMap(t, ns, "object")
 	config := fmt.Sprintf(`
 apiVersion: "kooperd.dev/v1alpha1"
@@ -26,21 +26,21 @@ leaderElection: {name: "again", namespace: %q, leaseDuration: "3s", renewDeadlin
 controllers: only: {
 	watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%q], labelSelector: "e2e"}
 	handler: %s
-}`, ns, ns, j.handler("0.05"))
+}`, ns, ns, calls.handler("0.05"))
 	start := func(replica string) *daemon.Process {
 		return daemon.Start(t, daemon.Options{Config: config, Kubeconfig: shared.AdminKubeconfig(), Env: []string{"REPLICA=" + replica}})
 	}
 	first := start(leaderName)
-	first.Await(t, "a call by the first leader", func() bool { return len(by(j.spans(t), leaderName)) == 1 })
+	first.Await(t, "a call by the first leader", func() bool { return len(byReplica(calls.spans(t), leaderName)) == 1 })
 	second := start(standbyName)
 	second.AwaitReady(t)
 	first.Signal(t, syscall.SIGSTOP)
-	second.Await(t, "a call by the second leader", func() bool { return len(by(j.spans(t), standbyName)) == 1 })
+	second.Await(t, "a call by the second leader", func() bool { return len(byReplica(calls.spans(t), standbyName)) == 1 })
 	first.Signal(t, syscall.SIGCONT)
 	first.AwaitLog(t, "standing by after the loss of the lease")
 	createConfigMap(t, ns, "late")
-	second.Await(t, "a call for the late object", func() bool { return objects(by(j.spans(t), standbyName), "only") == 2 })
-	if got := len(by(j.spans(t), leaderName)); got != 1 {
+	second.Await(t, "a call for the late object", func() bool { return countObjects(byReplica(calls.spans(t), standbyName), "only") == 2 })
+	if got := len(byReplica(calls.spans(t), leaderName)); got != 1 {
 		t.Errorf("the former leader has made %d calls, want the one of its term", got)
 	}
 	if got, _ := first.Metric(t, `kooperd_leader_transitions_total{to="lost"}`); got != "1" {
@@ -49,11 +49,11 @@ controllers: only: {
 	if got := second.Stop(t); got != 0 {
 		t.Errorf("exit status of the second is %d, want 0", got)
 	}
-	first.Await(t, "calls for both objects in the second term", func() bool { return len(by(j.spans(t), leaderName)) == 3 })
+	first.Await(t, "calls for both objects in the second term", func() bool { return len(byReplica(calls.spans(t), leaderName)) == 3 })
 	if got := first.Stop(t); got != 0 {
 		t.Errorf("exit status of the first is %d, want 0", got)
 	}
-	assertNoOverlap(t, j.spans(t), 0)
+	assertNoOverlap(t, calls.spans(t), 0)
 }
 
 // TestConfigMapLock lets an old operator hold the lock, as Kooper v0 and client-go up to v0.23 did, and then vanish. The
@@ -92,14 +92,14 @@ controllers: accounts: {watch: {apiVersion: "v1", kind: "ServiceAccount", namesp
 	defer pace.Stop()
 	for range 4 { // Longer than the lease.
 		<-pace.C
-		lock = renew(lock)
 		last = time.Now()
+		lock = renew(lock)
 		if got := p.Lines("became leader"); len(got) > 0 {
 			t.Fatalf("kooperd leads while the old operator renews: %v", got)
 		}
 	}
 	line := p.AwaitLog(t, "became leader")
-	if took := line.Time.Sub(last); took < 2900*time.Millisecond {
+	if took := line.Time.Sub(last); took < 3*time.Second {
 		t.Errorf("kooperd leads %s after the last renewal, want at least the lease of 3s", took)
 	}
 	p.AwaitLog(t, "object seen", "controller", "accounts")
@@ -147,7 +147,7 @@ controllers: only: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%q
 	described := shared.Kubectl(t, "describe", "lease", "events", "-n", ns)
 	for _, want := range []string{"became leader", "released the leadership"} {
 		if !strings.Contains(described, want) {
-			t.Errorf("kubectl describe lease does not tell %q:\n%s", want, described)
+			t.Errorf("kubectl describe lease does not show %q:\n%s", want, described)
 		}
 	}
 }

@@ -36,7 +36,7 @@ func fullPipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// awaitHolder waits until the lease of a namespace is held, or is not.
+// awaitHolder waits until a lease is held, or with held false until it is free.
 func awaitHolder(t *testing.T, namespace, lease string, held bool) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, daemon.Timeout, true, func(ctx context.Context) (bool, error) {
@@ -56,7 +56,7 @@ func awaitHolder(t *testing.T, namespace, lease string, held bool) {
 // process ends.
 func TestLogThatIsNotRead(t *testing.T) {
 	t.Parallel()
-	ns, j := shared.Namespace(t), newJournal(t)
+	ns, calls := shared.Namespace(t), newCallLog(t)
 	createConfigMap(t, ns, "one")
 	config := filepath.Join(t.TempDir(), "controllers.cue")
 	write(t, config, fmt.Sprintf(`
@@ -65,7 +65,7 @@ leaderElection: {name: "unread", namespace: %[1]q}
 controllers: {
 	loud: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%[1]q]}, resync: "1s", handler: log: {}}
 	busy: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%[1]q], labelSelector: "e2e"}, resync: "1s", handler: %[2]s}
-}`, ns, j.handler("0.05")))
+}`, ns, calls.handler("0.05")))
 	_, w := fullPipe(t)
 	cmd := exec.CommandContext(t.Context(), daemon.Binary(t), "--config", config, "-v=9", "--kubeconfig", shared.AdminKubeconfig(),
 		"--metrics-bind-address=0", "--health-probe-bind-address=0")
@@ -78,7 +78,7 @@ controllers: {
 	go func() { ended <- cmd.Wait() }()
 	awaitHolder(t, ns, "unread", true)
 	if err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, daemon.Timeout, true,
-		func(context.Context) (bool, error) { return len(j.spans(t)) > 2, nil }); err != nil {
+		func(context.Context) (bool, error) { return len(calls.spans(t)) > 2, nil }); err != nil {
 		t.Fatalf("waiting for calls: %v", err)
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -93,20 +93,20 @@ controllers: {
 		t.Fatal("the process goes on")
 	}
 	awaitHolder(t, ns, "unread", false)
-	assertNoOverlap(t, j.spans(t), 0)
+	assertNoOverlap(t, calls.spans(t), 0)
 }
 
 // TestLogWhoseReaderIsGone goes on working: a closed pipe ends no leader.
 func TestLogWhoseReaderIsGone(t *testing.T) {
 	t.Parallel()
-	ns, j := shared.Namespace(t), newJournal(t)
+	ns, calls := shared.Namespace(t), newCallLog(t)
 	createConfigMap(t, ns, "one")
 	config := filepath.Join(t.TempDir(), "controllers.cue")
 	write(t, config, fmt.Sprintf(`
 apiVersion: "kooperd.dev/v1alpha1"
 leaderElection: {name: "gone", namespace: %[1]q}
 controllers: busy: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%[1]q], labelSelector: "e2e"}, resync: "1s", handler: %[2]s}
-`, ns, j.handler("0.05")))
+`, ns, calls.handler("0.05")))
 	cmd := exec.CommandContext(t.Context(), daemon.Binary(t), "--config", config, "-v=1", "--kubeconfig", shared.AdminKubeconfig(),
 		"--metrics-bind-address=0", "--health-probe-bind-address=0")
 	cmd.Env = append(os.Environ(), "REPLICA=only")
@@ -123,9 +123,9 @@ controllers: busy: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%[
 	if err := stderr.Close(); err != nil {
 		t.Fatal(err)
 	}
-	calls := len(j.spans(t))
+	before := len(calls.spans(t))
 	if err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, daemon.Timeout, true,
-		func(context.Context) (bool, error) { return len(j.spans(t)) > calls+2, nil }); err != nil {
+		func(context.Context) (bool, error) { return len(calls.spans(t)) > before+2, nil }); err != nil {
 		t.Fatalf("waiting for calls without a log: %v", err)
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {

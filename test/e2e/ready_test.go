@@ -26,7 +26,7 @@ controllers: pods: {watch: {apiVersion: "v1", kind: "Pod", namespaces: [%q]}, ha
 		proxy.Refuse()
 		p := daemon.Start(t, daemon.Options{Config: config, Kubeconfig: proxy.Kubeconfig(t, account, namespace)})
 		p.AwaitLog(t, "definition changed state", "state", "Degraded")
-		unready(t, p)
+		assertUnready(t, p)
 		proxy.Heal()
 		p.AwaitReady(t)
 	})
@@ -36,11 +36,11 @@ controllers: pods: {watch: {apiVersion: "v1", kind: "Pod", namespaces: [%q]}, ha
 		stranger.BearerToken = "not-a-token"
 		p := daemon.Start(t, daemon.Options{Config: config, Kubeconfig: cluster.WriteKubeconfig(t, &stranger, namespace)})
 		p.AwaitLog(t, "definition changed state", "state", "Degraded")
-		unready(t, p)
+		assertUnready(t, p)
 	})
 }
 
-func unready(t *testing.T, p *daemon.Process) {
+func assertUnready(t *testing.T, p *daemon.Process) {
 	t.Helper()
 	if status, text := p.Get(t, "health", "/readyz"); status != 503 || strings.TrimSpace(text) != "not ready: an answer of the API server" {
 		t.Errorf("/readyz: %d %q", status, text)
