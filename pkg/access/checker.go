@@ -19,8 +19,8 @@ type Checker struct {
 }
 
 // NewChecker returns a Checker that asks finder what is served, reviews for the rights, and namespaces for what exists.
-func NewChecker(finder kinds.Finder, reviews Reviews, namespaces NamespaceGetter) *Checker {
-	return &Checker{finder: finder, reviewer: NewReviewer(reviews), namespaces: NewNamespaces(namespaces)}
+func NewChecker(finder kinds.Finder, reviews Reviews, namespaces *Namespaces) *Checker {
+	return &Checker{finder: finder, reviewer: NewReviewer(reviews), namespaces: namespaces}
 }
 
 // Finding is something that keeps a definition, or the lease, from working in a cluster.

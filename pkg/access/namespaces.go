@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -32,10 +33,16 @@ const (
 	forbidden
 )
 
-// NewNamespaces returns Namespaces that asks by namespaces.
-func NewNamespaces(namespaces NamespaceGetter) *Namespaces {
+// NewNamespaces returns Namespaces that asks by namespaces. It first asks reviews whether it may, so that a client
+// without the right leaves no refused requests in the audit log. Both must be of the same user.
+func NewNamespaces(namespaces NamespaceGetter, reviews Reviews) *Namespaces {
+	reviewer := NewReviewer(reviews)
 	return &Namespaces{exists: newAnswers(func(ctx context.Context, key namespaceKey) (existence, error) {
-		_, err := namespaces.Get(ctx, key.name, metav1.GetOptions{})
+		lacking, err := reviewer.Missing(ctx, []Requirement{key.requirement()})
+		if err != nil || len(lacking) > 0 {
+			return forbidden, err
+		}
+		_, err = namespaces.Get(ctx, key.name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
 			return absent, nil
@@ -44,6 +51,13 @@ func NewNamespaces(namespaces NamespaceGetter) *Namespaces {
 		}
 		return exists, err
 	})}
+}
+
+// requirement is the right to get the namespace. A Role in the namespace can grant it.
+func (k namespaceKey) requirement() Requirement {
+	return Requirement{Namespace: k.name, Rule: rbacv1.PolicyRule{
+		APIGroups: []string{corev1.GroupName}, Resources: []string{"namespaces"}, ResourceNames: []string{k.name}, Verbs: []string{"get"},
+	}}
 }
 
 // Missing returns those of the names that do not exist, and those of which the client may not know that. An error means

@@ -155,7 +155,7 @@ func TestReviewHangs(t *testing.T) {
 	})
 }
 
-// fewNamespaces has one namespace, and keeps another one secret.
+// fewNamespaces has one namespace, and refuses to say whether another one exists.
 type fewNamespaces struct{ asked int }
 
 func (n *fewNamespaces) Get(_ context.Context, name string, _ metav1.GetOptions) (*corev1.Namespace, error) {
@@ -171,17 +171,21 @@ func (n *fewNamespaces) Get(_ context.Context, name string, _ metav1.GetOptions)
 
 func TestMissingNamespaces(t *testing.T) {
 	server := &fewNamespaces{}
-	namespaces := NewNamespaces(server)
+	reviews := &grantingServer{grants: func(spec authorizationv1.SelfSubjectAccessReviewSpec) (bool, error) {
+		r := spec.ResourceAttributes
+		return r.Verb == "get" && r.Resource == "namespaces" && r.Namespace == r.Name && r.Name != "closed", nil
+	}}
+	namespaces := NewNamespaces(server, reviews)
 	for range 2 {
-		missing, unknown, err := namespaces.Missing(t.Context(), []string{"there", "gone", "secret"})
+		missing, unknown, err := namespaces.Missing(t.Context(), []string{"there", "gone", "secret", "closed"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff([][]string{{"gone"}, {"secret"}}, [][]string{missing, unknown}); diff != "" {
+		if diff := cmp.Diff([][]string{{"gone"}, {"secret", "closed"}}, [][]string{missing, unknown}); diff != "" {
 			t.Errorf("missing and unknown (-want +got):\n%s", diff)
 		}
 	}
 	if server.asked != 3 {
-		t.Errorf("%d requests, want 3", server.asked)
+		t.Errorf("%d requests, want 3: none for a namespace that may not be read", server.asked)
 	}
 }

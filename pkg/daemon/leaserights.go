@@ -61,7 +61,7 @@ func (p *process) newChecker() (*access.Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return access.NewChecker(p.cluster.Kinds(), reviews, namespaces), nil
+	return access.NewChecker(p.cluster.Kinds(), reviews, access.NewNamespaces(namespaces, reviews)), nil
 }
 
 // missing finds what the lease needs and does not have.

@@ -106,7 +106,11 @@ func newLiveCheck(cfg *config.Config, where clusterConfig, as string) (*liveChec
 	if err != nil {
 		return nil, err
 	}
-	c.checker = access.NewChecker(c.cluster.Kinds(), reviews, namespaces)
+	plainReviews, err := plain.AccessReviews()
+	if err != nil {
+		return nil, err
+	}
+	c.checker = access.NewChecker(c.cluster.Kinds(), reviews, access.NewNamespaces(namespaces, plainReviews))
 	return c, nil
 }
 

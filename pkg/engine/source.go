@@ -56,7 +56,7 @@ func newCluster(c *kube.Cluster) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cluster{Cluster: c, checker: access.NewChecker(c.Kinds(), reviews, namespaces)}, nil
+	return &cluster{Cluster: c, checker: access.NewChecker(c.Kinds(), reviews, access.NewNamespaces(namespaces, reviews))}, nil
 }
 
 func (c *cluster) watch(ctx context.Context, w kube.Watch) source { return c.Sources.Watch(ctx, w) }
