@@ -19,8 +19,8 @@ import (
 	"kooperd.dev/kooperd/test/daemon"
 )
 
-// loudest is the highest verbosity that changes anything, and some more.
-const loudest = "-v=12"
+// loudest is the highest verbosity.
+const loudest = "-v=9"
 
 // canaries are secrets by what they are, which must not be seen anywhere.
 type canaries map[string]string
