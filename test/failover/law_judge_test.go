@@ -172,3 +172,15 @@ func TestMerge(t *testing.T) {
 		t.Errorf("the overlap is %+v, want one write and 2s", o)
 	}
 }
+
+// An edit can write a time of zero. The API server stores it, and drops it with the next write of
+// whatever field, which therefore is no change of the record.
+func TestZeroTimesAreNone(t *testing.T) {
+	holder := "a_1"
+	zero := &coordinationv1.LeaseSpec{
+		HolderIdentity: &holder, RenewTime: &metav1.MicroTime{}, AcquireTime: &metav1.MicroTime{},
+	}
+	if got, want := leaseKeyOf(zero), leaseKeyOf(&coordinationv1.LeaseSpec{HolderIdentity: &holder}); got != want {
+		t.Errorf("the key with times of zero is %+v, want that without: %+v", got, want)
+	}
+}

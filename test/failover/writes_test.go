@@ -57,10 +57,10 @@ func leaseKeyOf(s *coordinationv1.LeaseSpec) leaseKey {
 	if s.HolderIdentity != nil {
 		k.holder = *s.HolderIdentity
 	}
-	if s.RenewTime != nil {
+	if !s.RenewTime.IsZero() {
 		k.renewed = s.RenewTime.UnixMicro()
 	}
-	if s.AcquireTime != nil {
+	if !s.AcquireTime.IsZero() {
 		k.acquired = s.AcquireTime.UnixMicro()
 	}
 	if s.LeaseDurationSeconds != nil {
