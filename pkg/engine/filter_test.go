@@ -20,6 +20,7 @@ import (
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/handlers/handlerstest"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/queue"
 	"kooperd.dev/kooperd/pkg/telemetry"
@@ -411,17 +412,10 @@ func TestPredicateEnds(t *testing.T) {
 // A handler that needs the metadata alone gets no more than that, unless what decides on its calls needs it.
 func TestWatchOfMetadata(t *testing.T) {
 	type none struct{}
-	registry, err := handlers.NewRegistry(handlers.Plugin[none]{
+	bound := handlerstest.Bind(t, handlers.Plugin[none]{
 		Name: "small", Summary: "reads metadata", Schema: "#Config: {}", MetadataOnly: func(none) bool { return true },
 		New: func(context.Context, handlers.Env, none) (handlers.Handler, error) { return nil, nil }, //nolint:nilnil // not called
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	bound, _, err := registry.Bind("small", []byte("{}"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	}, "{}")
 	for name, tc := range map[string]struct {
 		ignore []string
 		where  string

@@ -17,6 +17,7 @@ import (
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/handlers/handlerstest"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
@@ -132,14 +133,7 @@ func (r *rig) definition(name, version string, options ...func(*config.Definitio
 			return &testHandler{rig: r, definition: name, version: c.Version}, nil
 		},
 	}
-	registry, err := handlers.NewRegistry(plugin)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	bound, problems, err := registry.Bind("test", fmt.Appendf(nil, `{"version": %q}`, version))
-	if err != nil || len(problems) > 0 {
-		r.t.Fatal(err, problems)
-	}
+	bound := handlerstest.Bind(r.t, plugin, fmt.Sprintf(`{"version": %q}`, version))
 	def := config.Definition{
 		Name: name, Watch: config.Watch{Kind: podKind}, Handler: bound, Mode: config.Sequential, Workers: 1,
 		Retry: config.Retry{MaxRetries: -1, InitialDelay: time.Second, MaxDelay: time.Hour}, Timeout: time.Minute,
