@@ -14,7 +14,7 @@ import (
 type ending struct {
 	// state is the program's exit status.
 	state *os.ProcessState
-	// stopped says why it was made to end, nil when it ended by itself.
+	// stopped says why it was made to end, nil when it ended unasked.
 	stopped error
 }
 
@@ -49,8 +49,8 @@ func run(ctx context.Context, cmd *exec.Cmd, timeout, grace time.Duration) (endi
 	return ending{state: cmd.ProcessState, stopped: stopped}, nil
 }
 
-// supervise returns when the program has ended: by itself, or because it was stopped, and then it
-// says why.
+// supervise returns when the program has ended: with nil when that was the program's doing, else with
+// the reason for which it was stopped.
 //
 // The end of ctx kills at once. It may mean that the term is over: another replica may take over
 // within seconds, while the program may have credentials that no gate closes. So SIGTERM comes
@@ -86,7 +86,7 @@ func supervise(ctx context.Context, g *group, exited <-chan struct{}, timeout, g
 		g.kill()
 		<-exited
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if overdue(ctx) {
 		return timeoutError{errors.New(how)} // The engine adds that the definition's timeout has passed.
 	}
 	ran := time.Since(begun).Round(time.Millisecond)
@@ -98,7 +98,7 @@ type timeoutError struct{ error }
 
 func (timeoutError) Unwrap() error { return context.DeadlineExceeded }
 
-// killed ends the program at once, unless it has ended by itself.
+// killed ends the program at once, unless it has ended already.
 func killed(ctx context.Context, g *group, exited <-chan struct{}) error {
 	select {
 	case <-exited:
@@ -107,10 +107,19 @@ func killed(ctx context.Context, g *group, exited <-chan struct{}) error {
 	}
 	g.kill()
 	<-exited
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if overdue(ctx) {
 		return timeoutError{errors.New("it was killed")} // as above
 	}
 	return fmt.Errorf("killed: %w", context.Cause(ctx))
+}
+
+// overdue reports whether the deadline of ctx has passed. Timers of one moment fire in any order, so
+// it waits for a context that has yet to notice.
+func overdue(ctx context.Context) bool {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		<-ctx.Done()
+	}
+	return errors.Is(ctx.Err(), context.DeadlineExceeded)
 }
 
 // limits returns when the program gets SIGTERM, counted from now and 0 for never, and its grace
