@@ -36,6 +36,10 @@ type group struct {
 // the parent-death pipe. Only the daemon has its writing end: when the kernel closes that, it sends
 // a signal, set to be SIGKILL, to the owner of the reading end, set to be the group. That works as
 // long as one process of the group keeps the descriptor, as the children of shells do.
+//
+// The kernel accepts no group that does not exist yet, so the pipe is tied right after the program
+// has started. What the program starts before that is not killed with a daemon that is killed in
+// that moment.
 func startGroup(cmd *exec.Cmd) (*group, error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {

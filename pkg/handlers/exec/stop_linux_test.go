@@ -10,6 +10,7 @@ import (
 	"os"
 	osexec "os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -41,7 +42,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// pids reads the process ids that programs have told.
+// pids reads the process ids that programs have written.
 func pids(t *testing.T, file string) []int {
 	t.Helper()
 	b, err := os.ReadFile(file)
@@ -84,21 +85,20 @@ func running(t *testing.T, pid int) bool {
 // processor.
 func mustBeGone(t *testing.T, file string, want int) {
 	t.Helper()
-	told := pids(t, file)
-	if len(told) != want {
-		t.Errorf("%d processes ran, want %d", len(told), want)
+	started := pids(t, file)
+	if len(started) != want {
+		t.Errorf("%d processes ran, want %d", len(started), want)
 	}
-	for _, pid := range told {
+	for _, pid := range started {
 		eventually(t, fmt.Sprintf("the end of process %d", pid), func() bool { return !running(t, pid) })
 	}
 }
 
-// Scripts that tell their process ids in the file that is their last argument. They are no programs
-// of this test binary because they have to be under way before their time is up, and a shell starts
-// in no time.
+// Scripts that write their process ids to the file that is their last argument. They are not
+// programs of this test binary: those start too slowly to be under way before their time is up.
 const (
-	// polite ends by itself when it is told to.
-	polite = `trap 'echo told to stop >&2; exit 0' TERM; echo $$ >> "$1"; sleep 3600 & wait`
+	// polite ends at SIGTERM.
+	polite = `trap 'echo stopping >&2; exit 0' TERM; echo $$ >> "$1"; sleep 3600 & wait`
 	// ignorant ignores SIGTERM.
 	ignorant = `trap '' TERM; echo $$ >> "$1"; exec sleep 3600`
 	// family ignores SIGTERM and has a child and a grandchild that do so too.
@@ -110,7 +110,7 @@ const (
 		while [ "$(wc -l < "$1")" -lt 3 ]; do sleep 0.01; done`
 )
 
-// script returns a config that runs a script, and the file that the script tells process ids in.
+// script returns a config that runs a script, and the file that the script writes process ids to.
 func script(t *testing.T, text string) (c config, file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "pids")
@@ -127,8 +127,8 @@ func TestTimeout(t *testing.T) {
 		pids   int
 		want   string
 	}{
-		"program that stops when told": {
-			script: polite, grace: "1m", pids: 1, want: "it stopped at SIGTERM: told to stop",
+		"program that stops at SIGTERM": {
+			script: polite, grace: "1m", pids: 1, want: "it stopped at SIGTERM: stopping",
 		},
 		"program that does not": {
 			script: ignorant, grace: "100ms", pids: 1, want: "it did not stop within 100ms and was killed",
@@ -156,7 +156,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-func TestProgramIsToldToStopBeforeItsDeadline(t *testing.T) {
+func TestProgramStopsBeforeItsDeadline(t *testing.T) {
 	c, file := script(t, polite)
 	c["grace"] = "1m" // longer than the deadline: half of that remains
 	h, _ := newHandler(t, c)
@@ -167,6 +167,24 @@ func TestProgramIsToldToStopBeforeItsDeadline(t *testing.T) {
 		t.Errorf("Handle = %v, context %v; want the program to stop before the context ends", err, ctx.Err())
 	}
 	mustBeGone(t, file, 1)
+}
+
+// TestTimeoutOfTheDefinitionIsSaidOnce lets the context end at its deadline. That a timeout has
+// passed is for the engine to say, so the handler says only how the program ended.
+func TestTimeoutOfTheDefinitionIsSaidOnce(t *testing.T) {
+	c, file := script(t, ignorant)
+	c["grace"] = "0s" // SIGTERM comes at the deadline, when the context ends too
+	h, _ := newHandler(t, c)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := h.Handle(ctx, request(t))
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		t.Fatalf("Handle = %v, context %v; want both to end at the deadline", err, ctx.Err())
+	}
+	if !strings.HasPrefix(err.Error(), "running /bin/sh: it ") {
+		t.Errorf("Handle = %v, want it to say how the program ended, and no more", err)
+	}
+	mustBeGone(t, file, len(pids(t, file))) // the script may not have come to write its own
 }
 
 func TestEndOfContextKillsAtOnce(t *testing.T) {
@@ -260,6 +278,8 @@ func TestOrphansAreReaped(t *testing.T) {
 	}
 }
 
+// TestKilledDaemonLeavesNothing kills the daemon once its programs are tied to it. Before that only
+// the program itself goes with the daemon, and not what it has started.
 func TestKilledDaemonLeavesNothing(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -277,7 +297,10 @@ func TestKilledDaemonLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	const processes = 9 // three calls with three generations each
-	eventually(t, "the processes", func() bool { return len(pids(t, file)) == processes })
+	eventually(t, "the processes", func() bool {
+		started := pids(t, file)
+		return len(started) == processes && !slices.ContainsFunc(started, func(pid int) bool { return !tied(t, pid) })
+	})
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -285,6 +308,23 @@ func TestKilledDaemonLeavesNothing(t *testing.T) {
 		t.Errorf("daemon: %v", err)
 	}
 	mustBeGone(t, file, processes)
+}
+
+// tied reports whether the end of the daemon kills the group of a process. Handle sets O_ASYNC last,
+// and all who share the pipe's reading end share its flags.
+func tied(t *testing.T, pid int) bool {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/20", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(b), "flags:")
+	text, _, _ := strings.Cut(strings.TrimSpace(after), "\n")
+	flags, err := strconv.ParseUint(text, 8, 32)
+	if err != nil {
+		t.Fatalf("reading the flags of descriptor 20: %v", err)
+	}
+	return flags&unix.O_ASYNC != 0
 }
 
 // TestDescriptors checks that a program gets none of the daemon's own descriptors.
