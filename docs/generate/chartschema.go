@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 
@@ -45,7 +46,7 @@ var refusedKeys = map[string]any{
 	"null":  map[string]any{"const": "behind a key in quotes: Helm reads ~ as null"},
 }
 
-// refuseWords refuses such keys wherever the names of fields are not fixed.
+// refuseWords refuses such keys wherever not all names of fields are fixed.
 func refuseWords(node any) {
 	switch n := node.(type) {
 	case map[string]any:
@@ -55,7 +56,10 @@ func refuseWords(node any) {
 		_, names := n["additionalProperties"].(map[string]any)
 		_, patterns := n["patternProperties"].(map[string]any)
 		if names || patterns {
-			n["properties"] = refusedKeys
+			fixed, _ := n["properties"].(map[string]any)
+			properties := maps.Clone(refusedKeys)
+			maps.Copy(properties, fixed)
+			n["properties"] = properties
 		}
 	case []any:
 		for _, below := range n {
