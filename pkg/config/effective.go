@@ -11,6 +11,8 @@ import (
 	"cuelang.org/go/cue/format"
 	cuejson "cuelang.org/go/encoding/json"
 	"cuelang.org/go/encoding/yaml"
+
+	"kooperd.dev/kooperd/pkg/config/internal/language"
 )
 
 // Format is a language in which Effective prints.
@@ -85,19 +87,19 @@ func unescapeHTML(text []byte) []byte {
 var escapedHTML = regexp.MustCompile(`\\(u[0-9a-fA-F]{4}|.)`)
 
 // fileOf is the way back from a config to the language.
-func fileOf(cfg *Config) *file {
+func fileOf(cfg *Config) *language.File {
 	le := cfg.LeaderElection
-	f := &file{
-		APIVersion:  apiVersion,
-		Controllers: make(map[string]*fileController, len(cfg.Definitions)),
-		LeaderElection: fileElection{disabled: le.Disabled, fields: electionFields{
+	f := &language.File{
+		APIVersion:  language.ApiVersion,
+		Controllers: make(map[string]*language.Controller, len(cfg.Definitions)),
+		LeaderElection: language.LeaderElection{Disabled: le.Disabled, Fields: language.LeaderElectionFields{
 			Name: le.Name, Namespace: le.Namespace,
 			LeaseDuration: short(le.LeaseDuration), RenewDeadline: short(le.RenewDeadline), RetryPeriod: short(le.RetryPeriod),
-			OnLost: le.OnLost, Lock: le.Lock,
+			OnLost: string(le.OnLost), Lock: string(le.Lock),
 		}},
 	}
 	if cfg.Engine.MaxConcurrent > 0 {
-		f.Engine = &fileEngine{MaxConcurrent: cfg.Engine.MaxConcurrent}
+		f.Engine = &language.Engine{MaxConcurrent: cfg.Engine.MaxConcurrent}
 	}
 	for _, c := range cfg.Definitions {
 		f.Controllers[c.Name] = controllerOf(c, c.Handler.JSON())
@@ -105,9 +107,9 @@ func fileOf(cfg *Config) *file {
 	return f
 }
 
-func controllerOf(c Definition, handler []byte) *fileController {
-	out := &fileController{
-		Watch: fileWatch{
+func controllerOf(c Definition, handler []byte) *language.Controller {
+	out := &language.Controller{
+		Watch: language.Watch{
 			APIVersion:    c.Watch.Kind.GroupVersion().String(),
 			Kind:          c.Watch.Kind.Kind,
 			Namespaces:    c.Watch.Namespaces,
@@ -116,11 +118,11 @@ func controllerOf(c Definition, handler []byte) *fileController {
 		},
 		Ignore:         c.Filter.Ignored().Texts(),
 		Handler:        map[string]json.RawMessage{c.Handler.Plugin(): handler},
-		Mode:           c.Mode,
-		Resync:         off,
-		Retry:          fileRetry{MaxRetries: retryCount(c.Retry.MaxRetries), InitialDelay: short(c.Retry.InitialDelay), MaxDelay: short(c.Retry.MaxDelay)},
+		Mode:           string(c.Mode),
+		Resync:         language.Off,
+		Retry:          language.Retry{MaxRetries: language.RetryCount(c.Retry.MaxRetries), InitialDelay: short(c.Retry.InitialDelay), MaxDelay: short(c.Retry.MaxDelay)},
 		Timeout:        short(c.Timeout),
-		LeaderElection: required,
+		LeaderElection: language.Required,
 		Paused:         c.Paused,
 	}
 	if where := c.Filter.Where(); where != nil {
@@ -131,20 +133,20 @@ func controllerOf(c Definition, handler []byte) *fileController {
 		out.Workers = &c.Workers
 	}
 	if c.Rate.PerSecond > 0 {
-		out.Rate = &fileRate{PerSecond: c.Rate.PerSecond, Burst: &c.Rate.Burst}
+		out.Rate = &language.Rate{PerSecond: c.Rate.PerSecond, Burst: &c.Rate.Burst}
 	}
 	if c.Resync > 0 {
 		out.Resync = short(c.Resync)
 	}
 	if c.EveryReplica {
-		out.LeaderElection = disabled
+		out.LeaderElection = language.Disabled
 	}
 	return out
 }
 
-func selectorOf(text string) *fileSelector {
+func selectorOf(text string) *language.Selector {
 	if text == "" {
 		return nil
 	}
-	return &fileSelector{text: text}
+	return &language.Selector{Text: text}
 }

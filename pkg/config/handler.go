@@ -6,20 +6,22 @@ import (
 
 	"cuelang.org/go/cue"
 
+	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
+	"kooperd.dev/kooperd/pkg/config/internal/explain"
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
 // bindHandler checks the handler of one definition and binds it to its plugin; ok is false after a mistake.
-func (l *loader) bindHandler(at path) (bound handlers.Bound, ok bool) {
-	v := l.doc.lookup(at)
-	if !v.Exists() || missing(v) {
+func (l *loader) bindHandler(at diagnostic.Path) (bound handlers.Bound, ok bool) {
+	v := l.Doc.Lookup(at)
+	if !v.Exists() || explain.Missing(v) {
 		return handlers.Bound{}, false
 	}
-	whole := l.userPart(v)
-	v = settled(whole)
-	if ambiguous(v) {
-		if !l.handlerParts(at, v) {
-			l.undecided(at, v)
+	whole := l.UserPart(v)
+	v = explain.Settled(whole)
+	if explain.Ambiguous(v) {
+		if !l.HandlerParts(at, v) {
+			l.Undecided(at, v)
 		}
 		return handlers.Bound{}, false
 	}
@@ -31,25 +33,25 @@ func (l *loader) bindHandler(at path) (bound handlers.Bound, ok bool) {
 	unknown := false
 	for it.Next() {
 		name := it.Selector().Unquoted()
-		if missing(it.Value()) {
+		if explain.Missing(it.Value()) {
 			continue
 		}
-		if slices.Contains(l.plugins, name) {
+		if slices.Contains(l.Plugins, name) {
 			known = append(known, name)
 		} else {
 			unknown = true
-			l.unknownPlugin(at.with(name), l.doc.keyPosition(at.with(name)))
+			l.UnknownPlugin(at.With(name), l.Doc.KeyPosition(at.With(name)))
 		}
 	}
 	switch {
 	case len(known) > 1:
-		l.report(l.doc.keyPosition(at.with(known[1])), at,
-			fmt.Sprintf("want exactly one plugin, have %d: %s", len(known), listing(known, "and")), defaultHint(whole))
+		l.Report(l.Doc.KeyPosition(at.With(known[1])), at,
+			fmt.Sprintf("want exactly one plugin, have %d: %s", len(known), diagnostic.Listing(known, "and")), defaultHint(whole))
 	case len(known) == 0 && !unknown:
-		l.report(l.doc.keyPosition(at), at, "names no plugin", "name one of "+listing(l.plugins, "or"))
+		l.Report(l.Doc.KeyPosition(at), at, "names no plugin", "name one of "+diagnostic.Listing(l.Plugins, "or"))
 	}
 	for _, name := range known {
-		bound, ok = l.bindPlugin(at.with(name), name, v.LookupPath(cue.MakePath(cue.Str(name))))
+		bound, ok = l.bindPlugin(at.With(name), name, v.LookupPath(cue.MakePath(cue.Str(name))))
 	}
 	return bound, ok && len(known) == 1 && !unknown
 }
@@ -57,7 +59,7 @@ func (l *loader) bindHandler(at path) (bound handlers.Bound, ok bool) {
 // defaultHint explains two plugins in a handler when one of them comes from a disjunction: its default goes on to count
 // as long as nothing excludes it.
 func defaultHint(v cue.Value) string {
-	for _, part := range append([]cue.Value{v}, conjuncts(v)...) {
+	for _, part := range append([]cue.Value{v}, explain.Conjuncts(v)...) {
 		if op, _ := part.Expr(); op == cue.OrOp {
 			return "the default of a disjunction counts until something excludes it: close its alternatives with close({…})"
 		}
@@ -69,39 +71,39 @@ func defaultHint(v cue.Value) string {
 const pluginHint = "this is a mistake in the plugin, not in the file"
 
 // bindPlugin checks v, the config of a plugin, by the plugin's schema and then by its own code.
-func (l *loader) bindPlugin(at path, name string, v cue.Value) (handlers.Bound, bool) {
-	s := l.plugin(name)
+func (l *loader) bindPlugin(at diagnostic.Path, name string, v cue.Value) (handlers.Bound, bool) {
+	s := l.Plugin(name)
 	if s == nil {
-		l.report(l.doc.keyPosition(at), at, "the plugin's schema does not compile", pluginHint)
+		l.Report(l.Doc.KeyPosition(at), at, "the plugin's schema does not compile", pluginHint)
 		return handlers.Bound{}, false
 	}
-	full := s.value.Unify(v)
+	full := s.Value.Unify(v)
 	if err := full.Validate(cue.Concrete(true)); err != nil {
-		before := len(l.diags)
-		l.check(at, v, s)
-		if len(l.diags) == before {
+		before := len(l.Diags)
+		l.Check(at, v, s)
+		if len(l.Diags) == before {
 			l.remaining(at, err)
 		}
-		if len(l.diags) == before {
-			l.report(l.doc.keyPosition(at), at, firstMessage(err), "")
+		if len(l.Diags) == before {
+			l.Report(l.Doc.KeyPosition(at), at, diagnostic.FirstMessage(err), "")
 		}
 		return handlers.Bound{}, false
 	}
 	raw, err := full.MarshalJSON()
 	if err != nil {
-		l.report(l.doc.keyPosition(at), at, "cannot be written as JSON: "+firstMessage(err), "")
+		l.Report(l.Doc.KeyPosition(at), at, "cannot be written as JSON: "+diagnostic.FirstMessage(err), "")
 		return handlers.Bound{}, false
 	}
 	done := l.doing.calling(name)
 	bound, problems, err := l.registry.Bind(name, raw)
 	done()
 	if err != nil {
-		l.report(l.doc.keyPosition(at), at, err.Error(), pluginHint)
+		l.Report(l.Doc.KeyPosition(at), at, err.Error(), pluginHint)
 		return handlers.Bound{}, false
 	}
 	for _, p := range problems {
-		where := at.with(parsePath(p.Path)...)
-		l.report(l.doc.valuePosition(where), where, p.Message, p.Hint)
+		where := at.With(diagnostic.ParsePath(p.Path)...)
+		l.Report(l.Doc.ValuePosition(where), where, p.Message, p.Hint)
 	}
 	return bound, len(problems) == 0
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
 )
 
 const (
@@ -30,7 +32,7 @@ var abandoned atomic.Int32
 // outcome is what an evaluation ends with.
 type outcome struct {
 	cfg   *Config
-	diags Diagnostics
+	diags diagnostic.Diagnostics
 }
 
 // activity is what an evaluation is doing, for whoever gives up waiting for it.
@@ -44,7 +46,7 @@ func (a *activity) calling(plugin string) (done func()) {
 
 // supervise runs evaluate in a goroutine and gives up on it when ctx ends, or when it takes too long or too much memory.
 // A panic in it becomes a diagnostic. The goroutine ends with the evaluation.
-func supervise(ctx context.Context, options Options, file string, evaluate func(*activity) (*Config, Diagnostics)) (*Config, error) {
+func supervise(ctx context.Context, options Options, file string, evaluate func(*activity) (*Config, diagnostic.Diagnostics)) (*Config, error) {
 	if abandoned.Load() >= maxAbandoned {
 		return nil, fmt.Errorf("loading config: %d evaluations that took too long are still running", maxAbandoned)
 	}
@@ -79,7 +81,7 @@ func supervise(ctx context.Context, options Options, file string, evaluate func(
 		select {
 		case out := <-done:
 			if len(out.diags) > 0 {
-				return nil, out.diags.tidy()
+				return nil, out.diags.Tidy()
 			}
 			return out.cfg, nil
 		case <-ctx.Done():
@@ -99,25 +101,25 @@ func supervise(ctx context.Context, options Options, file string, evaluate func(
 
 const evaluationHint = "look for comprehensions over large ranges, nested for clauses and many disjunctions"
 
-func tooLong(file string, deadline time.Duration, doing *activity) Diagnostics {
-	d := Diagnostic{Position: Position{File: file}, Hint: evaluationHint,
+func tooLong(file string, deadline time.Duration, doing *activity) diagnostic.Diagnostics {
+	d := diagnostic.Diagnostic{Position: diagnostic.Position{File: file}, Hint: evaluationHint,
 		Message: fmt.Sprintf("evaluating the config takes longer than %s", deadline)}
 	if plugin := doing.plugin.Load(); plugin != nil {
 		d.Message = fmt.Sprintf("plugin %q takes longer than %s to check its config", *plugin, deadline)
 		d.Hint = pluginHint
 	}
-	return Diagnostics{d}
+	return diagnostic.Diagnostics{d}
 }
 
-func tooMuch(file string, limit uint64) Diagnostics {
-	return Diagnostics{{Position: Position{File: file}, Hint: evaluationHint,
+func tooMuch(file string, limit uint64) diagnostic.Diagnostics {
+	return diagnostic.Diagnostics{{Position: diagnostic.Position{File: file}, Hint: evaluationHint,
 		Message: fmt.Sprintf("evaluating the config takes more than %d MiB of memory", limit>>20)}}
 }
 
 // panicked reports a mistake in CUE's evaluator or in this package; plugins have guards of their own. The innermost
 // function of the evaluator that took part is named, which is what a report to its authors needs. A nil p is a
 // goroutine that ended without an answer.
-func panicked(file string, p any, stack []byte) Diagnostics {
+func panicked(file string, p any, stack []byte) diagnostic.Diagnostics {
 	where := ""
 	for line := range strings.Lines(string(stack)) {
 		if strings.HasPrefix(line, "cuelang.org/go/") {
@@ -129,7 +131,7 @@ func panicked(file string, p any, stack []byte) Diagnostics {
 	if p == nil {
 		p = "runtime.Goexit was called"
 	}
-	return Diagnostics{{Position: Position{File: file}, Message: fmt.Sprintf("evaluating the config panicked%s: %v", where, p),
+	return diagnostic.Diagnostics{{Position: diagnostic.Position{File: file}, Message: fmt.Sprintf("evaluating the config panicked%s: %v", where, p),
 		Hint: "this is a mistake in kooperd or in CUE; please report it with the file"}}
 }
 

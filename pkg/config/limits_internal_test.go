@@ -8,13 +8,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
 )
 
 func TestSupervisePanic(t *testing.T) {
-	_, err := supervise(t.Context(), Options{}, "f.cue", func(*activity) (*Config, Diagnostics) {
+	_, err := supervise(t.Context(), Options{}, "f.cue", func(*activity) (*Config, diagnostic.Diagnostics) {
 		panic("no way out")
 	})
-	if diags, ok := errors.AsType[Diagnostics](err); !ok || !strings.HasPrefix(diags.Error(), "f.cue: evaluating the config panicked: no way out; ") {
+	if diags, ok := errors.AsType[diagnostic.Diagnostics](err); !ok || !strings.HasPrefix(diags.Error(), "f.cue: evaluating the config panicked: no way out; ") {
 		t.Errorf("supervise returned %v", err)
 	}
 }
@@ -24,7 +26,7 @@ func TestSuperviseDeadline(t *testing.T) {
 		release := make(chan struct{})
 		defer close(release)
 		start := time.Now()
-		_, err := supervise(t.Context(), Options{}, "f.cue", func(*activity) (*Config, Diagnostics) { <-release; return nil, nil })
+		_, err := supervise(t.Context(), Options{}, "f.cue", func(*activity) (*Config, diagnostic.Diagnostics) { <-release; return nil, nil })
 		if err == nil || !strings.Contains(err.Error(), "takes longer than 10s") || time.Since(start) != 10*time.Second {
 			t.Errorf("supervise returned %v after %s", err, time.Since(start))
 		}
@@ -38,8 +40,8 @@ func TestSuperviseContext(t *testing.T) {
 		gone := errors.New("the caller has gone")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { cancel(gone) })
-		_, err := supervise(ctx, Options{}, "f.cue", func(*activity) (*Config, Diagnostics) { <-release; return nil, nil })
-		if _, bad := errors.AsType[Diagnostics](err); bad || !errors.Is(err, gone) {
+		_, err := supervise(ctx, Options{}, "f.cue", func(*activity) (*Config, diagnostic.Diagnostics) { <-release; return nil, nil })
+		if _, bad := errors.AsType[diagnostic.Diagnostics](err); bad || !errors.Is(err, gone) {
 			t.Errorf("supervise returned %v, want the cause of the context", err)
 		}
 	})
@@ -49,7 +51,7 @@ func TestSuperviseMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		defer close(release)
-		_, err := supervise(t.Context(), Options{MemoryLimit: 16 << 20}, "f.cue", func(*activity) (*Config, Diagnostics) {
+		_, err := supervise(t.Context(), Options{MemoryLimit: 16 << 20}, "f.cue", func(*activity) (*Config, diagnostic.Diagnostics) {
 			much := make([]byte, 64<<20)
 			<-release
 			runtime.KeepAlive(much)
@@ -62,7 +64,7 @@ func TestSuperviseMemory(t *testing.T) {
 }
 
 func TestSuperviseGoexit(t *testing.T) {
-	_, err := supervise(t.Context(), Options{}, "f.cue", func(*activity) (*Config, Diagnostics) {
+	_, err := supervise(t.Context(), Options{}, "f.cue", func(*activity) (*Config, diagnostic.Diagnostics) {
 		runtime.Goexit()
 		return nil, nil
 	})
@@ -75,7 +77,7 @@ func TestSupervisePlugin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		defer close(release)
-		_, err := supervise(t.Context(), Options{}, "f.cue", func(doing *activity) (*Config, Diagnostics) {
+		_, err := supervise(t.Context(), Options{}, "f.cue", func(doing *activity) (*Config, diagnostic.Diagnostics) {
 			defer doing.calling("slack")()
 			<-release
 			return nil, nil
@@ -91,7 +93,7 @@ func TestSupervisePlugin(t *testing.T) {
 func TestSuperviseBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		hang := func(*activity) (*Config, Diagnostics) { <-release; return &Config{}, nil }
+		hang := func(*activity) (*Config, diagnostic.Diagnostics) { <-release; return &Config{}, nil }
 		for range maxAbandoned {
 			if _, err := supervise(t.Context(), Options{}, "f.cue", hang); err == nil || !strings.Contains(err.Error(), "takes longer") {
 				t.Fatalf("supervise returned %v", err)

@@ -12,14 +12,14 @@ import (
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
-	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
 	cueerrors "cuelang.org/go/cue/errors"
-	"cuelang.org/go/cue/parser"
-	"cuelang.org/go/cue/token"
 
+	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
+	"kooperd.dev/kooperd/pkg/config/internal/explain"
+	"kooperd.dev/kooperd/pkg/config/internal/language"
+	"kooperd.dev/kooperd/pkg/config/internal/syntax"
 	"kooperd.dev/kooperd/pkg/handlers"
-	"kooperd.dev/kooperd/schemas"
 )
 
 // Options says how to load. The zero value of each field but Registry means its default.
@@ -54,19 +54,19 @@ func Load(ctx context.Context, paths []string, options Options) (*Config, error)
 	if err != nil {
 		return nil, err
 	}
-	if len(read.diags) > 0 {
-		return nil, read.diags.tidy()
+	if len(read.Diags) > 0 {
+		return nil, read.Diags.Tidy()
 	}
-	return supervise(ctx, options, read.files[0].name, func(doing *activity) (*Config, Diagnostics) {
+	return supervise(ctx, options, read.Files[0].Name, func(doing *activity) (*Config, diagnostic.Diagnostics) {
 		return evaluate(read, options.Registry, doing)
 	})
 }
 
 // readAll reads the files. A pipe may never end, so it does not wait for that any longer than ctx; the goroutine that
 // reads then ends with the pipe.
-func readAll(ctx context.Context, paths []string) (*sources, error) {
-	done := make(chan *sources, 1)
-	go func() { done <- readSources(paths) }()
+func readAll(ctx context.Context, paths []string) (*syntax.Sources, error) {
+	done := make(chan *syntax.Sources, 1)
+	go func() { done <- syntax.Read(paths) }()
 	select {
 	case read := <-done:
 		return read, nil
@@ -78,70 +78,46 @@ func readAll(ctx context.Context, paths []string) (*sources, error) {
 // loader is one load, from parsed files to a Config. Nothing in it outlives the load, as CUE keeps every value it has
 // built for as long as its context lives.
 type loader struct {
-	checker
+	explain.Checker
 	registry      *handlers.Registry
 	doing         *activity
 	ctx           *cue.Context
-	pluginSchemas map[string]*schemaNode // by plugin
+	pluginSchemas map[string]*explain.SchemaNode // by plugin
 }
 
-func evaluate(read *sources, registry *handlers.Registry, doing *activity) (*Config, Diagnostics) {
-	l := &loader{registry: registry, doing: doing, ctx: cuecontext.New(), pluginSchemas: map[string]*schemaNode{}}
-	l.doc = &document{files: map[string]*source{}, first: read.files[0], labels: map[place]token.Pos{}, written: map[place]string{}}
-	l.reported = map[string]bool{}
-	l.plugins = registry.Names()
-	l.checker.plugin = l.pluginSchema
+func evaluate(read *syntax.Sources, registry *handlers.Registry, doing *activity) (*Config, diagnostic.Diagnostics) {
+	l := &loader{registry: registry, doing: doing, ctx: cuecontext.New(), pluginSchemas: map[string]*explain.SchemaNode{}}
+	l.Doc = explain.NewDocument(read.Files[0])
+	l.Reported = map[string]bool{}
+	l.Plugins = registry.Names()
+	l.Checker.Plugin = l.pluginSchema
 	imported := l.parse(read)
-	if len(l.diags) > 0 {
-		return nil, l.diags
+	if len(l.Diags) > 0 {
+		return nil, l.Diags
 	}
-	schema, err := coreSchema(l.ctx)
+	schema, err := language.Core(l.ctx)
 	if err != nil {
-		return nil, Diagnostics{{Position: l.doc.start(), Message: "compiling the core schema: " + err.Error()}}
+		return nil, diagnostic.Diagnostics{{Position: l.Doc.Start(), Message: "compiling the core schema: " + err.Error()}}
 	}
-	l.core = newSchemaNode(schema)
+	l.Core = explain.NewSchemaNode(schema)
 	cfg := l.config(schema)
-	if i := slices.IndexFunc(l.diags, isNewer); i >= 0 {
-		return nil, l.diags[i : i+1] // the rest is only what this binary does not know yet
+	if i := slices.IndexFunc(l.Diags, explain.IsNewer); i >= 0 {
+		return nil, l.Diags[i : i+1] // the rest is only what this binary does not know yet
 	}
-	if len(l.diags) > 0 {
-		return nil, l.diags
+	if len(l.Diags) > 0 {
+		return nil, l.Diags
 	}
 	for i, d := range cfg.Definitions {
 		if cfg.Definitions[i].Digest, err = digestOf(d); err != nil {
-			return nil, Diagnostics{{Position: l.doc.start(), Message: err.Error(), Hint: pluginHint}}
+			return nil, diagnostic.Diagnostics{{Position: l.Doc.Start(), Message: err.Error(), Hint: pluginHint}}
 		}
 	}
-	cfg.Hash, cfg.Files = hash(append(slices.Clone(read.files), imported...))
+	cfg.Hash, cfg.Files = syntax.Hash(append(slices.Clone(read.Files), imported...))
 	return cfg, nil
 }
 
-// coreSchema compiles #Config without any plugin.
-func coreSchema(ctx *cue.Context) (cue.Value, error) {
-	inst := build.NewContext().NewInstance("", nil)
-	entries, err := schemas.FS.ReadDir(".")
-	if err != nil {
-		return cue.Value{}, fmt.Errorf("reading the embedded schema: %w", err)
-	}
-	for _, e := range entries {
-		text, err := schemas.FS.ReadFile(e.Name())
-		if err != nil {
-			return cue.Value{}, fmt.Errorf("reading the embedded schema: %w", err)
-		}
-		f, err := parser.ParseFile(e.Name(), text)
-		if err != nil {
-			return cue.Value{}, fmt.Errorf("parsing the embedded schema: %w", err)
-		}
-		if err := inst.AddSyntax(f); err != nil {
-			return cue.Value{}, fmt.Errorf("building the embedded schema: %w", err)
-		}
-	}
-	v := ctx.BuildInstance(inst).LookupPath(cue.MakePath(cue.Def("#Config")))
-	return v, v.Err()
-}
-
 // pluginSchema returns the schema of a plugin's config, or nil for an unknown plugin.
-func (l *loader) pluginSchema(name string) *schemaNode {
+func (l *loader) pluginSchema(name string) *explain.SchemaNode {
 	if s, ok := l.pluginSchemas[name]; ok {
 		return s
 	}
@@ -153,112 +129,112 @@ func (l *loader) pluginSchema(name string) *schemaNode {
 	if err != nil {
 		return nil
 	}
-	s := newSchemaNode(v)
+	s := explain.NewSchemaNode(v)
 	l.pluginSchemas[name] = s
 	return s
 }
 
 // parse turns all files into one value, and returns the files that imports brought in.
-func (l *loader) parse(read *sources) (imported []*source) {
-	cl := &cueLoader{schema: func() ([]byte, error) { return SchemaCUE(l.registry) }, known: l.doc.files, budget: read.budget}
-	for _, f := range read.files {
-		l.doc.files[f.abs] = f
+func (l *loader) parse(read *syntax.Sources) (imported []*syntax.Source) {
+	cl := &syntax.CueLoader{Schema: func() ([]byte, error) { return SchemaCUE(l.registry) }, Known: l.Doc.Files, Budget: read.Budget}
+	for _, f := range read.Files {
+		l.Doc.Files[f.Abs] = f
 	}
 	var values []cue.Value
 	add := func(v cue.Value, files ...*ast.File) {
 		for _, f := range files {
-			l.doc.index(f)
+			l.Doc.Index(f)
 		}
 		values = append(values, v)
 	}
-	for _, f := range read.files {
-		var syntax *ast.File
-		var diags Diagnostics
-		switch f.language {
-		case languageYAML:
-			syntax, diags = parseYAML(f)
-		case languageJSON:
-			syntax, diags = parseJSON(f)
+	for _, f := range read.Files {
+		var tree *ast.File
+		var diags diagnostic.Diagnostics
+		switch f.Language {
+		case syntax.YAML:
+			tree, diags = syntax.ParseYAML(f)
+		case syntax.JSON:
+			tree, diags = syntax.ParseJSON(f)
 		default:
 			continue
 		}
-		l.diags = append(l.diags, diags...)
-		if syntax != nil {
-			add(l.ctx.BuildFile(syntax), syntax)
+		l.Diags = append(l.Diags, diags...)
+		if tree != nil {
+			add(l.ctx.BuildFile(tree), tree)
 		}
 	}
-	l.diags = append(l.diags, onePackage(read.files)...)
-	for _, group := range cueGroups(read.files) {
-		if inst := cl.load(group); inst != nil {
+	l.Diags = append(l.Diags, syntax.OnePackage(read.Files)...)
+	for _, group := range syntax.CueGroups(read.Files) {
+		if inst := cl.Load(group); inst != nil {
 			add(l.ctx.BuildInstance(inst), inst.Files...)
 		}
 	}
-	l.diags = append(l.diags, cl.diags...)
-	if len(l.diags) > 0 {
+	l.Diags = append(l.Diags, cl.Diags...)
+	if len(l.Diags) > 0 {
 		return nil
 	}
 	l.unify(values)
-	return cl.imported
+	return cl.Imported
 }
 
 // unify makes one document of the values of all files.
 func (l *loader) unify(values []cue.Value) {
 	for i, v := range values {
-		if !isStruct(v) {
+		if !explain.IsStruct(v) {
 			// The file does not compile: a reference leads nowhere.
 			l.remaining(nil, v.Validate())
-			if len(l.diags) == 0 {
-				l.report(l.doc.start(), nil, "want an object with apiVersion and controllers, have "+l.doc.have(v), "")
+			if len(l.Diags) == 0 {
+				l.Report(l.Doc.Start(), nil, "want an object with apiVersion and controllers, have "+l.Doc.Have(v), "")
 			}
 			continue
 		}
 		if i == 0 {
-			l.doc.value = v
+			l.Doc.Value = v
 		} else {
-			l.doc.value = l.doc.value.Unify(v)
+			l.Doc.Value = l.Doc.Value.Unify(v)
 		}
 	}
 }
 
 // remaining reports what CUE complains of and nothing has explained yet. base is where the checked value stands.
-func (l *loader) remaining(base path, err error) {
+func (l *loader) remaining(base diagnostic.Path, err error) {
 	for _, e := range cueerrors.Errors(err) {
-		at := errorPath(e.Path())
+		at := diagnostic.ErrorPath(e.Path())
 		if !slices.Equal(at[:min(len(at), len(base))], base) {
-			at = base.with(at...)
+			at = base.With(at...)
 		}
 		if l.explained(at) {
 			continue
 		}
-		if len(at) > 0 && l.conflict(at, l.doc.lookup(at), nil) {
+		if len(at) > 0 && l.Conflict(at, l.Doc.Lookup(at), nil) {
 			continue
 		}
-		var places []Position
+		var places []diagnostic.Position
 		for _, p := range cueerrors.Positions(e) {
-			if known, ok := l.doc.position(p); ok {
+			if known, ok := l.Doc.Position(p); ok {
 				places = append(places, known)
 			}
 		}
 		if len(places) == 0 {
-			places = []Position{l.doc.keyPosition(at)}
+			places = []diagnostic.Position{l.Doc.KeyPosition(at)}
 		}
 		hint := ""
 		if len(places) == 2 {
 			hint = "see " + places[1].String()
 		}
-		l.report(places[0], at, firstMessage(e), hint, places[1:]...)
+		l.Report(places[0], at, diagnostic.FirstMessage(e), hint, places[1:]...)
 	}
 }
 
 // explained tells whether the field, one around it or one below it has a diagnostic.
-func (l *loader) explained(at path) bool {
-	for p := at; len(p) > 0; p = p.parent() {
-		if l.reported[p.key()] {
+func (l *loader) explained(at diagnostic.Path) bool {
+	for p := at; len(p) > 0; p = p.Parent() {
+		if l.Reported[p.Key()] {
 			return true
 		}
 	}
-	prefix := at.key() + "\x00"
-	for key := range l.reported {
+	prefix := at.Key() + "\x00"
+	for key := range l.Reported {
 		if len(at) > 0 && strings.HasPrefix(key, prefix) {
 			return true
 		}
@@ -268,7 +244,7 @@ func (l *loader) explained(at path) bool {
 
 // config checks the document and makes a Config of it; the Config counts only without diagnostics.
 func (l *loader) config(schema cue.Value) *Config {
-	full := schema.Unify(l.doc.value)
+	full := schema.Unify(l.Doc.Value)
 	var text []byte
 	err := full.Validate(cue.Concrete(true))
 	if err == nil {
@@ -276,34 +252,34 @@ func (l *loader) config(schema cue.Value) *Config {
 	}
 	var sound any
 	if err != nil {
-		sound, _ = l.check(nil, l.doc.value, l.core)
+		sound, _ = l.Check(nil, l.Doc.Value, l.Core)
 	}
 	bound := l.bindHandlers()
 	if err != nil {
 		// What has not been explained by now is reported in the words of CUE.
-		l.remaining(nil, l.doc.value.Validate())
-		if len(l.diags) == 0 {
+		l.remaining(nil, l.Doc.Value.Validate())
+		if len(l.Diags) == 0 {
 			l.remaining(nil, err)
 		}
-		if len(l.diags) == 0 {
-			l.report(l.doc.start(), nil, firstMessage(err), "")
+		if len(l.Diags) == 0 {
+			l.Report(l.Doc.Start(), nil, diagnostic.FirstMessage(err), "")
 		}
 		if text, err = json.Marshal(sound); err != nil {
-			l.report(l.doc.start(), nil, "cannot be written as JSON: "+err.Error(), "")
+			l.Report(l.Doc.Start(), nil, "cannot be written as JSON: "+err.Error(), "")
 			return nil
 		}
 	}
-	f, err := decodeFile(text)
+	f, err := language.Decode(text)
 	if err != nil {
-		l.report(l.doc.start(), nil, err.Error(), "this is a mistake in kooperd: its schema and its code disagree")
+		l.Report(l.Doc.Start(), nil, err.Error(), "this is a mistake in kooperd: its schema and its code disagree")
 		return nil
 	}
-	cfg, problems := f.resolve()
+	cfg, problems := resolve(f)
 	for i, c := range cfg.Definitions {
 		handler, ok := bound[c.Name]
 		cfg.Definitions[i].Handler = handler
-		if at := (path{"controllers", c.Name, "handler"}); !ok && !l.explained(at) {
-			l.report(l.doc.keyPosition(at), at, "cannot be used", "this is a mistake in kooperd: it does not know why")
+		if at := (diagnostic.Path{"controllers", c.Name, "handler"}); !ok && !l.explained(at) {
+			l.Report(l.Doc.KeyPosition(at), at, "cannot be used", "this is a mistake in kooperd: it does not know why")
 		}
 	}
 	l.reportProblems(problems)
@@ -312,26 +288,26 @@ func (l *loader) config(schema cue.Value) *Config {
 
 // reportProblems gives the problems their places in the files.
 func (l *loader) reportProblems(problems []problem) {
-	before := maps.Clone(l.reported) // A text can have several mistakes, which do not explain one another.
+	before := maps.Clone(l.Reported) // A text can have several mistakes, which do not explain one another.
 	for _, p := range problems {
 		at := p.at
 		if p.text != nil {
-			if _, ok := before[at.key()]; !ok {
-				pos, exact := l.doc.textPosition(at, *p.text, p.offset)
+			if _, ok := before[at.Key()]; !ok {
+				pos, exact := l.Doc.TextPosition(at, *p.text, p.offset)
 				if !exact {
 					p.message += p.piece()
 				}
-				l.report(pos, at, p.message, p.hint)
+				l.Report(pos, at, p.message, p.hint)
 			}
 			continue
 		}
 		for _, other := range p.instead {
-			if !l.doc.lookup(at).Exists() {
+			if !l.Doc.Lookup(at).Exists() {
 				at = other
 			}
 		}
 		if !l.explained(at) {
-			l.report(l.doc.valuePosition(at), at, p.message, p.hint)
+			l.Report(l.Doc.ValuePosition(at), at, p.message, p.hint)
 		}
 	}
 }
@@ -346,20 +322,20 @@ func (p problem) piece() string {
 	if rest == "" || strings.Contains(p.message, rest) {
 		return ""
 	}
-	return ", at " + quote(rest)
+	return ", at " + diagnostic.Quote(rest)
 }
 
 // bindHandlers goes through the definitions of the document, so that a definition with other mistakes is checked too.
 // It returns the handlers by the names of their definitions.
 func (l *loader) bindHandlers() map[string]handlers.Bound {
-	it, err := settled(l.doc.lookup(path{"controllers"})).Fields()
+	it, err := explain.Settled(l.Doc.Lookup(diagnostic.Path{"controllers"})).Fields()
 	if err != nil {
 		return nil
 	}
 	bound := map[string]handlers.Bound{}
 	for it.Next() {
 		name := it.Selector().Unquoted()
-		if b, ok := l.bindHandler(path{"controllers", name, "handler"}); ok {
+		if b, ok := l.bindHandler(diagnostic.Path{"controllers", name, "handler"}); ok {
 			bound[name] = b
 		}
 	}

@@ -9,13 +9,15 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
+	"kooperd.dev/kooperd/pkg/config/internal/language"
 	"kooperd.dev/kooperd/pkg/trigger"
 )
 
 // problem is a mistake that the schema cannot see, before it is given its place in a file.
 type problem struct {
-	at            path
-	instead       []path // where else it may be reported, when the file has no at
+	at            diagnostic.Path
+	instead       []diagnostic.Path // where else it may be reported, when the file has no at
 	message, hint string
 	text          *string // the text of the field, when the mistake is at one place in it
 	offset        int     // that place, in characters
@@ -27,47 +29,47 @@ type resolver struct {
 	filters  trigger.Compiler
 }
 
-func (r *resolver) report(at path, message, hint string, instead ...path) {
+func (r *resolver) report(at diagnostic.Path, message, hint string, instead ...diagnostic.Path) {
 	r.problems = append(r.problems, problem{at: at, instead: instead, message: message, hint: hint})
 }
 
 // resolve reads the texts of a decoded file and checks what depends on more than one field. Handlers are left out. It
 // also takes files that lack what is required, as the rest of them is worth checking.
-func (f *file) resolve() (*Config, []problem) {
+func resolve(f *language.File) (*Config, []problem) {
 	r := &resolver{}
-	cfg := &Config{LeaderElection: r.election(path{"leaderElection"}, f.LeaderElection)}
+	cfg := &Config{LeaderElection: r.election(diagnostic.Path{"leaderElection"}, f.LeaderElection)}
 	if f.Engine != nil {
 		cfg.Engine.MaxConcurrent = f.Engine.MaxConcurrent
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Controllers)) {
 		if c := f.Controllers[name]; c != nil {
-			cfg.Definitions = append(cfg.Definitions, r.controller(path{"controllers", name}, name, c))
+			cfg.Definitions = append(cfg.Definitions, r.controller(diagnostic.Path{"controllers", name}, name, c))
 		}
 	}
 	return cfg, r.problems
 }
 
 // election reads the lease's settings. The demands on the timings are explained at #LeaderElection in the schema.
-func (r *resolver) election(at path, e fileElection) LeaderElection {
-	if e.disabled {
+func (r *resolver) election(at diagnostic.Path, e language.LeaderElection) LeaderElection {
+	if e.Disabled {
 		return LeaderElection{Disabled: true}
 	}
-	le := LeaderElection{Name: e.fields.Name, Namespace: e.fields.Namespace, OnLost: e.fields.OnLost, Lock: e.fields.Lock}
+	le := LeaderElection{Name: e.Fields.Name, Namespace: e.Fields.Namespace, OnLost: OnLost(e.Fields.OnLost), Lock: Lock(e.Fields.Lock)}
 	if len(le.Name) > validation.DNS1123SubdomainMaxLength {
-		r.report(at.with("name"), fmt.Sprintf("has %d characters", len(le.Name)), "want at most 253")
+		r.report(at.With("name"), fmt.Sprintf("has %d characters", len(le.Name)), "want at most 253")
 	}
 	before := len(r.problems)
-	le.LeaseDuration = r.duration(at.with("leaseDuration"), e.fields.LeaseDuration, time.Second)
-	le.RenewDeadline = r.duration(at.with("renewDeadline"), e.fields.RenewDeadline, minRetryPeriod)
-	le.RetryPeriod = r.duration(at.with("retryPeriod"), e.fields.RetryPeriod, minRetryPeriod)
+	le.LeaseDuration = r.duration(at.With("leaseDuration"), e.Fields.LeaseDuration, time.Second)
+	le.RenewDeadline = r.duration(at.With("renewDeadline"), e.Fields.RenewDeadline, minRetryPeriod)
+	le.RetryPeriod = r.duration(at.With("retryPeriod"), e.Fields.RetryPeriod, minRetryPeriod)
 	if len(r.problems) > before {
 		return le
 	}
 	if le.LeaseDuration%time.Second != 0 {
-		r.report(at.with("leaseDuration"), "want whole seconds, have "+e.fields.LeaseDuration, "a Lease stores its duration in seconds")
+		r.report(at.With("leaseDuration"), "want whole seconds, have "+e.Fields.LeaseDuration, "a Lease stores its duration in seconds")
 		return le
 	}
-	r.timings(at, le, e.fields)
+	r.timings(at, le, e.Fields)
 	return le
 }
 
@@ -75,8 +77,8 @@ func (r *resolver) election(at path, e fileElection) LeaderElection {
 const minRetryPeriod = 100 * time.Millisecond
 
 // timings checks that a term always ends before somebody else can lead. pkg/election refuses what this refuses, and less.
-func (r *resolver) timings(at path, le LeaderElection, written electionFields) {
-	lease, renew, retry := at.with("leaseDuration"), at.with("renewDeadline"), at.with("retryPeriod")
+func (r *resolver) timings(at diagnostic.Path, le LeaderElection, written language.LeaderElectionFields) {
+	lease, renew, retry := at.With("leaseDuration"), at.With("renewDeadline"), at.With("retryPeriod")
 	if le.RetryPeriod > le.RenewDeadline*2/3 {
 		r.report(renew, fmt.Sprintf("renewDeadline %s is too short for retryPeriod %s: one failed renewal could not be repeated", written.RenewDeadline, written.RetryPeriod),
 			fmt.Sprintf("want at least 1.5 times as much, %s", short(le.RetryPeriod*3/2)), retry)
@@ -93,64 +95,64 @@ func wholeSeconds(d time.Duration) time.Duration {
 	return (d + time.Second - 1).Truncate(time.Second)
 }
 
-func (r *resolver) controller(at path, name string, c *fileController) Definition {
+func (r *resolver) controller(at diagnostic.Path, name string, c *language.Controller) Definition {
 	out := Definition{
 		Name:         name,
-		Watch:        r.watch(at.with("watch"), c.Watch),
-		Mode:         c.Mode,
+		Watch:        r.watch(at.With("watch"), c.Watch),
+		Mode:         Mode(c.Mode),
 		Workers:      1,
-		Retry:        r.retry(at.with("retry"), c.Retry),
+		Retry:        r.retry(at.With("retry"), c.Retry),
 		Rate:         rateOf(c.Rate),
-		Timeout:      r.duration(at.with("timeout"), c.Timeout, time.Millisecond),
-		EveryReplica: c.LeaderElection == disabled,
+		Timeout:      r.duration(at.With("timeout"), c.Timeout, time.Millisecond),
+		EveryReplica: c.LeaderElection == language.Disabled,
 		Paused:       c.Paused,
 	}
 	out.Filter = r.filter(at, out.Watch.Kind, c)
-	if c.Resync != off {
-		out.Resync = r.duration(at.with("resync"), c.Resync, time.Second)
+	if c.Resync != language.Off {
+		out.Resync = r.duration(at.With("resync"), c.Resync, time.Second)
 	}
 	switch {
-	case c.Mode == Concurrent && c.Workers != nil:
+	case out.Mode == Concurrent && c.Workers != nil:
 		out.Workers = *c.Workers
-	case c.Mode == Concurrent:
-		out.Workers = defaultWorkers
+	case out.Mode == Concurrent:
+		out.Workers = language.DefaultWorkers
 	case c.Workers != nil:
-		r.report(at.with("workers"), `means nothing when mode is "sequential"`, `write mode: "concurrent", or leave workers out`)
+		r.report(at.With("workers"), `means nothing when mode is "sequential"`, `write mode: "concurrent", or leave workers out`)
 	}
 	return out
 }
 
-func rateOf(f *fileRate) Rate {
+func rateOf(f *language.Rate) Rate {
 	switch {
 	case f == nil:
 		return Rate{}
 	case f.Burst == nil:
-		return Rate{PerSecond: f.PerSecond, Burst: defaultBurst}
+		return Rate{PerSecond: f.PerSecond, Burst: language.DefaultBurst}
 	default:
 		return Rate{PerSecond: f.PerSecond, Burst: *f.Burst}
 	}
 }
 
-func (r *resolver) retry(at path, f fileRetry) Retry {
+func (r *resolver) retry(at diagnostic.Path, f language.Retry) Retry {
 	before := len(r.problems)
 	out := Retry{
 		MaxRetries:   int(f.MaxRetries),
-		InitialDelay: r.duration(at.with("initialDelay"), f.InitialDelay, time.Millisecond),
-		MaxDelay:     r.duration(at.with("maxDelay"), f.MaxDelay, time.Millisecond),
+		InitialDelay: r.duration(at.With("initialDelay"), f.InitialDelay, time.Millisecond),
+		MaxDelay:     r.duration(at.With("maxDelay"), f.MaxDelay, time.Millisecond),
 	}
 	if len(r.problems) == before && out.InitialDelay > out.MaxDelay {
-		r.report(at.with("maxDelay"), fmt.Sprintf("maxDelay %s is shorter than initialDelay %s", f.MaxDelay, f.InitialDelay), "",
-			at.with("initialDelay"))
+		r.report(at.With("maxDelay"), fmt.Sprintf("maxDelay %s is shorter than initialDelay %s", f.MaxDelay, f.InitialDelay), "",
+			at.With("initialDelay"))
 	}
 	return out
 }
 
 // duration reads a text that the schema has accepted, so all that can be wrong with it is its size.
-func (r *resolver) duration(at path, text string, least time.Duration) time.Duration {
+func (r *resolver) duration(at diagnostic.Path, text string, least time.Duration) time.Duration {
 	d, err := time.ParseDuration(text)
 	switch {
 	case err != nil:
-		r.report(at, fmt.Sprintf("%s is longer than 290 years", quote(text)), "")
+		r.report(at, fmt.Sprintf("%s is longer than 290 years", diagnostic.Quote(text)), "")
 	case d < least:
 		r.report(at, fmt.Sprintf("want at least %s, have %s", short(least), text), "")
 	}

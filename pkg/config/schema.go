@@ -7,21 +7,19 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue"
-	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/format"
-	"cuelang.org/go/cue/token"
 	"cuelang.org/go/encoding/jsonschema"
 
+	"kooperd.dev/kooperd/pkg/config/internal/language"
 	"kooperd.dev/kooperd/pkg/handlers"
-	"kooperd.dev/kooperd/schemas"
 )
 
 // SchemaCUE returns the config language as one CUE file of package v1alpha1, with the configs of all plugins of the
 // registry in it. It is what a config file imports as schemas.ImportPath; for editors and `cue vet`, put it into the
 // module at cue.mod/pkg/ and that path, in a file schema.cue. The text is the same for equal registries.
 func SchemaCUE(registry *handlers.Registry) ([]byte, error) {
-	file, err := composeSchema(registry)
+	file, err := language.Compose(registry)
 	if err != nil {
 		return nil, err
 	}
@@ -97,38 +95,4 @@ func polish(x any) {
 			polish(v)
 		}
 	}
-}
-
-// composeSchema puts the core and all plugins into one file. What the plugins declare gets the plugin's name in front:
-// #Config of exec is #ExecConfig.
-func composeSchema(registry *handlers.Registry) (*ast.File, error) {
-	c := &composer{taken: map[string]bool{}, imports: map[string]string{}}
-	entries, err := schemas.FS.ReadDir(".")
-	if err != nil {
-		return nil, fmt.Errorf("reading the embedded schema: %w", err)
-	}
-	for _, e := range entries {
-		text, err := schemas.FS.ReadFile(e.Name())
-		if err != nil {
-			return nil, fmt.Errorf("reading the embedded schema: %w", err)
-		}
-		if err := c.addCore(e.Name(), text); err != nil {
-			return nil, err
-		}
-	}
-	handler := &ast.StructLit{}
-	var arms []ast.Expr
-	for _, name := range registry.Names() {
-		d, _ := registry.Describe(name)
-		def, err := c.addPlugin(name, d.Schema)
-		if err != nil {
-			return nil, fmt.Errorf("composing the schema of plugin %q: %w", name, err)
-		}
-		field := &ast.Field{Label: ast.NewString(name), Constraint: token.OPTION, Value: ast.NewIdent(def)}
-		ast.AddComment(field, docComment(d.Summary))
-		handler.Elts = append(handler.Elts, field)
-		arms = append(arms, ast.NewStruct(&ast.Field{Label: ast.NewString(name), Constraint: token.NOT, Value: ast.NewIdent("_")}))
-	}
-	c.addHandler(handler, arms)
-	return c.file(), nil
 }

@@ -10,19 +10,22 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
+	"kooperd.dev/kooperd/pkg/config/internal/language"
 )
 
 // labelSelector returns the selector in the form in which two equal selectors are equal texts.
-func (r *resolver) labelSelector(at path, f *fileSelector) string {
+func (r *resolver) labelSelector(at diagnostic.Path, f *language.Selector) string {
 	switch {
 	case f == nil:
 		return ""
-	case f.object != nil:
-		return r.labelObject(at, f.object)
+	case f.Object != nil:
+		return r.labelObject(at, f.Object)
 	}
-	sel, err := labels.Parse(f.text)
+	sel, err := labels.Parse(f.Text)
 	if err != nil {
-		r.report(at, selectorMessage("label", f.text, err), `write it as kubectl does, such as "app=web,tier in (a, b),!canary"`)
+		r.report(at, selectorMessage("label", f.Text, err), `write it as kubectl does, such as "app=web,tier in (a, b),!canary"`)
 		return ""
 	}
 	return sel.String()
@@ -44,35 +47,35 @@ func selectorMessage(what, text string, err error) string {
 		message = re.ReplaceAllString(message, "")
 	}
 	message = strings.NewReplacer("Invalid value: ", "", "found '',", "found the end,", "found '' ", "found the end, ", "can't understand", "cannot read").Replace(message)
-	return fmt.Sprintf("%s is not a %s selector: %s", quote(text), what, message)
+	return fmt.Sprintf("%s is not a %s selector: %s", diagnostic.Quote(text), what, message)
 }
 
-func (r *resolver) labelObject(at path, f *selectorFields) string {
+func (r *resolver) labelObject(at diagnostic.Path, f *language.SelectorFields) string {
 	sel := labels.NewSelector()
 	for _, key := range sortedKeys(f.MatchLabels) {
-		where := at.with("matchLabels", key)
+		where := at.With("matchLabels", key)
 		if r.labelKey(where, key) && r.labelValue(where, f.MatchLabels[key]) {
 			sel = sel.Add(newRequirement(key, selection.Equals, []string{f.MatchLabels[key]})...)
 		}
 	}
 	for i, e := range f.MatchExpressions {
-		sel = sel.Add(r.labelRequirement(at.with("matchExpressions", indexStep(i)), e)...)
+		sel = sel.Add(r.labelRequirement(at.With("matchExpressions", diagnostic.IndexStep(i)), e)...)
 	}
 	return sel.String()
 }
 
-func (r *resolver) labelKey(at path, key string) bool {
+func (r *resolver) labelKey(at diagnostic.Path, key string) bool {
 	problems := validation.IsQualifiedName(key)
 	if len(problems) > 0 {
-		r.report(at, fmt.Sprintf("%s is not a label", quote(key)), "want letters, digits, '-', '_' and '.', with an optional prefix as in example.com/name")
+		r.report(at, fmt.Sprintf("%s is not a label", diagnostic.Quote(key)), "want letters, digits, '-', '_' and '.', with an optional prefix as in example.com/name")
 	}
 	return len(problems) == 0
 }
 
-func (r *resolver) labelValue(at path, value string) bool {
+func (r *resolver) labelValue(at diagnostic.Path, value string) bool {
 	problems := validation.IsValidLabelValue(value)
 	if len(problems) > 0 {
-		r.report(at, fmt.Sprintf("no label can have the value %s", quote(value)), "want at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends")
+		r.report(at, fmt.Sprintf("no label can have the value %s", diagnostic.Quote(value)), "want at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends")
 	}
 	return len(problems) == 0
 }
@@ -81,23 +84,23 @@ var labelOperators = map[string]selection.Operator{
 	"In": selection.In, "NotIn": selection.NotIn, "Exists": selection.Exists, "DoesNotExist": selection.DoesNotExist,
 }
 
-func (r *resolver) labelRequirement(at path, e requirement) []labels.Requirement {
+func (r *resolver) labelRequirement(at diagnostic.Path, e language.Requirement) []labels.Requirement {
 	op, known := labelOperators[e.Operator]
 	if !known || e.Key == "" {
 		return nil // the schema has reported it
 	}
-	ok := r.labelKey(at.with("key"), e.Key)
+	ok := r.labelKey(at.With("key"), e.Key)
 	takesValues := op == selection.In || op == selection.NotIn
 	switch {
 	case takesValues && len(e.Values) == 0:
-		r.report(at.with("values"), e.Operator+" wants at least one value", "")
+		r.report(at.With("values"), e.Operator+" wants at least one value", "")
 		return nil
 	case !takesValues && len(e.Values) > 0:
-		r.report(at.with("values"), e.Operator+" takes no values", "")
+		r.report(at.With("values"), e.Operator+" takes no values", "")
 		return nil
 	}
 	for i, v := range e.Values {
-		ok = r.labelValue(at.with("values", indexStep(i)), v) && ok
+		ok = r.labelValue(at.With("values", diagnostic.IndexStep(i)), v) && ok
 	}
 	if !ok {
 		return nil
@@ -115,23 +118,23 @@ func newRequirement(key string, op selection.Operator, values []string) []labels
 }
 
 // fieldSelector returns the selector in the form in which two equal selectors are equal texts.
-func (r *resolver) fieldSelector(at path, f *fileSelector) string {
+func (r *resolver) fieldSelector(at diagnostic.Path, f *language.Selector) string {
 	if f == nil {
 		return ""
 	}
 	const hint = `write it as kubectl does, such as "status.phase=Running,spec.nodeName!=n1"`
 	var terms []fields.Selector
-	if f.object != nil {
-		terms = r.fieldObject(at, f.object)
+	if f.Object != nil {
+		terms = r.fieldObject(at, f.Object)
 	} else {
-		sel, err := fields.ParseSelector(f.text)
+		sel, err := fields.ParseSelector(f.Text)
 		if err != nil {
-			r.report(at, selectorMessage("field", f.text, err), hint)
+			r.report(at, selectorMessage("field", f.Text, err), hint)
 			return ""
 		}
 		for _, req := range sel.Requirements() {
 			if !fieldName.MatchString(req.Field) {
-				r.report(at, fmt.Sprintf("%s is not a field selector: %s is not the name of a field", quote(f.text), quote(req.Field)), hint)
+				r.report(at, fmt.Sprintf("%s is not a field selector: %s is not the name of a field", diagnostic.Quote(f.Text), diagnostic.Quote(req.Field)), hint)
 				return ""
 			}
 		}
@@ -157,20 +160,20 @@ func canonicalFields(sel fields.Selector) string {
 // fieldName is the path of a field, as metadata.name and spec.template.spec["x"] are.
 var fieldName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.\-/\[\]"']*$`)
 
-func (r *resolver) fieldObject(at path, f *selectorFields) []fields.Selector {
+func (r *resolver) fieldObject(at diagnostic.Path, f *language.SelectorFields) []fields.Selector {
 	var terms []fields.Selector
 	for _, key := range sortedKeys(f.MatchFields) {
-		if r.fieldKey(at.with("matchFields", key), key) {
+		if r.fieldKey(at.With("matchFields", key), key) {
 			terms = append(terms, fields.OneTermEqualSelector(key, f.MatchFields[key]))
 		}
 	}
 	for i, e := range f.MatchExpressions {
-		where := at.with("matchExpressions", indexStep(i))
-		if e.Key == "" || e.Operator == "" || !r.fieldKey(where.with("key"), e.Key) {
+		where := at.With("matchExpressions", diagnostic.IndexStep(i))
+		if e.Key == "" || e.Operator == "" || !r.fieldKey(where.With("key"), e.Key) {
 			continue
 		}
 		if e.Operator == "In" && len(e.Values) > 1 {
-			r.report(where.with("values"), fmt.Sprintf("In takes one value, have %d", len(e.Values)), "a field selector has no \"or\": make a definition for each")
+			r.report(where.With("values"), fmt.Sprintf("In takes one value, have %d", len(e.Values)), "a field selector has no \"or\": make a definition for each")
 			continue
 		}
 		for _, v := range e.Values {
@@ -184,11 +187,11 @@ func (r *resolver) fieldObject(at path, f *selectorFields) []fields.Selector {
 	return terms
 }
 
-func (r *resolver) fieldKey(at path, key string) bool {
+func (r *resolver) fieldKey(at diagnostic.Path, key string) bool {
 	if fieldName.MatchString(key) {
 		return true
 	}
-	r.report(at, fmt.Sprintf("%s is not the name of a field", quote(key)), `want a path such as "status.phase"`)
+	r.report(at, fmt.Sprintf("%s is not the name of a field", diagnostic.Quote(key)), `want a path such as "status.phase"`)
 	return false
 }
 

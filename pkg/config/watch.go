@@ -7,11 +7,15 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
+	"kooperd.dev/kooperd/pkg/config/internal/language"
+	"kooperd.dev/kooperd/pkg/config/internal/suggest"
 )
 
 // watch reads what a definition watches. Whether the cluster serves the kind is not known here; what no cluster can
 // serve is refused.
-func (r *resolver) watch(at path, f fileWatch) Watch {
+func (r *resolver) watch(at diagnostic.Path, f language.Watch) Watch {
 	w := Watch{}
 	before := len(r.problems)
 	if f.APIVersion != "" {
@@ -21,7 +25,7 @@ func (r *resolver) watch(at path, f fileWatch) Watch {
 	seen := map[string]int{}
 	for i, ns := range f.Namespaces {
 		if first, ok := seen[ns]; ok {
-			r.report(at.with("namespaces", indexStep(i)), fmt.Sprintf("%q is there twice, first at [%d]", ns, first), "")
+			r.report(at.With("namespaces", diagnostic.IndexStep(i)), fmt.Sprintf("%q is there twice, first at [%d]", ns, first), "")
 			continue
 		}
 		seen[ns] = i
@@ -31,22 +35,22 @@ func (r *resolver) watch(at path, f fileWatch) Watch {
 	if good && f.APIVersion != "" {
 		r.watchable(at, w)
 	}
-	w.LabelSelector = r.labelSelector(at.with("labelSelector"), f.LabelSelector)
-	w.FieldSelector = r.fieldSelector(at.with("fieldSelector"), f.FieldSelector)
+	w.LabelSelector = r.labelSelector(at.With("labelSelector"), f.LabelSelector)
+	w.FieldSelector = r.fieldSelector(at.With("fieldSelector"), f.FieldSelector)
 	return w
 }
 
-func (r *resolver) kind(at path, f fileWatch) schema.GroupVersionKind {
+func (r *resolver) kind(at diagnostic.Path, f language.Watch) schema.GroupVersionKind {
 	gv, err := schema.ParseGroupVersion(f.APIVersion)
 	switch {
 	case err != nil:
-		r.report(at.with("apiVersion"), fmt.Sprintf("want group/version, have %s", quote(f.APIVersion)), "")
+		r.report(at.With("apiVersion"), fmt.Sprintf("want group/version, have %s", diagnostic.Quote(f.APIVersion)), "")
 	case gv.Group == "core":
-		r.report(at.with("apiVersion"), "there is no group core", fmt.Sprintf("write %q for core kinds", gv.Version))
-	case gv.Group == "" && !kubeVersion.MatchString(gv.Version):
-		r.report(at.with("apiVersion"), fmt.Sprintf("%s names a group without a version", quote(f.APIVersion)), groupVersionHint(f.APIVersion))
+		r.report(at.With("apiVersion"), "there is no group core", fmt.Sprintf("write %q for core kinds", gv.Version))
+	case gv.Group == "" && !suggest.KubeVersion.MatchString(gv.Version):
+		r.report(at.With("apiVersion"), fmt.Sprintf("%s names a group without a version", diagnostic.Quote(f.APIVersion)), suggest.GroupVersionHint(f.APIVersion))
 	case len(gv.Version) > validation.DNS1035LabelMaxLength || len(gv.Group) > validation.DNS1123SubdomainMaxLength:
-		r.report(at.with("apiVersion"), "is too long", "want a group of at most 253 and a version of at most 63 characters")
+		r.report(at.With("apiVersion"), "is too long", "want a group of at most 253 and a version of at most 63 characters")
 	default:
 		r.builtIn(at, gv, f.Kind)
 	}
@@ -55,19 +59,19 @@ func (r *resolver) kind(at path, f fileWatch) schema.GroupVersionKind {
 
 // builtIn checks a kind against the kinds that Kubernetes itself has. A group that is not its own may hold any kind,
 // and a newer Kubernetes may have more kinds than this binary knows.
-func (r *resolver) builtIn(at path, gv schema.GroupVersion, kind string) {
+func (r *resolver) builtIn(at diagnostic.Path, gv schema.GroupVersion, kind string) {
 	switch {
-	case kind == "" || isBuiltIn(gv.WithKind(kind)):
-		if of, ok := strings.CutSuffix(kind, "List"); ok && isBuiltIn(gv.WithKind(of)) {
-			r.report(at.with("kind"), fmt.Sprintf("%s is a list of objects, not an object", kind), fmt.Sprintf("did you mean %q?", of))
+	case kind == "" || suggest.IsBuiltIn(gv.WithKind(kind)):
+		if of, ok := strings.CutSuffix(kind, "List"); ok && suggest.IsBuiltIn(gv.WithKind(of)) {
+			r.report(at.With("kind"), fmt.Sprintf("%s is a list of objects, not an object", kind), fmt.Sprintf("did you mean %q?", of))
 		}
-	case !isBuiltInVersion(gv):
-		if hint := versionHint(gv, kind); hint != "" && gv.Group == "" {
-			r.report(at.with("apiVersion"), fmt.Sprintf("the core group has no version %s", gv.Version), hint)
+	case !suggest.IsBuiltInVersion(gv):
+		if hint := suggest.VersionHint(gv, kind); hint != "" && gv.Group == "" {
+			r.report(at.With("apiVersion"), fmt.Sprintf("the core group has no version %s", gv.Version), hint)
 		}
 	default:
-		if hint := kindHomeHint(gv, kind); hint != "" {
-			r.report(at.with("kind"), fmt.Sprintf("%s has no kind %s", gv, kind), hint)
+		if hint := suggest.KindHomeHint(gv, kind); hint != "" {
+			r.report(at.With("kind"), fmt.Sprintf("%s has no kind %s", gv, kind), hint)
 		}
 	}
 }

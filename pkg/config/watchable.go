@@ -4,22 +4,23 @@ import (
 	"context"
 	"errors"
 
+	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
 	"kooperd.dev/kooperd/pkg/kinds"
 )
 
 // watchable refuses a watch that cannot work in any cluster, of kinds that are known without asking one.
-func (r *resolver) watchable(at path, w Watch) {
+func (r *resolver) watchable(at diagnostic.Path, w Watch) {
 	//nolint:forbidigo // the table answers from memory
 	_, err := kinds.Watchable(context.Background(), kinds.BuiltIn(), w.Kind, len(w.Namespaces) > 0)
 	if scope, ok := errors.AsType[*kinds.ScopeError](err); ok {
-		r.report(at.with("namespaces"), "kind "+scope.Kind.Kind+" is cluster-scoped", "remove watch.namespaces")
+		r.report(at.With("namespaces"), "kind "+scope.Kind.Kind+" is cluster-scoped", "remove watch.namespaces")
 		return
 	}
 	if missing, ok := errors.AsType[*kinds.NotServedError](err); ok {
-		r.report(at.with("kind"), missing.Reason(), missing.Hint)
+		r.report(at.With("kind"), missing.Reason(), missing.Hint)
 		return
 	}
 	if err != nil && !kinds.IsUnknown(err) {
-		r.report(at.with("kind"), err.Error(), "")
+		r.report(at.With("kind"), err.Error(), "")
 	}
 }
