@@ -19,9 +19,11 @@ import (
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/trigger"
 )
 
-// sameConfig compares configs but for where they come from; handlers by their plugin and effective settings.
+// sameConfig compares configs but for where they come from; handlers by their plugin and effective settings, filters by
+// their texts.
 var sameConfig = cmp.Options{
 	cmpopts.IgnoreFields(config.Config{}, "Hash", "Files"),
 	cmp.Transformer("handler", func(b handlers.Bound) map[string]string {
@@ -30,6 +32,7 @@ var sameConfig = cmp.Options{
 		}
 		return map[string]string{b.Plugin(): string(b.JSON())}
 	}),
+	cmp.Transformer("filter", func(f *trigger.Filter) []string { return append(f.Ignored().Texts(), f.Where().Text()) }),
 }
 
 func load(t testing.TB, paths ...string) (*config.Config, error) {
