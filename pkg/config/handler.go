@@ -13,15 +13,15 @@ import (
 
 // bindHandler checks the handler of one definition and binds it to its plugin; ok is false after a mistake.
 func (l *loader) bindHandler(at diagnostic.Path) (bound handlers.Bound, ok bool) {
-	v := l.Doc.Lookup(at)
+	v := l.doc.Lookup(at)
 	if !v.Exists() || explain.Missing(v) {
 		return handlers.Bound{}, false
 	}
-	whole := l.UserPart(v)
+	whole := l.doc.UserPart(v)
 	v = explain.Settled(whole)
 	if explain.Ambiguous(v) {
-		if !l.HandlerParts(at, v) {
-			l.Undecided(at, v)
+		if !l.check.HandlerParts(at, v) {
+			l.check.Undecided(at, v)
 		}
 		return handlers.Bound{}, false
 	}
@@ -36,19 +36,19 @@ func (l *loader) bindHandler(at diagnostic.Path) (bound handlers.Bound, ok bool)
 		if explain.Missing(it.Value()) {
 			continue
 		}
-		if slices.Contains(l.Plugins, name) {
+		if slices.Contains(l.check.Plugins.Names, name) {
 			known = append(known, name)
 		} else {
 			unknown = true
-			l.UnknownPlugin(at.With(name), l.Doc.KeyPosition(at.With(name)))
+			l.check.UnknownPlugin(at.With(name), l.doc.KeyPosition(at.With(name)))
 		}
 	}
 	switch {
 	case len(known) > 1:
-		l.Report(l.Doc.KeyPosition(at.With(known[1])), at,
+		l.report.Add(l.doc.KeyPosition(at.With(known[1])), at,
 			fmt.Sprintf("want exactly one plugin, have %d: %s", len(known), diagnostic.Listing(known, "and")), defaultHint(whole))
 	case len(known) == 0 && !unknown:
-		l.Report(l.Doc.KeyPosition(at), at, "names no plugin", "name one of "+diagnostic.Listing(l.Plugins, "or"))
+		l.report.Add(l.doc.KeyPosition(at), at, "names no plugin", "name one of "+diagnostic.Listing(l.check.Plugins.Names, "or"))
 	}
 	for _, name := range known {
 		bound, ok = l.bindPlugin(at.With(name), name, v.LookupPath(cue.MakePath(cue.Str(name))))
@@ -70,40 +70,65 @@ func defaultHint(v cue.Value) string {
 // pluginHint says whose mistake it is when a plugin cannot be asked about its config.
 const pluginHint = "this is a mistake in the plugin, not in the file"
 
+// pluginSchemas are the schemas of the plugins' configs, compiled when they are asked for.
+type pluginSchemas struct {
+	registry *handlers.Registry
+	ctx      *cue.Context
+	nodes    map[string]*explain.SchemaNode // by plugin
+}
+
+// node returns the schema of a plugin's config, or nil for an unknown plugin.
+func (p *pluginSchemas) node(name string) *explain.SchemaNode {
+	if s, ok := p.nodes[name]; ok {
+		return s
+	}
+	d, ok := p.registry.Describe(name)
+	if !ok {
+		return nil
+	}
+	v, err := handlers.CompileSchema(p.ctx, d.Schema)
+	if err != nil {
+		return nil
+	}
+	s := explain.NewSchemaNode(v)
+	p.nodes[name] = s
+	return s
+}
+
 // bindPlugin checks v, the config of a plugin, by the plugin's schema and then by its own code.
 func (l *loader) bindPlugin(at diagnostic.Path, name string, v cue.Value) (handlers.Bound, bool) {
-	s := l.Plugin(name)
+	s := l.plugins.node(name)
 	if s == nil {
-		l.Report(l.Doc.KeyPosition(at), at, "the plugin's schema does not compile", pluginHint)
+		l.report.Add(l.doc.KeyPosition(at), at, "the plugin's schema does not compile", pluginHint)
 		return handlers.Bound{}, false
 	}
 	full := s.Value.Unify(v)
 	if err := full.Validate(cue.Concrete(true)); err != nil {
-		before := len(l.Diags)
-		l.Check(at, v, s)
-		if len(l.Diags) == before {
-			l.remaining(at, err)
+		before := len(l.report.Diags)
+		l.check.Check(at, v, s)
+		if len(l.report.Diags) == before {
+			l.check.Remaining(at, err)
 		}
-		if len(l.Diags) == before {
-			l.Report(l.Doc.KeyPosition(at), at, diagnostic.FirstMessage(err), "")
+		if len(l.report.Diags) == before {
+			l.report.Add(l.doc.KeyPosition(at), at, diagnostic.FirstMessage(err), "")
 		}
 		return handlers.Bound{}, false
 	}
 	raw, err := full.MarshalJSON()
 	if err != nil {
-		l.Report(l.Doc.KeyPosition(at), at, "cannot be written as JSON: "+diagnostic.FirstMessage(err), "")
+		l.report.Add(l.doc.KeyPosition(at), at, "cannot be written as JSON: "+diagnostic.FirstMessage(err), "")
 		return handlers.Bound{}, false
 	}
 	done := l.doing.calling(name)
 	bound, problems, err := l.registry.Bind(name, raw)
 	done()
 	if err != nil {
-		l.Report(l.Doc.KeyPosition(at), at, err.Error(), pluginHint)
+		l.report.Add(l.doc.KeyPosition(at), at, err.Error(), pluginHint)
 		return handlers.Bound{}, false
 	}
 	for _, p := range problems {
 		where := at.With(diagnostic.ParsePath(p.Path)...)
-		l.Report(l.Doc.ValuePosition(where), where, p.Message, p.Hint)
+		l.report.Add(l.doc.ValuePosition(where), where, p.Message, p.Hint)
 	}
 	return bound, len(problems) == 0
 }

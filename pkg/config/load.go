@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/cuecontext"
-	cueerrors "cuelang.org/go/cue/errors"
 
 	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
 	"kooperd.dev/kooperd/pkg/config/internal/explain"
@@ -78,72 +76,56 @@ func readAll(ctx context.Context, paths []string) (*syntax.Sources, error) {
 // loader is one load, from parsed files to a Config. Nothing in it outlives the load, as CUE keeps every value it has
 // built for as long as its context lives.
 type loader struct {
-	explain.Checker
-	registry      *handlers.Registry
-	doing         *activity
-	ctx           *cue.Context
-	pluginSchemas map[string]*explain.SchemaNode // by plugin
+	doc      *explain.Document
+	report   *explain.Report
+	check    *explain.Checker // set when the files have been parsed
+	plugins  *pluginSchemas
+	doing    *activity
+	registry *handlers.Registry
+	ctx      *cue.Context
 }
 
 func evaluate(read *syntax.Sources, registry *handlers.Registry, doing *activity) (*Config, diagnostic.Diagnostics) {
-	l := &loader{registry: registry, doing: doing, ctx: cuecontext.New(), pluginSchemas: map[string]*explain.SchemaNode{}}
-	l.Doc = explain.NewDocument(read.Files[0])
-	l.Reported = map[string]bool{}
-	l.Plugins = registry.Names()
-	l.Checker.Plugin = l.pluginSchema
-	imported := l.parse(read)
-	if len(l.Diags) > 0 {
-		return nil, l.Diags
+	l := &loader{
+		doc: explain.NewDocument(read.Files[0]), report: explain.NewReport(), doing: doing, registry: registry, ctx: cuecontext.New(),
 	}
+	l.plugins = &pluginSchemas{registry: registry, ctx: l.ctx, nodes: map[string]*explain.SchemaNode{}}
 	schema, err := language.Core(l.ctx)
 	if err != nil {
-		return nil, diagnostic.Diagnostics{{Position: l.Doc.Start(), Message: "compiling the core schema: " + err.Error()}}
+		return nil, diagnostic.Diagnostics{{Position: l.doc.Start(), Message: "compiling the core schema: " + err.Error()}}
 	}
-	l.Core = explain.NewSchemaNode(schema)
+	plugins := explain.Plugins{Names: registry.Names(), Node: l.plugins.node}
+	l.check = explain.NewChecker(l.doc, l.report, plugins, explain.NewSchemaNode(schema))
+	imported := l.parse(read)
+	if len(l.report.Diags) > 0 {
+		return nil, l.report.Diags
+	}
 	cfg := l.config(schema)
-	if i := slices.IndexFunc(l.Diags, explain.IsNewer); i >= 0 {
-		return nil, l.Diags[i : i+1] // the rest is only what this binary does not know yet
+	if i := slices.IndexFunc(l.report.Diags, explain.IsNewer); i >= 0 {
+		return nil, l.report.Diags[i : i+1] // the rest is only what this binary does not know yet
 	}
-	if len(l.Diags) > 0 {
-		return nil, l.Diags
+	if len(l.report.Diags) > 0 {
+		return nil, l.report.Diags
 	}
 	for i, d := range cfg.Definitions {
 		if cfg.Definitions[i].Digest, err = digestOf(d); err != nil {
-			return nil, diagnostic.Diagnostics{{Position: l.Doc.Start(), Message: err.Error(), Hint: pluginHint}}
+			return nil, diagnostic.Diagnostics{{Position: l.doc.Start(), Message: err.Error(), Hint: pluginHint}}
 		}
 	}
 	cfg.Hash, cfg.Files = syntax.Hash(append(slices.Clone(read.Files), imported...))
 	return cfg, nil
 }
 
-// pluginSchema returns the schema of a plugin's config, or nil for an unknown plugin.
-func (l *loader) pluginSchema(name string) *explain.SchemaNode {
-	if s, ok := l.pluginSchemas[name]; ok {
-		return s
-	}
-	d, ok := l.registry.Describe(name)
-	if !ok {
-		return nil
-	}
-	v, err := handlers.CompileSchema(l.ctx, d.Schema)
-	if err != nil {
-		return nil
-	}
-	s := explain.NewSchemaNode(v)
-	l.pluginSchemas[name] = s
-	return s
-}
-
 // parse turns all files into one value, and returns the files that imports brought in.
 func (l *loader) parse(read *syntax.Sources) (imported []*syntax.Source) {
-	cl := &syntax.CueLoader{Schema: func() ([]byte, error) { return SchemaCUE(l.registry) }, Known: l.Doc.Files, Budget: read.Budget}
+	cl := &syntax.CueLoader{Schema: func() ([]byte, error) { return SchemaCUE(l.registry) }, Known: l.doc.Files, Budget: read.Budget}
 	for _, f := range read.Files {
-		l.Doc.Files[f.Abs] = f
+		l.doc.Files[f.Abs] = f
 	}
 	var values []cue.Value
 	add := func(v cue.Value, files ...*ast.File) {
 		for _, f := range files {
-			l.Doc.Index(f)
+			l.doc.Index(f)
 		}
 		values = append(values, v)
 	}
@@ -158,19 +140,19 @@ func (l *loader) parse(read *syntax.Sources) (imported []*syntax.Source) {
 		default:
 			continue
 		}
-		l.Diags = append(l.Diags, diags...)
+		l.report.Diags = append(l.report.Diags, diags...)
 		if tree != nil {
 			add(l.ctx.BuildFile(tree), tree)
 		}
 	}
-	l.Diags = append(l.Diags, syntax.OnePackage(read.Files)...)
+	l.report.Diags = append(l.report.Diags, syntax.OnePackage(read.Files)...)
 	for _, group := range syntax.CueGroups(read.Files) {
 		if inst := cl.Load(group); inst != nil {
 			add(l.ctx.BuildInstance(inst), inst.Files...)
 		}
 	}
-	l.Diags = append(l.Diags, cl.Diags...)
-	if len(l.Diags) > 0 {
+	l.report.Diags = append(l.report.Diags, cl.Diags...)
+	if len(l.report.Diags) > 0 {
 		return nil
 	}
 	l.unify(values)
@@ -182,69 +164,23 @@ func (l *loader) unify(values []cue.Value) {
 	for i, v := range values {
 		if !explain.IsStruct(v) {
 			// The file does not compile: a reference leads nowhere.
-			l.remaining(nil, v.Validate())
-			if len(l.Diags) == 0 {
-				l.Report(l.Doc.Start(), nil, "want an object with apiVersion and controllers, have "+l.Doc.Have(v), "")
+			l.check.Remaining(nil, v.Validate())
+			if len(l.report.Diags) == 0 {
+				l.report.Add(l.doc.Start(), nil, "want an object with apiVersion and controllers, have "+l.doc.Have(v), "")
 			}
 			continue
 		}
 		if i == 0 {
-			l.Doc.Value = v
+			l.doc.Value = v
 		} else {
-			l.Doc.Value = l.Doc.Value.Unify(v)
+			l.doc.Value = l.doc.Value.Unify(v)
 		}
 	}
-}
-
-// remaining reports what CUE complains of and nothing has explained yet. base is where the checked value stands.
-func (l *loader) remaining(base diagnostic.Path, err error) {
-	for _, e := range cueerrors.Errors(err) {
-		at := diagnostic.ErrorPath(e.Path())
-		if !slices.Equal(at[:min(len(at), len(base))], base) {
-			at = base.With(at...)
-		}
-		if l.explained(at) {
-			continue
-		}
-		if len(at) > 0 && l.Conflict(at, l.Doc.Lookup(at), nil) {
-			continue
-		}
-		var places []diagnostic.Position
-		for _, p := range cueerrors.Positions(e) {
-			if known, ok := l.Doc.Position(p); ok {
-				places = append(places, known)
-			}
-		}
-		if len(places) == 0 {
-			places = []diagnostic.Position{l.Doc.KeyPosition(at)}
-		}
-		hint := ""
-		if len(places) == 2 {
-			hint = "see " + places[1].String()
-		}
-		l.Report(places[0], at, diagnostic.FirstMessage(e), hint, places[1:]...)
-	}
-}
-
-// explained tells whether the field, one around it or one below it has a diagnostic.
-func (l *loader) explained(at diagnostic.Path) bool {
-	for p := at; len(p) > 0; p = p.Parent() {
-		if l.Reported[p.Key()] {
-			return true
-		}
-	}
-	prefix := at.Key() + "\x00"
-	for key := range l.Reported {
-		if len(at) > 0 && strings.HasPrefix(key, prefix) {
-			return true
-		}
-	}
-	return false
 }
 
 // config checks the document and makes a Config of it; the Config counts only without diagnostics.
 func (l *loader) config(schema cue.Value) *Config {
-	full := schema.Unify(l.Doc.Value)
+	full := schema.Unify(l.doc.Value)
 	var text []byte
 	err := full.Validate(cue.Concrete(true))
 	if err == nil {
@@ -252,34 +188,34 @@ func (l *loader) config(schema cue.Value) *Config {
 	}
 	var sound any
 	if err != nil {
-		sound, _ = l.Check(nil, l.Doc.Value, l.Core)
+		sound, _ = l.check.CheckDocument()
 	}
 	bound := l.bindHandlers()
 	if err != nil {
 		// What has not been explained by now is reported in the words of CUE.
-		l.remaining(nil, l.Doc.Value.Validate())
-		if len(l.Diags) == 0 {
-			l.remaining(nil, err)
+		l.check.Remaining(nil, l.doc.Value.Validate())
+		if len(l.report.Diags) == 0 {
+			l.check.Remaining(nil, err)
 		}
-		if len(l.Diags) == 0 {
-			l.Report(l.Doc.Start(), nil, diagnostic.FirstMessage(err), "")
+		if len(l.report.Diags) == 0 {
+			l.report.Add(l.doc.Start(), nil, diagnostic.FirstMessage(err), "")
 		}
 		if text, err = json.Marshal(sound); err != nil {
-			l.Report(l.Doc.Start(), nil, "cannot be written as JSON: "+err.Error(), "")
+			l.report.Add(l.doc.Start(), nil, "cannot be written as JSON: "+err.Error(), "")
 			return nil
 		}
 	}
 	f, err := language.Decode(text)
 	if err != nil {
-		l.Report(l.Doc.Start(), nil, err.Error(), "this is a mistake in kooperd: its schema and its code disagree")
+		l.report.Add(l.doc.Start(), nil, err.Error(), "this is a mistake in kooperd: its schema and its code disagree")
 		return nil
 	}
 	cfg, problems := resolve(f)
 	for i, c := range cfg.Definitions {
 		handler, ok := bound[c.Name]
 		cfg.Definitions[i].Handler = handler
-		if at := (diagnostic.Path{"controllers", c.Name, "handler"}); !ok && !l.explained(at) {
-			l.Report(l.Doc.KeyPosition(at), at, "cannot be used", "this is a mistake in kooperd: it does not know why")
+		if at := (diagnostic.Path{"controllers", c.Name, "handler"}); !ok && !l.report.Explained(at) {
+			l.report.Add(l.doc.KeyPosition(at), at, "cannot be used", "this is a mistake in kooperd: it does not know why")
 		}
 	}
 	l.reportProblems(problems)
@@ -288,26 +224,26 @@ func (l *loader) config(schema cue.Value) *Config {
 
 // reportProblems gives the problems their places in the files.
 func (l *loader) reportProblems(problems []problem) {
-	before := maps.Clone(l.Reported) // A text can have several mistakes, which do not explain one another.
+	before := l.report.Fields() // A text can have several mistakes, which do not explain one another.
 	for _, p := range problems {
 		at := p.at
 		if p.text != nil {
-			if _, ok := before[at.Key()]; !ok {
-				pos, exact := l.Doc.TextPosition(at, *p.text, p.offset)
+			if !before.Has(at) {
+				pos, exact := l.doc.TextPosition(at, *p.text, p.offset)
 				if !exact {
 					p.message += p.piece()
 				}
-				l.Report(pos, at, p.message, p.hint)
+				l.report.Add(pos, at, p.message, p.hint)
 			}
 			continue
 		}
 		for _, other := range p.instead {
-			if !l.Doc.Lookup(at).Exists() {
+			if !l.doc.Lookup(at).Exists() {
 				at = other
 			}
 		}
-		if !l.explained(at) {
-			l.Report(l.Doc.ValuePosition(at), at, p.message, p.hint)
+		if !l.report.Explained(at) {
+			l.report.Add(l.doc.ValuePosition(at), at, p.message, p.hint)
 		}
 	}
 }
@@ -328,7 +264,7 @@ func (p problem) piece() string {
 // bindHandlers goes through the definitions of the document, so that a definition with other mistakes is checked too.
 // It returns the handlers by the names of their definitions.
 func (l *loader) bindHandlers() map[string]handlers.Bound {
-	it, err := explain.Settled(l.Doc.Lookup(diagnostic.Path{"controllers"})).Fields()
+	it, err := explain.Settled(l.doc.Lookup(diagnostic.Path{"controllers"})).Fields()
 	if err != nil {
 		return nil
 	}

@@ -2,7 +2,6 @@ package explain
 
 import (
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 
@@ -15,15 +14,14 @@ import (
 // Checker compares a document with a schema and explains every difference. It is used only for what CUE has refused,
 // so it may take its time; what CUE accepts is never refused here.
 type Checker struct {
-	Doc      *document
-	Diags    diagnostic.Diagnostics
-	Reported map[string]bool // the paths that have a diagnostic
-	stack    []level         // the structs around the value being checked, the root first
-	Plugins  []string        // the names of all plugins
-	Core     *SchemaNode     // of the whole document
-	partial  bool            // only a part of what the files say is looked at, so nothing is missing in it
-	// Plugin returns the schema of a plugin's config, or nil for an unknown plugin.
-	Plugin func(name string) *SchemaNode
+	reporter
+	stack   []level // the structs around the value being checked, the root first
+	partial bool    // only a part of what the files say is looked at, so nothing is missing in it
+}
+
+// NewChecker returns a checker that adds to report what is wrong with doc. The core schema is that of the whole document.
+func NewChecker(doc *Document, report *Report, plugins Plugins, core *SchemaNode) *Checker {
+	return &Checker{reporter: reporter{Report: report, Doc: doc, Plugins: plugins, core: core}}
 }
 
 // level is one struct on the way to a value.
@@ -33,10 +31,8 @@ type level struct {
 	value cue.Value
 }
 
-func (c *Checker) Report(pos diagnostic.Position, at diagnostic.Path, message, hint string, related ...diagnostic.Position) {
-	c.Reported[at.Key()] = true
-	c.Diags = append(c.Diags, diagnostic.Diagnostic{Position: pos, Path: at.String(), Message: message, Hint: hint, Related: related})
-}
+// CheckDocument checks all of the document by the core schema, as Check does.
+func (c *Checker) CheckDocument() (sound any, ok bool) { return c.Check(nil, c.Doc.Value, c.core) }
 
 // Check reports what is wrong with v and returns the part of it that is right, as encoding/json would decode it.
 func (c *Checker) Check(at diagnostic.Path, v cue.Value, s *SchemaNode) (sound any, ok bool) {
@@ -48,13 +44,13 @@ func (c *Checker) Check(at diagnostic.Path, v cue.Value, s *SchemaNode) (sound a
 			c.Undecided(at, whole)
 		}
 		return nil, false
-	case s.ref == "#Handler" && IsStruct(c.UserPart(v)):
+	case s.ref == "#Handler" && IsStruct(c.Doc.UserPart(v)):
 		return nil, false // handlers are checked by the schemas of their plugins
 	case IsStruct(v):
 		return c.checkStruct(at, v, s)
 	case isList(v):
 		return c.checkList(at, v, s)
-	case c.Reported[at.Key()]:
+	case c.Has(at):
 		return nil, false
 	case !v.IsConcrete():
 		c.incomplete(at, v, s)
@@ -102,7 +98,7 @@ func pick(s *SchemaNode, k cue.Kind) (*SchemaNode, []*SchemaNode) {
 
 func (c *Checker) checkStruct(at diagnostic.Path, v cue.Value, s *SchemaNode) (any, bool) {
 	if !s.accepts(cue.StructKind) {
-		c.wrongKind(at, v, s)
+		c.wrongKind(at, v, s, c.named(at))
 		return nil, false
 	}
 	arm, arms := pick(s, cue.StructKind)
@@ -184,7 +180,8 @@ func (c *Checker) checkArms(at diagnostic.Path, v cue.Value, arms []*SchemaNode)
 		if both := arm.Value.Unify(v); both.Validate(cue.Concrete(true)) == nil {
 			return decoded(v)
 		}
-		try := &Checker{Doc: c.Doc, Reported: maps.Clone(c.Reported), stack: slices.Clone(c.stack), Plugins: c.Plugins, Plugin: c.Plugin, Core: c.Core, partial: c.partial}
+		try := &Checker{reporter: c.reporter, stack: slices.Clone(c.stack), partial: c.partial}
+		try.Report = c.Fields()
 		x, _ := try.Check(at, v, arm)
 		if best == nil || len(try.Diags) < len(best.Diags) {
 			best, sound = try, x
@@ -193,14 +190,13 @@ func (c *Checker) checkArms(at diagnostic.Path, v cue.Value, arms []*SchemaNode)
 	if best == nil {
 		return nil, false
 	}
-	c.Reported = best.Reported
-	c.Diags = append(c.Diags, best.Diags...)
+	c.take(best.Report)
 	return sound, true
 }
 
 func (c *Checker) checkList(at diagnostic.Path, v cue.Value, s *SchemaNode) (any, bool) {
 	if !s.accepts(cue.ListKind) {
-		c.wrongKind(at, v, s)
+		c.wrongKind(at, v, s, c.named(at))
 		return nil, false
 	}
 	arm, _ := pick(s, cue.ListKind)
@@ -224,7 +220,7 @@ func (c *Checker) checkList(at diagnostic.Path, v cue.Value, s *SchemaNode) (any
 
 func (c *Checker) checkScalar(at diagnostic.Path, v cue.Value, s *SchemaNode) (any, bool) {
 	if !s.accepts(v.Kind()) {
-		c.wrongKind(at, v, s)
+		c.wrongKind(at, v, s, c.named(at))
 		return nil, false
 	}
 	if s.Value.Unify(v).Validate(cue.Concrete(true)) != nil {
@@ -240,4 +236,9 @@ func decoded(v cue.Value) (any, bool) {
 		return nil, false
 	}
 	return x, true
+}
+
+// named reports whether the schema knows a field by its name, and not as one of any name.
+func (c *Checker) named(at diagnostic.Path) bool {
+	return len(c.stack) == 0 || c.stack[len(c.stack)-1].knows(at.Last())
 }

@@ -27,10 +27,10 @@ type userConjuncts struct {
 	broken []side // expressions that fail by themselves
 }
 
-func (c *Checker) userConjuncts(v cue.Value) userConjuncts {
+func (d *Document) userConjuncts(v cue.Value) userConjuncts {
 	var u userConjuncts
 	for _, part := range Conjuncts(v) {
-		pos, ok := c.Doc.Position(valuePos(part))
+		pos, ok := d.Position(valuePos(part))
 		if !ok {
 			continue
 		}
@@ -60,30 +60,30 @@ func isBroken(v cue.Value) bool {
 
 // UserPart returns what the user's files say of a value, when kooperd's own schema, which a file may import, refuses it
 // so that nothing below it can be seen any more.
-func (c *Checker) UserPart(v cue.Value) cue.Value {
+func (d *Document) UserPart(v cue.Value) cue.Value {
 	if IsStruct(v) {
 		return v
 	}
-	if u := c.userConjuncts(v); len(u.values) == 1 && len(u.limits) == 0 {
+	if u := d.userConjuncts(v); len(u.values) == 1 && len(u.limits) == 0 {
 		return u.values[0].value
 	}
 	return v
 }
 
-// Conflict reports a value that was set in several places and differs, or that a constraint of the user refuses. What
+// conflict reports a value that was set in several places and differs, or that a constraint of the user refuses. What
 // only kooperd's own schema refuses is left to s to explain.
-func (c *Checker) Conflict(at diagnostic.Path, v cue.Value, s *SchemaNode) bool {
-	u := c.userConjuncts(v)
+func (c *Checker) conflict(at diagnostic.Path, v cue.Value, s *SchemaNode) bool {
+	u := c.Doc.userConjuncts(v)
 	switch {
 	case len(u.broken) > 0:
 		b := u.broken[0]
-		c.Report(b.pos, at, diagnostic.FirstMessage(b.value.Err()), "")
+		c.Add(b.pos, at, diagnostic.FirstMessage(b.value.Err()), "")
 		return true
 	case len(u.values) >= 2 && IsStruct(u.values[0].value) && IsStruct(u.values[1].value):
 		return c.conflictOfObjects(at, v, s, u.values[0], u.values[1])
 	case len(u.values) >= 2:
 		a, b := u.values[0], u.values[1]
-		c.Report(a.pos, at, fmt.Sprintf("set to %s in %s and to %s in %s", c.Doc.printed(a.value), a.pos, c.Doc.printed(b.value), b.pos), "", b.pos)
+		c.Add(a.pos, at, fmt.Sprintf("set to %s in %s and to %s in %s", c.Doc.printed(a.value), a.pos, c.Doc.printed(b.value), b.pos), "", b.pos)
 		return true
 	case len(u.values) == 1:
 		return c.conflictWithLimits(at, v, s, u.values[0], u.limits)
@@ -100,7 +100,7 @@ func (c *Checker) conflictWithLimits(at diagnostic.Path, v cue.Value, s *SchemaN
 		if IsStruct(a.value) && IsStruct(b.value) {
 			return c.conflictOfObjects(at, v, s, a, b)
 		}
-		c.Report(a.pos, at, fmt.Sprintf("%s conflicts with %s in %s", c.Doc.printed(a.value), expression(b.value), b.pos), "", b.pos)
+		c.Add(a.pos, at, fmt.Sprintf("%s conflicts with %s in %s", c.Doc.printed(a.value), expression(b.value), b.pos), "", b.pos)
 		return true
 	}
 	if s == nil {
@@ -115,7 +115,7 @@ func (c *Checker) conflictWithLimits(at diagnostic.Path, v cue.Value, s *SchemaN
 // closed definition lacks a field. A field in which they differ has a report of its own.
 func (c *Checker) conflictOfObjects(at diagnostic.Path, v cue.Value, s *SchemaNode, a, b side) bool {
 	if isHandler(at) && c.HandlerParts(at, v) || s != nil && !isHandler(at) && c.checkParts(at, s, a, b) {
-		c.Reported[at.Key()] = true // CUE complains of every alternative
+		c.mark(at) // CUE complains of every alternative
 		return true
 	}
 	if a.alternatives {
@@ -132,7 +132,7 @@ func (c *Checker) conflictOfObjects(at diagnostic.Path, v cue.Value, s *SchemaNo
 	if b.alternatives {
 		message = fmt.Sprintf("fits no alternative of the disjunction in %s: %s", b.pos, reason)
 	}
-	c.Report(a.pos, at, message, "", b.pos)
+	c.Add(a.pos, at, message, "", b.pos)
 	return true
 }
 

@@ -9,8 +9,8 @@ import (
 	"kooperd.dev/kooperd/pkg/config/internal/syntax"
 )
 
-// document is what all files of a load say together, with the way back to the places where they say it.
-type document struct {
+// Document is what all files of a load say together, with the way back to the places where they say it.
+type Document struct {
 	Value cue.Value
 	Files map[string]*syntax.Source // by absolute name
 	first *syntax.Source
@@ -22,8 +22,8 @@ type document struct {
 }
 
 // NewDocument returns a document without files; first is the one that mistakes without a place are reported in.
-func NewDocument(first *syntax.Source) *document {
-	return &document{Files: map[string]*syntax.Source{}, first: first, labels: map[place]token.Pos{}, written: map[place]string{}}
+func NewDocument(first *syntax.Source) *Document {
+	return &Document{Files: map[string]*syntax.Source{}, first: first, labels: map[place]token.Pos{}, written: map[place]string{}}
 }
 
 // place is a token.Pos without the blanks around the token, which are a part of token.Pos.
@@ -35,7 +35,7 @@ type place struct {
 func placeOf(p token.Pos) place { return place{file: p.Filename(), offset: p.Offset()} }
 
 // Index remembers the labels and the numbers of a file.
-func (d *document) Index(f *ast.File) {
+func (d *Document) Index(f *ast.File) {
 	ast.Walk(f, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.Field:
@@ -61,7 +61,7 @@ func (d *document) Index(f *ast.File) {
 }
 
 // indexNumber remembers how x is written, if it is a number with or without a sign.
-func (d *document) indexNumber(x ast.Expr) {
+func (d *Document) indexNumber(x ast.Expr) {
 	sign, lit := "", x
 	if u, ok := x.(*ast.UnaryExpr); ok && (u.Op == token.SUB || u.Op == token.ADD) {
 		sign, lit = u.Op.String(), u.X
@@ -72,7 +72,7 @@ func (d *document) indexNumber(x ast.Expr) {
 }
 
 // spelling returns how a number, true, false or null is written in the files, or "" for what an expression comes to.
-func (d *document) spelling(v cue.Value) string {
+func (d *Document) spelling(v cue.Value) string {
 	for _, part := range append([]cue.Value{v, cue.Dereference(v)}, Conjuncts(v)...) {
 		at := placeOf(valuePos(part))
 		if src, ok := d.Files[at.file]; ok && src.Written[at.offset] != "" {
@@ -86,7 +86,7 @@ func (d *document) spelling(v cue.Value) string {
 }
 
 // Position turns a position of CUE into one of the user's files, or false when it is none.
-func (d *document) Position(p token.Pos) (diagnostic.Position, bool) {
+func (d *Document) Position(p token.Pos) (diagnostic.Position, bool) {
 	if !p.IsValid() {
 		return diagnostic.Position{}, false
 	}
@@ -98,13 +98,13 @@ func (d *document) Position(p token.Pos) (diagnostic.Position, bool) {
 }
 
 // Start is the place for what belongs to no field that is there.
-func (d *document) Start() diagnostic.Position {
+func (d *Document) Start() diagnostic.Position {
 	return diagnostic.Position{File: d.first.Name, Line: 1, Column: 1}
 }
 
 // Lookup returns the value at a path; it may not exist. On the way it takes the default of every disjunction, but the
 // value itself is returned as it stands.
-func (d *document) Lookup(at diagnostic.Path) cue.Value {
+func (d *Document) Lookup(at diagnostic.Path) cue.Value {
 	v := d.Value
 	for _, step := range at.Cue().Selectors() {
 		v = Settled(v).LookupPath(cue.MakePath(step))
@@ -126,12 +126,12 @@ func Ambiguous(v cue.Value) bool {
 }
 
 // KeyPosition returns where the name of a field stands, or of the nearest ancestor that stands in a file.
-func (d *document) KeyPosition(at diagnostic.Path) diagnostic.Position {
+func (d *Document) KeyPosition(at diagnostic.Path) diagnostic.Position {
 	return d.nearest(at, d.labelPos)
 }
 
 // ValuePosition returns where the value of a field stands, or the name of the nearest ancestor that stands in a file.
-func (d *document) ValuePosition(at diagnostic.Path) diagnostic.Position {
+func (d *Document) ValuePosition(at diagnostic.Path) diagnostic.Position {
 	if v := d.Lookup(at); v.Exists() || v.Err() != nil {
 		for _, p := range d.candidates(v, valuePos) {
 			return p
@@ -140,7 +140,7 @@ func (d *document) ValuePosition(at diagnostic.Path) diagnostic.Position {
 	return d.KeyPosition(at)
 }
 
-func (d *document) nearest(at diagnostic.Path, of func(cue.Value) token.Pos) diagnostic.Position {
+func (d *Document) nearest(at diagnostic.Path, of func(cue.Value) token.Pos) diagnostic.Position {
 	for ; len(at) > 0; at = at.Parent() {
 		v := d.Lookup(at)
 		if !v.Exists() && v.Pos() == token.NoPos {
@@ -154,7 +154,7 @@ func (d *document) nearest(at diagnostic.Path, of func(cue.Value) token.Pos) dia
 }
 
 // candidates returns the places in the user's files that make up v, the most direct first.
-func (d *document) candidates(v cue.Value, of func(cue.Value) token.Pos) []diagnostic.Position {
+func (d *Document) candidates(v cue.Value, of func(cue.Value) token.Pos) []diagnostic.Position {
 	var found []diagnostic.Position
 	if p, ok := d.Position(of(v)); ok {
 		found = append(found, p)
@@ -190,7 +190,7 @@ func Conjuncts(v cue.Value) []cue.Value {
 }
 
 // labelPos returns where the name of v's field stands.
-func (d *document) labelPos(v cue.Value) token.Pos {
+func (d *Document) labelPos(v cue.Value) token.Pos {
 	if f, ok := v.Source().(*ast.Field); ok {
 		return f.Label.Pos()
 	}

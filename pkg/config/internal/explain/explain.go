@@ -15,10 +15,25 @@ import (
 	"kooperd.dev/kooperd/pkg/config/internal/suggest"
 )
 
+// reporter words what is wrong with one value.
+type reporter struct {
+	*Report
+	Doc     *Document
+	Plugins Plugins
+	core    *SchemaNode // of the whole document
+}
+
+// Plugins are the plugins that a handler may name.
+type Plugins struct {
+	Names []string // sorted
+	// Node returns the schema of a plugin's config, or nil for an unknown plugin.
+	Node func(name string) *SchemaNode
+}
+
 // missing reports a required field that is not there, at the nearest thing that is.
-func (c *Checker) missing(at diagnostic.Path, name string, s *SchemaNode) {
+func (c *reporter) missing(at diagnostic.Path, name string, s *SchemaNode) {
 	full := at.With(name)
-	if c.Reported[full.Key()] {
+	if c.Has(full) {
 		return
 	}
 	hint := ""
@@ -26,55 +41,51 @@ func (c *Checker) missing(at diagnostic.Path, name string, s *SchemaNode) {
 	case full.Key() == "apiVersion":
 		hint = `write apiVersion: "kooperd.dev/v1alpha1"`
 	case s.ref == "#Handler":
-		hint = "name one of the plugins: " + diagnostic.Listing(c.Plugins, "or")
+		hint = "name one of the plugins: " + diagnostic.Listing(c.Plugins.Names, "or")
 	case s.accepts(cue.StringKind) && !s.accepts(cue.StructKind) && s.text != "":
 		hint = "want " + s.want()
 	}
-	c.Report(c.Doc.KeyPosition(at), full, "required field is missing", hint)
+	c.Add(c.Doc.KeyPosition(at), full, "required field is missing", hint)
 }
 
-// wrongKind reports a value of a kind that the schema does not have there.
-func (c *Checker) wrongKind(at diagnostic.Path, v cue.Value, s *SchemaNode) {
-	if c.Reported[at.Key()] {
+// wrongKind reports a value of a kind that the schema does not have there. The field is named when the schema knows it
+// by its name, and not as one of any name.
+func (c *reporter) wrongKind(at diagnostic.Path, v cue.Value, s *SchemaNode, named bool) {
+	if c.Has(at) {
 		return
 	}
 	message := fmt.Sprintf("want %s, have %s", s.want(), c.Doc.Have(v))
 	hint := c.Doc.kindHint(v, s)
 	switch text, err := v.String(); {
-	case v.Kind() == cue.NullKind && s.accepts(cue.StringKind) && !c.named(at):
+	case v.Kind() == cue.NullKind && s.accepts(cue.StringKind) && !named:
 		hint = fmt.Sprintf("write %q in quotes", c.Doc.printed(v))
 	case s.ref == "#Secret":
 		// What stands there may be the secret.
 		message, hint = "want an object, have something else", `write {env: "NAME"} or {file: "/path"}: a secret never stands in the file`
-	case s.ref == "#Handler" && err == nil && slices.Contains(c.Plugins, text):
+	case s.ref == "#Handler" && err == nil && slices.Contains(c.Plugins.Names, text):
 		hint = fmt.Sprintf("write {%s: {}}", text)
 	case s.ref == "#Handler":
-		hint = "name one of the plugins: " + diagnostic.Listing(c.Plugins, "or")
+		hint = "name one of the plugins: " + diagnostic.Listing(c.Plugins.Names, "or")
 	case at.Key() == "apiVersion":
 		message, hint = c.Doc.versionMessage(v)
 	}
-	c.Report(c.Doc.ValuePosition(at), at, message, hint)
-}
-
-// named reports whether the schema knows a field by its name, and not as one of any name.
-func (c *Checker) named(at diagnostic.Path) bool {
-	return len(c.stack) == 0 || c.stack[len(c.stack)-1].knows(at.Last())
+	c.Add(c.Doc.ValuePosition(at), at, message, hint)
 }
 
 // wrongName reports a name that no pattern of the schema allows.
-func (c *Checker) wrongName(at diagnostic.Path, s *SchemaNode) {
-	if c.Reported[at.Key()] {
+func (c *reporter) wrongName(at diagnostic.Path, s *SchemaNode) {
+	if c.Has(at) {
 		return
 	}
 	hint := ""
 	if len(at) == 2 && at[0] == "controllers" {
 		hint = suggest.LabelHint(at.Last())
 	}
-	c.Report(c.Doc.KeyPosition(at), at, "is not "+s.name, hint)
+	c.Add(c.Doc.KeyPosition(at), at, "is not "+s.name, hint)
 }
 
 // kindHint says how the value would have to be written.
-func (d *document) kindHint(v cue.Value, s *SchemaNode) string {
+func (d *Document) kindHint(v cue.Value, s *SchemaNode) string {
 	text, err := v.String()
 	isText := err == nil
 	if hint := synonymHint(v, s); hint != "" {
@@ -119,8 +130,8 @@ func boolHint(text string) string {
 }
 
 // wrongValue reports a scalar of the right kind that the schema refuses.
-func (c *Checker) wrongValue(at diagnostic.Path, v cue.Value, s *SchemaNode) {
-	if c.Reported[at.Key()] {
+func (c *reporter) wrongValue(at diagnostic.Path, v cue.Value, s *SchemaNode) {
+	if c.Has(at) {
 		return
 	}
 	hint := ""
@@ -134,7 +145,7 @@ func (c *Checker) wrongValue(at diagnostic.Path, v cue.Value, s *SchemaNode) {
 	if at.Key() == "apiVersion" {
 		message, hint = c.Doc.versionMessage(v)
 	}
-	c.Report(c.Doc.ValuePosition(at), at, message, hint)
+	c.Add(c.Doc.ValuePosition(at), at, message, hint)
 }
 
 // textHint guesses what a refused text was meant to be.
@@ -155,8 +166,8 @@ func textHint(text string, s *SchemaNode) string {
 }
 
 // wrongList reports a list whose elements are right one by one.
-func (c *Checker) wrongList(at diagnostic.Path, v cue.Value, s *SchemaNode) {
-	if c.Reported[at.Key()] {
+func (c *reporter) wrongList(at diagnostic.Path, v cue.Value, s *SchemaNode) {
+	if c.Has(at) {
 		return
 	}
 	message := "the list is not as the schema wants it"
@@ -170,11 +181,11 @@ func (c *Checker) wrongList(at diagnostic.Path, v cue.Value, s *SchemaNode) {
 	if message != "the list is empty" {
 		hint = diagnostic.FirstMessage(s.Value.Unify(v).Validate(cue.Concrete(true)))
 	}
-	c.Report(c.Doc.ValuePosition(at), at, message, hint)
+	c.Add(c.Doc.ValuePosition(at), at, message, hint)
 }
 
 // incomplete reports a CUE constraint where a value should be.
-func (c *Checker) incomplete(at diagnostic.Path, v cue.Value, s *SchemaNode) {
+func (c *reporter) incomplete(at diagnostic.Path, v cue.Value, s *SchemaNode) {
 	hint := ""
 	if attr := v.Attribute("embed"); attr.Err() == nil {
 		hint = "@embed is not supported"
@@ -186,28 +197,28 @@ func (c *Checker) incomplete(at diagnostic.Path, v cue.Value, s *SchemaNode) {
 	if hint == "" {
 		hint = "want " + s.want()
 	}
-	c.Report(c.Doc.ValuePosition(at), at, message, hint)
+	c.Add(c.Doc.ValuePosition(at), at, message, hint)
 }
 
 // Undecided reports an object or a list of which several alternatives are left.
-func (c *Checker) Undecided(at diagnostic.Path, v cue.Value) {
-	c.Report(c.Doc.ValuePosition(at), at, "several alternatives are left: "+expression(v),
+func (c *reporter) Undecided(at diagnostic.Path, v cue.Value) {
+	c.Add(c.Doc.ValuePosition(at), at, "several alternatives are left: "+expression(v),
 		"mark the default with *, or set a field that only one of them allows")
 }
 
 // broken reports a value that is a mistake in itself: a conflict, or an expression that fails.
 func (c *Checker) broken(at diagnostic.Path, v cue.Value, s *SchemaNode, err error) {
-	if c.Conflict(at, v, s) {
+	if c.conflict(at, v, s) {
 		return
 	}
-	c.Report(c.errorPosition(err, c.Doc.ValuePosition(at)), at, diagnostic.FirstMessage(err), "")
+	c.Add(c.Doc.errorPosition(err, c.Doc.ValuePosition(at)), at, diagnostic.FirstMessage(err), "")
 }
 
 // errorPosition returns the first place in the user's files that an error of CUE names, or another one without any.
-func (c *Checker) errorPosition(err error, other diagnostic.Position) diagnostic.Position {
+func (d *Document) errorPosition(err error, other diagnostic.Position) diagnostic.Position {
 	if e, ok := errors.AsType[cueerrors.Error](err); ok {
 		for _, p := range cueerrors.Positions(e) {
-			if known, ok := c.Doc.Position(p); ok {
+			if known, ok := d.Position(p); ok {
 				return known
 			}
 		}

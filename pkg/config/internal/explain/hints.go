@@ -67,7 +67,7 @@ func IsNewer(d diagnostic.Diagnostic) bool {
 }
 
 // versionMessage explains an apiVersion of the file that is not this binary's.
-func (d *document) versionMessage(v cue.Value) (message, hint string) {
+func (d *Document) versionMessage(v cue.Value) (message, hint string) {
 	const known = language.ApiVersion
 	text, err := v.String()
 	if err != nil {

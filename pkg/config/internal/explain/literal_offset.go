@@ -17,7 +17,7 @@ import (
 
 // TextPosition returns where in the files a character of a string stands; one behind the last that is no blank is the place
 // behind that. It is the place of the string itself, and false, when that cannot be known: it is not written as one literal.
-func (d *document) TextPosition(at diagnostic.Path, text string, offset int) (diagnostic.Position, bool) {
+func (d *Document) TextPosition(at diagnostic.Path, text string, offset int) (diagnostic.Position, bool) {
 	if v := d.Lookup(at); v.Exists() {
 		for _, part := range append([]cue.Value{v, cue.Dereference(v)}, Conjuncts(v)...) {
 			if pos, ok := d.inLiteral(valuePos(part), text, offset); ok {
@@ -29,7 +29,7 @@ func (d *document) TextPosition(at diagnostic.Path, text string, offset int) (di
 }
 
 // inLiteral looks for a character of a string in the literal at a place.
-func (d *document) inLiteral(p token.Pos, text string, offset int) (diagnostic.Position, bool) {
+func (d *Document) inLiteral(p token.Pos, text string, offset int) (diagnostic.Position, bool) {
 	if !p.IsValid() {
 		return diagnostic.Position{}, false
 	}

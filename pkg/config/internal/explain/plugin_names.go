@@ -12,19 +12,19 @@ import (
 )
 
 // UnknownPlugin reports a key of a handler that names no plugin.
-func (c *Checker) UnknownPlugin(at diagnostic.Path, pos diagnostic.Position) {
-	if c.Reported[at.Key()] {
+func (c *reporter) UnknownPlugin(at diagnostic.Path, pos diagnostic.Position) {
+	if c.Has(at) {
 		return
 	}
 	name := at.Last()
-	hint := suggest.DidYouMean(name, c.Plugins)
-	if controllers := c.Core.child("controllers"); hint == "" && controllers != nil {
+	hint := suggest.DidYouMean(name, c.Plugins.Names)
+	if controllers := c.core.child("controllers"); hint == "" && controllers != nil {
 		if def := controllers.anyName(); def != nil && (level{node: def}).knows(name) {
 			hint = fmt.Sprintf("%q belongs in %s", name, at.Parent().Parent())
 		}
 	}
-	for _, plugin := range c.Plugins {
-		if s := c.Plugin(plugin); hint == "" && s != nil && (level{node: s}).knows(name) {
+	for _, plugin := range c.Plugins.Names {
+		if s := c.Plugins.Node(plugin); hint == "" && s != nil && (level{node: s}).knows(name) {
 			hint = fmt.Sprintf("%q is a setting of the plugin %s", name, plugin)
 		}
 	}
@@ -34,8 +34,8 @@ func (c *Checker) UnknownPlugin(at diagnostic.Path, pos diagnostic.Position) {
 	case hint != "":
 		hint += "; "
 	}
-	c.Report(pos, at, fmt.Sprintf("no handler plugin named %s", diagnostic.Quote(name)),
-		hint+"this binary has "+diagnostic.Listing(c.Plugins, "and"))
+	c.Add(pos, at, fmt.Sprintf("no handler plugin named %s", diagnostic.Quote(name)),
+		hint+"this binary has "+diagnostic.Listing(c.Plugins.Names, "and"))
 }
 
 // HandlerParts checks what the user's files say of a handler one by one, when all of it together is a conflict or has
@@ -55,8 +55,8 @@ func (c *Checker) HandlerParts(at diagnostic.Path, v cue.Value) bool {
 			if p, ok := c.Doc.Position(c.Doc.labelPos(it.Value())); ok {
 				pos = p
 			}
-			switch s := c.Plugin(name); {
-			case !slices.Contains(c.Plugins, name):
+			switch s := c.Plugins.Node(name); {
+			case !slices.Contains(c.Plugins.Names, name):
 				c.UnknownPlugin(at.With(name), pos)
 			case s != nil:
 				c.Check(at.With(name), it.Value(), s)

@@ -13,13 +13,21 @@ import (
 
 // unknown reports a field that the schema does not have where it stands, and where it would be right.
 func (c *Checker) unknown(at diagnostic.Path, s *SchemaNode) {
-	if c.Reported[at.Key()] {
+	if c.Has(at) {
 		return
 	}
-	c.Report(c.Doc.KeyPosition(at), at, "unknown field", c.unknownHint(at, s))
+	c.Add(c.Doc.KeyPosition(at), at, "unknown field", (placement{doc: c.Doc, plugins: c.Plugins, stack: c.stack}).hint(at, s))
 }
 
-func (c *Checker) unknownHint(at diagnostic.Path, s *SchemaNode) string {
+// placement finds out where a field belongs that is unknown where it stands.
+type placement struct {
+	doc     *Document
+	plugins Plugins
+	stack   []level // the structs around the field, the root first
+}
+
+// hint says what the field was meant to be, or where it would be right.
+func (p placement) hint(at diagnostic.Path, s *SchemaNode) string {
 	name := at.Last()
 	if len(at) == 1 && slices.Contains([]string{"kind", "metadata", "spec"}, name) {
 		return "a kooperd config is a file, not a Kubernetes object"
@@ -27,10 +35,10 @@ func (c *Checker) unknownHint(at diagnostic.Path, s *SchemaNode) string {
 	if i := slices.IndexFunc(s.names, func(n string) bool { return suggest.Fold(n) == suggest.Fold(name) }); i >= 0 {
 		return fmt.Sprintf("did you mean %q?", s.names[i])
 	}
-	if hint := c.labelsHint(at, s); hint != "" {
+	if hint := p.labelsHint(at, s); hint != "" {
 		return hint
 	}
-	if home := c.home(at, s); home != nil {
+	if home := p.home(at, s); home != nil {
 		if len(home) == 1 {
 			return fmt.Sprintf("%q belongs at the top level", name)
 		}
@@ -44,18 +52,18 @@ func (c *Checker) unknownHint(at diagnostic.Path, s *SchemaNode) string {
 		hint = "known here: " + diagnostic.Listing(s.names, "and")
 	}
 	if len(at) == 1 {
-		hint += "; " + c.ownHint(at)
+		hint += "; " + p.ownHint(at)
 	}
 	return hint
 }
 
 // labelsHint explains a selector that is written as an object of labels or fields.
-func (c *Checker) labelsHint(at diagnostic.Path, s *SchemaNode) string {
-	v := Settled(c.Doc.Lookup(at))
+func (p placement) labelsHint(at diagnostic.Path, s *SchemaNode) string {
+	v := Settled(p.doc.Lookup(at))
 	value, err := v.String()
 	switch {
 	case v.Kind()&(cue.NumberKind|cue.BoolKind) != 0:
-		value = c.Doc.printed(v)
+		value = p.doc.printed(v)
 	case err != nil:
 		return ""
 	}
@@ -68,9 +76,9 @@ func (c *Checker) labelsHint(at diagnostic.Path, s *SchemaNode) string {
 }
 
 // ownHint says what a field at the top level of a file has to be called to be the user's own.
-func (c *Checker) ownHint(at diagnostic.Path) string {
-	pos := c.Doc.KeyPosition(at)
-	for _, src := range c.Doc.Files {
+func (p placement) ownHint(at diagnostic.Path) string {
+	pos := p.doc.KeyPosition(at)
+	for _, src := range p.doc.Files {
 		if src.Name == pos.File && src.Language == syntax.CUE {
 			return "a field of your own begins with _ or #, such as _" + at.Last()
 		}
@@ -79,22 +87,22 @@ func (c *Checker) ownHint(at diagnostic.Path) string {
 }
 
 // home finds the place around at where a field of that name is known: above it, below it or beside it.
-func (c *Checker) home(at diagnostic.Path, s *SchemaNode) diagnostic.Path {
+func (p placement) home(at diagnostic.Path, s *SchemaNode) diagnostic.Path {
 	name := at.Last()
-	for i := len(c.stack) - 2; i >= 0; i-- {
-		if l := c.stack[i]; l.knows(name) {
+	for i := len(p.stack) - 2; i >= 0; i-- {
+		if l := p.stack[i]; l.knows(name) {
 			return l.at.With(name)
 		}
 	}
-	if p := c.inPlugin(at); p != nil {
-		return p
+	if known := p.inPlugin(at); known != nil {
+		return known
 	}
 	if sub := below(s, name); sub != nil {
 		return at.Parent().With(sub...)
 	}
-	if i := len(c.stack) - 2; i >= 0 {
-		if sub := below(c.stack[i].node, name); sub != nil {
-			return c.stack[i].at.With(sub...)
+	if i := len(p.stack) - 2; i >= 0 {
+		if sub := below(p.stack[i].node, name); sub != nil {
+			return p.stack[i].at.With(sub...)
 		}
 	}
 	return nil
@@ -125,18 +133,18 @@ func below(s *SchemaNode, name string) diagnostic.Path {
 }
 
 // inPlugin returns the place in the config of the definition's plugin where a field of that name is known.
-func (c *Checker) inPlugin(at diagnostic.Path) diagnostic.Path {
+func (p placement) inPlugin(at diagnostic.Path) diagnostic.Path {
 	if len(at) != 3 || at[0] != "controllers" {
 		return nil
 	}
 	handler := at.Parent().With("handler")
-	it, err := Settled(c.Doc.Lookup(handler)).Fields()
+	it, err := Settled(p.doc.Lookup(handler)).Fields()
 	if err != nil {
 		return nil
 	}
 	for it.Next() {
 		plugin := it.Selector().Unquoted()
-		s := c.Plugin(plugin)
+		s := p.plugins.Node(plugin)
 		if s == nil {
 			continue
 		}

@@ -25,7 +25,7 @@ func printed(v cue.Value) string {
 }
 
 // printed prints a scalar as the file has it: of 1.20 and 0123, the values alone are 1.2 and 83.
-func (d *document) printed(v cue.Value) string {
+func (d *Document) printed(v cue.Value) string {
 	if text := d.spelling(v); text != "" && v.Kind()&(cue.NumberKind|cue.BoolKind|cue.NullKind) != 0 {
 		return diagnostic.Cut(text)
 	}
@@ -51,7 +51,7 @@ func expression(v cue.Value) string {
 }
 
 // Have describes a value that has the wrong kind.
-func (d *document) Have(v cue.Value) string {
+func (d *Document) Have(v cue.Value) string {
 	switch v.Kind() {
 	case cue.StringKind:
 		return "the string " + printed(v)
