@@ -21,7 +21,7 @@ func awaitAnswer[T any](ctx context.Context, s *source, request func(context.Con
 	go func() {
 		value, err := request(ctx)
 		if stopper, ok := any(value).(interface{ Stop() }); ok && err == nil && ctx.Err() != nil {
-			stopper.Stop() // Nobody may be left to stop this watch.
+			stopper.Stop() // There may be no caller left to stop this watch.
 		}
 		answers <- answer{value, err}
 	}()

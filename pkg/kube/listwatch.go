@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,26 +13,30 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/pager"
+	"k8s.io/klog/v2"
 )
 
 // listWatch is what the reflector drives. It adds the selectors, bounds streaming lists and keeps the
 // status of the source true, because the reflector retries some errors without reporting them.
 //
-// The reflector calls watch on the goroutine of the source. It calls list on another one, which ends
-// before the next attempt begins, unless the source ends.
+// The reflector calls watch on the goroutine of the source. It calls list on another one, which may
+// outlast the reflector's attempt when that is cancelled; run waits for it.
 type listWatch struct {
 	cache.ListWatch
 	source    *source
 	fetcher   fetcher
 	resource  resource
 	pagedOnly bool
+	reflector *cache.Reflector
 
+	listing sync.Mutex // held during a plain list
 	// deadline ends the attempt when its streaming list takes too long.
 	deadline *time.Timer
-	// streaming tells that the list under way comes over the watch that is open.
+	// streaming is true when the list under way comes over the watch that is open.
 	streaming atomic.Bool
 
 	streams  int       // streaming lists begun in this attempt
@@ -42,18 +47,44 @@ func newListWatch(s *source, f fetcher, res resource) *listWatch {
 	lw := &listWatch{source: s, fetcher: f, resource: res, pagedOnly: s.pagedOnly}
 	lw.ListWithContextFunc = lw.list
 	lw.WatchFuncWithContext = lw.watch
+	logger := s.logger.V(2)
+	lw.reflector = cache.NewReflectorWithOptions(lw, &object{codec: newCodec(s.id.kind, false)}, s.store, cache.ReflectorOptions{
+		Name: "kooperd", TypeDescription: s.id.kind.Kind, Logger: &logger,
+		// For the few waits that listWatch cannot take over; some of them do not heed the context, so they are short.
+		Backoff: &wait.Backoff{Duration: minBackoff, Cap: 2 * time.Second, Steps: 4, Factor: 2, Jitter: 0.5},
+	})
 	return lw
 }
 
 // IsWatchListSemanticsUnSupported keeps the reflector from streaming lists; it is client-go's own name for the question.
 func (lw *listWatch) IsWatchListSemanticsUnSupported() bool { return lw.pagedOnly }
 
-// begin starts an attempt, which expire ends. The returned function is called at its end.
-func (lw *listWatch) begin(expire context.CancelCauseFunc) (end func()) {
+// run lists and watches until the watch ends for good.
+func (lw *listWatch) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer lw.awaitList()
+	defer cancel(nil)
 	lw.streams, lw.openedAt = 0, time.Time{}
 	lw.streaming.Store(false)
-	lw.deadline = time.AfterFunc(math.MaxInt64, func() { expire(errSlowStream) }) // Set off by the first stream.
-	return func() { lw.deadline.Stop() }
+	lw.deadline = time.AfterFunc(math.MaxInt64, func() { cancel(errSlowStream) }) // Set off by the first stream.
+	defer lw.deadline.Stop()
+	err := lw.reflector.ListAndWatchWithContext(klog.NewContext(ctx, lw.source.logger.V(2)))
+	if failed, ok := errors.AsType[*listError](err); ok {
+		err = failed.error // without what the reflector says around it
+	}
+	switch {
+	case errors.Is(context.Cause(ctx), errSlowStream):
+		return errSlowStream
+	case err == nil && !lw.lasted():
+		return errCutWatch
+	}
+	return err
+}
+
+// awaitList waits for the end of a list that the reflector has left behind.
+func (lw *listWatch) awaitList() {
+	lw.listing.Lock()
+	lw.listing.Unlock() //nolint:gocritic,staticcheck // an empty critical section waits for the list inside
 }
 
 // lasted reports whether the latest watch has been open for so long that its end is no failure.
@@ -74,8 +105,8 @@ const pageSize = 500
 // which the watch cache of the API server answers in one piece: that costs twice the cache in memory.
 // The newest state is also never older than what the cache has.
 func (lw *listWatch) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
-	lw.source.listing.Lock()
-	defer lw.source.listing.Unlock()
+	lw.listing.Lock()
+	defer lw.listing.Unlock()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -107,7 +138,7 @@ func (lw *listWatch) watch(ctx context.Context, opts metav1.ListOptions) (watch.
 	s := lw.source
 	s.id.selectOnly(&opts)
 	if lw.lasted() {
-		s.shortWatches = 0
+		s.failures.shortWatches = 0
 	}
 	lw.openedAt = time.Time{}
 	streaming := opts.SendInitialEvents != nil && *opts.SendInitialEvents
@@ -117,7 +148,7 @@ func (lw *listWatch) watch(ctx context.Context, opts metav1.ListOptions) (watch.
 		}
 	}
 	for {
-		if s.failures > 0 && !streaming && lw.wentBack(ctx, opts.ResourceVersion) {
+		if s.failures.requests > 0 && !streaming && lw.wentBack(ctx, opts.ResourceVersion) {
 			return nil, errRestored
 		}
 		w, err := awaitAnswer(ctx, s, func(ctx context.Context) (watch.Interface, error) { return lw.fetcher.watch(ctx, opts) })
@@ -131,9 +162,9 @@ func (lw *listWatch) watch(ctx context.Context, opts metav1.ListOptions) (watch.
 		if !transient(err) {
 			return nil, err
 		}
-		s.failures++
+		s.failures.requests++
 		s.degrade(err)
-		pause(ctx, backoff(s.failures))
+		pause(ctx, backoff(s.failures.requests))
 	}
 }
 

@@ -151,7 +151,7 @@ func (s *podServer) start(adjust func(*rest.Config)) (_ *source, changed <-chan 
 	src.streamingDeadline = 200 * time.Millisecond
 	states := make(chan status.State, 100)
 	src.subscribers.add(&subscriber{event: func(Event) {}, status: func() {
-		state, _ := src.status()
+		state, _ := src.status.get()
 		states <- state
 	}})
 	running := make(chan struct{})

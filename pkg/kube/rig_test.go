@@ -113,7 +113,7 @@ func (r *rig) onEvent(e Event) {
 }
 
 func (r *rig) onStatus() {
-	state, _ := r.status()
+	state, _ := r.status.get()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.said = append(r.said, string(state))
@@ -266,6 +266,6 @@ func versions(all []metav1.ListOptions) []string {
 
 // stateAndReason is the status with the text of its error.
 func (s *source) stateAndReason() (status.State, string) {
-	state, err := s.status()
+	state, err := s.status.get()
 	return state, textOf(err)
 }

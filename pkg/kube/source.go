@@ -3,42 +3,20 @@ package kube
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/tools/cache"
-	"k8s.io/klog/v2"
 
 	"kooperd.dev/kooperd/pkg/kinds"
 	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-const (
-	// streamingListDeadline is how long a streaming list may take before the source falls back to a paged one: some
-	// servers accept the request and never send the bookmark that ends it (kubernetes/kubernetes#140890).
-	streamingListDeadline = time.Minute
-
-	minBackoff = 250 * time.Millisecond
-	// maxBackoff also bounds how long a right that was granted, or an API server that came back, goes unnoticed.
-	maxBackoff = 10 * time.Second
-
-	// goneAfter is how long a kind has to be denied before its objects are taken for deleted: an API server that has
-	// just started, or one of several that learns of a CRD later than the others, may deny a kind that exists.
-	goneAfter = 2 * time.Second
-
-	// healthyWatch is how long a watch has to last to be no failure.
-	healthyWatch = 10 * time.Second
-
-	// tolerated is how many failures in a row are everyday life where the cache stays good meanwhile: a watch whose
-	// version has expired, a discovery document that is a moment behind.
-	tolerated = 3
-)
+// streamingListDeadline is how long a streaming list may take before the source falls back to a paged one: some
+// servers accept the request and never send the bookmark that ends it (kubernetes/kubernetes#140890).
+const streamingListDeadline = time.Minute
 
 var (
 	errRestored   = errors.New("the API server has gone back to older versions, as after a restore from a backup")
@@ -89,34 +67,23 @@ type source struct {
 	streamingDeadline time.Duration
 
 	subscribers subscribers
-	listing     sync.Mutex // held during a plain list, which runs on a goroutine of the reflector
-
-	// settled is closed when the first list is complete, or is known to be impossible for now.
-	settled  chan struct{}
-	settling sync.Once
-
-	mu      sync.Mutex
-	state   status.State
-	trouble error // why the state is Waiting or Degraded; nil in other states
+	status      *sourceStatus
 
 	// The fields below belong to the goroutine of run, which is also where the reflector opens watches and fills the
 	// store.
-	lw           *listWatch       // nil until the kind has been found
-	reflector    *cache.Reflector // drives lw
-	pagedOnly    bool             // streaming lists have proved not to end
-	failures     int              // requests that failed since the last watch was opened
-	shortWatches int              // watches in a row that did not last
-	absentSince  time.Time        // when the kind was first denied; zero while it is served
-	watches      int              // watches opened
+	lw        *listWatch // nil until the kind has been found
+	pagedOnly bool       // streaming lists have proved not to end
+	failures  failures
+	watches   int // watches opened
 }
 
 func newSource(id sourceID, kinds *kinds.Discovery, fetch fetch, logger logr.Logger, metrics *telemetry.Source) *source {
 	s := &source{
-		id: id, kinds: kinds, fetch: fetch, metrics: metrics, state: status.Syncing, settled: make(chan struct{}),
-		streamingDeadline: streamingListDeadline,
+		id: id, kinds: kinds, fetch: fetch, metrics: metrics, streamingDeadline: streamingListDeadline,
 		logger: logger.WithValues("kind", id.kind.Kind, "apiVersion", id.kind.GroupVersion().String(),
 			"namespace", id.namespace, "selector", id.selector()),
 	}
+	s.status = newSourceStatus(s.logger, metrics, s.onStatus)
 	s.store = newStore(id.kind, id.namespace, storeHooks{event: s.emit, replaced: s.listed, received: s.onReceived})
 	return s
 }
@@ -125,7 +92,6 @@ func newSource(id sourceID, kinds *kinds.Discovery, fetch fetch, logger logr.Log
 func (s *source) run(ctx context.Context) {
 	s.metrics.SetState(status.Syncing)
 	s.metrics.Cached.Set(0)
-	defer s.awaitList()
 	for ctx.Err() == nil {
 		err := s.follow(ctx)
 		if ctx.Err() != nil {
@@ -145,15 +111,19 @@ func (s *source) follow(ctx context.Context) error {
 	if err := s.prepare(res); err != nil {
 		return err
 	}
-	s.absentSince = time.Time{}
-	if state, _ := s.status(); state == status.Waiting {
-		s.set(status.Syncing, nil)
+	s.failures.absentSince = time.Time{}
+	if state, _ := s.status.get(); state == status.Waiting {
+		s.status.set(status.Syncing, nil)
 	}
-	return s.listAndWatch(ctx)
+	err = s.lw.run(ctx)
+	if errors.Is(err, errSlowStream) {
+		s.pagedOnly = true
+	}
+	return err
 }
 
-// prepare makes the reflector. One that has worked is kept, because it remembers the newest version it has seen: the
-// next list is never older than that.
+// prepare makes the list-watch. One that has worked is kept, because its reflector remembers the newest version
+// it has seen: the next list is never older than that.
 func (s *source) prepare(res resource) error {
 	if s.lw != nil && s.lw.resource == res && s.lw.pagedOnly == s.pagedOnly {
 		return nil
@@ -163,44 +133,18 @@ func (s *source) prepare(res resource) error {
 		return err
 	}
 	s.lw = newListWatch(s, f, res)
-	logger := s.logger.V(2)
-	s.reflector = cache.NewReflectorWithOptions(s.lw, &object{codec: newCodec(s.id.kind, false)}, s.store, cache.ReflectorOptions{
-		Name: "kooperd", TypeDescription: s.id.kind.Kind, Logger: &logger,
-		// For the few waits that listWatch cannot take over; some of them do not heed the context, so they are short.
-		Backoff: &wait.Backoff{Duration: minBackoff, Cap: 2 * time.Second, Steps: 4, Factor: 2, Jitter: 0.5},
-	})
 	return nil
-}
-
-// listAndWatch runs the reflector until its watch ends for good.
-func (s *source) listAndWatch(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	end := s.lw.begin(cancel)
-	defer end()
-	err := s.reflector.ListAndWatchWithContext(klog.NewContext(ctx, s.logger.V(2)))
-	if failed, ok := errors.AsType[*listError](err); ok {
-		err = failed.error // without what the reflector says around it
-	}
-	switch {
-	case errors.Is(context.Cause(ctx), errSlowStream):
-		s.pagedOnly = true
-		return errSlowStream
-	case err == nil && !s.lw.lasted():
-		return errCutWatch
-	}
-	return err
 }
 
 // handleError records what ended follow and returns how long to wait before the next try.
 func (s *source) handleError(err error) time.Duration {
 	switch {
 	case err == nil: // A watch that has done its work ended, mostly because its version has expired.
-		s.shortWatches = 0
+		s.failures.shortWatches = 0
 		return 0
 	case errors.Is(err, errRestored):
 		s.logger.Info("starting over with a new list", telemetry.KeyReason, err.Error())
-		s.lw, s.reflector = nil, nil // The reflector remembers the newest version.
+		s.lw = nil // Its reflector remembers the newest version.
 		return 0
 	case errors.Is(err, errSlowStream):
 		s.logger.Info("streaming list did not end in time, falling back to paged lists", "deadline", s.streamingDeadline)
@@ -209,48 +153,39 @@ func (s *source) handleError(err error) time.Duration {
 		s.markAbsent(err)
 		return kinds.PollInterval
 	case errors.Is(err, errCutWatch):
-		if s.shortWatches++; s.shortWatches >= tolerated {
+		if s.failures.shortWatches++; s.failures.cutOff() {
 			s.degrade(err)
 		}
-		return backoff(s.shortWatches)
+		return backoff(s.failures.shortWatches)
 	case apierrors.IsNotFound(err), expired(err):
-		// A resource that is not found may be a kind that is gone, of which discovery tells; an expired version means
+		// A resource that is not found may be a kind that is gone, which discovery then says; an expired version means
 		// no more than that the reflector has to list.
 		s.logger.V(1).Info("starting over", telemetry.KeyReason, err.Error())
-		if s.failures++; s.failures > tolerated {
+		if s.failures.requests++; s.failures.requests > tolerated {
 			s.degrade(err)
 		}
-		return backoff(s.failures)
+		return backoff(s.failures.requests)
 	default:
-		s.failures++
+		s.failures.requests++
 		s.degrade(err)
-		return backoff(s.failures)
+		return backoff(s.failures.requests)
 	}
 }
 
 // markAbsent records that the API server denies the kind. When it goes on doing so the kind is gone, and its objects are
 // gone with it.
 func (s *source) markAbsent(err error) {
-	if s.absentSince.IsZero() {
-		s.absentSince = time.Now()
-	}
-	s.failures, s.shortWatches = 0, 0
-	s.set(status.Waiting, err)
-	if time.Since(s.absentSince) >= goneAfter {
-		s.lw, s.reflector = nil, nil
+	gone := s.failures.absent()
+	s.status.set(status.Waiting, err)
+	if gone {
+		s.lw = nil
 		s.store.clear()
 	}
 }
 
-// awaitList waits for the end of a list that the reflector has left behind.
-func (s *source) awaitList() {
-	s.listing.Lock()
-	s.listing.Unlock() //nolint:gocritic,staticcheck // an empty critical section waits for whoever is inside
-}
-
 // degrade makes err the source's status.
 func (s *source) degrade(err error) {
-	s.set(status.Degraded, explain(err, s.id))
+	s.status.set(status.Degraded, explain(err, s.id))
 }
 
 // opened is called when a watch has been opened.
@@ -258,14 +193,14 @@ func (s *source) opened() {
 	if s.watches++; s.watches > 1 {
 		s.metrics.Restarts.Inc()
 	}
-	s.failures = 0
+	s.failures.requests = 0
 }
 
 // listed is called by the store after each complete list. While no watch is open the list is not followed by anything
 // yet, so it is not success.
 func (s *source) listed() {
 	s.metrics.Lists.Inc()
-	s.settle()
+	s.status.settle()
 	if s.lw.listed() {
 		s.markRunning()
 	}
@@ -273,16 +208,16 @@ func (s *source) listed() {
 
 // onReceived is called by the store whenever the watch has delivered something.
 func (s *source) onReceived() {
-	if s.shortWatches >= tolerated && s.lw.lasted() {
-		s.shortWatches = 0
+	if s.failures.cutOff() && s.lw.lasted() {
+		s.failures.shortWatches = 0
 		s.markRunning()
 	}
 }
 
 // markRunning is called when the cache is complete and a watch is open.
 func (s *source) markRunning() {
-	if s.shortWatches < tolerated {
-		s.set(status.Running, nil)
+	if !s.failures.cutOff() {
+		s.status.set(status.Running, nil)
 	}
 }
 
@@ -294,58 +229,9 @@ func (s *source) emit(e Event) {
 	}
 }
 
-// set records the state and tells the subscribers. It belongs to the goroutine of run.
-func (s *source) set(state status.State, trouble error) {
-	s.mu.Lock()
-	if s.state == state && textOf(s.trouble) == textOf(trouble) {
-		s.mu.Unlock()
-		return
-	}
-	s.state, s.trouble = state, trouble
-	s.mu.Unlock()
-	if trouble != nil {
-		s.settle()
-	}
-	s.metrics.SetState(state)
-	s.logger.V(1).Info("source changed state", "state", state, telemetry.KeyReason, textOf(trouble))
+// onStatus lets the subscribers look at the status.
+func (s *source) onStatus() {
 	for _, sub := range s.subscribers.list() {
 		sub.status()
-	}
-}
-
-// settle closes settled, if it is not.
-func (s *source) settle() { s.settling.Do(func() { close(s.settled) }) }
-
-// status returns the state, and why it is Waiting or Degraded.
-func (s *source) status() (status.State, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state, s.trouble
-}
-
-func textOf(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
-}
-
-// backoff is how long to wait after that many failures in a row, with jitter. It is no wait.Backoff, as
-// the failures are counted anyway, of requests and of short watches apart.
-func backoff(failures int) time.Duration {
-	delay := min(minBackoff<<min(max(failures-1, 0), 16), maxBackoff)
-	return delay/2 + rand.N(delay/2+1) //nolint:gosec // jitter needs no cryptographic randomness
-}
-
-// pause waits for d or the end of ctx.
-func pause(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
 	}
 }

@@ -241,7 +241,7 @@ func viewOf(states ...status.Status) *View {
 		if status.Reason != "" {
 			trouble = errors.New(status.Reason)
 		}
-		s.set(status.State, trouble)
+		s.status.set(status.State, trouble)
 		v.sources = append(v.sources, viewedSource{sharedSource: &sharedSource{source: s}})
 	}
 	return v
@@ -282,8 +282,8 @@ func TestViewStatus(t *testing.T) {
 func TestViewStatusIsTyped(t *testing.T) {
 	view, _ := newTestView(t, "a", "b", "c")
 	answer := apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("no rule"))
-	view.sources[0].set(status.Degraded, explain(answer, view.sources[0].id))
-	view.sources[1].set(status.Degraded, explain(errRefused, view.sources[1].id))
+	view.sources[0].status.set(status.Degraded, explain(answer, view.sources[0].id))
+	view.sources[1].status.set(status.Degraded, explain(errRefused, view.sources[1].id))
 	_, err := view.Status()
 	forbidden, ok := errors.AsType[*ForbiddenError](err)
 	if !ok || !slices.Equal(forbidden.Rule.Resources, []string{"pods"}) || forbidden.Namespace != "a" || !apierrors.IsForbidden(forbidden) {
@@ -296,9 +296,9 @@ func TestViewStatusIsTyped(t *testing.T) {
 
 func TestViewSynced(t *testing.T) {
 	for name, settle := range map[string]func(*source){
-		"listed":    func(s *source) { s.settle() },
-		"waiting":   func(s *source) { s.set(status.Waiting, errors.New("not served")) },
-		"forbidden": func(s *source) { s.set(status.Degraded, errors.New("forbidden")) },
+		"listed":    func(s *source) { s.status.settle() },
+		"waiting":   func(s *source) { s.status.set(status.Waiting, errors.New("not served")) },
+		"forbidden": func(s *source) { s.status.set(status.Degraded, errors.New("forbidden")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -40,7 +40,7 @@ func newView(owner *Sources, sources []viewedSource) *View {
 func (v *View) awaitSources() {
 	for _, s := range v.sources {
 		select {
-		case <-s.settled:
+		case <-s.status.settled:
 		case <-v.closing:
 			return
 		}
@@ -173,7 +173,7 @@ func (v *View) Status() (status.State, error) {
 	worst := status.Running
 	var reasons sourceErrors
 	for _, s := range v.sources {
-		state, err := s.status()
+		state, err := s.status.get()
 		if state.Severity() > worst.Severity() {
 			worst, reasons = state, nil
 		}

@@ -108,16 +108,16 @@ func TestViewSubscription(t *testing.T) {
 	}, func() { changes++ })
 	fill("payments", "a@1")
 	fill("search", "a@2")
-	v.sources[1].set(status.Degraded, errors.New("forbidden"))
-	v.sources[1].set(status.Degraded, errors.New("forbidden"))
-	v.sources[1].set(status.Degraded, errors.New("not authenticated"))
+	v.sources[1].status.set(status.Degraded, errors.New("forbidden"))
+	v.sources[1].status.set(status.Degraded, errors.New("forbidden"))
+	v.sources[1].status.set(status.Degraded, errors.New("not authenticated"))
 	want := []Event{{Key: Key{"payments", "a"}, Type: Changed}, {Key: Key{"search", "a"}, Type: Changed}}
 	if diff := cmp.Diff(want, events, cmpopts.IgnoreUnexported(Event{})); diff != "" || changes != 2 {
 		t.Errorf("%d changes of state, want 2; events (-want +got):\n%s", changes, diff)
 	}
 	cancel()
 	fill("payments", "b@3")
-	v.sources[0].set(status.Running, nil)
+	v.sources[0].status.set(status.Running, nil)
 	if len(events) != 2 || changes != 2 {
 		t.Errorf("told of %v and %d changes after the end of the subscription", events, changes)
 	}
