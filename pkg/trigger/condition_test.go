@@ -126,7 +126,7 @@ func TestHolds(t *testing.T) {
 
 // An evaluation that fails says which operator or function has failed, and where.
 func TestHoldsFails(t *testing.T) {
-	object := map[string]any{"n": int64(1), "s": "x", "l": []any{int64(1), "x"}}
+	object := map[string]any{"n": int64(1), "s": "x", "m": map[string]any{}, "l": []any{int64(1), "x"}}
 	l := language(t)
 	for text, want := range map[string]string{
 		"object.n > 'x'": `> in object.n > "x" at 1:10: no such overload`,
@@ -135,6 +135,7 @@ func TestHoldsFails(t *testing.T) {
 		"size(object.n) > 1":                      "size in size(object.n) at 1:5: no such overload: size",
 		"object.s.startsWith(object.n)":           "startsWith in object.s.startsWith(object.n) at 1:20: no such overload",
 		"object.s == 'x' && object.nope == 1":     "object.nope at 1:26: no such key: nope",
+		`object.m["nope"] == 1`:                   `object.m["nope"] at 1:9: no such key: nope`,
 		"!object.s":                               "! in !object.s at 1:1: no such overload",
 	} {
 		c, err := l.Compile(text, schema.GroupVersionKind{})

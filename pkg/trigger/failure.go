@@ -31,10 +31,12 @@ func (c *Condition) failure(err error) error {
 	place := fmt.Sprintf("%s at %d:%d", shortened(text), at.Line(), at.Column()+1)
 	if node.Kind() == ast.CallKind {
 		name := node.AsCall().FunctionName()
-		if sign, ok := operators.FindReverse(name); ok && sign != "" {
+		if sign, ok := operators.FindReverse(name); ok {
 			name = sign
 		}
-		place = name + " in " + place
+		if name != "" { // Brackets have none that people know, and show in the text.
+			place = name + " in " + place
+		}
 	}
 	return fmt.Errorf("evaluating where: %s: %w", place, err)
 }
