@@ -90,7 +90,7 @@ var escapedHTML = regexp.MustCompile(`\\(u[0-9a-fA-F]{4}|.)`)
 func fileOf(cfg *Config) *language.File {
 	le := cfg.LeaderElection
 	f := &language.File{
-		APIVersion:  language.ApiVersion,
+		APIVersion:  language.APIVersion,
 		Controllers: make(map[string]*language.Controller, len(cfg.Definitions)),
 		LeaderElection: language.LeaderElection{Disabled: le.Disabled, Fields: language.LeaderElectionFields{
 			Name: le.Name, Namespace: le.Namespace,

@@ -118,7 +118,7 @@ func evaluate(read *syntax.Sources, registry *handlers.Registry, doing *activity
 
 // parse turns all files into one value, and returns the files that imports brought in.
 func (l *loader) parse(read *syntax.Sources) (imported []*syntax.Source) {
-	cl := &syntax.CueLoader{Schema: func() ([]byte, error) { return SchemaCUE(l.registry) }, Known: l.doc.Files, Budget: read.Budget}
+	cl := &syntax.CUELoader{Schema: func() ([]byte, error) { return SchemaCUE(l.registry) }, Known: l.doc.Files, Budget: read.Budget}
 	for _, f := range read.Files {
 		l.doc.Files[f.Abs] = f
 	}
@@ -146,7 +146,7 @@ func (l *loader) parse(read *syntax.Sources) (imported []*syntax.Source) {
 		}
 	}
 	l.report.Diags = append(l.report.Diags, syntax.OnePackage(read.Files)...)
-	for _, group := range syntax.CueGroups(read.Files) {
+	for _, group := range syntax.CUEGroups(read.Files) {
 		if inst := cl.Load(group); inst != nil {
 			add(l.ctx.BuildInstance(inst), inst.Files...)
 		}

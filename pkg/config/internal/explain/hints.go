@@ -68,7 +68,7 @@ func IsNewer(d diagnostic.Diagnostic) bool {
 
 // versionMessage explains an apiVersion of the file that is not this binary's.
 func (d *Document) versionMessage(v cue.Value) (message, hint string) {
-	const known = language.ApiVersion
+	const known = language.APIVersion
 	text, err := v.String()
 	if err != nil {
 		return fmt.Sprintf("want %q, have %s", known, d.Have(v)), ""

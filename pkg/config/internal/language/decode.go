@@ -94,7 +94,7 @@ type RetryCount int
 const unlimited = -1
 
 const (
-	ApiVersion = "kooperd.dev/v1alpha1"
+	APIVersion = "kooperd.dev/v1alpha1"
 	Disabled   = "disabled"
 	Required   = "required"
 	Off        = "off"

@@ -22,7 +22,7 @@ const (
 )
 
 // checkModule finds the mistake in the module file of the user's module, which cue/load reports without a place.
-func (l *CueLoader) checkModule(root string) (diagnostic.Diagnostic, bool) {
+func (l *CUELoader) checkModule(root string) (diagnostic.Diagnostic, bool) {
 	name := moduleFileOf(root)
 	data, err := os.ReadFile(name)
 	if err != nil {

@@ -30,9 +30,9 @@ language: version: "` + languageVersion + `"
 `
 )
 
-// CueLoader turns CUE files into build instances. Imports resolve to CUE's standard library, kooperd's own schema and
+// CUELoader turns CUE files into build instances. Imports resolve to CUE's standard library, kooperd's own schema and
 // the user's own module; nothing is ever fetched.
-type CueLoader struct {
+type CUELoader struct {
 	Schema func() ([]byte, error) // the importable schema, made only when a file asks for it
 	mu     sync.Mutex             // cue/load may parse in parallel
 	Known  map[string]*Source     // by absolute name
@@ -48,7 +48,7 @@ type cueGroup struct {
 	imports bool
 }
 
-func CueGroups(files []*Source) []*cueGroup {
+func CUEGroups(files []*Source) []*cueGroup {
 	type key struct{ dir, pkg string }
 	var groups []*cueGroup
 	known := map[key]*cueGroup{}
@@ -112,7 +112,7 @@ func OnePackage(files []*Source) diagnostic.Diagnostics {
 }
 
 // Load returns the instance of one group of files of one directory, or nil after a mistake.
-func (l *CueLoader) Load(group *cueGroup) *build.Instance {
+func (l *CUELoader) Load(group *cueGroup) *build.Instance {
 	first := group.files[0]
 	dir := filepath.Dir(first.Abs)
 	overlay := map[string]load.Source{}
@@ -178,7 +178,7 @@ func moduleRoot(dir string) string {
 }
 
 // parse is called by cue/load for each file, the imported ones included. A file that it refuses is in diags.
-func (l *CueLoader) parse(name string, data any, cfg parser.Config) (*ast.File, error) {
+func (l *CUELoader) parse(name string, data any, cfg parser.Config) (*ast.File, error) {
 	text, ok := data.([]byte)
 	if !ok {
 		return parser.ParseFile(name, data, cfg)
@@ -210,7 +210,7 @@ func (l *CueLoader) parse(name string, data any, cfg parser.Config) (*ast.File, 
 var errRefused = errors.New("refused")
 
 // admit counts and remembers a file that an import brought in.
-func (l *CueLoader) admit(name string, text []byte) (*Source, error) {
+func (l *CUELoader) admit(name string, text []byte) (*Source, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if src, ok := l.Known[name]; ok {
@@ -240,7 +240,7 @@ func (l *CueLoader) admit(name string, text []byte) (*Source, error) {
 const SchemaName = "schema " + schemas.ImportPath
 
 // display shortens the name of an imported file as the files of the load are named: relative or absolute.
-func (l *CueLoader) display(abs string) string {
+func (l *CUELoader) display(abs string) string {
 	for _, src := range l.Known {
 		if filepath.IsAbs(src.Name) || src.Name == SchemaName {
 			continue
@@ -254,7 +254,7 @@ func (l *CueLoader) display(abs string) string {
 }
 
 // loadError tells why cue/load refused a file: syntax, an import, or something that diags has already.
-func (l *CueLoader) loadError(first *Source, root string, err error) {
+func (l *CUELoader) loadError(first *Source, root string, err error) {
 	for _, e := range cueerrors.Errors(err) {
 		if strings.Contains(e.Error(), errRefused.Error()) && len(l.Diags) > 0 {
 			continue
@@ -275,7 +275,7 @@ func (l *CueLoader) loadError(first *Source, root string, err error) {
 
 // innermost returns the place and the words of the error that is the cause of the others, as far as it is in a file of
 // the load: a mistake in an imported file is a mistake there, not at the import.
-func (l *CueLoader) innermost(err error) (*diagnostic.Position, string) {
+func (l *CUELoader) innermost(err error) (*diagnostic.Position, string) {
 	var pos *diagnostic.Position
 	message := ""
 	for ; err != nil; err = errors.Unwrap(err) {
