@@ -22,7 +22,8 @@ var errLogClosed = errors.New("the log is closed")
 // LogWriter writes the log to another writer, and keeps one that hangs from holding up the program, such as a pipe that
 // is not read. While the writer takes what it gets, Write returns when it has been written, as without a LogWriter, so a
 // crash loses nothing. When a write takes longer than a tenth of a second, lines are queued, up to 1 MiB of them, and
-// what does not fit is dropped and counted. When the writer takes lines again, one says how many were dropped.
+// what does not fit is dropped and counted. When the writer takes lines again, one says how many were dropped. While a
+// slow writer makes progress, Write waits a tenth of a second for its line, so the queue does not fill up.
 //
 // It is safe for concurrent use, keeps the order of lines, and needs a Close.
 type LogWriter struct {
@@ -36,7 +37,7 @@ type LogWriter struct {
 	queue   []queuedLine                // the first one is being written
 	bytes   int                         // in the queue
 	missing uint64                      // dropped since the last notice
-	stalled bool                        // the line being written has taken too long
+	stalled bool                        // no line has been written since one was waited for in vain
 	closed  bool
 }
 
@@ -129,8 +130,9 @@ func (w *LogWriter) run() {
 			w.missing += line.notice
 			w.lose(line.lines)
 		}
+		w.stalled = false // The writer takes lines again, so Write waits and does not outrun it.
 		if len(w.queue) == 0 {
-			w.queue, w.stalled = nil, false
+			w.queue = nil
 			if err == nil {
 				w.addNotice()
 			}

@@ -108,6 +108,39 @@ func TestLogWriterKeepsAllOfAHealthyLog(t *testing.T) {
 	}
 }
 
+// slowWriter stalls once and is slow afterwards.
+type slowWriter struct {
+	lines int
+}
+
+func (w *slowWriter) Write(p []byte) (int, error) {
+	if w.lines++; w.lines == 1 {
+		time.Sleep(150 * time.Millisecond)
+	}
+	time.Sleep(time.Millisecond)
+	return len(p), nil
+}
+
+// TestLogWriterOfASlowReader writes more than the queue holds, faster than it is read.
+func TestLogWriterOfASlowReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &slowWriter{}
+		w := telemetry.NewLogWriter(out)
+		line := []byte(strings.Repeat("x", 1023) + "\n")
+		const lines = 5000
+		for range lines {
+			if _, err := w.Write(line); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond / 2)
+		}
+		w.Close(time.Minute)
+		if out.lines != lines || w.Dropped() != 0 {
+			t.Errorf("%d lines written and %d dropped, want all of %d written", out.lines, w.Dropped(), lines)
+		}
+	})
+}
+
 // TestLogWriterHangs does not hold up its callers: only the first write waits, and shortly.
 func TestLogWriterHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
