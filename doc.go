@@ -1,7 +1,8 @@
-// Package kooperd holds no code: it is the map of the module, and the home of the tests that keep the map true.
+// Package kooperd holds no code: it is the map of the module, and the home of the tests that keep
+// the map true.
 //
-// The packages, in the order in which they may know each other. Imports point up this list only, and packages of one
-// level do not import each other:
+// The packages, in the order in which they may know each other. Imports point up this list only,
+// and packages of one level do not import each other:
 //
 //	schemas, pkg/signals, pkg/status            the config language in CUE; the context of a main; states of definitions
 //	pkg/handlers, pkg/queue, pkg/telemetry,     the contract of a handler; the work queue; metrics, logs and health;

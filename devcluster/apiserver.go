@@ -5,7 +5,8 @@ import (
 	"os"
 )
 
-// issuer is the iss claim of service account tokens, and the audience they are valid for by default.
+// issuer is the iss claim of service account tokens, and the audience they are valid for by
+// default.
 const issuer = "https://kubernetes.default.svc.cluster.local"
 
 // auditPolicy records one event per request, when it has been answered. Bodies of writes are in it,
@@ -27,7 +28,8 @@ rules:
 func apiserverFlags(l layout, p ports, opts options) []string {
 	flags := []string{
 		"bind-address=127.0.0.1",
-		// Without it the API server asks the routing table for its address, and there may be no route.
+		// Without it the API server asks the routing table for its address, and there may be no
+		// route.
 		"advertise-address=127.0.0.1",
 		fmt.Sprintf("secure-port=%d", p.APIServer),
 		"tls-cert-file=" + l.certFile(servingCert),

@@ -29,8 +29,8 @@ func (e usageError) Unwrap() error { return e.err }
 
 // run is the whole program behind main: it executes one command line and returns the exit status.
 //
-// The two commands that belong to other programs (kubectl, and the components devcluster runs as its
-// children) are recognized before any flag is read, because their flags are theirs alone.
+// The two commands that belong to other programs (kubectl, and the components devcluster runs as
+// its children) are recognized before any flag is read, because their flags are theirs alone.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) > 0 {
 		switch args[0] {
@@ -58,7 +58,8 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	// A second signal kills at once: the components notice that they have been left alone.
 	context.AfterFunc(ctx, stop)
 
-	// Packages of Kubernetes add flags of theirs to the process's command line, which cobra would show.
+	// Packages of Kubernetes add flags of theirs to the process's command line, which cobra would
+	// show.
 	pflag.CommandLine = pflag.NewFlagSet("devcluster", pflag.ContinueOnError)
 	cmd := newCommand(stdin)
 	cmd.SetArgs(args)

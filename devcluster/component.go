@@ -14,9 +14,9 @@ import (
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 )
 
-// componentCommand is the first argument with which devcluster runs itself as one component. Each has
-// a process of its own: logging and feature gates of Kubernetes components are global and can be set
-// once only, and a component that ends takes its process with it.
+// componentCommand is the first argument with which devcluster runs itself as one component. Each
+// has a process of its own: logging and feature gates of Kubernetes components are global and can
+// be set once only, and a component that ends takes its process with it.
 const componentCommand = "run-component"
 
 // The components, by the name that their log, process id file and messages carry.
@@ -27,8 +27,8 @@ const (
 )
 
 // runComponent is the body of a component's process: args are the component's name and its flags.
-// It ends when the component does, or at once when lifeline is closed, which is what the kernel does
-// when devcluster dies, however it dies.
+// It ends when the component does, or at once when lifeline is closed, which is what the kernel
+// does when devcluster dies, however it dies.
 func runComponent(args []string, lifeline io.Reader, stderr io.Writer) int {
 	if len(args) == 0 {
 		_, _ = fmt.Fprintf(stderr, "devcluster: %s is for devcluster's own use\n", componentCommand)

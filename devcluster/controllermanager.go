@@ -34,7 +34,8 @@ func controllerManagerFlags(l layout, p ports, opts options) []string {
 		"controllers=" + strings.Join(controllers(), ","),
 		"service-account-private-key-file=" + l.keyFile(serviceAccountKey),
 		"root-ca-file=" + l.certFile(caCert),
-		// A test that makes thousands of objects should wait for the API server, not for this client.
+		// A test that makes thousands of objects should wait for the API server, not for this
+		// client.
 		"kube-api-qps=1000",
 		"kube-api-burst=2000",
 	}, opts.controllerManagerArgs)

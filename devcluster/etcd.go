@@ -13,8 +13,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// etcdPeerURL is what the only member of the etcd cluster advertises to its peers. Nobody ever listens
-// or dials there.
+// etcdPeerURL is what the only member of the etcd cluster advertises to its peers. Nobody ever
+// listens or dials there.
 const etcdPeerURL = "http://127.0.0.1:2380"
 
 // writeEtcdConfig writes the file, in etcd's own configuration format, that runEtcd starts from.

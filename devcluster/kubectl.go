@@ -16,8 +16,8 @@ import (
 func runKubectl(args []string) int {
 	// kubectl looks at the process's arguments in more than one place, plugins among them.
 	os.Args = append([]string{"kubectl"}, args...)
-	// Verbosity must be known before the command is built, because building it already logs; the only
-	// error is a value that the flag parser is about to refuse with a better message.
+	// Verbosity must be known before the command is built, because building it already logs; the
+	// only error is a value that the flag parser is about to refuse with a better message.
 	_, _ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args))
 	if err := cli.RunNoErrOutput(cmd.NewDefaultKubectlCommand()); err != nil {
 		util.CheckErr(err)

@@ -33,9 +33,9 @@ func (l layout) keyFile(name string) string      { return l.path("pki", name+".k
 // controllerManagerKubeconfig is the identity of kube-controller-manager.
 func (l layout) controllerManagerKubeconfig() string { return l.path("controller-manager.kubeconfig") }
 
-// openLayout creates the directory if need be and locks it. The lock is the returned file, which holds
-// the process id; it lasts until the file is closed in this process and in every process that was
-// given it.
+// openLayout creates the directory if need be and locks it. The lock is the returned file, which
+// holds the process id; it lasts until the file is closed in this process and in every process that
+// was given it.
 func openLayout(dir string) (layout, *os.File, error) {
 	l := layout{dir: dir}
 	if err := os.MkdirAll(l.path("pki"), 0o700); err != nil {
@@ -84,8 +84,8 @@ func holder(path string) string {
 	return " (process " + strings.TrimSpace(string(data)) + ")"
 }
 
-// writeFile writes a file only its owner can read, so that a reader sees either the old or the whole
-// new content.
+// writeFile writes a file only its owner can read, so that a reader sees either the old or the
+// whole new content.
 func writeFile(path string, data []byte) error {
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {

@@ -2,8 +2,8 @@
 // kube-apiserver and kube-controller-manager from their own Go modules, with real authentication,
 // RBAC, admission, CRDs, watches and leases.
 //
-// It is not a cluster to run workloads on: there is no scheduler, no kubelet and no network, so Pods
-// are data whose status is what somebody writes into it. It serves on 127.0.0.1 only.
+// It is not a cluster to run workloads on: there is no scheduler, no kubelet and no network, so
+// Pods are data whose status is what somebody writes into it. It serves on 127.0.0.1 only.
 //
 //	devcluster --dir .devcluster
 //

@@ -12,12 +12,13 @@ import (
 
 // options is the command line of a devcluster.
 type options struct {
-	// dir holds everything the cluster keeps; created with mode 0700 if it does not exist. Required.
+	// dir holds everything the cluster keeps; created with mode 0700 if it does not exist.
+	// Required.
 	dir string
 	// apiserverPort is the port to serve on; 0 means the one used before in dir, else a free one.
 	apiserverPort int
-	// apiserverArgs and controllerManagerArgs are extra flags as key=value. A key given here replaces
-	// devcluster's own setting of it.
+	// apiserverArgs and controllerManagerArgs are extra flags as key=value. A key given here
+	// replaces devcluster's own setting of it.
 	apiserverArgs, controllerManagerArgs []string
 	// auditLog is the file that audit events are appended to as JSON lines; empty means no audit.
 	auditLog string
@@ -26,7 +27,8 @@ type options struct {
 	// fsync makes etcd flush every write to the disk, so that data survives a crash of the machine.
 	// Without it data survives a crash of the process only, and writes are several times faster.
 	fsync bool
-	// etcdQuotaBytes is the size of the database at which etcd refuses writes; 0 means etcd's 2 GiB.
+	// etcdQuotaBytes is the size of the database at which etcd refuses writes; 0 means etcd's 2
+	// GiB.
 	etcdQuotaBytes int64
 	// readyTimeout is how long the start may take.
 	readyTimeout time.Duration
@@ -88,8 +90,9 @@ func (o *options) complete() error {
 	return nil
 }
 
-// mergeArgs turns settings of the form key=value into flags. A key that extra has is taken from extra
-// alone, with all its repetitions, because many flags of the components are lists that would add up.
+// mergeArgs turns settings of the form key=value into flags. A key that extra has is taken from
+// extra alone, with all its repetitions, because many flags of the components are lists that would
+// add up.
 func mergeArgs(own, extra []string) []string {
 	replaced := map[string]bool{}
 	for _, arg := range extra {

@@ -30,12 +30,13 @@ const (
 
 const (
 	certLifetime = 10 * 365 * 24 * time.Hour
-	// certSlack covers clocks that disagree, and is the rest of a lifetime at which a new start renews.
+	// certSlack covers clocks that disagree, and is the rest of a lifetime at which a new start
+	// renews.
 	certSlack = 24 * time.Hour
 )
 
-// leaf is what a certificate other than the authority's is for: the name of a user or a server, and the
-// groups of the user.
+// leaf is what a certificate other than the authority's is for: the name of a user or a server, and
+// the groups of the user.
 type leaf struct {
 	name    string
 	user    string
@@ -75,8 +76,8 @@ type authority struct {
 	key  crypto.Signer
 }
 
-// ensurePKI makes sure that all certificates and keys exist and are valid at now. What exists and is
-// valid stays as it is: clients hold it.
+// ensurePKI makes sure that all certificates and keys exist and are valid at now. What exists and
+// is valid stays as it is: clients hold it.
 func ensurePKI(l layout, now time.Time) error {
 	ca, err := ensureAuthority(l, now)
 	if err != nil {
@@ -140,8 +141,8 @@ func certConfig(config certutil.Config, now time.Time) *pkiutil.CertConfig {
 	}
 }
 
-// ensureServiceAccountKey creates the signing key of service account tokens unless it exists. Tokens
-// handed out before a restart stay valid because it is kept.
+// ensureServiceAccountKey creates the signing key of service account tokens unless it exists.
+// Tokens handed out before a restart stay valid because it is kept.
 func ensureServiceAccountKey(l layout) error {
 	_, err := pkiutil.TryLoadKeyFromDisk(l.path("pki"), serviceAccountKey)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -154,7 +155,8 @@ func ensureServiceAccountKey(l layout) error {
 	return writeKey(l.keyFile(serviceAccountKey), key)
 }
 
-// loadPair reads a certificate and its key. The error wraps fs.ErrNotExist if one of them is missing.
+// loadPair reads a certificate and its key. The error wraps fs.ErrNotExist if one of them is
+// missing.
 func loadPair(l layout, name string) (*x509.Certificate, crypto.Signer, error) {
 	cert, key, err := pkiutil.TryLoadCertAndKeyFromDisk(l.path("pki"), name)
 	if err != nil {
@@ -166,8 +168,9 @@ func loadPair(l layout, name string) (*x509.Certificate, crypto.Signer, error) {
 	return cert, key, nil
 }
 
-// writePair writes the certificate last: with a certificate there is always its key. Unlike kubeadm's
-// own function, writeFile leaves no half of a file behind, and no file that others can read.
+// writePair writes the certificate last: with a certificate there is always its key. Unlike
+// kubeadm's own function, writeFile leaves no half of a file behind, and no file that others can
+// read.
 func writePair(l layout, name string, cert *x509.Certificate, key crypto.Signer) error {
 	if err := writeKey(l.keyFile(name), key); err != nil {
 		return err

@@ -27,8 +27,8 @@ type ports struct {
 }
 
 // choosePorts returns three free ports: the ones of the last run as far as they are free. The API
-// server's is wanted if that is not 0, and it is an error if somebody else has it.
-// moved reports that the API server had another port in the last run, so that old kubeconfigs are void.
+// server's is wanted if that is not 0, and it is an error if somebody else has it. moved reports
+// that the API server had another port in the last run, so that old kubeconfigs are void.
 func choosePorts(ctx context.Context, l layout, wanted int) (chosen ports, moved bool, err error) {
 	last, err := loadPorts(l)
 	if err != nil {

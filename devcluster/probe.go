@@ -64,8 +64,8 @@ func (p *probe) apiserver(ctx context.Context) error {
 	return err
 }
 
-// controllers asks for the health of the controller manager and looks for any of its controllers in the
-// answer: it says that it is healthy before it has any.
+// controllers asks for the health of the controller manager and looks for any of its controllers in
+// the answer: it says that it is healthy before it has any.
 func (p *probe) controllers(ctx context.Context) error {
 	url := fmt.Sprintf("https://127.0.0.1:%d/healthz?verbose", p.ports.ControllerManager)
 	body, err := p.get(ctx, url)

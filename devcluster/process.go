@@ -29,8 +29,8 @@ type process struct {
 	err      error         // how it ended; to be read after done
 }
 
-// startProcess runs this program again as the component called name. Its output goes to the log, and
-// lock is kept locked by it too.
+// startProcess runs this program again as the component called name. Its output goes to the log,
+// and lock is kept locked by it too.
 func startProcess(l layout, lock *os.File, name string, flags []string) (*process, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -52,7 +52,8 @@ func startProcess(l layout, lock *os.File, name string, flags []string) (*proces
 	p.cmd = exec.Command(program, append([]string{componentCommand, name}, flags...)...) //nolint:noctx // see above
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = theirs, log, log
 	p.cmd.ExtraFiles = []*os.File{lock}
-	// In a separate group Ctrl-C reaches devcluster alone, which then stops the components in order.
+	// In a separate group Ctrl-C reaches devcluster alone, which then stops the components in
+	// order.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting %s: %w", name, err), lifeline.Close())

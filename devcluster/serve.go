@@ -11,7 +11,8 @@ import (
 )
 
 // stopGrace is how long a component may take to stop before it is killed. Nothing is lost by the
-// kill: what the API server has acknowledged is in etcd, and what etcd has acknowledged is in its log.
+// kill: what the API server has acknowledged is in etcd, and what etcd has acknowledged is in its
+// log.
 const stopGrace = 10 * time.Second
 
 // failureGrace is the same after a component has failed: what waits for its answers waits in vain.
@@ -130,8 +131,8 @@ func (c *cluster) run(name string, flags []string) error {
 	return nil
 }
 
-// await returns nil when all checks have passed, one after the other. It gives up when ctx ends or a
-// component does.
+// await returns nil when all checks have passed, one after the other. It gives up when ctx ends or
+// a component does.
 func (c *cluster) await(ctx context.Context, checks ...func(context.Context) error) error {
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()

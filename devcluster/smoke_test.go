@@ -128,8 +128,8 @@ func clientOf(t *testing.T, dir string) (*rest.Config, kubernetes.Interface) {
 	return config, client
 }
 
-// TestSmoke goes through the life of a devcluster: first start, kill, start on the same data, death of
-// a component, and a stop.
+// TestSmoke goes through the life of a devcluster: first start, kill, start on the same data, death
+// of a component, and a stop.
 func TestSmoke(t *testing.T) {
 	dir := t.TempDir()
 	readyFile := filepath.Join(t.TempDir(), "ready")
@@ -201,7 +201,8 @@ func checkFirstRun(t *testing.T, dir, readyFile string, client kubernetes.Interf
 	return request.Status.Token
 }
 
-// checkSecondRun looks for what the first run has left, through the addresses and credentials of then.
+// checkSecondRun looks for what the first run has left, through the addresses and credentials of
+// then.
 func checkSecondRun(t *testing.T, config *rest.Config, client kubernetes.Interface, token string) {
 	t.Helper()
 	ctx := t.Context()

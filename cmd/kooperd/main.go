@@ -1,6 +1,7 @@
 // Command kooperd runs the Kubernetes controllers that a config file declares, all under one lease.
 //
-// This file is the whole program, and the tutorial for a custom build: copy it, add your plugins to the list, go build.
+// This file is the whole program, and the tutorial for a custom build: copy it, add your plugins to
+// the list, go build.
 //
 //	kooperd --config controllers.cue
 package main

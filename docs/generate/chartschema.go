@@ -16,8 +16,8 @@ import (
 // chartConfig is the line of the chart's schema that has the schema of the config.
 var chartConfig = regexp.MustCompile(`(?m)^    "kooperdConfig": .*$`)
 
-// writeChartSchema puts the schema of the config into that of the chart's values, so that Helm checks
-// the config that stands there. Helm reads no file beside the one, so a reference is no way.
+// writeChartSchema puts the schema of the config into that of the chart's values, so that Helm
+// checks the config that stands there. Helm reads no file beside the one, so a reference is no way.
 func writeChartSchema(path string, registry *handlers.Registry) error {
 	language, err := config.JSONSchema(registry)
 	if err != nil {
@@ -38,8 +38,8 @@ func writeChartSchema(path string, registry *handlers.Registry) error {
 	return os.WriteFile(path, text, 0o644) //nolint:gosec // a document is for everyone
 }
 
-// refusedKeys are the keys that Helm, which reads YAML 1.1, makes of words without quotes. The value
-// below one must be a text that says so: a schema has no messages, and Helm prints this one.
+// refusedKeys are the keys that Helm, which reads YAML 1.1, makes of words without quotes. The
+// value below one must be a text that says so: a schema has no messages, and Helm prints this one.
 var refusedKeys = map[string]any{
 	"true":  map[string]any{"const": "behind a key in quotes: Helm reads on, yes and y as true"},
 	"false": map[string]any{"const": "behind a key in quotes: Helm reads off, no and n as false"},
@@ -68,8 +68,9 @@ func refuseWords(node any) {
 	}
 }
 
-// schemaForHelm changes the schema of the config: its definitions move, descriptions go, a binary may
-// have more plugins than the built-in ones, and the lease is the chart's own matter, which says so.
+// schemaForHelm changes the schema of the config: its definitions move, descriptions go, a binary
+// may have more plugins than the built-in ones, and the lease is the chart's own matter, which says
+// so.
 func schemaForHelm(language []byte) ([]byte, error) {
 	moved := bytes.ReplaceAll(language, []byte(`"#/$defs/`), []byte(`"#/$defs/kooperdConfig/$defs/`))
 	var schema map[string]any

@@ -22,8 +22,8 @@ func commandPage(registry *handlers.Registry) ([]byte, error) {
 	return page("cli.md.tmpl", map[string]any{"List": list.String(), "Sections": sections.String()})
 }
 
-// documented is a command with its own commands, in the order of their names. The commands of a command that cobra makes,
-// and help, which says the same as --help, are left out.
+// documented is a command with its own commands, in the order of their names. The commands of a
+// command that cobra makes, and help, which says the same as --help, are left out.
 func documented(cmd *cobra.Command) []*cobra.Command {
 	all := []*cobra.Command{cmd}
 	if cmd.Name() == "completion" {
@@ -63,7 +63,8 @@ func command(b *strings.Builder, cmd *cobra.Command) {
 	flags(b, cmd.NonInheritedFlags())
 }
 
-// prose makes paragraphs of a help text: its lines are as long as a terminal is wide, and indented ones are examples.
+// prose makes paragraphs of a help text: its lines are as long as a terminal is wide, and indented
+// ones are examples.
 func prose(text string) string {
 	var out []string
 	for block := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {

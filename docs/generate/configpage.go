@@ -110,7 +110,7 @@ func sections(fields []*field) string {
 	return b.String()
 }
 
-// isMap tells whether an object has names of the user's own choice.
+// isMap reports whether an object has names of the user's own choice.
 func isMap(f *field) bool { return len(f.Fields) == 1 && strings.HasSuffix(f.Fields[0].Path, "<name>") }
 
 // section describes one object.

@@ -74,7 +74,8 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-// TestDefaults compares the defaults that the schemas of the built-in plugins tell with those that they have.
+// TestDefaults compares the defaults that the schemas of the built-in plugins tell with those that
+// they have.
 func TestDefaults(t *testing.T) {
 	registry, err := handlers.NewRegistry(builtin.Plugins()...)
 	if err != nil {
@@ -109,8 +110,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestGenerate writes the pages, beside that of a plugin that is gone. It can do so once in a process, because client-go has
-// one place for whom it reports to.
+// TestGenerate writes the pages, beside that of a plugin that is gone. It can do so once in a
+// process, because client-go has one place for whom it reports to.
 func TestGenerate(t *testing.T) {
 	dir := t.TempDir()
 	stale := filepath.Join(dir, "plugins", "gone.md")

@@ -85,7 +85,8 @@ func (l language) describe(path string) ([]*field, error) {
 	return l.fields(d.Value, path)
 }
 
-// fields describes the fields of the object that an expression allows; none when it allows no object.
+// fields describes the fields of the object that an expression allows; none when it allows no
+// object.
 func (l language) fields(x ast.Expr, path string) ([]*field, error) {
 	var all []*field
 	for _, lit := range l.objects(x) {

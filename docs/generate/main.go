@@ -1,6 +1,7 @@
-// Command generate writes the reference pages in docs/reference from what they describe: the schema of the config and of
-// each built-in plugin, the command line, and the declared metrics. What stands between the generated parts is in the
-// templates beside it. "make generate" runs it, and "make verify" fails when a page is not what it writes.
+// Command generate writes the reference pages in docs/reference from what they describe: the schema
+// of the config and of each built-in plugin, the command line, and the declared metrics. What
+// stands between the generated parts is in the templates beside it. "make generate" runs it, and
+// "make verify" fails when a page is not what it writes.
 //
 //	go run . ../reference
 package main

@@ -21,7 +21,8 @@ type metric struct {
 	labels           []string
 }
 
-// groups are the parts of the page, by what the names begin with; a metric belongs to the first that fits.
+// groups are the parts of the page, by what the names begin with; a metric belongs to the first
+// that fits.
 var groups = []struct{ title, text, prefix string }{
 	{"Definitions, as Kooper names them", "They keep the names and labels of Kooper, so its dashboards work.", "kooper_"},
 	{"Definitions", "", "kooperd_controller_"},
@@ -134,7 +135,8 @@ func code(names []string) string {
 	return strings.Join(quoted, ", ")
 }
 
-// gather makes one series of every metric, in a registry of its own, and looks at them: only a series tells its type.
+// gather makes one series of every metric, in a registry of its own, and looks at them: only a
+// series tells its type.
 func gather() ([]metric, error) {
 	registry := prometheus.NewRegistry()
 	m := telemetry.NewMetrics(registry)

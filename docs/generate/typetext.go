@@ -98,8 +98,8 @@ func (l language) typeOfList(x *ast.ListLit) (string, error) {
 	return text, nil
 }
 
-// typeOfBinary says alternatives with "or", and bounds behind the type they are of. What a regular expression allows is
-// said by the attribute @want.
+// typeOfBinary says alternatives with "or", and bounds behind the type they are of. What a regular
+// expression allows is said by the attribute @want.
 func (l language) typeOfBinary(x *ast.BinaryExpr) (string, error) {
 	if x.Op == token.OR {
 		a, err := l.typeOf(x.X)

@@ -1,4 +1,5 @@
-// Command custom-build is a kooperd with a plugin of its own, "annotate", besides the built-in ones.
+// Command custom-build is a kooperd with a plugin of its own, "annotate", besides the built-in
+// ones.
 //
 //	go build -o kooperd . && ./kooperd --config controllers.cue
 package main

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	// answerAge is how long an answer is good for: definitions that start together need the same rights.
+	// answerAge is how long an answer is good for: definitions that start together need the same
+	// rights.
 	answerAge = 10 * time.Second
 	// requestTimeout bounds one request.
 	requestTimeout = 10 * time.Second
@@ -22,8 +23,8 @@ const (
 // errHung means that client-go has not returned although its context has ended.
 var errHung = fmt.Errorf("%w; a credential plugin of the kubeconfig may hang", context.DeadlineExceeded)
 
-// answers asks the API server each question once at a time and keeps the answer for answerAge. K has to be a struct
-// without pointers. It is safe for concurrent use.
+// answers asks the API server each question once at a time and keeps the answer for answerAge. K
+// has to be a struct without pointers. It is safe for concurrent use.
 type answers[K comparable, V any] struct {
 	// request asks.
 	request func(context.Context, K) (V, error)
@@ -36,8 +37,8 @@ func newAnswers[K comparable, V any](request func(context.Context, K) (V, error)
 	return &answers[K, V]{request: request, known: cache.NewLRUExpireCache(maxAnswers)}
 }
 
-// ask returns the answer to a question. The request runs on a goroutine of its own, so ctx bounds the wait even where
-// client-go does not obey one.
+// ask returns the answer to a question. The request runs on a goroutine of its own, so ctx bounds
+// the wait even where client-go does not obey one.
 func (a *answers[K, V]) ask(ctx context.Context, question K) (answer V, err error) {
 	patience := time.NewTimer(requestTimeout + time.Second)
 	defer patience.Stop()

@@ -10,15 +10,16 @@ import (
 	"kooperd.dev/kooperd/pkg/kinds"
 )
 
-// Checker asks an API server what keeps a config from working there. `kooperd validate --live` and the daemon say the
-// same because both use it. It is safe for concurrent use.
+// Checker asks an API server what keeps a config from working there. `kooperd validate --live` and
+// the daemon say the same because both use it. It is safe for concurrent use.
 type Checker struct {
 	finder     kinds.Finder
 	reviewer   *Reviewer
 	namespaces *Namespaces
 }
 
-// NewChecker returns a Checker that asks finder what is served, reviews for the rights, and namespaces for what exists.
+// NewChecker returns a Checker that asks finder what is served, reviews for the rights, and
+// namespaces for what exists.
 func NewChecker(finder kinds.Finder, reviews Reviews, namespaces *Namespaces) *Checker {
 	return &Checker{finder: finder, reviewer: NewReviewer(reviews), namespaces: namespaces}
 }
@@ -37,27 +38,29 @@ type Finding struct {
 	Rule *rbacv1.PolicyRule `json:"rule,omitempty"`
 }
 
-// Watch finds what keeps a definition from watching. The error means that the API server could not be asked.
+// Watch finds what keeps a definition from watching. The error means that the API server could not
+// be asked.
 func (c *Checker) Watch(ctx context.Context, def config.Definition) ([]Finding, error) {
 	needs, err := OfWatch(ctx, def, c.finder)
 	return c.check(ctx, def.Name, needs, err)
 }
 
-// Handler finds which rights a definition's handler lacks, and which of its rules are about nothing. The error means
-// that the API server could not be asked.
+// Handler finds which rights a definition's handler lacks, and which of its rules are about
+// nothing. The error means that the API server could not be asked.
 func (c *Checker) Handler(ctx context.Context, def config.Definition) ([]Finding, error) {
 	needs, err := OfHandler(ctx, def, c.finder)
 	return c.check(ctx, def.Name, needs, err)
 }
 
-// Lease finds which rights to the lease are missing. namespace is as for OfLease. The error means that the API server
-// could not be asked.
+// Lease finds which rights to the lease are missing. namespace is as for OfLease. The error means
+// that the API server could not be asked.
 func (c *Checker) Lease(ctx context.Context, lease config.LeaderElection, namespace string) ([]Finding, error) {
 	return c.check(ctx, "", OfLease(lease, namespace), nil)
 }
 
-// Namespaces finds which of the namespaces that a definition, or the lease, is about do not exist. unknown are those of
-// which this client may not know it. The error means that the API server could not be asked.
+// Namespaces finds which of the namespaces that a definition, or the lease, is about do not exist.
+// unknown are those of which this client may not know it. The error means that the API server could
+// not be asked.
 func (c *Checker) Namespaces(ctx context.Context, definition string, names []string) (found []Finding, unknown []string, err error) {
 	missing, unknown, err := c.namespaces.Missing(ctx, names)
 	for _, name := range missing {
@@ -104,8 +107,8 @@ func Split(err error) []error {
 	return []error{err}
 }
 
-// CannotAsk returns the first part of an error that is neither an answer nor about a single group of the API server, so
-// that there is no point in asking on; else nil.
+// CannotAsk returns the first part of an error that is neither an answer nor about a single group
+// of the API server, so that there is no point in asking on; else nil.
 func CannotAsk(err error) error {
 	for _, part := range Split(err) {
 		if !kinds.IsAnswer(part) && !kinds.IsOutOfService(part) {

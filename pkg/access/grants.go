@@ -13,7 +13,8 @@ import (
 type Grants struct {
 	// Cluster are the rules for the whole cluster.
 	Cluster []rbacv1.PolicyRule `json:"cluster,omitempty"`
-	// Namespaces are the rules for single namespaces, by namespace, without those that hold in the whole cluster.
+	// Namespaces are the rules for single namespaces, by namespace, without those that hold in the
+	// whole cluster.
 	Namespaces map[string][]rbacv1.PolicyRule `json:"namespaces,omitempty"`
 }
 
@@ -148,7 +149,8 @@ func joinNames(rules []rbacv1.PolicyRule) []rbacv1.PolicyRule {
 	return joined
 }
 
-// compareRules orders by group, resources, verbs and names; rules for single objects come after those for all, URLs last.
+// compareRules orders by group, resources, verbs and names; rules for single objects come after
+// those for all, URLs last.
 func compareRules(a, b rbacv1.PolicyRule) int {
 	return cmp.Or(
 		slices.Compare(a.NonResourceURLs, b.NonResourceURLs),

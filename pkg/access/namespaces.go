@@ -16,8 +16,8 @@ type NamespaceGetter interface {
 	Get(ctx context.Context, name string, opts metav1.GetOptions) (*corev1.Namespace, error)
 }
 
-// Namespaces asks the API server whether namespaces exist. Lists and watches in one that does not exist succeed, and so
-// do access reviews. It is safe for concurrent use.
+// Namespaces asks the API server whether namespaces exist. Lists and watches in one that does not
+// exist succeed, and so do access reviews. It is safe for concurrent use.
 type Namespaces struct {
 	exists *answers[namespaceKey, existence]
 }
@@ -33,8 +33,9 @@ const (
 	forbidden
 )
 
-// NewNamespaces returns Namespaces that asks by namespaces. It first asks reviews whether it may, so that a client
-// without the right leaves no refused requests in the audit log. Both must be of the same user.
+// NewNamespaces returns Namespaces that asks by namespaces. It first asks reviews whether it may,
+// so that a client without the right leaves no refused requests in the audit log. Both must be of
+// the same user.
 func NewNamespaces(namespaces NamespaceGetter, reviews Reviews) *Namespaces {
 	reviewer := NewReviewer(reviews)
 	return &Namespaces{exists: newAnswers(func(ctx context.Context, key namespaceKey) (existence, error) {
@@ -60,8 +61,8 @@ func (k namespaceKey) requirement() Requirement {
 	}}
 }
 
-// Missing returns those of the names that do not exist, and those of which the client may not know that. An error means
-// that the API server could not be asked.
+// Missing returns those of the names that do not exist, and those of which the client may not know
+// that. An error means that the API server could not be asked.
 func (n *Namespaces) Missing(ctx context.Context, names []string) (missing, unknown []string, err error) {
 	for _, name := range names {
 		found, err := n.exists.ask(ctx, namespaceKey{name})

@@ -33,9 +33,10 @@ func (n Requirement) Text() string {
 	return (&kube.ForbiddenError{Namespace: n.Namespace, Rule: n.Rule}).Error()
 }
 
-// OfConfig returns what a config needs: all its definitions that are not paused, and the lease if one of them runs under
-// it. leaseNamespace is where the lease is when the config does not say. With an error it
-// returns what is known. The error joins one for each problem, with the name of its definition.
+// OfConfig returns what a config needs: all its definitions that are not paused, and the lease if
+// one of them runs under it. leaseNamespace is where the lease is when the config does not say.
+// With an error it returns what is known. The error joins one for each problem, with the name of
+// its definition.
 func OfConfig(ctx context.Context, cfg *config.Config, leaseNamespace string, finder kinds.Finder) ([]Requirement, error) {
 	var needs []Requirement
 	var errs []error
@@ -55,14 +56,16 @@ func OfConfig(ctx context.Context, cfg *config.Config, leaseNamespace string, fi
 	return needs, errors.Join(errs...)
 }
 
-// NeedsLease reports whether a replica competes for the lease at all: some definition runs under it.
+// NeedsLease reports whether a replica competes for the lease at all: some definition runs under
+// it.
 func NeedsLease(cfg *config.Config) bool {
 	return !cfg.LeaderElection.Disabled &&
 		slices.ContainsFunc(cfg.Definitions, func(def config.Definition) bool { return !def.Paused && !def.EveryReplica })
 }
 
-// OfDefinition returns what a definition needs: to list and watch what it watches, and what its handler needs. With an
-// error, which joins those of OfWatch and OfHandler, it returns what is known.
+// OfDefinition returns what a definition needs: to list and watch what it watches, and what its
+// handler needs. With an error, which joins those of OfWatch and OfHandler, it returns what is
+// known.
 func OfDefinition(ctx context.Context, def config.Definition, finder kinds.Finder) ([]Requirement, error) {
 	watch, watchErr := OfWatch(ctx, def, finder)
 	handler, handlerErr := OfHandler(ctx, def, finder)
@@ -84,9 +87,10 @@ func OfWatch(ctx context.Context, def config.Definition, finder kinds.Finder) ([
 	return inNamespaces(def, rule), nil
 }
 
-// OfHandler returns what a definition's handler needs, as its plugin says: in the namespaces that the definition
-// watches, and in the whole cluster for what has no namespace. With an error it returns what is known. The error joins
-// one for each part of a rule that grants nothing, or of which that is not known.
+// OfHandler returns what a definition's handler needs, as its plugin says: in the namespaces that
+// the definition watches, and in the whole cluster for what has no namespace. With an error it
+// returns what is known. The error joins one for each part of a rule that grants nothing, or of
+// which that is not known.
 func OfHandler(ctx context.Context, def config.Definition, finder kinds.Finder) ([]Requirement, error) {
 	var needs []Requirement
 	var errs []error
@@ -126,7 +130,8 @@ func ofResource(def config.Definition, rule rbacv1.PolicyRule, resource kinds.Ru
 	}
 }
 
-// inNamespaces returns a rule for each namespace that a definition watches, or for the whole cluster.
+// inNamespaces returns a rule for each namespace that a definition watches, or for the whole
+// cluster.
 func inNamespaces(def config.Definition, rule rbacv1.PolicyRule) []Requirement {
 	if len(def.Watch.Namespaces) == 0 {
 		return []Requirement{{Definition: def.Name, Rule: rule}}

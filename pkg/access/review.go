@@ -21,8 +21,9 @@ type Reviews interface {
 		opts metav1.CreateOptions) (*authorizationv1.SelfSubjectAccessReview, error)
 }
 
-// Reviewer asks the API server what the client may do. Every authenticated client may ask that (ClusterRole
-// system:basic-user). Reviews that are the same are asked once. It is safe for concurrent use.
+// Reviewer asks the API server what the client may do. Every authenticated client may ask that
+// (ClusterRole system:basic-user). Reviews that are the same are asked once. It is safe for
+// concurrent use.
 type Reviewer struct {
 	allowed *answers[reviewKey, bool]
 }
@@ -33,7 +34,8 @@ type reviewKey struct {
 	namespace, verb string
 }
 
-// newReviewKey reviews what a request would be: one that creates, or deletes many, has no name when it is authorized.
+// newReviewKey reviews what a request would be: one that creates, or deletes many, has no name when
+// it is authorized.
 func newReviewKey(u unit, namespace, verb string) reviewKey {
 	if verb == "create" || verb == "deletecollection" {
 		u.name = ""
@@ -52,8 +54,9 @@ func NewReviewer(reviews Reviews) *Reviewer {
 	})}
 }
 
-// Missing returns those of the needs that the API server does not grant, each with a rule that is no more than what is
-// missing. A yes does not mean that what a rule names exists: see kinds.Rule. An error means that it could not be asked.
+// Missing returns those of the needs that the API server does not grant, each with a rule that is
+// no more than what is missing. A yes does not mean that what a rule names exists: see kinds.Rule.
+// An error means that it could not be asked.
 func (r *Reviewer) Missing(ctx context.Context, needs []Requirement) ([]Requirement, error) {
 	var missing []Requirement
 	for _, need := range needs {

@@ -131,8 +131,8 @@ func TestReviewFails(t *testing.T) {
 	}
 }
 
-// A client-go call that does not return, because a credential plugin hangs, keeps no caller longer than its context or
-// requestTimeout.
+// A client-go call that does not return, because a credential plugin hangs, keeps no caller longer
+// than its context or requestTimeout.
 func TestReviewHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

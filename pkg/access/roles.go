@@ -24,7 +24,8 @@ type RolesOptions struct {
 	ServiceAccount types.NamespacedName
 }
 
-// Roles returns a ClusterRole and a Role for each namespace, as far as there are rules, each followed by its binding.
+// Roles returns a ClusterRole and a Role for each namespace, as far as there are rules, each
+// followed by its binding.
 func (g Grants) Roles(opts RolesOptions) []runtime.Object {
 	var objects []runtime.Object
 	labels := map[string]string{"app.kubernetes.io/name": "kooperd"}

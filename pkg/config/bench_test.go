@@ -53,8 +53,8 @@ controllers: {
 	return name
 }
 
-// patience is a deadline that no machine needs, however busy it is: the budgets are counted in processor time and
-// memory, not in time on the wall.
+// patience is a deadline that no machine needs, however busy it is: the budgets are counted in
+// processor time and memory, not in time on the wall.
 const patience = 10 * time.Minute
 
 // budgets are configs of 1000 definitions.
@@ -74,8 +74,8 @@ func budgets(t testing.TB) map[string]string {
 	}
 }
 
-// BenchmarkLoad loads 1000 definitions. The budget is a second of processor time, and three for a file in which every
-// definition has mistakes.
+// BenchmarkLoad loads 1000 definitions. The budget is a second of processor time, and three for a
+// file in which every definition has mistakes.
 func BenchmarkLoad(b *testing.B) {
 	registry := testRegistry(b)
 	for name, file := range budgets(b) {
@@ -114,7 +114,8 @@ func TestLoadMemory(t *testing.T) {
 	}
 }
 
-// peakHeap runs f and returns by how much the heap grew at most, garbage that was not collected yet included.
+// peakHeap runs f and returns by how much the heap grew at most, garbage that was not collected yet
+// included.
 func peakHeap(f func()) uint64 {
 	runtime.GC()
 	base := heapObjects()
@@ -147,8 +148,8 @@ func heapObjects() uint64 {
 	return sample[0].Value.Uint64()
 }
 
-// processorTime is what the process has used so far, on all processors; unlike the time on the wall, it does not depend
-// on what else the machine does.
+// processorTime is what the process has used so far, on all processors; unlike the time on the
+// wall, it does not depend on what else the machine does.
 func processorTime(t testing.TB) time.Duration {
 	t.Helper()
 	var usage unix.Rusage

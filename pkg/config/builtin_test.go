@@ -10,8 +10,8 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers/builtin"
 )
 
-// TestBuiltInPlugins takes the plugins that kooperd ships with through the whole language: both schemas, a config that
-// imports the schema, and printing.
+// TestBuiltInPlugins takes the plugins that kooperd ships with through the whole language: both
+// schemas, a config that imports the schema, and printing.
 func TestBuiltInPlugins(t *testing.T) {
 	registry, err := handlers.NewRegistry(builtin.Plugins()...)
 	if err != nil {

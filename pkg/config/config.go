@@ -9,8 +9,8 @@ import (
 	"kooperd.dev/kooperd/pkg/trigger"
 )
 
-// Config is one checked configuration. It is immutable: whoever holds one may read it from any goroutine and must not
-// change it.
+// Config is one checked configuration. It is immutable: whoever holds one may read it from any
+// goroutine and must not change it.
 type Config struct {
 	// LeaderElection describes the one lease around the engine.
 	LeaderElection LeaderElection
@@ -30,8 +30,8 @@ type LeaderElection struct {
 	Disabled bool
 	// Name is the name of the Lease. Default: kooperd.
 	Name string
-	// Namespace is where the Lease is. Empty, the default, leaves the choice to the daemon: $POD_NAMESPACE, else the
-	// service account's, else the kubeconfig context's, else "default".
+	// Namespace is where the Lease is. Empty, the default, leaves the choice to the daemon:
+	// $POD_NAMESPACE, else the service account's, else the kubeconfig context's, else "default".
 	Namespace string
 	// LeaseDuration is how long a standby waits after the last renewal it saw. Default: 15s.
 	LeaseDuration time.Duration
@@ -47,7 +47,8 @@ type LeaderElection struct {
 
 // Engine bounds what all definitions do together.
 type Engine struct {
-	// MaxConcurrent is how many handler calls are made at a time by all definitions together; 0, the default, is any number.
+	// MaxConcurrent is how many handler calls are made at a time by all definitions together; 0,
+	// the default, is any number.
 	MaxConcurrent int
 }
 
@@ -69,7 +70,8 @@ type Lock string
 const (
 	// LeaseLock is a coordination.k8s.io/v1 Lease.
 	LeaseLock Lock = "lease"
-	// ConfigMapLock is an annotation of a ConfigMap, as Kooper before v2.5 and old client-go wrote it.
+	// ConfigMapLock is an annotation of a ConfigMap, as Kooper before v2.5 and old client-go wrote
+	// it.
 	ConfigMapLock Lock = "configMap"
 )
 
@@ -96,7 +98,8 @@ type Definition struct {
 	Handler handlers.Bound
 	// Mode is sequential or concurrent. Default: sequential.
 	Mode Mode
-	// Workers is how many objects are handled at a time: always 1 when Mode is Sequential. Default: 3.
+	// Workers is how many objects are handled at a time: always 1 when Mode is Sequential. Default:
+	// 3.
 	Workers int
 	// Resync is the period in which every object is handled again; 0, the default, is off.
 	Resync time.Duration
@@ -106,7 +109,8 @@ type Definition struct {
 	Rate Rate
 	// Timeout is the deadline of one call. Default: 1m.
 	Timeout time.Duration
-	// EveryReplica is true when the definition says leaderElection: "disabled": it runs on every replica.
+	// EveryReplica is true when the definition says leaderElection: "disabled": it runs on every
+	// replica.
 	EveryReplica bool
 	// Paused keeps the definition without running it.
 	Paused bool
@@ -114,7 +118,8 @@ type Definition struct {
 	Digest Digest
 }
 
-// Rate bounds how often the objects of one definition are handled: within any t seconds at most Burst + PerSecond*t times.
+// Rate bounds how often the objects of one definition are handled: within any t seconds at most
+// Burst + PerSecond*t times.
 type Rate struct {
 	// PerSecond is how many calls a second are allowed for; 0 is any number.
 	PerSecond float64
@@ -126,18 +131,21 @@ type Rate struct {
 type Watch struct {
 	// Kind is the watched kind.
 	Kind schema.GroupVersionKind
-	// Namespaces are watched one by one, sorted and without duplicates; nil means all of the cluster.
+	// Namespaces are watched one by one, sorted and without duplicates; nil means all of the
+	// cluster.
 	Namespaces []string
-	// LabelSelector is the server-side label selector in its canonical string form; empty selects everything.
+	// LabelSelector is the server-side label selector in its canonical string form; empty selects
+	// everything.
 	LabelSelector string
-	// FieldSelector is the server-side field selector in its canonical string form; empty selects everything.
+	// FieldSelector is the server-side field selector in its canonical string form; empty selects
+	// everything.
 	FieldSelector string
 }
 
 // Retry is what follows a failed call: an exponential delay per object, reset by a success.
 type Retry struct {
-	// MaxRetries is how many retries an object gets before it is given up until its next change or resync; -1, the
-	// default, is unlimited.
+	// MaxRetries is how many retries an object gets before it is given up until its next change or
+	// resync; -1, the default, is unlimited.
 	MaxRetries int
 	// InitialDelay is the delay before the first retry; each further one doubles it. Default: 5ms.
 	InitialDelay time.Duration

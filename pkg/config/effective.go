@@ -25,9 +25,9 @@ const (
 	JSON Format = "json"
 )
 
-// Effective prints a config with every default filled in. The text loads again as an equal config, but for Hash and
-// Files. A namespace of the lease that is left to the daemon stays left out. The text ends in a newline and is the
-// same for equal configs.
+// Effective prints a config with every default filled in. The text loads again as an equal config,
+// but for Hash and Files. A namespace of the lease that is left to the daemon stays left out. The
+// text ends in a newline and is the same for equal configs.
 func Effective(cfg *Config, as Format) ([]byte, error) {
 	f := fileOf(cfg)
 	var buf bytes.Buffer
@@ -67,7 +67,8 @@ func Effective(cfg *Config, as Format) ([]byte, error) {
 	}
 }
 
-// unescapeHTML writes <, > and & as themselves, which what plugins encode has as \u003c, \u003e and \u0026.
+// unescapeHTML writes <, > and & as themselves, which what plugins encode has as \u003c, \u003e and
+// \u0026.
 func unescapeHTML(text []byte) []byte {
 	return escapedHTML.ReplaceAllFunc(text, func(escape []byte) []byte {
 		switch string(escape) {

@@ -16,7 +16,8 @@ import (
 
 var update = flag.Bool("update", false, "write the .want files of testdata/bad anew")
 
-// TestBadFixtures loads every file and directory of testdata/bad and compares the diagnostics with the .want beside it.
+// TestBadFixtures loads every file and directory of testdata/bad and compares the diagnostics with
+// the .want beside it.
 func TestBadFixtures(t *testing.T) {
 	registry := testRegistry(t)
 	t.Chdir(filepath.Join("testdata", "bad"))

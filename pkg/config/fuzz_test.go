@@ -13,8 +13,9 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// FuzzYAML wants every text either to load, and then to survive printing, or to be refused with positions that are in
-// the file. A panic in the evaluator would become a diagnostic, which counts as a failure here.
+// FuzzYAML wants every text either to load, and then to survive printing, or to be refused with
+// positions that are in the file. A panic in the evaluator would become a diagnostic, which counts
+// as a failure here.
 func FuzzYAML(f *testing.F) {
 	f.Add([]byte("\r\r00")) // took down CUE's own YAML decoder
 	f.Add([]byte("a: \u0085\u2028b: \u2029c"))

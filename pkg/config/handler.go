@@ -11,7 +11,8 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// bindHandler checks the handler of one definition and binds it to its plugin; ok is false after a mistake.
+// bindHandler checks the handler of one definition and binds it to its plugin; ok is false after a
+// mistake.
 func (l *loader) bindHandler(at diagnostic.Path) (bound handlers.Bound, ok bool) {
 	v := l.doc.Lookup(at)
 	if !v.Exists() || explain.Missing(v) {
@@ -56,8 +57,8 @@ func (l *loader) bindHandler(at diagnostic.Path) (bound handlers.Bound, ok bool)
 	return bound, ok && len(known) == 1 && !unknown
 }
 
-// defaultHint explains two plugins in a handler when one of them comes from a disjunction: its default goes on to count
-// as long as nothing excludes it.
+// defaultHint explains two plugins in a handler when one of them comes from a disjunction: its
+// default goes on to count as long as nothing excludes it.
 func defaultHint(v cue.Value) string {
 	for _, part := range append([]cue.Value{v}, explain.Conjuncts(v)...) {
 		if op, _ := part.Expr(); op == cue.OrOp {

@@ -12,8 +12,8 @@ import (
 
 const cueHead = "apiVersion: \"kooperd.dev/v1alpha1\"\n"
 
-// TestRefusedUnevaluated gives files that would take the process down, or much of it, if they were evaluated. Each must
-// be refused at once.
+// TestRefusedUnevaluated gives files that would take the process down, or much of it, if they were
+// evaluated. Each must be refused at once.
 func TestRefusedUnevaluated(t *testing.T) {
 	yamlHead := "apiVersion: kooperd.dev/v1alpha1\n"
 	tests := map[string]struct {

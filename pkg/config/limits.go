@@ -17,13 +17,13 @@ import (
 const (
 	defaultDeadline    = 10 * time.Second
 	defaultMemoryLimit = 1 << 30
-	// heapCheckPeriod is short enough that an evaluation which doubles its memory each time is seen before it has
-	// taken several times the limit.
+	// heapCheckPeriod is short enough that an evaluation which doubles its memory each time is seen
+	// before it has taken several times the limit.
 	heapCheckPeriod = 20 * time.Millisecond
 )
 
-// maxAbandoned bounds the evaluations that go on after their load has given up. Each holds its memory and a processor,
-// and CUE has no way to end it.
+// maxAbandoned bounds the evaluations that go on after their load has given up. Each holds its
+// memory and a processor, and CUE has no way to end it.
 const maxAbandoned = 4
 
 // abandoned counts them, over all loads of the process.
@@ -44,8 +44,9 @@ func (a *activity) calling(plugin string) (done func()) {
 	return func() { a.plugin.Store(nil) }
 }
 
-// supervise runs evaluate in a goroutine and gives up on it when ctx ends, or when it takes too long or too much memory.
-// A panic in it becomes a diagnostic. The goroutine ends with the evaluation.
+// supervise runs evaluate in a goroutine and gives up on it when ctx ends, or when it takes too
+// long or too much memory. A panic in it becomes a diagnostic. The goroutine ends with the
+// evaluation.
 func supervise(ctx context.Context, options Options, file string, evaluate func(*activity) (*Config, diagnostic.Diagnostics)) (*Config, error) {
 	if abandoned.Load() >= maxAbandoned {
 		return nil, fmt.Errorf("loading config: %d evaluations that took too long are still running", maxAbandoned)
@@ -116,9 +117,9 @@ func tooMuch(file string, limit uint64) diagnostic.Diagnostics {
 		Message: fmt.Sprintf("evaluating the config takes more than %d MiB of memory", limit>>20)}}
 }
 
-// panicked reports a mistake in CUE's evaluator or in this package; plugins have guards of their own. The innermost
-// function of the evaluator that took part is named, which is what a report to its authors needs. A nil p is a
-// goroutine that ended without an answer.
+// panicked reports a mistake in CUE's evaluator or in this package; plugins have guards of their
+// own. The innermost function of the evaluator that took part is named, which is what a report to
+// its authors needs. A nil p is a goroutine that ended without an answer.
 func panicked(file string, p any, stack []byte) diagnostic.Diagnostics {
 	where := ""
 	for line := range strings.Lines(string(stack)) {

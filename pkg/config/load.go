@@ -26,18 +26,21 @@ type Options struct {
 	Registry *handlers.Registry
 	// Deadline bounds the evaluation, which a CUE file can make arbitrarily long. Default: 10s.
 	Deadline time.Duration
-	// MemoryLimit is how many bytes the heap of the process may grow during the evaluation. Default: 1 GiB.
+	// MemoryLimit is how many bytes the heap of the process may grow during the evaluation.
+	// Default: 1 GiB.
 	MemoryLimit uint64
 }
 
-// Load reads the files and directories in paths, unifies them and checks the result. Of a directory it reads the CUE,
-// YAML and JSON files in it, hidden ones and directories below it left out. A path may be a pipe, and "-" is standard
-// input; each is read once, and what it is written in is found out from its text. The error for a bad config is a
-// Diagnostics; any other error means that ctx ended or that options are missing. Load contacts nothing, reads no
-// environment and may be called from several goroutines at once.
+// Load reads the files and directories in paths, unifies them and checks the result. Of a directory
+// it reads the CUE, YAML and JSON files in it, hidden ones and directories below it left out. A
+// path may be a pipe, and "-" is standard input; each is read once, and what it is written in is
+// found out from its text. The error for a bad config is a Diagnostics; any other error means that
+// ctx ended or that options are missing. Load contacts nothing, reads no environment and may be
+// called from several goroutines at once.
 //
-// CUE's evaluator cannot be interrupted: when Load gives up because of ctx, Deadline or MemoryLimit, a goroutine goes
-// on until the evaluation ends. While four of them run, Load refuses to start another one.
+// CUE's evaluator cannot be interrupted: when Load gives up because of ctx, Deadline or
+// MemoryLimit, a goroutine goes on until the evaluation ends. While four of them run, Load refuses
+// to start another one.
 func Load(ctx context.Context, paths []string, options Options) (*Config, error) {
 	switch {
 	case options.Registry == nil:
@@ -60,8 +63,8 @@ func Load(ctx context.Context, paths []string, options Options) (*Config, error)
 	})
 }
 
-// readAll reads the files. A pipe may never end, so it does not wait for that any longer than ctx; the goroutine that
-// reads then ends with the pipe.
+// readAll reads the files. A pipe may never end, so it does not wait for that any longer than ctx;
+// the goroutine that reads then ends with the pipe.
 func readAll(ctx context.Context, paths []string) (*syntax.Sources, error) {
 	done := make(chan *syntax.Sources, 1)
 	go func() { done <- syntax.Read(paths) }()
@@ -73,8 +76,8 @@ func readAll(ctx context.Context, paths []string) (*syntax.Sources, error) {
 	}
 }
 
-// loader is one load, from parsed files to a Config. Nothing in it outlives the load, as CUE keeps every value it has
-// built for as long as its context lives.
+// loader is one load, from parsed files to a Config. Nothing in it outlives the load, as CUE keeps
+// every value it has built for as long as its context lives.
 type loader struct {
 	doc      *explain.Document
 	report   *explain.Report
@@ -248,7 +251,8 @@ func (l *loader) reportProblems(problems []problem) {
 	}
 }
 
-// piece names the place of a mistake in its text by what stands there, unless the message has it already.
+// piece names the place of a mistake in its text by what stands there, unless the message has it
+// already.
 func (p problem) piece() string {
 	text := []rune(*p.text)
 	if p.offset <= 0 || p.offset >= len(text) {
@@ -261,8 +265,8 @@ func (p problem) piece() string {
 	return ", at " + diagnostic.Quote(rest)
 }
 
-// bindHandlers goes through the definitions of the document, so that a definition with other mistakes is checked too.
-// It returns the handlers by the names of their definitions.
+// bindHandlers goes through the definitions of the document, so that a definition with other
+// mistakes is checked too. It returns the handlers by the names of their definitions.
 func (l *loader) bindHandlers() map[string]handlers.Bound {
 	it, err := explain.Settled(l.doc.Lookup(diagnostic.Path{"controllers"})).Fields()
 	if err != nil {

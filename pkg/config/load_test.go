@@ -22,8 +22,8 @@ import (
 	"kooperd.dev/kooperd/pkg/trigger"
 )
 
-// sameConfig compares configs but for where they come from; handlers by their plugin and effective settings, filters by
-// their texts.
+// sameConfig compares configs but for where they come from; handlers by their plugin and effective
+// settings, filters by their texts.
 var sameConfig = cmp.Options{
 	cmpopts.IgnoreFields(config.Config{}, "Hash", "Files"),
 	cmp.Transformer("handler", func(b handlers.Bound) map[string]string {
@@ -59,8 +59,8 @@ func write(t testing.TB, name, text string) string {
 	return name
 }
 
-// TestGoodFixtures compares what each file or directory of testdata/good comes to with the .want beside it, and loads
-// the printed config again in every format.
+// TestGoodFixtures compares what each file or directory of testdata/good comes to with the .want
+// beside it, and loads the printed config again in every format.
 func TestGoodFixtures(t *testing.T) {
 	t.Chdir(filepath.Join("testdata", "good"))
 	for _, name := range fixtures(t, ".") {
@@ -155,7 +155,8 @@ func TestSeveralPaths(t *testing.T) {
 	}
 }
 
-// TestConfigMapMount lays files out as the kubelet does: links through ..data into a dated directory.
+// TestConfigMapMount lays files out as the kubelet does: links through ..data into a dated
+// directory.
 func TestConfigMapMount(t *testing.T) {
 	dir := t.TempDir()
 	dated := filepath.Join(dir, "..2026_01_02_03_04_05.1")
@@ -176,7 +177,8 @@ func TestConfigMapMount(t *testing.T) {
 	}
 }
 
-// TestHash wants a hash that depends on every file that is read, an imported one included, and on nothing else.
+// TestHash wants a hash that depends on every file that is read, an imported one included, and on
+// nothing else.
 func TestHash(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("testdata/good/module")); err != nil {
@@ -235,8 +237,8 @@ func TestConcurrentLoads(t *testing.T) {
 	all.Wait()
 }
 
-// TestLoadsAreForgotten guards against CUE's contexts, which keep all that was ever built in them: a daemon that loads
-// its config again and again must not grow.
+// TestLoadsAreForgotten guards against CUE's contexts, which keep all that was ever built in them:
+// a daemon that loads its config again and again must not grow.
 func TestLoadsAreForgotten(t *testing.T) {
 	registry := testRegistry(t)
 	texts := [2]string{}

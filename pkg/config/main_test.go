@@ -13,8 +13,8 @@ import (
 	"kooperd.dev/kooperd/pkg/config"
 )
 
-// hostileFile names, for a child process of this test, a file whose evaluation will be given up. The evaluation goes on
-// after that, so it needs a process that can be thrown away.
+// hostileFile names, for a child process of this test, a file whose evaluation will be given up.
+// The evaluation goes on after that, so it needs a process that can be thrown away.
 const hostileFile = "KOOPERD_TEST_HOSTILE_FILE"
 
 func TestMain(m *testing.M) {
@@ -24,7 +24,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// loadHostile loads the file and prints how long that took. Its exit status is 0 when Load returned Diagnostics.
+// loadHostile loads the file and prints how long that took. Its exit status is 0 when Load returned
+// Diagnostics.
 func loadHostile(file string) int {
 	ctx := context.Background()
 	options := config.Options{Deadline: time.Minute, MemoryLimit: 64 << 20}

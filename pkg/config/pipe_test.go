@@ -31,8 +31,8 @@ func stdin(t *testing.T, text string) {
 	t.Cleanup(func() { os.Stdin = before; _ = r.Close() })
 }
 
-// TestStdin reads every language from a pipe, where no name says which it is, and bad ones by the rules of the language
-// that their author most probably meant.
+// TestStdin reads every language from a pipe, where no name says which it is, and bad ones by the
+// rules of the language that their author most probably meant.
 func TestStdin(t *testing.T) {
 	tests := map[string]struct{ text, want string }{
 		"CUE":            {text: "import \"strings\"\napiVersion: \"kooperd.dev/v1alpha1\"\ncontrollers: {}\n_x: strings.ToUpper(\"a\")"},
@@ -73,7 +73,8 @@ func TestStdinOnce(t *testing.T) {
 	}
 }
 
-// TestNamedPipe reads what another process writes, and waits for it no longer than its context lasts.
+// TestNamedPipe reads what another process writes, and waits for it no longer than its context
+// lasts.
 func TestNamedPipe(t *testing.T) {
 	pipe, silent := filepath.Join(t.TempDir(), "pipe"), filepath.Join(t.TempDir(), "silent")
 	for _, name := range []string{pipe, silent} {

@@ -13,8 +13,8 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// The plugins of these tests. They have what configs of real plugins have: required fields, enums, bounds, durations,
-// secrets, lists, maps, nested and recursive structs.
+// The plugins of these tests. They have what configs of real plugins have: required fields, enums,
+// bounds, durations, secrets, lists, maps, nested and recursive structs.
 
 type logConfig struct {
 	Level string `json:"level"`
@@ -125,8 +125,8 @@ var execPlugin = handlers.Plugin[execConfig]{
 	},
 }
 
-// TestPluginMistakes calls plugins whose code does not return an answer. The mistake is the plugin's, and is at the
-// plugin's key.
+// TestPluginMistakes calls plugins whose code does not return an answer. The mistake is the
+// plugin's, and is at the plugin's key.
 func TestPluginMistakes(t *testing.T) {
 	type settings struct{}
 	bad := func(change func(*handlers.Plugin[settings])) handlers.Plugin[settings] {

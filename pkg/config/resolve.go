@@ -33,8 +33,9 @@ func (r *resolver) report(at diagnostic.Path, message, hint string, instead ...d
 	r.problems = append(r.problems, problem{at: at, instead: instead, message: message, hint: hint})
 }
 
-// resolve reads the texts of a decoded file and checks what depends on more than one field. Handlers are left out. It
-// also takes files that lack what is required, as the rest of them is worth checking.
+// resolve reads the texts of a decoded file and checks what depends on more than one field.
+// Handlers are left out. It also takes files that lack what is required, as the rest of them is
+// worth checking.
 func resolve(f *language.File) (*Config, []problem) {
 	r := &resolver{}
 	cfg := &Config{LeaderElection: r.election(diagnostic.Path{"leaderElection"}, f.LeaderElection)}
@@ -49,7 +50,8 @@ func resolve(f *language.File) (*Config, []problem) {
 	return cfg, r.problems
 }
 
-// election reads the lease's settings. The demands on the timings are explained at #LeaderElection in the schema.
+// election reads the lease's settings. The demands on the timings are explained at #LeaderElection
+// in the schema.
 func (r *resolver) election(at diagnostic.Path, e language.LeaderElection) LeaderElection {
 	if e.Disabled {
 		return LeaderElection{Disabled: true}
@@ -76,7 +78,8 @@ func (r *resolver) election(at diagnostic.Path, e language.LeaderElection) Leade
 // minRetryPeriod keeps a replica from loading the API server with renewals.
 const minRetryPeriod = 100 * time.Millisecond
 
-// timings checks that a term always ends before somebody else can lead. pkg/election refuses what this refuses, and less.
+// timings checks that a term always ends before somebody else can lead. pkg/election refuses what
+// this refuses, and less.
 func (r *resolver) timings(at diagnostic.Path, le LeaderElection, written language.LeaderElectionFields) {
 	lease, renew, retry := at.With("leaseDuration"), at.With("renewDeadline"), at.With("retryPeriod")
 	if le.RetryPeriod > le.RenewDeadline*2/3 {

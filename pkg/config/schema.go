@@ -15,9 +15,10 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// SchemaCUE returns the config language as one CUE file of package v1alpha1, with the configs of all plugins of the
-// registry in it. It is what a config file imports as schemas.ImportPath; for editors and `cue vet`, put it into the
-// module at cue.mod/pkg/ and that path, in a file schema.cue. The text is the same for equal registries.
+// SchemaCUE returns the config language as one CUE file of package v1alpha1, with the configs of
+// all plugins of the registry in it. It is what a config file imports as schemas.ImportPath; for
+// editors and `cue vet`, put it into the module at cue.mod/pkg/ and that path, in a file
+// schema.cue. The text is the same for equal registries.
 func SchemaCUE(registry *handlers.Registry) ([]byte, error) {
 	file, err := language.Compose(registry)
 	if err != nil {
@@ -30,9 +31,9 @@ func SchemaCUE(registry *handlers.Registry) ([]byte, error) {
 	return text, nil
 }
 
-// JSONSchema returns the same schema as JSON Schema, draft 2020-12, for editors. It refuses unknown fields and wants
-// exactly one handler; what only Load checks, such as the lease's timings, it accepts. The text ends in a newline and
-// is the same for equal registries.
+// JSONSchema returns the same schema as JSON Schema, draft 2020-12, for editors. It refuses unknown
+// fields and wants exactly one handler; what only Load checks, such as the lease's timings, it
+// accepts. The text ends in a newline and is the same for equal registries.
 func JSONSchema(registry *handlers.Registry) ([]byte, error) {
 	text, err := SchemaCUE(registry)
 	if err != nil {
@@ -71,8 +72,9 @@ func JSONSchema(registry *handlers.Registry) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// polish mends what the generator leaves: it makes running text of the descriptions, which come from comments with a
-// line width, and an object of {...}, which the generator takes for the constant {}.
+// polish mends what the generator leaves: it makes running text of the descriptions, which come
+// from comments with a line width, and an object of {...}, which the generator takes for the
+// constant {}.
 func polish(x any) {
 	switch x := x.(type) {
 	case []any:

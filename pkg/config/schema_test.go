@@ -51,7 +51,8 @@ func yamlValue(t *testing.T, text []byte) any {
 	return value
 }
 
-// TestJSONSchemaAccepts holds the JSON Schema against every good file: what Load accepts, an editor must not mark.
+// TestJSONSchemaAccepts holds the JSON Schema against every good file: what Load accepts, an editor
+// must not mark.
 func TestJSONSchemaAccepts(t *testing.T) {
 	schema := compileJSONSchema(t, testRegistry(t))
 	files, err := filepath.Glob("testdata/good/*.yaml")
@@ -128,7 +129,8 @@ controllers:
 	}
 }
 
-// TestSchemaDescribes wants the comments of the schema, the core's and the plugins', as descriptions.
+// TestSchemaDescribes wants the comments of the schema, the core's and the plugins', as
+// descriptions.
 func TestSchemaDescribes(t *testing.T) {
 	registry := testRegistry(t)
 	asJSON, err := config.JSONSchema(registry)
@@ -155,7 +157,8 @@ func TestSchemaDescribes(t *testing.T) {
 	}
 }
 
-// TestSchemaOfAwkwardPlugins composes plugins whose schemas use the same names for different things.
+// TestSchemaOfAwkwardPlugins composes plugins whose schemas use the same names for different
+// things.
 func TestSchemaOfAwkwardPlugins(t *testing.T) {
 	type a struct {
 		Name string `json:"name,omitempty"`
@@ -237,7 +240,8 @@ func TestSchemaWithoutPlugins(t *testing.T) {
 	}
 }
 
-// TestDocumentedDefaults compares the defaults in the comments of the schema with those of the code.
+// TestDocumentedDefaults compares the defaults in the comments of the schema with those of the
+// code.
 func TestDocumentedDefaults(t *testing.T) {
 	want := map[string]string{}
 	text, err := os.ReadFile("../../schemas/config.cue")

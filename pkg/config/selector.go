@@ -143,7 +143,8 @@ func (r *resolver) fieldSelector(at diagnostic.Path, f *language.Selector) strin
 	return canonicalFields(fields.AndSelectors(terms...))
 }
 
-// canonicalFields sorts the terms of a selector, which it joins by "and", and removes repeated ones.
+// canonicalFields sorts the terms of a selector, which it joins by "and", and removes repeated
+// ones.
 func canonicalFields(sel fields.Selector) string {
 	var terms []string
 	for _, req := range sel.Requirements() {

@@ -13,8 +13,8 @@ import (
 	"kooperd.dev/kooperd/pkg/config/internal/suggest"
 )
 
-// watch reads what a definition watches. Whether the cluster serves the kind is not known here; what no cluster can
-// serve is refused.
+// watch reads what a definition watches. Whether the cluster serves the kind is not known here;
+// what no cluster can serve is refused.
 func (r *resolver) watch(at diagnostic.Path, f language.Watch) Watch {
 	w := Watch{}
 	before := len(r.problems)
@@ -57,8 +57,8 @@ func (r *resolver) kind(at diagnostic.Path, f language.Watch) schema.GroupVersio
 	return gv.WithKind(f.Kind)
 }
 
-// builtIn checks a kind against the kinds that Kubernetes itself has. A group that is not its own may hold any kind,
-// and a newer Kubernetes may have more kinds than this binary knows.
+// builtIn checks a kind against the kinds that Kubernetes itself has. A group that is not its own
+// may hold any kind, and a newer Kubernetes may have more kinds than this binary knows.
 func (r *resolver) builtIn(at diagnostic.Path, gv schema.GroupVersion, kind string) {
 	switch {
 	case kind == "" || suggest.IsBuiltIn(gv.WithKind(kind)):

@@ -8,7 +8,8 @@ import (
 	"kooperd.dev/kooperd/pkg/kinds"
 )
 
-// watchable refuses a watch that cannot work in any cluster, of kinds that are known without asking one.
+// watchable refuses a watch that cannot work in any cluster, of kinds that are known without asking
+// one.
 func (r *resolver) watchable(at diagnostic.Path, w Watch) {
 	//nolint:forbidigo // the table answers from memory
 	_, err := kinds.Watchable(context.Background(), kinds.BuiltIn(), w.Kind, len(w.Namespaces) > 0)

@@ -27,8 +27,9 @@ const (
 	credentialBurst = 20
 )
 
-// credentialPlugin is the program that prints the credentials of the kubeconfig's user (`exec`). client-go runs it, while
-// all requests to the API server wait, and without a bound. This watches over it and logs what it writes.
+// credentialPlugin is the program that prints the credentials of the kubeconfig's user (`exec`).
+// client-go runs it, while all requests to the API server wait, and without a bound. This watches
+// over it and logs what it writes.
 type credentialPlugin struct {
 	logger logr.Logger
 	// transport answers by itself, after it has waited for the plugin as every request does.
@@ -38,8 +39,8 @@ type credentialPlugin struct {
 	writer io.Closer // the other end
 }
 
-// newCredentialPlugin returns the credential plugin of config, or nil when it has none. It has to be called before any
-// other client is made of config.
+// newCredentialPlugin returns the credential plugin of config, or nil when it has none. It has to
+// be called before any other client is made of config.
 func newCredentialPlugin(config *rest.Config, logger logr.Logger) (*credentialPlugin, error) {
 	if config.ExecProvider == nil {
 		return nil, nil //nolint:nilnil // there is none
@@ -118,7 +119,8 @@ func (p *credentialPlugin) watch(ctx context.Context) {
 	}
 }
 
-// check asks for credentials once. It returns when the plugin has, or ctx ends: the request obeys no context.
+// check asks for credentials once. It returns when the plugin has, or ctx ends: the request obeys
+// no context.
 func (p *credentialPlugin) check(ctx context.Context) {
 	began := time.Now()
 	returned := done(func() { p.authenticate(ctx) })
@@ -134,7 +136,8 @@ func (p *credentialPlugin) check(ctx context.Context) {
 	}
 }
 
-// authenticate makes a request that is sent nowhere. That credentials could not be got is an error of real requests too.
+// authenticate makes a request that is sent nowhere. That credentials could not be got is an error
+// of real requests too.
 func (p *credentialPlugin) authenticate(ctx context.Context) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/", http.NoBody)
 	if err != nil {

@@ -37,8 +37,8 @@ type transportFunc func(*http.Request) (*http.Response, error)
 
 func (f transportFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// TestCredentialPluginWatch lets one run of the plugin take a minute: that is logged after five seconds, and again when
-// it has returned.
+// TestCredentialPluginWatch lets one run of the plugin take a minute: that is logged after five
+// seconds, and again when it has returned.
 func TestCredentialPluginWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logLines

@@ -48,8 +48,9 @@ func (f *clusterFlags) check(set *pflag.FlagSet, live bool) error {
 	return nil
 }
 
-// ask runs question, which contacts the API server, and returns at the latest after the timeout. Credential plugins obey
-// no context, so question may go on afterwards: its results are good only if ask returns nil.
+// ask runs question, which contacts the API server, and returns at the latest after the timeout.
+// Credential plugins obey no context, so question may go on afterwards: its results are good only
+// if ask returns nil.
 func ask(ctx context.Context, stderr io.Writer, where clusterConfig, timeout time.Duration, question func(context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -55,13 +55,15 @@ func newLeadership(cfg config.LeaderElection, where clusterConfig, metrics *tele
 	return &leadership{Elector: elector, client: client, events: events, lease: cfg}, nil
 }
 
-// close waits for the last events and frees what the elector has used, after it has stopped. The wait has no bound.
+// close waits for the last events and frees what the elector has used, after it has stopped. The
+// wait has no bound.
 func (l *leadership) close() {
 	l.events.wait()
 	l.client.Close()
 }
 
-// observeElection passes on what becomes of the lease to the metrics and to the lock's events. The elector itself logs it.
+// observeElection passes on what becomes of the lease to the metrics and to the lock's events. The
+// elector itself logs it.
 func observeElection(cfg config.LeaderElection, identity string, metrics *telemetry.Metrics, events *leaseEvents) election.Observer {
 	return election.Observer{
 		StateChanged: func(_, to election.State) { metrics.CountTransition(to.String()) },

@@ -179,7 +179,8 @@ func TestFenceNeedsAGoodConfig(t *testing.T) {
 	}
 }
 
-// decodeDocuments reads a stream of YAML documents, of which those with nothing but comments are none.
+// decodeDocuments reads a stream of YAML documents, of which those with nothing but comments are
+// none.
 func decodeDocuments(t *testing.T, text string) []any {
 	t.Helper()
 	var documents []any

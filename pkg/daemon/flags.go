@@ -17,8 +17,8 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// ReferenceAnnotation is the key of the annotation that a flag has when the reference page says more about it than
-// --help, which has one line for each flag.
+// ReferenceAnnotation is the key of the annotation that a flag has when the reference page says
+// more about it than --help, which has one line for each flag.
 const ReferenceAnnotation = "kooperd.dev/reference"
 
 // runFlags are the process-level settings.
@@ -80,7 +80,8 @@ func (f *runFlags) check(ctx context.Context) error {
 	return f.servingFlags.check(ctx)
 }
 
-// noArguments refuses arguments of the command without a subcommand. One that looks like a config gets a hint.
+// noArguments refuses arguments of the command without a subcommand. One that looks like a config
+// gets a hint.
 func noArguments(cmd *cobra.Command, args []string) error {
 	err := cobra.NoArgs(cmd, args)
 	if err != nil && slices.Contains([]string{".cue", ".yaml", ".yml", ".json"}, filepath.Ext(args[0])) {

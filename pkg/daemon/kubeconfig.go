@@ -25,8 +25,8 @@ type clusterConfig struct {
 }
 
 // loadClusterConfig finds the API server, as kubectl does, by the first of these: the file at path,
-// $KUBECONFIG, the pod's service account, ~/.kube/config. context names a context of the kubeconfig;
-// empty means its current-context. It contacts nothing.
+// $KUBECONFIG, the pod's service account, ~/.kube/config. context names a context of the
+// kubeconfig; empty means its current-context. It contacts nothing.
 func loadClusterConfig(path, context string) (clusterConfig, error) {
 	found, err := findCluster(path, context)
 	if err != nil {
@@ -86,8 +86,8 @@ func kubeconfigFiles(rules *clientcmd.ClientConfigLoadingRules) []string {
 	})
 }
 
-// checkKubeconfig returns an error that says what the kubeconfig lacks. client-go has one error for all
-// of these cases, which does not say.
+// checkKubeconfig returns an error that says what the kubeconfig lacks. client-go has one error for
+// all of these cases, which does not say.
 func checkKubeconfig(raw clientcmdapi.Config, files []string) error {
 	names := func(m []string) string { return strings.Join(m, ", ") }
 	contexts := slices.Sorted(maps.Keys(raw.Contexts))
@@ -118,8 +118,8 @@ func checkKubeconfig(raw clientcmdapi.Config, files []string) error {
 	return nil
 }
 
-// connect makes a cluster for a command that asks it something and prints the answer. It silences the
-// log of client-go, because the errors of the requests say the same.
+// connect makes a cluster for a command that asks it something and prints the answer. It silences
+// the log of client-go, because the errors of the requests say the same.
 func connect(where clusterConfig) (*kube.Cluster, error) {
 	if err := telemetry.RouteKlog(logr.Discard(), 0); err != nil {
 		return nil, err

@@ -15,15 +15,18 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// leaseEventTimeout bounds the writing of one event, and so what it adds to a stop without a network.
+// leaseEventTimeout bounds the writing of one event, and so what it adds to a stop without a
+// network.
 const leaseEventTimeout = time.Second
 
-// leaseEventsAtOnce is how many events are being written at most. Each term has two or three; more are waiting only when
-// requests do not end, as while a credential plugin hangs, and would wait in vain.
+// leaseEventsAtOnce is how many events are being written at most. Each term has two or three; more
+// are waiting only when requests do not end, as while a credential plugin hangs, and would wait in
+// vain.
 const leaseEventsAtOnce = 8
 
-// leaseEvents records events on the lock object, which `kubectl describe` shows. They are written in the background, one
-// try each: they inform, and nothing depends on them. It is safe for concurrent use.
+// leaseEvents records events on the lock object, which `kubectl describe` shows. They are written
+// in the background, one try each: they inform, and nothing depends on them. It is safe for
+// concurrent use.
 type leaseEvents struct {
 	client   eventsclient.EventsV1Interface
 	identity string
@@ -80,8 +83,8 @@ func (e *leaseEvents) record(kind, reason, action, note string) {
 	})
 }
 
-// wait returns when nothing is being written any more. It has no bound: a request obeys no context while a credential
-// plugin hangs.
+// wait returns when nothing is being written any more. It has no bound: a request obeys no context
+// while a credential plugin hangs.
 func (e *leaseEvents) wait() { e.writing.Wait() }
 
 func shorten(s string, most int) string {

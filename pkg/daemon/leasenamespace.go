@@ -15,8 +15,9 @@ import (
 // serviceAccountNamespace is where a pod finds the namespace of its service account.
 const serviceAccountNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
-// leaseNamespace returns where a process finds the lease when its config does not say: $POD_NAMESPACE, the namespace of
-// the pod's service account, that of the kubeconfig's context, or "default".
+// leaseNamespace returns where a process finds the lease when its config does not say:
+// $POD_NAMESPACE, the namespace of the pod's service account, that of the kubeconfig's context, or
+// "default".
 func leaseNamespace(loader clientcmd.ClientConfig) (string, error) {
 	if ns := os.Getenv("POD_NAMESPACE"); ns != "" {
 		return ns, nil
@@ -31,9 +32,10 @@ func leaseNamespace(loader clientcmd.ClientConfig) (string, error) {
 	return ns, nil
 }
 
-// podLeaseNamespace returns where kooperd finds the lease in a pod of a service account, for commands that print
-// manifests for it: what the config says, --namespace, or the account's own. It is empty if none of them says. note is
-// for the reader of the manifests if the config does not say.
+// podLeaseNamespace returns where kooperd finds the lease in a pod of a service account, for
+// commands that print manifests for it: what the config says, --namespace, or the account's own. It
+// is empty if none of them says. note is for the reader of the manifests if the config does not
+// say.
 func podLeaseNamespace(cfg config.LeaderElection, flag string, account types.NamespacedName) (namespace, note string, err error) {
 	const unnamed = "the config names no namespace for the lease; this one is "
 	switch {

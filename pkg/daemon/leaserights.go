@@ -15,9 +15,9 @@ import (
 // leaseRightsBackoff is how often missing rights to the lease are asked for again.
 var leaseRightsBackoff = wait.Backoff{Duration: 2 * time.Second, Factor: 2, Cap: time.Minute, Steps: math.MaxInt32}
 
-// watchLeaseRights logs which rights to the lease are missing, in a form that can be pasted into a Role, and whether its
-// namespace is, until everything is there or ctx ends. The elector meets the refusals by itself; this says what would
-// end them.
+// watchLeaseRights logs which rights to the lease are missing, in a form that can be pasted into a
+// Role, and whether its namespace is, until everything is there or ctx ends. The elector meets the
+// refusals by itself; this says what would end them.
 func (p *process) watchLeaseRights(ctx context.Context) {
 	if !p.engine.Has(engine.UnderLease) {
 		return

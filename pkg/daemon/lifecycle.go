@@ -14,13 +14,14 @@ import (
 	"kooperd.dev/kooperd/pkg/engine"
 )
 
-// Bounds of the last waits. A request to the API server may obey no context, as while a credential plugin hangs, and
-// foreign code may not return: the process ends without them.
+// Bounds of the last waits. A request to the API server may obey no context, as while a credential
+// plugin hangs, and foreign code may not return: the process ends without them.
 const (
-	// stopGrace is how long calls may take to return after the shutdown timeout has canceled them, and how long a plugin
-	// may take after that to close its handlers.
+	// stopGrace is how long calls may take to return after the shutdown timeout has canceled them,
+	// and how long a plugin may take after that to close its handlers.
 	stopGrace = 5 * time.Second
-	// partsGrace is how long servers and sources may take to stop when no code of a plugin is running.
+	// partsGrace is how long servers and sources may take to stop when no code of a plugin is
+	// running.
 	partsGrace = 2 * time.Second
 	// freeGrace is how long closing connections may take, and the last events on the lease.
 	freeGrace = 2 * time.Second
@@ -61,8 +62,9 @@ type timeouts struct {
 	warmUp        time.Duration // how long a new replica waits for its caches before it competes for the lease
 }
 
-// lifecycle takes the parts of a process from the start to the exit. Its order of a clean stop: readiness off, the delay
-// if this replica leads, no new work, calls finish, lease released, sources and servers stop.
+// lifecycle takes the parts of a process from the start to the exit. Its order of a clean stop:
+// readiness off, the delay if this replica leads, no new work, calls finish, lease released,
+// sources and servers stop.
 type lifecycle struct {
 	workload workload
 	elector  elector // nil without leader election
@@ -84,8 +86,8 @@ type stopping struct {
 	overdue   <-chan struct{} // everything under the lease should have
 }
 
-// run works until requested ends, leadership is lost or something fails. It returns in bounded time after that, even if
-// calls, plugins or requests to the API server do not.
+// run works until requested ends, leadership is lost or something fails. It returns in bounded time
+// after that, even if calls, plugins or requests to the API server do not.
 func (l *lifecycle) run(requested context.Context) error {
 	parts, stopParts := context.WithCancel(context.WithoutCancel(requested))
 	defer stopParts()
@@ -138,8 +140,8 @@ func (l *lifecycle) run(requested context.Context) error {
 	return errors.Join(err, l.awaitParts(background))
 }
 
-// startParts starts what runs beside the work until parts ends. An error of the servers goes to failed. The channel that
-// it returns is closed when all of it has ended.
+// startParts starts what runs beside the work until parts ends. An error of the servers goes to
+// failed. The channel that it returns is closed when all of it has ended.
 func (l *lifecycle) startParts(parts context.Context, failed chan<- error) <-chan struct{} {
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -154,8 +156,9 @@ func (l *lifecycle) startParts(parts context.Context, failed chan<- error) <-cha
 	return done(running.Wait)
 }
 
-// awaitParts waits for the parts and frees what they have used. Only code of a plugin that does not return is an error: a
-// request that does not end, as while a credential plugin hangs, ends with the process and harms nothing.
+// awaitParts waits for the parts and frees what they have used. Only code of a plugin that does not
+// return is an error: a request that does not end, as while a credential plugin hangs, ends with
+// the process and harms nothing.
 func (l *lifecycle) awaitParts(background <-chan struct{}) error {
 	if !within(partsGrace, background) {
 		if len(l.workload.Unreturned()) > 0 && !within(stopGrace-partsGrace, background) {
@@ -206,8 +209,8 @@ func isStuck(err error) bool {
 	return errors.Is(err, election.ErrStuck) || errors.Is(err, errCallsStuck) || errors.Is(err, errElectorStuck)
 }
 
-// awaitRequest returns when the work has to stop because requested has ended, or when drained is closed for another
-// reason.
+// awaitRequest returns when the work has to stop because requested has ended, or when drained is
+// closed for another reason.
 func (l *lifecycle) awaitRequest(requested context.Context, drained <-chan struct{}) {
 	delay := shutdownDelay{
 		delay: l.timeouts.shutdownDelay, unready: l.board.Stop, leading: l.underLease, next: l.next, logger: l.logger,
@@ -215,12 +218,14 @@ func (l *lifecycle) awaitRequest(requested context.Context, drained <-chan struc
 	delay.await(requested, drained)
 }
 
-// underLease reports whether this replica leads by the lease, and not because there is no leader election.
+// underLease reports whether this replica leads by the lease, and not because there is no leader
+// election.
 func (l *lifecycle) underLease() bool { return l.elector != nil && l.elector.Leading() }
 
-// workUnderLease works on the definitions under the lease while this replica leads. It returns nil when draining has
-// ended and the work with it. It also returns nil when the lease was lost in the delay after a stop was asked for and the
-// config says to stand by: a replica that was asked to stop does not compete again.
+// workUnderLease works on the definitions under the lease while this replica leads. It returns nil
+// when draining has ended and the work with it. It also returns nil when the lease was lost in the
+// delay after a stop was asked for and the config says to stand by: a replica that was asked to
+// stop does not compete again.
 func (l *lifecycle) workUnderLease(draining context.Context, stop stopping) error {
 	lead := func(term context.Context) error { return l.workTerm(term, stop) }
 	if l.elector == nil {
@@ -245,7 +250,8 @@ func (l *lifecycle) workUnderLease(draining context.Context, stop stopping) erro
 			l.logger.Info("stopping after the loss of the lease", "cause", err.Error())
 			return nil
 		default:
-			// Every handler has returned, and the caches are still followed: nothing is left to do but compete again.
+			// Every handler has returned, and the caches are still followed: nothing is left to do
+			// but compete again.
 			l.logger.Info("standing by after the loss of the lease", "cause", err.Error())
 		}
 	}
@@ -256,8 +262,9 @@ func (l *lifecycle) competesAgain(err error) bool {
 	return l.standsBy && errors.Is(err, election.ErrLost) && !errors.Is(err, election.ErrStuck)
 }
 
-// workTerm works on the definitions under the lease for one term. When calls have not returned long after the drain
-// began, it returns without them and keeps the lease from being released: the process is about to end.
+// workTerm works on the definitions under the lease for one term. When calls have not returned long
+// after the drain began, it returns without them and keeps the lease from being released: the
+// process is about to end.
 func (l *lifecycle) workTerm(term context.Context, stop stopping) error {
 	returned := done(func() { l.workload.Work(term, stop.drain, engine.UnderLease) })
 	select {
@@ -272,9 +279,9 @@ func (l *lifecycle) workTerm(term context.Context, stop stopping) error {
 	}
 }
 
-// awaitCaches keeps a replica that has just started from taking the lease before its caches are warm, while another one,
-// whose caches are, may be waiting for it too. It waits for a bounded time: one list that hangs must not keep everything
-// else from running.
+// awaitCaches keeps a replica that has just started from taking the lease before its caches are
+// warm, while another one, whose caches are, may be waiting for it too. It waits for a bounded
+// time: one list that hangs must not keep everything else from running.
 func (l *lifecycle) awaitCaches(stop stopping) {
 	limit := time.NewTimer(l.timeouts.warmUp)
 	defer limit.Stop()

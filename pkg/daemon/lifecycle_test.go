@@ -174,8 +174,8 @@ type outcome struct {
 	err  error
 }
 
-// runFor runs l and asks it to stop after d, or never if d is 0. It returns how long it went on after the request, or
-// after its start if there was none.
+// runFor runs l and asks it to stop after d, or never if d is 0. It returns how long it went on
+// after the request, or after its start if there was none.
 func runFor(t *testing.T, l *lifecycle, d time.Duration) outcome {
 	t.Helper()
 	asked, ask := context.WithCancel(t.Context())
@@ -302,7 +302,8 @@ func TestLostLease(t *testing.T) {
 	})
 }
 
-// TestCaches lets the sources hang: the replica competes all the same, but not after it was asked to stop.
+// TestCaches lets the sources hang: the replica competes all the same, but not after it was asked
+// to stop.
 func TestCaches(t *testing.T) {
 	for stopAfter, wantCompeting := range map[time.Duration]bool{14 * time.Second: false, 16 * time.Second: true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -391,7 +392,8 @@ func TestWhatDoesNotReturn(t *testing.T) {
 	}
 }
 
-// TestLossWhileRequestsHang is a credential plugin that hangs: the process ends seconds after the loss, as a loss.
+// TestLossWhileRequestsHang is a credential plugin that hangs: the process ends seconds after the
+// loss, as a loss.
 func TestLossWhileRequestsHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newParts(t)

@@ -24,10 +24,11 @@ const (
 	ExitLost = 3
 )
 
-// Main runs the program with the arguments of the process and the given plugins, and returns its exit status. When ctx
-// ends it stops: no new work, calls under way finish, the lease is released. A leader begins with that only after the
-// delay of --shutdown-delay-duration. When ctx is that of signals.Context, a second signal ends the delay; with any other
-// context only time or the loss of the lease does.
+// Main runs the program with the arguments of the process and the given plugins, and returns its
+// exit status. When ctx ends it stops: no new work, calls under way finish, the lease is released.
+// A leader begins with that only after the delay of --shutdown-delay-duration. When ctx is that of
+// signals.Context, a second signal ends the delay; with any other context only time or the loss of
+// the lease does.
 //
 // The caller exits with the status at once: after status 1 or 3 a handler may still be running.
 func Main(ctx context.Context, plugins ...handlers.AnyPlugin) int {
@@ -70,14 +71,15 @@ func Run(ctx context.Context, opts Options) int {
 // errSilent marks an error whose message has been printed.
 var errSilent = errors.New("already reported")
 
-// runError is an error of a command that was used rightly; every other error of the command line is bad usage.
+// runError is an error of a command that was used rightly; every other error of the command line is
+// bad usage.
 type runError struct{ err error }
 
 func (e *runError) Error() string { return e.err.Error() }
 func (e *runError) Unwrap() error { return e.err }
 
-// printed is for the results of writing to standard output: that it cannot be written is a failure at run time. When the
-// reader has seen enough, as head does, there is nothing to say about it.
+// printed is for the results of writing to standard output: that it cannot be written is a failure
+// at run time. When the reader has seen enough, as head does, there is nothing to say about it.
 func printed(_ int, err error) error {
 	if errors.Is(err, syscall.EPIPE) {
 		return &runError{errSilent}

@@ -10,8 +10,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// writeManifests writes objects so that kubectl can read them: YAML documents, or one List in JSON, which has no place for the
-// notes.
+// writeManifests writes objects so that kubectl can read them: YAML documents, or one List in JSON,
+// which has no place for the notes.
 func writeManifests(w io.Writer, format string, notes []string, objects ...runtime.Object) error {
 	manifests := make([]map[string]any, 0, len(objects))
 	for _, object := range objects {
@@ -33,7 +33,8 @@ func writeManifests(w io.Writer, format string, notes []string, objects ...runti
 	return err
 }
 
-// manifest is an object as a user would write it, without the status that only the API server fills in.
+// manifest is an object as a user would write it, without the status that only the API server fills
+// in.
 func manifest(object runtime.Object) (map[string]any, error) {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {

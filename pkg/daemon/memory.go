@@ -11,14 +11,14 @@ import (
 )
 
 // tenthsOfMemory is the share of the cgroup's memory that the Go runtime may use before it collects
-// garbage more often. The rest is for memory that the runtime does not count, and for what is allocated
-// during a collection.
+// garbage more often. The rest is for memory that the runtime does not count, and for what is
+// allocated during a collection.
 const tenthsOfMemory = 9
 
-// limitMemory sets the memory limit of the Go runtime from that of this process's cgroups. A burst, such
-// as the first list of many objects, then costs time and not the process. If the environment sets
-// GOMEMLIMIT, to "off" or a size, it changes nothing. ofCgroup is called once: later changes of the
-// cgroup have no effect.
+// limitMemory sets the memory limit of the Go runtime from that of this process's cgroups. A burst,
+// such as the first list of many objects, then costs time and not the process. If the environment
+// sets GOMEMLIMIT, to "off" or a size, it changes nothing. ofCgroup is called once: later changes
+// of the cgroup have no effect.
 func limitMemory(logger logr.Logger, ofCgroup func() (uint64, error)) {
 	if env := os.Getenv("GOMEMLIMIT"); env != "" {
 		logger.Info("memory limit is that of the environment", "GOMEMLIMIT", env)

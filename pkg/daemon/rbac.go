@@ -169,8 +169,8 @@ func (f rbacFlags) check() (account types.NamespacedName, err error) {
 	return account, nil
 }
 
-// roleName is the name of the roles. Two kooperds must not overwrite each other's: ClusterRoles have no namespace, and
-// both may watch the same one.
+// roleName is the name of the roles. Two kooperds must not overwrite each other's: ClusterRoles
+// have no namespace, and both may watch the same one.
 func (f rbacFlags) roleName(account types.NamespacedName) string {
 	switch {
 	case f.name != "":
@@ -182,8 +182,8 @@ func (f rbacFlags) roleName(account types.NamespacedName) string {
 	}
 }
 
-// unknownRights writes a line for each part of a config whose rights are not known. That is a question to the user, or,
-// when a group of the API server is out of service, a failure.
+// unknownRights writes a line for each part of a config whose rights are not known. That is a
+// question to the user, or, when a group of the API server is out of service, a failure.
 func unknownRights(err error) error {
 	problems := access.Split(err)
 	if len(problems) == 0 {

@@ -19,7 +19,8 @@ controllers:
   pods: {watch: {apiVersion: v1, kind: Pod, namespaces: [payments]}, handler: {log: {}}}
 `
 
-// runRBAC runs the command with a config file of the given text. DIR stands for its folder in what is returned.
+// runRBAC runs the command with a config file of the given text. DIR stands for its folder in what
+// is returned.
 func runRBAC(t *testing.T, config string, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	dir := t.TempDir()

@@ -65,7 +65,8 @@ func (p *process) run(ctx context.Context) error {
 	return l.run(ctx)
 }
 
-// run is the command without a subcommand: it loads the config, contacting nothing, and runs it until ctx ends.
+// run is the command without a subcommand: it loads the config, contacting nothing, and runs it
+// until ctx ends.
 func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, flags runFlags) error {
 	if err := flags.check(ctx); err != nil {
 		return err

@@ -74,7 +74,8 @@ func (f *servingFlags) check(ctx context.Context) error {
 	}
 }
 
-// newServing reads the certificate, or makes one, and prepares to ask the API server; it contacts nothing.
+// newServing reads the certificate, or makes one, and prepares to ask the API server; it contacts
+// nothing.
 func newServing(f servingFlags, where clusterConfig, logger logr.Logger) (serving, error) {
 	var s serving
 	if f.metricsAddress == server.Disabled {

@@ -7,8 +7,9 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// shutdownDelay decides when a replica that was asked to stop begins to. One that leads goes on for a while, so that in
-// a rolling update the replicas that stop anyway are gone when the lease is free.
+// shutdownDelay decides when a replica that was asked to stop begins to. One that leads goes on for
+// a while, so that in a rolling update the replicas that stop anyway are gone when the lease is
+// free.
 type shutdownDelay struct {
 	delay   time.Duration
 	unready func() // called when the replica is asked to stop
@@ -18,8 +19,9 @@ type shutdownDelay struct {
 	logger logr.Logger
 }
 
-// await returns when the work has to stop: at once after asked has ended when this replica does not lead. Else it returns
-// after the delay, with the next signal to stop, or when the work has ended already: drained is closed then.
+// await returns when the work has to stop: at once after asked has ended when this replica does not
+// lead. Else it returns after the delay, with the next signal to stop, or when the work has ended
+// already: drained is closed then.
 func (d shutdownDelay) await(asked context.Context, drained <-chan struct{}) {
 	select {
 	case <-asked.Done():

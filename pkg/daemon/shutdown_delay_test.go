@@ -9,7 +9,8 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// TestShutdownDelay lets the first request to stop come after a second and looks when the drain may begin.
+// TestShutdownDelay lets the first request to stop come after a second and looks when the drain may
+// begin.
 func TestShutdownDelay(t *testing.T) {
 	const delay = 30 * time.Second
 	tests := map[string]struct {
@@ -66,7 +67,8 @@ func TestShutdownDelay(t *testing.T) {
 	}
 }
 
-// TestShutdownDelayOfWorkThatEnds is the end of the work without a request to stop: nothing is delayed or announced.
+// TestShutdownDelayOfWorkThatEnds is the end of the work without a request to stop: nothing is
+// delayed or announced.
 func TestShutdownDelayOfWorkThatEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		drained := make(chan struct{})

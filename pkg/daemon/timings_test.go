@@ -14,8 +14,8 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// TestConfigRefusesWhatTheElectorRefuses walks a grid of timings: whatever a config may say, the elector takes, so that a
-// mistake is told with its line and never at start.
+// TestConfigRefusesWhatTheElectorRefuses walks a grid of timings: whatever a config may say, the
+// elector takes, so that a mistake is told with its line and never at start.
 func TestConfigRefusesWhatTheElectorRefuses(t *testing.T) {
 	registry, err := handlers.NewRegistry()
 	if err != nil {

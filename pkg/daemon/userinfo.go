@@ -14,7 +14,8 @@ import (
 // proxySchemes are those that client-go takes in a kubeconfig.
 var proxySchemes = []string{"http", "https", "socks5"}
 
-// checkAddresses refuses addresses with a password that client-go would refuse with a message that contains them.
+// checkAddresses refuses addresses with a password that client-go would refuse with a message that
+// contains them.
 func checkAddresses(raw clientcmdapi.Config) error {
 	current, ok := raw.Contexts[raw.CurrentContext]
 	if !ok {
@@ -41,8 +42,9 @@ func checkAddresses(raw clientcmdapi.Config) error {
 	return nil
 }
 
-// moveUserInfo takes user and password out of the server's URL and sends them as net/http would have done, in a header:
-// client-go writes the URL of every request into its log, and some into errors.
+// moveUserInfo takes user and password out of the server's URL and sends them as net/http would
+// have done, in a header: client-go writes the URL of every request into its log, and some into
+// errors.
 func moveUserInfo(config *rest.Config) error {
 	if !strings.Contains(config.Host, "@") {
 		return nil

@@ -53,7 +53,8 @@ func TestUserInfoOfTheServer(t *testing.T) {
 	}
 }
 
-// TestBadAddressesKeepTheirSecret looks for the password in the errors of kubeconfigs that cannot be used.
+// TestBadAddressesKeepTheirSecret looks for the password in the errors of kubeconfigs that cannot
+// be used.
 func TestBadAddressesKeepTheirSecret(t *testing.T) {
 	secret := "u:" + canary + "@"
 	tests := map[string]struct{ server, proxy, user, want string }{

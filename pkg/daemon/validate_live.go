@@ -32,8 +32,8 @@ type liveCheck struct {
 	unknown map[string]bool // namespaces of which it is not known whether they exist
 }
 
-// validateLive prints what keeps the config from working in the cluster, and returns a few words for the case that
-// nothing does.
+// validateLive prints what keeps the config from working in the cluster, and returns a few words
+// for the case that nothing does.
 func validateLive(cmd *cobra.Command, cfg *config.Config, flags validateFlags) (verdict string, err error) {
 	where, err := loadClusterConfig(flags.cluster.kubeconfig, flags.cluster.context)
 	if err != nil {
@@ -101,7 +101,8 @@ func newLiveCheck(cfg *config.Config, where clusterConfig, as string) (*liveChec
 	if err != nil {
 		return nil, err
 	}
-	// The namespaces exist whoever asks, and the user of the kubeconfig is more likely to have the right to know.
+	// The namespaces exist whoever asks, and the user of the kubeconfig is more likely to have the
+	// right to know.
 	namespaces, err := plain.Namespaces()
 	if err != nil {
 		return nil, err
@@ -119,8 +120,8 @@ func (c *liveCheck) close() {
 	c.cluster.Close()
 }
 
-// run collects findings. leaseNamespace is where the lease is when the config does not say. An error means that the
-// cluster could not be asked.
+// run collects findings. leaseNamespace is where the lease is when the config does not say. An
+// error means that the cluster could not be asked.
 func (c *liveCheck) run(ctx context.Context, leaseNamespace string) error {
 	for _, def := range c.cfg.Definitions {
 		if def.Paused {
@@ -197,7 +198,8 @@ func (c *liveCheck) unknownNamespaces() access.Finding {
 		"cannot tell whether these namespaces exist, for lack of the right to get them: %s", strings.Join(names, ", "))}
 }
 
-// selectors lists one object, as only the API server knows which fields of a kind can be selected by.
+// selectors lists one object, as only the API server knows which fields of a kind can be selected
+// by.
 func (c *liveCheck) selectors(ctx context.Context, def config.Definition) error {
 	resource, err := c.cluster.Kinds().Kind(ctx, def.Watch.Kind)
 	if err != nil {

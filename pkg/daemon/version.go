@@ -12,8 +12,8 @@ import (
 // version is set by the linker: -X kooperd.dev/kooperd/pkg/daemon.version=v1.2.3.
 var version string
 
-// Version returns the version that was built: the one that the linker was given, else the module's, else the commit,
-// else "devel".
+// Version returns the version that was built: the one that the linker was given, else the module's,
+// else the commit, else "devel".
 func Version() string {
 	if version != "" {
 		return version

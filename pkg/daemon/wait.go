@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// done runs f and returns a channel that is closed when it has returned. f goes on when nothing waits for the channel any
-// more, so this is for what may not return: it then ends with the process.
+// done runs f and returns a channel that is closed when it has returned. f goes on when nothing
+// waits for the channel any more, so this is for what may not return: it then ends with the
+// process.
 func done(f func()) <-chan struct{} {
 	returned := make(chan struct{})
 	go func() {

@@ -78,8 +78,8 @@ func (a *acquirer) take(ctx context.Context) {
 	a.send(ctx, a.opts.requestTimeout(), op, w, a.observed.lease)
 }
 
-// tombstone ends the holderIdentity of a Lease that stands for a deleted one. It keeps a process with the identity before it from
-// taking the Lease for its own.
+// tombstone ends the holderIdentity of a Lease that stands for a deleted one. It keeps a process
+// with the identity before it from taking the Lease for its own.
 const tombstone = "_vacant"
 
 // nextTransitions is the number of changes of the holder after the next one.
@@ -91,7 +91,8 @@ func (a *acquirer) nextTransitions() int32 {
 	return min(n, math.MaxInt32-1) + 1
 }
 
-// onReply takes the reply to a request of a candidate. It returns a validity when the Lease was won.
+// onReply takes the reply to a request of a candidate. It returns a validity when the Lease was
+// won.
 func (a *acquirer) onReply(r reply) *validity {
 	switch {
 	case r.op == opAcquire && r.err == nil:
@@ -205,8 +206,8 @@ func (a *acquirer) pollTime(now time.Time) time.Time {
 	return a.readAt.Add(a.opts.RetryPeriod)
 }
 
-// nextTurn returns for how long the loop may sleep. It wakes up at least every retry period, since timers stand still while the
-// machine is suspended.
+// nextTurn returns for how long the loop may sleep. It wakes up at least every retry period, since
+// timers stand still while the machine is suspended.
 func (a *acquirer) nextTurn() time.Duration {
 	if a.requester.busy() {
 		return a.opts.RetryPeriod
@@ -232,7 +233,8 @@ func (a *acquirer) stopAcquiring(ctx context.Context) {
 	}
 }
 
-// releaseUnused releases a Lease that was won too late, so that no candidate waits for a process that never led.
+// releaseUnused releases a Lease that was won too late, so that no candidate waits for a process
+// that never led.
 func (a *acquirer) releaseUnused(ctx context.Context) {
 	if err := a.release(ctx); err != nil {
 		a.opts.Logger.Error(err, "leaving the lease to expire")

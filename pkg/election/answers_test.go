@@ -53,8 +53,8 @@ func TestImpossibleTransitionEndsTheProcess(t *testing.T) {
 	})
 }
 
-// answers is every answer that the API server, the network or a client library gives to a request instead of doing it, and
-// silence in both directions.
+// answers is every answer that the API server, the network or a client library gives to a request
+// instead of doing it, and silence in both directions.
 func answers() map[string]fault {
 	status := func(code int, reason metav1.StatusReason) error {
 		return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: int32(code), Reason: reason, Message: string(reason)}}
@@ -87,8 +87,9 @@ func answers() map[string]fault {
 	}
 }
 
-// Every answer to a renewal, or to the reading that follows a refused one, for less than RenewDeadline: the term goes on. For
-// longer, it ends in time. Either way nobody else is harmed, and afterwards this process can lead again.
+// Every answer to a renewal, or to the reading that follows a refused one, for less than
+// RenewDeadline: the term goes on. For longer, it ends in time. Either way nobody else is harmed,
+// and afterwards this process can lead again.
 
 func TestEveryAnswerToALeader(t *testing.T) {
 	for name, f := range answers() {
@@ -160,7 +161,8 @@ func answerALeader(t *testing.T, f fault, verb string, draining bool) {
 	cancel()
 }
 
-// Every answer to a standby: it does not lead while it is given, does not flood the server, and leads soon afterwards.
+// Every answer to a standby: it does not lead while it is given, does not flood the server, and
+// leads soon afterwards.
 
 func TestEveryAnswerToAStandby(t *testing.T) {
 	for name, f := range answers() {
@@ -192,8 +194,9 @@ func answerAStandby(t *testing.T, f fault, verb string) {
 	a.link.setFault(nil)
 	healed := time.Now()
 	a.leads()
-	// The longest is a server that asks for patience, which is granted for four retry periods, and then a Lease whose absence was
-	// seen too long ago, which everybody respects for its whole duration.
+	// The longest is a server that asks for patience, which is granted for four retry periods, and
+	// then a Lease whose absence was seen too long ago, which everybody respects for its whole
+	// duration.
 	if got := time.Since(healed); got > 4*DefaultRetryPeriod*6/5+DefaultLeaseDuration+time.Second {
 		t.Errorf("led %s after the fault was over", got)
 	}

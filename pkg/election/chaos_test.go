@@ -22,8 +22,9 @@ var (
 	chaosSeed  = flag.Uint64("election.seed", 1, "the first of them")
 )
 
-// TestChaos lets three replicas compete through ten minutes of random faults per seed, and checks that there are never two
-// leaders, that nobody touches a Lease that another holds, and that the survivors agree in the end.
+// TestChaos lets three replicas compete through ten minutes of random faults per seed, and checks
+// that there are never two leaders, that nobody touches a Lease that another holds, and that the
+// survivors agree in the end.
 func TestChaos(t *testing.T) {
 	n := *chaosSeeds
 	if testing.Short() {
@@ -47,8 +48,9 @@ type chaos struct {
 	done     chan struct{}
 	wg       sync.WaitGroup
 
-	// A new process cannot know of a Lease that was deleted before it looked for the first time, and creates it at once. That
-	// is documented, and not a defect to be found: nobody is started for a lease duration after a deletion.
+	// A new process cannot know of a Lease that was deleted before it looked for the first time,
+	// and creates it at once. That is documented, and not a defect to be found: nobody is started
+	// for a lease duration after a deletion.
 	mu      sync.Mutex
 	deleted time.Time
 }
@@ -262,7 +264,8 @@ func (r *replica) live() {
 		r.mu.Unlock()
 		for again := true; again; {
 			err := p.elector.Run(ctx, func(term context.Context) error { return r.work(ctx, term, p) })
-			// In the same process again, unless work of the old term is still running or the process was told to stop.
+			// In the same process again, unless work of the old term is still running or the
+			// process was told to stop.
 			again = ctx.Err() == nil && !errors.Is(err, ErrStuck) && r.roll(2) == 0
 		}
 		p.kill() // what is left of it

@@ -16,9 +16,10 @@ type LeaseClient interface {
 	Get(ctx context.Context, namespace, name string) (*coordinationv1.Lease, error)
 	// Create writes a new Lease and returns it as stored.
 	Create(ctx context.Context, lease *coordinationv1.Lease) (*coordinationv1.Lease, error)
-	// Update replaces the Lease if its resourceVersion and UID are still those of the argument, and fails with a Conflict
-	// otherwise; it returns the Lease as stored.
+	// Update replaces the Lease if its resourceVersion and UID are still those of the argument, and
+	// fails with a Conflict otherwise; it returns the Lease as stored.
 	Update(ctx context.Context, lease *coordinationv1.Lease) (*coordinationv1.Lease, error)
-	// Watch returns once the stream stands, and reports the Lease as it is then, if it exists, and every later change of it.
+	// Watch returns once the stream stands, and reports the Lease as it is then, if it exists, and
+	// every later change of it.
 	Watch(ctx context.Context, namespace, name string) (watch.Interface, error)
 }

@@ -18,13 +18,15 @@ type instant struct {
 	wall time.Time
 }
 
-// read takes a reading of both clocks. The wall clock's monotonic part is stripped: it would make Sub blind to suspension and
-// to steps of the wall clock, which is exactly what the second clock is there to notice.
+// read takes a reading of both clocks. The wall clock's monotonic part is stripped: it would make
+// Sub blind to suspension and to steps of the wall clock, which is exactly what the second clock is
+// there to notice.
 func read(c Clock) instant {
 	return instant{boot: c.Boot(), wall: c.Wall().Round(0)}
 }
 
-// until returns how much time has passed between i and a later reading: the larger of what the two clocks say, never negative.
+// until returns how much time has passed between i and a later reading: the larger of what the two
+// clocks say, never negative.
 func (i instant) until(later instant) time.Duration {
 	return max(later.boot-i.boot, later.wall.Sub(i.wall), 0)
 }

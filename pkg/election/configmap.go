@@ -15,16 +15,16 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// leaderAnnotation is where client-go kept the record before there were Leases, and with it Kooper before v2.5. It did so up to
-// v0.23 (tools/leaderelection/resourcelock, removed in v0.24).
+// leaderAnnotation is where client-go kept the record before there were Leases, and with it Kooper
+// before v2.5. It did so up to v0.23 (tools/leaderelection/resourcelock, removed in v0.24).
 const leaderAnnotation = "control-plane.alpha.kubernetes.io/leader"
 
-// dataAnnotation carries a ConfigMap's data through a Lease, so that a write puts back what it found. It never reaches the API
-// server.
+// dataAnnotation carries a ConfigMap's data through a Lease, so that a write puts back what it
+// found. It never reaches the API server.
 const dataAnnotation = "kooperd.dev/configmap"
 
-// unreadableHolder holds a record that cannot be read, for unreadableSeconds since its last change: its writer may be at
-// work, but a record without renewals must not block for ever.
+// unreadableHolder holds a record that cannot be read, for unreadableSeconds since its last change:
+// its writer may be at work, but a record without renewals must not block for ever.
 const (
 	unreadableHolder  = "(unreadable record)"
 	unreadableSeconds = 60
@@ -52,8 +52,9 @@ type annotationRecord struct {
 	LeaderTransitions    int32      `json:"leaderTransitions"`
 }
 
-// recordTime is a time of the record. Old candidates write whole seconds, or null, and read fractions as well; ours are written
-// with microseconds, because the elector recognises its own write by them.
+// recordTime is a time of the record. Old candidates write whole seconds, or null, and read
+// fractions as well; ours are written with microseconds, because the elector recognises its own
+// write by them.
 type recordTime struct{ micro *metav1.MicroTime }
 
 // MarshalJSON implements [json.Marshaler].

@@ -8,7 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestConfigMapRecord reads annotations as old candidates wrote them and writes one that they can read.
+// TestConfigMapRecord reads annotations as old candidates wrote them and writes one that they can
+// read.
 func TestConfigMapRecord(t *testing.T) {
 	const acquired, renewed = int64(1532426405_000000), int64(1532427000_000000)
 	cases := map[string]struct {

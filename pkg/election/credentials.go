@@ -11,9 +11,9 @@ import (
 	"k8s.io/client-go/transport"
 )
 
-// credentialFiles are the contents of the files that a transport was made from. A renewed certificate does nothing for a
-// connection that was made with the old one, so a transport is replaced when they change. Token files and plugins are read
-// anew by client-go.
+// credentialFiles are the contents of the files that a transport was made from. A renewed
+// certificate does nothing for a connection that was made with the old one, so a transport is
+// replaced when they change. Token files and plugins are read anew by client-go.
 type credentialFiles struct{ certificate, key, authority []byte }
 
 // credentialError says which file cannot be used. It may be mended while the process runs.
@@ -28,7 +28,8 @@ func (e *credentialError) Error() string {
 
 func (e *credentialError) Unwrap() error { return e.err }
 
-// loadCredentialFiles reads the files that conf names, checks them, and puts their contents into conf.
+// loadCredentialFiles reads the files that conf names, checks them, and puts their contents into
+// conf.
 func loadCredentialFiles(conf *transport.Config) (credentialFiles, error) {
 	var files credentialFiles
 	settings := &conf.TLS

@@ -26,7 +26,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// gatekeeper is an HTTPS server that lets in only one user, known by the name in a client certificate or by a bearer token.
+// gatekeeper is an HTTPS server that lets in only one user, known by the name in a client
+// certificate or by a bearer token.
 type gatekeeper struct {
 	config *rest.Config
 
@@ -78,7 +79,8 @@ func (g *gatekeeper) seen() (last string, refused int) {
 	return g.last, g.refused
 }
 
-// certificateFor returns a certificate for a user and its key. Who has signed it does not matter to the gatekeeper.
+// certificateFor returns a certificate for a user and its key. Who has signed it does not matter to
+// the gatekeeper.
 func certificateFor(t *testing.T, user string) (certificate, key []byte) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -107,7 +109,8 @@ func writeFile(t *testing.T, file string, content []byte) {
 	}
 }
 
-// credentialForm is a way to give credentials. use puts a user's into the folder, as something else that runs would.
+// credentialForm is a way to give credentials. use puts a user's into the folder, as something else
+// that runs would.
 type credentialForm struct {
 	configure func(t *testing.T, config *rest.Config, dir string)
 	use       func(t *testing.T, dir, user string)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Elector competes for one Lease. Make one with [New]. Run must not be called twice at a time; all other methods are safe for
-// concurrent use and never block.
+// Elector competes for one Lease. Make one with [New]. Run must not be called twice at a time; all
+// other methods are safe for concurrent use and never block.
 type Elector struct {
 	opts Options
 	log  *lineQueue // of opts.Logger
@@ -24,7 +24,8 @@ type Elector struct {
 
 	unwatched stopwatch // without a watch on the Lease, while Run is running
 
-	// Only Run's own goroutine touches these. They outlive one Run, so that what was learned about the Lease is kept.
+	// Only Run's own goroutine touches these. They outlive one Run, so that what was learned about
+	// the Lease is kept.
 	writeLog writeLog
 	observed observedLease
 }
@@ -98,22 +99,24 @@ func (e *Elector) Remaining() time.Duration {
 // Leading reports whether a term is running and valid at this moment.
 func (e *Elector) Leading() bool { return e.Remaining() > 0 }
 
-// State returns the elector's state. It may lag behind [Elector.Remaining], which is what work has to rely on.
+// State returns the elector's state. It may lag behind [Elector.Remaining], which is what work has
+// to rely on.
 func (e *Elector) State() State { return State(e.state.Load()) }
 
 // Leader returns the identity of the holder last seen in the Lease; empty when there was none.
 func (e *Elector) Leader() string { return deref(e.leader.Load()) }
 
-// Problem returns why the elector cannot do its work at the moment, as the API server or the network put it; nil when the last
-// request went well. A standby with a problem keeps trying.
+// Problem returns why the elector cannot do its work at the moment, as the API server or the
+// network put it; nil when the last request went well. A standby with a problem keeps trying.
 func (e *Elector) Problem() error { return deref(e.problem.Load()) }
 
-// Unwatched returns for how long altogether Run has been without a watch on the Lease, this moment included. Meanwhile a leader
-// hears of another holder, or of an edit, by its next renewal only.
+// Unwatched returns for how long altogether Run has been without a watch on the Lease, this moment
+// included. Meanwhile a leader hears of another holder, or of an edit, by its next renewal only.
 func (e *Elector) Unwatched() time.Duration { return e.unwatched.total(e.opts.Clock.Boot()) }
 
-// Healthy returns an error when the process should be restarted: the elector's loop has not turned for a whole LeaseDuration, or
-// work goes on although its term has ended. It is meant for /livez. It returns nil while Run is not running.
+// Healthy returns an error when the process should be restarted: the elector's loop has not turned
+// for a whole LeaseDuration, or work goes on although its term has ended. It is meant for /livez.
+// It returns nil while Run is not running.
 func (e *Elector) Healthy() error {
 	if e.working.Load() && !e.Leading() && e.State() == StateLost {
 		return fmt.Errorf("checking the election: %w", ErrStuck)
@@ -134,8 +137,8 @@ func (e *Elector) now() instant { return read(e.opts.Clock) }
 // turn notes that the loop is alive.
 func (e *Elector) turn() { e.beat.Store(max(int64(e.opts.Clock.Boot()), 1)) }
 
-// move makes a transition. One that is not in the table is a defect of this package; going on with an unforeseen state
-// could mean two leaders, so it ends the process.
+// move makes a transition. One that is not in the table is a defect of this package; going on with
+// an unforeseen state could mean two leaders, so it ends the process.
 func (e *Elector) move(to State) {
 	from := e.State()
 	if !from.allows(to) {

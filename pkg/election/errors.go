@@ -10,15 +10,18 @@ import (
 )
 
 var (
-	// ErrLost is what Run returns, wrapped with the reason, when a term ended against the elector's will.
+	// ErrLost is what Run returns, wrapped with the reason, when a term ended against the elector's
+	// will.
 	ErrLost = errors.New("leadership lost")
-	// ErrStuck is wrapped together with ErrLost when the leader's function had not returned by the time another candidate
-	// could lead. The caller must end the process at once, with exit status 3: nothing else stops that function.
+	// ErrStuck is wrapped together with ErrLost when the leader's function had not returned by the
+	// time another candidate could lead. The caller must end the process at once, with exit status
+	// 3: nothing else stops that function.
 	ErrStuck = errors.New("work of the ended term is still running")
-	// ErrKeepLease is what a leader's function wraps in its error to say that some of its work may still be running: the Lease
-	// is then not released but left to expire.
+	// ErrKeepLease is what a leader's function wraps in its error to say that some of its work may
+	// still be running: the Lease is then not released but left to expire.
 	ErrKeepLease = errors.New("the lease must be left to expire")
-	// ErrRunning is what Run returns when it is called while an earlier call, or its leader's function, still runs.
+	// ErrRunning is what Run returns when it is called while an earlier call, or its leader's
+	// function, still runs.
 	ErrRunning = errors.New("the elector is already running")
 )
 
@@ -57,19 +60,21 @@ func (l loss) err() error {
 	}
 }
 
-// gone reports whether the API server itself said that the Lease does not exist. A 404 without a Status, as a proxy or a
-// starting server sends it, does not say that.
+// gone reports whether the API server itself said that the Lease does not exist. A 404 without a
+// Status, as a proxy or a starting server sends it, does not say that.
 func gone(err error) bool {
 	return apierrors.IsNotFound(err) && !apierrors.IsUnexpectedServerError(err)
 }
 
-// refused reports whether a write lost against another one: the object changed, or came into being, in between.
+// refused reports whether a write lost against another one: the object changed, or came into being,
+// in between.
 func refused(err error) bool {
 	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
 }
 
-// suggestedDelay returns for how long the API server asked not to be called again, at most limit; zero when it did not. An
-// elector that obeyed any number would be out of the race for as long as a faulty proxy likes.
+// suggestedDelay returns for how long the API server asked not to be called again, at most limit;
+// zero when it did not. An elector that obeyed any number would be out of the race for as long as a
+// faulty proxy likes.
 func suggestedDelay(err error, limit time.Duration) time.Duration {
 	seconds, ok := apierrors.SuggestsClientDelay(err)
 	if !ok || seconds <= 0 {

@@ -15,9 +15,9 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// server keeps one Lease in memory, with resourceVersions, UIDs, conflicts and watches as the API server has them. It exists to
-// drive the state machine through every answer and every fault; whether the API server really behaves like it is tested against
-// a real one elsewhere.
+// server keeps one Lease in memory, with resourceVersions, UIDs, conflicts and watches as the API
+// server has them. It exists to drive the state machine through every answer and every fault;
+// whether the API server really behaves like it is tested against a real one elsewhere.
 type server struct {
 	mu      sync.Mutex
 	rv      int
@@ -110,7 +110,8 @@ func (s *server) put(spec coordinationv1.LeaseSpec) {
 	}
 }
 
-// restore takes the storage back to when it held rec, with resourceVersions from before everything that happened since.
+// restore takes the storage back to when it held rec, with resourceVersions from before everything
+// that happened since.
 func (s *server) restore(rec record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,7 +192,8 @@ func only(verb string, f fault) func(string) fault {
 	}
 }
 
-// cut makes the network silent in both directions, watches included; mend ends that, and the watches with it.
+// cut makes the network silent in both directions, watches included; mend ends that, and the
+// watches with it.
 func (l *link) cut() {
 	l.setFault(always(fault{lost: true}))
 	l.mu.Lock()
@@ -231,7 +233,8 @@ func (l *link) begin(verb string) fault {
 	return l.fault(verb)
 }
 
-// carry brings a request to the server and the reply back. What has been sent arrives even if the client has given up.
+// carry brings a request to the server and the reply back. What has been sent arrives even if the
+// client has given up.
 func (l *link) carry(ctx context.Context, verb string, do func() (*coordinationv1.Lease, error)) (*coordinationv1.Lease, error) {
 	type answer struct {
 		lease *coordinationv1.Lease

@@ -10,7 +10,8 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 )
 
-// moment is more than anything takes that happens at once in these tests: the network in them is as fast as the processor.
+// moment is more than anything takes that happens at once in these tests: the network in them is as
+// fast as the processor.
 const moment = time.Millisecond
 
 // leads waits until c leads and returns its term.
@@ -43,8 +44,8 @@ func (c *testElector) wantLost(reason Reason) {
 	}
 }
 
-// testClock is the clock of one machine: the bubble's time, shifted and stretched. While it is frozen, whoever reads it stands
-// still, like a process between SIGSTOP and SIGCONT.
+// testClock is the clock of one machine: the bubble's time, shifted and stretched. While it is
+// frozen, whoever reads it stands still, like a process between SIGSTOP and SIGCONT.
 type testClock struct {
 	start time.Time
 	rate  float64
@@ -157,8 +158,8 @@ func (o *observations) observer() Observer {
 	}
 }
 
-// newTestElector makes an elector on the server with default timings. Its leader's function returns when its term, or Run's
-// context, ends, or when the test says so.
+// newTestElector makes an elector on the server with default timings. Its leader's function returns
+// when its term, or Run's context, ends, or when the test says so.
 func newTestElector(t *testing.T, s *server, identity string, change ...func(*Options)) *testElector {
 	t.Helper()
 	c := &testElector{t: t, link: newLink(s), clock: newTestClock(), seen: &observations{}, terms: make(chan context.Context, 100), leave: make(chan error)}

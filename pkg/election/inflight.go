@@ -45,7 +45,8 @@ func newRequester() *requester { return &requester{replies: make(chan reply, 1),
 // busy reports whether a request is under way.
 func (c *requester) busy() bool { return c.op != "" }
 
-// send starts a request, whose reply must be taken from replies and passed to arrived. r carries what the reply shall repeat.
+// send starts a request, whose reply must be taken from replies and passed to arrived. r carries
+// what the reply shall repeat.
 func (c *requester) send(ctx context.Context, timeout time.Duration, r reply, do call) {
 	ctx, c.cancel = context.WithTimeout(ctx, timeout)
 	c.op = r.op
@@ -65,8 +66,8 @@ func (c *requester) send(ctx context.Context, timeout time.Duration, r reply, do
 // arrived notes that the reply was taken.
 func (c *requester) arrived() { c.op = "" }
 
-// wait takes the reply of the request under way. It gives up at the limit, because a credential plugin, say, may not obey the
-// request's context; the request is then abandoned and ok is false.
+// wait takes the reply of the request under way. It gives up at the limit, because a credential
+// plugin, say, may not obey the request's context; the request is then abandoned and ok is false.
 func (c *requester) wait(limit time.Duration) (r reply, ok bool) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -80,7 +81,8 @@ func (c *requester) wait(limit time.Duration) (r reply, ok bool) {
 	}
 }
 
-// quit cancels the request under way, if there is one, and waits for its end, at most until the limit.
+// quit cancels the request under way, if there is one, and waits for its end, at most until the
+// limit.
 func (c *requester) quit(limit time.Duration) {
 	if !c.busy() {
 		return

@@ -76,7 +76,8 @@ func TestAnotherHolderEndsTheTerm(t *testing.T) {
 	}
 }
 
-// Law 4: nobody writes a lease that another holds and that has not expired; renewals and releases are compare-and-swap.
+// Law 4: nobody writes a lease that another holds and that has not expired; renewals and releases
+// are compare-and-swap.
 
 func TestHeldLeaseIsLeftAlone(t *testing.T) {
 	tests := map[string]struct {
@@ -226,7 +227,8 @@ func TestChangedMetadataIsKept(t *testing.T) {
 	}
 }
 
-// A watch that starts while a renewal is under way reports the state before it, and then the renewal before its own reply.
+// A watch that starts while a renewal is under way reports the state before it, and then the
+// renewal before its own reply.
 
 func TestWatchThatStartsDuringARenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

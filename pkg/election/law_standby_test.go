@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// Law 8: a standby takes a released lease at once, an expired one at the moment of expiry, and polls only without a watch.
+// Law 8: a standby takes a released lease at once, an expired one at the moment of expiry, and
+// polls only without a watch.
 
 func TestStandbyTakesAnExpiredLease(t *testing.T) {
 	for name, setUp := range map[string]struct {
@@ -139,7 +140,8 @@ func TestDeletedLeaseIsNotTakenFromALeader(t *testing.T) {
 	})
 }
 
-// Laws 9 and 11: work starts with the term and not before; a replica that never led never starts any.
+// Laws 9 and 11: work starts with the term and not before; a replica that never led never starts
+// any.
 
 func TestStandbyThatIsStoppedNeverLeads(t *testing.T) {
 	tests := map[string]func(*server, *testElector){
@@ -267,7 +269,8 @@ func TestSameProcessCompetesAgain(t *testing.T) {
 	})
 }
 
-// A leader that was cut off remembers its own lease. When that is gone, it was perhaps another's in between.
+// A leader that was cut off remembers its own lease. When that is gone, it was perhaps another's in
+// between.
 
 func TestOwnLeaseThatVanishedIsNotTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -300,8 +303,8 @@ func TestOwnLeaseThatVanishedIsNotTakenBack(t *testing.T) {
 	})
 }
 
-// Two deletions in a row, the second of a lease that a frozen standby has never seen: no record that it knows of protects the
-// leader.
+// Two deletions in a row, the second of a lease that a frozen standby has never seen: no record
+// that it knows of protects the leader.
 
 func TestDeletedTwiceWhileFrozen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// Law 1: validity counts from the sending of the last successful renewal, on both clocks, the larger elapsed.
+// Law 1: validity counts from the sending of the last successful renewal, on both clocks, the
+// larger elapsed.
 
 func TestValidityCountsFromTheSending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -51,7 +52,8 @@ func TestValidityUsesTheFasterClock(t *testing.T) {
 				a.start()
 				term := a.leads()
 				tt.change(a.clock)
-				// No goroutine of the elector has run since: this is what a gate sees that was stopped with the process.
+				// No goroutine of the elector has run since: this is what a gate sees that was
+				// stopped with the process.
 				if got := a.Remaining() == 0; got != tt.lost {
 					t.Fatalf("%s remain", a.Remaining())
 				}
@@ -92,7 +94,8 @@ func TestWallClockSetBackNeverProlongs(t *testing.T) {
 	})
 }
 
-// Law 2: the term ends at the latest RenewDeadline after the sending of the last successful renewal.
+// Law 2: the term ends at the latest RenewDeadline after the sending of the last successful
+// renewal.
 
 func TestDeadlineEndsTheTerm(t *testing.T) {
 	faults := map[string]func(*testElector){
@@ -151,7 +154,8 @@ func TestTermEndsThoughTheLoopHangs(t *testing.T) {
 	})
 }
 
-// hung is a client whose requests do not obey their context, as with a credential plugin that does not return.
+// hung is a client whose requests do not obey their context, as with a credential plugin that does
+// not return.
 type hung struct {
 	*link
 	stuck   chan struct{} // closed when requests begin to hang

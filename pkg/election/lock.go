@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// lock is the kind of object that holds the record. The elector itself knows Leases only; whatever else there is looks like one
-// to it.
+// lock is the kind of object that holds the record. The elector itself knows Leases only; whatever
+// else there is looks like one to it.
 type lock interface {
 	groupVersion() schema.GroupVersion
 	resource() string

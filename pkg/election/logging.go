@@ -16,8 +16,9 @@ const (
 	flushTimeout = 500 * time.Millisecond
 )
 
-// lineQueue writes log lines on another goroutine. The elector's loop must never wait for a log: one that cannot be written would
-// delay renewals and releases. What does not fit is dropped and counted.
+// lineQueue writes log lines on another goroutine. The elector's loop must never wait for a log:
+// one that cannot be written would delay renewals and releases. What does not fit is dropped and
+// counted.
 type lineQueue struct {
 	mu      sync.Mutex
 	lines   []func()
@@ -103,7 +104,8 @@ func (s queuedSink) WithName(name string) logr.LogSink {
 	return queuedSink{s.LogSink.WithName(name), s.queue}
 }
 
-// logLimiter bounds how often one kind of failure is logged: at once when it is new, then once per interval.
+// logLimiter bounds how often one kind of failure is logged: at once when it is new, then once per
+// interval.
 type logLimiter struct {
 	interval time.Duration
 	kinds    map[string]*rate.Sometimes
@@ -124,7 +126,8 @@ func (l *logLimiter) do(err error, log func()) {
 // reset makes the next failure a new one.
 func (l *logLimiter) reset() { l.kinds = nil }
 
-// kindOf is the API server's reason, or "connection" for an error that is not its answer: those differ in ports and the like.
+// kindOf is the API server's reason, or "connection" for an error that is not its answer: those
+// differ in ports and the like.
 func kindOf(err error) string {
 	if reason := apierrors.ReasonForError(err); reason != "" {
 		return string(reason)

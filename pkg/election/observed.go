@@ -14,21 +14,24 @@ type observedLease struct {
 	rec    record                // the latest record seen; kept when the Lease is deleted
 	since  time.Duration         // boot time when rec was first seen
 
-	// alone says that no Lease has ever been seen, only its absence, which was last confirmed at missed, by boot time.
+	// alone says that no Lease has ever been seen, only its absence, which was last confirmed at
+	// missed, by boot time.
 	alone  bool
 	missed time.Duration
 
-	// inherited marks a record with this process's identity that was there on the first look of this process: a previous
-	// process in the same place left it behind. One that appears later was written by a living process.
+	// inherited marks a record with this process's identity that was there on the first look of
+	// this process: a previous process in the same place left it behind. One that appears later was
+	// written by a living process.
 	inherited bool
-	// stale says that an attempt to take the Lease was refused: there must be a newer state than this one.
+	// stale says that an attempt to take the Lease was refused: there must be a newer state than
+	// this one.
 	stale bool
 
 	tenure tenure
 }
 
-// observe takes in a state of the Lease, unless it is older than what is known. It reports whether the record has changed. gapless
-// says that every state since the last one was seen, too.
+// observe takes in a state of the Lease, unless it is older than what is known. It reports whether
+// the record has changed. gapless says that every state since the last one was seen, too.
 func (v *observedLease) observe(lease *coordinationv1.Lease, identity string, boot time.Duration, gapless bool) bool {
 	if v.outdates(lease.ResourceVersion) {
 		return false
@@ -58,15 +61,16 @@ func (v *observedLease) observe(lease *coordinationv1.Lease, identity string, bo
 	return true
 }
 
-// outdates reports whether a state with resourceVersion rv is history: late news from a watch, possibly of a Lease that is
-// deleted by now.
+// outdates reports whether a state with resourceVersion rv is history: late news from a watch,
+// possibly of a Lease that is deleted by now.
 func (v *observedLease) outdates(rv string) bool {
 	sign, ok := order(rv, v.rv)
 	return ok && (sign < 0 || sign == 0 && v.looked && v.lease == nil)
 }
 
-// observeAbsence takes in that the Lease does not exist. rv is that of the deletion; empty when it was found missing, which is never
-// old news. Absence that was not confirmed for longer than gap may have been interrupted.
+// observeAbsence takes in that the Lease does not exist. rv is that of the deletion; empty when it
+// was found missing, which is never old news. Absence that was not confirmed for longer than gap
+// may have been interrupted.
 func (v *observedLease) observeAbsence(rv string, boot, gap time.Duration) {
 	if rv != "" {
 		if v.outdates(rv) {

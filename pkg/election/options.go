@@ -21,18 +21,20 @@ const (
 type Options struct {
 	// Namespace and Name are those of the Lease. Both are required; the namespace must exist.
 	Namespace, Name string
-	// Identity goes into holderIdentity. Required, and different for every running process: see [Identity].
+	// Identity goes into holderIdentity. Required, and different for every running process: see
+	// [Identity].
 	Identity string
 
-	// LeaseDuration is for how long other candidates leave the Lease alone after its last renewal. Whole seconds, because the
-	// Lease stores no fraction; zero means 15 s.
+	// LeaseDuration is for how long other candidates leave the Lease alone after its last renewal.
+	// Whole seconds, because the Lease stores no fraction; zero means 15 s.
 	LeaseDuration time.Duration
 	// RenewDeadline is for how long after the sending of its last successful renewal a term may be
 	// relied on. It must be shorter than LeaseDuration by at least a second, an eighth of it, and
 	// what work needs to stop. Zero means 10 s.
 	RenewDeadline time.Duration
-	// RetryPeriod is the time between renewals, the upper limit of one request, and the polling period of a standby whose
-	// watch is broken. At most two thirds of RenewDeadline, so that a failed renewal can be repeated. Zero means 2 s.
+	// RetryPeriod is the time between renewals, the upper limit of one request, and the polling
+	// period of a standby whose watch is broken. At most two thirds of RenewDeadline, so that a
+	// failed renewal can be repeated. Zero means 2 s.
 	RetryPeriod time.Duration
 
 	// Leases is the door to the API server. Required. It is not closed by the elector.
@@ -55,10 +57,11 @@ type Observer struct {
 	Renewed func(latency time.Duration, err error)
 	// Elected is called at the start of a term, with the Lease as stored. It must not be changed.
 	Elected func(lease *coordinationv1.Lease)
-	// Lost is called when a term has ended against the elector's will, after the term's context was cancelled.
+	// Lost is called when a term has ended against the elector's will, after the term's context was
+	// cancelled.
 	Lost func(reason Reason, err error)
-	// Released is called when a term has ended because its work is done; err says why the Lease could not be given up and is
-	// left to expire, nil that it was.
+	// Released is called when a term has ended because its work is done; err says why the Lease
+	// could not be given up and is left to expire, nil that it was.
 	Released func(err error)
 }
 
@@ -96,8 +99,9 @@ func (o Options) validate() error {
 	return errors.Join(append(problems, o.checkTimings())...)
 }
 
-// checkTimings refuses timings with which two candidates could work at once, or which the Lease cannot express. client-go
-// accepts more, because it counts neither the time that work needs to stop nor a fraction of a second that is cut off.
+// checkTimings refuses timings with which two candidates could work at once, or which the Lease
+// cannot express. client-go accepts more, because it counts neither the time that work needs to
+// stop nor a fraction of a second that is cut off.
 func (o Options) checkTimings() error {
 	lease, renew, retry := o.LeaseDuration, o.RenewDeadline, o.RetryPeriod
 	reserve := max(time.Second, lease/8)
@@ -120,7 +124,8 @@ func (o Options) checkTimings() error {
 	return nil
 }
 
-// requestTimeout is the limit of one request: short enough that after one that got no answer there is time for another.
+// requestTimeout is the limit of one request: short enough that after one that got no answer there
+// is time for another.
 func (o Options) requestTimeout() time.Duration {
 	return min(o.RetryPeriod, (o.RenewDeadline-o.RetryPeriod)/2)
 }
@@ -128,8 +133,8 @@ func (o Options) requestTimeout() time.Duration {
 // gap is for how long the absence of the Lease is believed without another look.
 func (o Options) gap() time.Duration { return 3 * o.RetryPeriod }
 
-// margin is how long before the possible takeover work must have ended, and how long a function is waited for whose term was
-// taken away without warning.
+// margin is how long before the possible takeover work must have ended, and how long a function is
+// waited for whose term was taken away without warning.
 func (o Options) margin() time.Duration {
 	return max((o.LeaseDuration-o.RenewDeadline)/5, 100*time.Millisecond)
 }

@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 )
 
-// record is what a Lease says about its holder, in a form that can be compared with ==. Times are microseconds since 1970, the
-// precision of metav1.MicroTime, and zero when unset.
+// record is what a Lease says about its holder, in a form that can be compared with ==. Times are
+// microseconds since 1970, the precision of metav1.MicroTime, and zero when unset.
 type record struct {
 	holder      string
 	seconds     int32
@@ -42,7 +42,8 @@ func (r record) writeTo(lease *coordinationv1.Lease) {
 // held reports whether the record names somebody and promises something.
 func (r record) held() bool { return r.holder != "" && r.seconds > 0 }
 
-// complete reports whether the record has everything that a candidate writes when it takes or renews the Lease.
+// complete reports whether the record has everything that a candidate writes when it takes or
+// renews the Lease.
 func (r record) complete() bool { return r.held() && r.acquired != 0 && r.renewed != 0 }
 
 // renews reports whether the record is a renewal of other, by its times.
@@ -51,12 +52,12 @@ func (r record) renews(other record) bool {
 		r.renewed != other.renewed
 }
 
-// unrenewed reports whether the record is as its holder took the Lease. client-go writes the same moment into both times, and
-// kooperd the next one into the second.
+// unrenewed reports whether the record is as its holder took the Lease. client-go writes the same
+// moment into both times, and kooperd the next one into the second.
 func (r record) unrenewed() bool { return r.renewed-r.acquired <= 1 }
 
-// released reports whether the record has the form in which candidates give the Lease up: kooperd and client-go write no
-// holder, a duration of one second, and the same moment into both times.
+// released reports whether the record has the form in which candidates give the Lease up: kooperd
+// and client-go write no holder, a duration of one second, and the same moment into both times.
 func (r record) released() bool {
 	return r.holder == "" && r.seconds == 1 && r.renewed != 0 && r.acquired == r.renewed
 }
@@ -64,8 +65,8 @@ func (r record) released() bool {
 // duration is for how long after its last change a held Lease must be respected.
 func (r record) duration() time.Duration { return time.Duration(max(r.seconds, 0)) * time.Second }
 
-// sameTenure reports whether r and other are one and the same write of one holder. The duration is left out: see
-// [writeLog.classify].
+// sameTenure reports whether r and other are one and the same write of one holder. The duration is
+// left out: see [writeLog.classify].
 func (r record) sameTenure(other record) bool {
 	r.seconds = other.seconds
 	return r == other
@@ -91,8 +92,8 @@ func microTime(micros int64) *metav1.MicroTime {
 	return &t
 }
 
-// order compares two resourceVersions of one Lease: negative when a is older. It is not ok when one of them is not a number of
-// the API server's, and nothing is known.
+// order compares two resourceVersions of one Lease: negative when a is older. It is not ok when one
+// of them is not a number of the API server's, and nothing is known.
 func order(a, b string) (sign int, ok bool) {
 	if a == b {
 		return 0, true

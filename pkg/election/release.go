@@ -37,8 +37,8 @@ func (n *renewer) finish(ctx context.Context, err error) error {
 	return err
 }
 
-// lose ends a term against the elector's will and waits for its work. The order matters: what the gate reads and the term's
-// context come first, then observers and the log.
+// lose ends a term against the elector's will and waits for its work. The order matters: what the
+// gate reads and the term's context come first, then observers and the log.
 func (n *renewer) lose(l loss) error {
 	n.term.end(l.err())
 	n.requester.cancel() // a renewal that succeeds now would only keep others waiting
@@ -65,7 +65,8 @@ func (n *renewer) announce(l loss) {
 	n.opts.Logger.Error(l.err(), "stopped leading")
 }
 
-// await waits for the leader's function, by the clocks of the election: its timers may have stood still.
+// await waits for the leader's function, by the clocks of the election: its timers may have stood
+// still.
 func (n *renewer) await(limit time.Duration) (returned bool, err error) {
 	start := n.now()
 	timer := time.NewTimer(0)
@@ -85,7 +86,8 @@ func (n *renewer) await(limit time.Duration) (returned bool, err error) {
 	}
 }
 
-// together is a loss, and what the leader's function said about its end if that is more than that it was told to.
+// together is a loss, and what the leader's function said about its end if that is more than that
+// it was told to.
 func together(loss, err error) error {
 	if err = unlessCanceled(err); err == nil || errors.Is(err, ErrLost) {
 		return loss
@@ -93,8 +95,9 @@ func together(loss, err error) error {
 	return fmt.Errorf("%w; %w", loss, err)
 }
 
-// release gives the Lease up by compare-and-swap on this process's own last write. It returns nil when the Lease is free, or
-// somebody else's, afterwards, and otherwise why it is left to expire. The term has ended before.
+// release gives the Lease up by compare-and-swap on this process's own last write. It returns nil
+// when the Lease is free, or somebody else's, afterwards, and otherwise why it is left to expire.
+// The term has ended before.
 func (s *session) release(ctx context.Context) error {
 	if s.requester.busy() {
 		if err := s.settle(); err != nil {
@@ -141,8 +144,8 @@ func (s *session) settle() error {
 	return nil
 }
 
-// inspect reads the Lease after a release was refused. It is free, for this process's purposes, when there is nothing
-// left to give up.
+// inspect reads the Lease after a release was refused. It is free, for this process's purposes,
+// when there is nothing left to give up.
 func (s *session) inspect(ctx context.Context) (free bool, err error) {
 	s.send(ctx, s.opts.requestTimeout(), opRead, write{}, nil)
 	r, ok := s.requester.wait(2 * s.opts.requestTimeout())

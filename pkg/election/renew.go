@@ -164,7 +164,8 @@ func (n *renewer) retry(wait time.Duration) {
 	n.renewAt = later(min(wait, n.opts.RetryPeriod))
 }
 
-// deleted takes in that the Lease does not exist any more. It is not created anew: somebody may have.
+// deleted takes in that the Lease does not exist any more. It is not created anew: somebody may
+// have.
 func (n *renewer) deleted(rv string) loss {
 	n.observe(n.writeLog.lease)
 	n.observeAbsence(rv)
@@ -193,8 +194,8 @@ func (n *renewer) onWatchEvent(event watchEvent) loss {
 	return loss{}
 }
 
-// examine decides what a state of the Lease means for the term. A state that was read is the present one, while one from the watch
-// may be history.
+// examine decides what a state of the Lease means for the term. A state that was read is the
+// present one, while one from the watch may be history.
 func (n *renewer) examine(lease *coordinationv1.Lease, read bool) loss {
 	v, w := n.writeLog.classify(lease)
 	switch {

@@ -20,12 +20,12 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// APIClient is the [LeaseClient] for a real API server. It shares its connections with no other client, whose traffic could
-// delay a renewal, and requests share none with the watch.
+// APIClient is the [LeaseClient] for a real API server. It shares its connections with no other
+// client, whose traffic could delay a renewal, and requests share none with the watch.
 //
-// Requests use one HTTP/1.1 connection at a time. It is abandoned after a failure that another one might mend, after a 401,
-// and when a certificate file has changed. The watch uses HTTP/2 where the server speaks it, so that pings notice a silent
-// connection.
+// Requests use one HTTP/1.1 connection at a time. It is abandoned after a failure that another one
+// might mend, after a 401, and when a certificate file has changed. The watch uses HTTP/2 where the
+// server speaks it, so that pings notice a silent connection.
 //
 // It is safe for concurrent use.
 type APIClient struct {
@@ -100,8 +100,8 @@ func (c *APIClient) Create(ctx context.Context, lease *coordinationv1.Lease) (*c
 	})
 }
 
-// Update implements [LeaseClient]. The UID in lease matters as much as its resourceVersion: a PUT of a Lease that was deleted
-// would create it anew.
+// Update implements [LeaseClient]. The UID in lease matters as much as its resourceVersion: a PUT
+// of a Lease that was deleted would create it anew.
 func (c *APIClient) Update(ctx context.Context, lease *coordinationv1.Lease) (*coordinationv1.Lease, error) {
 	body, err := c.lock.encode(lease)
 	if err != nil {
@@ -133,7 +133,8 @@ func (c *APIClient) do(ctx context.Context, build func(rest.Interface) *rest.Req
 	return c.lock.decode(object)
 }
 
-// answered reports whether an error is an answer that another connection, perhaps to another API server, would not change.
+// answered reports whether an error is an answer that another connection, perhaps to another API
+// server, would not change.
 func answered(err error) bool {
 	var status apierrors.APIStatus
 	return errors.As(err, &status) && status.Status().Code < http.StatusInternalServerError && status.Status().Code != 0
@@ -145,7 +146,8 @@ func (c *APIClient) Watch(ctx context.Context, namespace, name string) (watch.In
 	if err != nil {
 		return nil, err
 	}
-	// Some minutes, differing from replica to replica, so that watches spread over the API servers again after a restart.
+	// Some minutes, differing from replica to replica, so that watches spread over the API servers
+	// again after a restart.
 	seconds := int64(300 + rand.IntN(300)) //nolint:gosec // spreads load, keeps no secret
 	stream, err := l.leases.Get().Namespace(namespace).Resource(c.lock.resource()).MaxRetries(0).
 		VersionedParams(&metav1.ListOptions{
@@ -172,7 +174,8 @@ func (w *transportWatch) Stop() {
 	w.transport.close()
 }
 
-// Close ends all connections for requests; a watch ends with its Stop. The client must not be used any more.
+// Close ends all connections for requests; a watch ends with its Stop. The client must not be used
+// any more.
 func (c *APIClient) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

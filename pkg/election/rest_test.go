@@ -23,8 +23,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// These tests are about connections: which there are, and what becomes of them. What the API server does with a Lease is not in
-// them.
+// These tests are about connections: which there are, and what becomes of them. What the API server
+// does with a Lease is not in them.
 
 // endpoint is an HTTPS server that speaks both versions of HTTP and keeps what it was asked.
 type endpoint struct {

@@ -58,8 +58,9 @@ func (e *Elector) open(ctx context.Context) *session {
 	return s
 }
 
-// close waits for everything that the session has started, whose context has ended, but no longer than limit each: a credential
-// plugin that does not obey its context must not keep the process from ending.
+// close waits for everything that the session has started, whose context has ended, but no longer
+// than limit each: a credential plugin that does not obey its context must not keep the process
+// from ending.
 func (s *session) close(limit time.Duration) {
 	s.requester.quit(limit)
 	timer := time.NewTimer(limit)
@@ -80,7 +81,8 @@ func (s *session) run(ctx context.Context, stop stopSignal, lead func(context.Co
 	return s.lead(ctx, stop, v, lead)
 }
 
-// send sends a request. The server is told its time limit by the context's deadline: see [NewLeaseClient].
+// send sends a request. The server is told its time limit by the context's deadline: see
+// [NewLeaseClient].
 func (s *session) send(ctx context.Context, timeout time.Duration, op operation, w write, base *coordinationv1.Lease) {
 	r := reply{op: op, write: w, known: s.known(), viewed: s.observed.rv}
 	client, namespace, name := s.opts.Leases, s.opts.Namespace, s.opts.Name
@@ -120,8 +122,9 @@ func (s *session) known() string {
 	return s.writeLog.lease.ResourceVersion
 }
 
-// rewound reports whether a reading shows an older state than was known when it was asked for. Readings are never late, so the
-// API server has forgotten something: its storage was restored from a backup.
+// rewound reports whether a reading shows an older state than was known when it was asked for.
+// Readings are never late, so the API server has forgotten something: its storage was restored from
+// a backup.
 func (s *session) rewound(r reply) bool {
 	if r.known == "" || r.known != s.known() {
 		return false // the watch was faster
@@ -130,8 +133,8 @@ func (s *session) rewound(r reply) bool {
 	return ok && sign < 0
 }
 
-// forget drops everything that was known about the Lease, except that it has been seen before, and that somebody may rely on
-// it.
+// forget drops everything that was known about the Lease, except that it has been seen before, and
+// that somebody may rely on it.
 func (s *session) forget() {
 	s.writeLog = writeLog{}
 	t := s.observed.tenure
@@ -150,8 +153,8 @@ func (s *session) claim(sent instant, acquired int64, transitions int32) write {
 	}}
 }
 
-// own reports whether the Lease is as this very process has written it. A record that was its own once and has come back by hand
-// is not: another candidate may have led in between.
+// own reports whether the Lease is as this very process has written it. A record that was its own
+// once and has come back by hand is not: another candidate may have led in between.
 func (s *session) own() bool {
 	w, ok := s.writeLog.find(s.observed.rec)
 	return ok && (w != s.writeLog.last || s.writeLog.lease != nil && s.writeLog.lease.ResourceVersion == s.observed.rv)
@@ -160,7 +163,8 @@ func (s *session) own() bool {
 // observe takes in a state of the Lease that was read, or written.
 func (s *session) observe(lease *coordinationv1.Lease) { s.observeWatched(lease, false) }
 
-// observeWatched is observe for a state from the watch; gapless says that no change before it was missed.
+// observeWatched is observe for a state from the watch; gapless says that no change before it was
+// missed.
 func (s *session) observeWatched(lease *coordinationv1.Lease, gapless bool) {
 	if s.observed.observe(lease, s.opts.Identity, s.opts.Clock.Boot(), gapless) {
 		s.see(s.observed.rec.holder)
@@ -188,8 +192,8 @@ func (s *session) complain(r reply) {
 	})
 }
 
-// succeed withdraws the problem after a request that went well, unless that shows nothing about it: reading may work where
-// writing is forbidden.
+// succeed withdraws the problem after a request that went well, unless that shows nothing about it:
+// reading may work where writing is forbidden.
 func (s *session) succeed(op operation) {
 	if !s.connected {
 		s.watcher.retryNow()

@@ -10,8 +10,8 @@ const (
 	StateStandby State = iota
 	// StateLeading means that this process holds the Lease and its term is running.
 	StateLeading
-	// StateDraining means that the elector has been asked to stop while leading: it goes on renewing until the leader's
-	// function has returned.
+	// StateDraining means that the elector has been asked to stop while leading: it goes on
+	// renewing until the leader's function has returned.
 	StateDraining
 	// StateReleased means that the leader's function has returned and the Lease was given up.
 	StateReleased
@@ -37,7 +37,8 @@ func (s State) String() string {
 	}
 }
 
-// next returns the states that may follow s. The last two lead back to standby because Run may be called again.
+// next returns the states that may follow s. The last two lead back to standby because Run may be
+// called again.
 func (s State) next() []State {
 	switch s {
 	case StateStandby:

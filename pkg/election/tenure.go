@@ -23,11 +23,12 @@ const (
 	interrupted               // the object was deleted in between, or the API server was restored from a backup
 )
 
-// unproven bounds the duration of a record without a renewal, when it no longer stands in the Lease: a mistake can
-// write 68 years into it.
+// unproven bounds the duration of a record without a renewal, when it no longer stands in the
+// Lease: a mistake can write 68 years into it.
 const unproven = 10 * time.Minute
 
-// observe takes in a changed record that follows before. expired says that the Lease could have been taken before this change.
+// observe takes in a changed record that follows before. expired says that the Lease could have
+// been taken before this change.
 func (t *tenure) observe(rec, before record, how course, expired bool, boot time.Duration) {
 	switch {
 	case rec.released() && (how == begun || how == continued && t.endedBy(rec, before)):
@@ -36,7 +37,8 @@ func (t *tenure) observe(rec, before record, how course, expired bool, boot time
 		t.last, t.length = rec, rec.duration()
 		t.extend(boot + t.length)
 	case how == continued && rec.renews(t.last) && before.renews(t.last) && rec.renews(before) && rec.seconds == before.seconds:
-		// The second renewal in a row with the same duration, so the longer one was somebody else's.
+		// The second renewal in a row with the same duration, so the longer one was somebody
+		// else's.
 		t.last, t.length = rec, rec.duration()
 		t.until = max(t.others, boot+t.length)
 	case how == continued && t.last != (record{}) && t.begunBy(rec, expired) && rec.unrenewed():
@@ -52,8 +54,8 @@ func (t *tenure) observe(rec, before record, how course, expired bool, boot time
 	}
 }
 
-// begin takes in the first record of another tenure than the last one. Unless that had expired or was released, its holder
-// may go on until others, also when the new one is released.
+// begin takes in the first record of another tenure than the last one. Unless that had expired or
+// was released, its holder may go on until others, also when the new one is released.
 func (t *tenure) begin(rec record, expired bool, others, boot time.Duration) {
 	t.last, t.length = rec, t.credit(rec)
 	t.others = t.until
@@ -63,7 +65,8 @@ func (t *tenure) begin(rec record, expired bool, others, boot time.Duration) {
 	t.until = max(t.others, boot+t.length)
 }
 
-// interrupt takes in that the Lease was deleted or replaced, of which its holder may not have heard.
+// interrupt takes in that the Lease was deleted or replaced, of which its holder may not have
+// heard.
 func (t *tenure) interrupt(boot time.Duration) { t.extend(boot + t.careful(record{})) }
 
 // extend never makes a tenure shorter.

@@ -11,7 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// foreignEdits are what people and tools do to a Lease that shortens it, or seems to. None of it is a release.
+// foreignEdits are what people and tools do to a Lease that shortens it, or seems to. None of it is
+// a release.
 var foreignEdits = map[string]func(*coordinationv1.Lease){
 	"holder emptied":    func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = new("") },
 	"holder removed":    func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = nil },
@@ -94,7 +95,8 @@ var audiences = map[string]audience{
 	"fresh process": {before: func(*testElector) {}, edited: (*testElector).start, fresh: true},
 }
 
-// TestForeignEditNeverShortensATenure edits the Lease of a leader that does not hear of it and works until its deadline.
+// TestForeignEditNeverShortensATenure edits the Lease of a leader that does not hear of it and
+// works until its deadline.
 func TestForeignEditNeverShortensATenure(t *testing.T) {
 	for name, edit := range foreignEdits {
 		for who, audience := range audiences {
@@ -209,7 +211,8 @@ func TestSeveralForeignEdits(t *testing.T) {
 	}
 }
 
-// TestReleaseOfAnotherTenure: the Lease is deleted behind a leader, taken by a process that cannot know of it, and released.
+// TestReleaseOfAnotherTenure: the Lease is deleted behind a leader, taken by a process that cannot
+// know of it, and released.
 func TestReleaseOfAnotherTenure(t *testing.T) {
 	for who, audience := range audiences {
 		if audience.fresh {
@@ -246,7 +249,8 @@ func TestReleaseOfAnotherTenure(t *testing.T) {
 	}
 }
 
-// TestReleaseSoonAfterTheFirstLook: a standby that has just been started takes a released Lease at once.
+// TestReleaseSoonAfterTheFirstLook: a standby that has just been started takes a released Lease at
+// once.
 func TestReleaseSoonAfterTheFirstLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
@@ -320,7 +324,8 @@ func TestGenuineReleases(t *testing.T) {
 	}
 }
 
-// TestReleaseWithTheClockSetBack: others must know it for one although its time is before that of the last renewal.
+// TestReleaseWithTheClockSetBack: others must know it for one although its time is before that of
+// the last renewal.
 func TestReleaseWithTheClockSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
@@ -344,7 +349,8 @@ func TestReleaseWithTheClockSetBack(t *testing.T) {
 	})
 }
 
-// TestRenewalEndsAProlongation: what somebody has written into the Lease counts while it stands there, and no longer.
+// TestRenewalEndsAProlongation: what somebody has written into the Lease counts while it stands
+// there, and no longer.
 func TestRenewalEndsAProlongation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
@@ -368,7 +374,8 @@ func TestRenewalEndsAProlongation(t *testing.T) {
 	})
 }
 
-// TestProlongedOnTheFirstLook: a process that is started while a prolongation stands in the Lease is not misled for long.
+// TestProlongedOnTheFirstLook: a process that is started while a prolongation stands in the Lease
+// is not misled for long.
 func TestProlongedOnTheFirstLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
@@ -392,7 +399,8 @@ func TestProlongedOnTheFirstLook(t *testing.T) {
 	})
 }
 
-// TestWatchComesBackSoon: after an outage the watch is missing for about as long as the next renewal, however long it lasted.
+// TestWatchComesBackSoon: after an outage the watch is missing for about as long as the next
+// renewal, however long it lasted.
 func TestWatchComesBackSoon(t *testing.T) {
 	refused := errors.New("connection refused")
 	for name, f := range map[string]fault{"refused": {err: refused}, "silent": {lost: true}} {

@@ -71,8 +71,8 @@ func (c *APIClient) newTransport(streams bool) (*leaseTransport, error) {
 	return &leaseTransport{leases: leases, transport: t, dialer: dialer, files: files}, nil
 }
 
-// nameProxy makes an error of a proxy that refuses a connection. net/http would return the text of its status alone, such as
-// "Forbidden", which reads like an answer of the API server.
+// nameProxy makes an error of a proxy that refuses a connection. net/http would return the text of
+// its status alone, such as "Forbidden", which reads like an answer of the API server.
 func nameProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK {
 		return nil
@@ -81,8 +81,9 @@ func nameProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Re
 	return fmt.Errorf("the proxy %s does not let the connection through and answers %q", &address, http.StatusText(resp.StatusCode))
 }
 
-// outdated reports whether the transport was made with other certificates than there are now. Files that cannot be used, such
-// as a certificate whose key has not been replaced yet, make no better one.
+// outdated reports whether the transport was made with other certificates than there are now. Files
+// that cannot be used, such as a certificate whose key has not been replaced yet, make no better
+// one.
 func (c *APIClient) outdated(l *leaseTransport) bool {
 	conf, err := c.config.TransportConfig()
 	if err != nil {
@@ -152,8 +153,8 @@ func (c *trackedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// discard closes a connection at once. Without the linger option the kernel would go on for minutes trying to deliver a request
-// that this process has given up.
+// discard closes a connection at once. Without the linger option the kernel would go on for minutes
+// trying to deliver a request that this process has given up.
 func discard(conn net.Conn) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // best effort: closing is what counts

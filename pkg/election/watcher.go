@@ -69,8 +69,8 @@ func (w *watcher) retryNow() {
 	}
 }
 
-// wait waits for d, or until the API server is known to answer if that makes a difference, and reports whether ctx was alive
-// all the time.
+// wait waits for d, or until the API server is known to answer if that makes a difference, and
+// reports whether ctx was alive all the time.
 func (w *watcher) wait(ctx context.Context, d time.Duration, unreachable bool) bool {
 	reachable := w.reachable
 	if !unreachable {

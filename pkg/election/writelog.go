@@ -6,27 +6,29 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 )
 
-// write is one write of the Lease by this process: what it said, when it was sent, and the resourceVersion that it replaces;
-// empty for a creation.
+// write is one write of the Lease by this process: what it said, when it was sent, and the
+// resourceVersion that it replaces; empty for a creation.
 type write struct {
 	rec  record
 	sent instant
 	base string
 }
 
-// writeLog is an elector's memory of its own writes. It is how a Lease is recognised as this process's own: by the record, which
-// carries times in microseconds, and not by the holder's name, which another process may share.
+// writeLog is an elector's memory of its own writes. It is how a Lease is recognised as this
+// process's own: by the record, which carries times in microseconds, and not by the holder's name,
+// which another process may share.
 type writeLog struct {
 	lease   *coordinationv1.Lease // as of the last confirmed write or adoption: the base of the next compare-and-swap
 	last    write                 // the last confirmed write
 	pending []write               // sent since; each may have been stored, at most one was
 }
 
-// maxPending bounds the memory of writes without an answer, for the case of a candidate that tries for days. One that is
-// forgotten and stored all the same would look like another process's.
+// maxPending bounds the memory of writes without an answer, for the case of a candidate that tries
+// for days. One that is forgotten and stored all the same would look like another process's.
 const maxPending = 64
 
-// begin notes a write that is about to be sent. Whatever becomes of its reply, the write can be recognised later.
+// begin notes a write that is about to be sent. Whatever becomes of its reply, the write can be
+// recognised later.
 func (l *writeLog) begin(w write) {
 	if n := len(l.pending); n >= maxPending {
 		l.pending = slices.Delete(l.pending, 0, n-maxPending+1)
@@ -39,8 +41,8 @@ func (l *writeLog) abort(w write) {
 	l.pending = slices.DeleteFunc(l.pending, func(p write) bool { return p == w })
 }
 
-// confirm notes that w is stored as lease, perhaps with other metadata than it was sent with. Only writes that are based on just
-// this state can still be stored after it; the others are forgotten.
+// confirm notes that w is stored as lease, perhaps with other metadata than it was sent with. Only
+// writes that are based on just this state can still be stored after it; the others are forgotten.
 func (l *writeLog) confirm(w write, lease *coordinationv1.Lease) {
 	if l.lease != nil {
 		if sign, ok := order(lease.ResourceVersion, l.lease.ResourceVersion); ok && sign < 0 {

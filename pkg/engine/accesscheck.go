@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// rightsInterval is how often rights that were granted are checked again while calls fail, which
-	// may be because one was taken away.
+	// rightsInterval is how often rights that were granted are checked again while calls fail,
+	// which may be because one was taken away.
 	rightsInterval = time.Minute
 	// maxMissing is how many missing rules and namespaces a status names.
 	maxMissing = 3
@@ -26,9 +26,9 @@ var rightsBackoff = wait.Backoff{
 	Duration: 2 * time.Second, Factor: 2, Cap: time.Minute, Steps: math.MaxInt32,
 }
 
-// accessCheck asks whether the rights that a handler needs are granted, and whether the namespaces exist
-// that its definition watches. What is missing becomes the definition's state. The right to watch is not
-// asked for: the watch itself says when it is refused.
+// accessCheck asks whether the rights that a handler needs are granted, and whether the namespaces
+// exist that its definition watches. What is missing becomes the definition's state. The right to
+// watch is not asked for: the watch itself says when it is refused.
 type accessCheck struct {
 	needed  bool // whether there is anything to ask for
 	missing func(context.Context) ([]access.Finding, error)

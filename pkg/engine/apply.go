@@ -24,9 +24,9 @@ type Changes struct {
 // A definition that says the same as before is not touched: its queue, calls, timers and metrics go
 // on. One that says something else goes on as before until its new handler is made, its rights are
 // granted and its sources are synced. Then the new handler gets every object, while calls under way
-// end with the old one; no object is ever handled by both at once. A definition that is removed makes
-// no new calls; when those under way have returned, nothing of it is left. So it is with one whose
-// kind, leaderElection or paused is changed, before it begins anew.
+// end with the old one; no object is ever handled by both at once. A definition that is removed
+// makes no new calls; when those under way have returned, nothing of it is left. So it is with one
+// whose kind, leaderElection or paused is changed, before it begins anew.
 func (e *Engine) Apply(cfg *config.Config) Changes {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -91,8 +91,8 @@ func TestApplyBeforeATerm(t *testing.T) {
 	})
 }
 
-// TestApplyLeavesAloneWhatIsTheSame has a definition with a call under way, a retry, a requeue and a
-// rate, while everything around it changes.
+// TestApplyLeavesAloneWhatIsTheSame has a definition with a call under way, a retry, a requeue and
+// a rate, while everything around it changes.
 func TestApplyLeavesAloneWhatIsTheSame(t *testing.T) {
 	inRig(t, 3, func(r *rig) {
 		r.handle = func(_ context.Context, version string, req handlers.Request) (handlers.Result, error) {
@@ -229,8 +229,8 @@ func TestApplyKeepsTheNumberOfWorkers(t *testing.T) {
 	}
 }
 
-// TestApplyWaitsForWhatIsReady replaces a definition by one that cannot work yet, for several reasons.
-// The old one goes on meanwhile.
+// TestApplyWaitsForWhatIsReady replaces a definition by one that cannot work yet, for several
+// reasons. The old one goes on meanwhile.
 func TestApplyWaitsForWhatIsReady(t *testing.T) {
 	tests := map[string]struct {
 		block, unblock func(r *rig)
@@ -496,8 +496,8 @@ func TestApplyChangesTheLimits(t *testing.T) {
 	})
 }
 
-// TestApplyUnderLoad changes definitions at random while objects change, and looks for two calls for
-// one object, which the handler reports, and for objects that are forgotten.
+// TestApplyUnderLoad changes definitions at random while objects change, and looks for two calls
+// for one object, which the handler reports, and for objects that are forgotten.
 func TestApplyUnderLoad(t *testing.T) {
 	inRig(t, 10, func(r *rig) {
 		r.handle = func(_ context.Context, version string, req handlers.Request) (handlers.Result, error) {

@@ -123,8 +123,9 @@ func (c *controller) set(def config.Definition) {
 	}
 }
 
-// accepts reports whether the running definition can become def. If not, its keys are those of other
-// objects, or it runs under another condition: then it has to end before the other one begins.
+// accepts reports whether the running definition can become def. If not, its keys are those of
+// other objects, or it runs under another condition: then it has to end before the other one
+// begins.
 func (c *controller) accepts(def config.Definition) bool {
 	current := c.rollout.definition()
 	return current.Watch.Kind.GroupKind() == def.Watch.Kind.GroupKind() &&
@@ -201,8 +202,8 @@ func (c *controller) keep(ctx, current context.Context, r *revision, replaces bo
 	})
 }
 
-// onEvent takes an event of a revision's watch, on a goroutine of the source. While this replica does
-// not work on the definition, events are not kept: work begins with everything in the cache.
+// onEvent takes an event of a revision's watch, on a goroutine of the source. While this replica
+// does not work on the definition, events are not kept: work begins with everything in the cache.
 func (c *controller) onEvent(r *revision, w *watched, e kube.Event) {
 	d := c.dispatcher.Load()
 	if d == nil || d.revision != r {
@@ -214,8 +215,8 @@ func (c *controller) onEvent(r *revision, w *watched, e kube.Event) {
 	d.onEvent(w, e)
 }
 
-// work handles the definition's objects until term or drain ends, or the definition is retired. Then
-// calls under way may go on for the shutdown timeout.
+// work handles the definition's objects until term or drain ends, or the definition is retired.
+// Then calls under way may go on for the shutdown timeout.
 func (c *controller) work(term context.Context, drain Drain) {
 	taking, stopTaking := context.WithCancel(term)
 	defer stopTaking()

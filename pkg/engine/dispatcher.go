@@ -15,8 +15,8 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// staleRetry is after how long an object is looked at again that is postponed because the cache lags
-// behind a write of its handler.
+// staleRetry is after how long an object is looked at again that is postponed because the cache
+// lags behind a write of its handler.
 const staleRetry = 50 * time.Millisecond
 
 // errShutdown ends the calls that are still under way when the shutdown timeout has passed.
@@ -70,9 +70,9 @@ func newDispatcher(r *revision, q *queue.Queue[kube.Key], p phases) *dispatcher 
 	return d
 }
 
-// start adds every key that exists and begins to work. previous, which may be nil, is the dispatcher
-// that this one takes over from: it takes no more keys, and each of its calls under way keeps one of
-// the new workers waiting, so that there are never more calls than workers.
+// start adds every key that exists and begins to work. previous, which may be nil, is the
+// dispatcher that this one takes over from: it takes no more keys, and each of its calls under way
+// keeps one of the new workers waiting, so that there are never more calls than workers.
 func (d *dispatcher) start(term phases, previous *dispatcher) {
 	if d.filter != nil {
 		d.running.Go(func() { d.filter.run(term.taking, d.phases.taking) })
@@ -157,8 +157,8 @@ func (d *dispatcher) onEvent(w *watched, e kube.Event) {
 	}
 }
 
-// work is a worker: it handles one object after another, and closes ended at its end. A handler that
-// calls runtime.Goexit ends the goroutine, so another one goes on.
+// work is a worker: it handles one object after another, and closes ended at its end. A handler
+// that calls runtime.Goexit ends the goroutine, so another one goes on.
 func (d *dispatcher) work(ended chan struct{}) {
 	returned := false
 	defer func() {
@@ -197,13 +197,15 @@ func (d *dispatcher) step(keys *throttledQueue) bool {
 	return true
 }
 
-// mayWork reports whether a call for key may begin now. Nothing else asks. A gate that is shut while
-// taking has not ended means that the term is over by the clocks, and its context about to end.
+// mayWork reports whether a call for key may begin now. Nothing else asks. A gate that is shut
+// while taking has not ended means that the term is over by the clocks, and its context about to
+// end.
 func (d *dispatcher) mayWork(kube.Key) bool {
 	return !d.phases.drain.ended() && d.phases.taking.Err() == nil && d.revision.gate.Open()
 }
 
-// object returns what is to be handled, if it is there and can be handled now; else it tells the queue.
+// object returns what is to be handled, if it is there and can be handled now; else it tells the
+// queue.
 func (d *dispatcher) object(item queue.Item[kube.Key]) (handlers.Object, bool) {
 	if !d.revision.own.Ready(item.Key) {
 		d.queue.Postpone(item.Key, item.Priority, staleRetry) // The change mostly arrives before.

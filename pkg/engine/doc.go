@@ -1,8 +1,8 @@
-// Package engine turns a Config into running controllers, one for each definition: source → filter →
-// queue → workers → handler.
+// Package engine turns a Config into running controllers, one for each definition: source → filter
+// → queue → workers → handler.
 //
-// It does not know leases: its caller says, by a context, how long the work may go on. Caches are kept
-// from the start of Run, so a standby is warm; objects are handled only within Work.
+// It does not know leases: its caller says, by a context, how long the work may go on. Caches are
+// kept from the start of Run, so a standby is warm; objects are handled only within Work.
 //
 //	eng, err := engine.New(engine.Options{Cluster: cluster, …})
 //	eng.Apply(cfg)    // and again whenever the config has changed

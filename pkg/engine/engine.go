@@ -19,8 +19,8 @@ import (
 type Options struct {
 	// Cluster is where the objects are. Required.
 	Cluster *kube.Cluster
-	// Gate stands between the handlers under the lease and the API server; nil lets every request through. Definitions
-	// that run on every replica are not gated.
+	// Gate stands between the handlers under the lease and the API server; nil lets every request
+	// through. Definitions that run on every replica are not gated.
 	Gate *kube.Gate
 	// Metrics are kept up to date. Required.
 	Metrics *telemetry.Metrics
@@ -28,8 +28,8 @@ type Options struct {
 	Board *status.Board
 	// Logger gets changes of state and failed calls. Default: nothing is logged.
 	Logger logr.Logger
-	// ShutdownTimeout is how long calls under way may go on after the end of the drain, before their
-	// contexts end. Default: 0, they end at once.
+	// ShutdownTimeout is how long calls under way may go on after the end of the drain, before
+	// their contexts end. Default: 0, they end at once.
 	ShutdownTimeout time.Duration
 }
 
@@ -120,11 +120,11 @@ func (e *Engine) Run(ctx context.Context) {
 	e.running.Wait()
 }
 
-// Work handles the objects of a group: every object that exists at least once, then every change. It
-// returns when term or drain has ended and every call has returned. When drain ends, no new call is
-// made, and those under way may finish within Options.ShutdownTimeout. When term ends, the contexts
-// of the calls end with it. Definitions that Apply adds meanwhile take part. A call that ignores its
-// context keeps Work from returning: the caller has to bound that.
+// Work handles the objects of a group: every object that exists at least once, then every change.
+// It returns when term or drain has ended and every call has returned. When drain ends, no new call
+// is made, and those under way may finish within Options.ShutdownTimeout. When term ends, the
+// contexts of the calls end with it. Definitions that Apply adds meanwhile take part. A call that
+// ignores its context keeps Work from returning: the caller has to bound that.
 func (e *Engine) Work(term context.Context, drain Drain, group Group) {
 	var working sync.WaitGroup
 	begin := func(c *controller) {
@@ -165,8 +165,8 @@ func (e *Engine) Has(group Group) bool {
 	return false
 }
 
-// Unreturned says which code of plugins is running at this moment, sorted: "pods: the exec handler's
-// Close". It is for the message of a process that ends without waiting any longer.
+// Unreturned says which code of plugins is running at this moment, sorted: "pods: the exec
+// handler's Close". It is for the message of a process that ends without waiting any longer.
 func (e *Engine) Unreturned() []string {
 	e.mu.Lock()
 	controllers := slices.Collect(maps.Values(e.controllers))

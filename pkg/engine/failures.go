@@ -9,12 +9,13 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// persistent is how many failures in a row make a definition Degraded: of calls for one object, or of
-// evaluations. Single ones, such as conflicts, are normal.
+// persistent is how many failures in a row make a definition Degraded: of calls for one object, or
+// of evaluations. Single ones, such as conflicts, are normal.
 const persistent = 3
 
-// failures keeps the objects of a definition whose last call failed. Every method costs the same for
-// any number of them: they run at each failure, and at each deletion on a goroutine of the source.
+// failures keeps the objects of a definition whose last call failed. Every method costs the same
+// for any number of them: they run at each failure, and at each deletion on a goroutine of the
+// source.
 type failures struct {
 	mu        sync.Mutex
 	objects   map[kube.Key]failure

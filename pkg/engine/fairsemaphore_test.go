@@ -89,7 +89,8 @@ func TestSemaphoreSlotsAreKeptForOthers(t *testing.T) {
 	}
 }
 
-// TestSemaphoreSlotsInTurn has one definition hold everything, and then looks at who gets what it gives back.
+// TestSemaphoreSlotsInTurn has one definition hold everything, and then looks at who gets what it
+// gives back.
 func TestSemaphoreSlotsInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, clients := semaphore(6, 3)
@@ -199,7 +200,8 @@ func (s *fairSemaphore) check(t *testing.T) {
 	}
 }
 
-// TestSlowDefinitionDelaysNobody lets one definition have calls without end, of which it wants as many as it can get.
+// TestSlowDefinitionDelaysNobody lets one definition have calls without end, of which it wants as
+// many as it can get.
 func TestSlowDefinitionDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -56,8 +56,8 @@ func newEventFilter(
 	}
 }
 
-// run decides until one of both contexts ends. When only accepting has ended, because another filter
-// takes over, it decides on what is pending before it returns.
+// run decides until one of both contexts ends. When only accepting has ended, because another
+// filter takes over, it decides on what is pending before it returns.
 func (f *eventFilter) run(deciding, accepting context.Context) {
 	defer f.keys.ShutDown()
 	for {
@@ -105,9 +105,9 @@ func (f *eventFilter) call(key kube.Key, priority queue.Priority) {
 	f.keys.Add(key, priority)
 }
 
-// handled notes that the handler is given an object: a pending change begins from this state, and no
-// longer from the one before. If not, changes that undo each other would come to nothing, although
-// the handler has seen what was between them.
+// handled notes that the handler is given an object: a pending change begins from this state, and
+// no longer from the one before. If not, changes that undo each other would come to nothing,
+// although the handler has seen what was between them.
 //
 // The cache is read with the pending events locked: it has a state before the event of it arrives
 // here, so the event of a newer state comes later.

@@ -409,7 +409,8 @@ func TestPredicateEnds(t *testing.T) {
 	}
 }
 
-// A handler that needs the metadata alone gets no more than that, unless what decides on its calls needs it.
+// A handler that needs the metadata alone gets no more than that, unless what decides on its calls
+// needs it.
 func TestWatchOfMetadata(t *testing.T) {
 	type none struct{}
 	bound := handlerstest.Bind(t, handlers.Plugin[none]{

@@ -19,7 +19,8 @@ import (
 // conditionLogInterval is the least time between two log lines about a condition that fails.
 const conditionLogInterval = time.Minute
 
-// errSecretValues stands for the failure of a condition on a Secret: CEL puts values into its errors.
+// errSecretValues stands for the failure of a condition on a Secret: CEL puts values into its
+// errors.
 var errSecretValues = errors.New("the condition fails; why is not shown of Secrets")
 
 // changePredicate decides by the filter of a definition.

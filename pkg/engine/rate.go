@@ -9,10 +9,11 @@ import (
 	"kooperd.dev/kooperd/pkg/config"
 )
 
-// rate bounds how often a definition calls its handler. It is a bucket of up to burst tokens that gets
-// one more each interval; each call takes one. A token is reserved first, and taken when the call
-// begins. golang.org/x/time/rate takes the token with the reservation, so calls that then wait for a
-// slot would pile up and begin together, more than burst of them at once. A nil rate bounds nothing.
+// rate bounds how often a definition calls its handler. It is a bucket of up to burst tokens that
+// gets one more each interval; each call takes one. A token is reserved first, and taken when the
+// call begins. golang.org/x/time/rate takes the token with the reservation, so calls that then wait
+// for a slot would pile up and begin together, more than burst of them at once. A nil rate bounds
+// nothing.
 type rate struct {
 	interval time.Duration // between two tokens
 	burst    int
@@ -35,7 +36,8 @@ func newRate(r config.Rate) *rate {
 	return made
 }
 
-// reserve waits for a token and reserves it; take or cancel must follow. It returns false when ctx ends before that.
+// reserve waits for a token and reserves it; take or cancel must follow. It returns false when ctx
+// ends before that.
 func (r *rate) reserve(ctx context.Context) bool {
 	if r.tryReserve() {
 		return true

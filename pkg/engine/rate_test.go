@@ -90,7 +90,8 @@ func TestRateEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// TestReservationsDoNotPileUp reserves all there is, lets a long time pass, and looks at how many calls may begin then.
+// TestReservationsDoNotPileUp reserves all there is, lets a long time pass, and looks at how many
+// calls may begin then.
 func TestReservationsDoNotPileUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRate(config.Rate{PerSecond: 10, Burst: 2})

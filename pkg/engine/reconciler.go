@@ -38,10 +38,10 @@ type outcome struct {
 	logger    logr.Logger
 }
 
-// reconcile calls the handler once and then completes the item. It returns only when the handler has
-// returned, also after its deadline: the key stays locked until then, because two calls for one
-// object must never overlap. If the handler calls runtime.Goexit, the item is completed like that of
-// a panic, and then the goroutine ends.
+// reconcile calls the handler once and then completes the item. It returns only when the handler
+// has returned, also after its deadline: the key stays locked until then, because two calls for one
+// object must never overlap. If the handler calls runtime.Goexit, the item is completed like that
+// of a panic, and then the goroutine ends.
 func (r *reconciler) reconcile(ctx context.Context, item queue.Item[kube.Key], obj handlers.Object) {
 	o := outcome{logger: telemetry.ForCall(r.logger, item.Key.Namespace, item.Key.Name, rand.Uint64())} //nolint:gosec // a name for log lines, not a secret
 	callCtx, cancel := context.WithTimeoutCause(r.callContext(ctx, &o, item.Key), r.timeout, errTimeout)
@@ -127,7 +127,8 @@ func (r *reconciler) complete(item queue.Item[kube.Key], o outcome) {
 	}
 }
 
-// failed logs a failed call and records it, unless the object is gone by now: nothing would remove it.
+// failed logs a failed call and records it, unless the object is gone by now: nothing would remove
+// it.
 func (r *reconciler) failed(o outcome, item queue.Item[kube.Key], entry failure) {
 	entry.attempts, entry.message = item.Attempt+1, o.err.Error()
 	logger := o.logger.WithValues("attempt", entry.attempts, "duration", o.duration)

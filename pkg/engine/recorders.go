@@ -22,8 +22,8 @@ import (
 // reporter is what every event's reportingController begins with; the definition's name follows.
 const reporter = "kooperd.dev/"
 
-// recorders make the event recorders of handlers. They share one broadcaster. Each event is sent by the
-// client of its definition, through that definition's gate and with its user agent.
+// recorders make the event recorders of handlers. They share one broadcaster. Each event is sent by
+// the client of its definition, through that definition's gate and with its user agent.
 type recorders struct {
 	broadcaster events.EventBroadcaster
 	sink        *eventSink
@@ -63,8 +63,8 @@ func (r *recorders) start(ctx context.Context) (wait func()) {
 	return sending.Wait
 }
 
-// eventSink sends events. A refusal by the gate becomes an answer after which client-go does not try
-// again: what a former leader had to say is not worth a queue.
+// eventSink sends events. A refusal by the gate becomes an answer after which client-go does not
+// try again: what a former leader had to say is not worth a queue.
 type eventSink struct {
 	mu      sync.Mutex
 	clients map[string]eventsclient.EventsV1Interface // by definition

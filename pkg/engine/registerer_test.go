@@ -198,7 +198,8 @@ func says(err error, text string) bool {
 	return err != nil && strings.Contains(err.Error(), text)
 }
 
-// TestRegistererReplaces has a handler that registers the metrics of the one it is going to replace.
+// TestRegistererReplaces has a handler that registers the metrics of the one it is going to
+// replace.
 func TestRegistererReplaces(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	old, r := newRegisterer(registry, false), newRegisterer(registry, true)

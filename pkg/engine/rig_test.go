@@ -29,8 +29,8 @@ type handlerConfig struct {
 	Version string `json:"version,omitempty"`
 }
 
-// rig is a running engine with a scripted API server, on the clock of a synctest bubble. Its handlers
-// call functions of the test, and note when they are called.
+// rig is a running engine with a scripted API server, on the clock of a synctest bubble. Its
+// handlers call functions of the test, and note when they are called.
 type rig struct {
 	*Engine
 	t        *testing.T
@@ -194,7 +194,8 @@ func (r *rig) note(what string) {
 	r.calls = append(r.calls, fmt.Sprintf("%s %s", time.Since(r.begin), what))
 }
 
-// expect compares the calls since the last expect: when, definition and version, object, cause#attempt.
+// expect compares the calls since the last expect: when, definition and version, object,
+// cause#attempt.
 func (r *rig) expect(want ...string) {
 	r.t.Helper()
 	synctest.Wait()

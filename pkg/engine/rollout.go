@@ -8,8 +8,8 @@ import (
 	"kooperd.dev/kooperd/pkg/config"
 )
 
-// rollout keeps the revisions of one definition: at most one that handles objects, one that is going
-// to replace it, and those before, until their last calls have returned.
+// rollout keeps the revisions of one definition: at most one that handles objects, one that is
+// going to replace it, and those before, until their last calls have returned.
 type rollout struct {
 	// newRevision makes a revision and the context that its end ends. replaced may be nil.
 	newRevision func(def config.Definition, replaced *revision) (*revision, context.Context)
@@ -94,8 +94,9 @@ func (o *rollout) activate(r *revision) (before *revision, ok bool) {
 	return before, true
 }
 
-// dispatch returns the active revision if it is another than that of last, with a dispatcher counted
-// that the caller has to take off again, and a channel that is closed when there is another one.
+// dispatch returns the active revision if it is another than that of last, with a dispatcher
+// counted that the caller has to take off again, and a channel that is closed when there is another
+// one.
 func (o *rollout) dispatch(last *dispatcher) (r *revision, handover <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -10,8 +10,8 @@ import (
 	"kooperd.dev/kooperd/pkg/status"
 )
 
-// source is a cache that follows the API server, as one definition sees it; *kube.View is one. It is
-// safe for concurrent use.
+// source is a cache that follows the API server, as one definition sees it; *kube.View is one. It
+// is safe for concurrent use.
 type source interface {
 	handlers.Lister
 	kube.Cache
@@ -36,8 +36,9 @@ type apiServer interface {
 	plan(watches []kube.Watch)
 	// clients makes the clients of a definition's handler.
 	clients(definition string, gate *kube.Gate, own *kube.ConsistencyStore) (handlers.Clients, error)
-	// findMissing returns what keeps a definition's handler from working, such as missing rights, or its
-	// objects from coming, such as missing namespaces. An error means that this is not known.
+	// findMissing returns what keeps a definition's handler from working, such as missing rights,
+	// or its objects from coming, such as missing namespaces. An error means that this is not
+	// known.
 	findMissing(ctx context.Context, def config.Definition) ([]access.Finding, error)
 }
 

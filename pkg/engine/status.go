@@ -27,7 +27,8 @@ type condition struct {
 	overdue, failing string
 	// undecidable says why no event can be decided on; empty if some can.
 	undecidable string
-	// pending says why a changed definition does not replace the running one yet; empty if none waits.
+	// pending says why a changed definition does not replace the running one yet; empty if none
+	// waits.
 	pending string
 }
 
@@ -128,7 +129,8 @@ func (s *definitionStatus) failed(key kube.Key, entry failure, exists func() boo
 // gone notes that an object does not exist any more.
 func (s *definitionStatus) gone(key kube.Key) { s.succeeded(key) }
 
-// endTerm forgets what a term has learned of objects: the next leader starts from the objects alone.
+// endTerm forgets what a term has learned of objects: the next leader starts from the objects
+// alone.
 func (s *definitionStatus) endTerm() {
 	s.metrics.QueueLength(0)
 	s.calls.stop()

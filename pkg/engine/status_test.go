@@ -38,7 +38,8 @@ var conditions = map[string]struct {
 	"everything works":   {condition{source: status.Running, built: true}, status.Running, ""},
 }
 
-// TestStateIsTheFirstObstacle adds to each condition everything that comes after it: that must not show.
+// TestStateIsTheFirstObstacle adds to each condition everything that comes after it: that must not
+// show.
 func TestStateIsTheFirstObstacle(t *testing.T) {
 	worst := func(c condition) condition {
 		c.buildErr, c.overdue, c.failing = errors.New("no handler"), "some calls", "some objects"
@@ -69,8 +70,8 @@ func TestStateIsTheFirstObstacle(t *testing.T) {
 	}
 }
 
-// TestEveryTransition goes from every condition to every other, and looks at all that tells of it: the board, the gauge and the
-// log.
+// TestEveryTransition goes from every condition to every other, and looks at all that tells of it:
+// the board, the gauge and the log.
 func TestEveryTransition(t *testing.T) {
 	for from, a := range conditions {
 		for to, b := range conditions {

@@ -71,7 +71,8 @@ func (t *throttledQueue) abort() {
 	t.releaseSlot()
 }
 
-// acquire reserves a key and waits for what its call needs. When it returns false, it holds nothing.
+// acquire reserves a key and waits for what its call needs. When it returns false, it holds
+// nothing.
 func (t *throttledQueue) acquire(ctx context.Context) bool {
 	q, l := t.queue, t.limits
 	reserved := ctx.Err() == nil && q.TryReserve()

@@ -9,7 +9,8 @@ import (
 	"kooperd.dev/kooperd/pkg/queue"
 )
 
-// BenchmarkThrottledQueue is the way of one object through the queue to a call and back, by the limits that are set.
+// BenchmarkThrottledQueue is the way of one object through the queue to a call and back, by the
+// limits that are set.
 func BenchmarkThrottledQueue(b *testing.B) {
 	for name, limits := range map[string]*limits{
 		"none":  newLimits(nil, nil),

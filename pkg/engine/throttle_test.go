@@ -16,7 +16,8 @@ import (
 	"kooperd.dev/kooperd/pkg/queue"
 )
 
-// crew is a definition without a cluster: workers that take objects from a throttledQueue and call a function.
+// crew is a definition without a cluster: workers that take objects from a throttledQueue and call
+// a function.
 type crew struct {
 	t     *testing.T
 	begin time.Time
@@ -226,7 +227,8 @@ func TestThrottledTimeShowsWhileItLasts(t *testing.T) {
 	})
 }
 
-// TestThrottledQueueKeepsTheRate has many workers handle many objects for uneven times, and compares every span of time with the rate.
+// TestThrottledQueueKeepsTheRate has many workers handle many objects for uneven times, and
+// compares every span of time with the rate.
 func TestThrottledQueueKeepsTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const perSecond, burst = 7, 5

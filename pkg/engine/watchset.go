@@ -12,13 +12,14 @@ import (
 // watched is one watch of a definition.
 type watched struct {
 	watch kube.Watch
-	// keysOf returns the keys of the objects that are handled because of an event. Nil stands for the
-	// object of the event, which is then of the kind that the definition handles.
+	// keysOf returns the keys of the objects that are handled because of an event. Nil stands for
+	// the object of the event, which is then of the kind that the definition handles.
 	keysOf func(kube.Event) []kube.Key
 	source source // nil until the set is open
 }
 
-// watchSet is everything that a definition watches. The first watch is that of the objects it handles.
+// watchSet is everything that a definition watches. The first watch is that of the objects it
+// handles.
 type watchSet struct {
 	watches []watched
 	opened  atomic.Bool
@@ -63,7 +64,8 @@ func (s *watchSet) awaitSynced(ctx context.Context) bool {
 	return true
 }
 
-// status is the worst of all sources, with its kind where there are several; empty before they open.
+// status is the worst of all sources, with its kind where there are several; empty before they
+// open.
 func (s *watchSet) status() (status.State, error) {
 	if !s.opened.Load() {
 		return "", nil

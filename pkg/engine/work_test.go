@@ -37,7 +37,8 @@ func TestWorkHandlesEveryObjectAndEveryChange(t *testing.T) {
 	})
 }
 
-// TestWorkBeginsInATerm has a standby, which keeps its caches and makes its handlers, and two terms.
+// TestWorkBeginsInATerm has a standby, which keeps its caches and makes its handlers, and two
+// terms.
 func TestWorkBeginsInATerm(t *testing.T) {
 	inRig(t, 1, func(r *rig) {
 		r.handle = func(context.Context, string, handlers.Request) (handlers.Result, error) {
@@ -299,7 +300,8 @@ func TestCleanStopIsNoNews(t *testing.T) {
 	})
 }
 
-// TestEndOfATermForgets has the same on a replica that goes on as a standby: it knows of no failure.
+// TestEndOfATermForgets has the same on a replica that goes on as a standby: it knows of no
+// failure.
 func TestEndOfATermForgets(t *testing.T) {
 	inRig(t, 1, func(r *rig) {
 		r.handle = func(context.Context, string, handlers.Request) (handlers.Result, error) {

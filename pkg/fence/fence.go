@@ -1,5 +1,5 @@
-// Package fence makes the admission policy that lets only the holder of a Lease write. It contacts nothing: whoever may
-// install policies gives the result to an API server.
+// Package fence makes the admission policy that lets only the holder of a Lease write. It contacts
+// nothing: whoever may install policies gives the result to an API server.
 //
 //	f, err := fence.New(fence.Options{Lease: lease, ServiceAccount: account})
 package fence
@@ -20,17 +20,20 @@ import (
 type Options struct {
 	// Lease is the Lease whose holder may write.
 	Lease types.NamespacedName
-	// ServiceAccount is whose pods write only while they hold the Lease. Whatever else uses the account is kept out too, and so
-	// are candidates for another Lease: it must belong to the candidates for this one alone.
+	// ServiceAccount is whose pods write only while they hold the Lease. Whatever else uses the
+	// account is kept out too, and so are candidates for another Lease: it must belong to the
+	// candidates for this one alone.
 	ServiceAccount types.NamespacedName
 }
 
-// Fence is what makes the API server itself refuse the writes of a candidate that does not hold the Lease, whatever that candidate
-// believes. It needs Kubernetes 1.30 and candidates whose identity is that of their pod (election.Identity).
+// Fence is what makes the API server itself refuse the writes of a candidate that does not hold the
+// Lease, whatever that candidate believes. It needs Kubernetes 1.30 and candidates whose identity
+// is that of their pod (election.Identity).
 //
-// The pod's name and UID come from the token that the kubelet has mounted into the pod; every other identity is left alone. Reads
-// are never refused, nor are writes of Events and, so that candidates can compete, of Leases with the name of this one. (The API
-// server does not ask policies about reviews of tokens and access, nor about policies.)
+// The pod's name and UID come from the token that the kubelet has mounted into the pod; every other
+// identity is left alone. Reads are never refused, nor are writes of Events and, so that candidates
+// can compete, of Leases with the name of this one. (The API server does not ask policies about
+// reviews of tokens and access, nor about policies.)
 type Fence struct {
 	// Policy refuses, with status 403 and a message that names the holder.
 	Policy *admissionregistrationv1.ValidatingAdmissionPolicy
@@ -38,8 +41,9 @@ type Fence struct {
 	Binding *admissionregistrationv1.ValidatingAdmissionPolicyBinding
 }
 
-// New returns the fence for o, to be given to an API server by somebody who may, or says what is wrong with o. Its name is
-// derived from the service account, so that a later fence for the same account replaces this one.
+// New returns the fence for o, to be given to an API server by somebody who may, or says what is
+// wrong with o. Its name is derived from the service account, so that a later fence for the same
+// account replaces this one.
 func New(o Options) (Fence, error) {
 	if err := o.validate(); err != nil {
 		return Fence{}, fmt.Errorf("making a fence: %w", err)
@@ -58,8 +62,8 @@ func New(o Options) (Fence, error) {
 	}, nil
 }
 
-// bindingDescription warns of a defect of API servers: they stop watching the parameters with the last binding that needs
-// them, and a later one finds what they knew then.
+// bindingDescription warns of a defect of API servers: they stop watching the parameters with the
+// last binding that needs them, and a later one finds what they knew then.
 const bindingDescription = "Puts the policy in force. To lift it for a while, set validationActions to [Audit]. Do not delete it and install it " +
 	"again: it would go by the holder of that moment until the API servers are restarted (kubernetes/kubernetes#130887)."
 
@@ -90,7 +94,8 @@ func checkName(what string, name types.NamespacedName) error {
 	return nil
 }
 
-// name is unique for the service account: a namespace has no dots. One that would be too long ends in a hash instead.
+// name is unique for the service account: a namespace has no dots. One that would be too long ends
+// in a hash instead.
 func (o Options) name() string {
 	name := "kooperd-fence." + o.ServiceAccount.Namespace + "." + o.ServiceAccount.Name
 	if len(name) <= validation.DNS1123SubdomainMaxLength {
@@ -100,8 +105,9 @@ func (o Options) name() string {
 	return strings.TrimRight(name[:validation.DNS1123SubdomainMaxLength-len(hash)-1], "-.") + "-" + hash
 }
 
-// policy matches by resource before it looks at the parameter, and by user after that. Renewals are therefore excluded by
-// resource: they pass even while an API server that has just started does not have the Lease yet.
+// policy matches by resource before it looks at the parameter, and by user after that. Renewals are
+// therefore excluded by resource: they pass even while an API server that has just started does not
+// have the Lease yet.
 func (o Options) policy() admissionregistrationv1.ValidatingAdmissionPolicySpec {
 	fail, equivalent := admissionregistrationv1.Fail, admissionregistrationv1.Equivalent
 	return admissionregistrationv1.ValidatingAdmissionPolicySpec{
@@ -145,7 +151,8 @@ func (o Options) username() string {
 	return "system:serviceaccount:" + o.ServiceAccount.Namespace + ":" + o.ServiceAccount.Name
 }
 
-// fenceVariables put the writer's identity together as election.Identity does. None of them can fail, whatever is missing.
+// fenceVariables put the writer's identity together as election.Identity does. None of them can
+// fail, whatever is missing.
 func fenceVariables() []admissionregistrationv1.Variable {
 	extra := func(key string) string {
 		return fmt.Sprintf(`request.userInfo.?extra[?"authentication.kubernetes.io/%s"][?0].orValue("")`, key)
@@ -178,9 +185,10 @@ func (o Options) validations() []admissionregistrationv1.Validation {
 	}
 }
 
-// binding lets everything pass while there is no Lease. To deny then would be safer for a moment and a disaster after it: the API
-// server decides about a missing parameter before it looks at the user, and would refuse the writes of everybody in the cluster.
-// No safety is lost, because there is no other holder while there is no Lease.
+// binding lets everything pass while there is no Lease. To deny then would be safer for a moment
+// and a disaster after it: the API server decides about a missing parameter before it looks at the
+// user, and would refuse the writes of everybody in the cluster. No safety is lost, because there
+// is no other holder while there is no Lease.
 func (o Options) binding() admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec {
 	allow := admissionregistrationv1.AllowAction
 	return admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{

@@ -69,7 +69,8 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// TestFenceNames gives fences of accounts whose joined names are alike, or too long, names of their own.
+// TestFenceNames gives fences of accounts whose joined names are alike, or too long, names of their
+// own.
 func TestFenceNames(t *testing.T) {
 	long := strings.Repeat("a", 200) + "." + strings.Repeat("b", 50)
 	accounts := []types.NamespacedName{

@@ -50,7 +50,8 @@ func ExampleFunc_kind() {
 	// Output: the handler is a function over *v1.Secret (v1 Secret), the watched kind is v1 ConfigMap
 }
 
-// FuncResult is for a function that wants to be called again, here to look at the object in an hour.
+// FuncResult is for a function that wants to be called again, here to look at the object in an
+// hour.
 func ExampleFuncResult() {
 	h := handlers.FuncResult(func(_ context.Context, u *unstructured.Unstructured) (handlers.Result, error) {
 		fmt.Println(u.GetKind(), u.GetName())
@@ -63,8 +64,8 @@ func ExampleFuncResult() {
 	// 1h0m0s <nil>
 }
 
-// HandlerFunc is for a function that wants to know why it is called, or that needs no more of the object
-// than its metadata.
+// HandlerFunc is for a function that wants to know why it is called, or that needs no more of the
+// object than its metadata.
 func ExampleHandlerFunc() {
 	h := handlers.HandlerFunc(func(_ context.Context, req handlers.Request) (handlers.Result, error) {
 		fmt.Println(req.Object.Name(), req.Cause, req.Attempt)
@@ -122,7 +123,8 @@ var greet = handlers.Plugin[greetConfig]{
 	},
 }
 
-// The daemon checks the plugins of its binary, binds each definition's config, and makes the handler.
+// The daemon checks the plugins of its binary, binds each definition's config, and makes the
+// handler.
 func ExamplePlugin() {
 	registry, err := handlers.NewRegistry(greet)
 	if err != nil {
@@ -155,9 +157,8 @@ func ExampleNewRegistry() {
 	_, problems, _ := registry.Bind("greet", []byte(`{"greeting":""}`))
 	fmt.Println(problems[0].Path, problems[0].Message, "-", problems[0].Hint)
 	// Output:
-	// registering plugin "Greet": want a name of lower-case letters, digits and '-', at most 63, starting with a letter
-	// [greet] <nil>
-	// greeting is empty - write "hello"
+	// registering plugin "Greet": want a name of lower-case letters, digits and '-', at most 63,
+	// starting with a letter [greet] <nil> greeting is empty - write "hello"
 }
 
 func ExampleObjectOf() {
@@ -202,8 +203,8 @@ func ExampleSecret() {
 	value := handlers.NewSecretValue("hunter2")
 	fmt.Println(value, len(value.Reveal()))
 	// Output:
-	// EXAMPLE_TOKEN_THAT_IS_NOT_SET reading secret: environment variable EXAMPLE_TOKEN_THAT_IS_NOT_SET is not set
-	// [REDACTED] 7
+	// EXAMPLE_TOKEN_THAT_IS_NOT_SET reading secret: environment variable
+	// EXAMPLE_TOKEN_THAT_IS_NOT_SET is not set [REDACTED] 7
 }
 
 func ExampleDuration() {

@@ -25,10 +25,10 @@ func Func[T any](f func(ctx context.Context, obj T) error) Handler {
 // FuncResult makes a Handler of a function over typed objects that may ask for another call.
 //
 // T is a pointer to the struct of the watched kind, or one that takes any kind:
-// *unstructured.Unstructured or *metav1.PartialObjectMetadata. The object is the function's own copy.
-// A built-in struct of another kind than the watched one is an error when the handler is made, and
-// a terminal one of each call when it is made without a Bound; a struct that Kubernetes does not
-// know is taken to be right. An object that does not decode into T is a terminal error.
+// *unstructured.Unstructured or *metav1.PartialObjectMetadata. The object is the function's own
+// copy. A built-in struct of another kind than the watched one is an error when the handler is
+// made, and a terminal one of each call when it is made without a Bound; a struct that Kubernetes
+// does not know is taken to be right. An object that does not decode into T is a terminal error.
 //
 // FuncResult panics when T is not a pointer or f is nil, as that is a mistake in the program and
 // shows at start.

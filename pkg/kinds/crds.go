@@ -18,10 +18,12 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// maxManifest bounds a file with CustomResourceDefinitions, in bytes. The largest in use have some hundred KiB each.
+// maxManifest bounds a file with CustomResourceDefinitions, in bytes. The largest in use have some
+// hundred KiB each.
 const maxManifest = 64 << 20
 
-// customResourceDefinition is the part of an apiextensions.k8s.io CustomResourceDefinition that is read.
+// customResourceDefinition is the part of an apiextensions.k8s.io CustomResourceDefinition that is
+// read.
 type customResourceDefinition struct {
 	metav1.TypeMeta `json:",inline"`
 	Items           []customResourceDefinition `json:"items"` // of a List, as kubectl prints many
@@ -45,9 +47,9 @@ type customVersion struct {
 	Subresources map[string]any `json:"subresources"`
 }
 
-// ReadCRDs returns the resources of the CustomResourceDefinitions in a file, or in the YAML and JSON files in and below
-// a folder: one for each version that is served. Other objects are passed over. It is an error if there is no
-// CustomResourceDefinition.
+// ReadCRDs returns the resources of the CustomResourceDefinitions in a file, or in the YAML and
+// JSON files in and below a folder: one for each version that is served. Other objects are passed
+// over. It is an error if there is no CustomResourceDefinition.
 func ReadCRDs(path string) ([]Resource, error) {
 	files, err := manifests(path)
 	if err != nil {

@@ -15,13 +15,14 @@ import (
 )
 
 const (
-	// PollInterval is how often to ask for a kind that is not served. Reading one group's discovery document is allowed
-	// to every authenticated identity and costs the server about as much as a health check. Watching
-	// CustomResourceDefinitions would need a right that a definition in one namespace does not have.
+	// PollInterval is how often to ask for a kind that is not served. Reading one group's discovery
+	// document is allowed to every authenticated identity and costs the server about as much as a
+	// health check. Watching CustomResourceDefinitions would need a right that a definition in one
+	// namespace does not have.
 	PollInterval = 500 * time.Millisecond
 
-	// answerAge is how long an answer is good for. Together with PollInterval it bounds how late a new kind is noticed,
-	// which has to be less than a second.
+	// answerAge is how long an answer is good for. Together with PollInterval it bounds how late a
+	// new kind is noticed, which has to be less than a second.
 	answerAge = 250 * time.Millisecond
 
 	// groupAge is the same for the versions of a group, which only rules are looked up by.
@@ -30,7 +31,8 @@ const (
 	// requestTimeout bounds one request for a discovery document.
 	requestTimeout = 5 * time.Second
 
-	// maxAnswers bounds the answers that are kept. A cluster with many operators has some hundred group versions.
+	// maxAnswers bounds the answers that are kept. A cluster with many operators has some hundred
+	// group versions.
 	maxAnswers = 1024
 )
 
@@ -45,11 +47,12 @@ type Client interface {
 	RESTClient() rest.Interface
 }
 
-// Discovery is a Finder that asks an API server. Concurrent questions about one group and version share one request, so
-// the number of requests does not grow with the number of definitions. It is safe for concurrent use.
+// Discovery is a Finder that asks an API server. Concurrent questions about one group and version
+// share one request, so the number of requests does not grow with the number of definitions. It is
+// safe for concurrent use.
 //
-// A request runs on a goroutine of its own, so the context of a caller bounds its wait even where client-go does not
-// obey one, as in a credential plugin that hangs.
+// A request runs on a goroutine of its own, so the context of a caller bounds its wait even where
+// client-go does not obey one, as in a credential plugin that hangs.
 type Discovery struct {
 	client  Client
 	answers *cache.LRUExpireCache // *answer by group version, or by group
@@ -73,10 +76,12 @@ func NewDiscovery(client Client) *Discovery {
 	return d
 }
 
-// Close ends the requests under way, without waiting for those that ignore it. Nothing can be asked afterwards.
+// Close ends the requests under way, without waiting for those that ignore it. Nothing can be asked
+// afterwards.
 func (d *Discovery) Close() { d.close() }
 
-// Kind implements Finder. The error is a *NotServedError, a *DiscoveryError, or the cause of the end of ctx.
+// Kind implements Finder. The error is a *NotServedError, a *DiscoveryError, or the cause of the
+// end of ctx.
 func (d *Discovery) Kind(ctx context.Context, kind schema.GroupVersionKind) (Resource, error) {
 	list, err := d.version(ctx, kind.GroupVersion())
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -90,8 +95,8 @@ func (d *Discovery) Kind(ctx context.Context, kind schema.GroupVersionKind) (Res
 	return Resource{}, &NotServedError{What: describeKind(kind)}
 }
 
-// Resource implements Finder, with errors as those of Kind. A version of the group that is out of service is passed
-// over if another one has the resource.
+// Resource implements Finder, with errors as those of Kind. A version of the group that is out of
+// service is passed over if another one has the resource.
 func (d *Discovery) Resource(ctx context.Context, resource schema.GroupResource) (Resource, error) {
 	versions, err := d.versions(ctx, resource.Group)
 	if err != nil {
@@ -123,7 +128,8 @@ func (d *Discovery) Resource(ctx context.Context, resource schema.GroupResource)
 	return Resource{}, &NotServedError{What: describeResource(resource), Hint: resourceHint(resource, group)}
 }
 
-// resourcesOf reads a discovery document, in which subresources stand beside the resources. nil has none.
+// resourcesOf reads a discovery document, in which subresources stand beside the resources. nil has
+// none.
 func resourcesOf(list *metav1.APIResourceList) []Resource {
 	if list == nil {
 		return nil
@@ -151,7 +157,8 @@ func resourcesOf(list *metav1.APIResourceList) []Resource {
 	return found
 }
 
-// versions returns the versions of a group, the preferred one first; none if the group is not served.
+// versions returns the versions of a group, the preferred one first; none if the group is not
+// served.
 func (d *Discovery) versions(ctx context.Context, group string) ([]schema.GroupVersion, error) {
 	if group == "" {
 		return []schema.GroupVersion{{Version: "v1"}}, nil
@@ -178,8 +185,8 @@ func (d *Discovery) versions(ctx context.Context, group string) ([]schema.GroupV
 	return versions, nil
 }
 
-// version returns what the API server serves of a group version. The error is that of "not found" as it came, or a
-// *DiscoveryError, or the cause of the end of ctx.
+// version returns what the API server serves of a group version. The error is that of "not found"
+// as it came, or a *DiscoveryError, or the cause of the end of ctx.
 func (d *Discovery) version(ctx context.Context, gv schema.GroupVersion) (*metav1.APIResourceList, error) {
 	a, err := d.ask(ctx, gv.String(), answerAge, func(ctx context.Context) *answer {
 		list, err := d.client.ServerResourcesForGroupVersionWithContext(ctx, gv.String())
@@ -194,8 +201,8 @@ func (d *Discovery) version(ctx context.Context, gv schema.GroupVersion) (*metav
 	return a.list, a.err
 }
 
-// ask returns the answer to a question, from memory or from the request under way if there is one. The error is the
-// cause of the end of ctx.
+// ask returns the answer to a question, from memory or from the request under way if there is one.
+// The error is the cause of the end of ctx.
 func (d *Discovery) ask(ctx context.Context, question string, age time.Duration, request func(context.Context) *answer) (*answer, error) {
 	if known, ok := d.known(question); ok {
 		return known, nil

@@ -50,8 +50,8 @@ func widgetDocument() *metav1.APIResourceList {
 	}}
 }
 
-// serve returns a Discovery of a server with an example group beside three that are broken. The documents come over
-// HTTP, so that the errors are those that client-go makes of answers.
+// serve returns a Discovery of a server with an example group beside three that are broken. The
+// documents come over HTTP, so that the errors are those that client-go makes of answers.
 func serve(t *testing.T) *kinds.Discovery {
 	t.Helper()
 	write := func(document any) http.HandlerFunc {
@@ -265,7 +265,8 @@ func TestDiscoverySurvivesTheCaller(t *testing.T) {
 	})
 }
 
-// A call that obeys its context ends after requestTimeout, and one that does not keeps no caller any longer.
+// A call that obeys its context ends after requestTimeout, and one that does not keeps no caller
+// any longer.
 func TestDiscoveryIsBounded(t *testing.T) {
 	for name, tc := range map[string]struct {
 		obeys   bool

@@ -15,8 +15,8 @@ import (
 type NotServedError struct {
 	// What does not exist, for example "kind Widget of example.com/v1".
 	What string
-	// By is who does not have it: an API server, a CustomResourceDefinition, or Kubernetes itself, so that no API
-	// server can have it.
+	// By is who does not have it: an API server, a CustomResourceDefinition, or Kubernetes itself,
+	// so that no API server can have it.
 	By Authority
 	// Hint says what may be meant instead, for example `did you mean "pods"?`. It may be empty.
 	Hint string
@@ -113,8 +113,8 @@ func (e *DiscoveryError) Error() string {
 // Unwrap returns the reason.
 func (e *DiscoveryError) Unwrap() error { return e.Err }
 
-// statusText is the message of a status with the text that came in its place: that of an aggregated API that is down
-// has no status of its own.
+// statusText is the message of a status with the text that came in its place: that of an aggregated
+// API that is down has no status of its own.
 func statusText(status metav1.Status) string {
 	var text strings.Builder
 	text.WriteString(status.Message)
@@ -128,8 +128,8 @@ func statusText(status metav1.Status) string {
 	return strings.Join(strings.Fields(text.String()), " ")
 }
 
-// IsAnswer reports whether err answers a question about a kind or a resource, and is not a failure to ask. Of several
-// errors that were joined, all have to be answers.
+// IsAnswer reports whether err answers a question about a kind or a resource, and is not a failure
+// to ask. Of several errors that were joined, all have to be answers.
 func IsAnswer(err error) bool {
 	if several, ok := errors.AsType[joined](err); ok {
 		return !slices.ContainsFunc(several.Unwrap(), func(e error) bool { return !IsAnswer(e) })
@@ -145,14 +145,15 @@ func IsNotServed(err error) bool {
 	return ok
 }
 
-// IsUnknown reports whether err says that a Table does not have something, which an API server may have.
+// IsUnknown reports whether err says that a Table does not have something, which an API server may
+// have.
 func IsUnknown(err error) bool {
 	_, ok := errors.AsType[*UnknownError](err)
 	return ok
 }
 
-// IsOutOfService reports whether err is the answer of an API server that it cannot, or does not want to, say what it
-// serves of one group. Other groups can be asked for.
+// IsOutOfService reports whether err is the answer of an API server that it cannot, or does not
+// want to, say what it serves of one group. Other groups can be asked for.
 func IsOutOfService(err error) bool {
 	_, discovering := errors.AsType[*DiscoveryError](err)
 	return discovering && (apierrors.IsServiceUnavailable(err) || apierrors.IsForbidden(err))

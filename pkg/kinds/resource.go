@@ -46,12 +46,13 @@ func (r Resource) called(name string) bool {
 type Finder interface {
 	// Kind returns the resource of a kind.
 	Kind(ctx context.Context, kind schema.GroupVersionKind) (Resource, error)
-	// Resource returns the resource of that plural name, as RBAC sees it: with what it has in any version.
+	// Resource returns the resource of that plural name, as RBAC sees it: with what it has in any
+	// version.
 	Resource(ctx context.Context, resource schema.GroupResource) (Resource, error)
 }
 
-// Watchable returns the resource of a kind that is to be watched, in single namespaces or not. The error is a
-// *NotWatchableError or a *ScopeError, or what the finder returns.
+// Watchable returns the resource of a kind that is to be watched, in single namespaces or not. The
+// error is a *NotWatchableError or a *ScopeError, or what the finder returns.
 func Watchable(ctx context.Context, finder Finder, kind schema.GroupVersionKind, inNamespaces bool) (Resource, error) {
 	resource, err := finder.Kind(ctx, kind)
 	switch {
@@ -65,7 +66,8 @@ func Watchable(ctx context.Context, finder Finder, kind schema.GroupVersionKind,
 	return resource, nil
 }
 
-// inAllVersions returns a resource with the verbs and subresources that it has in any of its versions.
+// inAllVersions returns a resource with the verbs and subresources that it has in any of its
+// versions.
 func inAllVersions(versions []Resource) Resource {
 	all := versions[0]
 	if len(versions) == 1 {

@@ -20,8 +20,8 @@ type RuleResource struct {
 	Unknown bool
 }
 
-// RuleError means that a part of a rule grants nothing, or that it is not known whether it does. An API server stores
-// such a rule, and its access reviews say yes to it.
+// RuleError means that a part of a rule grants nothing, or that it is not known whether it does. An
+// API server stores such a rule, and its access reviews say yes to it.
 type RuleError struct {
 	// Field is the part: "resources" or "verbs".
 	Field string
@@ -39,14 +39,17 @@ func (e *RuleError) Unwrap() error { return e.Err }
 const (
 	// anything is RBAC's wildcard.
 	anything = "*"
-	// Subresources that are only ever authorized, never served: the right to block the deletion of an owner.
+	// Subresources that are only ever authorized, never served: the right to block the deletion of
+	// an owner.
 	finalizers = "finalizers"
 )
 
-// virtualVerbs are those that are only ever authorized: no request has them, so discovery does not know them.
+// virtualVerbs are those that are only ever authorized: no request has them, so discovery does not
+// know them.
 var virtualVerbs = []string{"approve", "attest", "bind", "escalate", "impersonate", "sign", "use"}
 
-// virtualResources are resources and subresources that are only ever authorized: discovery does not know them.
+// virtualResources are resources and subresources that are only ever authorized: discovery does not
+// know them.
 var virtualResources = map[schema.GroupResource]bool{
 	{Resource: "users"}:  true, // to be impersonated
 	{Resource: "groups"}: true,
@@ -70,9 +73,10 @@ var virtualResources = map[schema.GroupResource]bool{
 	{Group: "route.openshift.io", Resource: "routes/custom-host"}:      true,
 }
 
-// Rule looks up what a rule names. A rule with several groups and resources is about all pairs of them, most of which
-// do not exist: it is enough that each resource and each verb is part of one that does. resources are the pairs that
-// exist, or may exist because nothing is known of them. The errors are *RuleError.
+// Rule looks up what a rule names. A rule with several groups and resources is about all pairs of
+// them, most of which do not exist: it is enough that each resource and each verb is part of one
+// that does. resources are the pairs that exist, or may exist because nothing is known of them. The
+// errors are *RuleError.
 func Rule(ctx context.Context, finder Finder, rule rbacv1.PolicyRule) (resources []RuleResource, errs []error) {
 	l := lookup{finder: finder, rule: rule, verbs: map[string]bool{}}
 	for i := range rule.Resources {

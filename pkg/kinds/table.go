@@ -13,9 +13,9 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// builtin.txt has a line for each resource of Kubernetes, as test/access writes it: group ("-" for the core group), kind,
-// the plural, singular and short names, scope, verbs ("*" for the usual ones), and the verbs of each subresource. All
-// versions of a resource are the same in this.
+// builtin.txt has a line for each resource of Kubernetes, as test/access writes it: group ("-" for
+// the core group), kind, the plural, singular and short names, scope, verbs ("*" for the usual
+// ones), and the verbs of each subresource. All versions of a resource are the same in this.
 //
 //go:embed builtin.txt
 var builtin string
@@ -23,7 +23,8 @@ var builtin string
 // usualVerbs are those of most resources.
 var usualVerbs = []string{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"}
 
-// Table is a Finder from lists, without an API server. It does not change, so it is safe for concurrent use.
+// Table is a Finder from lists, without an API server. It does not change, so it is safe for
+// concurrent use.
 type Table struct {
 	resources map[schema.GroupResource][]Resource // one for each version that differs
 }
@@ -60,7 +61,8 @@ func parseVerbs(text string) []string {
 	return strings.Split(text, ",")
 }
 
-// With returns a table that has more resources. One in a version that is known already takes its place.
+// With returns a table that has more resources. One in a version that is known already takes its
+// place.
 func (t *Table) With(resources ...Resource) *Table {
 	more := &Table{resources: maps.Clone(t.resources)}
 	for _, r := range resources {
@@ -76,7 +78,8 @@ func (t *Table) add(r Resource) {
 	t.resources[r.GroupResource()] = append(others, r)
 }
 
-// Kind implements Finder. The error is a *NotServedError when no API server can serve the kind, else an *UnknownError.
+// Kind implements Finder. The error is a *NotServedError when no API server can serve the kind,
+// else an *UnknownError.
 func (t *Table) Kind(_ context.Context, kind schema.GroupVersionKind) (Resource, error) {
 	var versions []string
 	for _, rs := range t.resources {
@@ -151,8 +154,8 @@ func (t *Table) group(name string) []Resource {
 	return found
 }
 
-// resourceHint says what a name that is no resource of its group may mean: another name of one of the group, or a
-// resource of another group of Kubernetes.
+// resourceHint says what a name that is no resource of its group may mean: another name of one of
+// the group, or a resource of another group of Kubernetes.
 func resourceHint(resource schema.GroupResource, group []Resource) string {
 	for _, r := range group {
 		if r.called(resource.Resource) {
@@ -171,11 +174,13 @@ func resourceHint(resource schema.GroupResource, group []Resource) string {
 	return fmt.Sprintf("did you mean apiGroups: [%q]?", slices.Min(groups))
 }
 
-// isClosed reports whether all kinds that a group will ever have are in the table. That is so for the core group: new
-// kinds of Kubernetes go to named groups, in which a cluster may be ahead of this table, and others can only add groups.
+// isClosed reports whether all kinds that a group will ever have are in the table. That is so for
+// the core group: new kinds of Kubernetes go to named groups, in which a cluster may be ahead of
+// this table, and others can only add groups.
 func isClosed(group string) bool { return group == "" }
 
-// knownVersion reports whether client-go knows the version of a group, be it served by Kubernetes today or not.
+// knownVersion reports whether client-go knows the version of a group, be it served by Kubernetes
+// today or not.
 func knownVersion(gv schema.GroupVersion) bool {
 	return scheme.Scheme.IsVersionRegistered(gv)
 }

@@ -10,8 +10,8 @@ import (
 // request goes on.
 const answerTimeout = 10 * time.Second
 
-// awaitAnswer makes a request of a source and returns at the end of ctx at the latest. A credential plugin
-// obeys no context, so the request has its own goroutine, which ends with the plugin.
+// awaitAnswer makes a request of a source and returns at the end of ctx at the latest. A credential
+// plugin obeys no context, so the request has its own goroutine, which ends with the plugin.
 func awaitAnswer[T any](ctx context.Context, s *source, request func(context.Context) (T, error)) (T, error) {
 	type answer struct {
 		value T

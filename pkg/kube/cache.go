@@ -10,8 +10,8 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// objectCache has the objects of one source and finds them by key, label, namespace or owner. It is safe
-// for concurrent use, but only one goroutine may write.
+// objectCache has the objects of one source and finds them by key, label, namespace or owner. It is
+// safe for concurrent use, but only one goroutine may write.
 type objectCache struct {
 	namespace string // the only one that objects come from; empty: all
 
@@ -50,7 +50,8 @@ func (c *objectCache) remove(key Key, version string) (old *object, known bool) 
 	return old, known
 }
 
-// reset replaces everything by a list. It returns what was there, and whether this is the first list.
+// reset replaces everything by a list. It returns what was there, and whether this is the first
+// list.
 func (c *objectCache) reset(next map[Key]*object, version string) (prev map[Key]*object, first bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -86,9 +87,10 @@ func (c *objectCache) get(key Key, filter labels.Selector) (handlers.Object, boo
 	return cachedObject{o}, true
 }
 
-// dedupe returns the cached object if one that has arrived says the same, else the one that has arrived.
-// A new list of everything then does not need the memory of both. The text decides and not the
-// resourceVersion: some kinds have none, and it stays when a CRD is served differently than before.
+// dedupe returns the cached object if one that has arrived says the same, else the one that has
+// arrived. A new list of everything then does not need the memory of both. The text decides and not
+// the resourceVersion: some kinds have none, and it stays when a CRD is served differently than
+// before.
 func (c *objectCache) dedupe(arrived *object) *object {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -119,7 +121,8 @@ func (c *objectCache) size() int {
 	return len(c.objects)
 }
 
-// keys returns the keys of everything in the cache that filter does not leave out, or nothing before the first list.
+// keys returns the keys of everything in the cache that filter does not leave out, or nothing
+// before the first list.
 func (c *objectCache) keys(filter labels.Selector) []Key {
 	var keys []Key
 	for _, o := range c.all() {
@@ -140,8 +143,8 @@ func (c *objectCache) list(namespace string, selector, filter labels.Selector) [
 	return found
 }
 
-// all returns all objects, which do not change. They are collected first, as looking at each takes longer
-// and the lock must not be held meanwhile.
+// all returns all objects, which do not change. They are collected first, as looking at each takes
+// longer and the lock must not be held meanwhile.
 func (c *objectCache) all() []*object {
 	c.mu.RLock()
 	defer c.mu.RUnlock()

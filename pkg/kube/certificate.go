@@ -16,9 +16,9 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// certificateAge is for how long what was read from the files of a client certificate is trusted while
-// requests are sent. client-go looks every five minutes, which is too late for a certificate that was
-// replaced shortly before its end.
+// certificateAge is for how long what was read from the files of a client certificate is trusted
+// while requests are sent. client-go looks every five minutes, which is too late for a certificate
+// that was replaced shortly before its end.
 const certificateAge = time.Second
 
 // CertificateError means that the files of the client certificate cannot be used.
@@ -43,8 +43,8 @@ func isCertificateError(err error) bool {
 
 // reloadCertificates makes the clients of config use a client certificate from files as soon as the
 // files have changed. A connection stands for the certificate that it was opened with, so those of
-// another one are closed, and a request that was refused because of it is sent again. A config without
-// such files stays as it is.
+// another one are closed, and a request that was refused because of it is sent again. A config
+// without such files stays as it is.
 func reloadCertificates(config *rest.Config) {
 	if !hasCertificateFiles(config) {
 		return
@@ -61,8 +61,8 @@ func reloadCertificates(config *rest.Config) {
 	})
 }
 
-// hasCertificateFiles reports whether the client certificate comes from files. What is in the config
-// itself cannot change, and has precedence.
+// hasCertificateFiles reports whether the client certificate comes from files. What is in the
+// config itself cannot change, and has precedence.
 func hasCertificateFiles(config *rest.Config) bool {
 	return config.CertFile != "" && config.KeyFile != "" && len(config.CertData) == 0 && len(config.KeyData) == 0
 }

@@ -58,7 +58,8 @@ func newPassport(t *testing.T, name string) passport {
 	return passport{name: name, cert: encode("CERTIFICATE", cert), key: encode("EC PRIVATE KEY", der)}
 }
 
-// border is an API server over TLS that lets in whoever shows the valid credential, by certificate or token.
+// border is an API server over TLS that lets in whoever shows the valid credential, by certificate
+// or token.
 type border struct {
 	*httptest.Server
 	valid atomic.Value // string
@@ -104,8 +105,8 @@ func writeFile(t *testing.T, path, text string) {
 	}
 }
 
-// credentialForms put a credential into a config. renew is what the outside world does later, nil when
-// it can do nothing.
+// credentialForms put a credential into a config. renew is what the outside world does later, nil
+// when it can do nothing.
 var credentialForms = map[string]func(t *testing.T, config *rest.Config, first passport) (renew func(passport)){
 	"certificate files": func(t *testing.T, config *rest.Config, first passport) func(passport) {
 		dir := t.TempDir()
@@ -194,8 +195,8 @@ func restClient(config *rest.Config, client *http.Client) (*rest.RESTClient, err
 	return rest.RESTClientForConfigAndClient(config, client)
 }
 
-// TestRenewedCredentials has every form of credentials in every client: the old one ends when the new
-// one is there.
+// TestRenewedCredentials has every form of credentials in every client: the old one ends when the
+// new one is there.
 func TestRenewedCredentials(t *testing.T) {
 	first, second := newPassport(t, "first"), newPassport(t, "second")
 	for form, use := range credentialForms {
@@ -269,7 +270,8 @@ func newHandlerClient(t *testing.T, config *rest.Config) (*Cluster, *rest.RESTCl
 	return cluster, handler
 }
 
-// TestCertificateIsUsedBeforeTheOldOneEnds replaces the files while the old certificate is still valid.
+// TestCertificateIsUsedBeforeTheOldOneEnds replaces the files while the old certificate is still
+// valid.
 func TestCertificateIsUsedBeforeTheOldOneEnds(t *testing.T) {
 	first, second := newPassport(t, "first"), newPassport(t, "second")
 	for name, ask := range credentialClients {

@@ -47,8 +47,8 @@ type Cluster struct {
 	writes map[*termTransport]struct{} // of the gates
 }
 
-// New makes the clients of one API server; it contacts nothing. config is copied. The client-side rate limit is off:
-// the API server's priority and fairness rules.
+// New makes the clients of one API server; it contacts nothing. config is copied. The client-side
+// rate limit is off: the API server's priority and fairness rules.
 func New(config *rest.Config, opts Options) (*Cluster, error) {
 	config = unlimited(config)
 	watching := rest.CopyConfig(config)
@@ -79,9 +79,9 @@ func New(config *rest.Config, opts Options) (*Cluster, error) {
 	}, nil
 }
 
-// Clients returns the clients of one definition's handler. name becomes part of the user agent, by which
-// audit logs and rules of priority and fairness distinguish definitions. A nil gate lets every request
-// through. store notes the writes and may be nil.
+// Clients returns the clients of one definition's handler. name becomes part of the user agent, by
+// which audit logs and rules of priority and fairness distinguish definitions. A nil gate lets
+// every request through. store notes the writes and may be nil.
 func (c *Cluster) Clients(name string, gate *Gate, store *ConsistencyStore) (handlers.Clients, error) {
 	config := rest.CopyConfig(c.config)
 	config.UserAgent = c.config.UserAgent + " " + name
@@ -101,8 +101,8 @@ func (c *Cluster) Clients(name string, gate *Gate, store *ConsistencyStore) (han
 	return handlers.Clients{REST: config, Dynamic: dyn, Mapper: c.mapper}, nil
 }
 
-// Answered reports whether the API server has ever let this client in: a source has asked it something, and the answer was not that
-// it does not know who is asking.
+// Answered reports whether the API server has ever let this client in: a source has asked it
+// something, and the answer was not that it does not know who is asking.
 func (c *Cluster) Answered() bool { return c.answered.Load() }
 
 // Kinds finds the resources of kinds, as the API server serves them at present.
@@ -138,9 +138,10 @@ func (c *Cluster) connect(gate *Gate) error {
 	return nil
 }
 
-// Close ends the connections of the gates and frees idle ones, which the clients of handlers share for
-// reading unless a proxy is configured. The views have to be closed before. A connection whose request
-// is just being given up closes by itself after 90 s. No write through a gate is possible afterwards.
+// Close ends the connections of the gates and frees idle ones, which the clients of handlers share
+// for reading unless a proxy is configured. The views have to be closed before. A connection whose
+// request is just being given up closes by itself after 90 s. No write through a gate is possible
+// afterwards.
 func (c *Cluster) Close() {
 	c.mu.Lock()
 	for writes := range c.writes {
@@ -151,8 +152,9 @@ func (c *Cluster) Close() {
 	utilnet.CloseIdleConnectionsFor(c.http.Transport)
 }
 
-// ClientConfig returns a copy of config whose clients use a client certificate or token from files as
-// soon as it has been renewed, and name the proxy in their errors. New does that itself; it is for other clients.
+// ClientConfig returns a copy of config whose clients use a client certificate or token from files
+// as soon as it has been renewed, and name the proxy in their errors. New does that itself; it is
+// for other clients.
 func ClientConfig(config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
 	reloadCertificates(config)
@@ -175,9 +177,9 @@ func unlimited(config *rest.Config) *rest.Config {
 	return config
 }
 
-// finalErrors keeps client-go from sending a request ten times more whose connection has failed. That takes
-// from ten seconds to minutes, at the end of which a watch is no error but empty. The sources retry
-// themselves and have to know.
+// finalErrors keeps client-go from sending a request ten times more whose connection has failed.
+// That takes from ten seconds to minutes, at the end of which a watch is no error but empty. The
+// sources retry themselves and have to know.
 type finalErrors struct {
 	next     http.RoundTripper
 	answered *atomic.Bool // set by the first answer
@@ -197,8 +199,8 @@ func (t finalErrors) RoundTrip(req *http.Request) (*http.Response, error) {
 // WrappedRoundTripper lets client-go find the transport below, as its own wrappers do.
 func (t finalErrors) WrappedRoundTripper() http.RoundTripper { return t.next }
 
-// connectionError hides an error from client-go, which knows those it tries again by type and by text.
-// People can still read what it says.
+// connectionError hides an error from client-go, which knows those it tries again by type and by
+// text. People can still read what it says.
 type connectionError struct{ hidden error }
 
 func (e connectionError) Error() string { return reworded.Replace(describeTransport(e.hidden)) }

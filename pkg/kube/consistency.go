@@ -22,8 +22,8 @@ const (
 	minTrackedParents = 256
 )
 
-// ConsistencyStore lets a handler read its own writes. It remembers which versions the writes of one
-// definition's handler have made, until the caches have taken them in. A handler that is called
+// ConsistencyStore lets a handler read its own writes. It remembers which versions the writes of
+// one definition's handler have made, until the caches have taken them in. A handler that is called
 // before would see the world as it was before its own write.
 //
 // Writes are remembered by parent, the object that the handler is called for:
@@ -32,8 +32,8 @@ const (
 //     WithParent. Only kinds with a cache count, see AddCache.
 //
 // What counts is the kind of the answer: a write of the scale of an object, or through a client for
-// metadata alone, is not seen. Neither is a deletion that the API server answers with a Status. It is
-// safe for concurrent use.
+// metadata alone, is not seen. Neither is a deletion that the API server answers with a Status. It
+// is safe for concurrent use.
 type ConsistencyStore struct {
 	kind schema.GroupKind // of the parents
 
@@ -62,7 +62,8 @@ type cacheScope struct {
 	namespace string
 }
 
-// NewConsistencyStore makes the store of one definition, whose handler is called for objects of kind.
+// NewConsistencyStore makes the store of one definition, whose handler is called for objects of
+// kind.
 func NewConsistencyStore(kind schema.GroupVersionKind) *ConsistencyStore {
 	return &ConsistencyStore{
 		kind: kind.GroupKind(), caches: map[schema.GroupKind][]Cache{}, parents: map[Key]*parentWrites{},
@@ -117,8 +118,9 @@ func (s *ConsistencyStore) removeOld() {
 	s.clean = max(minTrackedParents, 2*len(s.parents))
 }
 
-// Ready reports whether the caches have every write for parent, so that its handler may be called. To
-// see them, read the caches after it. Five seconds after it has first said no it says yes in any case.
+// Ready reports whether the caches have every write for parent, so that its handler may be called.
+// To see them, read the caches after it. Five seconds after it has first said no it says yes in any
+// case.
 func (s *ConsistencyStore) Ready(parent Key) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,8 +155,8 @@ func reached(caches []Cache, object Key, resourceVersion string) bool {
 // parentContextKey is where WithParent keeps the parent.
 type parentContextKey struct{}
 
-// WithParent returns a context for a handler's call for parent: a ConsistencyStore counts the writes
-// of requests with this context for it.
+// WithParent returns a context for a handler's call for parent: a ConsistencyStore counts the
+// writes of requests with this context for it.
 func WithParent(ctx context.Context, parent Key) context.Context {
 	return context.WithValue(ctx, parentContextKey{}, parent)
 }

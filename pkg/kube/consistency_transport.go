@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// maxAnswer bounds what is kept of the answer to a write, in bytes: etcd takes no object of more than
-// some MiB.
+// maxAnswer bounds what is kept of the answer to a write, in bytes: etcd takes no object of more
+// than some MiB.
 const maxAnswer = 16 << 20
 
 // writeReader is the transport of a ConsistencyStore.

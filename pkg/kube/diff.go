@@ -14,7 +14,8 @@ import (
 	"kooperd.dev/kooperd/pkg/trigger"
 )
 
-// Ignored are fields of one kind in which a change counts for nothing. It is safe for concurrent use.
+// Ignored are fields of one kind in which a change counts for nothing. It is safe for concurrent
+// use.
 type Ignored struct {
 	fields *wire.Ignored
 }
@@ -55,8 +56,8 @@ func seenBy(o *object) handlers.Object {
 	return cachedObject{o}
 }
 
-// NewChange returns the change from one state of an object, nil for none, to a later one. A state that no view of this package has
-// given is encoded first; one that cannot be is taken for unknown.
+// NewChange returns the change from one state of an object, nil for none, to a later one. A state
+// that no view of this package has given is encoded first; one that cannot be is taken for unknown.
 func NewChange(old, now handlers.Object) Event {
 	return Event{Key: Key{Namespace: now.Namespace(), Name: now.Name()}, Type: Changed, old: encode(old), now: encode(now)}
 }
@@ -89,8 +90,9 @@ func (e Event) Merge(earlier Event) Event {
 	return e
 }
 
-// OnlyIn reports whether the change lies in ignored fields alone. It is cheap: nothing is decoded. A change that is not between
-// two states, or that marks the object for deletion, is more than that.
+// OnlyIn reports whether the change lies in ignored fields alone. It is cheap: nothing is decoded.
+// A change that is not between two states, or that marks the object for deletion, is more than
+// that.
 func (e Event) OnlyIn(ignored *Ignored) bool {
 	if e.old == nil || e.now == nil || !ignored.fields.Same(&e.old.Object, &e.now.Object) {
 		return false
@@ -108,8 +110,9 @@ func NewFieldMask(fields *trigger.Fields) FieldMask {
 	return FieldMask{mask: wire.NewFieldMask(fields.Paths, fields.Steps)}
 }
 
-// Fields decodes parts of an object of a View into maps, lists and plain values as encoding/json has them, but whole numbers are
-// int64. More than the parts may be there. apiVersion and kind always are. The result is the caller's own.
+// Fields decodes parts of an object of a View into maps, lists and plain values as encoding/json
+// has them, but whole numbers are int64. More than the parts may be there. apiVersion and kind
+// always are. The result is the caller's own.
 func Fields(obj handlers.Object, parts FieldMask) (map[string]any, error) {
 	c, ok := obj.(cachedObject)
 	if !ok {

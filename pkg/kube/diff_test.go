@@ -180,7 +180,8 @@ func TestFilteredViewKnowsNoBefore(t *testing.T) {
 	}
 }
 
-// Both encodings come to the same fields, and the types of the values are those that expressions need.
+// Both encodings come to the same fields, and the types of the values are those that expressions
+// need.
 func TestFields(t *testing.T) {
 	p := pod("a@1")
 	seconds := int64(30)

@@ -16,14 +16,16 @@ import (
 	"kooperd.dev/kooperd/pkg/kube/wire"
 )
 
-// fetcher lists and watches the objects of one resource in one namespace or all. What arrives are *object and *objectList.
+// fetcher lists and watches the objects of one resource in one namespace or all. What arrives are
+// *object and *objectList.
 type fetcher interface {
 	list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error)
 	watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error)
 }
 
-// What is asked for, in the order of preference. Kinds that client-go knows travel as protobuf, which is a third of the size;
-// custom kinds have no protobuf but for their metadata, which is a kind of Kubernetes itself.
+// What is asked for, in the order of preference. Kinds that client-go knows travel as protobuf,
+// which is a third of the size; custom kinds have no protobuf but for their metadata, which is a
+// kind of Kubernetes itself.
 const (
 	acceptJSON     = runtime.ContentTypeJSON
 	acceptProtobuf = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON

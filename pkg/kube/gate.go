@@ -15,10 +15,12 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// ErrNotLeading is the error of every request that the gate refuses; errors.Is finds it through client-go's wrapping.
+// ErrNotLeading is the error of every request that the gate refuses; errors.Is finds it through
+// client-go's wrapping.
 var ErrNotLeading = errors.New("this replica does not hold the lease, or no longer long enough")
 
-// Gate decides which requests of handlers may leave the process. Its zero value is not usable; see NewGate.
+// Gate decides which requests of handlers may leave the process. Its zero value is not usable; see
+// NewGate.
 type Gate struct {
 	remaining func() time.Duration
 	metrics   *telemetry.Metrics
@@ -28,9 +30,10 @@ type Gate struct {
 	writes *termTransport // nil until Cluster.Clients has been called with the gate
 }
 
-// NewGate returns a gate that lets writes through while remaining is greater than zero. remaining is how long this
-// replica may still write; it is called for every write, on the caller's goroutine, so it has to be cheap and safe for
-// concurrent use. Refused requests are counted in metrics, which is required.
+// NewGate returns a gate that lets writes through while remaining is greater than zero. remaining
+// is how long this replica may still write; it is called for every write, on the caller's
+// goroutine, so it has to be cheap and safe for concurrent use. Refused requests are counted in
+// metrics, which is required.
 func NewGate(remaining func() time.Duration, metrics *telemetry.Metrics) *Gate {
 	return &Gate{remaining: remaining, metrics: metrics, reserve: defaultReserve}
 }
@@ -39,30 +42,33 @@ func NewGate(remaining func() time.Duration, metrics *telemetry.Metrics) *Gate {
 func (g *Gate) Open() bool { return g == nil || g.remaining() > 0 }
 
 // Reserve sets how much time lies between the end of a term and the first moment at which another
-// replica can lead. It is positive; the default is 5 s. A write of the term that has not been delivered
-// by then never is, as far as this machine can ensure that: what lies beyond it, such as a load
-// balancer, may hold a write back for longer. Reserve must be called before the gate is used.
+// replica can lead. It is positive; the default is 5 s. A write of the term that has not been
+// delivered by then never is, as far as this machine can ensure that: what lies beyond it, such as
+// a load balancer, may hold a write back for longer. Reserve must be called before the gate is
+// used.
 func (g *Gate) Reserve(d time.Duration) { g.reserve = d }
 
 // Wrap puts the gate in front of next.
 //
-// A read (GET, HEAD, OPTIONS) always passes: it changes nothing, and a standby keeps its caches warm
-// with it. Outside the term, anything else is refused with ErrNotLeading. So is a session with a pod
-// (exec, attach, portforward), which a GET may open.
+// A read (GET, HEAD, OPTIONS) always passes: it changes nothing, and a standby keeps its caches
+// warm with it. Outside the term, anything else is refused with ErrNotLeading. So is a session with
+// a pod (exec, attach, portforward), which a GET may open.
 //
-// Inside the term, the remaining time of the term becomes the deadline of the request, here and by the
-// `timeout` parameter at the API server, which counts from the request's arrival. So nothing is sent
-// after the term, and what waits in the server's queues ends there. The clients of Cluster.Clients send
-// writes on separate connections, which end with the term and with all that this machine still holds.
+// Inside the term, the remaining time of the term becomes the deadline of the request, here and by
+// the `timeout` parameter at the API server, which counts from the request's arrival. So nothing is
+// sent after the term, and what waits in the server's queues ends there. The clients of
+// Cluster.Clients send writes on separate connections, which end with the term and with all that
+// this machine still holds.
 //
-// A request that is held up on its way can be carried out late by as long as it was held up. The time
-// between the end of the term and the lease's expiry is for that.
+// A request that is held up on its way can be carried out late by as long as it was held up. The
+// time between the end of the term and the lease's expiry is for that.
 func (g *Gate) Wrap(next http.RoundTripper) http.RoundTripper {
 	return &gateTransport{gate: g, next: next}
 }
 
-// connect makes the transport for writes to the API server of config, once, and returns it. The caller
-// closes it. A config with a Transport has none, as the gate cannot end the connections of that.
+// connect makes the transport for writes to the API server of config, once, and returns it. The
+// caller closes it. A config with a Transport has none, as the gate cannot end the connections of
+// that.
 func (g *Gate) connect(config *rest.Config) (*termTransport, error) {
 	if config.Transport != nil {
 		return nil, nil //nolint:nilnil // there is none, and that is no error
@@ -80,7 +86,8 @@ func (g *Gate) connect(config *rest.Config) (*termTransport, error) {
 	return writes, nil
 }
 
-// transportFor returns what a write is sent on: the transport for writes if it serves the host, else next.
+// transportFor returns what a write is sent on: the transport for writes if it serves the host,
+// else next.
 func (g *Gate) transportFor(req *http.Request, next http.RoundTripper) http.RoundTripper {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -148,7 +155,8 @@ func reads(req *http.Request) bool {
 // proxy is the connection that carries HTTP requests, whose methods mean what they mean elsewhere.
 const proxy = "proxy"
 
-// connectionOf returns the subresource of a path that connects the client with a pod, service or node; empty if none.
+// connectionOf returns the subresource of a path that connects the client with a pod, service or
+// node; empty if none.
 func connectionOf(path string) string {
 	_, path, _ = strings.Cut(path, "/api/v1/") // Only core kinds have one.
 	parts := strings.Split(path, "/")
@@ -166,8 +174,9 @@ func connectionOf(path string) string {
 	}
 }
 
-// withServerTimeout sets the `timeout` parameter that the API server bounds a mutating request by, unless the caller
-// has set a shorter one. A connection has no such bound, and its parameters are the other end's.
+// withServerTimeout sets the `timeout` parameter that the API server bounds a mutating request by,
+// unless the caller has set a shorter one. A connection has no such bound, and its parameters are
+// the other end's.
 func withServerTimeout(req *http.Request, remaining time.Duration) *http.Request {
 	if connectionOf(req.URL.Path) != "" {
 		return req
@@ -183,8 +192,8 @@ func withServerTimeout(req *http.Request, remaining time.Duration) *http.Request
 	return req
 }
 
-// cancelOnClose frees the request's timer when its answer has been read. After a switch of protocols the body is the
-// connection, which can be written to.
+// cancelOnClose frees the request's timer when its answer has been read. After a switch of
+// protocols the body is the connection, which can be written to.
 func cancelOnClose(body io.ReadCloser, cancel context.CancelFunc) io.ReadCloser {
 	closer := cancelCloser{ReadCloser: body, cancel: cancel}
 	if w, ok := body.(io.Writer); ok {

@@ -22,7 +22,8 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// gatedClients are a handler's clients of an HTTP server, behind a gate whose term is what remaining says.
+// gatedClients are a handler's clients of an HTTP server, behind a gate whose term is what
+// remaining says.
 func gatedClients(t *testing.T, handler http.Handler, remaining func() time.Duration) handlers.Clients {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -42,7 +43,8 @@ func gatedClients(t *testing.T, handler http.Handler, remaining func() time.Dura
 
 func always(d time.Duration) func() time.Duration { return func() time.Duration { return d } }
 
-// Whichever client of client-go a handler uses, a refused write says why and never leaves the process.
+// Whichever client of client-go a handler uses, a refused write says why and never leaves the
+// process.
 func TestRefusalIsFoundThroughClients(t *testing.T) {
 	var arrived atomic.Int32
 	clients := gatedClients(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -123,8 +125,8 @@ func TestWriteEndsWithTheTerm(t *testing.T) {
 	}
 }
 
-// The deadline must not cut an answer that has begun within the term while it is being read, and its timer is freed
-// when the answer is closed.
+// The deadline must not cut an answer that has begun within the term while it is being read, and
+// its timer is freed when the answer is closed.
 func TestAnswerIsReadableUntilClosed(t *testing.T) {
 	metrics, _ := newTestMetrics()
 	release := make(chan struct{})

@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// maxLabelIndexes bounds the label indexes of one cache. Each costs memory for every object that has the
-// label, and time with every change, whether or not it is used again.
+// maxLabelIndexes bounds the label indexes of one cache. Each costs memory for every object that
+// has the label, and time with every change, whether or not it is used again.
 const maxLabelIndexes = 4
 
 // indexName is what objects are looked up by.
@@ -68,8 +68,8 @@ func (i index) remove(o *object, values []string) {
 }
 
 // indexes find the objects of a cache without looking at all of them. Each is made when it is first
-// needed, as most definitions need none. A new list of everything drops them, as what was needed once may
-// never be needed again. They are guarded by the mutex of the cache.
+// needed, as most definitions need none. A new list of everything drops them, as what was needed
+// once may never be needed again. They are guarded by the mutex of the cache.
 type indexes map[indexName]index
 
 // mayHave reports whether an index is there, or may be made.
@@ -89,8 +89,8 @@ func (x indexes) mayHave(a indexName) bool {
 // values are those of one object before and after a change.
 type values struct{ old, now []string }
 
-// valuesOf reads what the present indexes need for a change. Reading takes longer than noting, so it is
-// done without the lock.
+// valuesOf reads what the present indexes need for a change. Reading takes longer than noting, so
+// it is done without the lock.
 func (c *objectCache) valuesOf(old, now *object) map[indexName]values {
 	c.mu.RLock()
 	names := make([]indexName, 0, len(c.indexes))
@@ -119,8 +119,8 @@ func valuesFor(a indexName, old, now *object) values {
 	return v
 }
 
-// change puts one object in the place of another; either may be nil. An index that has been made since the values were read has
-// the old object.
+// change puts one object in the place of another; either may be nil. An index that has been made
+// since the values were read has the old object.
 func (x indexes) change(old, now *object, read map[indexName]values) {
 	if old == now {
 		return
@@ -155,7 +155,8 @@ func (c *objectCache) selected(namespace string, selector labels.Selector) []*ob
 	return c.lookup(indexName{by: byNamespace}, []string{namespace})
 }
 
-// indexed returns a label that a selector wants to have one of some values. One that is indexed already is the best.
+// indexed returns a label that a selector wants to have one of some values. One that is indexed
+// already is the best.
 func (c *objectCache) indexed(selector labels.Selector) (a indexName, values []string, ok bool) {
 	if selector == nil {
 		return indexName{}, nil, false
@@ -178,7 +179,8 @@ func (c *objectCache) indexed(selector labels.Selector) (a indexName, values []s
 }
 
 // lookup returns the objects that have one of some values, by an index, which it makes if it is not
-// there. The lock is not held while all objects are read; only what has changed meanwhile is read again.
+// there. The lock is not held while all objects are read; only what has changed meanwhile is read
+// again.
 func (c *objectCache) lookup(a indexName, values []string) []*object {
 	c.mu.RLock()
 	i, ok := c.indexes[a]

@@ -20,8 +20,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// listWatch is what the reflector drives. It adds the selectors, bounds streaming lists and keeps the
-// status of the source true, because the reflector retries some errors without reporting them.
+// listWatch is what the reflector drives. It adds the selectors, bounds streaming lists and keeps
+// the status of the source true, because the reflector retries some errors without reporting them.
 //
 // The reflector calls watch on the goroutine of the source. It calls list on another one, which may
 // outlast the reflector's attempt when that is cancelled; run waits for it.
@@ -50,13 +50,15 @@ func newListWatch(s *source, f fetcher, res resource) *listWatch {
 	logger := s.logger.V(2)
 	lw.reflector = cache.NewReflectorWithOptions(lw, &object{codec: newCodec(s.id.kind, false)}, s.store, cache.ReflectorOptions{
 		Name: "kooperd", TypeDescription: s.id.kind.Kind, Logger: &logger,
-		// For the few waits that listWatch cannot take over; some of them do not heed the context, so they are short.
+		// For the few waits that listWatch cannot take over; some of them do not heed the context,
+		// so they are short.
 		Backoff: &wait.Backoff{Duration: minBackoff, Cap: 2 * time.Second, Steps: 4, Factor: 2, Jitter: 0.5},
 	})
 	return lw
 }
 
-// IsWatchListSemanticsUnSupported keeps the reflector from streaming lists; it is client-go's own name for the question.
+// IsWatchListSemanticsUnSupported keeps the reflector from streaming lists; it is client-go's own
+// name for the question.
 func (lw *listWatch) IsWatchListSemanticsUnSupported() bool { return lw.pagedOnly }
 
 // run lists and watches until the watch ends for good.
@@ -101,9 +103,9 @@ func (lw *listWatch) listed() bool {
 // pageSize is how many objects a plain list has in memory as they arrived.
 const pageSize = 500
 
-// list is a plain list, in pages, without a resourceVersion. The reflector asks for resourceVersion=0,
-// which the watch cache of the API server answers in one piece: that costs twice the cache in memory.
-// The newest state is also never older than what the cache has.
+// list is a plain list, in pages, without a resourceVersion. The reflector asks for
+// resourceVersion=0, which the watch cache of the API server answers in one piece: that costs twice
+// the cache in memory. The newest state is also never older than what the cache has.
 func (lw *listWatch) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 	lw.listing.Lock()
 	defer lw.listing.Unlock()
@@ -132,8 +134,9 @@ type listError struct{ error }
 // Unwrap lets the reflector see what kind of error it is.
 func (e *listError) Unwrap() error { return e.error }
 
-// watch opens a watch. An API server that cannot be reached or has no time is asked again here, and the
-// watch goes on where it was. The reflector would list everything again, or wait without heeding ctx.
+// watch opens a watch. An API server that cannot be reached or has no time is asked again here, and
+// the watch goes on where it was. The reflector would list everything again, or wait without
+// heeding ctx.
 func (lw *listWatch) watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
 	s := lw.source
 	s.id.selectOnly(&opts)
@@ -169,9 +172,9 @@ func (lw *listWatch) watch(ctx context.Context, opts metav1.ListOptions) (watch.
 }
 
 // wentBack reports whether the newest version of the API server is older than one that it has given
-// before, as after a restore from a backup. A watch from such a version is silent until the server gets
-// there again, and leaves out what happens meanwhile. A restore interrupts the API server, so this is
-// asked only after a failure.
+// before, as after a restore from a backup. A watch from such a version is silent until the server
+// gets there again, and leaves out what happens meanwhile. A restore interrupts the API server, so
+// this is asked only after a failure.
 func (lw *listWatch) wentBack(ctx context.Context, version string) bool {
 	opts := metav1.ListOptions{Limit: 1}
 	lw.source.id.selectOnly(&opts)

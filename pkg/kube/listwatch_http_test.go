@@ -23,7 +23,8 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// podServer answers the requests of a source of Pods over HTTP, for what client-go makes of the answers.
+// podServer answers the requests of a source of Pods over HTTP, for what client-go makes of the
+// answers.
 type podServer struct {
 	*httptest.Server
 	t *testing.T
@@ -330,8 +331,8 @@ func TestListedAgainKeepsTheSameObjects(t *testing.T) {
 	}
 }
 
-// client-go would send a request whose connection fails ten times more, and then tell of no error. The source has to
-// know at once.
+// client-go would send a request whose connection fails ten times more, and then tell of no error.
+// The source has to know at once.
 func TestWatchWhoseConnectionFails(t *testing.T) {
 	tests := map[string]struct {
 		arrange func(*podServer, *rest.Config)

@@ -12,7 +12,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// client-go ends what renews client certificates when the garbage collector finds the transport.
+	// client-go ends what renews client certificates when the garbage collector finds the
+	// transport.
 	const waits, queues = "k8s.io/apimachinery/pkg/util/wait.", "k8s.io/client-go/util/workqueue."
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("k8s.io/client-go/transport.(*dynamicClientCert).run"),

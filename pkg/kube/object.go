@@ -40,9 +40,9 @@ func newCodec(kind schema.GroupVersionKind, metadataOnly bool) *codec {
 	return f
 }
 
-// object is an object as it arrives and as it is cached: its encoding, and what is needed to find it. It
-// does not change. The reflector sees a runtime.Object in it, and a cachedObject is made of it for a
-// handler.
+// object is an object as it arrives and as it is cached: its encoding, and what is needed to find
+// it. It does not change. The reflector sees a runtime.Object in it, and a cachedObject is made of
+// it for a handler.
 type object struct {
 	wire.Object
 	codec *codec
@@ -65,7 +65,8 @@ func (o *object) GetObjectMeta() metav1.Object {
 	return metaAccessor{object: o, Object: &o.codec.rest}
 }
 
-// String names the object, in place of all that is in it: what is printed may get into a log, and the object may be a Secret.
+// String names the object, in place of all that is in it: what is printed may get into a log, and
+// the object may be a Secret.
 func (o *object) String() string { return telemetry.ObjectName(o.Namespace, o.Name) }
 
 // MarshalJSON implements json.Marshaler, for logs: see String.
@@ -90,7 +91,8 @@ func (o *object) matches(selectors ...labels.Selector) bool {
 	return true
 }
 
-// metaAccessor is the part of the metadata that the reflector reads, without decoding the rest for it.
+// metaAccessor is the part of the metadata that the reflector reads, without decoding the rest for
+// it.
 type metaAccessor struct {
 	metav1.Object // empty
 	object        *object
@@ -151,8 +153,9 @@ func (c cachedObject) Metadata() *metav1.ObjectMeta {
 	if err == nil {
 		return m
 	}
-	// Only an aggregated API server sends what cannot be decoded, a time in a format of its own say. What else there is of the object
-	// says so by an error; here is what can be read nevertheless.
+	// Only an aggregated API server sends what cannot be decoded, a time in a format of its own
+	// say. What else there is of the object says so by an error; here is what can be read
+	// nevertheless.
 	m = &metav1.ObjectMeta{
 		Namespace: c.o.Namespace, Name: c.o.Name, UID: c.o.UID, ResourceVersion: c.o.ResourceVersion, Labels: c.o.Labels(),
 	}
@@ -178,8 +181,8 @@ func (c cachedObject) JSON() ([]byte, error) {
 	return b, nil
 }
 
-// named returns a copy of the JSON with the kind as the definition names it, which lists of built-in kinds leave out and metadata
-// alone has its own.
+// named returns a copy of the JSON with the kind as the definition names it, which lists of
+// built-in kinds leave out and metadata alone has its own.
 func (c cachedObject) named() ([]byte, error) {
 	e, err := wire.ParseEnvelope(c.o.Data)
 	if err != nil {

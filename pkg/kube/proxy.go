@@ -29,8 +29,8 @@ func (e *ProxyError) Error() string {
 // Unwrap returns what went wrong.
 func (e *ProxyError) Unwrap() error { return e.Err }
 
-// isProxyAnswer reports whether err is what net/http makes of a proxy that refuses a connection: the
-// text of its status and nothing else, which otherwise reads like an answer of the API server.
+// isProxyAnswer reports whether err is what net/http makes of a proxy that refuses a connection:
+// the text of its status and nothing else, which otherwise reads like an answer of the API server.
 func isProxyAnswer(err error) bool {
 	for code := http.StatusMultipleChoices; code < 600; code++ {
 		if text := http.StatusText(code); text != "" && text == err.Error() {

@@ -21,8 +21,8 @@ func closedPort(t *testing.T) string {
 	return server.Listener.Addr().String()
 }
 
-// TestConnectionErrorsSayTheirCause has what keeps requests from the API server, as a person reads it
-// who runs a command, looks at a definition's state, or has written a handler.
+// TestConnectionErrorsSayTheirCause has what keeps requests from the API server, as a person reads
+// it who runs a command, looks at a definition's state, or has written a handler.
 func TestConnectionErrorsSayTheirCause(t *testing.T) {
 	port := closedPort(t)
 	server := newBorder(t, "")

@@ -88,8 +88,9 @@ func newForbiddenError(err error, status metav1.Status, id sourceID) *ForbiddenE
 	return &ForbiddenError{Namespace: id.namespace, Rule: rule, Err: err}
 }
 
-// SelectedName returns the name of the one object that a field selector can select, "" if there may be others. For a list or a
-// watch with such a selector the right to that object suffices (apiserver, request.RequestInfoFactory).
+// SelectedName returns the name of the one object that a field selector can select, "" if there may
+// be others. For a list or a watch with such a selector the right to that object suffices
+// (apiserver, request.RequestInfoFactory).
 func SelectedName(fieldSelector string) string {
 	selector, err := fields.ParseSelector(fieldSelector)
 	if err != nil {

@@ -31,8 +31,8 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// rig is a source of Pods over a scripted fetcher, for its decisions: what it asks, when, and what it says of that. What
-// an API server does is shown by the tests of package test/kube.
+// rig is a source of Pods over a scripted fetcher, for its decisions: what it asks, when, and what
+// it says of that. What an API server does is shown by the tests of package test/kube.
 type rig struct {
 	*source
 	t        *testing.T

@@ -14,8 +14,9 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// streamingListDeadline is how long a streaming list may take before the source falls back to a paged one: some
-// servers accept the request and never send the bookmark that ends it (kubernetes/kubernetes#140890).
+// streamingListDeadline is how long a streaming list may take before the source falls back to a
+// paged one: some servers accept the request and never send the bookmark that ends it
+// (kubernetes/kubernetes#140890).
 const streamingListDeadline = time.Minute
 
 var (
@@ -34,8 +35,8 @@ type sourceID struct {
 	metadataOnly bool
 }
 
-// selector joins both selectors for logs and metrics. A label selector contains no semicolon, so no two ids are
-// written alike.
+// selector joins both selectors for logs and metrics. A label selector contains no semicolon, so no
+// two ids are written alike.
 func (id sourceID) selector() string {
 	if id.fieldSelector == "" {
 		return id.labelSelector
@@ -52,8 +53,8 @@ type resource struct {
 // fetch makes the fetcher of a resource, see newFetcher.
 type fetch func(res resource, dedupe func(*object) *object) (fetcher, error)
 
-// source lists and watches one kind in one namespace, or all, into a store, for as long as it runs. Whatever goes wrong
-// becomes its status and is tried again.
+// source lists and watches one kind in one namespace, or all, into a store, for as long as it runs.
+// Whatever goes wrong becomes its status and is tried again.
 type source struct {
 	id      sourceID
 	kinds   *kinds.Discovery
@@ -69,8 +70,8 @@ type source struct {
 	subscribers subscribers
 	status      *sourceStatus
 
-	// The fields below belong to the goroutine of run, which is also where the reflector opens watches and fills the
-	// store.
+	// The fields below belong to the goroutine of run, which is also where the reflector opens
+	// watches and fills the store.
 	lw        *listWatch // nil until the kind has been found
 	pagedOnly bool       // streaming lists have proved not to end
 	failures  failures
@@ -122,8 +123,8 @@ func (s *source) follow(ctx context.Context) error {
 	return err
 }
 
-// prepare makes the list-watch. One that has worked is kept, because its reflector remembers the newest version
-// it has seen: the next list is never older than that.
+// prepare makes the list-watch. One that has worked is kept, because its reflector remembers the
+// newest version it has seen: the next list is never older than that.
 func (s *source) prepare(res resource) error {
 	if s.lw != nil && s.lw.resource == res && s.lw.pagedOnly == s.pagedOnly {
 		return nil
@@ -158,8 +159,8 @@ func (s *source) handleError(err error) time.Duration {
 		}
 		return backoff(s.failures.shortWatches)
 	case apierrors.IsNotFound(err), expired(err):
-		// A resource that is not found may be a kind that is gone, which discovery then says; an expired version means
-		// no more than that the reflector has to list.
+		// A resource that is not found may be a kind that is gone, which discovery then says; an
+		// expired version means no more than that the reflector has to list.
 		s.logger.V(1).Info("starting over", telemetry.KeyReason, err.Error())
 		if s.failures.requests++; s.failures.requests > tolerated {
 			s.degrade(err)
@@ -172,8 +173,8 @@ func (s *source) handleError(err error) time.Duration {
 	}
 }
 
-// markAbsent records that the API server denies the kind. When it goes on doing so the kind is gone, and its objects are
-// gone with it.
+// markAbsent records that the API server denies the kind. When it goes on doing so the kind is
+// gone, and its objects are gone with it.
 func (s *source) markAbsent(err error) {
 	gone := s.failures.absent()
 	s.status.set(status.Waiting, err)
@@ -196,8 +197,8 @@ func (s *source) opened() {
 	s.failures.requests = 0
 }
 
-// listed is called by the store after each complete list. While no watch is open the list is not followed by anything
-// yet, so it is not success.
+// listed is called by the store after each complete list. While no watch is open the list is not
+// followed by anything yet, so it is not success.
 func (s *source) listed() {
 	s.metrics.Lists.Inc()
 	s.status.settle()

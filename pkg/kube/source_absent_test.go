@@ -45,8 +45,8 @@ func TestSourceWaitsForItsKind(t *testing.T) {
 	})
 }
 
-// When the kind is gone its objects are; but not at the first denial, which may come from an API server that has just
-// started.
+// When the kind is gone its objects are; but not at the first denial, which may come from an API
+// server that has just started.
 func TestSourceWhoseKindGoes(t *testing.T) {
 	served := true
 	inBubble(t, func(t *testing.T, r *rig) {
@@ -92,7 +92,8 @@ func TestSourceWhoseKindIsDeniedForAMoment(t *testing.T) {
 	})
 }
 
-// Discovery may go on naming a resource that is not found: an aggregated API server, for one, that is broken.
+// Discovery may go on naming a resource that is not found: an aggregated API server, for one, that
+// is broken.
 func TestSourceWhoseResourceIsNotFound(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		time.Sleep(time.Minute)
@@ -112,8 +113,8 @@ func TestSourceWhoseResourceIsNotFound(t *testing.T) {
 	}, func(r *rig) { r.pods = []string{"a@1"} })
 }
 
-// A list of version "0" may be as old as an API server likes, which a cache that is filled must not take, and comes in one piece,
-// whatever limit it has.
+// A list of version "0" may be as old as an API server likes, which a cache that is filled must not
+// take, and comes in one piece, whatever limit it has.
 func TestPagedListIsTheNewestState(t *testing.T) {
 	served := true
 	inBubble(t, func(t *testing.T, r *rig) {

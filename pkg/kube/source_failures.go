@@ -8,18 +8,20 @@ import (
 
 const (
 	minBackoff = 250 * time.Millisecond
-	// maxBackoff also bounds how long a right that was granted, or an API server that came back, goes unnoticed.
+	// maxBackoff also bounds how long a right that was granted, or an API server that came back,
+	// goes unnoticed.
 	maxBackoff = 10 * time.Second
 
-	// goneAfter is how long a kind has to be denied before its objects are taken for deleted: an API server that has
-	// just started, or one of several that learns of a CRD later than the others, may deny a kind that exists.
+	// goneAfter is how long a kind has to be denied before its objects are taken for deleted: an
+	// API server that has just started, or one of several that learns of a CRD later than the
+	// others, may deny a kind that exists.
 	goneAfter = 2 * time.Second
 
 	// healthyWatch is how long a watch has to last to be no failure.
 	healthyWatch = 10 * time.Second
 
-	// tolerated is how many failures in a row are everyday life where the cache stays good meanwhile: a watch whose
-	// version has expired, a discovery document that is a moment behind.
+	// tolerated is how many failures in a row are everyday life where the cache stays good
+	// meanwhile: a watch whose version has expired, a discovery document that is a moment behind.
 	tolerated = 3
 )
 
@@ -30,8 +32,8 @@ type failures struct {
 	absentSince  time.Time // when the kind was first denied; zero while it is served
 }
 
-// absent notes that the API server denies the kind. It reports whether that has lasted for so long that
-// the kind is gone.
+// absent notes that the API server denies the kind. It reports whether that has lasted for so long
+// that the kind is gone.
 func (f *failures) absent() (gone bool) {
 	if f.absentSince.IsZero() {
 		f.absentSince = time.Now()
@@ -43,9 +45,9 @@ func (f *failures) absent() (gone bool) {
 // cutOff reports whether watches do not last.
 func (f *failures) cutOff() bool { return f.shortWatches >= tolerated }
 
-// backoff is how long to wait after that many failures in a row: between a half and all of a delay that
-// doubles. It is no wait.Backoff: that has a state, which would have to be reset wherever a count is. The
-// counts are needed anyway, as they also decide when failures become the status.
+// backoff is how long to wait after that many failures in a row: between a half and all of a delay
+// that doubles. It is no wait.Backoff: that has a state, which would have to be reset wherever a
+// count is. The counts are needed anyway, as they also decide when failures become the status.
 func backoff(failures int) time.Duration {
 	delay := min(minBackoff<<min(max(failures-1, 0), 16), maxBackoff)
 	return delay/2 + rand.N(delay/2+1) //nolint:gosec // jitter needs no cryptographic randomness

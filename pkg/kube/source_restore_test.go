@@ -11,8 +11,8 @@ import (
 	"kooperd.dev/kooperd/pkg/status"
 )
 
-// TestSourceNoticesARestore has an API server that comes back with an older state, as after a restore
-// from a backup: it would take the watch from the future and say nothing.
+// TestSourceNoticesARestore has an API server that comes back with an older state, as after a
+// restore from a backup: it would take the watch from the future and say nothing.
 func TestSourceNoticesARestore(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.send(watch.Added, pod("lost@150"))
@@ -34,7 +34,8 @@ func TestSourceNoticesARestore(t *testing.T) {
 	}, func(r *rig) { r.pods = []string{"a@1"} })
 }
 
-// TestSourceAsksForVersionsAfterAFailureAlone has the end of a watch that every API server brings about.
+// TestSourceAsksForVersionsAfterAFailureAlone has the end of a watch that every API server brings
+// about.
 func TestSourceAsksForVersionsAfterAFailureAlone(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		time.Sleep(5 * time.Minute)

@@ -9,8 +9,8 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// sourceStatus is the state of one source, and whether its first list is over. It may be read from any
-// goroutine.
+// sourceStatus is the state of one source, and whether its first list is over. It may be read from
+// any goroutine.
 type sourceStatus struct {
 	logger  logr.Logger
 	metrics *telemetry.Source

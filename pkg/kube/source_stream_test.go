@@ -11,7 +11,8 @@ import (
 	"kooperd.dev/kooperd/pkg/status"
 )
 
-// In the real minute, and with a watch that is otherwise alive: changes alone must not keep the deadline off.
+// In the real minute, and with a watch that is otherwise alive: changes alone must not keep the
+// deadline off.
 func TestSlowStreamIsGivenUp(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		for range 5 {
@@ -34,8 +35,8 @@ func TestSlowStreamIsGivenUp(t *testing.T) {
 	}, func(r *rig) { r.pods, r.noMark = []string{"a@1"}, true })
 }
 
-// A streaming list that breaks off is begun again by the reflector without a pause; the source makes one, and the
-// deadline holds for all of them.
+// A streaming list that breaks off is begun again by the reflector without a pause; the source
+// makes one, and the deadline holds for all of them.
 func TestBrokenStreamsArePaced(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		time.Sleep(streamingListDeadline + time.Second)
@@ -58,8 +59,8 @@ func TestBrokenStreamsArePaced(t *testing.T) {
 	}, func(r *rig) { r.pods, r.noMark, r.cut = []string{"a@1"}, true, true })
 }
 
-// A streaming list that breaks off with an error is followed by a plain one within the same attempt, which has all the
-// time it needs, and is no success before a watch follows it.
+// A streaming list that breaks off with an error is followed by a plain one within the same
+// attempt, which has all the time it needs, and is no success before a watch follows it.
 func TestListAfterABrokenStream(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		time.Sleep(3*streamingListDeadline + time.Second)

@@ -16,7 +16,8 @@ import (
 	"kooperd.dev/kooperd/pkg/status"
 )
 
-// inBubble runs a test with a rig in a synctest bubble, where waiting takes no time, and ends the rig's source.
+// inBubble runs a test with a rig in a synctest bubble, where waiting takes no time, and ends the
+// rig's source.
 func inBubble(t *testing.T, test func(t *testing.T, r *rig), adjust ...func(*rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -180,7 +181,8 @@ func expectBackoff(t *testing.T, tries []time.Duration) {
 
 func (r *rig) askedTimes() []time.Duration { return take(r, &r.asked) }
 
-// Without the right to watch, lists succeed. That is not success, and the state does not flap with each of them.
+// Without the right to watch, lists succeed. That is not success, and the state does not flap with
+// each of them.
 func TestSourceThatMayOnlyList(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		time.Sleep(5 * time.Minute)
@@ -245,7 +247,8 @@ func TestSourceListsAgainWhenItsVersionExpired(t *testing.T) {
 	}
 }
 
-// A proxy that ends every watch at once makes the source list again and again: ever more slowly, and visibly.
+// A proxy that ends every watch at once makes the source list again and again: ever more slowly,
+// and visibly.
 func TestSourceWhoseWatchesAreCut(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		time.Sleep(5 * time.Minute)

@@ -27,13 +27,14 @@ type Watch struct {
 	LabelSelector string
 	// FieldSelector is applied by the API server; empty selects everything.
 	FieldSelector string
-	// MetadataOnly leaves everything but the metadata at the API server, unless another watch needs it.
+	// MetadataOnly leaves everything but the metadata at the API server, unless another watch needs
+	// it.
 	MetadataOnly bool
 }
 
-// Sources are the shared informers. There is one source for each kind, namespace, pair of selectors and
-// projection, however many definitions need it. It ends with its last user. Where one source contains
-// another, the wider serves for both; see Plan. Sources is safe for concurrent use.
+// Sources are the shared informers. There is one source for each kind, namespace, pair of selectors
+// and projection, however many definitions need it. It ends with its last user. Where one source
+// contains another, the wider serves for both; see Plan. Sources is safe for concurrent use.
 type Sources struct {
 	config  *rest.Config
 	client  *http.Client
@@ -65,13 +66,13 @@ func newSources(config *rest.Config, client *http.Client, kinds *kinds.Discovery
 		shared: map[sourceID]*sharedSource{}}
 }
 
-// Plan sets all watches that are wanted, in place of what was planned before. A narrow watch can then
-// share the source of a wider one: that of the same kind in the same namespaces which has everything
-// instead of the metadata alone, or no label selector, which the view applies instead. RBAC grants both
-// by the same rule; an authorizer that looks at selectors may not.
+// Plan sets all watches that are wanted, in place of what was planned before. A narrow watch can
+// then share the source of a wider one: that of the same kind in the same namespaces which has
+// everything instead of the metadata alone, or no label selector, which the view applies instead.
+// RBAC grants both by the same rule; an authorizer that looks at selectors may not.
 //
-// A running view keeps its sources until it is closed, whatever is planned. A Watch that is not planned
-// works, too.
+// A running view keeps its sources until it is closed, whatever is planned. A Watch that is not
+// planned works, too.
 func (s *Sources) Plan(watches []Watch) {
 	var planned []sourceID
 	for _, w := range watches {
@@ -96,8 +97,8 @@ func (w Watch) ids() []sourceID {
 	return ids
 }
 
-// Watch returns a view of what w names and starts the sources that do not run yet. A source ends when the
-// last view of it is closed. Of ctx only the values are used, its end ends nothing.
+// Watch returns a view of what w names and starts the sources that do not run yet. A source ends
+// when the last view of it is closed. Of ctx only the values are used, its end ends nothing.
 func (s *Sources) Watch(ctx context.Context, w Watch) *View {
 	ids := w.ids()
 	sources := make([]viewedSource, 0, len(ids))
@@ -140,8 +141,8 @@ func (id sourceID) covers(other sourceID) bool {
 	return same == other && id.labelSelector == "" && err == nil
 }
 
-// canonical writes selectors that mean the same alike, so that they share a source. One that cannot be parsed is left to
-// the API server to refuse.
+// canonical writes selectors that mean the same alike, so that they share a source. One that cannot
+// be parsed is left to the API server to refuse.
 func (id sourceID) canonical() sourceID {
 	if selector, err := labels.Parse(id.labelSelector); err == nil {
 		id.labelSelector = selector.String()

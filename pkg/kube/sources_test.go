@@ -22,7 +22,8 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// newSilentCluster is one whose API server serves no kind at all, for what has nothing to do with objects.
+// newSilentCluster is one whose API server serves no kind at all, for what has nothing to do with
+// objects.
 func newSilentCluster(t *testing.T) (*Cluster, *prometheus.Registry) {
 	t.Helper()
 	return newHTTPCluster(t, http.NotFoundHandler())
@@ -131,7 +132,8 @@ func TestConcurrentViews(t *testing.T) {
 	}
 }
 
-// A source that begins while one of the same id ends takes over its metrics; it does not lose them to it.
+// A source that begins while one of the same id ends takes over its metrics; it does not lose them
+// to it.
 func TestSourceThatFollowsAnother(t *testing.T) {
 	subscribed, entered, leave := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	cluster, registry := newHTTPCluster(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -35,8 +35,8 @@ type Event struct {
 	old, now *object // before and after; nil where there is none, or where the time before is not known
 }
 
-// store is what the reflector of a source writes to: it keeps the objects in its cache and reports what
-// has changed. The goroutine of the source is its only writer, so events leave it in order.
+// store is what the reflector of a source writes to: it keeps the objects in its cache and reports
+// what has changed. The goroutine of the source is its only writer, so events leave it in order.
 type store struct {
 	*objectCache
 	kind  schema.GroupVersionKind
@@ -87,7 +87,8 @@ func (s *store) put(obj any) error {
 	return nil
 }
 
-// changed reports what became of one object. Another object of the same name means that the old one was deleted.
+// changed reports what became of one object. Another object of the same name means that the old one
+// was deleted.
 func (s *store) changed(key Key, old *object, known bool, entry *object) {
 	if known && old.UID == entry.UID && old.ResourceVersion == entry.ResourceVersion && (entry.ResourceVersion != "" || bytes.Equal(old.Data, entry.Data)) {
 		return
@@ -112,8 +113,8 @@ func (s *store) Delete(obj any) error {
 	return nil
 }
 
-// Replace takes a complete list. What is gone since the last list is reported as deleted, what differs as
-// changed; an object that is the same is not reported again.
+// Replace takes a complete list. What is gone since the last list is reported as deleted, what
+// differs as changed; an object that is the same is not reported again.
 func (s *store) Replace(items []any, resourceVersion string) error {
 	next := make(map[Key]*object, len(items))
 	for _, obj := range items {

@@ -276,8 +276,8 @@ func TestStoreWithoutVersions(t *testing.T) {
 	}
 }
 
-// Metadata that cannot be decoded is still told of as far as it can be read, so that a handler does not take the object for one that
-// is not being deleted.
+// Metadata that cannot be decoded is still told of as far as it can be read, so that a handler does
+// not take the object for one that is not being deleted.
 func TestDamagedMetadata(t *testing.T) {
 	o := arrival(t, podKind, map[string]any{"kind": "Pod", "apiVersion": "v1", "metadata": map[string]any{
 		"name": "a", "uid": "u", "resourceVersion": "1", "labels": map[string]any{"app": "web"}, "deletionTimestamp": "yesterday",

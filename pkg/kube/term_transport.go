@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// defaultReserve is what a gate assumes between the end of a term and a takeover; see Gate.Reserve.
+	// defaultReserve is what a gate assumes between the end of a term and a takeover; see
+	// Gate.Reserve.
 	defaultReserve = 5 * time.Second
 	// termCheckInterval is the longest time between two looks at the term by a connection.
 	termCheckInterval = 250 * time.Millisecond
@@ -23,14 +24,14 @@ const (
 	transportAge = 5 * time.Minute
 )
 
-// termTransport sends the writes of a gate on connections that carry nothing else, so that they can end
-// with the term. Otherwise a write that the network holds up would outlive it: the kernel goes on
-// delivering what a process has sent, for minutes and also after its exit. A connection that has come
-// back to life delivers all that was waiting, the cancelled requests first.
+// termTransport sends the writes of a gate on connections that carry nothing else, so that they can
+// end with the term. Otherwise a write that the network holds up would outlive it: the kernel goes
+// on delivering what a process has sent, for minutes and also after its exit. A connection that has
+// come back to life delivers all that was waiting, the cancelled requests first.
 //
-// So a connection refuses to send anything outside the term. It is reset when the term or the process
-// ends, which drops what has not been delivered. It gives up by itself when nothing that was sent has
-// been acknowledged for as long as the reserve.
+// So a connection refuses to send anything outside the term. It is reset when the term or the
+// process ends, which drops what has not been delivered. It gives up by itself when nothing that
+// was sent has been acknowledged for as long as the reserve.
 type termTransport struct {
 	config    *rest.Config
 	host      string
@@ -112,8 +113,8 @@ func (t *termTransport) replaceOld(generation int) (now, old *http.Transport, er
 }
 
 // newTransport makes a transport from the settings of the config, as client-go does, but with
-// connections that end with the term. Credentials besides certificates are added by the wrappers around
-// the gate.
+// connections that end with the term. Credentials besides certificates are added by the wrappers
+// around the gate.
 func (t *termTransport) newTransport() (*http.Transport, error) {
 	conf, err := t.config.TransportConfig()
 	if err != nil {
@@ -207,8 +208,9 @@ type termConn struct {
 	timer     *time.Timer // guarded by the mutex of the transport
 }
 
-// Write sends within the term, and resets the connection outside of it. It is the last moment at which
-// the process can look at the clock: between the gate and here it may have been stopped for any time.
+// Write sends within the term, and resets the connection outside of it. It is the last moment at
+// which the process can look at the clock: between the gate and here it may have been stopped for
+// any time.
 func (c *termConn) Write(b []byte) (int, error) {
 	if c.transport.remaining() <= 0 {
 		c.transport.mu.Lock()

@@ -127,8 +127,8 @@ func TestWritesHaveTheirOwnConnection(t *testing.T) {
 	}
 }
 
-// A lost lease ends what is on its way: the connection is reset, although neither the caller nor the gate's own deadline
-// cancels the request.
+// A lost lease ends what is on its way: the connection is reset, although neither the caller nor
+// the gate's own deadline cancels the request.
 func TestEndOfTermResetsConnections(t *testing.T) {
 	arrived := make(chan string, 1)
 	r := newTermRig(t, func(_ http.ResponseWriter, req *http.Request) {
@@ -171,7 +171,8 @@ func TestNextTermHasAnotherConnection(t *testing.T) {
 	}
 }
 
-// endOfTerm is a body in the middle of which the term ends, as when the process is stopped after it has passed the gate.
+// endOfTerm is a body in the middle of which the term ends, as when the process is stopped after it
+// has passed the gate.
 type endOfTerm struct {
 	term *term
 	left int

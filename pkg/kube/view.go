@@ -48,9 +48,9 @@ func (v *View) awaitSources() {
 	close(v.synced)
 }
 
-// Synced returns a channel that is closed when each source of the view has completed its first list,
-// or is known to be unable to: its state is Waiting or Degraded. Before, an object that is not in the
-// view may exist nevertheless. It stays open when the view is closed before.
+// Synced returns a channel that is closed when each source of the view has completed its first
+// list, or is known to be unable to: its state is Waiting or Degraded. Before, an object that is
+// not in the view may exist nevertheless. It stays open when the view is closed before.
 func (v *View) Synced() <-chan struct{} { return v.synced }
 
 // sourceOf returns the source that has the objects of a namespace, if there is one. That of
@@ -97,10 +97,11 @@ func (s viewedSource) seen(e Event) (_ Event, ok bool) {
 
 var _ handlers.Lister = (*View)(nil)
 
-// Subscribe calls event for every change of the caches from now on, and status whenever the result of Status may have
-// changed. Both are called on the sources' own goroutines, so they must be quick; events of one object arrive in order.
-// What is in the caches already is not reported: read Keys after subscribing. The returned function ends the
-// subscription; a call that is under way may still finish after it.
+// Subscribe calls event for every change of the caches from now on, and status whenever the result
+// of Status may have changed. Both are called on the sources' own goroutines, so they must be
+// quick; events of one object arrive in order. What is in the caches already is not reported: read
+// Keys after subscribing. The returned function ends the subscription; a call that is under way may
+// still finish after it.
 func (v *View) Subscribe(event func(Event), status func()) (cancel func()) {
 	subs := make([]*subscriber, 0, len(v.sources))
 	for _, s := range v.sources {
@@ -137,7 +138,8 @@ func (v *View) Get(namespace, name string) (handlers.Object, bool) {
 	return s.store.get(Key{Namespace: namespace, Name: name}, s.filter)
 }
 
-// List returns the cached objects of one namespace ("" for all) whose labels match selector (nil for all).
+// List returns the cached objects of one namespace ("" for all) whose labels match selector (nil
+// for all).
 func (v *View) List(namespace string, selector labels.Selector) []handlers.Object {
 	if namespace != "" {
 		s, ok := v.sourceOf(namespace)
@@ -166,9 +168,9 @@ func (v *View) ListOwned(uid types.UID) []handlers.Object {
 	return found
 }
 
-// Status sums up the sources: the worst state, and why they are in it. The error is nil unless that is
-// Waiting or Degraded. errors.As finds a *ForbiddenError, an *UnreachableError and what else there is
-// in it; where several sources differ, the first of each kind.
+// Status sums up the sources: the worst state, and why they are in it. The error is nil unless that
+// is Waiting or Degraded. errors.As finds a *ForbiddenError, an *UnreachableError and what else
+// there is in it; where several sources differ, the first of each kind.
 func (v *View) Status() (status.State, error) {
 	worst := status.Running
 	var reasons sourceErrors

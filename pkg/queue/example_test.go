@@ -43,8 +43,8 @@ func Example() {
 	// shop/cart: given up: out of stock
 }
 
-// A worker that needs something else for a call, such as a token, asks for it only when there is a key,
-// and then gets the key that is most urgent at that moment.
+// A worker that needs something else for a call, such as a token, asks for it only when there is a
+// key, and then gets the key that is most urgent at that moment.
 func ExampleQueue_Reserve() {
 	ctx := context.Background()
 	q := queue.New[string](queue.Options{})

@@ -142,8 +142,8 @@ func (q *Queue[K]) Drop(key K) {
 	q.schedule.release(e)
 }
 
-// SetBackoff changes how calls that fail from now on are retried. Retries that are waiting keep their
-// delay.
+// SetBackoff changes how calls that fail from now on are retried. Retries that are waiting keep
+// their delay.
 func (q *Queue[K]) SetBackoff(b Backoff) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Errors of Authorizer.Allow. Any other error means that it could not be decided; such a request is refused too.
+// Errors of Authorizer.Allow. Any other error means that it could not be decided; such a request is
+// refused too.
 var (
 	// ErrUnauthenticated means that the token belongs to no user; the answer is 401.
 	ErrUnauthenticated = errors.New("not authenticated: want a valid bearer token")
@@ -24,13 +25,14 @@ var (
 
 // Authorizer decides who may read what is not open to anyone. It must be safe for concurrent use.
 type Authorizer interface {
-	// Allow returns nil when the holder of the token may do verb, the request's method in lower case, with the path. It
-	// returns an error that wraps ErrUnauthenticated or ErrForbidden when not, and another one when that cannot be found
-	// out. It ends soon after ctx.
+	// Allow returns nil when the holder of the token may do verb, the request's method in lower
+	// case, with the path. It returns an error that wraps ErrUnauthenticated or ErrForbidden when
+	// not, and another one when that cannot be found out. It ends soon after ctx.
 	Allow(ctx context.Context, token, verb, path string) error
 }
 
-// undecidedLogPause is the shortest time between two log lines about requests that could not be decided.
+// undecidedLogPause is the shortest time between two log lines about requests that could not be
+// decided.
 const undecidedLogPause = 10 * time.Second
 
 // guard answers only requests that the authorizer allows.
@@ -93,8 +95,8 @@ func (g *guard) log(err error) {
 	g.undecided.Do(func() { g.logger.Error(err, "refusing requests that could not be decided") })
 }
 
-// bearerToken returns the token of the Authorization header (RFC 6750, section 2.1). The scheme's case does not matter
-// (RFC 9110, section 11.1).
+// bearerToken returns the token of the Authorization header (RFC 6750, section 2.1). The scheme's
+// case does not matter (RFC 9110, section 11.1).
 func bearerToken(header http.Header) (token string, ok bool) {
 	scheme, token, _ := strings.Cut(strings.TrimSpace(header.Get("Authorization")), " ")
 	token = strings.TrimSpace(token)

@@ -100,7 +100,8 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// TestGoneClientIsNotRefused: a scrape that is broken off says nothing about the rights of anybody or about the API server.
+// TestGoneClientIsNotRefused: a scrape that is broken off says nothing about the rights of anybody
+// or about the API server.
 func TestGoneClientIsNotRefused(t *testing.T) {
 	var log bytes.Buffer
 	logger, err := telemetry.NewLogger(&log, telemetry.FormatJSON, 0)
@@ -149,7 +150,8 @@ func refusals(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 	return counts
 }
 
-// TestUndecidedIsLoggedSometimes: strangers can make the API server be asked, so they could fill the log.
+// TestUndecidedIsLoggedSometimes: strangers can make the API server be asked, so they could fill
+// the log.
 func TestUndecidedIsLoggedSometimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

@@ -12,15 +12,15 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// CertificateCheckInterval is how long new connections may still get the former certificate after the
-// files have changed.
+// CertificateCheckInterval is how long new connections may still get the former certificate after
+// the files have changed.
 const CertificateCheckInterval = 5 * time.Second
 
-// CertificateFiles is a certificate and its private key in two PEM files. A new connection makes it read
-// the files again, if it last did so at least CertificateCheckInterval ago. It compares the contents,
-// so it does not matter how the files are replaced. Files that cannot be read, or do not belong
-// together, are logged once, and the last good pair stays in use. That happens while only one of the
-// files has been replaced. It is safe for concurrent use.
+// CertificateFiles is a certificate and its private key in two PEM files. A new connection makes it
+// read the files again, if it last did so at least CertificateCheckInterval ago. It compares the
+// contents, so it does not matter how the files are replaced. Files that cannot be read, or do not
+// belong together, are logged once, and the last good pair stays in use. That happens while only
+// one of the files has been replaced. It is safe for concurrent use.
 type CertificateFiles struct {
 	certFile, keyFile string
 	logger            logr.Logger
@@ -32,8 +32,9 @@ type CertificateFiles struct {
 	current *tls.Certificate
 }
 
-// LoadCertificateFiles reads the files for the first time. Its error names the file that cannot be read,
-// or says that the two do not belong together. Later changes, and failures to read them, are logged.
+// LoadCertificateFiles reads the files for the first time. Its error names the file that cannot be
+// read, or says that the two do not belong together. Later changes, and failures to read them, are
+// logged.
 func LoadCertificateFiles(certFile, keyFile string, logger logr.Logger) (*CertificateFiles, error) {
 	f := &CertificateFiles{certFile: certFile, keyFile: keyFile, logger: logger, checked: time.Now()}
 	if _, err := f.read(); err != nil {

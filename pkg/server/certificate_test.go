@@ -43,7 +43,8 @@ func writeFile(t *testing.T, path string, text []byte) {
 	}
 }
 
-// projected is a directory as the kubelet makes it of a Secret: files are symbolic links through a link that is replaced.
+// projected is a directory as the kubelet makes it of a Secret: files are symbolic links through a
+// link that is replaced.
 type projected struct {
 	dir      string
 	versions int

@@ -24,9 +24,10 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// How long an answer of the API server is used again, how many are kept, and how long one is awaited. A right that was
-// taken away holds for a minute more, one that was given is seen after ten seconds: scrapes come every fifteen seconds or
-// so and shall cost the API server next to nothing.
+// How long an answer of the API server is used again, how many are kept, and how long one is
+// awaited. A right that was taken away holds for a minute more, one that was given is seen after
+// ten seconds: scrapes come every fifteen seconds or so and shall cost the API server next to
+// nothing.
 const (
 	grantedFor    = time.Minute
 	refusedFor    = 10 * time.Second
@@ -40,9 +41,10 @@ const (
 	reviewsAtOnce    = 40
 )
 
-// DelegatingAuthorizer is an Authorizer that asks the API server. A TokenReview says whose the token is, and a
-// SubjectAccessReview whether that user may do verb with the non-resource URL path, as for every Kubernetes component. Answers are kept for a short
-// time under a keyed hash of the token. It is safe for concurrent use and has nothing to close.
+// DelegatingAuthorizer is an Authorizer that asks the API server. A TokenReview says whose the
+// token is, and a SubjectAccessReview whether that user may do verb with the non-resource URL path,
+// as for every Kubernetes component. Answers are kept for a short time under a keyed hash of the
+// token. It is safe for concurrent use and has nothing to close.
 type DelegatingAuthorizer struct {
 	tokens  authenticationclient.TokenReviewInterface
 	access  authorizationclient.SubjectAccessReviewInterface
@@ -53,9 +55,10 @@ type DelegatingAuthorizer struct {
 
 var _ Authorizer = (*DelegatingAuthorizer)(nil)
 
-// NewDelegatingAuthorizer returns an authorizer that asks the API server of config, which is copied. The process needs the right to create
-// tokenreviews.authentication.k8s.io and subjectaccessreviews.authorization.k8s.io, which the ClusterRole
-// system:auth-delegator gives. It contacts nothing.
+// NewDelegatingAuthorizer returns an authorizer that asks the API server of config, which is
+// copied. The process needs the right to create tokenreviews.authentication.k8s.io and
+// subjectaccessreviews.authorization.k8s.io, which the ClusterRole system:auth-delegator gives. It
+// contacts nothing.
 func NewDelegatingAuthorizer(config *rest.Config) (*DelegatingAuthorizer, error) {
 	config = rest.CopyConfig(config)
 	config.QPS, config.Burst, config.RateLimiter = reviewsPerSecond, reviewsAtOnce, nil
@@ -137,8 +140,8 @@ func (r *DelegatingAuthorizer) keep(key digest, err error) {
 	}
 }
 
-// ask asks the API server. client-go logs the bodies of requests from a certain verbosity on, and here they are tokens,
-// so it gets a logger that keeps silent.
+// ask asks the API server. client-go logs the bodies of requests from a certain verbosity on, and
+// here they are tokens, so it gets a logger that keeps silent.
 func (r *DelegatingAuthorizer) ask(ctx context.Context, token, verb, path string) error {
 	ctx, cancel := context.WithTimeout(klog.NewContext(ctx, logr.Discard()), reviewTimeout)
 	defer cancel()
@@ -170,7 +173,8 @@ func (r *DelegatingAuthorizer) ask(ctx context.Context, token, verb, path string
 	}
 }
 
-// undecided is the error of a review that could not be made. Whatever the API server says, the token is not part of it.
+// undecided is the error of a review that could not be made. Whatever the API server says, the
+// token is not part of it.
 func undecided(doing, token string, err error) error {
 	text := strings.ReplaceAll(err.Error(), token, "[REDACTED]")
 	if apierrors.IsForbidden(err) {

@@ -20,8 +20,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// reviews answers as an API server does, and counts. That a real one answers so is tested end to end; here it is about
-// how often it is asked.
+// reviews answers as an API server does, and counts. That a real one answers so is tested end to
+// end; here it is about how often it is asked.
 type reviews struct {
 	tokens, access atomic.Int32
 	status         atomic.Int32  // an error that every request is answered with; 0 is none

@@ -11,7 +11,8 @@ import (
 	"kooperd.dev/kooperd/pkg/status"
 )
 
-// healthMux serves the probes. Each of them says ok or what is wrong; with ?verbose /readyz lists every definition.
+// healthMux serves the probes. Each of them says ok or what is wrong; with ?verbose /readyz lists
+// every definition.
 func healthMux(opts Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {

@@ -9,13 +9,15 @@ import (
 	"sync"
 )
 
-// maxConnections is how many connections one server has at once. A scraper and a kubelet need one or two each.
+// maxConnections is how many connections one server has at once. A scraper and a kubelet need one
+// or two each.
 const maxConnections = 128
 
-// limitListener is a listener with a bounded number of connections. When one more comes, the one that has been idle for
-// the longest time is closed: it waits for its TLS handshake, for a request or for the rest of one. So clients that
-// connect and send nothing, or send it slowly, cannot keep a probe from being answered. Neither can clients that are not
-// authenticated yet. When all connections are active, the new one is closed.
+// limitListener is a listener with a bounded number of connections. When one more comes, the one
+// that has been idle for the longest time is closed: it waits for its TLS handshake, for a request
+// or for the rest of one. So clients that connect and send nothing, or send it slowly, cannot keep
+// a probe from being answered. Neither can clients that are not authenticated yet. When all
+// connections are active, the new one is closed.
 type limitListener struct {
 	net.Listener
 	limit  int
@@ -55,7 +57,8 @@ func (c *limitListener) Accept() (net.Conn, error) {
 	}
 }
 
-// admit takes a connection in and returns the one that has to leave for it, which may be the new one; nil if none.
+// admit takes a connection in and returns the one that has to leave for it, which may be the new
+// one; nil if none.
 func (c *limitListener) admit(m *limitedConn) (leaves *limitedConn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,7 +94,8 @@ func (m *limitedConn) Close() error {
 	return m.Conn.Close()
 }
 
-// active counts a request of the connection: n is 1 when it is being answered, and -1 when it has been.
+// active counts a request of the connection: n is 1 when it is being answered, and -1 when it has
+// been.
 func (m *limitedConn) active(n int) {
 	m.listener.mu.Lock()
 	defer m.listener.mu.Unlock()

@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// cut tells whether an error is the server's closing of the connection.
+// cut reports whether an error is the server's closing of the connection.
 func cut(err error) bool {
 	return err == nil || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// trickle writes text over and over, a byte at a time, until the server closes the connection, and returns how long that
-// took.
+// trickle writes text over and over, a byte at a time, until the server closes the connection, and
+// returns how long that took.
 func trickle(t *testing.T, conn net.Conn, text string, pause time.Duration) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -47,7 +47,8 @@ func trickle(t *testing.T, conn net.Conn, text string, pause time.Duration) time
 	}
 }
 
-// TestTrickleIsCut sends the header, or the body, a byte at a time: every byte comes soon, the whole never.
+// TestTrickleIsCut sends the header, or the body, a byte at a time: every byte comes soon, the
+// whole never.
 func TestTrickleIsCut(t *testing.T) {
 	const limit = 300 * time.Millisecond
 	s, _ := start(t, options(), func(server *http.Server) {
@@ -70,7 +71,8 @@ func TestTrickleIsCut(t *testing.T) {
 				if _, err := io.WriteString(conn, tc.begin); err != nil {
 					t.Fatal(err)
 				}
-				// Closing takes net/http half a second more, for what is still under way to the client.
+				// Closing takes net/http half a second more, for what is still under way to the
+				// client.
 				if took := trickle(t, conn, tc.trickle, limit/10); took > limit+3*time.Second {
 					t.Errorf("the connection was cut after %s, want little more than %s", took, limit)
 				}
@@ -79,7 +81,8 @@ func TestTrickleIsCut(t *testing.T) {
 	}
 }
 
-// TestHugeBodyIsNotRead announces a gigabyte and sends it: the answer comes all the same, and the rest is not taken.
+// TestHugeBodyIsNotRead announces a gigabyte and sends it: the answer comes all the same, and the
+// rest is not taken.
 func TestHugeBodyIsNotRead(t *testing.T) {
 	s, _ := start(t, options())
 	for name, head := range map[string]string{
@@ -115,8 +118,8 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestCrowdDoesNotKeepProbesOut opens many more connections than there may be, silent ones and half requests, and all the
-// while probes are answered.
+// TestCrowdDoesNotKeepProbesOut opens many more connections than there may be, silent ones and half
+// requests, and all the while probes are answered.
 func TestCrowdDoesNotKeepProbesOut(t *testing.T) {
 	s, _ := start(t, options())
 	for name, address := range s.Addresses() {
@@ -178,8 +181,8 @@ func awaitMembers(t *testing.T, s *Server, name string, want int) {
 	}
 }
 
-// TestCrowdKeepsThoseBeingAnswered fills a listener with requests under way: a new connection is closed at once, none of
-// them is, and when one has ended there is room again.
+// TestCrowdKeepsThoseBeingAnswered fills a listener with requests under way: a new connection is
+// closed at once, none of them is, and when one has ended there is room again.
 func TestCrowdKeepsThoseBeingAnswered(t *testing.T) {
 	const limit = 3
 	opts := options()
@@ -223,7 +226,8 @@ func TestCrowdKeepsThoseBeingAnswered(t *testing.T) {
 	}
 }
 
-// TestCrowdPrefersTheLongestWait closes the connection that has been idle for the longest time, not the oldest one.
+// TestCrowdPrefersTheLongestWait closes the connection that has been idle for the longest time, not
+// the oldest one.
 func TestCrowdPrefersTheLongestWait(t *testing.T) {
 	s, err := Listen(t.Context(), options())
 	if err != nil {
@@ -266,8 +270,8 @@ func TestCrowdPrefersTheLongestWait(t *testing.T) {
 	}
 }
 
-// TestCrowdOfStrangers fills the metrics server with requests that the API server has not decided about: they make room
-// for somebody who is known, and are no longer asked about.
+// TestCrowdOfStrangers fills the metrics server with requests that the API server has not decided
+// about: they make room for somebody who is known, and are no longer asked about.
 func TestCrowdOfStrangers(t *testing.T) {
 	const limit = 4
 	asked, dropped := make(chan struct{}, limit), make(chan struct{}, limit)

@@ -18,8 +18,8 @@ func (l gatherLog) Println(v ...any) {
 	l.logger.Error(errors.New(strings.TrimSpace(fmt.Sprintln(v...))), "gathering metrics")
 }
 
-// serverLog is how net/http tells of what it cannot tell a client. Handshakes that fail are V(1): any stranger can cause
-// them, with a probe of the port that sends nothing.
+// serverLog is how net/http tells of what it cannot tell a client. Handshakes that fail are V(1):
+// any stranger can cause them, with a probe of the port that sends nothing.
 type serverLog struct{ logger logr.Logger }
 
 // Enabled implements slog.Handler.

@@ -34,7 +34,8 @@ func options() Options {
 	}
 }
 
-// start serves until the test ends, or the returned function is called, which returns what Serve returned.
+// start serves until the test ends, or the returned function is called, which returns what Serve
+// returned.
 func start(t *testing.T, opts Options, adjust ...func(*http.Server)) (s *Server, stop func() error) {
 	t.Helper()
 	s, err := Listen(t.Context(), opts)

@@ -25,8 +25,9 @@ func addProfiles(mux *http.ServeMux, guarded func(http.Handler) http.Handler) {
 	}
 }
 
-// timed gives a profile the time that it was asked for, on top of what every answer may take. Package pprof only puts the
-// deadline for writing off; the one for reading would end the request's context, and the profile with it.
+// timed gives a profile the time that it was asked for, on top of what every answer may take.
+// Package pprof only puts the deadline for writing off; the one for reading would end the request's
+// context, and the profile with it.
 func timed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seconds := 30. // the default of a CPU profile; the others take no time unless asked to

@@ -51,8 +51,8 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-// TestProfileTakesLongerThanOtherAnswers asks for a second of a server that gives half of one to read a request or to
-// write an answer, over HTTP/1.1 and HTTP/2.
+// TestProfileTakesLongerThanOtherAnswers asks for a second of a server that gives half of one to
+// read a request or to write an answer, over HTTP/1.1 and HTTP/2.
 func TestProfileTakesLongerThanOtherAnswers(t *testing.T) {
 	shorten := func(server *http.Server) {
 		server.ReadTimeout, server.WriteTimeout = 500*time.Millisecond, 500*time.Millisecond

@@ -14,9 +14,9 @@ import (
 // selfSignedRest is how much of a certificate's year is left when the next one is made.
 const selfSignedRest = 30 * 24 * time.Hour
 
-// SelfSigned is a certificate without an issuer that clients trust. It protects what is sent from eavesdroppers, and
-// clients have to skip its verification. It exists in memory alone, and a new one is made a month before it ends. It is
-// safe for concurrent use.
+// SelfSigned is a certificate without an issuer that clients trust. It protects what is sent from
+// eavesdroppers, and clients have to skip its verification. It exists in memory alone, and a new
+// one is made a month before it ends. It is safe for concurrent use.
 type SelfSigned struct {
 	hosts []string
 
@@ -24,7 +24,8 @@ type SelfSigned struct {
 	current *tls.Certificate
 }
 
-// NewSelfSigned returns a certificate for the machine's name, localhost, and the host of address if it has one.
+// NewSelfSigned returns a certificate for the machine's name, localhost, and the host of address if
+// it has one.
 func NewSelfSigned(address string) (*SelfSigned, error) {
 	s := &SelfSigned{hosts: []string{"localhost", "127.0.0.1", "::1"}}
 	if name, err := os.Hostname(); err == nil && name != "" {

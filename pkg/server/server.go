@@ -51,8 +51,8 @@ type Options struct {
 	Live func() error
 	// Access decides who may read what MetricsAddress serves. Default: every client may.
 	Access Authorizer
-	// Certificate returns the certificate for a handshake, as CertificateFiles and SelfSigned do. With
-	// it, MetricsAddress speaks TLS, version 1.2 or later. Default: plain HTTP.
+	// Certificate returns the certificate for a handshake, as CertificateFiles and SelfSigned do.
+	// With it, MetricsAddress speaks TLS, version 1.2 or later. Default: plain HTTP.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Profiling serves the profiles of the process under /debug/pprof/ of MetricsAddress. Profiles
 	// reveal much, so the caller has to set Access, or an address that others cannot reach.
@@ -77,9 +77,9 @@ type listening struct {
 	http     *http.Server
 }
 
-// Listen binds the addresses, so that an address in use is an error before any work starts. It returns
-// an error, too, if Options lack what an address needs. The caller has to call Serve, which closes the
-// listeners. ctx bounds the binding only.
+// Listen binds the addresses, so that an address in use is an error before any work starts. It
+// returns an error, too, if Options lack what an address needs. The caller has to call Serve, which
+// closes the listeners. ctx bounds the binding only.
 func Listen(ctx context.Context, opts Options) (*Server, error) {
 	if opts.Logger.GetSink() == nil {
 		opts.Logger = logr.Discard()
@@ -159,8 +159,8 @@ func (s *Server) Addresses() map[string]string {
 	return addresses
 }
 
-// Serve answers requests until ctx ends or a server fails, and closes the listeners. Requests under way
-// then have two seconds to finish. It returns the first failure of a server.
+// Serve answers requests until ctx ends or a server fails, and closes the listeners. Requests under
+// way then have two seconds to finish. It returns the first failure of a server.
 func (s *Server) Serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, l := range s.servers {
@@ -184,9 +184,9 @@ func (s *Server) close() {
 	}
 }
 
-// metricsMux serves all metrics that can be gathered: one collector that fails must not hide the others.
-// A connection counts as active only when its request is allowed. Otherwise clients without access
-// could keep all connections busy.
+// metricsMux serves all metrics that can be gathered: one collector that fails must not hide the
+// others. A connection counts as active only when its request is allowed. Otherwise clients without
+// access could keep all connections busy.
 func metricsMux(opts Options) http.Handler {
 	mux := http.NewServeMux()
 	g := newGuard(opts.Access, opts.Metrics.CountHTTPRefused, opts.Logger)

@@ -1,5 +1,5 @@
-// Package signals turns the signals that ask a process to stop into the end of a context. It is for main packages, and
-// the only package besides them that takes signals:
+// Package signals turns the signals that ask a process to stop into the end of a context. It is for
+// main packages, and the only package besides them that takes signals:
 //
 //	os.Exit(daemon.Main(signals.Context(), builtin.Plugins()...))
 //

@@ -10,11 +10,13 @@ import (
 // contextKey marks the contexts that Context returns.
 type contextKey struct{}
 
-// Context returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. From then on these signals have their
-// default effect, so a second one ends the process at once, with the status that tells of the signal (143 for SIGTERM).
-// Call it once, first thing in main: a signal that comes earlier ends the process.
+// Context returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. From then on these
+// signals have their default effect, so a second one ends the process at once, with the status that
+// tells of the signal (143 for SIGTERM). Call it once, first thing in main: a signal that comes
+// earlier ends the process.
 //
-// It also catches SIGPIPE for the life of the process, so that a program whose log is no longer read goes on.
+// It also catches SIGPIPE for the life of the process, so that a program whose log is no longer
+// read goes on.
 func Context() context.Context {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)             // Nothing reads it: catching is enough.
 	root := context.WithValue(context.Background(), contextKey{}, true) //nolint:forbidigo // a program begins its context
@@ -22,12 +24,13 @@ func Context() context.Context {
 	return ctx
 }
 
-// Next is for a program that has been asked to stop and is about to take its time, and that wants to hear of a second
-// request instead of being ended by it. It returns a context that ends with the next SIGINT, SIGTERM or SIGHUP, and a
-// function that ends it and gives the signals their default effect again; the caller has to call that.
+// Next is for a program that has been asked to stop and is about to take its time, and that wants
+// to hear of a second request instead of being ended by it. It returns a context that ends with the
+// next SIGINT, SIGTERM or SIGHUP, and a function that ends it and gives the signals their default
+// effect again; the caller has to call that.
 //
-// ctx is one that descends from Context; that it has ended does not matter. With any other context no signal is caught:
-// the one that Next returns ends by the function alone.
+// ctx is one that descends from Context; that it has ended does not matter. With any other context
+// no signal is caught: the one that Next returns ends by the function alone.
 func Next(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx = context.WithoutCancel(ctx)
 	if ctx.Value(contextKey{}) == nil {
@@ -36,8 +39,9 @@ func Next(ctx context.Context) (context.Context, context.CancelFunc) {
 	return untilSignal(ctx)
 }
 
-// untilSignal returns a context that ends with parent or with a signal to stop, and a function that ends it. Unlike with
-// signal.NotifyContext, the signals have their default effect before the context ends, so one that follows is not lost.
+// untilSignal returns a context that ends with parent or with a signal to stop, and a function that
+// ends it. Unlike with signal.NotifyContext, the signals have their default effect before the
+// context ends, so one that follows is not lost.
 func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
 	received := make(chan os.Signal, 2)
@@ -62,8 +66,8 @@ func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 	return ctx, stop
 }
 
-// stopSignals are the signals that ask for a clean stop. SIGHUP is not one of them when the process was started to
-// outlive its terminal.
+// stopSignals are the signals that ask for a clean stop. SIGHUP is not one of them when the process
+// was started to outlive its terminal.
 func stopSignals() []os.Signal {
 	if signal.Ignored(syscall.SIGHUP) {
 		return []os.Signal{os.Interrupt, syscall.SIGTERM}

@@ -127,7 +127,8 @@ func TestFirstSignalEndsTheContext(t *testing.T) {
 	}
 }
 
-// TestSecondSignalIsNeverLost sends both at once: whenever the second one arrives, the process ends.
+// TestSecondSignalIsNeverLost sends both at once: whenever the second one arrives, the process
+// ends.
 func TestSecondSignalIsNeverLost(t *testing.T) {
 	for range 20 {
 		p := start(t, "stop")
@@ -165,7 +166,8 @@ func TestNohup(t *testing.T) {
 	}
 }
 
-// TestClosedPipe closes the reading end of standard error. Without Context the process would be ended by SIGPIPE.
+// TestClosedPipe closes the reading end of standard error. Without Context the process would be
+// ended by SIGPIPE.
 func TestClosedPipe(t *testing.T) {
 	p := start(t, "pipe", "sh", "-c", `exec 3>&1; "$0" 2>&1 >&3 | true`)
 	p.await(t, "true")

@@ -14,8 +14,8 @@ type Observer interface {
 	SetState(definition string, state State)
 }
 
-// Board keeps the status of every definition. It is the one place that /readyz, the metrics and the status page read.
-// It is safe for concurrent use.
+// Board keeps the status of every definition. It is the one place that /readyz, the metrics and the
+// status page read. It is safe for concurrent use.
 type Board struct {
 	observer Observer
 	now      func() time.Time
@@ -34,13 +34,14 @@ type readyCheck struct {
 	met  func() bool
 }
 
-// NewBoard returns an empty board. observer is called, with the board locked, for every change of a state.
+// NewBoard returns an empty board. observer is called, with the board locked, for every change of a
+// state.
 func NewBoard(observer Observer) *Board {
 	return &Board{observer: observer, now: time.Now, statuses: map[string]Status{}, synced: map[string]bool{}, allSynced: make(chan struct{})}
 }
 
-// Set records a definition's state and reports whether state or reason differ from what they were. The reason is made
-// one line, as it often is the error of a plugin.
+// Set records a definition's state and reports whether state or reason differ from what they were.
+// The reason is made one line, as it often is the error of a plugin.
 func (b *Board) Set(definition string, state State, reason string) (changed bool) {
 	reason = strings.Join(strings.Fields(reason), " ")
 	b.mu.Lock()
@@ -86,8 +87,9 @@ func (b *Board) All() map[string]Status {
 	return maps.Clone(b.statuses)
 }
 
-// Synced returns a channel that is closed once every definition has got past its first list, or is known to be unable to:
-// the caches of this replica are as warm as they can be. It is to be called after all definitions have a status.
+// Synced returns a channel that is closed once every definition has got past its first list, or is
+// known to be unable to: the caches of this replica are as warm as they can be. It is to be called
+// after all definitions have a status.
 func (b *Board) Synced() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -107,8 +109,8 @@ func (b *Board) closeIfSynced() {
 	}
 }
 
-// AddReadyCheck makes the replica unready until met returns true. what names it in the answer. met has to be safe for concurrent use
-// and quick.
+// AddReadyCheck makes the replica unready until met returns true. what names it in the answer. met
+// has to be safe for concurrent use and quick.
 func (b *Board) AddReadyCheck(what string, met func() bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -122,9 +124,9 @@ func (b *Board) Stop() {
 	b.stopping = true
 }
 
-// Ready reports whether the replica could do its work: every definition has got past its first list, or is known to be
-// unable to, and everything that is required is there. One bad definition therefore never makes a replica unready. unready
-// names what is still awaited.
+// Ready reports whether the replica could do its work: every definition has got past its first
+// list, or is known to be unable to, and everything that is required is there. One bad definition
+// therefore never makes a replica unready. unready names what is still awaited.
 func (b *Board) Ready() (ok bool, unready []string) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()

@@ -13,7 +13,8 @@ func (printer) SetState(definition string, state status.State) {
 	fmt.Println(definition, "is", state)
 }
 
-// A definition that cannot work does not make the replica unready, one that has not got so far does.
+// A definition that cannot work does not make the replica unready, one that has not got so far
+// does.
 func ExampleBoard() {
 	board := status.NewBoard(printer{})
 	board.Set("pods", status.Syncing, "")

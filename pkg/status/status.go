@@ -1,5 +1,6 @@
-// Package status is what definitions are doing: the state of each, with its reason, on one board that /readyz, the
-// metrics and the status page read. It decides nothing: the engine says what the state is.
+// Package status is what definitions are doing: the state of each, with its reason, on one board
+// that /readyz, the metrics and the status page read. It decides nothing: the engine says what the
+// state is.
 //
 //	board := status.NewBoard(metrics)
 //	board.Set("pods", status.Degraded, "…")
@@ -19,7 +20,8 @@ const (
 	Waiting State = "Waiting"
 	// Syncing means that the first list is under way.
 	Syncing State = "Syncing"
-	// Running means that the cache follows the API server and objects are handled, by this replica or the leader.
+	// Running means that the cache follows the API server and objects are handled, by this replica
+	// or the leader.
 	Running State = "Running"
 	// Degraded means that something keeps the definition from its work; the reason says what.
 	Degraded State = "Degraded"

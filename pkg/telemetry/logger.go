@@ -39,12 +39,13 @@ const (
 // MaxVerbosity is the highest verbosity that NewLogger knows.
 const MaxVerbosity = clientGoLevels + clientGoMost
 
-// NewLogger returns a logger that writes to w, one line at a time. verbosity is the highest V level that is written: 0
-// for what an operator wants to know, 1 for every call of a handler, 2 to MaxVerbosity for what a developer of kooperd
-// wants to know. Below 0 only errors are written, and above MaxVerbosity it is MaxVerbosity.
+// NewLogger returns a logger that writes to w, one line at a time. verbosity is the highest V level
+// that is written: 0 for what an operator wants to know, 1 for every call of a handler, 2 to
+// MaxVerbosity for what a developer of kooperd wants to know. Below 0 only errors are written, and
+// above MaxVerbosity it is MaxVerbosity.
 //
-// An empty format is FormatAuto, and an unknown one is an error. When w is a LogWriter, a line says so after it had to
-// drop some.
+// An empty format is FormatAuto, and an unknown one is an error. When w is a LogWriter, a line says
+// so after it had to drop some.
 func NewLogger(w io.Writer, format string, verbosity int) (logr.Logger, error) {
 	writer, _ := w.(*LogWriter)
 	if format == FormatAuto || format == "" {
@@ -85,8 +86,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// plain writes V levels as INFO and DEBUG, where slog would write "INFO-1", and durations with their unit, where slog
-// would write a number of nanoseconds into JSON.
+// plain writes V levels as INFO and DEBUG, where slog would write "INFO-1", and durations with
+// their unit, where slog would write a number of nanoseconds into JSON.
 func plain(groups []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		return slog.String(a.Key, a.Value.Duration().String())
@@ -103,17 +104,19 @@ func plain(groups []string, a slog.Attr) slog.Attr {
 const (
 	// clientGoLevels is how many V levels client-go's own lines are below those of kooperd.
 	clientGoLevels = 2
-	// clientGoMost is client-go's highest V level that is written. From the next one on it writes the bodies of requests
-	// and answers, and so every Secret that a definition watches.
+	// clientGoMost is client-go's highest V level that is written. From the next one on it writes
+	// the bodies of requests and answers, and so every Secret that a definition watches.
 	clientGoMost = 7
 )
 
-// RouteKlog makes klog, through which client-go logs, write to logger. Errors are written as they are. client-go's V(0)
-// becomes V(2), its V(1) becomes V(3), and so on up to verbosity, which is the one that NewLogger was given. Its V(7),
-// which becomes V(9), is the last: above it are the bodies of requests and answers, with the secrets in them. client-go
-// goes by the level of klog's flag, or by that of the logger where it has a context; both have the same bound.
+// RouteKlog makes klog, through which client-go logs, write to logger. Errors are written as they
+// are. client-go's V(0) becomes V(2), its V(1) becomes V(3), and so on up to verbosity, which is
+// the one that NewLogger was given. Its V(7), which becomes V(9), is the last: above it are the
+// bodies of requests and answers, with the secrets in them. client-go goes by the level of klog's
+// flag, or by that of the logger where it has a context; both have the same bound.
 //
-// klog is one in the whole process, so the daemon calls this once, before anything else uses client-go.
+// klog is one in the whole process, so the daemon calls this once, before anything else uses
+// client-go.
 func RouteKlog(logger logr.Logger, verbosity int) error {
 	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
 	klog.InitFlags(flags)

@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// logPatience is how long a line of the log is waited for. What takes longer is not written before Write returns.
+	// logPatience is how long a line of the log is waited for. What takes longer is not written
+	// before Write returns.
 	logPatience = 100 * time.Millisecond
 	// logQueueBytes is how much of the log is kept in memory while it cannot be written.
 	logQueueBytes = 1 << 20
@@ -19,11 +20,12 @@ const (
 // errLogClosed is the error of a write after Close.
 var errLogClosed = errors.New("the log is closed")
 
-// LogWriter writes the log to another writer, and keeps one that hangs from holding up the program, such as a pipe that
-// is not read. While the writer takes what it gets, Write returns when it has been written, as without a LogWriter, so a
-// crash loses nothing. When a write takes longer than a tenth of a second, lines are queued, up to 1 MiB of them, and
-// what does not fit is dropped and counted. When the writer takes lines again, one says how many were dropped. While a
-// slow writer makes progress, Write waits a tenth of a second for its line, so the queue does not fill up.
+// LogWriter writes the log to another writer, and keeps one that hangs from holding up the program,
+// such as a pipe that is not read. While the writer takes what it gets, Write returns when it has
+// been written, as without a LogWriter, so a crash loses nothing. When a write takes longer than a
+// tenth of a second, lines are queued, up to 1 MiB of them, and what does not fit is dropped and
+// counted. When the writer takes lines again, one says how many were dropped. While a slow writer
+// makes progress, Write waits a tenth of a second for its line, so the queue does not fill up.
 //
 // It is safe for concurrent use, keeps the order of lines, and needs a Close.
 type LogWriter struct {
@@ -56,8 +58,8 @@ func NewLogWriter(out io.Writer) *LogWriter {
 	return w
 }
 
-// Write writes one or more whole lines. It never waits longer than a tenth of a second and returns an error only after
-// Close.
+// Write writes one or more whole lines. It never waits longer than a tenth of a second and returns
+// an error only after Close.
 func (w *LogWriter) Write(text []byte) (int, error) {
 	line := queuedLine{text: bytes.Clone(text), lines: max(1, uint64(bytes.Count(text, []byte{'\n'}))), written: make(chan struct{})}
 	w.mu.Lock()
@@ -142,7 +144,8 @@ func (w *LogWriter) run() {
 	}
 }
 
-// first waits for the first line of the queue. There is none after Close when everything is written.
+// first waits for the first line of the queue. There is none after Close when everything is
+// written.
 func (w *LogWriter) first() (line queuedLine, ok bool) {
 	for {
 		w.mu.Lock()
@@ -165,7 +168,8 @@ func (w *LogWriter) add(line queuedLine) {
 	w.signal()
 }
 
-// addNotice puts the notice about dropped lines into the queue when there are any. The lock is held.
+// addNotice puts the notice about dropped lines into the queue when there are any. The lock is
+// held.
 func (w *LogWriter) addNotice() {
 	if w.missing == 0 || w.notice == nil || w.closed {
 		return

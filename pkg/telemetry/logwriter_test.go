@@ -207,7 +207,8 @@ func TestLogWriterRecovers(t *testing.T) {
 	})
 }
 
-// TestLogWriterOfAClosedPipe counts what an error has lost, and says so when there is none any more.
+// TestLogWriterOfAClosedPipe counts what an error has lost, and says so when there is none any
+// more.
 func TestLogWriterOfAClosedPipe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &hangingWriter{}

@@ -245,7 +245,8 @@ func (m *Metrics) ObserveLeaseWatch(unwatched func() time.Duration) {
 		func() float64 { return unwatched().Seconds() }))
 }
 
-// ObserveLog makes /metrics show how many lines of the log have been dropped. It is for the daemon to call, once.
+// ObserveLog makes /metrics show how many lines of the log have been dropped. It is for the daemon
+// to call, once.
 func (m *Metrics) ObserveLog(dropped func() uint64) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kooperd_log_dropped_lines_total",
 		Help: "Lines of the log dropped because it could not be written."}, func() float64 { return float64(dropped()) }))

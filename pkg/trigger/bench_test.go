@@ -7,8 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// BenchmarkHolds is what an expression alone costs; decoding the objects for it is in pkg/kube. The last one runs into the
-// limit of the cost.
+// BenchmarkHolds is what an expression alone costs; decoding the objects for it is in pkg/kube. The
+// last one runs into the limit of the cost.
 func BenchmarkHolds(b *testing.B) {
 	object := map[string]any{"metadata": map[string]any{"generation": int64(2)}, "spec": map[string]any{"replicas": int64(3)}, "list": slices.Repeat([]any{int64(1)}, 1000)}
 	old := map[string]any{"metadata": map[string]any{"generation": int64(1)}, "spec": map[string]any{"replicas": int64(3)}}

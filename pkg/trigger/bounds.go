@@ -13,8 +13,9 @@ import (
 	"github.com/google/cel-go/common/types/traits"
 )
 
-// bounded returns the environment with the calls bound to costLimit whose time or memory can be far more than the size of what
-// they are given. CEL charges for a call when it is over, and nothing interrupts one.
+// bounded returns the environment with the calls bound to costLimit whose time or memory can be far
+// more than the size of what they are given. CEL charges for a call when it is over, and nothing
+// interrupts one.
 func bounded(env *cel.Env) (*cel.Env, error) {
 	var again []cel.EnvOption
 	for _, name := range []string{"indexOf", "lastIndexOf", "replace", "join", "format"} {
@@ -57,8 +58,9 @@ func within(name string, b *functions.Overload) cel.OverloadOpt {
 	}
 }
 
-// charge estimates what a call costs, in CEL's measure: a tenth for a character that is looked at, and one for a character of
-// the result. The arguments are of the types that the function is declared with.
+// charge estimates what a call costs, in CEL's measure: a tenth for a character that is looked at,
+// and one for a character of the result. The arguments are of the types that the function is
+// declared with.
 func charge(name string, args []ref.Val) int {
 	switch name {
 	case "indexOf", "lastIndexOf": // looks for all of the second at each place of the first
@@ -78,7 +80,8 @@ func charge(name string, args []ref.Val) int {
 	}
 }
 
-// total is the length of all entries of a list together, with so many characters between them, as far as it matters.
+// total is the length of all entries of a list together, with so many characters between them, as
+// far as it matters.
 func total(list ref.Val, between int) int {
 	entries, ok := list.(traits.Lister)
 	if !ok {
@@ -99,8 +102,8 @@ func length(v ref.Val) int {
 	return 1
 }
 
-// charges is what calls of operators cost whose operands have no type before they are evaluated, as all that is read of an
-// object: CEL itself charges by type, and else 1.
+// charges is what calls of operators cost whose operands have no type before they are evaluated, as
+// all that is read of an object: CEL itself charges by type, and else 1.
 type charges struct{}
 
 // CallCost returns nothing for the calls that CEL charges for rightly.

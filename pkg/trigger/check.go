@@ -86,9 +86,9 @@ func (x reader) token(at int) token {
 	return token{before: before, bracketed: name, after: after, end: end}
 }
 
-// once sorts mistakes by their places and leaves out what has been said already: the same of another
-// place, or something else of the same place, and what follows from a name that should stand in
-// brackets.
+// once sorts mistakes by their places and leaves out what has been said already: the same of
+// another place, or something else of the same place, and what follows from a name that should
+// stand in brackets.
 func (x reader) once(ms Mistakes) Mistakes {
 	slices.SortStableFunc(ms, func(a, b *Mistake) int { return a.Offset - b.Offset })
 	told := map[string]bool{}

@@ -17,10 +17,11 @@ import (
 )
 
 const (
-	// costLimit is what one evaluation may cost at most, in CEL's own measure, in which reading a field costs 1: a hundredth of
-	// a second to a tenth, but up to timeLimit over lists of many thousand entries, as CEL's own account of the cost slows down
-	// with the rounds it has counted. A Kubernetes API server grants an expression of an admission policy ten times as much, but asks
-	// it once for a write, and not for every change.
+	// costLimit is what one evaluation may cost at most, in CEL's own measure, in which reading a
+	// field costs 1: a hundredth of a second to a tenth, but up to timeLimit over lists of many
+	// thousand entries, as CEL's own account of the cost slows down with the rounds it has counted.
+	// A Kubernetes API server grants an expression of an admission policy ten times as much, but
+	// asks it once for a write, and not for every change.
 	costLimit = 100_000
 	// timeLimit is how long one evaluation may take, however slow the machine is.
 	timeLimit = time.Second
@@ -28,17 +29,18 @@ const (
 	interruptEvery = 100
 )
 
-// Language compiles expressions. It is safe for concurrent use. Making one takes longer than compiling an expression, so one
-// serves all.
+// Language compiles expressions. It is safe for concurrent use. Making one takes longer than
+// compiling an expression, so one serves all.
 type Language struct {
 	env       *cel.Env
 	functions *checker.Env // the checker's part of env, without the variables
 	names     []string     // of all that an expression can call by name
 }
 
-// NewLanguage returns the language of `where`: CEL with its macros and optional values, the extension for strings, and the
-// variables object and oldObject, whose types are not known. CEL's extension for lists is left out: some of its functions take
-// the square of a list's length, one makes a list of any length from a number, and nothing interrupts them.
+// NewLanguage returns the language of `where`: CEL with its macros and optional values, the
+// extension for strings, and the variables object and oldObject, whose types are not known. CEL's
+// extension for lists is left out: some of its functions take the square of a list's length, one
+// makes a list of any length from a number, and nothing interrupts them.
 func NewLanguage() (*Language, error) {
 	env, err := cel.NewEnv(
 		cel.Variable("object", cel.DynType),
@@ -149,8 +151,9 @@ func (c *Condition) Text() string {
 	return c.text
 }
 
-// Holds evaluates the expression: object is a decoded object, and so is old, or nil. It returns an error when the expression
-// does not come to true or false: a field that it reads is not there, it costs or takes too much, ctx ends.
+// Holds evaluates the expression: object is a decoded object, and so is old, or nil. It returns an
+// error when the expression does not come to true or false: a field that it reads is not there, it
+// costs or takes too much, ctx ends.
 func (c *Condition) Holds(ctx context.Context, object, old map[string]any) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()

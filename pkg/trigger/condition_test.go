@@ -160,8 +160,8 @@ func TestHoldsEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Expressions that would take long or much memory, by what stands in the object, end by their cost, and calls that nothing
-// interrupts before they are made.
+// Expressions that would take long or much memory, by what stands in the object, end by their cost,
+// and calls that nothing interrupts before they are made.
 func TestHoldsEndsByItsCost(t *testing.T) {
 	list := make([]any, 20_000)
 	for i := range list {

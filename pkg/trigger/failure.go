@@ -11,8 +11,8 @@ import (
 	"github.com/google/cel-go/parser"
 )
 
-// failure adds to the error of an evaluation which operator or function has failed, and where. CEL's
-// own errors say neither.
+// failure adds to the error of an evaluation which operator or function has failed, and where.
+// CEL's own errors say neither.
 func (c *Condition) failure(err error) error {
 	failed := (*types.Err)(nil)
 	// One error of CEL is a global variable, whose place is that of the first evaluation to fail.

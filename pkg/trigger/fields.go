@@ -93,7 +93,8 @@ func knownType(kind schema.GroupVersionKind) (known reflect.Type, whole bool) {
 	return reflect.TypeFor[metav1.PartialObjectMetadata](), false
 }
 
-// Step is one step of a path through a protobuf message: into the field of a number, or to one key of a map.
+// Step is one step of a path through a protobuf message: into the field of a number, or to one key
+// of a map.
 type Step struct {
 	// Number is that of a field.
 	Number int32
@@ -114,9 +115,9 @@ type FieldError struct {
 // Error returns the message.
 func (e *FieldError) Error() string { return e.Message }
 
-// Resolve follows a path through the fields of a Kubernetes API type, by the names of its JSON, and returns the way by the
-// numbers of its protobuf. Both stand in the tags of the struct. A field that is in no message, as kind is, has no steps. The
-// error is a *FieldError.
+// Resolve follows a path through the fields of a Kubernetes API type, by the names of its JSON, and
+// returns the way by the numbers of its protobuf. Both stand in the tags of the struct. A field
+// that is in no message, as kind is, has no steps. The error is a *FieldError.
 func Resolve(t reflect.Type, p Path) ([]Step, error) {
 	var steps []Step
 	for i, name := range p {
@@ -185,7 +186,8 @@ func follow(t reflect.Type) reflect.Type {
 	return t
 }
 
-// find returns a field of a struct, or of one that is written inline, and the numbers on the way to it.
+// find returns a field of a struct, or of one that is written inline, and the numbers on the way to
+// it.
 func find(t reflect.Type, name string) (reflect.StructField, []int32, bool) {
 	for f := range t.Fields() {
 		jsonName, inline := jsonTag(f)
@@ -229,7 +231,8 @@ func jsonTag(f reflect.StructField) (name string, inline bool) {
 	return name, strings.Contains(options, "inline") || name == "" && f.Anonymous
 }
 
-// number returns the number of a field's protobuf tag, as in "bytes,2,opt,name=spec", or nothing when it has none.
+// number returns the number of a field's protobuf tag, as in "bytes,2,opt,name=spec", or nothing
+// when it has none.
 func number(f reflect.StructField) []int32 {
 	parts := strings.Split(f.Tag.Get("protobuf"), ",")
 	if len(parts) < 2 {

@@ -115,7 +115,8 @@ func (l *Language) unknown(m *Mistake, name string) {
 	m.Hint = "there are the variables object and oldObject, and the functions of CEL"
 }
 
-// macros are those whose calls stay calls where the number of arguments is wrong, and then look like unknown functions.
+// macros are those whose calls stay calls where the number of arguments is wrong, and then look
+// like unknown functions.
 var macros = map[string]struct{ wants, example string }{
 	"all":        {"a variable and an expression", "list.all(x, x > 0)"},
 	"exists":     {"a variable and an expression", "list.exists(x, x > 0)"},
@@ -128,8 +129,9 @@ var macros = map[string]struct{ wants, example string }{
 	"optFlatMap": {"a variable and an expression", "object.?spec.optFlatMap(x, x.?replicas)"},
 }
 
-// consequences are the uses of names that a misspelt macro, or one with a wrong number of arguments, would have declared:
-// what stands first in its parentheses. A function of a namespace that is not there is one too.
+// consequences are the uses of names that a misspelt macro, or one with a wrong number of
+// arguments, would have declared: what stands first in its parentheses. A function of a namespace
+// that is not there is one too.
 func (l *Language) consequences(e ast.Expr) map[int64]bool {
 	found := map[int64]bool{}
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {

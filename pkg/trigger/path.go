@@ -8,12 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// Path leads from the root of an object to a field: the names of fields, and at its end perhaps a key of a map such as
-// metadata.annotations.
+// Path leads from the root of an object to a field: the names of fields, and at its end perhaps a
+// key of a map such as metadata.annotations.
 type Path []string
 
-// ParsePath reads a path: names that are separated by dots. A name that holds anything but letters, digits, '-', '_', '$'
-// and '/' stands in double quotes, in which \" and \\ stand for themselves. The error of a text that is none is a *Mistake.
+// ParsePath reads a path: names that are separated by dots. A name that holds anything but letters,
+// digits, '-', '_', '$' and '/' stands in double quotes, in which \" and \\ stand for themselves.
+// The error of a text that is none is a *Mistake.
 func ParsePath(text string) (Path, error) {
 	switch {
 	case text == "":
@@ -68,7 +69,8 @@ func suggest(text string) string {
 	return ""
 }
 
-// parseName reads the first name of a text and returns what follows, which is empty or begins with a dot.
+// parseName reads the first name of a text and returns what follows, which is empty or begins with
+// a dot.
 func parseName(text string) (name, rest string, mistake *Mistake) {
 	if strings.HasPrefix(text, `"`) {
 		return parseQuoted(text)
@@ -113,8 +115,8 @@ func parseQuoted(text string) (name, rest string, mistake *Mistake) {
 	return "", "", &Mistake{Message: "the quotes are not closed"}
 }
 
-// plain reports whether a character needs no quotes. A slash needs none, as it has no meaning here and stands in
-// the names of many annotations and labels.
+// plain reports whether a character needs no quotes. A slash needs none, as it has no meaning here
+// and stands in the names of many annotations and labels.
 func plain(r rune) bool {
 	return r == '-' || r == '_' || r == '$' || r == '/' || r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r))
 }

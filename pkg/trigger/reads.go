@@ -11,8 +11,8 @@ import (
 	"github.com/google/cel-go/common/types"
 )
 
-// Reads returns what the expression reads of an object, old or new: everything at and below these paths, and nothing else. An
-// empty path is the whole object.
+// Reads returns what the expression reads of an object, old or new: everything at and below these
+// paths, and nothing else. An empty path is the whole object.
 func (c *Condition) Reads() []Path {
 	paths := make([]Path, len(c.reads))
 	for i, r := range c.reads {
@@ -61,8 +61,9 @@ func (x reader) below(r read, name string, e ast.Expr) read {
 	}
 }
 
-// find returns where a name stands that is read below r. CEL has the place of the dot or the bracket before it, and for a
-// has() that of the whole: the name is the first one of that spelling behind a dot, a question mark or a quote.
+// find returns where a name stands that is read below r. CEL has the place of the dot or the
+// bracket before it, and for a has() that of the whole: the name is the first one of that spelling
+// behind a dot, a question mark or a quote.
 func (x reader) find(r read, name string, e ast.Expr) int {
 	start := 0
 	if at, ok := x.info.GetOffsetRange(e.ID()); ok {
@@ -176,7 +177,8 @@ func operands(e ast.Expr, local scope) []ast.Expr {
 	}
 }
 
-// isNullTest reports whether a call asks no more than whether an object is there: oldObject == null.
+// isNullTest reports whether a call asks no more than whether an object is there: oldObject ==
+// null.
 func isNullTest(call ast.CallExpr, local scope) bool {
 	if call.FunctionName() != operators.Equals && call.FunctionName() != operators.NotEquals {
 		return false
@@ -191,8 +193,9 @@ func isNullTest(call ast.CallExpr, local scope) bool {
 	return null && object
 }
 
-// isObject reports whether an expression is one of the variables object and oldObject. Where a comprehension has declared one of
-// the same name, that is meant, unless a dot stands before it, which the type check leaves there.
+// isObject reports whether an expression is one of the variables object and oldObject. Where a
+// comprehension has declared one of the same name, that is meant, unless a dot stands before it,
+// which the type check leaves there.
 func isObject(e ast.Expr, local scope) bool {
 	if e.Kind() != ast.IdentKind {
 		return false

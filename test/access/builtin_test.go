@@ -97,8 +97,8 @@ func addRow(rows map[schema.GroupResource]*row, group string, r metav1.APIResour
 	}
 }
 
-// line writes group, kind, scope, verbs, and the plural, singular and short names of a resource, then its
-// subresources with their verbs.
+// line writes group, kind, scope, verbs, and the plural, singular and short names of a resource,
+// then its subresources with their verbs.
 func (r *row) line(resource schema.GroupResource) string {
 	group := resource.Group
 	if group == "" {

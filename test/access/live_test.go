@@ -77,7 +77,8 @@ leaderElection: forbidden to create events in namespace %[1]s; a Role of namespa
 	})
 }
 
-// TestGrantedByRBAC grants what kooperd rbac prints, and nothing else, and lets validate --live judge it.
+// TestGrantedByRBAC grants what kooperd rbac prints, and nothing else, and lets validate --live
+// judge it.
 func TestGrantedByRBAC(t *testing.T) {
 	t.Parallel()
 	namespace := shared.Namespace(t)

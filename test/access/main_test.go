@@ -1,5 +1,6 @@
-// Package access_test checks on a real API server what kooperd says about rights: that the resources it knows by itself are
-// those that are served, that `kooperd validate --live` finds what is missing, and that a running kooperd does.
+// Package access_test checks on a real API server what kooperd says about rights: that the
+// resources it knows by itself are those that are served, that `kooperd validate --live` finds what
+// is missing, and that a running kooperd does.
 package access_test
 
 import (

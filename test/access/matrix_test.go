@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestOneAnswer gives the same configs to all commands: what no cluster has is a mistake in the file for each of them, and
-// what this cluster lacks is named alike by those that ask it.
+// TestOneAnswer gives the same configs to all commands: what no cluster has is a mistake in the
+// file for each of them, and what this cluster lacks is named alike by those that ask it.
 func TestOneAnswer(t *testing.T) {
 	t.Parallel()
 	const exec = `{watch: {apiVersion: "v1", kind: "Pod"}, handler: exec: {command: ["true"], rules: [%s]}}`

@@ -9,7 +9,8 @@ import (
 	"kooperd.dev/kooperd/test/daemon"
 )
 
-// TestPreflight runs a definition whose program lacks a right, beside one that lacks nothing, and grants it then.
+// TestPreflight runs a definition whose program lacks a right, beside one that lacks nothing, and
+// grants it then.
 func TestPreflight(t *testing.T) {
 	t.Parallel()
 	namespace := shared.Namespace(t)

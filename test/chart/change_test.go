@@ -11,8 +11,8 @@ import (
 	"kooperd.dev/kooperd/test/daemon"
 )
 
-// TestOneWorker has Helm refuse every change by which old and new pods would work at once, while there are pods, also when they
-// have been told to stop; and accept it once they are gone.
+// TestOneWorker has Helm refuse every change by which old and new pods would work at once, while
+// there are pods, also when they have been told to stop; and accept it once they are gone.
 func TestOneWorker(t *testing.T) {
 	tests := map[string]struct {
 		installed string
@@ -60,8 +60,8 @@ func TestOneWorker(t *testing.T) {
 	}
 }
 
-// checkStopping has changes refused while the only pod of the release, which has been told to stop, goes on leading, and ends that
-// pod.
+// checkStopping has changes refused while the only pod of the release, which has been told to stop,
+// goes on leading, and ends that pod.
 func (r *release) checkStopping(t *testing.T, changes []string) {
 	t.Helper()
 	eventually(t, "the pod is told to stop", func() bool { return r.pods(t)[0].DeletionTimestamp != nil })
@@ -102,8 +102,9 @@ func TestLeaseSettings(t *testing.T) {
 	helm(t, "helm4", r.command("upgrade", "--set", "leaderElection.leaseDuration=20s,leaderElection.lock=lease,leaderElection.namespace="+r.namespace)...)
 }
 
-// TestBadConfig upgrades to a config that kooperd refuses: the pods of before go on with theirs, also a container that starts
-// again in its pod and a pod that is made again. After an upgrade with a good one nothing is left of both.
+// TestBadConfig upgrades to a config that kooperd refuses: the pods of before go on with theirs,
+// also a container that starts again in its pod and a pod that is made again. After an upgrade with
+// a good one nothing is left of both.
 func TestBadConfig(t *testing.T) {
 	forEachHelm(t, func(t *testing.T, version string) {
 		r := install(t, version, "--values", examples(t)["one-namespace"], "--set", "shutdownDelaySeconds=0,replicas=1")
@@ -143,7 +144,8 @@ func TestBadConfig(t *testing.T) {
 	})
 }
 
-// checkRefusedConfig waits until a pod other than the old one has ended with the status of a bad config.
+// checkRefusedConfig waits until a pod other than the old one has ended with the status of a bad
+// config.
 func (r *release) checkRefusedConfig(t *testing.T, old string) {
 	t.Helper()
 	var refused *daemon.Process

@@ -72,7 +72,8 @@ func (r *podRun) start(ctx context.Context) error {
 // outputFile has the standard output of all runs.
 func (r *podRun) outputFile() string { return filepath.Join(r.dir, "stdout") }
 
-// arguments are those of the container, with its paths below the pod's folder, and with ports that nobody else has.
+// arguments are those of the container, with its paths below the pod's folder, and with ports that
+// nobody else has.
 func (r *podRun) arguments(container *corev1.Container) []string {
 	var args []string
 	serves := false
@@ -152,8 +153,8 @@ func (r *podRun) writeVolumes(ctx context.Context) error {
 	return nil
 }
 
-// writeVolume writes files in the kubelet's layout: a dated folder, a link ..data to it that is replaced at once, and a link
-// through that for each file.
+// writeVolume writes files in the kubelet's layout: a dated folder, a link ..data to it that is
+// replaced at once, and a link through that for each file.
 func writeVolume(dir, version string, files map[string]string) error {
 	dated := "..2026_11_22_" + version
 	if now, err := os.Readlink(filepath.Join(dir, "..data")); err == nil && now == dated {
@@ -191,7 +192,8 @@ func writeVolume(dir, version string, files map[string]string) error {
 	return err
 }
 
-// writeKubeconfig writes a kubeconfig with a token of the pod's service account that is bound to the pod.
+// writeKubeconfig writes a kubeconfig with a token of the pod's service account that is bound to
+// the pod.
 func (r *podRun) writeKubeconfig(ctx context.Context) (string, error) {
 	pod := r.current()
 	if pod.Spec.AutomountServiceAccountToken == nil || !*pod.Spec.AutomountServiceAccountToken {

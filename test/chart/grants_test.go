@@ -24,7 +24,7 @@ func (g grant) String() string {
 	return strings.Join([]string{g.verb, g.group + "/" + g.resource, "named", g.name, "in", g.namespace}, " ")
 }
 
-// allows tells whether the grant is what let a request pass.
+// allows reports whether the grant is what let a request pass.
 func (g grant) allows(e cluster.AuditEvent) bool {
 	resource := e.ObjectRef.Resource
 	if e.ObjectRef.Subresource != "" {
@@ -71,8 +71,9 @@ func grantsOf(namespace string, rule rbacv1.PolicyRule) []grant {
 	return all
 }
 
-// checkGrants judges the requests of a service account's pods: none was refused, and of what they may do they have done
-// everything. The right to list is needed and used by those alone that do not stream their lists, which is a kind of watch.
+// checkGrants judges the requests of a service account's pods: none was refused, and of what they
+// may do they have done everything. The right to list is needed and used by those alone that do not
+// stream their lists, which is a kind of watch.
 func checkGrants(t *testing.T, user string, all []grant, paged bool, events []cluster.AuditEvent) {
 	t.Helper()
 	used := map[grant]bool{}

@@ -18,7 +18,8 @@ import (
 // helms are the versions of Helm that the chart is for.
 var helms = []string{"helm3", "helm4"}
 
-// helm runs one version of Helm as the cluster's admin, without a home of its own, and returns what it prints.
+// helm runs one version of Helm as the cluster's admin, without a home of its own, and returns what
+// it prints.
 func helm(t *testing.T, version string, args ...string) string {
 	t.Helper()
 	out, err := tryHelm(t, version, args...)
@@ -126,7 +127,8 @@ func field(t *testing.T, object *unstructured.Unstructured, path ...string) any 
 	return value
 }
 
-// writeConfig writes the config of a release as the pods would have it, and returns the paths for kooperd.
+// writeConfig writes the config of a release as the pods would have it, and returns the paths for
+// kooperd.
 func (m manifests) writeConfig(t *testing.T) []string {
 	t.Helper()
 	var paths []string

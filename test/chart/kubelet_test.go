@@ -19,13 +19,14 @@ import (
 	"kooperd.dev/kooperd/test/daemon"
 )
 
-// kubeletPeriod is how often the kubelet looks at pods, probes and volumes. It does not go by the periods of the probes, which
-// would only make the tests slow.
+// kubeletPeriod is how often the kubelet looks at pods, probes and volumes. It does not go by the
+// periods of the probes, which would only make the tests slow.
 const kubeletPeriod = 50 * time.Millisecond
 
-// kubelet runs the pods of one namespace: a process of bin/kooperd for the container of each, with its arguments,
-// environment and volumes, with a token of its service account that is bound to the pod, restarted when it ends, probed for
-// readiness, and told to stop when the pod is deleted. It is no sandbox: a path of the container is one below a folder.
+// kubelet runs the pods of one namespace: a process of bin/kooperd for the container of each, with
+// its arguments, environment and volumes, with a token of its service account that is bound to the
+// pod, restarted when it ends, probed for readiness, and told to stop when the pod is deleted. It
+// is no sandbox: a path of the container is one below a folder.
 type kubelet struct {
 	t         *testing.T
 	namespace string
@@ -197,7 +198,7 @@ func (r *podRun) work(ctx context.Context) error {
 	}
 }
 
-// sync does what is to be done now, and tells whether that was the last.
+// sync does what is to be done now, and reports whether that was the last.
 func (r *podRun) sync(ctx context.Context) (ended bool, err error) {
 	pod, process := r.current(), r.process()
 	switch {

@@ -23,8 +23,9 @@ var needs = map[string]map[string]string{
 	"custom-resource": {"namespaces": "namespaces", "widgets": "widgets", "widgets/status": "widgets"},
 }
 
-// TestMissingRights takes each rule of each example away in turn: exactly the definition that needs it is degraded and names
-// the rule, "helm test" names it too, and everything works again once it is back.
+// TestMissingRights takes each rule of each example away in turn: exactly the definition that needs
+// it is degraded and names the rule, "helm test" names it too, and everything works again once it
+// is back.
 func TestMissingRights(t *testing.T) {
 	for name, file := range examples(t) {
 		t.Run(name, func(t *testing.T) {
@@ -151,7 +152,8 @@ func (r *release) awaitAllowed(t *testing.T, g grant, want bool) {
 	})
 }
 
-// restart ends the process of the only pod and returns the one that the kubelet starts in its place.
+// restart ends the process of the only pod and returns the one that the kubelet starts in its
+// place.
 func (r *release) restart(t *testing.T) *daemon.Process {
 	t.Helper()
 	var run *podRun

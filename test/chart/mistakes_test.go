@@ -69,8 +69,9 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// Helm reads YAML 1.1, where on, no and off are true and false, and 1.20 is a number. A config that stands in the values is refused
-// where that has changed it, by every command of Helm, and accepted with quotes.
+// Helm reads YAML 1.1, where on, no and off are true and false, and 1.20 is a number. A config that
+// stands in the values is refused where that has changed it, by every command of Helm, and accepted
+// with quotes.
 func TestWordsOfYAML11(t *testing.T) {
 	const begin, end = "image: a\nconfig:\n  apiVersion: kooperd.dev/v1alpha1\n  controllers:\n", "\n"
 	const watch, handler = "watch: {apiVersion: v1, kind: Pod}", "handler: {log: {}}"

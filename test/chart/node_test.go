@@ -15,8 +15,8 @@ import (
 // node is the name of the kubelet's Node, where all its pods are.
 func (k *kubelet) node() string { return "node-of-" + k.namespace }
 
-// serve makes the Node, and serves the standard outputs of its containers until the test ends: the API server asks there for
-// the log of a pod.
+// serve makes the Node, and serves the standard outputs of its containers until the test ends: the
+// API server asks there for the log of a pod.
 func (k *kubelet) serve(t *testing.T) {
 	t.Helper()
 	mux := http.NewServeMux()

@@ -27,8 +27,8 @@ import (
 	"kooperd.dev/kooperd/test/daemon"
 )
 
-// TestLeaseOptions has the API server tell which FlowSchema the requests of a release get, and refuse a standby's write by the
-// fence, which outlives the release.
+// TestLeaseOptions has the API server tell which FlowSchema the requests of a release get, and
+// refuse a standby's write by the fence, which outlives the release.
 func TestLeaseOptions(t *testing.T) {
 	r := install(t, "helm4", "--values", examples(t)["custom-resource"],
 		"--set", "fence.enabled=true,flowSchema.enabled=true,shutdownDelaySeconds=0")
@@ -102,7 +102,8 @@ func (r *release) standby(t *testing.T, leader *daemon.Process) *rest.Config {
 	return nil
 }
 
-// flowSchemaOf asks the API server for something and returns the UID of the FlowSchema that the request got.
+// flowSchemaOf asks the API server for something and returns the UID of the FlowSchema that the
+// request got.
 func flowSchemaOf(t *testing.T, config *rest.Config, path string) string {
 	t.Helper()
 	client, err := rest.HTTPClientFor(config)
@@ -189,7 +190,8 @@ func TestConfigMapLock(t *testing.T) {
 	checkGrants(t, r.user(), granted, false, events)
 }
 
-// TestExistingConfigMap runs a config that somebody else has made, and a changed one after the next upgrade.
+// TestExistingConfigMap runs a config that somebody else has made, and a changed one after the next
+// upgrade.
 func TestExistingConfigMap(t *testing.T) {
 	forEachHelm(t, func(t *testing.T, version string) {
 		namespace := shared.Namespace(t)
@@ -223,7 +225,8 @@ data:
 	})
 }
 
-// TestLeaseConflict has kooperd refuse a file that names another lease than the values do, with both places.
+// TestLeaseConflict has kooperd refuse a file that names another lease than the values do, with
+// both places.
 func TestLeaseConflict(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "values.yaml")
 	writeFile(t, file, `

@@ -31,7 +31,8 @@ const releaseName = "r"
 
 const objectName = releaseName + "-kooperd"
 
-// install installs the chart in a namespace of its own that enforces "restricted", and waits until its pods are ready.
+// install installs the chart in a namespace of its own that enforces "restricted", and waits until
+// its pods are ready.
 func install(t *testing.T, version string, args ...string) *release {
 	t.Helper()
 	payments(t)
@@ -101,7 +102,8 @@ func (r *release) holder(t *testing.T) string {
 	return *lease.Spec.HolderIdentity
 }
 
-// stop ends all pods. "helm uninstall" would take their rights away at the same time, and they could not release the lease.
+// stop ends all pods. "helm uninstall" would take their rights away at the same time, and they
+// could not release the lease.
 func (r *release) stop(t *testing.T) {
 	t.Helper()
 	shared.Kubectl(t, "--namespace", r.namespace, "scale", "deployment", objectName, "--replicas=0")
@@ -189,7 +191,7 @@ func getWidget(t *testing.T, name string) *unstructured.Unstructured {
 	return widget
 }
 
-// greeted tells whether the present generation of a widget has been handled.
+// greeted reports whether the present generation of a widget has been handled.
 func greeted(t *testing.T, widget *unstructured.Unstructured) bool {
 	t.Helper()
 	generation, _, err := unstructured.NestedInt64(widget.Object, "status", "generation")
@@ -199,8 +201,8 @@ func greeted(t *testing.T, widget *unstructured.Unstructured) bool {
 	return generation == widget.GetGeneration()
 }
 
-// TestReleases installs each example with each version of Helm, has it work, runs "helm test", and judges the rights of the
-// release by what its pods have asked of the API server.
+// TestReleases installs each example with each version of Helm, has it work, runs "helm test", and
+// judges the rights of the release by what its pods have asked of the API server.
 func TestReleases(t *testing.T) {
 	forEachHelm(t, func(t *testing.T, version string) {
 		for name, file := range examples(t) {
@@ -226,11 +228,12 @@ func TestReleases(t *testing.T) {
 	})
 }
 
-// unreadableNamespaces begins what kooperd says of namespaces that it may not get. The chart grants no right to.
+// unreadableNamespaces begins what kooperd says of namespaces that it may not get. The chart grants
+// no right to.
 const unreadableNamespaces = "leaderElection: cannot tell whether these namespaces exist"
 
-// helmTest runs "helm test --logs" and returns what kooperd says in its pod, but for unreadableNamespaces, and whether
-// Helm takes that for a success.
+// helmTest runs "helm test --logs" and returns what kooperd says in its pod, but for
+// unreadableNamespaces, and whether Helm takes that for a success.
 func (r *release) helmTest(t *testing.T) (said string, succeeded bool) {
 	t.Helper()
 	out, err := tryHelm(t, r.helm, "test", releaseName, "--namespace", r.namespace, "--timeout", "60s", "--logs")

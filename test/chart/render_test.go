@@ -109,8 +109,8 @@ func TestManifests(t *testing.T) {
 	}
 }
 
-// A release may have a name of 53 characters with dots in it. Of the names made of it, those that have to be labels of DNS are,
-// and "helm template --no-hooks" leaves the pod of the test out.
+// A release may have a name of 53 characters with dots in it. Of the names made of it, those that
+// have to be labels of DNS are, and "helm template --no-hooks" leaves the pod of the test out.
 func TestNames(t *testing.T) {
 	forEachHelm(t, func(t *testing.T, version string) {
 		for _, name := range []string{"my.app", strings.Repeat("a", 43) + "-b.kooperd", strings.Repeat("a", 50) + "--b"} {
@@ -197,7 +197,8 @@ func dryRun(t *testing.T, object *unstructured.Unstructured) {
 	}
 }
 
-// TestPodSecurity has the pods of the Deployment and of the chart's test admitted where "restricted" is enforced.
+// TestPodSecurity has the pods of the Deployment and of the chart's test admitted where
+// "restricted" is enforced.
 func TestPodSecurity(t *testing.T) {
 	namespace := restrictedNamespace(t)
 	refused := &corev1.Pod{
@@ -219,7 +220,8 @@ func TestPodSecurity(t *testing.T) {
 	}
 }
 
-// restrictedNamespace makes a namespace for this test that enforces the Pod Security Standard "restricted".
+// restrictedNamespace makes a namespace for this test that enforces the Pod Security Standard
+// "restricted".
 func restrictedNamespace(t *testing.T) string {
 	t.Helper()
 	namespace := shared.Namespace(t)
@@ -227,7 +229,8 @@ func restrictedNamespace(t *testing.T) string {
 	return namespace
 }
 
-// What selects pods selects those of the Deployment, all of them and not the pod of the test, by ports that they have.
+// What selects pods selects those of the Deployment, all of them and not the pod of the test, by
+// ports that they have.
 func TestSelectors(t *testing.T) {
 	all := render(t, "helm4", "demo", append([]string{"--values", examples(t)["one-namespace"]}, everything...)...)
 	deployment, probe := all.get(t, "Deployment"), all.get(t, "Pod")

@@ -15,8 +15,8 @@ type definitions map[string]map[string]any
 // reference is how one schema names another.
 const reference = "#/definitions/"
 
-// writeSchemas writes a strict JSON schema for each kind that the API server publishes, named as the tests tell kubeconform,
-// and returns the folder.
+// writeSchemas writes a strict JSON schema for each kind that the API server publishes, named as
+// the tests tell kubeconform, and returns the folder.
 func writeSchemas(t *testing.T) string {
 	t.Helper()
 	text, err := shared.Client().Discovery().RESTClient().Get().AbsPath("/openapi/v2").
@@ -56,7 +56,8 @@ func writeSchemas(t *testing.T) string {
 	return dir
 }
 
-// strict refuses fields that an object does not have, and knows the types that are written in two ways.
+// strict refuses fields that an object does not have, and knows the types that are written in two
+// ways.
 func strict(schema map[string]any) {
 	properties, _ := schema["properties"].(map[string]any)
 	_, open := schema["additionalProperties"]

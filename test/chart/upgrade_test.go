@@ -19,9 +19,10 @@ import (
 	"kooperd.dev/kooperd/test/daemon"
 )
 
-// TestUpgrade changes the config of a release by "helm upgrade" and goes back by "helm rollback", while objects come and
-// change without a break. Each time the leader moves once, from the last old pod to a new one, only the holder of the lease
-// writes, and in the end every object has been handled as it is.
+// TestUpgrade changes the config of a release by "helm upgrade" and goes back by "helm rollback",
+// while objects come and change without a break. Each time the leader moves once, from the last old
+// pod to a new one, only the holder of the lease writes, and in the end every object has been
+// handled as it is.
 func TestUpgrade(t *testing.T) {
 	forEachHelm(t, func(t *testing.T, version string) {
 		mark := shared.AuditMark(t)
@@ -74,8 +75,9 @@ func (r *release) change(t *testing.T, command []string, before map[string]*daem
 	r.leader(t)
 }
 
-// term is the time that one pod has held the lease for, by when the API server received the requests that began and ended it:
-// the answers and the entries of the audit log are not always in the order of what happened.
+// term is the time that one pod has held the lease for, by when the API server received the
+// requests that began and ended it: the answers and the entries of the audit log are not always in
+// the order of what happened.
 type term struct {
 	holder          string
 	begun, released time.Time // released is zero while it was not
@@ -113,7 +115,8 @@ func writer(e cluster.AuditEvent) string {
 	return extra("pod-name") + "_" + extra("pod-uid")
 }
 
-// checkWriters fails the test for every write of the release outside of the writer's own term, and for terms that overlap.
+// checkWriters fails the test for every write of the release outside of the writer's own term, and
+// for terms that overlap.
 func (r *release) checkWriters(t *testing.T, events []cluster.AuditEvent, terms []term) {
 	t.Helper()
 	for i, now := range terms[1:] {

@@ -116,7 +116,8 @@ func TestSchemaAndValuesAgree(t *testing.T) {
 	agree(t, "", schema, values)
 }
 
-// agree compares the keys of an object of values.yaml with its properties, if the schema is closed there.
+// agree compares the keys of an object of values.yaml with its properties, if the schema is closed
+// there.
 func agree(t *testing.T, path string, schema, values map[string]any) {
 	t.Helper()
 	properties, ok := schema["properties"].(map[string]any)
@@ -144,7 +145,8 @@ func sortedKeys(object map[string]any) []string {
 	return keys
 }
 
-// What Helm prints after an installation tells how to look at the release, and warns of rights that are not there.
+// What Helm prints after an installation tells how to look at the release, and warns of rights that
+// are not there.
 func TestNotes(t *testing.T) {
 	file := examples(t)["one-namespace"]
 	tests := map[string]struct {

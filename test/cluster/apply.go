@@ -26,9 +26,9 @@ import (
 const fieldManager = "kooperd-test-cluster"
 
 // Apply creates or updates every object of a YAML text with one document each, by server-side apply
-// that takes over fields of others, and returns them as the API server has stored them. An object of a
-// namespaced kind that names no namespace goes to "default". After a CustomResourceDefinition it waits
-// until its objects are served.
+// that takes over fields of others, and returns them as the API server has stored them. An object
+// of a namespaced kind that names no namespace goes to "default". After a CustomResourceDefinition
+// it waits until its objects are served.
 func (c *Cluster) Apply(t testing.TB, text string) []*unstructured.Unstructured {
 	t.Helper()
 	objects, err := parse(text)
@@ -112,8 +112,8 @@ func (c *Cluster) resource(object *unstructured.Unstructured) (dynamic.ResourceI
 	return client.Namespace(namespace), nil
 }
 
-// awaitServed waits until a definition is established and every served version of it answers: the API
-// server says the former a moment before the latter.
+// awaitServed waits until a definition is established and every served version of it answers: the
+// API server says the former a moment before the latter.
 func (c *Cluster) awaitServed(ctx context.Context, client dynamic.ResourceInterface, crd *unstructured.Unstructured) error {
 	err := wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, requestTimeout, true, func(ctx context.Context) (bool, error) {
 		current, err := client.Get(ctx, crd.GetName(), metav1.GetOptions{})
@@ -140,7 +140,7 @@ func (c *Cluster) awaitServed(ctx context.Context, client dynamic.ResourceInterf
 	return nil
 }
 
-// established tells whether the names of a definition are accepted and it is in service.
+// established reports whether the names of a definition are accepted and it is in service.
 func established(crd *unstructured.Unstructured) bool {
 	conditions, _, _ := unstructured.NestedSlice(crd.Object, "status", "conditions")
 	for _, item := range conditions {

@@ -53,13 +53,14 @@ type AuditEvent struct {
 	} `json:"responseStatus"`
 	// RequestObject is the body of a write, empty for reads and for anything about credentials.
 	RequestObject json.RawMessage `json:"requestObject"`
-	// RequestReceived and Answered are the API server's times of the request and of its answer's end.
+	// RequestReceived and Answered are the API server's times of the request and of its answer's
+	// end.
 	RequestReceived metav1.MicroTime  `json:"requestReceivedTimestamp"`
 	Answered        metav1.MicroTime  `json:"stageTimestamp"`
 	Annotations     map[string]string `json:"annotations"`
 }
 
-// IsWrite tells whether the request would change an object, successful or not.
+// IsWrite reports whether the request would change an object, successful or not.
 func (e AuditEvent) IsWrite() bool {
 	return slices.Contains([]string{"create", "update", "patch", "delete", "deletecollection"}, e.Verb)
 }
@@ -86,8 +87,8 @@ func (c *Cluster) Audit(t testing.TB) []AuditEvent {
 	return c.AuditSince(t, 0)
 }
 
-// AuditSince returns the requests that have been answered since mark. What was answered before the call
-// is in it, if the API server is running.
+// AuditSince returns the requests that have been answered since mark. What was answered before the
+// call is in it, if the API server is running.
 func (c *Cluster) AuditSince(t testing.TB, mark AuditMark) []AuditEvent {
 	t.Helper()
 	c.requireAudit(t)
@@ -106,8 +107,8 @@ func (c *Cluster) requireAudit(t testing.TB) {
 	}
 }
 
-// readAudit parses the complete lines of the log that begin at offset or after it. A line that was being written when that was the
-// size of the log is not among them.
+// readAudit parses the complete lines of the log that begin at offset or after it. A line that was
+// being written when that was the size of the log is not among them.
 func readAudit(path string, offset int64) ([]AuditEvent, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -141,8 +142,9 @@ func readAudit(path string, offset int64) ([]AuditEvent, error) {
 // syncUserAgent marks the requests of syncAudit.
 const syncUserAgent = "kooperd-test-cluster-audit-sync"
 
-// syncAudit waits until the log has a request that is made now: an event is written after its answer is
-// on its way, so that a client can be ahead of the log. It does nothing while the server is away.
+// syncAudit waits until the log has a request that is made now: an event is written after its
+// answer is on its way, so that a client can be ahead of the log. It does nothing while the server
+// is away.
 func (c *Cluster) syncAudit(t testing.TB) {
 	t.Helper()
 	if !c.responsive() {

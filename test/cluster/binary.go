@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// BinaryEnv names the environment variable with the path of the devcluster binary to use. Without it,
-// it is bin/devcluster of the repository.
+// BinaryEnv names the environment variable with the path of the devcluster binary to use. Without
+// it, it is bin/devcluster of the repository.
 const BinaryEnv = "KOOPERD_DEVCLUSTER"
 
 // rootModule is the first line of the go.mod in the repository's root.

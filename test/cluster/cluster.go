@@ -22,8 +22,8 @@ const defaultTimeout = 2 * time.Minute
 // requestTimeout limits what the package itself asks of the API server outside the time of a test.
 const requestTimeout = 10 * time.Second
 
-// Options says how to run a cluster. The zero value is a cluster without audit log whose data survives
-// the death of its processes.
+// Options says how to run a cluster. The zero value is a cluster without audit log whose data
+// survives the death of its processes.
 type Options struct {
 	// Audit switches the audit log on, which Audit and AuditSince read.
 	Audit bool
@@ -32,14 +32,16 @@ type Options struct {
 	// APIServerArgs and ControllerManagerArgs are flags for the components as "key=value", each
 	// replacing devcluster's own setting of it.
 	APIServerArgs, ControllerManagerArgs []string
-	// EtcdQuotaBytes is the size of the database at which writes are refused; 0 means etcd's default.
+	// EtcdQuotaBytes is the size of the database at which writes are refused; 0 means etcd's
+	// default.
 	EtcdQuotaBytes int64
 	// StartTimeout limits a start; 0 means two minutes.
 	StartTimeout time.Duration
 }
 
-// Cluster is one devcluster with its own data and credentials. Its methods may be called concurrently,
-// except the ones that start, stop or break it. They are for the goroutine of the test they are given.
+// Cluster is one devcluster with its own data and credentials. Its methods may be called
+// concurrently, except the ones that start, stop or break it. They are for the goroutine of the
+// test they are given.
 type Cluster struct {
 	opts   Options
 	binary string
@@ -53,8 +55,8 @@ type Cluster struct {
 	frozen map[Component]bool
 }
 
-// Main runs the tests of a package with one cluster for all of them, which it stores in *shared, and
-// returns the exit status for os.Exit. The logs of the cluster are kept if a test fails.
+// Main runs the tests of a package with one cluster for all of them, which it stores in *shared,
+// and returns the exit status for os.Exit. The logs of the cluster are kept if a test fails.
 func Main(m *testing.M, opts Options, shared **Cluster) int {
 	c, err := newCluster(opts)
 	if err != nil {
@@ -75,7 +77,8 @@ func Main(m *testing.M, opts Options, shared **Cluster) int {
 	return code
 }
 
-// StartServer returns a cluster of the test's own, ready to use, which is stopped when the test ends.
+// StartServer returns a cluster of the test's own, ready to use, which is stopped when the test
+// ends.
 func StartServer(t testing.TB, opts Options) *Cluster {
 	t.Helper()
 	c, err := newCluster(opts)
@@ -130,12 +133,13 @@ func (c *Cluster) auditLog() string { return filepath.Join(c.dir, "audit.log") }
 // Dir returns the directory with the data, certificates and logs of the cluster.
 func (c *Cluster) Dir() string { return c.dataDir() }
 
-// AdminKubeconfig returns the path of a kubeconfig with unlimited rights. Priority and fairness do not
-// apply to it; a test of what a controller may do, or of how it is slowed down, uses ServiceAccount.
+// AdminKubeconfig returns the path of a kubeconfig with unlimited rights. Priority and fairness do
+// not apply to it; a test of what a controller may do, or of how it is slowed down, uses
+// ServiceAccount.
 func (c *Cluster) AdminKubeconfig() string { return filepath.Join(c.dataDir(), "kubeconfig") }
 
-// AdminConfig returns a client configuration with unlimited rights and no client-side rate limit. The
-// caller owns it.
+// AdminConfig returns a client configuration with unlimited rights and no client-side rate limit.
+// The caller owns it.
 func (c *Cluster) AdminConfig() *rest.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -156,7 +160,8 @@ func (c *Cluster) Dynamic() dynamic.Interface {
 	return c.dyn
 }
 
-// connect makes the clients after the first start, and checks after another one that they still fit.
+// connect makes the clients after the first start, and checks after another one that they still
+// fit.
 func (c *Cluster) connect() error {
 	config, err := clientcmd.BuildConfigFromFlags("", c.AdminKubeconfig())
 	if err != nil {

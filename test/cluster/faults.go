@@ -28,8 +28,8 @@ const (
 // components lists all of them.
 func components() []Component { return []Component{Etcd, APIServer, ControllerManager} }
 
-// Kill9 kills all processes of the cluster at once, as the kernel does when memory runs out. What the
-// API server had acknowledged is still there after Start.
+// Kill9 kills all processes of the cluster at once, as the kernel does when memory runs out. What
+// the API server had acknowledged is still there after Start.
 func (c *Cluster) Kill9(t testing.TB) {
 	t.Helper()
 	c.mu.Lock()
@@ -56,8 +56,8 @@ func (c *Cluster) Kill9(t testing.TB) {
 	}
 }
 
-// Freeze stops the given components in their tracks, or all of them if none is given: connections stay
-// open and nobody answers. Thaw lets them go on; the end of the cluster does too.
+// Freeze stops the given components in their tracks, or all of them if none is given: connections
+// stay open and nobody answers. Thaw lets them go on; the end of the cluster does too.
 func (c *Cluster) Freeze(t testing.TB, only ...Component) {
 	t.Helper()
 	c.mu.Lock()

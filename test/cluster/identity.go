@@ -15,21 +15,22 @@ import (
 // tokenLifetime is longer than any test.
 const tokenLifetime = 24 * time.Hour
 
-// TokenOptions says what kind of token to request. The zero value is a token for the API server that
-// outlives the test.
+// TokenOptions says what kind of token to request. The zero value is a token for the API server
+// that outlives the test.
 type TokenOptions struct {
 	// Pod binds the token to the Pod of this name, which is made if it does not exist: the token is
 	// void when the Pod is deleted.
 	Pod string
-	// Lifetime is how long the token is valid; 0 means a day. The API server grants ten minutes at least.
+	// Lifetime is how long the token is valid; 0 means a day. The API server grants ten minutes at
+	// least.
 	Lifetime time.Duration
 	// Audiences are who accepts the token; none means the API server.
 	Audiences []string
 }
 
-// ServiceAccount returns a client configuration for a service account with exactly the given rights, on
-// top of what every account may do. Namespace and account are made if they do not exist. The rights end
-// with the test; they are in force when it returns.
+// ServiceAccount returns a client configuration for a service account with exactly the given
+// rights, on top of what every account may do. Namespace and account are made if they do not exist.
+// The rights end with the test; they are in force when it returns.
 func (c *Cluster) ServiceAccount(t testing.TB, namespace, name string, rights ...RBAC) *rest.Config {
 	t.Helper()
 	return c.PodServiceAccount(t, namespace, name, "", rights...)
@@ -42,8 +43,8 @@ func (c *Cluster) ServiceAccountKubeconfig(t testing.TB, namespace, name string,
 	return WriteKubeconfig(t, c.ServiceAccount(t, namespace, name, rights...), namespace)
 }
 
-// PodServiceAccount is ServiceAccount with a token bound to a Pod, as containers have it. The Pod is
-// made if it does not exist; an empty name means a token bound to none.
+// PodServiceAccount is ServiceAccount with a token bound to a Pod, as containers have it. The Pod
+// is made if it does not exist; an empty name means a token bound to none.
 func (c *Cluster) PodServiceAccount(t testing.TB, namespace, name, pod string, rights ...RBAC) *rest.Config {
 	t.Helper()
 	c.ensureServiceAccount(t, namespace, name)

@@ -10,8 +10,8 @@ import (
 )
 
 // WriteKubeconfig writes a kubeconfig that says the same as config about server, certificates and
-// credentials, with namespace as the default one of its context (may be empty). It returns the path, in
-// a directory of the test.
+// credentials, with namespace as the default one of its context (may be empty). It returns the
+// path, in a directory of the test.
 func WriteKubeconfig(t testing.TB, config *rest.Config, namespace string) string {
 	t.Helper()
 	kubeconfig := clientcmdapi.NewConfig()

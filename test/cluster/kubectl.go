@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Kubectl runs the real kubectl with unlimited rights and returns what it writes to stdout. The test
-// fails if kubectl does.
+// Kubectl runs the real kubectl with unlimited rights and returns what it writes to stdout. The
+// test fails if kubectl does.
 func (c *Cluster) Kubectl(t testing.TB, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), c.binary, append([]string{"kubectl"}, args...)...)

@@ -53,8 +53,8 @@ func (l *link) end(how func(*net.TCPConn)) {
 	})
 }
 
-// forward carries one direction to its end. A failure on either side is passed on as a reset, because
-// the proxy cannot know what of the data has arrived.
+// forward carries one direction to its end. A failure on either side is passed on as a reset,
+// because the proxy cannot know what of the data has arrived.
 func (l *link) forward(to, from *net.TCPConn, way func(network) direction) {
 	waiting := make(chan chunk, waitingChunks)
 	var reader sync.WaitGroup
@@ -108,8 +108,8 @@ func (l *link) enqueue(waiting chan<- chunk, c chunk) bool {
 	}
 }
 
-// await returns true when the network lets pass what has arrived at that time, and false when the link
-// is over before.
+// await returns true when the network lets pass what has arrived at that time, and false when the
+// link is over before.
 func (l *link) await(arrived time.Time, way func(network) direction) bool {
 	for {
 		state, changed := l.current(l)

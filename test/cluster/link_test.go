@@ -13,8 +13,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// pair returns both ends of a connection through a new proxy, which is closed before the test ends, and
-// fails the test if a goroutine of it is left.
+// pair returns both ends of a connection through a new proxy, which is closed before the test ends,
+// and fails the test if a goroutine of it is left.
 func pair(t *testing.T) (p *Proxy, client, server *net.TCPConn) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
@@ -37,8 +37,8 @@ func pair(t *testing.T) (p *Proxy, client, server *net.TCPConn) {
 		_, _, _ = client.Close(), server.Close(), listener.Close()
 		goleak.VerifyNone(t, before)
 	})
-	// A connection is there before the proxy knows it as one that can be stalled or reset; what has passed through it has proved
-	// that it does.
+	// A connection is there before the proxy knows it as one that can be stalled or reset; what has
+	// passed through it has proved that it does.
 	send(t, client, "known")
 	receive(t, server, "known")
 	return p, client, server

@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// Namespace makes a namespace for this test alone and returns its name, which tells the test's. Pods can
-// be created in it at once. Its deletion is begun when the test ends.
+// Namespace makes a namespace for this test alone and returns its name, which tells the test's.
+// Pods can be created in it at once. Its deletion is begun when the test ends.
 func (c *Cluster) Namespace(t testing.TB) string {
 	t.Helper()
 	name := namespaceName(t.Name())

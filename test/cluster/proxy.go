@@ -18,10 +18,10 @@ const serverName = "kubernetes.default.svc"
 // dialTimeout limits the proxy's own connections to the API server.
 const dialTimeout = 10 * time.Second
 
-// Proxy is a network between a client and the API server that can be broken: every connection of the
-// client goes through it, byte for byte, so that TLS is end to end. A new proxy forwards everything at
-// once. Its methods may be called concurrently; each acts on existing and later connections, unless it
-// says otherwise.
+// Proxy is a network between a client and the API server that can be broken: every connection of
+// the client goes through it, byte for byte, so that TLS is end to end. A new proxy forwards
+// everything at once. Its methods may be called concurrently; each acts on existing and later
+// connections, unless it says otherwise.
 //
 // Unlike a packet filter it cannot keep a client from connecting: while packets would be lost, the
 // connection is there and its bytes wait. What waits is delivered after Heal, as TCP would do it.
@@ -132,8 +132,8 @@ func (p *Proxy) Refuse() {
 	p.Reset()
 }
 
-// Stall loses everything on the present connections, in silence, as when a firewall or a load balancer
-// has forgotten them. New ones work.
+// Stall loses everything on the present connections, in silence, as when a firewall or a load
+// balancer has forgotten them. New ones work.
 func (p *Proxy) Stall() {
 	p.change(func(*network) {
 		for l := range p.links {
@@ -142,7 +142,8 @@ func (p *Proxy) Stall() {
 	})
 }
 
-// Heal ends every fault. What was held back is delivered, in order, on connections that still exist.
+// Heal ends every fault. What was held back is delivered, in order, on connections that still
+// exist.
 func (p *Proxy) Heal() {
 	p.change(func(n *network) {
 		*n = network{}
@@ -150,7 +151,8 @@ func (p *Proxy) Heal() {
 	})
 }
 
-// Reset ends all present connections with a TCP reset to both sides, and what waits in them is lost.
+// Reset ends all present connections with a TCP reset to both sides, and what waits in them is
+// lost.
 func (p *Proxy) Reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -168,7 +170,8 @@ func (p *Proxy) change(apply func(*network)) {
 	p.changed = make(chan struct{})
 }
 
-// current returns the state as it is for one link, and a channel that is closed when it is no longer that.
+// current returns the state as it is for one link, and a channel that is closed when it is no
+// longer that.
 func (p *Proxy) current(l *link) (network, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

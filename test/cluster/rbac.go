@@ -14,7 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// RBAC is what a service account may do: in one namespace by a Role, or everywhere by a ClusterRole.
+// RBAC is what a service account may do: in one namespace by a Role, or everywhere by a
+// ClusterRole.
 type RBAC struct {
 	// Namespace is where the rules hold; empty means the whole cluster.
 	Namespace string
@@ -32,16 +33,17 @@ func InNamespace(namespace string, rules ...rbacv1.PolicyRule) RBAC {
 	return RBAC{Namespace: namespace, Rules: rules}
 }
 
-// Allow is a rule for resources of one API group ("" is the core group). Verbs and resources are lists
-// separated by commas, like "get,list,watch" and "pods,pods/status".
+// Allow is a rule for resources of one API group ("" is the core group). Verbs and resources are
+// lists separated by commas, like "get,list,watch" and "pods,pods/status".
 func Allow(verbs, group, resources string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{
 		Verbs: strings.Split(verbs, ","), APIGroups: []string{group}, Resources: strings.Split(resources, ","),
 	}
 }
 
-// Grant gives a service account more rights until the test ends or revoke is called. It returns when
-// they are in force; revoke returns when they are deleted, which the API server obeys a moment later.
+// Grant gives a service account more rights until the test ends or revoke is called. It returns
+// when they are in force; revoke returns when they are deleted, which the API server obeys a moment
+// later.
 func (c *Cluster) Grant(t testing.TB, namespace, account string, rights RBAC) (revoke func()) {
 	t.Helper()
 	name := fmt.Sprintf("%s-%s-%s", namespace, account, unique())

@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// Run gives a program that is no test a cluster of its own for as long as work lasts, and returns the error of work, or that
-// of the cluster. Methods that take a testing.TB are not for it.
+// Run gives a program that is no test a cluster of its own for as long as work lasts, and returns
+// the error of work, or that of the cluster. Methods that take a testing.TB are not for it.
 func Run(ctx context.Context, opts Options, work func(*Cluster) error) error {
 	c, err := newCluster(opts)
 	if err != nil {
@@ -20,8 +20,9 @@ func Run(ctx context.Context, opts Options, work func(*Cluster) error) error {
 	return errors.Join(err, c.stop(), c.remove(false))
 }
 
-// ReadAudit returns the requests that are in the audit log by now. A request can come into it a moment after its answer has
-// come to the client, and a watch does when it has ended. Options.Audit must be set.
+// ReadAudit returns the requests that are in the audit log by now. A request can come into it a
+// moment after its answer has come to the client, and a watch does when it has ended. Options.Audit
+// must be set.
 func (c *Cluster) ReadAudit() ([]AuditEvent, error) {
 	if !c.opts.Audit {
 		return nil, errors.New("reading the audit log: the cluster was started without Options.Audit")

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// stopTimeout is how long a devcluster may take to stop, which includes the patience it has with each
-// of its components.
+// stopTimeout is how long a devcluster may take to stop, which includes the patience it has with
+// each of its components.
 const stopTimeout = time.Minute
 
 // server is one run of devcluster.
@@ -42,8 +42,8 @@ func (f *firstLine) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Start starts the cluster again after Stop or Kill9, on the same data and the same port. It returns
-// when the cluster is ready.
+// Start starts the cluster again after Stop or Kill9, on the same data and the same port. It
+// returns when the cluster is ready.
 func (c *Cluster) Start(t testing.TB) {
 	t.Helper()
 	if err := c.start(t.Context()); err != nil {
@@ -164,7 +164,7 @@ func (s *server) stop() error {
 	return nil
 }
 
-// running tells whether devcluster is there and not frozen.
+// running reports whether devcluster is there and not frozen.
 func (c *Cluster) responsive() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -14,7 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/net"
 )
 
-// TestServerFaults stops, kills and starts a cluster of its own: data, address and credentials stay.
+// TestServerFaults stops, kills and starts a cluster of its own: data, address and credentials
+// stay.
 func TestServerFaults(t *testing.T) {
 	c := StartServer(t, Options{APIServerArgs: []string{"watch-cache=true"}})
 	ctx := t.Context()
@@ -68,8 +69,8 @@ func TestFreezeAndThaw(t *testing.T) {
 	}
 }
 
-// TestStopOfFrozenServer shows that a test which forgets to thaw leaves nothing behind, and that the
-// death of a component does not go unnoticed.
+// TestStopOfFrozenServer shows that a test which forgets to thaw leaves nothing behind, and that
+// the death of a component does not go unnoticed.
 func TestStopOfFrozenServer(t *testing.T) {
 	c := StartServer(t, Options{})
 	c.Freeze(t)

@@ -1,6 +1,6 @@
-// Package daemon runs the built bin/kooperd as a user would, as a separate process, and reads its log,
-// probes, metrics and exit status. It is for tests, and looks at nothing inside the process. The
-// package cluster has clusters for it.
+// Package daemon runs the built bin/kooperd as a user would, as a separate process, and reads its
+// log, probes, metrics and exit status. It is for tests, and looks at nothing inside the process.
+// The package cluster has clusters for it.
 //
 //	d := daemon.Start(t, daemon.Options{Config: "controllers.cue", Kubeconfig: c.AdminKubeconfig()})
 //	d.AwaitLog(t, "became leader")
@@ -26,14 +26,16 @@ import (
 	"time"
 )
 
-// Timeout is how long the Await functions wait: long enough for a slow machine, as they return at once when they can.
+// Timeout is how long the Await functions wait: long enough for a slow machine, as they return at
+// once when they can.
 const Timeout = 60 * time.Second
 
 // Options say what to run.
 type Options struct {
 	// Binary is the program; empty means bin/kooperd of this repository.
 	Binary string
-	// Config is the text of the config file, or the path of one when it ends in .cue, .yaml, .yml or .json.
+	// Config is the text of the config file, or the path of one when it ends in .cue, .yaml, .yml
+	// or .json.
 	Config string
 	// Extension is that of a config given as text. Default: .cue.
 	Extension string
@@ -120,7 +122,8 @@ func Start(t testing.TB, opts Options) *Process {
 	return p
 }
 
-// Run starts cmd, whose standard error is the log. The caller ends the process, by Signal, Stop or Kill.
+// Run starts cmd, whose standard error is the log. The caller ends the process, by Signal, Stop or
+// Kill.
 func Run(cmd *exec.Cmd) (*Process, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stderr, err := cmd.StderrPipe()
@@ -146,7 +149,8 @@ func (p *Process) Kill() {
 // Done is closed when the process has ended and its log is read.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// run starts the process on a thread that lives as long as it, because the kernel ties Pdeathsig to that thread.
+// run starts the process on a thread that lives as long as it, because the kernel ties Pdeathsig to
+// that thread.
 func (p *Process) run(stderr io.Reader, started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -209,7 +213,8 @@ func (p *Process) Signal(t testing.TB, sig syscall.Signal) {
 	}
 }
 
-// AwaitExit waits for the end of the process and returns its exit status, -1 when a signal ended it.
+// AwaitExit waits for the end of the process and returns its exit status, -1 when a signal ended
+// it.
 func (p *Process) AwaitExit(t testing.TB) int {
 	t.Helper()
 	select {
@@ -286,7 +291,8 @@ func (p *Process) Tail(n int) string {
 	return b.String()
 }
 
-// Await waits until done returns true; it is called again after each line of the log, and at least ten times a second.
+// Await waits until done returns true; it is called again after each line of the log, and at least
+// ten times a second.
 func (p *Process) Await(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(Timeout)
@@ -351,7 +357,8 @@ func (p *Process) AwaitReady(t testing.TB) {
 	})
 }
 
-// Metric returns the value of a series, such as `kooperd_leader` or `x{controller="a"}`, and whether /metrics has it.
+// Metric returns the value of a series, such as `kooperd_leader` or `x{controller="a"}`, and
+// whether /metrics has it.
 func (p *Process) Metric(t testing.TB, series string) (string, bool) {
 	t.Helper()
 	_, body := p.Get(t, "metrics", "/metrics")
@@ -363,7 +370,8 @@ func (p *Process) Metric(t testing.TB, series string) (string, bool) {
 	return "", false
 }
 
-// Build compiles the main package in dir, which belongs to the main module, and returns the program's path.
+// Build compiles the main package in dir, which belongs to the main module, and returns the
+// program's path.
 func Build(t testing.TB, dir string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), filepath.Base(dir))

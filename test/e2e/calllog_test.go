@@ -26,7 +26,8 @@ func newCallLog(t *testing.T) callLog {
 	return callLog{path: filepath.Join(t.TempDir(), "calls")}
 }
 
-// handler returns the config of an exec handler that writes the call log and takes seconds, such as "0.05".
+// handler returns the config of an exec handler that writes the call log and takes seconds, such as
+// "0.05".
 func (l callLog) handler(seconds string) string {
 	const line = `echo "$1 $REPLICA $KOOPERD_DEFINITION $KOOPERD_NAMESPACE/$KOOPERD_NAME $$ $(date +%s%N)" >>"$CALL_LOG"`
 	script := fmt.Sprintf(`note() { %s; }; note begin; sleep %s; note end`, line, seconds)
@@ -67,8 +68,8 @@ func (l callLog) spans(t *testing.T) []span {
 	return spans
 }
 
-// assertNoOverlap fails when two calls of one definition for one object were under way at once. A call without an end was
-// cut at killed (0: there must be none).
+// assertNoOverlap fails when two calls of one definition for one object were under way at once. A
+// call without an end was cut at killed (0: there must be none).
 func assertNoOverlap(t *testing.T, spans []span, killed int64) {
 	t.Helper()
 	last := map[string]span{}

@@ -50,7 +50,8 @@ controllers:
     handler: {log: {}, exec: {command: ["true"]}}
 `
 
-// TestValidateTenMistakes counts connections to the API server of the kubeconfig: there must be none.
+// TestValidateTenMistakes counts connections to the API server of the kubeconfig: there must be
+// none.
 func TestValidateTenMistakes(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

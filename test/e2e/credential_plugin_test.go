@@ -15,10 +15,12 @@ import (
 	"kooperd.dev/kooperd/test/daemon"
 )
 
-// credentialPlugin is a program that prints a token for a kubeconfig, which is valid for some seconds, or hangs.
+// credentialPlugin is a program that prints a token for a kubeconfig, which is valid for some
+// seconds, or hangs.
 type credentialPlugin struct{ kubeconfig, hangs, program string }
 
-// newCredentialPlugin makes the credential plugin of a service account that may do what the tests here need.
+// newCredentialPlugin makes the credential plugin of a service account that may do what the tests
+// here need.
 func newCredentialPlugin(t *testing.T, namespace string) credentialPlugin {
 	t.Helper()
 	account := shared.ServiceAccount(t, namespace, "plugged", cluster.InNamespace(namespace,
@@ -69,8 +71,8 @@ controllers: maps: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%[
 
 const pluginHangs = "waiting for the kubeconfig's credential plugin: nothing can be sent to the API server until it returns"
 
-// TestCredentialPluginHangs ends a leader by status 3 when it cannot renew its lease, and by status 0 when it is asked to
-// stop, although the requests under way never end.
+// TestCredentialPluginHangs ends a leader by status 3 when it cannot renew its lease, and by status
+// 0 when it is asked to stop, although the requests under way never end.
 func TestCredentialPluginHangs(t *testing.T) {
 	t.Parallel()
 	t.Run("leader", func(t *testing.T) {

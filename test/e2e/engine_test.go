@@ -89,8 +89,9 @@ controllers: concurrent: _both & {mode: "concurrent", workers: 4}
 	}
 }
 
-// TestRights runs with a ServiceAccount that may watch in one namespace only, by a Role. A definition for that namespace
-// works; one for another is degraded and names the missing rule; that one works too when the rule is granted.
+// TestRights runs with a ServiceAccount that may watch in one namespace only, by a Role. A
+// definition for that namespace works; one for another is degraded and names the missing rule; that
+// one works too when the rule is granted.
 func TestRights(t *testing.T) {
 	mine, other := shared.Namespace(t), shared.Namespace(t)
 	createConfigMap(t, mine, "mine")

@@ -25,7 +25,8 @@ const leaderName, standbyName = "first", "second"
 
 var allDefinitions = []string{"alpha", "beta", "gamma"}
 
-// startPair starts both with further arguments and waits until the first one works and the second one could.
+// startPair starts both with further arguments and waits until the first one works and the second
+// one could.
 func startPair(t *testing.T, args ...string) pair {
 	t.Helper()
 	p := pair{namespace: shared.Namespace(t), calls: newCallLog(t)}
@@ -117,7 +118,8 @@ func TestFailoverAfterStop(t *testing.T) {
 	assertNoOverlap(t, p.calls.spans(t), 0)
 }
 
-// TestStopFinishesCallsFirst stops a leader in the middle of long calls: they finish, and only then is the lease free.
+// TestStopFinishesCallsFirst stops a leader in the middle of long calls: they finish, and only then
+// is the lease free.
 func TestStopFinishesCallsFirst(t *testing.T) {
 	ns, calls := shared.Namespace(t), newCallLog(t)
 	createConfigMap(t, ns, "slow")
@@ -150,8 +152,8 @@ controllers: slow: {
 	}
 }
 
-// TestFrozenLeader stops the leader's process for longer than the lease. When it goes on it must notice at once that
-// its time is over: no call begins any more, and it ends with status 3.
+// TestFrozenLeader stops the leader's process for longer than the lease. When it goes on it must
+// notice at once that its time is over: no call begins any more, and it ends with status 3.
 func TestFrozenLeader(t *testing.T) {
 	p := startPair(t)
 	p.leader.Signal(t, syscall.SIGSTOP)

@@ -15,8 +15,8 @@ import (
 	"kooperd.dev/kooperd/test/daemon"
 )
 
-// TestStandbyAfterLoss freezes a leader whose config says onLost: "standby". The process goes on, does nothing while the
-// other one leads, and leads again after it.
+// TestStandbyAfterLoss freezes a leader whose config says onLost: "standby". The process goes on,
+// does nothing while the other one leads, and leads again after it.
 func TestStandbyAfterLoss(t *testing.T) {
 	ns, calls := shared.Namespace(t), newCallLog(t)
 	createConfigMap(t, ns, "object")
@@ -56,8 +56,9 @@ controllers: only: {
 	assertNoOverlap(t, calls.spans(t), 0)
 }
 
-// TestConfigMapLock lets an old operator hold the lock, as Kooper v0 and client-go up to v0.23 did, and then vanish. The
-// rights are those that Kooper's documentation lists, beside those for the watched kind.
+// TestConfigMapLock lets an old operator hold the lock, as Kooper v0 and client-go up to v0.23 did,
+// and then vanish. The rights are those that Kooper's documentation lists, beside those for the
+// watched kind.
 func TestConfigMapLock(t *testing.T) {
 	ns := shared.Namespace(t)
 	kubeconfig := shared.ServiceAccountKubeconfig(t, ns, "kooperd",

@@ -52,8 +52,8 @@ func awaitHolder(t *testing.T, namespace, lease string, held bool) {
 	}
 }
 
-// TestLogThatIsNotRead stops a leader whose standard error is a full pipe: calls end, the lease is released, and the
-// process ends.
+// TestLogThatIsNotRead stops a leader whose standard error is a full pipe: calls end, the lease is
+// released, and the process ends.
 func TestLogThatIsNotRead(t *testing.T) {
 	t.Parallel()
 	ns, calls := shared.Namespace(t), newCallLog(t)

@@ -1,5 +1,6 @@
-// Package e2e_test runs built kooperd processes on a real API server and looks at what they do to the world: which
-// objects were handled, by whom and when, what the log and the probes say, and how the processes end.
+// Package e2e_test runs built kooperd processes on a real API server and looks at what they do to
+// the world: which objects were handled, by whom and when, what the log and the probes say, and how
+// the processes end.
 package e2e_test
 
 import (

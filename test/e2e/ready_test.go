@@ -9,8 +9,9 @@ import (
 	"kooperd.dev/kooperd/test/daemon"
 )
 
-// TestReadyNeedsTheAPIServer keeps a replica that cannot reach the API server, or that it does not know, from being ready: a
-// rolling update must not replace pods that work with pods that never will.
+// TestReadyNeedsTheAPIServer keeps a replica that cannot reach the API server, or that it does not
+// know, from being ready: a rolling update must not replace pods that work with pods that never
+// will.
 func TestReadyNeedsTheAPIServer(t *testing.T) {
 	t.Parallel()
 	namespace := shared.Namespace(t)

@@ -25,7 +25,8 @@ const loudest = "-v=9"
 // canaries are secrets by what they are, which must not be seen anywhere.
 type canaries map[string]string
 
-// assertUnseen looks for them in a text, as they are, as a Secret has them, and as basic authentication does.
+// assertUnseen looks for them in a text, as they are, as a Secret has them, and as basic
+// authentication does.
 func (c canaries) assertUnseen(t *testing.T, where, text string) {
 	t.Helper()
 	for name, secret := range c {
@@ -63,8 +64,8 @@ spec:
   versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
 `
 
-// TestSecretsOfHandlers gives two secrets to programs that print them on both streams and fail, and lets kooperd watch
-// Secrets, on whose bodies nobody may look either.
+// TestSecretsOfHandlers gives two secrets to programs that print them on both streams and fail, and
+// lets kooperd watch Secrets, on whose bodies nobody may look either.
 func TestSecretsOfHandlers(t *testing.T) {
 	ns, dir := shared.Namespace(t), t.TempDir()
 	secrets := canaries{"secret from the environment": "CaNaRy-env-4411", "secret from a file": "CaNaRy-file-4412", "watched secret": "CaNaRy-object-4413"}
@@ -218,8 +219,8 @@ func (p *forwardProxy) forward(conn net.Conn) {
 	_, _ = io.Copy(conn, upstream)
 }
 
-// TestSecretsOfTheConnection puts a password into each URL that leads to the API server, and a token beside them, with an
-// API server that answers, that does not, and that refuses.
+// TestSecretsOfTheConnection puts a password into each URL that leads to the API server, and a
+// token beside them, with an API server that answers, that does not, and that refuses.
 func TestSecretsOfTheConnection(t *testing.T) {
 	ns := shared.Namespace(t)
 	const secret = "CaNaRy-url-4414"

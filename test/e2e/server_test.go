@@ -42,7 +42,8 @@ var delegates = cluster.ClusterWide(
 	cluster.Allow("create", "authentication.k8s.io", "tokenreviews"),
 	cluster.Allow("create", "authorization.k8s.io", "subjectaccessreviews"))
 
-// scrape gets a path of the metrics server over TLS, verifying no certificate unless roots are given.
+// scrape gets a path of the metrics server over TLS, verifying no certificate unless roots are
+// given.
 func scrape(t *testing.T, p *daemon.Process, path, token string, roots *x509.CertPool) (code int, body string) {
 	t.Helper()
 	address := p.AwaitLog(t, "serving", "server", "metrics", "tls", "true").Field("address")
@@ -67,8 +68,8 @@ func scrape(t *testing.T, p *daemon.Process, path, token string, roots *x509.Cer
 	return resp.StatusCode, string(text)
 }
 
-// TestAuthenticate lets service accounts with different rights read the metrics and profiles of a kooperd that has no
-// more rights than it needs, and then takes the API server away.
+// TestAuthenticate lets service accounts with different rights read the metrics and profiles of a
+// kooperd that has no more rights than it needs, and then takes the API server away.
 func TestAuthenticate(t *testing.T) {
 	ns := shared.Namespace(t)
 	proxy := shared.Proxy(t)
@@ -236,7 +237,8 @@ func TestCertificateIsReplaced(t *testing.T) {
 	}
 }
 
-// TestServingUsage is about settings that cannot be meant: nothing is contacted, so any kubeconfig will do.
+// TestServingUsage is about settings that cannot be meant: nothing is contacted, so any kubeconfig
+// will do.
 func TestServingUsage(t *testing.T) {
 	dir := t.TempDir()
 	good, cert, key := filepath.Join(dir, "good.yaml"), filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")

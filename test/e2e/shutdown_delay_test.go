@@ -26,8 +26,8 @@ func stopUndelayed(t *testing.T, p *daemon.Process, want int) {
 	}
 }
 
-// TestShutdownDelay asks a leader to stop. It goes on leading for longer than the lease lasts, and the
-// standby gets the lease only when the delay is over.
+// TestShutdownDelay asks a leader to stop. It goes on leading for longer than the lease lasts, and
+// the standby gets the lease only when the delay is over.
 func TestShutdownDelay(t *testing.T) {
 	p := startPair(t, "--shutdown-delay-duration=6s") // twice the lease
 	p.leader.Signal(t, syscall.SIGTERM)
@@ -49,8 +49,8 @@ func TestShutdownDelay(t *testing.T) {
 	assertNoOverlap(t, p.calls.spans(t), 0)
 }
 
-// TestShutdownDelayIsWork looks at a leader in its delay, which is not ready, but leads and handles what is new. The next
-// signal ends the delay.
+// TestShutdownDelayIsWork looks at a leader in its delay, which is not ready, but leads and handles
+// what is new. The next signal ends the delay.
 func TestShutdownDelayIsWork(t *testing.T) {
 	p := startPair(t, "--shutdown-delay-duration=10m")
 	p.leader.Signal(t, syscall.SIGTERM)
@@ -83,8 +83,8 @@ func TestStandbyIsNotDelayed(t *testing.T) {
 	}
 }
 
-// TestSignalsOfAWorkingLeader sends three: the second ends the delay and the calls under way may finish, the third ends the
-// process. Without a delay the second does.
+// TestSignalsOfAWorkingLeader sends three: the second ends the delay and the calls under way may
+// finish, the third ends the process. Without a delay the second does.
 func TestSignalsOfAWorkingLeader(t *testing.T) {
 	for name, delay := range map[string]string{"no delay": "0s", "delay": "10m"} {
 		t.Run(name, func(t *testing.T) {
@@ -112,8 +112,8 @@ controllers: slow: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%q
 	}
 }
 
-// TestLostLeaseEndsTheDelay loses the lease in the delay. The exit status says so, unless the config
-// lets a replica stand by after a loss.
+// TestLostLeaseEndsTheDelay loses the lease in the delay. The exit status says so, unless the
+// config lets a replica stand by after a loss.
 func TestLostLeaseEndsTheDelay(t *testing.T) {
 	for onLost, want := range map[string]int{"exit": 3, "standby": 0} {
 		t.Run(onLost, func(t *testing.T) {
@@ -140,7 +140,8 @@ controllers: only: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%q
 	}
 }
 
-// TestDelayIsForTheLease runs without leader election, and with it but with nothing under the lease.
+// TestDelayIsForTheLease runs without leader election, and with it but with nothing under the
+// lease.
 func TestDelayIsForTheLease(t *testing.T) {
 	ns := shared.Namespace(t)
 	for name, tc := range map[string]struct{ definition, arg string }{

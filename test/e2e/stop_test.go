@@ -8,8 +8,9 @@ import (
 	"kooperd.dev/kooperd/test/daemon"
 )
 
-// TestStopLogsNoNews stops a standby and a leader in good order, with a definition that is Degraded and
-// one that is Running. That the definitions end with the process is neither an error nor a new state.
+// TestStopLogsNoNews stops a standby and a leader in good order, with a definition that is Degraded
+// and one that is Running. That the definitions end with the process is neither an error nor a new
+// state.
 func TestStopLogsNoNews(t *testing.T) {
 	ns := shared.Namespace(t)
 	createConfigMap(t, ns, "object")

@@ -62,7 +62,8 @@ func TestExpiredCertificate(t *testing.T) {
 	}
 }
 
-// certificateConfig is a client configuration of an administrator whose certificate is in two files that are not there yet.
+// certificateConfig is a client configuration of an administrator whose certificate is in two files
+// that are not there yet.
 func certificateConfig(t *testing.T) *rest.Config {
 	t.Helper()
 	dir, admin := t.TempDir(), shared.AdminConfig()

@@ -21,11 +21,12 @@ import (
 
 var shared *cluster.Cluster
 
-// conformance makes the suite as thorough as it is meant to be; without it, every case is run once or twice and waits for
-// what must happen, however long that takes on a busy machine.
+// conformance makes the suite as thorough as it is meant to be; without it, every case is run once
+// or twice and waits for what must happen, however long that takes on a busy machine.
 var conformance = flag.Bool("conformance", false, "repeat every case and hold times against their limits")
 
-// testsAtOnce is how many tests may run at a time. They mostly wait, so the number of cores says little about it.
+// testsAtOnce is how many tests may run at a time. They mostly wait, so the number of cores says
+// little about it.
 const testsAtOnce = "8"
 
 func TestMain(m *testing.M) {
@@ -61,7 +62,8 @@ type testElector struct {
 	reasons  []election.Reason
 }
 
-// start runs a candidate whose work stops as soon as it is told to. It ends with the test at the latest.
+// start runs a candidate whose work stops as soon as it is told to. It ends with the test at the
+// latest.
 func start(t *testing.T, config *rest.Config, namespace, identity string, at timings) *testElector {
 	t.Helper()
 	leases, err := election.NewLeaseClient(config, at.retry)
@@ -176,7 +178,8 @@ func patch(t *testing.T, namespace, body string) {
 	}
 }
 
-// overlap watches that at most one of some candidates leads at a time, until the returned function is called.
+// overlap watches that at most one of some candidates leads at a time, until the returned function
+// is called.
 func overlap(t *testing.T, leading ...func() bool) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {

@@ -17,7 +17,8 @@ import (
 	"kooperd.dev/kooperd/pkg/election"
 )
 
-// foreign is a candidate of client-go's, as most controllers run one: it gives the Lease up when it is stopped.
+// foreign is a candidate of client-go's, as most controllers run one: it gives the Lease up when it
+// is stopped.
 type foreign struct {
 	t       *testing.T
 	elector *leaderelection.LeaderElector
@@ -107,7 +108,8 @@ func TestClientGoDies(t *testing.T) {
 	renewed := getLease(t, ns).Spec.RenewTime.Time
 	a.leads()
 	t.Logf("kooperd leads %s after client-go's last renewal", time.Since(renewed))
-	// client-go cuts its times to whole seconds, so the renewal may have been a second later than it says.
+	// client-go cuts its times to whole seconds, so the renewal may have been a second later than
+	// it says.
 	if got := time.Since(renewed); got < fast.lease {
 		t.Errorf("led after %s", got)
 	}
@@ -151,7 +153,8 @@ func TestClientGoTakesOver(t *testing.T) {
 	}
 }
 
-// Both kinds together, stopped and started at random: never two leaders, and never long without one.
+// Both kinds together, stopped and started at random: never two leaders, and never long without
+// one.
 func TestMixedReplicas(t *testing.T) {
 	t.Parallel()
 	ns := shared.Namespace(t)

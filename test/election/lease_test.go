@@ -197,7 +197,8 @@ func TestRightsWithdrawnFromALeader(t *testing.T) {
 	b.stop()
 }
 
-// A leader that cannot be reached does not hear that its lease was deleted. The standby waits until it must have stopped.
+// A leader that cannot be reached does not hear that its lease was deleted. The standby waits until
+// it must have stopped.
 func TestDeletedUnderACutOffLeader(t *testing.T) {
 	t.Parallel()
 	ns := shared.Namespace(t)

@@ -55,7 +55,8 @@ func TestResetConnectionsDoNotCostTheTerm(t *testing.T) {
 	a.stop()
 }
 
-// Whatever the network does to the leader, the standby leads only after the old term has ended, and does lead.
+// Whatever the network does to the leader, the standby leads only after the old term has ended, and
+// does lead.
 func TestPartitions(t *testing.T) {
 	tests := map[string]func(*cluster.Proxy){
 		"silent":       (*cluster.Proxy).Blackhole,
@@ -116,8 +117,8 @@ func TestSlowRepliesDoNotCostTheTerm(t *testing.T) {
 	a.stop()
 }
 
-// A partition heals while the old leader is giving up, with three candidates: the case in which client-go's release erases the
-// next holder.
+// A partition heals while the old leader is giving up, with three candidates: the case in which
+// client-go's release erases the next holder.
 func TestHealDuringTheEnd(t *testing.T) {
 	t.Parallel()
 	ns := shared.Namespace(t)

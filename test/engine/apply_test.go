@@ -93,8 +93,8 @@ func TestApplyWaitsForTheNewSource(t *testing.T) {
 	r.await(t, "the state Running", func() bool { return r.board.Get("d").State == status.Running })
 }
 
-// TestChangeStartsTheBackoffAnew changes an object ten times a second while its calls fail. When they
-// could succeed, the next one comes soon.
+// TestChangeStartsTheBackoffAnew changes an object ten times a second while its calls fail. When
+// they could succeed, the next one comes soon.
 func TestChangeStartsTheBackoffAnew(t *testing.T) {
 	fails := make(chan struct{})
 	r := start(t, options{

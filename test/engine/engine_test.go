@@ -150,8 +150,8 @@ func TestTimeoutEndsTheContext(t *testing.T) {
 	r.metric(t, "kooperd_controller_timeouts_total", "slow", 2)
 }
 
-// TestStuckHandlerHarmsNobodyElse lets a sequential handler ignore its deadline. Its definition says so, and another one
-// on the same objects goes on.
+// TestStuckHandlerHarmsNobodyElse lets a sequential handler ignore its deadline. Its definition
+// says so, and another one on the same objects goes on.
 func TestStuckHandlerHarmsNobodyElse(t *testing.T) {
 	release := make(chan struct{})
 	r := start(t, options{
@@ -257,7 +257,8 @@ func TestObjectIsTheHandlersOwn(t *testing.T) {
 	}
 }
 
-// TestGateRefusesWritesAfterTheTerm lets a handler write after its term has ended, with a context of its own.
+// TestGateRefusesWritesAfterTheTerm lets a handler write after its term has ended, with a context
+// of its own.
 func TestGateRefusesWritesAfterTheTerm(t *testing.T) {
 	var leading atomic.Bool
 	leading.Store(true)
@@ -301,7 +302,8 @@ func TestGateRefusesWritesAfterTheTerm(t *testing.T) {
 	}
 }
 
-// TestDrainLetsCallsFinish ends the drain context: no new call, the one under way finishes and is not cancelled.
+// TestDrainLetsCallsFinish ends the drain context: no new call, the one under way finishes and is
+// not cancelled.
 func TestDrainLetsCallsFinish(t *testing.T) {
 	begun, goOn := make(chan struct{}, 2), make(chan struct{})
 	finished := make(chan error, 2)

@@ -10,8 +10,9 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// TestStuckCallsLeaveRoomForOthers lets one definition have calls that do not end and fifty workers to make more of them. Of
-// three calls that are allowed for it gets two; the third serves the other definition, whose objects are all handled.
+// TestStuckCallsLeaveRoomForOthers lets one definition have calls that do not end and fifty workers
+// to make more of them. Of three calls that are allowed for it gets two; the third serves the other
+// definition, whose objects are all handled.
 func TestStuckCallsLeaveRoomForOthers(t *testing.T) {
 	const objects, most = 12, 3
 	release := make(chan struct{})
@@ -58,7 +59,8 @@ func TestStuckCallsLeaveRoomForOthers(t *testing.T) {
 	}
 }
 
-// TestRateBoundsCalls has more workers and objects than the rate allows for, and compares every span of time with it.
+// TestRateBoundsCalls has more workers and objects than the rate allows for, and compares every
+// span of time with it.
 func TestRateBoundsCalls(t *testing.T) {
 	const objects, perSecond, burst = 15, 20, 4
 	r := start(t, options{
@@ -84,7 +86,8 @@ func TestRateBoundsCalls(t *testing.T) {
 	r.throttled(t, "rated", "rate", func(seconds float64) bool { return seconds > 0.5 })
 }
 
-// throttled fails the test when the time for which a limit has kept a definition waiting is not as wanted.
+// throttled fails the test when the time for which a limit has kept a definition waiting is not as
+// wanted.
 func (r *rig) throttled(t *testing.T, definition, limit string, want func(seconds float64) bool) {
 	t.Helper()
 	families, err := r.registry.Gather()

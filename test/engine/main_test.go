@@ -1,5 +1,6 @@
-// Package engine_test runs the engine with handlers of the tests' own on a real API server: what a handler returns, and
-// how it misbehaves, and what becomes of its objects, its definition and the others.
+// Package engine_test runs the engine with handlers of the tests' own on a real API server: what a
+// handler returns, and how it misbehaves, and what becomes of its objects, its definition and the
+// others.
 package engine_test
 
 import (

@@ -14,8 +14,9 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// TestHandlerSeesItsOwnWrites has a handler that counts in its object as fast as it can, by a patch that does not look at the
-// version: it would lose counts, or fail, if it were ever given the object as it was before its last write.
+// TestHandlerSeesItsOwnWrites has a handler that counts in its object as fast as it can, by a patch
+// that does not look at the version: it would lose counts, or fail, if it were ever given the
+// object as it was before its last write.
 func TestHandlerSeesItsOwnWrites(t *testing.T) {
 	const objects, writes = 5, 60
 	var mu sync.Mutex

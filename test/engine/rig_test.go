@@ -32,7 +32,8 @@ type call struct {
 	version string // from the config of the handler
 }
 
-// rig is a running engine with one plugin, "test", whose handler calls a function of the test and keeps a record.
+// rig is a running engine with one plugin, "test", whose handler calls a function of the test and
+// keeps a record.
 type rig struct {
 	namespace string
 	engine    *engine.Engine
@@ -161,7 +162,8 @@ func (r *rig) of(definition string) []call {
 	return append([]call(nil), r.calls[definition]...)
 }
 
-// await waits until done is true; it is asked after every call of a handler, and at least fifty times a second.
+// await waits until done is true; it is asked after every call of a handler, and at least fifty
+// times a second.
 func (r *rig) await(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	deadline := time.After(timeout)

@@ -45,8 +45,8 @@ func (r *rig) causes(definition, object string) []handlers.Cause {
 	return all
 }
 
-// settle waits until the definitions have been called for an object that is made now. They handle one object after another, so
-// what came before has been decided on and handled by then.
+// settle waits until the definitions have been called for an object that is made now. They handle
+// one object after another, so what came before has been decided on and handled by then.
 func (r *rig) settle(t *testing.T, manifest string, definitions ...string) {
 	t.Helper()
 	name := fmt.Sprintf("last-%d", time.Now().UnixNano())
@@ -56,8 +56,8 @@ func (r *rig) settle(t *testing.T, manifest string, definitions ...string) {
 	}
 }
 
-// wantCauses fails the test when a definition was called otherwise after its first call, which may have been for the creation
-// or for the first list.
+// wantCauses fails the test when a definition was called otherwise after its first call, which may
+// have been for the creation or for the first list.
 func (r *rig) wantCauses(t *testing.T, definition, object string, want ...handlers.Cause) {
 	t.Helper()
 	if have := r.causes(definition, object); !slices.Equal(have[1:], want) {
@@ -70,8 +70,8 @@ const (
 	aGadget = "apiVersion: triggers.example.com/v1\nkind: Gadget\nmetadata: {name: %s, namespace: %s}\nspec: {size: 1}\n"
 )
 
-// TestIgnore changes the status, an annotation and the spec of objects of a built-in kind, which arrive in protobuf, and of a
-// custom kind, which arrive in JSON.
+// TestIgnore changes the status, an annotation and the spec of objects of a built-in kind, which
+// arrive in protobuf, and of a custom kind, which arrive in JSON.
 func TestIgnore(t *testing.T) {
 	shared.Apply(t, widgets)
 	shared.Kubectl(t, "wait", "--for=condition=Established", "crd/gadgets.triggers.example.com")
@@ -116,8 +116,8 @@ func TestIgnore(t *testing.T) {
 	}
 }
 
-// TestIgnoreLeavesTheRest has changes that are ignored while a retry, a requeue and a resync are to come: none of them is lost,
-// or made sooner.
+// TestIgnoreLeavesTheRest has changes that are ignored while a retry, a requeue and a resync are to
+// come: none of them is lost, or made sooner.
 func TestIgnoreLeavesTheRest(t *testing.T) {
 	definition := func(name, more string) string {
 		return name + `: {watch: {apiVersion: "v1", kind: "Pod", namespaces: [%[1]q]}, ignore: ["status", "metadata"], ` + more + `handler: test: {}}` + "\n"
@@ -224,7 +224,8 @@ func TestWhereAtTheStart(t *testing.T) {
 	}
 }
 
-// TestSlowConditionIsNobodyElses has a definition whose condition takes long for every object, beside one on the same source.
+// TestSlowConditionIsNobodyElses has a definition whose condition takes long for every object,
+// beside one on the same source.
 func TestSlowConditionIsNobodyElses(t *testing.T) {
 	const objects = 15
 	slow := "true" // until the limit of the cost
@@ -242,7 +243,8 @@ func TestSlowConditionIsNobodyElses(t *testing.T) {
 		handle:      succeed,
 	})
 	quick, slowly := r.awaitCalls(t, "quick", objects), r.awaitCalls(t, "slow", objects)
-	// Were they in each other's way, the last call of the quick one would come with that of the slow one.
+	// Were they in each other's way, the last call of the quick one would come with that of the
+	// slow one.
 	took, limit := quick[objects-1].at.Sub(quick[0].at), slowly[objects-1].at.Sub(slowly[0].at)
 	if took > limit/2 {
 		t.Errorf("the quick definition took %s for what took the slow one %s", took, limit)

@@ -1,4 +1,5 @@
-// Package examples_test runs every example of the repository on a real API server and looks for what its README says.
+// Package examples_test runs every example of the repository on a real API server and looks for
+// what its README says.
 package examples_test
 
 import (
@@ -19,7 +20,8 @@ func TestMain(m *testing.M) {
 	os.Exit(cluster.Main(m, cluster.Options{}, &shared))
 }
 
-// checks are what each example must show, by its folder. A folder without an entry here fails the test.
+// checks are what each example must show, by its folder. A folder without an entry here fails the
+// test.
 var checks = map[string]func(t *testing.T, p *daemon.Process){
 	"quickstart":            checkQuickstart,
 	"echo-pods":             checkEchoPods,
@@ -112,7 +114,8 @@ func checkCustomConfiguration(t *testing.T, p *daemon.Process) {
 			t.Errorf("%s is %q, want %s", series, got, want)
 		}
 	}
-	// A change gives the object a full set of retries again, and every object is resynced within a minute.
+	// A change gives the object a full set of retries again, and every object is resynced within a
+	// minute.
 	shared.Kubectl(t, "label", "configmap", "tuned", "changed=yes")
 	p.Await(t, "three more failed calls", func() bool { return len(p.Lines("handling object failed", "controller", "failing")) == 6 })
 }
@@ -204,7 +207,8 @@ func checkTriggers(t *testing.T, p *daemon.Process) {
 		}[definition]
 		return len(p.Lines(text, "controller", definition, "name", "triggers"))
 	}
-	// step makes a change and waits for the calls it leads to; without others "everything" tells when it has arrived.
+	// step makes a change and waits for the calls it leads to; without others "everything" tells
+	// when it has arrived.
 	step := func(what string, want map[string]int, kubectl ...string) {
 		t.Helper()
 		before := map[string]int{}

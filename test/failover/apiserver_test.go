@@ -29,7 +29,8 @@ var outages = []outage{
 	},
 }
 
-// TestAPIServerAway takes the API server away from replicas with short and with long leases, all at the same time.
+// TestAPIServerAway takes the API server away from replicas with short and with long leases, all at
+// the same time.
 func TestAPIServerAway(t *testing.T) {
 	besideOthers(t)
 	c := cluster.StartServer(t, cluster.Options{Audit: true})
@@ -87,18 +88,20 @@ func (o outage) happen(t *testing.T, c *cluster.Cluster, scenes []*scene) time.D
 	return ended.Sub(began)
 }
 
-// recover waits until somebody works again after an outage, adds to the row how long that took, and replaces processes that
-// have ended.
+// recover waits until somebody works again after an outage, adds to the row how long that took, and
+// replaces processes that have ended.
 func (s *scene) recover(t *testing.T, r *row, took time.Duration) {
 	t.Helper()
-	// All replicas of a short lease may have lost: the one that led ends, the other one takes over when it sees the lease.
+	// All replicas of a short lease may have lost: the one that led ends, the other one takes over
+	// when it sees the lease.
 	e := s.history.await(t, 0, "work after the outage", func(e event) bool { return e.marker != nil && e.marker.Sent.After(s.healed) })
 	r.times = append(r.times, max(e.marker.Sent.Sub(s.healed), 0))
 	kept := e.marker.Identity == s.leader.identity() && !s.leader.process.Exited()
 	if kept {
 		r.kept++
 	}
-	// The leader's last renewal may have been a retry period ago, and the first after the outage has to arrive.
+	// The leader's last renewal may have been a retry period ago, and the first after the outage
+	// has to arrive.
 	spare := s.timing.renew - s.timing.retry - took
 	switch {
 	case s.program.ours && flags.conformance && !kept && spare > s.timing.retry && !stalls.disturbed(s.healed.Add(-took), time.Now()):

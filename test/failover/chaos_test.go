@@ -10,15 +10,17 @@ import (
 	"kooperd.dev/kooperd/test/cluster"
 )
 
-// How long faults are made in one round of TestChaos; what leads to it and from it takes some seconds more.
+// How long faults are made in one round of TestChaos; what leads to it and from it takes some
+// seconds more.
 const (
 	roundLength      = 3 * time.Minute
 	usualRoundLength = 40 * time.Second // beside the other tests
 )
 
-// TestChaos makes random faults, also several at a time, and holds everything that was stored against the law. It goes on in
-// rounds, each with a control plane and a seed of its own: -failover.seed=N repeats the faults of the round that was called
-// seed=N, though not the moments at which processes feel them.
+// TestChaos makes random faults, also several at a time, and holds everything that was stored
+// against the law. It goes on in rounds, each with a control plane and a seed of its own:
+// -failover.seed=N repeats the faults of the round that was called seed=N, though not the moments
+// at which processes feel them.
 func TestChaos(t *testing.T) {
 	besideOthers(t)
 	length, end := roundLength, time.Now().Add(flags.chaos)
@@ -58,8 +60,8 @@ type chaos struct {
 	faults    int
 	ends      []ending // of faults that go on, in no order
 	down      bool     // the API server is away
-	// misled is when somebody last edited the lease in a way that a new process takes for a fresh start or a restart of its
-	// own: see edit. Nobody is started for as long as a lease lasts.
+	// misled is when somebody last edited the lease in a way that a new process takes for a fresh
+	// start or a restart of its own: see edit. Nobody is started for as long as a lease lasts.
 	misled time.Time
 	due    map[*replica]time.Time // when a process that has ended is followed by another one
 }
@@ -102,7 +104,8 @@ func (c *chaos) run(t *testing.T, length time.Duration) {
 	}
 }
 
-// some is a random time. Half of all are in the lower quarter, since most things that go wrong are short.
+// some is a random time. Half of all are in the lower quarter, since most things that go wrong are
+// short.
 func (c *chaos) some(least, most time.Duration) time.Duration {
 	span := float64(most - least)
 	x := c.faultRand.Float64()
@@ -167,8 +170,9 @@ func (c *chaos) working() *replica {
 	return c.replicas[0]
 }
 
-// busy reports whether the replica is not to be hit now: it has no process, or another fault goes on. A proxy acknowledges what
-// it holds back, which no network does, so what a frozen process has sent into a partition would arrive however late.
+// busy reports whether the replica is not to be hit now: it has no process, or another fault goes
+// on. A proxy acknowledges what it holds back, which no network does, so what a frozen process has
+// sent into a partition would arrive however late.
 func (c *chaos) busy(r *replica) bool {
 	if r.process.Exited() || r.stopped || r.killed {
 		return true
@@ -199,7 +203,8 @@ func (c *chaos) tend(t *testing.T) {
 	}
 }
 
-// tendReplica follows a process that has ended with another: in the same pod after a crash, in a new one after a deletion.
+// tendReplica follows a process that has ended with another: in the same pod after a crash, in a
+// new one after a deletion.
 func (c *chaos) tendReplica(t *testing.T, r *replica) {
 	t.Helper()
 	if !r.process.Exited() {
@@ -221,7 +226,8 @@ func (c *chaos) tendReplica(t *testing.T, r *replica) {
 	r.launch(t)
 }
 
-// settle ends all faults, wants one replica to work while all of them run, and then all to stop cleanly.
+// settle ends all faults, wants one replica to work while all of them run, and then all to stop
+// cleanly.
 func (c *chaos) settle(t *testing.T) {
 	t.Helper()
 	for _, e := range c.ends {

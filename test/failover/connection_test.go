@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestDeadConnections loses everything on the connections that the leader has, in silence, while new ones work. The term must
-// go on; with client-go one dead connection costs it.
+// TestDeadConnections loses everything on the connections that the leader has, in silence, while
+// new ones work. The term must go on; with client-go one dead connection costs it.
 func TestDeadConnections(t *testing.T) {
 	t.Parallel()
 	tm := slow // leaves a renewal some seconds, whatever else the machine does

@@ -10,12 +10,14 @@ import (
 // takeoverSlack is how much later than its expiry the lease of a dead leader may be taken.
 const takeoverSlack = 300 * time.Millisecond
 
-// TestKill kills the leader with SIGKILL: the standby takes over when the lease expires and not before.
+// TestKill kills the leader with SIGKILL: the standby takes over when the lease expires and not
+// before.
 func TestKill(t *testing.T) {
 	t.Run("fast", func(t *testing.T) {
 		forMeasured(t, func(t *testing.T, p program) { killRepeatedly(t, p, fast, times(3, 30)) })
 	})
-	// At 15/10/2 one repetition takes a quarter of a minute, so they are scenes of their own at the same time.
+	// At 15/10/2 one repetition takes a quarter of a minute, so they are scenes of their own at the
+	// same time.
 	t.Run("slow", func(t *testing.T) {
 		if !flags.full {
 			t.Skip("with -failover.full only")
@@ -76,7 +78,8 @@ func killRow(p program, tm timing) row {
 	return row{section: "kill -9", measure: "last renewal to takeover", program: p.name, timing: tm.String(), kept: -1}
 }
 
-// takeovers adds to the row how long after the last renewal of the killed leader the lease was taken.
+// takeovers adds to the row how long after the last renewal of the killed leader the lease was
+// taken.
 func (s *scene) takeovers(t *testing.T, handovers []handover, r *row) {
 	t.Helper()
 	all := s.writes(t)
@@ -95,7 +98,8 @@ func (s *scene) takeovers(t *testing.T, handovers []handover, r *row) {
 	}
 }
 
-// TestRestartInPlace kills the leader's container and starts another in the same pod, next to a standby.
+// TestRestartInPlace kills the leader's container and starts another in the same pod, next to a
+// standby.
 func TestRestartInPlace(t *testing.T) {
 	s := newScene(t, shared, kooperd, slow, steady, "a", "b")
 	leader, _ := s.startPair(t)

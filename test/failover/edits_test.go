@@ -24,8 +24,9 @@ type edit struct {
 	refused bool
 	// forever says that the lease stays as it is until somebody repairs it.
 	forever bool
-	// misleads says that a process that has just been started cannot know that another may be at work: it finds no lease, or
-	// itself in it. Everything else is safe at any time, whoever hears of it when.
+	// misleads says that a process that has just been started cannot know that another may be at
+	// work: it finds no lease, or itself in it. Everything else is safe at any time, whoever hears
+	// of it when.
 	misleads bool
 	// yardstick says that client-go is measured, too.
 	yardstick bool
@@ -128,7 +129,8 @@ func TestLeaseEditsYardstick(t *testing.T) {
 	table.add(lost)
 }
 
-// stepDown adds to the row how long the old leader worked after the edit, and whether it did after the next one had begun.
+// stepDown adds to the row how long the old leader worked after the edit, and whether it did after
+// the next one had begun.
 func (s *scene) stepDown(t *testing.T, all []write, x handover, r *row) {
 	t.Helper()
 	last := lastOf(t, "marker by "+x.old, markersBy(all, x.old))

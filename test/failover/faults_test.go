@@ -10,7 +10,8 @@ import (
 	"kooperd.dev/kooperd/test/cluster"
 )
 
-// chaosFault is something that can go wrong. begin returns how it ends, nil when it is over at once.
+// chaosFault is something that can go wrong. begin returns how it ends, nil when it is over at
+// once.
 type chaosFault struct {
 	name   string
 	server bool // it is one of the API server, not of the replica
@@ -60,7 +61,8 @@ func networkFaults() []chaosFault {
 		network("partition", func(_ *chaos, p *cluster.Proxy) { p.Blackhole() }),
 		network("replies lost", func(_ *chaos, p *cluster.Proxy) { p.BlackholeReplies() }),
 		network("replies delayed", func(c *chaos, p *cluster.Proxy) { p.DelayReplies(c.some(50*time.Millisecond, c.timing.lease)) }),
-		// Requests may be delayed by what lies between the end of a term and the takeover, and no longer.
+		// Requests may be delayed by what lies between the end of a term and the takeover, and no
+		// longer.
 		network("requests delayed", func(c *chaos, p *cluster.Proxy) { p.Delay(c.some(0, (c.timing.lease-c.timing.renew)/2)) }),
 		network("connections dead", func(_ *chaos, p *cluster.Proxy) { p.Stall() }),
 		network("connections reset", func(_ *chaos, p *cluster.Proxy) { p.Reset() }),

@@ -28,7 +28,8 @@ type row struct {
 	overlaps []overlap
 	kept     int // repetitions in which the term went on; -1 where that is not the question
 	note     string
-	// disturbed are repetitions during which the machine stood still; they count, but limits do not hold for them.
+	// disturbed are repetitions during which the machine stood still; they count, but limits do not
+	// hold for them.
 	disturbed int
 }
 

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// TestFreeze stops the leader's process for longer than the lease and lets it go on: nothing that it sends then may be stored.
+// TestFreeze stops the leader's process for longer than the lease and lets it go on: nothing that
+// it sends then may be stored.
 func TestFreeze(t *testing.T) {
 	t.Parallel()
 	forMeasured(t, func(t *testing.T, p program) { freezeRepeatedly(t, p, times(3, 30)) })
@@ -54,7 +55,8 @@ func freezeRepeatedly(t *testing.T, p program, n int) {
 	}, handovers)
 }
 
-// TestHandlerIgnoresContext cuts off a leader whose handler goes on and on: its process must be gone before the takeover.
+// TestHandlerIgnoresContext cuts off a leader whose handler goes on and on: its process must be
+// gone before the takeover.
 func TestHandlerIgnoresContext(t *testing.T) {
 	t.Parallel()
 	deaf := steady

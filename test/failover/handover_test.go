@@ -11,14 +11,15 @@ type handover struct {
 	at        time.Time
 }
 
-// forBoth runs a case for kooperd and for the yardstick, at the same time if the machine's load does not matter for it.
+// forBoth runs a case for kooperd and for the yardstick, at the same time if the machine's load
+// does not matter for it.
 func forBoth(t *testing.T, atOnce bool, run func(t *testing.T, p program)) {
 	t.Helper()
 	forEach(t, []program{kooperd, yardstick}, atOnce, run)
 }
 
-// forMeasured is forBoth for cases with faults. What client-go does under them is a figure and nothing that a test could demand,
-// so a usual run has kooperd alone.
+// forMeasured is forBoth for cases with faults. What client-go does under them is a figure and
+// nothing that a test could demand, so a usual run has kooperd alone.
 func forMeasured(t *testing.T, run func(t *testing.T, p program)) {
 	t.Helper()
 	forEach(t, measured(), true, run)
@@ -87,7 +88,8 @@ func stopRepeatedly(t *testing.T, p program, w workload, section string, n int) 
 	}
 	table.add(r)
 	if p.ours && flags.conformance {
-		// Far from the figures, so that only a standby that has gone back to polling fails on a busy machine.
+		// Far from the figures, so that only a standby that has gone back to polling fails on a
+		// busy machine.
 		if p50 := quantile(r.times, 0.5); p50 > time.Second {
 			t.Errorf("half of the handovers took more than %s: %v", p50, r.times)
 		}

@@ -115,7 +115,8 @@ func (h *history) follow(ctx context.Context, s stream, rv string) {
 	}
 }
 
-// drain records one watch to its end and returns where the next one has to begin, empty when that is not known.
+// drain records one watch to its end and returns where the next one has to begin, empty when that
+// is not known.
 func (h *history) drain(ctx context.Context, s stream, rv string) string {
 	w, err := s.watch(ctx, rv)
 	if err != nil {

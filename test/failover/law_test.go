@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// clockTolerance covers that a lease written by the test is seen by a candidate before the test's own watch shows it.
+// clockTolerance covers that a lease written by the test is seen by a candidate before the test's
+// own watch shows it.
 const clockTolerance = 100 * time.Millisecond
 
 // violation is something that must never be.
@@ -17,8 +18,8 @@ type violation struct {
 	what string
 }
 
-// judge holds a history against the law, from the outside: who may work is who took the lease last, and nobody takes a lease
-// that another holds and that has not expired.
+// judge holds a history against the law, from the outside: who may work is who took the lease last,
+// and nobody takes a lease that another holds and that has not expired.
 type judge struct {
 	worker    string           // the identity that took the lease last and has not released it; empty for nobody
 	holder    string           // of the lease, as it is or was before it was deleted
@@ -32,7 +33,8 @@ type judge struct {
 	found     []violation
 }
 
-// violations returns everything in the history, which is complete and in order, that the law forbids.
+// violations returns everything in the history, which is complete and in order, that the law
+// forbids.
 func violations(all []write) []violation {
 	j := &judge{processes: map[string][]int{}}
 	for _, w := range all {
@@ -68,8 +70,9 @@ func (j *judge) marked(w write) {
 	}
 }
 
-// vacant ends the holder of a lease that a replica has made for nobody, in the place of one that was deleted: it tells the old
-// holder, if there is one that has not noticed, and everybody waits for it to expire.
+// vacant ends the holder of a lease that a replica has made for nobody, in the place of one that
+// was deleted: it tells the old holder, if there is one that has not noticed, and everybody waits
+// for it to expire.
 const vacant = "_vacant"
 
 // leased judges a change of the lease.
@@ -123,7 +126,8 @@ func place(identity string) string {
 	return name
 }
 
-// verify holds what has happened in the scene against the law. For the yardstick it only returns what it finds.
+// verify holds what has happened in the scene against the law. For the yardstick it only returns
+// what it finds.
 func (s *scene) verify(t *testing.T, all []write) []violation {
 	t.Helper()
 	found := violations(all)

@@ -1,13 +1,14 @@
-// Package failover_test measures and checks what happens to leadership when something breaks. It runs replicas of kooperd as
-// processes of their own on a real API server, each behind a TCP proxy of its own, and next to them the same work under
-// client-go's elector as a yardstick. Every call of a handler writes a marker through the gated client. What the API server
-// has accepted, from whom and in which order, is read from its audit log and from a watch, so nothing that is asserted here
-// relies on what a replica says about itself.
+// Package failover_test measures and checks what happens to leadership when something breaks. It
+// runs replicas of kooperd as processes of their own on a real API server, each behind a TCP proxy
+// of its own, and next to them the same work under client-go's elector as a yardstick. Every call
+// of a handler writes a marker through the gated client. What the API server has accepted, from
+// whom and in which order, is read from its audit log and from a watch, so nothing that is asserted
+// here relies on what a replica says about itself.
 //
-// The usual run has one case of each kind, once, without the yardstick and without limits for times: a busy machine may be
-// slow. -conformance runs all cases and holds times against their limits. FAILOVER=full, or -failover.full, does that too,
-// repeats every case as often as docs/failover.md says, and has the yardstick; -failover.doc writes the figures into that
-// page.
+// The usual run has one case of each kind, once, without the yardstick and without limits for
+// times: a busy machine may be slow. -conformance runs all cases and holds times against their
+// limits. FAILOVER=full, or -failover.full, does that too, repeats every case as often as
+// docs/failover.md says, and has the yardstick; -failover.doc writes the figures into that page.
 package failover_test
 
 import (
@@ -45,8 +46,8 @@ var (
 	yardstick = program{name: "client-go", dir: "yardstick", config: yardstickConfig, ready: yardstickReady}
 )
 
-// scenesAtOnce is how many scenes may run at a time. They mostly wait, so the number of cores says little about it. What
-// measures milliseconds runs alone.
+// scenesAtOnce is how many scenes may run at a time. They mostly wait, so the number of cores says
+// little about it. What measures milliseconds runs alone.
 const scenesAtOnce = 8
 
 func TestMain(m *testing.M) {
@@ -110,7 +111,8 @@ func (p *program) build() error {
 	return nil
 }
 
-// besideOthers runs a test that burdens the machine in parallel with others, unless figures are made.
+// besideOthers runs a test that burdens the machine in parallel with others, unless figures are
+// made.
 func besideOthers(t *testing.T) {
 	t.Helper()
 	if !flags.full {
@@ -118,7 +120,8 @@ func besideOthers(t *testing.T) {
 	}
 }
 
-// times returns how often a case is repeated: once, a few times with -conformance, or as often as the figures want it.
+// times returns how often a case is repeated: once, a few times with -conformance, or as often as
+// the figures want it.
 func times(few, full int) int {
 	switch {
 	case flags.full:

@@ -13,7 +13,8 @@ type partition struct {
 	cut func(t *testing.T, s *scene, leader *replica, i int)
 }
 
-// partitions are the ways to cut the leader off. What was on its way is delivered when the network is healed, as TCP does it.
+// partitions are the ways to cut the leader off. What was on its way is delivered when the network
+// is healed, as TCP does it.
 var partitions = []partition{
 	{"Leader partitioned in silence", func(_ *testing.T, _ *scene, leader *replica, _ int) { leader.proxy.Blackhole() }},
 	{"Replies to the leader lost, its requests arrive", func(_ *testing.T, _ *scene, leader *replica, _ int) { leader.proxy.BlackholeReplies() }},
@@ -27,7 +28,8 @@ var partitions = []partition{
 	}},
 }
 
-// TestPartition cuts the leader off, heals the network after the takeover and looks at what the old leader still gets through.
+// TestPartition cuts the leader off, heals the network after the takeover and looks at what the old
+// leader still gets through.
 func TestPartition(t *testing.T) {
 	t.Parallel()
 	for _, kind := range partitions {
@@ -60,7 +62,8 @@ func partitionRepeatedly(t *testing.T, p program, kind partition, n int) {
 	s.report(t, row{section: kind.section, measure: "fault to first write of the new leader"}, handovers)
 }
 
-// report adds a row about the takeovers to the table: from the fault to the work of the next leader.
+// report adds a row about the takeovers to the table: from the fault to the work of the next
+// leader.
 func (s *scene) report(t *testing.T, r row, handovers []handover) {
 	t.Helper()
 	all := s.writes(t)
@@ -78,8 +81,8 @@ func (s *scene) report(t *testing.T, r row, handovers []handover) {
 	table.add(r)
 }
 
-// TestHealWhileReleasing cuts the leader off, asks it to stop, and heals the network while it tries to release the lease, with
-// two others competing.
+// TestHealWhileReleasing cuts the leader off, asks it to stop, and heals the network while it tries
+// to release the lease, with two others competing.
 func TestHealWhileReleasing(t *testing.T) {
 	t.Parallel()
 	for _, asked := range []bool{true, false} {
@@ -111,7 +114,8 @@ func healRepeatedly(t *testing.T, p program, section string, asked bool, n int) 
 		pause(t, s.someTime(s.timing.renew, s.timing.lease+s.timing.renew))
 		leader.proxy.Heal()
 		if !p.ours && !asked {
-			// client-go leads on for a retry period longer than it says, so it may have outlasted the partition.
+			// client-go leads on for a retry period longer than it says, so it may have outlasted
+			// the partition.
 			if s.takeoverWithin(t, leader, from, 3*s.timing.lease) == nil {
 				continue
 			}

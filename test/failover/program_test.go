@@ -47,7 +47,8 @@ type workload struct {
 	ignores      time.Duration // a call does not look at its context for so long
 }
 
-// busy is a workload that leaves gaps of some milliseconds between writes, and steady one that leaves room for many scenes.
+// busy is a workload that leaves gaps of some milliseconds between writes, and steady one that
+// leaves room for many scenes.
 var (
 	busy   = workload{targets: 4, interval: 5 * time.Millisecond, writeTimeout: 500 * time.Millisecond}
 	steady = workload{targets: 3, interval: 100 * time.Millisecond, writeTimeout: 250 * time.Millisecond}

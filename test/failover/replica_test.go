@@ -13,7 +13,8 @@ import (
 	"kooperd.dev/kooperd/test/daemon"
 )
 
-// replica is a place where one process after the other runs, with a service account and a proxy of its own.
+// replica is a place where one process after the other runs, with a service account and a proxy of
+// its own.
 type replica struct {
 	scene      *scene
 	name       string

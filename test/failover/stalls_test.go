@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// stallDetector reports when the machine itself stood still, as one does whose cores are shared with others: then a limit in
-// milliseconds says nothing about an elector.
+// stallDetector reports when the machine itself stood still, as one does whose cores are shared
+// with others: then a limit in milliseconds says nothing about an elector.
 type stallDetector struct {
 	mu     sync.Mutex
 	misses []miss

@@ -17,8 +17,8 @@ import (
 // write is one write of a marker or of the lease that the API server has stored.
 type write struct {
 	rv uint64 // the revision of etcd; estimated when no watch has shown the write
-	// received and answered are the API server's times of the request. For a write that is not in the audit log, such as one
-	// of the test's own, both are when the watch showed it.
+	// received and answered are the API server's times of the request. For a write that is not in
+	// the audit log, such as one of the test's own, both are when the watch showed it.
 	received, answered time.Time
 	by                 string                    // the replica whose account wrote; empty for anybody else
 	marker             *marker.Stamp             // nil for the lease
@@ -72,7 +72,8 @@ func leaseKeyOf(s *coordinationv1.LeaseSpec) leaseKey {
 	return k
 }
 
-// writes returns everything that was stored since the scene began, in the order in which it was. The API server must answer.
+// writes returns everything that was stored since the scene began, in the order in which it was.
+// The API server must answer.
 func (s *scene) writes(t *testing.T) []write {
 	t.Helper()
 	requests := s.requests(t)
@@ -80,7 +81,8 @@ func (s *scene) writes(t *testing.T) []write {
 	return merge(s.history.all(), requests)
 }
 
-// awaitRecorded waits until the watch has shown the last marker that the audit log has, if it ever will.
+// awaitRecorded waits until the watch has shown the last marker that the audit log has, if it ever
+// will.
 func (s *scene) awaitRecorded(t *testing.T, requests []*request) {
 	t.Helper()
 	for _, r := range slices.Backward(requests) {
@@ -112,8 +114,8 @@ func (s *scene) requests(t *testing.T) []*request {
 	return found
 }
 
-// read takes in the body of a request and reports whether it is about a marker or the lease. A body that did not arrive is of
-// a request that was not accepted.
+// read takes in the body of a request and reports whether it is about a marker or the lease. A body
+// that did not arrive is of a request that was not accepted.
 func (r *request) read(t *testing.T, e cluster.AuditEvent) bool {
 	t.Helper()
 	switch {
@@ -175,7 +177,8 @@ func merge(events []event, requests []*request) []write {
 	return insertUnseen(all, requests)
 }
 
-// insertUnseen puts what was accepted while no watch stood into its place, by the time of the answer.
+// insertUnseen puts what was accepted while no watch stood into its place, by the time of the
+// answer.
 func insertUnseen(all []write, requests []*request) []write {
 	for _, r := range requests {
 		if !r.accepted || r.joined {

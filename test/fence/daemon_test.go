@@ -76,8 +76,8 @@ func (f fenced) awaitMarked(t *testing.T, p *daemon.Process, pod string) {
 	})
 }
 
-// TestReplicas has two replicas fail over, first by a kill and then by a stop, while something that the first leader has
-// left behind in its pod keeps on writing.
+// TestReplicas has two replicas fail over, first by a kill and then by a stop, while something that
+// the first leader has left behind in its pod keeps on writing.
 func TestReplicas(t *testing.T) {
 	f := install(t, daemonRights)
 	f.createObjects(t)
@@ -120,8 +120,8 @@ func TestReplicas(t *testing.T) {
 	f.assertOrder(t, shared.AuditSince(t, before), "second", "third")
 }
 
-// assertOrder reads from the audit log that no write of the old leader's pod arrived and was accepted after the first one of
-// the new leader's had been.
+// assertOrder reads from the audit log that no write of the old leader's pod arrived and was
+// accepted after the first one of the new leader's had been.
 func (f fenced) assertOrder(t *testing.T, events []cluster.AuditEvent, from, to string) {
 	t.Helper()
 	var first time.Time // answered
@@ -157,14 +157,15 @@ func (f fenced) assertOrder(t *testing.T, events []cluster.AuditEvent, from, to 
 	}
 }
 
-// TestRefusedCallsAreRetried has a replica lead by another lease than the fence's, so that its handlers are refused until
-// the fence's Lease names it too.
+// TestRefusedCallsAreRetried has a replica lead by another lease than the fence's, so that its
+// handlers are refused until the fence's Lease names it too.
 func TestRefusedCallsAreRetried(t *testing.T) {
 	f := install(t, daemonRights)
 	f.setHolder(t, "somebody")
 	f.awaitHolder(t, "somebody")
 	f.createObjects(t)
-	// The Lease of the replica must be excluded from the fence, which goes by its name, so it is in another namespace.
+	// The Lease of the replica must be excluded from the fence, which goes by its name, so it is in
+	// another namespace.
 	elsewhere := shared.Namespace(t)
 	p := f.replica(t, "first", append(f.podEnv(t, "first"), "POD_NAMESPACE="+elsewhere)...)
 	p.AwaitLog(t, "handling object failed")
@@ -176,7 +177,8 @@ func TestRefusedCallsAreRetried(t *testing.T) {
 	f.awaitMarked(t, p, "first")
 }
 
-// TestIdentityOfTheHost runs a replica without POD_NAME and POD_UID: the error tells why nothing can be written.
+// TestIdentityOfTheHost runs a replica without POD_NAME and POD_UID: the error tells why nothing
+// can be written.
 func TestIdentityOfTheHost(t *testing.T) {
 	f := install(t, daemonRights)
 	f.createObjects(t)

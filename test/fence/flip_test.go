@@ -83,8 +83,9 @@ type flip struct {
 	sent, written time.Time // the update of the Lease
 }
 
-// TestFlips has two candidates write without a break while the lease goes from one to the other and back. Nothing that the
-// old holder begins after the first accepted write of the new one may be accepted.
+// TestFlips has two candidates write without a break while the lease goes from one to the other and
+// back. Nothing that the old holder begins after the first accepted write of the new one may be
+// accepted.
 func TestFlips(t *testing.T) {
 	f := install(t, cluster.ClusterWide(cluster.Allow("patch,create", "", "configmaps")))
 	writers := []*writer{{candidate: f.candidate(t, "first")}, {candidate: f.candidate(t, "second")}}
@@ -108,7 +109,8 @@ func TestFlips(t *testing.T) {
 	report(t, done)
 }
 
-// flip gives the lease to the other one and waits until that has written and the first one has been refused.
+// flip gives the lease to the other one and waits until that has written and the first one has been
+// refused.
 func (f fenced) flip(t *testing.T, to, from *writer) flip {
 	t.Helper()
 	result := flip{from: from, to: to, sent: time.Now()}
@@ -128,7 +130,8 @@ func (f fenced) flip(t *testing.T, to, from *writer) flip {
 	return result
 }
 
-// report checks every change of hands but the first, before which nobody held the lease, and prints the times.
+// report checks every change of hands but the first, before which nobody held the lease, and prints
+// the times.
 func report(t *testing.T, done []flip) {
 	t.Helper()
 	var late, first []time.Duration

@@ -54,7 +54,8 @@ type candidate struct {
 	identity string // as kooperd writes it into the Lease
 }
 
-// install puts a fence for the Lease of a new namespace in force. The Lease exists, and nobody holds it.
+// install puts a fence for the Lease of a new namespace in force. The Lease exists, and nobody
+// holds it.
 func install(t *testing.T, rights ...cluster.RBAC) fenced {
 	t.Helper()
 	keepLeasesWatched(t)
@@ -62,7 +63,8 @@ func install(t *testing.T, rights ...cluster.RBAC) fenced {
 	f.policy = "kooperd-fence." + f.namespace + "." + account
 	shared.ServiceAccount(t, f.namespace, account, rights...)
 
-	// Whoever may impersonate can be the account in every respect but its token, with the rights of an administrator.
+	// Whoever may impersonate can be the account in every respect but its token, with the rights of
+	// an administrator.
 	config := shared.AdminConfig()
 	config.Impersonate = rest.ImpersonationConfig{
 		UserName: "system:serviceaccount:" + f.namespace + ":" + account, Groups: []string{"system:masters"},
@@ -128,8 +130,9 @@ spec:
 
 var leasesWatched sync.Once
 
-// keepLeasesWatched has the API server's informer of Leases outlive the fence of one test: an API server stops it with the
-// last policy that needs it, and never starts it again (https://github.com/kubernetes/kubernetes/issues/130887).
+// keepLeasesWatched has the API server's informer of Leases outlive the fence of one test: an API
+// server stops it with the last policy that needs it, and never starts it again
+// (https://github.com/kubernetes/kubernetes/issues/130887).
 func keepLeasesWatched(t *testing.T) {
 	t.Helper()
 	leasesWatched.Do(func() { shared.Apply(t, watchLeases) })

@@ -1,5 +1,6 @@
-// Package fence_test shows on a real API server what the policy that "kooperd fence" prints refuses and what it lets pass,
-// to the pods of one service account, to others, and while the lease changes hands.
+// Package fence_test shows on a real API server what the policy that "kooperd fence" prints refuses
+// and what it lets pass, to the pods of one service account, to others, and while the lease changes
+// hands.
 package fence_test
 
 import (

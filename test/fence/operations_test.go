@@ -21,7 +21,8 @@ import (
 // existing is a ConfigMap, and pod a Pod, in the namespace of every test of operations.
 const existing, pod = "existing", "first"
 
-// operation does something in a namespace and leaves nothing behind that would make it fail the next time.
+// operation does something in a namespace and leaves nothing behind that would make it fail the
+// next time.
 type operation func(ctx context.Context, namespace string, c client) error
 
 var dryRun = []string{metav1.DryRunAll}
@@ -118,7 +119,8 @@ var writes = map[string]operation{
 	},
 }
 
-// connected drops the error of a connection that was let through to a kubelet, which there is none of.
+// connected drops the error of a connection that was let through to a kubelet, which there is none
+// of.
 func connected(err error) error {
 	if apierrors.IsBadRequest(err) {
 		return nil

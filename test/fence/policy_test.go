@@ -58,7 +58,8 @@ func (s stage) untouched(t *testing.T) {
 	}
 }
 
-// TestOnlyTheHolderWrites has one stage for all its parts, because it takes the API server seconds to set.
+// TestOnlyTheHolderWrites has one stage for all its parts, because it takes the API server seconds
+// to set.
 func TestOnlyTheHolderWrites(t *testing.T) {
 	s := setStage(t)
 
@@ -106,7 +107,8 @@ func TestOnlyTheHolderWrites(t *testing.T) {
 	t.Run("deleted", s.testDeleted)
 }
 
-// testLifted takes the fence out of force and puts it back, as its description says. Meanwhile the lease changes hands.
+// testLifted takes the fence out of force and puts it back, as its description says. Meanwhile the
+// lease changes hands.
 func (s stage) testLifted(t *testing.T) {
 	s.setHolder(t, s.first.identity)
 	s.awaitHolder(t, s.first.identity)
@@ -124,8 +126,8 @@ func (s stage) setActions(t *testing.T, action string) {
 	shared.Kubectl(t, "patch", "validatingadmissionpolicybinding", s.policy, "--type=merge", "-p", `{"spec":{"validationActions":["`+action+`"]}}`)
 }
 
-// testDeleted shows the price of a fence that harms nobody else: while there is no Lease there is no fence either. It is
-// in force again with the next Lease, which any candidate can create.
+// testDeleted shows the price of a fence that harms nobody else: while there is no Lease there is
+// no fence either. It is in force again with the next Lease, which any candidate can create.
 func (s stage) testDeleted(t *testing.T) {
 	leases := shared.Client().CoordinationV1().Leases(s.namespace)
 	if err := leases.Delete(t.Context(), leaseName, metav1.DeleteOptions{}); err != nil {

@@ -53,7 +53,8 @@ func removeDefinition(t *testing.T, name string) {
 	}
 }
 
-// establish creates a CustomResourceDefinition and returns when the API server said that it is established.
+// establish creates a CustomResourceDefinition and returns when the API server said that it is
+// established.
 func establish(t *testing.T, text, name string) time.Time {
 	t.Helper()
 	client := shared.Dynamic().Resource(definitions)
@@ -109,8 +110,8 @@ func createObject(t *testing.T, kind schema.GroupVersionKind, namespace, name st
 	}
 }
 
-// A definition may be older than its kind. It begins within a second of the kind being there; the median of five tries
-// counts, as the machine may be busy with other things.
+// A definition may be older than its kind. It begins within a second of the kind being there; the
+// median of five tries counts, as the machine may be busy with other things.
 func TestLateKindIsPickedUp(t *testing.T) {
 	group := newGroup(t)
 	c, _ := connect(t, shared.AdminConfig())
@@ -236,7 +237,8 @@ func (tr *transfers) expect(t *testing.T, want map[string]string) {
 	}
 }
 
-// Built-in kinds come as protobuf, all others as JSON; of both the cache has the whole object but for managedFields.
+// Built-in kinds come as protobuf, all others as JSON; of both the cache has the whole object but
+// for managedFields.
 func TestEncodings(t *testing.T) {
 	group, ns := newGroup(t), shared.Namespace(t)
 	custom := schema.GroupVersionKind{Group: group, Version: "v1", Kind: "Gadget"}

@@ -1,5 +1,6 @@
-// Package kube_test tests package kube on a real API server: shared sources, kinds that come and go, rights that are
-// missing, servers that die. How sources decide when nothing real can be made to do so is tested beside their code.
+// Package kube_test tests package kube on a real API server: shared sources, kinds that come and
+// go, rights that are missing, servers that die. How sources decide when nothing real can be made
+// to do so is tested beside their code.
 package kube_test
 
 import (
@@ -28,7 +29,8 @@ var shared *cluster.Cluster
 
 func TestMain(m *testing.M) { os.Exit(cluster.Main(m, cluster.Options{Audit: true}, &shared)) }
 
-// patience is how long a test waits for what should come soon, on a machine that has much else to do.
+// patience is how long a test waits for what should come soon, on a machine that has much else to
+// do.
 const patience = 30 * time.Second
 
 var configMapKind = schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}

@@ -16,7 +16,8 @@ import (
 
 const unreachable = "the API server cannot be reached: "
 
-// The API server dies with its etcd and comes back: Degraded meanwhile, and nothing that changed is lost.
+// The API server dies with its etcd and comes back: Degraded meanwhile, and nothing that changed is
+// lost.
 func TestAPIServerIsKilledAndComesBack(t *testing.T) {
 	own := cluster.StartServer(t, cluster.Options{})
 	const ns = "default"
@@ -82,11 +83,12 @@ func TestAPIServerIsKilledAndComesBack(t *testing.T) {
 	}
 }
 
-// withoutRepeats tells the states that matter: a starting API server may also forbid what it allows a moment later, so a
-// state may have come with several reasons.
+// withoutRepeats tells the states that matter: a starting API server may also forbid what it allows
+// a moment later, so a state may have come with several reasons.
 func withoutRepeats(states []string) []string { return slices.Compact(states) }
 
-// A broken network is not a changed cluster: the watch goes on where it was, and nothing is listed again.
+// A broken network is not a changed cluster: the watch goes on where it was, and nothing is listed
+// again.
 func TestNetworkBreaks(t *testing.T) {
 	tests := map[string]struct {
 		breakIt func(t *testing.T, proxy *cluster.Proxy, view *spectator)

@@ -11,14 +11,16 @@ import (
 	"kooperd.dev/kooperd/test/cluster"
 )
 
-// recovery is how long a right that was granted may go unnoticed: the sources' longest pause, and some time to work.
+// recovery is how long a right that was granted may go unnoticed: the sources' longest pause, and
+// some time to work.
 const recovery = 15 * time.Second
 
 func missingRule(where, role string) string {
 	return fmt.Sprintf(`forbidden to list and watch configmaps %s; %s with this rule is missing: {apiGroups: [""], resources: ["configmaps"], verbs: ["list", "watch"]}`, where, role)
 }
 
-// A Role in one of two namespaces: the one works, the other one says what is missing, and begins when it is granted.
+// A Role in one of two namespaces: the one works, the other one says what is missing, and begins
+// when it is granted.
 func TestRoleInOneOfTwoNamespaces(t *testing.T) {
 	a, b := shared.Namespace(t), shared.Namespace(t)
 	createConfigMap(t, shared, a, "seen", "web")
@@ -63,7 +65,8 @@ func TestRoleIsNotEnoughForTheCluster(t *testing.T) {
 	view.awaitState(t, status.Running)
 }
 
-// The right to list alone keeps the cache from following the API server. That is one state, not two in turn.
+// The right to list alone keeps the cache from following the API server. That is one state, not two
+// in turn.
 func TestListWithoutWatch(t *testing.T) {
 	ns := shared.Namespace(t)
 	createConfigMap(t, shared, ns, "a", "web")

@@ -174,8 +174,8 @@ func TestCloseLeavesNothing(t *testing.T) {
 	goleak.VerifyNone(t, leaked, connection)
 }
 
-// Where it is known before that a wider watch will be there, the narrower one is a part of it, on which it sees what a watch of its
-// own would have shown.
+// Where it is known before that a wider watch will be there, the narrower one is a part of it, on
+// which it sees what a watch of its own would have shown.
 func TestNarrowViewOfAWideSource(t *testing.T) {
 	ns := shared.Namespace(t)
 	mark := shared.AuditMark(t)

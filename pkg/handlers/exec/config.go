@@ -28,7 +28,8 @@ const (
 	OutputInfo = "info"
 	// OutputDebug lines are written from -v=1 on.
 	OutputDebug = "debug"
-	// OutputOff reads output and keeps nothing but the last line of standard error, for the error message.
+	// OutputOff reads output and keeps nothing but the last line of standard error, for the error
+	// message.
 	OutputOff = "off"
 )
 

@@ -49,8 +49,8 @@ func run(ctx context.Context, cmd *exec.Cmd, timeout, grace time.Duration) (endi
 	return ending{state: cmd.ProcessState, stopped: stopped}, nil
 }
 
-// supervise returns when the program has ended: with nil when that was the program's doing, else with
-// the reason for which it was stopped.
+// supervise returns when the program has ended: with nil when that was the program's doing, else
+// with the reason for which it was stopped.
 //
 // The end of ctx kills at once. It may mean that the term is over: another replica may take over
 // within seconds, while the program may have credentials that no gate closes. So SIGTERM comes
@@ -113,8 +113,8 @@ func killed(ctx context.Context, g *group, exited <-chan struct{}) error {
 	return fmt.Errorf("killed: %w", context.Cause(ctx))
 }
 
-// overdue reports whether the deadline of ctx has passed. Timers of one moment fire in any order, so
-// it waits for a context that has yet to notice.
+// overdue reports whether the deadline of ctx has passed. Timers of one moment fire in any order,
+// so it waits for a context that has yet to notice.
 func overdue(ctx context.Context) bool {
 	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
 		<-ctx.Done()

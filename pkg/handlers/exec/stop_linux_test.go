@@ -310,8 +310,8 @@ func TestKilledDaemonLeavesNothing(t *testing.T) {
 	mustBeGone(t, file, processes)
 }
 
-// tied reports whether the end of the daemon kills the group of a process. Handle sets O_ASYNC last,
-// and all who share the pipe's reading end share its flags.
+// tied reports whether the end of the daemon kills the group of a process. Handle sets O_ASYNC
+// last, and all who share the pipe's reading end share its flags.
 func tied(t *testing.T, pid int) bool {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/20", pid))

@@ -161,8 +161,8 @@ func (v *validator) rule(path string, rule rbacv1.PolicyRule) {
 	}
 }
 
-// exists checks that there is what a rule names, as far as that is known without asking a cluster. An access review
-// says yes to everything that a role names.
+// exists checks that there is what a rule names, as far as that is known without asking a cluster.
+// An access review says yes to everything that a role names.
 func (v *validator) exists(path string, rule rbacv1.PolicyRule) {
 	_, errs := kinds.Rule(context.Background(), kinds.BuiltIn(), rule) //nolint:forbidigo // the table answers from memory
 	for _, err := range errs {

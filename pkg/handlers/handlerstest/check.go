@@ -26,11 +26,14 @@ type Options struct {
 
 // Check runs the tests that every plugin has to pass, as subtests of t:
 //
-//   - it registers: name, summary, constructor, and a schema that compiles and has the fields of the config struct;
-//   - its defaults are a valid config, when its schema requires no field, and no config leaks into another one;
+//   - it registers: name, summary, constructor, and a schema that compiles and has the fields of
+//     the config struct;
+//   - its defaults are a valid config, when its schema requires no field, and no config leaks into
+//     another one;
 //   - every config is valid, and so is what `kooperd print` makes of it, with the same effect;
 //   - the RBAC rules are complete ones;
-//   - a handler takes ordinary and odd objects without a panic, several at a time, and returns when its context ends;
+//   - a handler takes ordinary and odd objects without a panic, several at a time, and returns when
+//     its context ends;
 //   - two definitions can use the plugin side by side;
 //   - Close, if there is one, succeeds and may be called twice;
 //   - no goroutine outlives the handler.

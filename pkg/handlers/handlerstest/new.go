@@ -7,12 +7,12 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// New makes the handler that a definition with this plugin and config has. config is the plugin's config
-// as a JSON object, which plugin must accept. The handler's Env is that of Env, changed by change in
-// order. Anything that fails ends the test.
+// New makes the handler that a definition with this plugin and config has. config is the plugin's
+// config as a JSON object, which plugin must accept. The handler's Env is that of Env, changed by
+// change in order. Anything that fails ends the test.
 //
-// When the test ends, the context of the constructor ends first, and then the handler is closed, if it
-// has a Close.
+// When the test ends, the context of the constructor ends first, and then the handler is closed, if
+// it has a Close.
 func New(t testing.TB, plugin handlers.AnyPlugin, config string, change ...func(*handlers.Env)) handlers.Handler {
 	t.Helper()
 	env := Env(t)
@@ -44,7 +44,8 @@ func Bind(t testing.TB, plugin handlers.AnyPlugin, config string) handlers.Bound
 	return bound
 }
 
-// Problems returns the mistakes that the plugin's Validate finds in a config. The schema is not asked.
+// Problems returns the mistakes that the plugin's Validate finds in a config. The schema is not
+// asked.
 func Problems(t testing.TB, plugin handlers.AnyPlugin, config string) []handlers.Problem {
 	t.Helper()
 	_, problems := bind(t, plugin, config)

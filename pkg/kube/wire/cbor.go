@@ -10,8 +10,8 @@ import (
 // cborPrefix is the tag of self-described CBOR, which begins every answer of an API server in CBOR.
 var cborPrefix = []byte{0xd9, 0xd9, 0xf7}
 
-// cborToJSON writes an answer in CBOR as JSON. Lists and watches never ask for CBOR; the client of a
-// handler may, when client-go is told to.
+// cborToJSON writes an answer in CBOR as JSON. Lists and watches never ask for CBOR; the client of
+// a handler may, when client-go is told to.
 func cborToJSON(data []byte) ([]byte, error) {
 	var value any
 	if err := direct.Unmarshal(data, &value); err != nil {

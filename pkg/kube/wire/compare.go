@@ -16,12 +16,14 @@ const (
 	mapValue = 2
 )
 
-// Ignored are the fields in which two states of an object may differ and count as the same. It does not change.
+// Ignored are the fields in which two states of an object may differ and count as the same. It does
+// not change.
 //
-// It works on encoded objects and decodes nothing: a field that is ignored is skipped, one that leads to such a field is
-// looked into, and of all others the bytes are compared. The API server encodes equal values alike. Where it does not, as
-// after an upgrade, two states differ that mean the same, which is the safe side. A field that holds nothing but ignored
-// ones counts the same as one that is not there.
+// It works on encoded objects and decodes nothing: a field that is ignored is skipped, one that
+// leads to such a field is looked into, and of all others the bytes are compared. The API server
+// encodes equal values alike. Where it does not, as after an upgrade, two states differ that mean
+// the same, which is the safe side. A field that holds nothing but ignored ones counts the same as
+// one that is not there.
 type Ignored struct {
 	json     *fieldTree // by name
 	protobuf *fieldTree // by number and key; nil when the kind has no protobuf
@@ -34,10 +36,11 @@ type fieldTree struct {
 	numbers map[protowire.Number]*fieldTree // fields in protobuf
 }
 
-// Ignore returns what to leave out of a comparison. paths are those of the JSON; steps are the same paths, in the same
-// order, through the protobuf of the kind, or nil for a kind that has none. What the API server counts, resourceVersion and
-// generation, is always ignored: what has been counted is in the other fields, and a Deployment's generation counts its
-// annotations, too. So are apiVersion and kind, which not every answer has.
+// Ignore returns what to leave out of a comparison. paths are those of the JSON; steps are the same
+// paths, in the same order, through the protobuf of the kind, or nil for a kind that has none. What
+// the API server counts, resourceVersion and generation, is always ignored: what has been counted
+// is in the other fields, and a Deployment's generation counts its annotations, too. So are
+// apiVersion and kind, which not every answer has.
 func Ignore(paths []trigger.Path, steps [][]trigger.Step) *Ignored {
 	i := &Ignored{json: &fieldTree{}}
 	for _, p := range append([]trigger.Path{{"apiVersion"}, {"kind"}, {"metadata", "resourceVersion"}, {"metadata", "generation"}}, paths...) {
@@ -93,8 +96,8 @@ func (i *fieldTree) field(number protowire.Number) *fieldTree {
 	return i.numbers[number]
 }
 
-// Same reports whether two states of an object differ in nothing but what is ignored. What it cannot read, or not compare,
-// differs.
+// Same reports whether two states of an object differ in nothing but what is ignored. What it
+// cannot read, or not compare, differs.
 func (i *Ignored) Same(a, b *Object) bool {
 	switch {
 	case a.Encoding != b.Encoding:
@@ -170,8 +173,8 @@ func (i *fieldTree) sameMember(name, a, b []byte) bool {
 	}
 }
 
-// membersOf appends the members of an object to room; false when the text is none. One that is not there, and null, have
-// none.
+// membersOf appends the members of an object to room; false when the text is none. One that is not
+// there, and null, have none.
 func membersOf(value []byte, room []member) ([]member, bool) {
 	if value == nil || string(value) == "null" {
 		return room, true
@@ -228,7 +231,8 @@ func (f *fields) next() {
 	f.number, f.value, f.whole, f.rest = 0, nil, nil, nil
 }
 
-// ignored reports whether nothing of the field at this place counts: the field itself, or the entry of a map.
+// ignored reports whether nothing of the field at this place counts: the field itself, or the entry
+// of a map.
 func (f *fields) ignored() bool {
 	below := f.below.numbers[f.number]
 	switch {

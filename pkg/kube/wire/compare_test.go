@@ -129,7 +129,8 @@ func probe(port intstr.IntOrString) *corev1.Probe {
 	return &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: port}}}
 }
 
-// TestSameAgreesWithDecoding compares with what decoding, removing the fields and comparing says, on random changes.
+// TestSameAgreesWithDecoding compares with what decoding, removing the fields and comparing says,
+// on random changes.
 func TestSameAgreesWithDecoding(t *testing.T) {
 	changes := []func(p *corev1.Pod){
 		func(p *corev1.Pod) { p.Labels["app"] = "db" }, func(p *corev1.Pod) { p.Labels["aaa"] = "x" }, func(p *corev1.Pod) { p.Labels = nil },
@@ -309,7 +310,8 @@ func FuzzKeep(f *testing.F) {
 	})
 }
 
-// BenchmarkSame compares two states of a Pod that differ in what the case ignores, so that all of both is looked at.
+// BenchmarkSame compares two states of a Pod that differ in what the case ignores, so that all of
+// both is looked at.
 func BenchmarkSame(b *testing.B) {
 	big := pod("a")
 	for i := range 10 {

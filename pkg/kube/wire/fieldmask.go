@@ -6,15 +6,15 @@ import (
 	"kooperd.dev/kooperd/pkg/trigger"
 )
 
-// FieldMask is some fields of an object. What it leaves out need not be decoded. A nil *FieldMask is the
-// whole object. It does not change.
+// FieldMask is some fields of an object. What it leaves out need not be decoded. A nil *FieldMask
+// is the whole object. It does not change.
 type FieldMask struct {
 	json     *fieldTree // by name
 	protobuf *fieldTree // by number and key; nil when the kind has no protobuf
 }
 
-// NewFieldMask returns the mask of what is at and below paths; an empty path is the whole object. steps
-// are the same places in the protobuf of the kind, or nil for a kind that has none.
+// NewFieldMask returns the mask of what is at and below paths; an empty path is the whole object.
+// steps are the same places in the protobuf of the kind, or nil for a kind that has none.
 func NewFieldMask(paths []trigger.Path, steps [][]trigger.Step) *FieldMask {
 	p := &FieldMask{json: &fieldTree{}}
 	for _, path := range paths {
@@ -48,7 +48,8 @@ func (p *FieldMask) Apply(o *Object) *Object {
 	return &kept
 }
 
-// keepMembers appends a JSON object with the members that are kept. What is no object is kept as it is, damage included.
+// keepMembers appends a JSON object with the members that are kept. What is no object is kept as it
+// is, damage included.
 func (i *fieldTree) keepMembers(to, value []byte) []byte {
 	s := &scanner{text: value}
 	if i.all || s.peek() != '{' {

@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// scanner walks over a JSON text without decoding it. It accepts every valid text, and some that are not,
-// but never reads past the end. After an error what comes means nothing.
+// scanner walks over a JSON text without decoding it. It accepts every valid text, and some that
+// are not, but never reads past the end. After an error what comes means nothing.
 //
 // TODO: use encoding/json/jsontext as soon as it needs no GOEXPERIMENT.
 type scanner struct {
@@ -86,7 +86,8 @@ func (s *scanner) value() []byte {
 	return s.text[start:s.at]
 }
 
-// nested skips an object or an array. Depth is counted instead of kept on the stack, whatever the text.
+// nested skips an object or an array. Depth is counted instead of kept on the stack, whatever the
+// text.
 func (s *scanner) nested() {
 	for depth := 0; !s.bad; {
 		switch s.peek() {

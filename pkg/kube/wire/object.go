@@ -30,8 +30,9 @@ type Object struct {
 	UID types.UID
 	// ResourceVersion is the version of this state.
 	ResourceVersion string
-	// Data is the object in its encoding, without managedFields. In protobuf it is the bare message, without the envelope that
-	// names its kind; JSON from a list of a built-in kind may lack apiVersion and kind.
+	// Data is the object in its encoding, without managedFields. In protobuf it is the bare
+	// message, without the envelope that names its kind; JSON from a list of a built-in kind may
+	// lack apiVersion and kind.
 	Data []byte
 	// Encoding is that of Data.
 	Encoding Encoding

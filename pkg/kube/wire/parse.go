@@ -40,8 +40,8 @@ func (e Envelope) List() (List, error) {
 	return jsonList(e.Raw)
 }
 
-// ParseList is ParseEnvelope and Envelope.List. An answer that does not say that it is a list is an error, and not an empty list:
-// somebody would take every object for deleted.
+// ParseList is ParseEnvelope and Envelope.List. An answer that does not say that it is a list is an
+// error, and not an empty list: somebody would take every object for deleted.
 func ParseList(data []byte) (List, error) {
 	e, err := ParseEnvelope(data)
 	if err != nil {

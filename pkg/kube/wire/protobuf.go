@@ -10,7 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Numbers of fields, as the generated.proto files of k8s.io/apimachinery have them. Their comments promise that they stay.
+// Numbers of fields, as the generated.proto files of k8s.io/apimachinery have them. Their comments
+// promise that they stay.
 const (
 	unknownTypeMeta    = 1 // of runtime.Unknown, the envelope
 	unknownRaw         = 2
@@ -67,7 +68,8 @@ func parseProtobufEnvelope(data []byte) (Envelope, error) {
 	return e, nil
 }
 
-// eachField calls visit with every field of a message: its number, its value if it has a length, and all its bytes.
+// eachField calls visit with every field of a message: its number, its value if it has a length,
+// and all its bytes.
 func eachField(message []byte, visit func(number protowire.Number, value, whole []byte) error) error {
 	for len(message) > 0 {
 		number, kind, n := protowire.ConsumeTag(message)
@@ -145,7 +147,8 @@ func protobufObject(message []byte) (Object, error) {
 	return o, nil
 }
 
-// readMeta takes what the cache needs from the metadata and returns how many bytes managedFields have.
+// readMeta takes what the cache needs from the metadata and returns how many bytes managedFields
+// have.
 func (o *Object) readMeta(metadata []byte) (managedFields int, err error) {
 	err = eachField(metadata, func(number protowire.Number, value, whole []byte) error {
 		switch number {
@@ -165,8 +168,8 @@ func (o *Object) readMeta(metadata []byte) (managedFields int, err error) {
 	return managedFields, err
 }
 
-// build writes Data: the metadata without managedFields, which has size bytes, then everything else as it was, which has rest
-// bytes. The fields have been read before without an error.
+// build writes Data: the metadata without managedFields, which has size bytes, then everything else
+// as it was, which has rest bytes. The fields have been read before without an error.
 func (o *Object) build(message, metadata []byte, size, rest int) {
 	header := protowire.SizeTag(objectMetadata) + protowire.SizeVarint(uint64(size))
 	data := make([]byte, 0, header+size+rest)

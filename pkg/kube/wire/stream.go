@@ -39,7 +39,8 @@ type Event struct {
 	Envelope
 }
 
-// Next returns the next event; io.EOF when the server has ended the watch, io.ErrUnexpectedEOF when it broke off.
+// Next returns the next event; io.EOF when the server has ended the watch, io.ErrUnexpectedEOF when
+// it broke off.
 func (s *Stream) Next() (Event, error) {
 	if cap(s.frame) > maxKept {
 		s.frame = nil
@@ -48,8 +49,9 @@ func (s *Stream) Next() (Event, error) {
 	if err != nil {
 		return Event{}, err
 	}
-	// Events in JSON begin with a brace, after white space perhaps. In protobuf each has its length before it, in four bytes of
-	// which the first is zero for anything below 16 MiB, and neither of these for anything below maxEvent.
+	// Events in JSON begin with a brace, after white space perhaps. In protobuf each has its length
+	// before it, in four bytes of which the first is zero for anything below 16 MiB, and neither of
+	// these for anything below maxEvent.
 	if first == '{' {
 		return s.nextJSON()
 	}

@@ -17,7 +17,8 @@ import (
 	"kooperd.dev/kooperd/pkg/kube/wire"
 )
 
-// protobufFrame writes an event as the API server does: its length, then a WatchEvent with the object in its envelope.
+// protobufFrame writes an event as the API server does: its length, then a WatchEvent with the
+// object in its envelope.
 func protobufFrame(t testing.TB, what watch.EventType, object runtime.Object) []byte {
 	t.Helper()
 	event := metav1.WatchEvent{Type: string(what), Object: runtime.RawExtension{Raw: encodeProtobuf(t, object)}}
@@ -84,7 +85,8 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// TestStreamBreaksOff ends a stream after every byte: that must not look like an end, nor like an error of the server.
+// TestStreamBreaksOff ends a stream after every byte: that must not look like an end, nor like an
+// error of the server.
 func TestStreamBreaksOff(t *testing.T) {
 	for name, frame := range map[string][]byte{
 		"protobuf": protobufFrame(t, watch.Added, &podList("a").Items[0]), "JSON": jsonFrame(t, watch.Added, podList("a").Items[0]),
@@ -111,7 +113,8 @@ func TestStreamOfNonsense(t *testing.T) {
 	}
 }
 
-// TestNoList must not take any other answer for an empty list: every object would be taken for deleted.
+// TestNoList must not take any other answer for an empty list: every object would be taken for
+// deleted.
 func TestNoList(t *testing.T) {
 	for _, text := range []string{
 		`{}`, `{"kind":"Status","apiVersion":"v1"}`, "k8s\x00", `{"kind":"PodList","items":[{"metadata":}]}`,

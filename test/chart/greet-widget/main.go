@@ -1,6 +1,6 @@
-// Command greet-widget is what the chart's example of a custom resource runs for each Widget: it reads the object from its
-// standard input and writes a greeting into the status, as the service account of its pod. It does so once for each
-// generation.
+// Command greet-widget is what the chart's example of a custom resource runs for each Widget: it
+// reads the object from its standard input and writes a greeting into the status, as the service
+// account of its pod. It does so once for each generation.
 package main
 
 import (

@@ -1,6 +1,7 @@
-// Command readme writes the table of values in the README.md of a chart, between two marks, from the comments of its
-// values.yaml. It understands that one file's ways and is no tool for other charts: every key has a comment above it, an
-// object without a comment is a section, and one with a comment is a value.
+// Command readme writes the table of values in the README.md of a chart, between two marks, from
+// the comments of its values.yaml. It understands that one file's ways and is no tool for other
+// charts: every key has a comment above it, an object without a comment is a section, and one with
+// a comment is a value.
 //
 //	readme ../../charts/kooperd
 package main
@@ -97,7 +98,8 @@ func rows(b *strings.Builder, path string, object *yaml.Node) error {
 	return nil
 }
 
-// description is a comment as one line that a table can hold. Of paragraphs, which the head of the file has, it is the last.
+// description is a comment as one line that a table can hold. Of paragraphs, which the head of the
+// file has, it is the last.
 func description(comment string) string {
 	paragraphs := strings.Split(comment, "\n\n")
 	var words []string

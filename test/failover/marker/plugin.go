@@ -63,8 +63,9 @@ type handler struct {
 	over   atomic.Bool // the end of a term was noticed: the next call belongs to another
 }
 
-// Handle writes the marker of one object. That a write does not succeed is no error of the call: the engine would call less
-// and less often, and the tests would see less and less of what gets through.
+// Handle writes the marker of one object. That a write does not succeed is no error of the call:
+// the engine would call less and less often, and the tests would see less and less of what gets
+// through.
 func (h *handler) Handle(ctx context.Context, req handlers.Request) (handlers.Result, error) {
 	h.first.Do(func() { h.logger.Info("handler called for the first time") })
 	if h.over.CompareAndSwap(true, false) {

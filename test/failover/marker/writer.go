@@ -76,7 +76,8 @@ type Writer struct {
 	term     atomic.Int64
 }
 
-// NewWriter returns a writer for the replica called identity whose writes take at most timeout each.
+// NewWriter returns a writer for the replica called identity whose writes take at most timeout
+// each.
 func NewWriter(client kubernetes.Interface, identity string, timeout time.Duration) *Writer {
 	w := &Writer{client: client, identity: identity, timeout: timeout}
 	w.term.Store(1)

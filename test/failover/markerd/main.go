@@ -1,4 +1,5 @@
-// Command markerd is kooperd with one more plugin, for the failover tests: "marker" writes who handles an object.
+// Command markerd is kooperd with one more plugin, for the failover tests: "marker" writes who
+// handles an object.
 package main
 
 import (

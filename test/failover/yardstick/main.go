@@ -1,7 +1,8 @@
-// Command yardstick is what kooperd is measured against in the failover tests: a small controller as it is commonly written
-// with client-go, doing the same work as the plugin "marker" of markerd. Its caches are warm before it competes, its
-// elector is k8s.io/client-go/tools/leaderelection with ReleaseOnCancel, and it exits when it stops leading, as client-go's
-// own example does. Client-side rate limiting is off; everything else is client-go's default.
+// Command yardstick is what kooperd is measured against in the failover tests: a small controller
+// as it is commonly written with client-go, doing the same work as the plugin "marker" of markerd.
+// Its caches are warm before it competes, its elector is k8s.io/client-go/tools/leaderelection with
+// ReleaseOnCancel, and it exits when it stops leading, as client-go's own example does. Client-side
+// rate limiting is off; everything else is client-go's default.
 package main
 
 import (
@@ -103,7 +104,8 @@ func run(ctx context.Context, logger *slog.Logger, path string, exit func(status
 	return nil
 }
 
-// exitStatus is that of kooperd for the same end: 0 for a stop that was asked for, 3 for lost leadership.
+// exitStatus is that of kooperd for the same end: 0 for a stop that was asked for, 3 for lost
+// leadership.
 func exitStatus(ctx context.Context) int {
 	if ctx.Err() != nil {
 		return 0

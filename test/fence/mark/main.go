@@ -1,5 +1,6 @@
-// Command mark is a handler program for the exec plugin: it writes the name of its pod into the ConfigMap that it gets on
-// standard input, with credentials of its own, which no gate of the daemon sees.
+// Command mark is a handler program for the exec plugin: it writes the name of its pod into the
+// ConfigMap that it gets on standard input, with credentials of its own, which no gate of the
+// daemon sees.
 package main
 
 import (
@@ -22,7 +23,8 @@ func main() {
 	}
 }
 
-// mark writes nothing when the object is marked already, so that its own write does not make it run for ever.
+// mark writes nothing when the object is marked already, so that its own write does not make it run
+// for ever.
 func mark(ctx context.Context, kubeconfig, pod string) error {
 	var object corev1.ConfigMap
 	if err := json.NewDecoder(os.Stdin).Decode(&object); err != nil {

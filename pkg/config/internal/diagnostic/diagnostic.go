@@ -34,13 +34,15 @@ func ComparePositions(a, b Position) int {
 // Diagnostic is one mistake in a config.
 type Diagnostic struct {
 	Position
-	// Path is the field, such as controllers.backup.watch.kind; empty for a mistake of the file as a whole.
+	// Path is the field, such as controllers.backup.watch.kind; empty for a mistake of the file as
+	// a whole.
 	Path string `json:"path,omitempty"`
 	// Message says what is wrong.
 	Message string `json:"message"`
 	// Hint says what would be right, when that is known.
 	Hint string `json:"hint,omitempty"`
-	// Related are the other places that take part in the mistake, such as the other value of a conflict.
+	// Related are the other places that take part in the mistake, such as the other value of a
+	// conflict.
 	Related []Position `json:"related,omitempty"`
 }
 
@@ -61,8 +63,8 @@ func (d Diagnostic) String() string {
 	return OneLine(b.String())
 }
 
-// Diagnostics are all mistakes of a config, sorted by position. It is the error that Load returns for a bad config, and
-// it is never empty there.
+// Diagnostics are all mistakes of a config, sorted by position. It is the error that Load returns
+// for a bad config, and it is never empty there.
 type Diagnostics []Diagnostic
 
 // Error returns one line for each mistake, without a trailing newline.
@@ -74,8 +76,8 @@ func (ds Diagnostics) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// JSONLines returns each mistake as a JSON object on a line of its own, with the fields file, line, column, path,
-// message, hint and related.
+// JSONLines returns each mistake as a JSON object on a line of its own, with the fields file, line,
+// column, path, message, hint and related.
 func (ds Diagnostics) JSONLines() []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -89,7 +91,8 @@ func (ds Diagnostics) JSONLines() []byte {
 	return b.Bytes()
 }
 
-// MaxDiagnostics bounds what one load reports: a mistake in a template of a thousand definitions is one mistake.
+// MaxDiagnostics bounds what one load reports: a mistake in a template of a thousand definitions is
+// one mistake.
 const MaxDiagnostics = 200
 
 // Tidy sorts, removes duplicates and caps; a cap is said in a last entry.

@@ -8,7 +8,8 @@ import (
 	"cuelang.org/go/cue"
 )
 
-// Path names a field from the root of the config. Each step is a field name, or an index written as "[0]".
+// Path names a field from the root of the config. Each step is a field name, or an index written as
+// "[0]".
 type Path []string
 
 // With returns a new path with more steps; p keeps its own memory.
@@ -26,7 +27,8 @@ func (p Path) Last() string {
 // Key is a form of the path that serves as a map key.
 func (p Path) Key() string { return strings.Join(p, "\x00") }
 
-// String returns the path as diagnostics print it: names that need quotes in CUE only because of a dash go without.
+// String returns the path as diagnostics print it: names that need quotes in CUE only because of a
+// dash go without.
 func (p Path) String() string {
 	var b strings.Builder
 	for i, step := range p {
@@ -79,7 +81,8 @@ func (p Path) Cue() cue.Path {
 	return cue.MakePath(sels...)
 }
 
-// ErrorPath turns the path of a CUE error, whose field names are quoted where CUE quotes them, into a path.
+// ErrorPath turns the path of a CUE error, whose field names are quoted where CUE quotes them, into
+// a path.
 func ErrorPath(steps []string) Path {
 	p := make(Path, 0, len(steps))
 	for _, step := range steps {
@@ -98,7 +101,8 @@ func ErrorPath(steps []string) Path {
 	return p
 }
 
-// ParsePath reads a path that a plugin wrote, such as argv[0] or env.PATH. What does not parse is one step.
+// ParsePath reads a path that a plugin wrote, such as argv[0] or env.PATH. What does not parse is
+// one step.
 func ParsePath(s string) Path {
 	if s == "" {
 		return nil

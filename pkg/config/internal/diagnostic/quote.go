@@ -22,7 +22,8 @@ func Cut(s string) string {
 	return s
 }
 
-// OneLine keeps a text on one line and free of control characters: what a file says must not steer the terminal.
+// OneLine keeps a text on one line and free of control characters: what a file says must not steer
+// the terminal.
 func OneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < 0x20 || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 {

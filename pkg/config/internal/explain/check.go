@@ -11,15 +11,16 @@ import (
 	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
 )
 
-// Checker compares a document with a schema and explains every difference. It is used only for what CUE has refused,
-// so it may take its time; what CUE accepts is never refused here.
+// Checker compares a document with a schema and explains every difference. It is used only for what
+// CUE has refused, so it may take its time; what CUE accepts is never refused here.
 type Checker struct {
 	reporter
 	stack   []level // the structs around the value being checked, the root first
 	partial bool    // only a part of what the files say is looked at, so nothing is missing in it
 }
 
-// NewChecker returns a checker that adds to report what is wrong with doc. The core schema is that of the whole document.
+// NewChecker returns a checker that adds to report what is wrong with doc. The core schema is that
+// of the whole document.
 func NewChecker(doc *Document, report *Report, plugins Plugins, core *SchemaNode) *Checker {
 	return &Checker{reporter: reporter{Report: report, Doc: doc, Plugins: plugins, core: core}}
 }
@@ -34,7 +35,8 @@ type level struct {
 // CheckDocument checks all of the document by the core schema, as Check does.
 func (c *Checker) CheckDocument() (sound any, ok bool) { return c.Check(nil, c.Doc.Value, c.core) }
 
-// Check reports what is wrong with v and returns the part of it that is right, as encoding/json would decode it.
+// Check reports what is wrong with v and returns the part of it that is right, as encoding/json
+// would decode it.
 func (c *Checker) Check(at diagnostic.Path, v cue.Value, s *SchemaNode) (sound any, ok bool) {
 	whole := v
 	v = Settled(v)
@@ -134,7 +136,8 @@ func (c *Checker) checkStruct(at diagnostic.Path, v cue.Value, s *SchemaNode) (a
 	return sound, true
 }
 
-// Missing tells a field that stands in a definition the user refers to as required, and is not there.
+// Missing tells a field that stands in a definition the user refers to as required, and is not
+// there.
 func Missing(v cue.Value) bool {
 	err := v.Err()
 	if err == nil {
@@ -153,8 +156,9 @@ func hasField(v cue.Value, name string) bool {
 	return (f.Exists() || f.Err() != nil && f.Pos().IsValid()) && !Missing(f)
 }
 
-// fieldNode returns what the schema says of a field, and reports one that it does not know. What the field holds is
-// checked even when its name is wrong, where the schema leaves no doubt what it should be.
+// fieldNode returns what the schema says of a field, and reports one that it does not know. What
+// the field holds is checked even when its name is wrong, where the schema leaves no doubt what it
+// should be.
 func (c *Checker) fieldNode(at diagnostic.Path, v cue.Value, s *SchemaNode, name string) *SchemaNode {
 	if sub := s.child(name); sub != nil {
 		return sub

@@ -19,8 +19,8 @@ type side struct {
 	alternatives bool // whole is a disjunction
 }
 
-// userConjuncts are what the user's files say of one field, each in the order of the files. What kooperd's own schema
-// says, when a file imports it, is left out.
+// userConjuncts are what the user's files say of one field, each in the order of the files. What
+// kooperd's own schema says, when a file imports it, is left out.
 type userConjuncts struct {
 	values []side // one of each
 	limits []side // constraints, and disjunctions of which no alternative is the default
@@ -53,13 +53,14 @@ func (d *Document) userConjuncts(v cue.Value) userConjuncts {
 	return u
 }
 
-// isBroken reports whether v is a scalar expression that fails by itself, and not for want of a value.
+// isBroken reports whether v is a scalar expression that fails by itself, and not for want of a
+// value.
 func isBroken(v cue.Value) bool {
 	return v.Err() != nil && v.IsConcrete() && v.IncompleteKind() == cue.BottomKind && !IsStruct(v) && !isList(v)
 }
 
-// UserPart returns what the user's files say of a value, when kooperd's own schema, which a file may import, refuses it
-// so that nothing below it can be seen any more.
+// UserPart returns what the user's files say of a value, when kooperd's own schema, which a file
+// may import, refuses it so that nothing below it can be seen any more.
 func (d *Document) UserPart(v cue.Value) cue.Value {
 	if IsStruct(v) {
 		return v
@@ -70,8 +71,8 @@ func (d *Document) UserPart(v cue.Value) cue.Value {
 	return v
 }
 
-// conflict reports a value that was set in several places and differs, or that a constraint of the user refuses. What
-// only kooperd's own schema refuses is left to s to explain.
+// conflict reports a value that was set in several places and differs, or that a constraint of the
+// user refuses. What only kooperd's own schema refuses is left to s to explain.
 func (c *Checker) conflict(at diagnostic.Path, v cue.Value, s *SchemaNode) bool {
 	u := c.Doc.userConjuncts(v)
 	switch {
@@ -111,8 +112,9 @@ func (c *Checker) conflictWithLimits(at diagnostic.Path, v cue.Value, s *SchemaN
 	return len(c.Diags) > before
 }
 
-// conflictOfObjects reports two objects that exclude each other as wholes: no alternative of a disjunction fits, or a
-// closed definition lacks a field. A field in which they differ has a report of its own.
+// conflictOfObjects reports two objects that exclude each other as wholes: no alternative of a
+// disjunction fits, or a closed definition lacks a field. A field in which they differ has a report
+// of its own.
 func (c *Checker) conflictOfObjects(at diagnostic.Path, v cue.Value, s *SchemaNode, a, b side) bool {
 	if isHandler(at) && c.HandlerParts(at, v) || s != nil && !isHandler(at) && c.checkParts(at, s, a, b) {
 		c.mark(at) // CUE complains of every alternative
@@ -136,7 +138,8 @@ func (c *Checker) conflictOfObjects(at diagnostic.Path, v cue.Value, s *SchemaNo
 	return true
 }
 
-// difference returns the first field in which an object and all alternatives of another side exclude each other, and how.
+// difference returns the first field in which an object and all alternatives of another side
+// exclude each other, and how.
 func difference(a cue.Value, b side) (at diagnostic.Path, reason string) {
 	alternatives := []cue.Value{b.whole}
 	if b.alternatives {
@@ -157,7 +160,8 @@ func difference(a cue.Value, b side) (at diagnostic.Path, reason string) {
 	return at, fmt.Sprintf("is %s there and %s here", diagnostic.Listing(there, "or"), here)
 }
 
-// differentField returns the first field in which two objects exclude each other, and what it is in both.
+// differentField returns the first field in which two objects exclude each other, and what it is in
+// both.
 func differentField(a, b cue.Value) (at diagnostic.Path, x, y cue.Value, ok bool) {
 	it, err := a.Fields()
 	if err != nil {

@@ -9,19 +9,22 @@ import (
 	"kooperd.dev/kooperd/pkg/config/internal/syntax"
 )
 
-// Document is what all files of a load say together, with the way back to the places where they say it.
+// Document is what all files of a load say together, with the way back to the places where they say
+// it.
 type Document struct {
 	Value cue.Value
 	Files map[string]*syntax.Source // by absolute name
 	first *syntax.Source
-	// labels leads from the position of a field's value to the position of its label, for values that come from more
-	// than one place and so have no single field.
+	// labels leads from the position of a field's value to the position of its label, for values
+	// that come from more than one place and so have no single field.
 	labels map[place]token.Pos
-	// written are the numbers as the files have them, by their places: a value keeps the number alone.
+	// written are the numbers as the files have them, by their places: a value keeps the number
+	// alone.
 	written map[place]string
 }
 
-// NewDocument returns a document without files; first is the one that mistakes without a place are reported in.
+// NewDocument returns a document without files; first is the one that mistakes without a place are
+// reported in.
 func NewDocument(first *syntax.Source) *Document {
 	return &Document{Files: map[string]*syntax.Source{}, first: first, labels: map[place]token.Pos{}, written: map[place]string{}}
 }
@@ -71,7 +74,8 @@ func (d *Document) indexNumber(x ast.Expr) {
 	}
 }
 
-// spelling returns how a number, true, false or null is written in the files, or "" for what an expression comes to.
+// spelling returns how a number, true, false or null is written in the files, or "" for what an
+// expression comes to.
 func (d *Document) spelling(v cue.Value) string {
 	for _, part := range append([]cue.Value{v, cue.Dereference(v)}, Conjuncts(v)...) {
 		at := placeOf(valuePos(part))
@@ -102,8 +106,8 @@ func (d *Document) Start() diagnostic.Position {
 	return diagnostic.Position{File: d.first.Name, Line: 1, Column: 1}
 }
 
-// Lookup returns the value at a path; it may not exist. On the way it takes the default of every disjunction, but the
-// value itself is returned as it stands.
+// Lookup returns the value at a path; it may not exist. On the way it takes the default of every
+// disjunction, but the value itself is returned as it stands.
 func (d *Document) Lookup(at diagnostic.Path) cue.Value {
 	v := d.Value
 	for _, step := range at.Cue().Selectors() {
@@ -112,25 +116,28 @@ func (d *Document) Lookup(at diagnostic.Path) cue.Value {
 	return v
 }
 
-// Settled returns the default of a disjunction, and any other value as it is. CUE looks for a field in a disjunction as
-// a whole and finds none, so every step into a value begins with this.
+// Settled returns the default of a disjunction, and any other value as it is. CUE looks for a field
+// in a disjunction as a whole and finds none, so every step into a value begins with this.
 func Settled(v cue.Value) cue.Value {
 	v, _ = v.Default()
 	return v
 }
 
-// Ambiguous reports whether v is an object or a list of which several alternatives are left and none is the default.
+// Ambiguous reports whether v is an object or a list of which several alternatives are left and
+// none is the default.
 func Ambiguous(v cue.Value) bool {
 	kind := v.IncompleteKind()
 	return v.Err() == nil && kind != cue.BottomKind && kind&^(cue.StructKind|cue.ListKind) == 0 && !Settled(v).IsConcrete()
 }
 
-// KeyPosition returns where the name of a field stands, or of the nearest ancestor that stands in a file.
+// KeyPosition returns where the name of a field stands, or of the nearest ancestor that stands in a
+// file.
 func (d *Document) KeyPosition(at diagnostic.Path) diagnostic.Position {
 	return d.nearest(at, d.labelPos)
 }
 
-// ValuePosition returns where the value of a field stands, or the name of the nearest ancestor that stands in a file.
+// ValuePosition returns where the value of a field stands, or the name of the nearest ancestor that
+// stands in a file.
 func (d *Document) ValuePosition(at diagnostic.Path) diagnostic.Position {
 	if v := d.Lookup(at); v.Exists() || v.Err() != nil {
 		for _, p := range d.candidates(v, valuePos) {

@@ -48,8 +48,8 @@ func (c *reporter) missing(at diagnostic.Path, name string, s *SchemaNode) {
 	c.Add(c.Doc.KeyPosition(at), full, "required field is missing", hint)
 }
 
-// wrongKind reports a value of a kind that the schema does not have there. The field is named when the schema knows it
-// by its name, and not as one of any name.
+// wrongKind reports a value of a kind that the schema does not have there. The field is named when
+// the schema knows it by its name, and not as one of any name.
 func (c *reporter) wrongKind(at diagnostic.Path, v cue.Value, s *SchemaNode, named bool) {
 	if c.Has(at) {
 		return
@@ -214,7 +214,8 @@ func (c *Checker) broken(at diagnostic.Path, v cue.Value, s *SchemaNode, err err
 	c.Add(c.Doc.errorPosition(err, c.Doc.ValuePosition(at)), at, diagnostic.FirstMessage(err), "")
 }
 
-// errorPosition returns the first place in the user's files that an error of CUE names, or another one without any.
+// errorPosition returns the first place in the user's files that an error of CUE names, or another
+// one without any.
 func (d *Document) errorPosition(err error, other diagnostic.Position) diagnostic.Position {
 	if e, ok := errors.AsType[cueerrors.Error](err); ok {
 		for _, p := range cueerrors.Positions(e) {

@@ -15,8 +15,9 @@ import (
 	"kooperd.dev/kooperd/pkg/config/internal/syntax"
 )
 
-// TextPosition returns where in the files a character of a string stands; one behind the last that is no blank is the place
-// behind that. It is the place of the string itself, and false, when that cannot be known: it is not written as one literal.
+// TextPosition returns where in the files a character of a string stands; one behind the last that
+// is no blank is the place behind that. It is the place of the string itself, and false, when that
+// cannot be known: it is not written as one literal.
 func (d *Document) TextPosition(at diagnostic.Path, text string, offset int) (diagnostic.Position, bool) {
 	if v := d.Lookup(at); v.Exists() {
 		for _, part := range append([]cue.Value{v, cue.Dereference(v)}, Conjuncts(v)...) {
@@ -45,10 +46,11 @@ func (d *Document) inLiteral(p token.Pos, text string, offset int) (diagnostic.P
 	return syntax.PositionAt(src.Name, src.Data, p.Offset()+within), true
 }
 
-// literalOffset finds a place inside a string in its source, whatever the language and the style, so that a mistake in
-// an expression has a line and a column of the file. It is compared with the string it stands for
-// character by character. Blanks are the exception: of a run of them in the string it is only wanted that the source has
-// some, because the styles with several lines fold and indent in many ways.
+// literalOffset finds a place inside a string in its source, whatever the language and the style,
+// so that a mistake in an expression has a line and a column of the file. It is compared with the
+// string it stands for character by character. Blanks are the exception: of a run of them in the
+// string it is only wanted that the source has some, because the styles with several lines fold and
+// indent in many ways.
 type literalOffset struct {
 	source  []byte
 	at      int
@@ -105,7 +107,8 @@ func blanks(text []byte) int {
 	return len(text) - len(bytes.TrimLeftFunc(text, unicode.IsSpace))
 }
 
-// find returns where in the source a character of the text stands. It is false when source and text are not the same.
+// find returns where in the source a character of the text stands. It is false when source and text
+// are not the same.
 func (l *literalOffset) find(text []rune, offset int) (int, bool) {
 	end := len(text)
 	for end > 0 && unicode.IsSpace(text[end-1]) {
@@ -143,7 +146,7 @@ func (l *literalOffset) find(text []rune, offset int) (int, bool) {
 	return found, true
 }
 
-// skipBlanks passes blanks, escaped ones included, and tells whether there were any.
+// skipBlanks passes blanks, escaped ones included, and reports whether there were any.
 func (l *literalOffset) skipBlanks() bool {
 	start := l.at
 	for l.at < len(l.source) {
@@ -183,8 +186,8 @@ func (l *literalOffset) next() (rune, bool) {
 	}
 }
 
-// escapes are the characters that escapes of one letter stand for, in CUE, JSON or YAML. No letter means different
-// characters in two of them.
+// escapes are the characters that escapes of one letter stand for, in CUE, JSON or YAML. No letter
+// means different characters in two of them.
 var escapes = map[byte]rune{
 	'"': '"', '\\': '\\', '/': '/', '\'': '\'', ' ': ' ', '\t': '\t',
 	'a': '\a', 'b': '\b', 'e': 0x1b, 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t', 'v': '\v', '0': 0,

@@ -38,8 +38,9 @@ func (c *reporter) UnknownPlugin(at diagnostic.Path, pos diagnostic.Position) {
 		hint+"this binary has "+diagnostic.Listing(c.Plugins.Names, "and"))
 }
 
-// HandlerParts checks what the user's files say of a handler one by one, when all of it together is a conflict or has
-// no single meaning. It reports keys that name no plugin and mistakes in the config of a plugin, and whether it found any.
+// HandlerParts checks what the user's files say of a handler one by one, when all of it together is
+// a conflict or has no single meaning. It reports keys that name no plugin and mistakes in the
+// config of a plugin, and whether it found any.
 func (c *Checker) HandlerParts(at diagnostic.Path, v cue.Value) bool {
 	before, partial := len(c.Diags), c.partial
 	c.partial = true

@@ -8,7 +8,8 @@ import (
 	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
 )
 
-// Remaining reports what CUE complains of and nothing has explained yet. base is where the checked value stands.
+// Remaining reports what CUE complains of and nothing has explained yet. base is where the checked
+// value stands.
 func (c *Checker) Remaining(base diagnostic.Path, err error) {
 	for _, e := range cueerrors.Errors(err) {
 		at := diagnostic.ErrorPath(e.Path())

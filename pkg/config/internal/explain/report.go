@@ -7,7 +7,8 @@ import (
 	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
 )
 
-// Report collects the diagnostics of one load, and knows which fields have one, so that a mistake is reported once.
+// Report collects the diagnostics of one load, and knows which fields have one, so that a mistake
+// is reported once.
 type Report struct {
 	Diags    diagnostic.Diagnostics
 	reported map[string]bool // by the keys of paths

@@ -12,8 +12,9 @@ import (
 	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
 )
 
-// SchemaNode is one place of a schema, taken apart so that a mistake can be explained: CUE's own errors point at the schema
-// and hide one another. It is made on demand, so a recursive definition is no harm.
+// SchemaNode is one place of a schema, taken apart so that a mistake can be explained: CUE's own
+// errors point at the schema and hide one another. It is made on demand, so a recursive definition
+// is no harm.
 type SchemaNode struct {
 	Value cue.Value // as the field has it
 	core  cue.Value // with references to definitions followed
@@ -50,7 +51,8 @@ func NewSchemaNode(v cue.Value) *SchemaNode {
 			break
 		}
 		if s.Value.Err() != nil {
-			// A recursive definition looked at from inside is a structural cycle to CUE, but not from its root.
+			// A recursive definition looked at from inside is a structural cycle to CUE, but not
+			// from its root.
 			s.Value = next
 		}
 		if s.text == "" {
@@ -117,8 +119,8 @@ func (s *SchemaNode) open() {
 	}
 }
 
-// child returns what the schema says of a field, or nil when it does not know it. A name that a pattern refuses has
-// no node; see anyName.
+// child returns what the schema says of a field, or nil when it does not know it. A name that a
+// pattern refuses has no node; see anyName.
 func (s *SchemaNode) child(name string) *SchemaNode {
 	s.open()
 	if f, ok := s.fields[name]; ok {
@@ -136,8 +138,8 @@ func (s *SchemaNode) child(name string) *SchemaNode {
 	return NewSchemaNode(cuecontext.New().CompileString("_"))
 }
 
-// anyName returns what a struct that is open to certain names holds under them, for a name that is not one of them; nil
-// when the struct is not open.
+// anyName returns what a struct that is open to certain names holds under them, for a name that is
+// not one of them; nil when the struct is not open.
 func (s *SchemaNode) anyName() *SchemaNode {
 	s.open()
 	if len(s.rest) == 0 {

@@ -11,7 +11,8 @@ import (
 	"kooperd.dev/kooperd/pkg/config/internal/syntax"
 )
 
-// unknown reports a field that the schema does not have where it stands, and where it would be right.
+// unknown reports a field that the schema does not have where it stands, and where it would be
+// right.
 func (c *Checker) unknown(at diagnostic.Path, s *SchemaNode) {
 	if c.Has(at) {
 		return
@@ -86,7 +87,8 @@ func (p placement) ownHint(at diagnostic.Path) string {
 	return "a key of your own begins with x-, such as x-" + at.Last()
 }
 
-// home finds the place around at where a field of that name is known: above it, below it or beside it.
+// home finds the place around at where a field of that name is known: above it, below it or beside
+// it.
 func (p placement) home(at diagnostic.Path, s *SchemaNode) diagnostic.Path {
 	name := at.Last()
 	for i := len(p.stack) - 2; i >= 0; i-- {
@@ -114,7 +116,8 @@ func (l level) knows(name string) bool {
 	return ok
 }
 
-// below returns the way from s to a field of that name in a struct right below it, or below any name in it.
+// below returns the way from s to a field of that name in a struct right below it, or below any
+// name in it.
 func below(s *SchemaNode, name string) diagnostic.Path {
 	s.open()
 	for _, sub := range s.names {
@@ -132,7 +135,8 @@ func below(s *SchemaNode, name string) diagnostic.Path {
 	return nil
 }
 
-// inPlugin returns the place in the config of the definition's plugin where a field of that name is known.
+// inPlugin returns the place in the config of the definition's plugin where a field of that name is
+// known.
 func (p placement) inPlugin(at diagnostic.Path) diagnostic.Path {
 	if len(at) != 3 || at[0] != "controllers" {
 		return nil

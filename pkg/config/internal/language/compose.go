@@ -123,8 +123,8 @@ func (r *renamer) declare(d ast.Decl) error {
 	return nil
 }
 
-// fresh chooses a new name of the same sort: definitions stay definitions, what is hidden stays hidden, and plain
-// fields become hidden, as they would be fields of every config otherwise.
+// fresh chooses a new name of the same sort: definitions stay definitions, what is hidden stays
+// hidden, and plain fields become hidden, as they would be fields of every config otherwise.
 func (r *renamer) fresh(name string) {
 	if _, ok := r.names[name]; ok {
 		return
@@ -162,8 +162,8 @@ func (r *renamer) importPackage(spec *ast.ImportSpec) error {
 	return nil
 }
 
-// rename gives a declaration at the top of a file its new name, and all that refers to the file's other declarations
-// theirs.
+// rename gives a declaration at the top of a file its new name, and all that refers to the file's
+// other declarations theirs.
 func (r *renamer) rename(d ast.Decl, file *ast.File) {
 	if f, ok := d.(*ast.Field); ok {
 		switch label := f.Label.(type) {
@@ -246,7 +246,8 @@ func docComment(text string) *ast.CommentGroup {
 	return &ast.CommentGroup{Doc: true, List: []*ast.Comment{{Text: "// " + diagnostic.OneLine(text)}}}
 }
 
-// Compose puts the core and all plugins into one file. What the plugins declare gets the plugin's name in front:
+// Compose puts the core and all plugins into one file. What the plugins declare gets the plugin's
+// name in front:
 // #Config of exec is #ExecConfig.
 func Compose(registry *handlers.Registry) (*ast.File, error) {
 	c := &composer{taken: map[string]bool{}, imports: map[string]string{}}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// The types of this file are the config language as JSON, field by field what package schemas allows. Load decodes
-// into them over their defaults, and Effective encodes them.
+// The types of this file are the config language as JSON, field by field what package schemas
+// allows. Load decodes into them over their defaults, and Effective encodes them.
 
 type File struct {
 	APIVersion     string                 `json:"apiVersion"`
@@ -111,8 +111,8 @@ func defaultFile() *File {
 	}}}
 }
 
-// defaultController has every default of a definition. Workers is the exception, because a definition that is
-// sequential must not have it.
+// defaultController has every default of a definition. Workers is the exception, because a
+// definition that is sequential must not have it.
 func defaultController() Controller {
 	return Controller{
 		Mode:           "sequential",

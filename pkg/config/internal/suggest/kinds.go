@@ -9,7 +9,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// IsBuiltIn tells whether client-go knows the kind.
+// IsBuiltIn reports whether client-go knows the kind.
 func IsBuiltIn(gvk schema.GroupVersionKind) bool { return scheme.Scheme.Recognizes(gvk) }
 
 func IsBuiltInVersion(gv schema.GroupVersion) bool {
@@ -27,7 +27,8 @@ func homes(kind string) []schema.GroupVersion {
 	return found
 }
 
-// notWatchable tells of names that every group registers beside its kinds: options of requests, and lists.
+// notWatchable tells of names that every group registers beside its kinds: options of requests, and
+// lists.
 func notWatchable(kind string) bool {
 	return strings.HasSuffix(kind, "Options") || strings.HasSuffix(kind, "List") || kind == "WatchEvent"
 }
@@ -44,8 +45,8 @@ func kindsOf(gv schema.GroupVersion) []string {
 	return names
 }
 
-// KindHomeHint says where a kind is that its group version lacks, or which kind of it has a similar name; "" when
-// nothing is known of it.
+// KindHomeHint says where a kind is that its group version lacks, or which kind of it has a similar
+// name; "" when nothing is known of it.
 func KindHomeHint(gv schema.GroupVersion, kind string) string {
 	if found := homes(kind); len(found) > 0 {
 		return fmt.Sprintf("did you mean apiVersion %q?", found[0])

@@ -28,7 +28,8 @@ func Fold(s string) string {
 	return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(s))
 }
 
-// distance is the number of letters to insert, remove, replace or swap with a neighbour to get from a to b.
+// distance is the number of letters to insert, remove, replace or swap with a neighbour to get from
+// a to b.
 func distance(a, b string) int {
 	x, y := []rune(a), []rune(b)
 	rows := make([][]int, len(x)+1)

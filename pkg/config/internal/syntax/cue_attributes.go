@@ -10,9 +10,9 @@ import (
 	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
 )
 
-// checkAttributes reports the attributes of CUE that kooperd gives no meaning, so that none is ignored in silence.
-// @embed would read files that are neither hashed nor bounded. Tags exist on the command line of CUE alone; CUE
-// ignores @tag in imported files, and so does this.
+// checkAttributes reports the attributes of CUE that kooperd gives no meaning, so that none is
+// ignored in silence. @embed would read files that are neither hashed nor bounded. Tags exist on
+// the command line of CUE alone; CUE ignores @tag in imported files, and so does this.
 func checkAttributes(src *Source, f *ast.File) diagnostic.Diagnostics {
 	var diags diagnostic.Diagnostics
 	report := func(attr *ast.Attribute, message, hint string) {

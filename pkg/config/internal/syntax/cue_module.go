@@ -21,7 +21,8 @@ const (
 	versionRemedy  = `write language: version: "` + languageVersion + `"`
 )
 
-// checkModule finds the mistake in the module file of the user's module, which cue/load reports without a place.
+// checkModule finds the mistake in the module file of the user's module, which cue/load reports
+// without a place.
 func (l *CUELoader) checkModule(root string) (diagnostic.Diagnostic, bool) {
 	name := moduleFileOf(root)
 	data, err := os.ReadFile(name)

@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	// languageVersion pins the CUE language for files that are in no module of their own, so that an upgrade of
-	// kooperd does not change what a file means.
+	// languageVersion pins the CUE language for files that are in no module of their own, so that
+	// an upgrade of kooperd does not change what a file means.
 	languageVersion = "v0.17.0"
 
 	moduleFile = `module: "kooperd.dev/config@v0"
@@ -30,8 +30,8 @@ language: version: "` + languageVersion + `"
 `
 )
 
-// CUELoader turns CUE files into build instances. Imports resolve to CUE's standard library, kooperd's own schema and
-// the user's own module; nothing is ever fetched.
+// CUELoader turns CUE files into build instances. Imports resolve to CUE's standard library,
+// kooperd's own schema and the user's own module; nothing is ever fetched.
 type CUELoader struct {
 	Schema func() ([]byte, error) // the importable schema, made only when a file asks for it
 	mu     sync.Mutex             // cue/load may parse in parallel
@@ -42,7 +42,8 @@ type CUELoader struct {
 	Diags    diagnostic.Diagnostics
 }
 
-// cueGroup is what CUE would read as one package: the files of one directory with the same package clause.
+// cueGroup is what CUE would read as one package: the files of one directory with the same package
+// clause.
 type cueGroup struct {
 	files   []*Source
 	imports bool
@@ -75,8 +76,8 @@ func CUEGroups(files []*Source) []*cueGroup {
 	return groups
 }
 
-// OnePackage reports CUE files of one directory argument that belong to different packages; files without a package
-// clause go with any.
+// OnePackage reports CUE files of one directory argument that belong to different packages; files
+// without a package clause go with any.
 func OnePackage(files []*Source) diagnostic.Diagnostics {
 	type clause struct {
 		src *Source
@@ -132,7 +133,8 @@ func (l *CUELoader) Load(group *cueGroup) *build.Instance {
 		overlay[filepath.Join(root, "cue.mod", "module.cue")] = load.FromString(moduleFile)
 	}
 	if group.imports {
-		// A package of the user's module may import the schema too, so any import makes it available.
+		// A package of the user's module may import the schema too, so any import makes it
+		// available.
 		text, err := l.Schema()
 		if err != nil {
 			l.Diags = append(l.Diags, diagnostic.Diagnostic{Position: diagnostic.Position{File: first.Name}, Message: "making the schema: " + err.Error()})
@@ -177,7 +179,8 @@ func moduleRoot(dir string) string {
 	}
 }
 
-// parse is called by cue/load for each file, the imported ones included. A file that it refuses is in diags.
+// parse is called by cue/load for each file, the imported ones included. A file that it refuses is
+// in diags.
 func (l *CUELoader) parse(name string, data any, cfg parser.Config) (*ast.File, error) {
 	text, ok := data.([]byte)
 	if !ok {
@@ -239,7 +242,8 @@ func (l *CUELoader) admit(name string, text []byte) (*Source, error) {
 // SchemaName stands for the embedded schema in positions.
 const SchemaName = "schema " + schemas.ImportPath
 
-// display shortens the name of an imported file as the files of the load are named: relative or absolute.
+// display shortens the name of an imported file as the files of the load are named: relative or
+// absolute.
 func (l *CUELoader) display(abs string) string {
 	for _, src := range l.Known {
 		if filepath.IsAbs(src.Name) || src.Name == SchemaName {
@@ -253,7 +257,8 @@ func (l *CUELoader) display(abs string) string {
 	return abs
 }
 
-// loadError tells why cue/load refused a file: syntax, an import, or something that diags has already.
+// loadError tells why cue/load refused a file: syntax, an import, or something that diags has
+// already.
 func (l *CUELoader) loadError(first *Source, root string, err error) {
 	for _, e := range cueerrors.Errors(err) {
 		if strings.Contains(e.Error(), errRefused.Error()) && len(l.Diags) > 0 {
@@ -273,8 +278,8 @@ func (l *CUELoader) loadError(first *Source, root string, err error) {
 	}
 }
 
-// innermost returns the place and the words of the error that is the cause of the others, as far as it is in a file of
-// the load: a mistake in an imported file is a mistake there, not at the import.
+// innermost returns the place and the words of the error that is the cause of the others, as far as
+// it is in a file of the load: a mistake in an imported file is a mistake there, not at the import.
 func (l *CUELoader) innermost(err error) (*diagnostic.Position, string) {
 	var pos *diagnostic.Position
 	message := ""

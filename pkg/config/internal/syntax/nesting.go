@@ -10,13 +10,13 @@ import (
 	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
 )
 
-// maxOperators bounds how many operators, selectors and calls may follow each other in one expression, as each makes
-// the syntax tree one level deeper.
+// maxOperators bounds how many operators, selectors and calls may follow each other in one
+// expression, as each makes the syntax tree one level deeper.
 const maxOperators = 2000
 
-// checkNesting refuses CUE or JSON whose syntax tree would be so deep that CUE's recursive parser or evaluator overflow
-// the stack, which would end the process: a:a:a:… does it with one megabyte. It looks at tokens only, so it is not
-// recursive itself.
+// checkNesting refuses CUE or JSON whose syntax tree would be so deep that CUE's recursive parser
+// or evaluator overflow the stack, which would end the process: a:a:a:… does it with one megabyte.
+// It looks at tokens only, so it is not recursive itself.
 func checkNesting(src *Source) (diagnostic.Diagnostic, bool) {
 	file := token.NewFile(src.Abs, -1, len(src.Data))
 	var s scanner.Scanner

@@ -17,8 +17,8 @@ import (
 	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
 )
 
-// maxInput is the most that one load reads, all files together. It bounds memory; a config of a thousand definitions
-// has 150 KB.
+// maxInput is the most that one load reads, all files together. It bounds memory; a config of a
+// thousand definitions has 150 KB.
 const maxInput = 4 << 20
 
 // Language is what a file is written in.
@@ -77,7 +77,8 @@ type Sources struct {
 	Diags  diagnostic.Diagnostics
 }
 
-// Read reads the files and directories in paths. Mistakes are in diags; the other files are read all the same.
+// Read reads the files and directories in paths. Mistakes are in diags; the other files are read
+// all the same.
 func Read(paths []string) *Sources {
 	s := &Sources{Budget: maxInput}
 	seen := map[string]bool{}
@@ -97,8 +98,8 @@ func Read(paths []string) *Sources {
 	return s
 }
 
-// absolute returns the absolute name of a file. Standard input has one name, and is in the working directory, so that
-// what it imports is looked for there.
+// absolute returns the absolute name of a file. Standard input has one name, and is in the working
+// directory, so that what it imports is looked for there.
 func absolute(name string) (string, error) {
 	if isStdin(name) {
 		name = "-"
@@ -113,7 +114,8 @@ func (s *Sources) fail(name, message, hint string) {
 	s.Diags = append(s.Diags, diagnostic.Diagnostic{Position: diagnostic.Position{File: name}, Message: message, Hint: hint})
 }
 
-// expand returns the files that p stands for: itself, or the config files of a directory, not of those below it.
+// expand returns the files that p stands for: itself, or the config files of a directory, not of
+// those below it.
 func (s *Sources) expand(p string) []string {
 	if isStdin(p) {
 		return []string{p}
@@ -149,9 +151,9 @@ func (s *Sources) expand(p string) []string {
 	return names
 }
 
-// isConfigEntry tells whether a directory's entry is read. Hidden entries are not, among them ..data and the dated
-// directory of a mounted ConfigMap; the visible files of such a mount are symbolic links and are followed. CUE's own
-// tool and test files are no part of a package.
+// isConfigEntry reports whether a directory's entry is read. Hidden entries are not, among them
+// ..data and the dated directory of a mounted ConfigMap; the visible files of such a mount are
+// symbolic links and are followed. CUE's own tool and test files are no part of a package.
 func isConfigEntry(name string) bool {
 	base := filepath.Base(name)
 	if strings.HasPrefix(base, ".") || strings.HasSuffix(base, "_tool.cue") || strings.HasSuffix(base, "_test.cue") {
@@ -195,8 +197,8 @@ func isPipe(info fs.FileInfo) bool {
 	return info.Mode()&(fs.ModeNamedPipe|fs.ModeCharDevice|fs.ModeSocket) != 0
 }
 
-// readOnce reads a file to its end. Pipes are read only when they are named: one that lies in a directory would wait
-// for a writer.
+// readOnce reads a file to its end. Pipes are read only when they are named: one that lies in a
+// directory would wait for a writer.
 func (s *Sources) readOnce(name string, named bool) ([]byte, error) {
 	f := os.Stdin
 	if !isStdin(name) {
@@ -231,7 +233,8 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// checkText finds the first byte that no config file has: part of something else than UTF-8, or NUL.
+// checkText finds the first byte that no config file has: part of something else than UTF-8, or
+// NUL.
 func checkText(name string, data []byte) (diagnostic.Diagnostic, bool) {
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
 		return diagnostic.Diagnostic{Position: diagnostic.Position{File: name}, Message: "is UTF-16, not UTF-8", Hint: "save it as UTF-8"}, true

@@ -8,12 +8,13 @@ import (
 	"cuelang.org/go/cue/parser"
 )
 
-// yamlOnly is what begins a line in YAML and in no CUE file: a comment, the beginning of a document, an apiVersion
-// without quotes.
+// yamlOnly is what begins a line in YAML and in no CUE file: a comment, the beginning of a
+// document, an apiVersion without quotes.
 var yamlOnly = regexp.MustCompile(`(?m)^(#([ \t#].*)?|---.*|["']?apiVersion["']?:[ \t]+'?[a-z.]+/v.*)$`)
 
-// languageByContent finds the language of a text that has no name to tell it by, as what comes from a pipe: JSON if it
-// begins as an object of JSON does, else YAML if a line of it is YAML alone or it cannot be read as CUE, else CUE.
+// languageByContent finds the language of a text that has no name to tell it by, as what comes from
+// a pipe: JSON if it begins as an object of JSON does, else YAML if a line of it is YAML alone or
+// it cannot be read as CUE, else CUE.
 func languageByContent(data []byte) Language {
 	if json.Valid(data) {
 		return JSON

@@ -21,15 +21,15 @@ import (
 )
 
 const (
-	// maxNesting bounds how deep objects and lists may stand in each other, in any format. CUE's evaluator is
-	// recursive, and a stack overflow of a Go program cannot be recovered.
+	// maxNesting bounds how deep objects and lists may stand in each other, in any format. CUE's
+	// evaluator is recursive, and a stack overflow of a Go program cannot be recovered.
 	maxNesting = 200
 	// maxAliased bounds how many values the aliases of one YAML file may expand to.
 	maxAliased = 50_000
 )
 
-// yamlBreaks are the line breaks of YAML 1.1 besides \n and \r\n. They become \n, so that every reader of the file
-// counts the same lines.
+// yamlBreaks are the line breaks of YAML 1.1 besides \n and \r\n. They become \n, so that every
+// reader of the file counts the same lines.
 var yamlBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
 
 // ParseYAML reads one YAML document as CUE syntax that keeps the file's positions.
@@ -65,8 +65,8 @@ func ParseYAML(src *Source) (*ast.File, diagnostic.Diagnostics) {
 	return &ast.File{Filename: src.Abs, Decls: withoutExtensions(file.Elts)}, nil
 }
 
-// withoutExtensions leaves out what stands under a key of the root that begins with "x-". It has no meaning, and is the
-// place for what anchors name.
+// withoutExtensions leaves out what stands under a key of the root that begins with "x-". It has no
+// meaning, and is the place for what anchors name.
 func withoutExtensions(fields []ast.Decl) []ast.Decl {
 	return slices.DeleteFunc(fields, func(d ast.Decl) bool {
 		field, ok := d.(*ast.Field)
@@ -159,7 +159,7 @@ func (y *yamlFile) syntaxError(err error) {
 	y.fail(pos, nil, "not YAML: "+message, y.syntaxHint(load))
 }
 
-// isControl tells whether YAML forbids the character.
+// isControl reports whether YAML forbids the character.
 func isControl(r rune) bool { return r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r == 0x7f }
 
 // syntaxHint explains the mistakes that everybody makes once.
@@ -302,7 +302,8 @@ func (y *yamlFile) scalar(n *yaml.Node, at diagnostic.Path) ast.Expr {
 	return lit
 }
 
-// integer reads YAML's decimal, hexadecimal, octal and binary forms; "010" is 8 to every Kubernetes tool, and here.
+// integer reads YAML's decimal, hexadecimal, octal and binary forms; "010" is 8 to every Kubernetes
+// tool, and here.
 func (y *yamlFile) integer(n *yaml.Node, at diagnostic.Path) string {
 	v, ok := new(big.Int).SetString(strings.TrimPrefix(n.Value, "+"), 0)
 	if !ok {

@@ -9,7 +9,8 @@ import (
 	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
 )
 
-// mapping converts the keys in their order; those that `<<` merges in come last and give way to the others.
+// mapping converts the keys in their order; those that `<<` merges in come last and give way to the
+// others.
 func (y *yamlFile) mapping(n *yaml.Node, at diagnostic.Path, depth int) ast.Expr {
 	if tag := n.ShortTag(); tag != "!!map" {
 		y.badTag(n, at, tag)
