@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -14,9 +15,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
-// The budgets of code that is neither a test nor generated, in lines. A file that needs more has a second subject.
+// The budgets of code that is neither a test nor generated, in lines. A file that needs more has a
+// second subject.
 const (
 	maxFileLines = 400
 	p90FileLines = 250
@@ -24,8 +27,26 @@ const (
 	p90FuncLines = 30
 )
 
-// exitCalls end the process or take its signals, which is for main packages alone: whoever embeds kooperd must keep
-// both in hand.
+// The budgets of a type. One that needs more does more than one job.
+const (
+	maxTypeMethods = 20
+	maxTypeFields  = 15
+)
+
+// maxCommentColumns is how wide a line of a comment may be, with tabs of tabColumns.
+const (
+	maxCommentColumns = 100
+	tabColumns        = 4
+)
+
+// largeTypes may exceed the budgets of a type, for the reason given.
+var largeTypes = map[string]string{
+	"pkg/telemetry.Controller": "a field for each series of a definition, which its users want in one place",
+	"pkg/telemetry.Metrics":    "a field for each vector, and the methods that fill them in; to be split by subject",
+}
+
+// exitCalls end the process or take its signals, which is for main packages alone: whoever embeds
+// kooperd must keep both in hand.
 var exitCalls = map[string][]string{
 	"os":                    {"Exit"},
 	"syscall":               {"Exit"},
@@ -38,7 +59,8 @@ var exitCalls = map[string][]string{
 // signalsFolder is that of the package that takes signals for main packages.
 const signalsFolder = "pkg/signals"
 
-// errorCalls make errors, whose text says what was being done ("reading config: …"); that it failed is known.
+// errorCalls make errors, whose text says what was being done ("reading config: …"); that it failed
+// is known.
 var errorCalls = map[string][]string{
 	"errors": {"New"},
 	"fmt":    {"Errorf"},
@@ -51,6 +73,7 @@ type source struct {
 	path      string // relative to the root
 	file      *ast.File
 	fset      *token.FileSet
+	text      []string // its lines
 	lines     int
 	test      bool
 	generated bool
@@ -89,8 +112,12 @@ func sources(t *testing.T) []source {
 
 // parseSource parses one file.
 func parseSource(name string) (source, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return source{}, err
+	}
 	fset := token.NewFileSet()
-	file, err := parser.ParseFile(fset, name, nil, parser.ParseComments|parser.SkipObjectResolution)
+	file, err := parser.ParseFile(fset, name, text, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		return source{}, err
 	}
@@ -98,6 +125,7 @@ func parseSource(name string) (source, error) {
 		path:      filepath.ToSlash(name),
 		file:      file,
 		fset:      fset,
+		text:      strings.Split(string(text), "\n"),
 		lines:     fset.File(file.FileStart).LineCount(),
 		test:      strings.HasSuffix(name, "_test.go"),
 		generated: ast.IsGenerated(file),
@@ -113,8 +141,8 @@ func parseSource(name string) (source, error) {
 	return s, nil
 }
 
-// localName is the name by which a file knows an import: its own for it, else the last part of the path that is not a
-// major version.
+// localName is the name by which a file knows an import: its own for it, else the last part of the
+// path that is not a major version.
 func localName(spec *ast.ImportSpec, importPath string) string {
 	if spec.Name != nil {
 		return spec.Name.Name
@@ -166,7 +194,8 @@ type measure struct {
 	lines int
 }
 
-// checkBudget fails t for every measure above limit, and when more than a tenth of them are above p90.
+// checkBudget fails t for every measure above limit, and when more than a tenth of them are above
+// p90.
 func checkBudget(t *testing.T, all []measure, limit, p90 int) {
 	t.Helper()
 	slices.SortFunc(all, func(a, b measure) int { return cmp.Compare(b.lines, a.lines) })
@@ -222,8 +251,9 @@ func TestNoInitFunctions(t *testing.T) {
 	}
 }
 
-// Inside testing/synctest sleeping is exact and takes no time; in any other test it is a guess. Only the test module,
-// which looks at real processes in real time, may have to let time pass to show that nothing happens.
+// Inside testing/synctest sleeping is exact and takes no time; in any other test it is a guess.
+// Only the test module, which looks at real processes in real time, may have to let time pass to
+// show that nothing happens.
 func TestNoSleepInTests(t *testing.T) {
 	all := sources(t)
 	inBubbles := map[string]bool{} // packages whose tests know synctest
@@ -257,4 +287,89 @@ func TestErrorTexts(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestCommentWidth(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.generated {
+			continue
+		}
+		for _, group := range s.file.Comments {
+			for _, c := range group.List {
+				line := s.text[s.fset.Position(c.Pos()).Line-1]
+				if columns := commentColumns(line); columns > maxCommentColumns {
+					t.Errorf("%s: the comment has %d columns, want at most %d", s.position(c), columns, maxCommentColumns)
+				}
+			}
+		}
+	}
+}
+
+// commentColumns is the width of a comment that has its line for itself and could be broken; 0 for
+// every other line.
+func commentColumns(line string) int {
+	text := strings.TrimLeft(line, "\t")
+	if !strings.HasPrefix(text, "// ") || strings.HasPrefix(text, "// Output:") || len(strings.Fields(text)) <= 2 {
+		return 0
+	}
+	return (len(line)-len(text))*tabColumns + utf8.RuneCountInString(text)
+}
+
+// size is what a type consists of.
+type size struct{ methods, fields int }
+
+func TestTypeBudgets(t *testing.T) {
+	sizes := map[string]size{}
+	for _, s := range sources(t) {
+		if s.test || s.generated || !strings.HasPrefix(s.path, "pkg/") {
+			continue
+		}
+		addTypes(sizes, s)
+	}
+	for name, is := range sizes {
+		_, known := largeTypes[name]
+		large := is.methods > maxTypeMethods || is.fields > maxTypeFields
+		switch {
+		case large && !known:
+			t.Errorf("%s has %d methods and %d fields, want at most %d and %d: take it apart, or name the reason in largeTypes",
+				name, is.methods, is.fields, maxTypeMethods, maxTypeFields)
+		case !large && known:
+			t.Errorf("%s is within the budgets: take it out of largeTypes", name)
+		}
+	}
+}
+
+// addTypes adds what a file declares of types.
+func addTypes(sizes map[string]size, s source) {
+	add := func(name string, more size) {
+		name = path.Dir(s.path) + "." + name
+		sizes[name] = size{sizes[name].methods + more.methods, sizes[name].fields + more.fields}
+	}
+	ast.Inspect(s.file, func(node ast.Node) bool {
+		switch n := node.(type) {
+		case *ast.FuncDecl:
+			if n.Recv != nil {
+				add(receiver(n.Recv.List[0].Type), size{methods: 1})
+			}
+			return false
+		case *ast.TypeSpec:
+			if fields, ok := n.Type.(*ast.StructType); ok {
+				add(n.Name.Name, size{fields: fields.Fields.NumFields()})
+			}
+		}
+		return true
+	})
+}
+
+// receiver is the name of a receiver's type.
+func receiver(of ast.Expr) string {
+	switch of := of.(type) {
+	case *ast.StarExpr:
+		return receiver(of.X)
+	case *ast.IndexExpr:
+		return receiver(of.X)
+	case *ast.Ident:
+		return of.Name
+	}
+	return ""
 }
