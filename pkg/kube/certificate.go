@@ -87,7 +87,7 @@ func (f *certificateFiles) read(age time.Duration) (generation int, err error) {
 	if !f.readAt.IsZero() && time.Since(f.readAt) < age {
 		return f.generation, f.err
 	}
-	certificate, err := f.load(&tls.CertificateRequestInfo{})
+	certificate, err := f.loadAlone()
 	f.readAt, f.err = time.Now(), nil
 	switch {
 	case err != nil:
@@ -97,6 +97,16 @@ func (f *certificateFiles) read(age time.Duration) (generation int, err error) {
 		f.generation++
 	}
 	return f.generation, f.err
+}
+
+// loading is held while client-go is asked for a certificate. All clients with the same files share
+// one reader of client-go, which reads its field without a lock after it has found no change.
+var loading sync.Mutex
+
+func (f *certificateFiles) loadAlone() (*tls.Certificate, error) {
+	loading.Lock()
+	defer loading.Unlock()
+	return f.load(&tls.CertificateRequestInfo{})
 }
 
 // certificateTransport sends requests on connections of the certificate that is in the files.
