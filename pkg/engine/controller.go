@@ -133,7 +133,7 @@ func (c *controller) accepts(def config.Definition) bool {
 }
 
 // newRevision makes a revision and the context that its end ends.
-func (c *controller) newRevision(def config.Definition, replaced *revision) (*revision, context.Context) {
+func (c *controller) newRevision(def config.Definition, replaced *revision) (*revision, lifetime) {
 	current, end := context.WithCancel(context.Background()) //nolint:forbidigo // it ends with end
 	r := &revision{
 		def: def, watches: &watchSet{watches: c.watchesOf(def)}, limits: c.limits.withRate(newRate(def.Rate)),
@@ -159,7 +159,7 @@ func (c *controller) newRevision(def config.Definition, replaced *revision) (*re
 		failing: c.state.failures.any, changed: r.refresh, logger: c.logger,
 	}
 	r.predicate = newChangePredicate(def, c.metrics, c.logger, r.refresh)
-	return r, current
+	return r, lifetime{current}
 }
 
 // env is what a handler gets, without what depends on the revision.
@@ -180,7 +180,7 @@ func (c *controller) env() (handlers.Env, error) {
 }
 
 // keep runs a revision until current ends.
-func (c *controller) keep(ctx, current context.Context, r *revision, replaces bool) {
+func (c *controller) keep(ctx context.Context, current lifetime, r *revision, replaces bool) {
 	onEvent := func(w *watched, e kube.Event) { c.onEvent(r, w, e) }
 	r.keep(ctx, current, c.api, onEvent, replaces, func() bool {
 		before, ok := c.rollout.activate(r)

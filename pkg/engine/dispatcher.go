@@ -75,7 +75,7 @@ func newDispatcher(r *revision, q *queue.Queue[kube.Key], p phases) *dispatcher 
 // keeps one of the new workers waiting, so that there are never more calls than workers.
 func (d *dispatcher) start(term phases, previous *dispatcher) {
 	if d.filter != nil {
-		d.running.Go(func() { d.filter.run(term.taking, d.phases.taking) })
+		d.running.Go(func() { d.filter.run(term.taking, acceptance{d.phases.taking}) })
 	}
 	n := workersOf(d.revision.def)
 	await := make([][]chan struct{}, n)

@@ -56,9 +56,13 @@ func newEventFilter(
 	}
 }
 
+// acceptance ends when a filter takes no more events. It is a type of its own, so that it cannot be
+// swapped with the context in which the filter decides.
+type acceptance struct{ context.Context } //nolint:containedctx // see above
+
 // run decides until one of both contexts ends. When only accepting has ended, because another
 // filter takes over, it decides on what is pending before it returns.
-func (f *eventFilter) run(deciding, accepting context.Context) {
+func (f *eventFilter) run(deciding context.Context, accepting acceptance) {
 	defer f.keys.ShutDown()
 	for {
 		item, ok := f.keys.Get(accepting)

@@ -112,7 +112,7 @@ func begin(t *testing.T, b *bench) (end func()) {
 	b.eventFilter = newEventFilter(b, b, metrics, func(k kube.Key, p queue.Priority) { b.note(fmt.Sprintf("admitted %s as %d", k.Name, p)) })
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	running.Go(func() { b.run(ctx, ctx) })
+	running.Go(func() { b.run(ctx, acceptance{ctx}) })
 	return func() {
 		cancel()
 		running.Wait()

@@ -32,11 +32,15 @@ type revision struct {
 	changed    chan struct{}      // holds a note that ready may return something else
 }
 
+// lifetime ends with a revision. It is a type of its own, so that it cannot be swapped with the
+// context of all revisions.
+type lifetime struct{ context.Context } //nolint:containedctx // see above
+
 // keep makes what the revision needs, lets it take over by activate, and closes everything when
 // current has ended and its last call has returned. With await, it takes over as soon as it could
 // begin to work; else as soon as it can tell whether it could.
 func (r *revision) keep(
-	ctx, current context.Context, api apiServer, onEvent func(*watched, kube.Event), await bool, activate func() bool,
+	ctx context.Context, current lifetime, api apiServer, onEvent func(*watched, kube.Event), await bool, activate func() bool,
 ) {
 	ctx, end := context.WithCancel(ctx)
 	unhook := context.AfterFunc(current, end)

@@ -12,9 +12,9 @@ import (
 // going to replace it, and those before, until their last calls have returned.
 type rollout struct {
 	// newRevision makes a revision and the context that its end ends. replaced may be nil.
-	newRevision func(def config.Definition, replaced *revision) (*revision, context.Context)
+	newRevision func(def config.Definition, replaced *revision) (*revision, lifetime)
 	// keep runs a revision until current ends. replaces reports whether another one is active.
-	keep func(ctx, current context.Context, r *revision, replaces bool)
+	keep func(ctx context.Context, current lifetime, r *revision, replaces bool)
 
 	running sync.WaitGroup
 
