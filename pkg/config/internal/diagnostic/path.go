@@ -15,8 +15,10 @@ type Path []string
 // With returns a new path with more steps; p keeps its own memory.
 func (p Path) With(steps ...string) Path { return append(slices.Clip(slices.Clone(p)), steps...) }
 
+// Parent returns the path without its last step; that of the root is the root.
 func (p Path) Parent() Path { return p[:max(0, len(p)-1)] }
 
+// Last returns the last step, or "" for the root.
 func (p Path) Last() string {
 	if len(p) == 0 {
 		return ""
@@ -58,6 +60,7 @@ func plainName(s string) bool {
 	return s != ""
 }
 
+// IndexStep returns the step to an item of a list.
 func IndexStep(i int) string { return "[" + strconv.Itoa(i) + "]" }
 
 func index(step string) (int, bool) {

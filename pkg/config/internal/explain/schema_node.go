@@ -34,6 +34,7 @@ type field struct {
 	required bool
 }
 
+// NewSchemaNode returns the node of a value of the schema.
 func NewSchemaNode(v cue.Value) *SchemaNode {
 	s := &SchemaNode{Value: v, core: v}
 	s.text = attribute(v, "want")

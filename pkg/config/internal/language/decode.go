@@ -9,6 +9,7 @@ import (
 // The types of this file are the config language as JSON, field by field what package schemas
 // allows. Load decodes into them over their defaults, and Effective encodes them.
 
+// File is a whole config.
 type File struct {
 	APIVersion     string                 `json:"apiVersion"`
 	LeaderElection LeaderElection         `json:"leaderElection"`
@@ -22,6 +23,7 @@ type LeaderElection struct {
 	Fields   LeaderElectionFields
 }
 
+// LeaderElectionFields is the object form of LeaderElection.
 type LeaderElectionFields struct {
 	Name          string `json:"name"`
 	Namespace     string `json:"namespace,omitempty"`
@@ -32,10 +34,12 @@ type LeaderElectionFields struct {
 	Lock          string `json:"lock"`
 }
 
+// Engine limits what all definitions do together.
 type Engine struct {
 	MaxConcurrent int `json:"maxConcurrent,omitempty"`
 }
 
+// Controller is a definition.
 type Controller struct {
 	Watch          Watch                      `json:"watch"`
 	Ignore         []string                   `json:"ignore,omitempty"`
@@ -51,6 +55,7 @@ type Controller struct {
 	Paused         bool                       `json:"paused"`
 }
 
+// Watch names the objects of a definition.
 type Watch struct {
 	APIVersion    string    `json:"apiVersion"`
 	Kind          string    `json:"kind"`
@@ -65,24 +70,28 @@ type Selector struct {
 	Object *SelectorFields
 }
 
+// SelectorFields is the object form of a label or field selector.
 type SelectorFields struct {
 	MatchLabels      map[string]string `json:"matchLabels,omitempty"`
 	MatchFields      map[string]string `json:"matchFields,omitempty"`
 	MatchExpressions []Requirement     `json:"matchExpressions,omitempty"`
 }
 
+// Requirement is one expression of a selector.
 type Requirement struct {
 	Key      string   `json:"key"`
 	Operator string   `json:"operator"`
 	Values   []string `json:"values,omitempty"`
 }
 
+// Retry says what follows a failed call.
 type Retry struct {
 	MaxRetries   RetryCount `json:"maxRetries"`
 	InitialDelay string     `json:"initialDelay"`
 	MaxDelay     string     `json:"maxDelay"`
 }
 
+// Rate limits how often a definition handles objects.
 type Rate struct {
 	PerSecond float64 `json:"perSecond"`
 	Burst     *int    `json:"burst,omitempty"`
@@ -93,6 +102,7 @@ type RetryCount int
 
 const unlimited = -1
 
+// Words of the language, and defaults that depend on other fields.
 const (
 	APIVersion = "kooperd.dev/v1alpha1"
 	Disabled   = "disabled"
@@ -138,6 +148,7 @@ func decodeStrict(text []byte, into any) error {
 	return dec.Decode(into)
 }
 
+// UnmarshalJSON reads either form.
 func (e *LeaderElection) UnmarshalJSON(text []byte) error {
 	if text[0] == '"' {
 		e.Disabled = true
@@ -146,6 +157,7 @@ func (e *LeaderElection) UnmarshalJSON(text []byte) error {
 	return decodeStrict(text, &e.Fields)
 }
 
+// MarshalJSON writes the form that was read.
 func (e LeaderElection) MarshalJSON() ([]byte, error) {
 	if e.Disabled {
 		return json.Marshal(Disabled)
@@ -153,6 +165,7 @@ func (e LeaderElection) MarshalJSON() ([]byte, error) {
 	return json.Marshal(e.Fields)
 }
 
+// UnmarshalJSON reads a definition over its defaults.
 func (c *Controller) UnmarshalJSON(text []byte) error {
 	type plain Controller
 	p := plain(defaultController())
@@ -163,6 +176,7 @@ func (c *Controller) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// UnmarshalJSON reads either form.
 func (s *Selector) UnmarshalJSON(text []byte) error {
 	if text[0] == '"' {
 		return json.Unmarshal(text, &s.Text)
@@ -171,6 +185,7 @@ func (s *Selector) UnmarshalJSON(text []byte) error {
 	return decodeStrict(text, s.Object)
 }
 
+// MarshalJSON writes the form that was read.
 func (s Selector) MarshalJSON() ([]byte, error) {
 	if s.Object != nil {
 		return json.Marshal(s.Object)
@@ -178,6 +193,7 @@ func (s Selector) MarshalJSON() ([]byte, error) {
 	return json.Marshal(s.Text)
 }
 
+// UnmarshalJSON reads a number or "unlimited".
 func (n *RetryCount) UnmarshalJSON(text []byte) error {
 	if text[0] == '"' {
 		*n = unlimited
@@ -186,6 +202,7 @@ func (n *RetryCount) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*int)(n))
 }
 
+// MarshalJSON writes a number or "unlimited".
 func (n RetryCount) MarshalJSON() ([]byte, error) {
 	if n < 0 {
 		return json.Marshal("unlimited")

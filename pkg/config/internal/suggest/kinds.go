@@ -12,6 +12,7 @@ import (
 // IsBuiltIn reports whether client-go knows the kind.
 func IsBuiltIn(gvk schema.GroupVersionKind) bool { return scheme.Scheme.Recognizes(gvk) }
 
+// IsBuiltInVersion reports whether client-go knows kinds of the group and version.
 func IsBuiltInVersion(gv schema.GroupVersion) bool {
 	return gv.Group == "" && gv.Version == "v1" || gv.Group != "" && scheme.Scheme.IsVersionRegistered(gv)
 }

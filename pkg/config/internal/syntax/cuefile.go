@@ -42,17 +42,18 @@ type CUELoader struct {
 	Diags    diagnostic.Diagnostics
 }
 
-// cueGroup is what CUE would read as one package: the files of one directory with the same package
+// CUEGroup is what CUE would read as one package: the files of one directory with the same package
 // clause.
-type cueGroup struct {
+type CUEGroup struct {
 	files   []*Source
 	imports bool
 }
 
-func CUEGroups(files []*Source) []*cueGroup {
+// CUEGroups sorts CUE files into what CUE would read as one package each, in the order of the files.
+func CUEGroups(files []*Source) []*CUEGroup {
 	type key struct{ dir, pkg string }
-	var groups []*cueGroup
-	known := map[key]*cueGroup{}
+	var groups []*CUEGroup
+	known := map[key]*CUEGroup{}
 	for _, f := range files {
 		if f.Language != CUE {
 			continue
@@ -67,7 +68,7 @@ func CUEGroups(files []*Source) []*cueGroup {
 			}
 		}
 		if known[k] == nil {
-			known[k] = &cueGroup{}
+			known[k] = &CUEGroup{}
 			groups = append(groups, known[k])
 		}
 		known[k].files = append(known[k].files, f)
@@ -113,7 +114,7 @@ func OnePackage(files []*Source) diagnostic.Diagnostics {
 }
 
 // Load returns the instance of one group of files of one directory, or nil after a mistake.
-func (l *CUELoader) Load(group *cueGroup) *build.Instance {
+func (l *CUELoader) Load(group *CUEGroup) *build.Instance {
 	first := group.files[0]
 	dir := filepath.Dir(first.Abs)
 	overlay := map[string]load.Source{}

@@ -24,6 +24,7 @@ const maxInput = 4 << 20
 // Language is what a file is written in.
 type Language int
 
+// The languages of a config file.
 const (
 	noLanguage Language = iota
 	CUE
