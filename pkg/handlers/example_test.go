@@ -157,8 +157,9 @@ func ExampleNewRegistry() {
 	_, problems, _ := registry.Bind("greet", []byte(`{"greeting":""}`))
 	fmt.Println(problems[0].Path, problems[0].Message, "-", problems[0].Hint)
 	// Output:
-	// registering plugin "Greet": want a name of lower-case letters, digits and '-', at most 63,
-	// starting with a letter [greet] <nil> greeting is empty - write "hello"
+	// registering plugin "Greet": want a name of lower-case letters, digits and '-', at most 63, starting with a letter
+	// [greet] <nil>
+	// greeting is empty - write "hello"
 }
 
 func ExampleObjectOf() {
@@ -203,8 +204,8 @@ func ExampleSecret() {
 	value := handlers.NewSecretValue("hunter2")
 	fmt.Println(value, len(value.Reveal()))
 	// Output:
-	// EXAMPLE_TOKEN_THAT_IS_NOT_SET reading secret: environment variable
-	// EXAMPLE_TOKEN_THAT_IS_NOT_SET is not set [REDACTED] 7
+	// EXAMPLE_TOKEN_THAT_IS_NOT_SET reading secret: environment variable EXAMPLE_TOKEN_THAT_IS_NOT_SET is not set
+	// [REDACTED] 7
 }
 
 func ExampleDuration() {

@@ -62,8 +62,8 @@ func synonymHint(v cue.Value, s *SchemaNode) string {
 // newer ends the message of a file whose language this binary does not know yet.
 const newer = " is newer than this binary (v1alpha1)"
 
-// IsNewer reports whether d says that the file is newer than this binary. Nothing else that is said of
-// such a file helps.
+// IsNewer reports whether d says that the file is newer than this binary. Nothing else that is said
+// of such a file helps.
 func IsNewer(d diagnostic.Diagnostic) bool {
 	return d.Path == "apiVersion" && strings.HasSuffix(d.Message, newer)
 }

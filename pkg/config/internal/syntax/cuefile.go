@@ -49,7 +49,7 @@ type CUEGroup struct {
 	imports bool
 }
 
-// CUEGroups sorts CUE files into what CUE would read as one package each, in the order of the files.
+// CUEGroups sorts CUE files into what CUE would read as one package each, in their order.
 func CUEGroups(files []*Source) []*CUEGroup {
 	type key struct{ dir, pkg string }
 	var groups []*CUEGroup
