@@ -79,7 +79,7 @@ func TestAuthenticate(t *testing.T) {
 	stranger := shared.ServiceAccount(t, ns, "stranger").BearerToken
 	foreign := shared.Token(t, ns, "prometheus", cluster.TokenOptions{Audiences: []string{"somebody-else"}})
 	p := daemon.Start(t, daemon.Options{
-		Config: watching(ns), Kubeconfig: proxy.Kubeconfig(t, own, ns), Args: []string{"--authenticate", "--profiling", "-v=12"},
+		Config: watching(ns), Kubeconfig: proxy.Kubeconfig(t, own, ns), Args: []string{"--authenticate", "--profiling", "-v=9"},
 	})
 	p.AwaitReady(t) // without a token
 	account := "system:serviceaccount:" + ns + ":"
@@ -133,7 +133,7 @@ func TestAuthenticate(t *testing.T) {
 		if code, _ := scrape(t, p, "/metrics", scraper, nil); code != 200 {
 			t.Errorf("a token that is: %d, want 200", code)
 		}
-		p.AwaitLog(t, "refusing requests that nobody could decide")
+		p.AwaitLog(t, "refusing requests that could not be decided")
 		proxy.Heal()
 		p.Await(t, "the scrape with the API server back", func() bool {
 			code, _ := scrape(t, p, "/metrics", late, nil)
@@ -160,7 +160,7 @@ func TestMayNotAsk(t *testing.T) {
 	if code, body := scrape(t, p, "/metrics", scraper, nil); code != 500 || !strings.Contains(body, "system:auth-delegator") {
 		t.Errorf("%d %q, want 500 and what is missing", code, body)
 	}
-	p.AwaitLog(t, "refusing requests that nobody could decide")
+	p.AwaitLog(t, "refusing requests that could not be decided")
 }
 
 // TestProfilingOnLoopback takes a profile of a second, which anybody on this machine may.
