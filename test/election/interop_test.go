@@ -122,10 +122,10 @@ func TestClientGoTakesOver(t *testing.T) {
 	t.Parallel()
 	ns := shared.Namespace(t)
 	proxy := shared.Proxy(t)
-	a := start(t, proxy.Config(shared.AdminConfig()), ns, "kooperd", fast)
+	a := start(t, proxy.Config(shared.AdminConfig()), ns, "kooperd", moderate)
 	a.leads()
-	f := startForeign(t, shared.Client(), ns, "client-go", fast, true)
-	time.Sleep(2 * fast.lease) // our renewals must look like renewals to it
+	f := startForeign(t, shared.Client(), ns, "client-go", moderate, true)
+	time.Sleep(2 * moderate.lease) // our renewals must look like renewals to it
 	if f.leading.Load() || !a.Leading() {
 		t.Fatalf("leading: client-go %v, kooperd %v", f.leading.Load(), a.Leading())
 	}
@@ -136,16 +136,16 @@ func TestClientGoTakesOver(t *testing.T) {
 	proxy.Heal()
 	stop()
 
-	b := start(t, shared.AdminConfig(), ns, "kooperd-again", fast)
-	time.Sleep(fast.lease)
+	b := start(t, shared.AdminConfig(), ns, "kooperd-again", moderate)
+	time.Sleep(moderate.lease)
 	if b.Leading() || b.Leader() != "client-go" {
 		t.Errorf("leading=%v beside %q", b.Leading(), b.Leader())
 	}
 	f.stop()
 	b.leads()
 
-	g := startForeign(t, shared.Client(), ns, "client-go-again", fast, true)
-	time.Sleep(fast.retry)
+	g := startForeign(t, shared.Client(), ns, "client-go-again", moderate, true)
+	time.Sleep(moderate.retry)
 	b.stop() // released: client-go takes it at its next look
 	g.leads()
 	if got := *getLease(t, ns).Spec.LeaseTransitions; got != 3 {

@@ -83,7 +83,7 @@ func TestRateBoundsCalls(t *testing.T) {
 			}
 		}
 	}
-	r.throttled(t, "rated", "rate", func(seconds float64) bool { return seconds > 0.5 })
+	r.throttled(t, "rated", "rate", func(seconds float64) bool { return seconds > 0 })
 }
 
 // throttled fails the test when the time for which a limit has kept a definition waiting is not as
