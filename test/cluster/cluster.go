@@ -53,6 +53,7 @@ type Cluster struct {
 	client kubernetes.Interface
 	dyn    dynamic.Interface
 	frozen map[Component]bool
+	stood  []Standstill
 }
 
 // Main runs the tests of a package with one cluster for all of them, which it stores in *shared,

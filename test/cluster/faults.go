@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -66,10 +67,25 @@ func (c *Cluster) Freeze(t testing.TB, only ...Component) {
 		t.Fatal("freezing the cluster: it is not running")
 	}
 	for name, pid := range c.pids(t, only) {
+		c.stood = append(c.stood, Standstill{Component: name, Began: time.Now()})
 		signal(t, name, pid, syscall.SIGSTOP)
 		awaitState(t, string(name), pid, "frozen", func(state byte) bool { return state == 'T' })
 		c.frozen[name] = true
 	}
+}
+
+// Standstill is a time for which a component was frozen.
+type Standstill struct {
+	Component Component
+	Began     time.Time
+	Ended     time.Time // just before the component goes on; zero while it does not
+}
+
+// Standstills returns all times for which a component was frozen, in the order of their beginning.
+func (c *Cluster) Standstills() []Standstill {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.stood)
 }
 
 // Thaw lets frozen components go on: the given ones, or all of them if none is given.
@@ -81,6 +97,11 @@ func (c *Cluster) Thaw(t testing.TB, only ...Component) {
 		t.Fatal("thawing the cluster: it is not running")
 	}
 	for name, pid := range c.pids(t, only) {
+		for i := range c.stood {
+			if s := &c.stood[i]; s.Component == name && s.Ended.IsZero() {
+				s.Ended = time.Now()
+			}
+		}
 		signal(t, name, pid, syscall.SIGCONT)
 		delete(c.frozen, name)
 	}

@@ -9,6 +9,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kooperd.dev/kooperd/test/cluster"
 	"kooperd.dev/kooperd/test/failover/marker"
 )
 
@@ -34,6 +35,14 @@ func (b *historyBuilder) mark(identity string, pid int) *historyBuilder {
 	return b.add(write{by: place(identity), marker: &marker.Stamp{Identity: identity, PID: pid, Write: int64(len(b.writes))}})
 }
 
+// unconfirmed is a write that was begun at a second, and stored without an answer.
+func (b *historyBuilder) unconfirmed(identity string, pid int, sent int64) *historyBuilder {
+	b.mark(identity, pid)
+	last := &b.writes[len(b.writes)-1]
+	last.unconfirmed, last.marker.Sent = true, time.Unix(sent, 0)
+	return b
+}
+
 func (b *historyBuilder) pass(seconds int) *historyBuilder {
 	for range seconds {
 		b.add(write{by: "nobody", marker: &marker.Stamp{}}) // the zero identity is entitled when nobody is
@@ -51,6 +60,7 @@ func (b *historyBuilder) deleted() *historyBuilder { return b.add(write{deleted:
 func TestJudge(t *testing.T) {
 	tests := map[string]struct {
 		history *historyBuilder
+		stood   []cluster.Standstill
 		want    []string // parts of the violations
 	}{
 		"one leader":       {history: new(historyBuilder).lease("a", "a_1").mark("a_1", 1).mark("a_1", 1)},
@@ -113,6 +123,25 @@ func TestJudge(t *testing.T) {
 			history: new(historyBuilder).lease("a", "a_1").lease("b", "b_1_vacant"),
 			want:    []string{`b_1_vacant took the lease of "a_1" 2s before it expired`},
 		},
+		"received before a standstill": {
+			history: new(historyBuilder).lease("a", "a_1").lease("a", "").lease("b", "b_1").unconfirmed("a_1", 1, 1),
+			stood:   []cluster.Standstill{{Began: time.Unix(1, 0), Ended: time.Unix(2, 0)}},
+		},
+		"confirmed after a standstill": {
+			history: new(historyBuilder).lease("a", "a_1").lease("a", "").lease("b", "b_1").mark("a_1", 1),
+			stood:   []cluster.Standstill{{Began: time.Unix(-1, 0), Ended: time.Unix(2, 0)}},
+			want:    []string{"was stored while"},
+		},
+		"sent after a standstill": {
+			history: new(historyBuilder).lease("a", "a_1").lease("a", "").lease("b", "b_1").unconfirmed("a_1", 1, 3),
+			stood:   []cluster.Standstill{{Began: time.Unix(1, 0), Ended: time.Unix(2, 0)}},
+			want:    []string{"which the API server has stored without saying so"},
+		},
+		"sent long before a standstill": {
+			history: new(historyBuilder).lease("a", "a_1").lease("a", "").lease("b", "b_1").unconfirmed("a_1", 1, 0),
+			stood:   []cluster.Standstill{{Began: time.Unix(2, 0), Ended: time.Unix(3, 0)}},
+			want:    []string{"which the API server has stored without saying so"},
+		},
 		"restarted in place": {history: new(historyBuilder).lease("a", "a_1").mark("a_1", 1).lease("a", "a_1").mark("a_1", 2)},
 		"two processes": {
 			history: new(historyBuilder).lease("a", "a_1").mark("a_1", 1).mark("a_1", 2).mark("a_1", 1),
@@ -121,7 +150,7 @@ func TestJudge(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			found := violations(tc.history.writes)
+			found := violations(tc.history.writes, tc.stood)
 			if len(found) != len(tc.want) {
 				t.Fatalf("violations are %v, want %d", found, len(tc.want))
 			}
