@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// contextKey marks the contexts that Context returns.
+// contextKey marks the contexts that Context returns. Its value is a *process.
 type contextKey struct{}
 
 // Context returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. From then on these
@@ -18,41 +18,47 @@ type contextKey struct{}
 // It also catches SIGPIPE for the life of the process, so that a program whose log is no longer
 // read goes on.
 func Context() context.Context {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)             // Nothing reads it: catching is enough.
-	root := context.WithValue(context.Background(), contextKey{}, true) //nolint:forbidigo // a program begins its context
-	ctx, _ := untilSignal(root)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // Nothing reads it: catching is enough.
+	p := newProcess()
+	root := context.WithValue(context.Background(), contextKey{}, p) //nolint:forbidigo // a program begins its context
+	ctx, _ := p.untilSignal(root)
 	return ctx
 }
 
 // Next is for a program that has been asked to stop and is about to take its time, and that wants
 // to hear of a second request instead of being ended by it. It returns a context that ends with the
 // next SIGINT, SIGTERM or SIGHUP, and a function that ends it and gives the signals their default
-// effect again; the caller has to call that.
+// effect again; the caller has to call that. After Reload, SIGHUP is no such request.
 //
 // ctx is one that descends from Context; that it has ended does not matter. With any other context
 // no signal is caught: the one that Next returns ends by the function alone.
 func Next(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx = context.WithoutCancel(ctx)
-	if ctx.Value(contextKey{}) == nil {
+	p := processOf(ctx)
+	if p == nil {
 		return context.WithCancel(ctx)
 	}
-	return untilSignal(ctx)
+	return p.untilSignal(ctx)
 }
 
 // untilSignal returns a context that ends with parent or with a signal to stop, and a function that
 // ends it. Unlike with signal.NotifyContext, the signals have their default effect before the
 // context ends, so one that follows is not lost.
-func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
+func (p *process) untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
 	received := make(chan os.Signal, 2)
-	signal.Notify(received, stopSignals()...)
+	signal.Notify(received, os.Interrupt, syscall.SIGTERM)
+	hangups := make(chan os.Signal, 2)
+	p.notifyHangup(hangups)
 	stop := func() {
 		signal.Stop(received)
+		p.stopHangup(hangups)
 		cancel()
 	}
 	go func() {
 		select {
 		case <-received:
+		case <-hangups:
 		case <-ctx.Done():
 			return
 		}
@@ -60,19 +66,12 @@ func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 		select {
 		case second := <-received: // It came before the default effect was back.
 			raise(second)
+		case second := <-hangups:
+			raise(second)
 		default:
 		}
 	}()
 	return ctx, stop
-}
-
-// stopSignals are the signals that ask for a clean stop. SIGHUP is not one of them when the process
-// was started to outlive its terminal.
-func stopSignals() []os.Signal {
-	if signal.Ignored(syscall.SIGHUP) {
-		return []os.Signal{os.Interrupt, syscall.SIGTERM}
-	}
-	return []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
 }
 
 // raise sends a signal to this process.

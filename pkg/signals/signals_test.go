@@ -18,8 +18,12 @@ import (
 const programKey = "SIGNALS_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
-	if programs, ok := map[string]func(){"stop": stopProgram, "next": nextProgram, "pipe": pipeProgram}[os.Getenv(programKey)]; ok {
-		programs()
+	programs := map[string]func(){
+		"stop": stopProgram, "next": nextProgram, "pipe": pipeProgram,
+		"reload": reloadProgram, "reload once": reloadOnceProgram, "reload coalesced": coalescedProgram,
+	}
+	if program, ok := programs[os.Getenv(programKey)]; ok {
+		program()
 		return
 	}
 	os.Exit(m.Run())
@@ -66,6 +70,12 @@ type program struct {
 
 func start(t *testing.T, name string, wrapper ...string) *program {
 	t.Helper()
+	return startWith(t, name, nil, wrapper...)
+}
+
+// startWith starts the program with the file, if any, as its controlling terminal.
+func startWith(t *testing.T, name string, terminal *os.File, wrapper ...string) *program {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +83,10 @@ func start(t *testing.T, name string, wrapper ...string) *program {
 	args := slices.Concat(wrapper, []string{self})
 	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), programKey+"="+name)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Whether it has a terminal is for the test to say.
+	if terminal != nil {
+		cmd.Stdin, cmd.SysProcAttr.Setctty = terminal, true
+	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
