@@ -8,7 +8,7 @@ import (
 
 const rootLong = `kooperd runs the Kubernetes controllers that a config file declares, all under one lease.
 
-SIGTERM, SIGINT and SIGHUP ask for a clean stop; a second signal ends the process at once.
+SIGTERM and SIGINT ask for a clean stop; a second one ends the process at once.
 
 Memory: unless GOMEMLIMIT is set, the Go runtime is given nine tenths of the memory that the cgroup allows.
 

@@ -45,9 +45,9 @@ func (f *runFlags) add(set *pflag.FlagSet) {
 	set.BoolVar(&f.leaderElect, "leader-elect", true, "compete for the lease, or run everything at once")
 	explain(set, "leader-elect", `compete for the lease as the config says; false runs everything at once, as leaderElection: "disabled" does`)
 	set.DurationVar(&f.shutdownTimeout, "shutdown-timeout", 25*time.Second, "how long calls may go on after SIGTERM")
-	explain(set, "shutdown-timeout", "how long calls under way may go on after SIGTERM, SIGINT or SIGHUP before they are canceled")
+	explain(set, "shutdown-timeout", "how long calls under way may go on after SIGTERM or SIGINT before they are canceled")
 	set.DurationVar(&f.shutdownDelay, "shutdown-delay-duration", 0, "how long a leader goes on after SIGTERM")
-	explain(set, "shutdown-delay-duration", "how long a replica that leads goes on leading and working after the first SIGTERM, SIGINT or SIGHUP, "+
+	explain(set, "shutdown-delay-duration", "how long a replica that leads goes on leading and working after the first SIGTERM or SIGINT, "+
 		"while /readyz says 503. A second signal, or the loss of the lease, ends the delay. Replicas that do not lead, and all "+
 		"without leader election, stop at once. terminationGracePeriodSeconds has to be longer than this and --shutdown-timeout "+
 		"together, by ten seconds")

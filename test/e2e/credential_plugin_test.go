@@ -114,7 +114,7 @@ func TestCredentialPluginHangs(t *testing.T) {
 		plugin.hang(t)
 		p := plugin.start(t, ns)
 		p.AwaitLog(t, pluginHangs, "program", plugin.program)
-		p.Signal(t, syscall.SIGHUP) // which is a request to stop like SIGTERM
+		p.Signal(t, syscall.SIGTERM)
 		if got := p.AwaitExit(t); got != 0 {
 			t.Errorf("exit status is %d, want 0", got)
 		}
