@@ -9,17 +9,23 @@ import (
 
 var (
 	unfinishedWork = prometheus.NewDesc("workqueue_unfinished_work_seconds",
-		"Seconds of work that is under way and not yet in workqueue_work_duration_seconds.", []string{"name"}, nil)
+		"Seconds of work that is under way and not yet in workqueue_work_duration_seconds.", []string{labelName}, nil)
 	longestRunning = prometheus.NewDesc("workqueue_longest_running_processor_seconds",
-		"Seconds that the longest call under way has taken.", []string{"name"}, nil)
+		"Seconds that the longest call under way has taken.", []string{labelName}, nil)
 	throttledSeconds = prometheus.NewDesc("kooperd_controller_throttled_seconds_total",
 		"Seconds that a limit has kept a worker of the definition from an object that was ready.",
-		[]string{"controller", "limit"}, nil)
+		[]string{labelController, "limit"}, nil)
 )
+
+// observation is what to ask of one definition at each scrape.
+type observation struct {
+	running   func() (sum, longest time.Duration)
+	throttled map[string]func() time.Duration // by the limit
+}
 
 // controllerCollector asks the definitions that there are at each scrape. One collector for all of
 // them can be registered once, while definitions come and go.
-type controllerCollector struct{ metrics *Metrics }
+type controllerCollector struct{ definitions *definitions }
 
 // Describe sends the descriptions of all that Collect may send.
 func (controllerCollector) Describe(descs chan<- *prometheus.Desc) {
@@ -33,47 +39,26 @@ func (c controllerCollector) Collect(metrics chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
-	for _, observed := range c.observations() {
+	for name, observed := range c.observations() {
 		if observed.running != nil {
 			sum, longest := observed.running()
-			gauge(unfinishedWork, sum.Seconds(), observed.name)
-			gauge(longestRunning, longest.Seconds(), observed.name)
+			gauge(unfinishedWork, sum.Seconds(), name)
+			gauge(longestRunning, longest.Seconds(), name)
 		}
 		for limit, throttled := range observed.throttled {
 			metrics <- prometheus.MustNewConstMetric(throttledSeconds, prometheus.CounterValue,
-				throttled().Seconds(), observed.name, limit)
+				throttled().Seconds(), name, limit)
 		}
 	}
 }
 
-// observation is what to ask of one definition.
-type observation struct {
-	name      string
-	running   func() (sum, longest time.Duration)
-	throttled map[string]func() time.Duration
-}
-
-func (c controllerCollector) observations() []observation {
-	c.metrics.mu.Lock()
-	defer c.metrics.mu.Unlock()
-	found := make([]observation, 0, len(c.metrics.controllers))
-	for name, controller := range c.metrics.controllers {
-		found = append(found, observation{name, controller.running, maps.Clone(controller.throttled)})
+// observations returns what to ask of each definition, by its name.
+func (c controllerCollector) observations() map[string]observation {
+	c.definitions.mu.Lock()
+	defer c.definitions.mu.Unlock()
+	found := make(map[string]observation, len(c.definitions.controllers))
+	for name, controller := range c.definitions.controllers {
+		found[name] = observation{controller.observed.running, maps.Clone(controller.observed.throttled)}
 	}
 	return found
-}
-
-// deleter is what all vectors of metrics have in common.
-type deleter interface {
-	DeleteLabelValues(labelValues ...string) bool
-}
-
-// byController returns the vectors whose one label is the definition.
-func (m *Metrics) byController() []deleter {
-	return []deleter{
-		m.inQueue, m.queueLength,
-		m.workqueueAdds, m.workqueueRetry, m.workqueueDepth, m.workqueueWait, m.workqueueWork,
-		m.busy, m.workers, m.retries, m.panics, m.terminal, m.timeouts,
-		m.triggerErrors, m.undecided, m.exhausted, m.failing,
-	}
 }

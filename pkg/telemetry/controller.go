@@ -1,7 +1,7 @@
 package telemetry
 
 import (
-	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -9,108 +9,86 @@ import (
 	"kooperd.dev/kooperd/pkg/status"
 )
 
-// The values of the label reason of skipped events.
+// The label that holds the name of a definition, in metrics of kooperd and of client-go's
+// workqueue.
 const (
-	reasonIgnore = "ignore"
-	reasonWhere  = "where"
+	labelController = "controller"
+	labelName       = "name"
 )
+
+// definitions are the metrics that have series of each definition.
+type definitions struct {
+	vectors definitionVectors
+	queues  queueVectors
+	calls   callVectors
+	filters filterVectors
+	states  *prometheus.GaugeVec
+
+	mu          sync.Mutex
+	controllers map[string]*Controller // those not removed, by the definition's name
+}
+
+func newDefinitions(registry *prometheus.Registry) *definitions {
+	d := &definitions{vectors: definitionVectors{registry: registry}, controllers: map[string]*Controller{}}
+	d.queues = newQueueVectors(&d.vectors)
+	d.calls = newCallVectors(&d.vectors)
+	d.filters = newFilterVectors(&d.vectors)
+	d.states = ofDefinitions(&d.vectors, gauge("kooperd_controller_state",
+		"1 for the state the definition is in, 0 for the others.", labelController, "state"), stateNames()...)
+	registry.MustRegister(controllerCollector{d})
+	return d
+}
+
+func stateNames() (names []string) {
+	for _, state := range status.States() {
+		names = append(names, string(state))
+	}
+	return names
+}
+
+// SetState records the state that a definition is in. It sets the new state first: a scrape in
+// between finds the definition in two states rather than in none.
+func (d *definitions) SetState(definition string, state status.State) {
+	d.states.WithLabelValues(definition, string(state)).Set(1)
+	for _, s := range status.States() {
+		if s != state {
+			d.states.WithLabelValues(definition, string(s)).Set(0)
+		}
+	}
+}
+
+// Controller returns the metrics of the definition of that name, the same ones until Remove.
+func (d *definitions) Controller(name string) *Controller {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c, ok := d.controllers[name]
+	if !ok {
+		c = &Controller{
+			Queue: d.queues.of(name), Calls: d.calls.of(name), Filter: d.filters.of(name), definitions: d, name: name,
+		}
+		d.controllers[name] = c
+	}
+	return c
+}
 
 // Controller are the metrics of one definition. Each has its labels filled in and is present from
 // the start. All methods are safe for concurrent use.
 type Controller struct {
-	metrics     *Metrics
+	Queue
+	Calls
+	Filter
+
+	definitions *definitions
 	name        string
-	queued      [2]prometheus.Counter
-	inQueue     prometheus.Observer
-	processed   [2]prometheus.Observer
-	queueLength prometheus.Gauge
-	adds        prometheus.Counter
-	requeues    prometheus.Counter
-	depth       prometheus.Gauge
-	wait        prometheus.Observer
-	work        prometheus.Observer
-
-	// running and throttled are guarded by the lock of metrics.
-	running   func() (sum, longest time.Duration)
-	throttled map[string]func() time.Duration
-
-	// Busy counts workers inside a handler call.
-	Busy prometheus.Gauge
-	// Workers counts workers running.
-	Workers prometheus.Gauge
-	// Retries counts calls for objects whose last call failed, those for a change aside.
-	Retries prometheus.Counter
-	// Panics counts recovered panics.
-	Panics prometheus.Counter
-	// Terminal counts terminal errors.
-	Terminal prometheus.Counter
-	// Timeouts counts calls that ran into the definition's timeout.
-	Timeouts prometheus.Counter
-	// Ignored counts changes that lie in ignored fields alone.
-	Ignored prometheus.Counter
-	// Unwanted counts changes, and calls of a resync or at the start, for which the condition does
-	// not hold.
-	Unwanted prometheus.Counter
-	// TriggerErrors counts evaluations of the condition that failed.
-	TriggerErrors prometheus.Counter
-	// Undecided is the number of objects with changes that may or may not call the handler.
-	Undecided prometheus.Gauge
-	// Exhausted is the number of objects out of retries.
-	Exhausted prometheus.Gauge
-	// Failing is the number of objects whose last call failed.
-	Failing prometheus.Gauge
-}
-
-// Controller returns the metrics of the definition of that name, the same ones until Remove.
-func (m *Metrics) Controller(name string) *Controller {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	c, ok := m.controllers[name]
-	if !ok {
-		c = m.newController(name)
-		m.controllers[name] = c
-	}
-	return c
-}
-
-func (m *Metrics) newController(name string) *Controller {
-	c := &Controller{
-		metrics:     m,
-		name:        name,
-		inQueue:     m.inQueue.WithLabelValues(name),
-		queueLength: m.queueLength.WithLabelValues(name),
-		adds:        m.workqueueAdds.WithLabelValues(name),
-		requeues:    m.workqueueRetry.WithLabelValues(name),
-		depth:       m.workqueueDepth.WithLabelValues(name),
-		wait:        m.workqueueWait.WithLabelValues(name),
-		work:        m.workqueueWork.WithLabelValues(name),
-		Busy:        m.busy.WithLabelValues(name),
-		Workers:     m.workers.WithLabelValues(name),
-		Retries:     m.retries.WithLabelValues(name),
-		Panics:      m.panics.WithLabelValues(name),
-		Terminal:    m.terminal.WithLabelValues(name),
-		Timeouts:    m.timeouts.WithLabelValues(name),
-		Ignored:     m.skipped.WithLabelValues(name, reasonIgnore),
-		Unwanted:    m.skipped.WithLabelValues(name, reasonWhere),
-		Exhausted:   m.exhausted.WithLabelValues(name),
-		Failing:     m.failing.WithLabelValues(name),
-
-		TriggerErrors: m.triggerErrors.WithLabelValues(name),
-		Undecided:     m.undecided.WithLabelValues(name),
-	}
-	for i, b := range []bool{false, true} {
-		c.queued[i] = m.queuedEvents.WithLabelValues(name, strconv.FormatBool(b))
-		c.processed[i] = m.processed.WithLabelValues(name, strconv.FormatBool(b))
-	}
-	return c
+	observed    observation // guarded by the lock of definitions
 }
 
 // ObserveRunning makes /metrics show how long the calls under way have taken, together and the
 // longest one. running is called at every scrape, until Remove; of several the last one is.
 func (c *Controller) ObserveRunning(running func() (sum, longest time.Duration)) {
-	c.metrics.mu.Lock()
-	defer c.metrics.mu.Unlock()
-	c.running = running
+	c.definitions.mu.Lock()
+	defer c.definitions.mu.Unlock()
+	c.observed.running = running
 }
 
 // The limits of ObserveThrottled.
@@ -125,68 +103,23 @@ const (
 // object that was ready. throttled is called at every scrape, until Remove, so a wait shows while
 // it lasts; of several for one limit the last one is.
 func (c *Controller) ObserveThrottled(limit string, throttled func() time.Duration) {
-	c.metrics.mu.Lock()
-	defer c.metrics.mu.Unlock()
-	if c.throttled == nil {
-		c.throttled = map[string]func() time.Duration{}
+	c.definitions.mu.Lock()
+	defer c.definitions.mu.Unlock()
+	if c.observed.throttled == nil {
+		c.observed.throttled = map[string]func() time.Duration{}
 	}
-	c.throttled[limit] = throttled
+	c.observed.throttled[limit] = throttled
 }
 
 // Remove takes every series of the definition out, its state included, when the definition has
 // ended. What is recorded with c afterwards shows nowhere. Controller of the same name starts anew.
 func (c *Controller) Remove() {
-	m := c.metrics
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.controllers[c.name] != c {
+	d := c.definitions
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.controllers[c.name] != c {
 		return
 	}
-	delete(m.controllers, c.name)
-	for _, vec := range m.byController() {
-		vec.DeleteLabelValues(c.name)
-	}
-	for _, flag := range []string{"false", "true"} {
-		m.queuedEvents.DeleteLabelValues(c.name, flag)
-		m.processed.DeleteLabelValues(c.name, flag)
-	}
-	for _, reason := range []string{reasonIgnore, reasonWhere} {
-		m.skipped.DeleteLabelValues(c.name, reason)
-	}
-	for _, state := range status.States() {
-		m.state.DeleteLabelValues(c.name, string(state))
-	}
-}
-
-// Queued counts one event put into the queue; requeue is true for retries and requested requeues.
-func (c *Controller) Queued(requeue bool) {
-	c.adds.Inc()
-	if requeue {
-		c.requeues.Inc()
-		c.queued[1].Inc()
-		return
-	}
-	c.queued[0].Inc()
-}
-
-// Waited records how long an event was in the queue until a worker took it.
-func (c *Controller) Waited(d time.Duration) {
-	c.inQueue.Observe(d.Seconds())
-	c.wait.Observe(d.Seconds())
-}
-
-// QueueLength records how many events are ready in the queue.
-func (c *Controller) QueueLength(n int) {
-	c.queueLength.Set(float64(n))
-	c.depth.Set(float64(n))
-}
-
-// Processed records one handler call.
-func (c *Controller) Processed(d time.Duration, success bool) {
-	c.work.Observe(d.Seconds())
-	if success {
-		c.processed[1].Observe(d.Seconds())
-		return
-	}
-	c.processed[0].Observe(d.Seconds())
+	delete(d.controllers, c.name)
+	d.vectors.remove(c.name)
 }

@@ -6,9 +6,30 @@ import (
 	"kooperd.dev/kooperd/pkg/status"
 )
 
+// sourceVectors are the metrics of all sources.
+type sourceVectors struct {
+	restarts *prometheus.CounterVec
+	lists    *prometheus.CounterVec
+	cached   *prometheus.GaugeVec
+	states   *prometheus.GaugeVec
+}
+
+func newSourceVectors(registry *prometheus.Registry) *sourceVectors {
+	labels := []string{"kind", "api_version", "namespace", "selector", "content"}
+	return &sourceVectors{
+		restarts: registered(registry, counter("kooperd_source_watch_restarts_total",
+			"Watches opened after the first one of a source.", labels...)),
+		lists: registered(registry, counter("kooperd_source_lists_total",
+			"Complete lists of a source, the first one included.", labels...)),
+		cached: registered(registry, gauge("kooperd_source_cached_objects", "Objects in the cache of a source.", labels...)),
+		states: registered(registry, gauge("kooperd_source_state",
+			"1 for the state the source is in, 0 for the others.", append(labels, "state")...)),
+	}
+}
+
 // Source are the metrics of one source.
 type Source struct {
-	metrics *Metrics
+	vectors *sourceVectors
 	labels  []string
 
 	// Restarts counts watches opened after the first one.
@@ -32,18 +53,18 @@ type SourceLabels struct {
 }
 
 // Source returns the metrics of a source.
-func (m *Metrics) Source(of SourceLabels) *Source {
+func (v *sourceVectors) Source(of SourceLabels) *Source {
 	content := "whole"
 	if of.MetadataOnly {
 		content = "metadata"
 	}
 	labels := []string{of.Kind, of.APIVersion, of.Namespace, of.Selector, content}
 	return &Source{
-		metrics:  m,
+		vectors:  v,
 		labels:   labels,
-		Restarts: m.restarts.WithLabelValues(labels...),
-		Lists:    m.lists.WithLabelValues(labels...),
-		Cached:   m.cached.WithLabelValues(labels...),
+		Restarts: v.restarts.WithLabelValues(labels...),
+		Lists:    v.lists.WithLabelValues(labels...),
+		Cached:   v.cached.WithLabelValues(labels...),
 	}
 }
 
@@ -53,17 +74,17 @@ func (s *Source) SetState(state status.State) {
 		if other == status.Paused {
 			continue
 		}
-		s.metrics.source.WithLabelValues(s.with(other)...).Set(oneIf(other == state))
+		s.vectors.states.WithLabelValues(s.with(other)...).Set(oneIf(other == state))
 	}
 }
 
 // Remove takes the source's metrics out, when its last user is gone.
 func (s *Source) Remove() {
-	s.metrics.restarts.DeleteLabelValues(s.labels...)
-	s.metrics.lists.DeleteLabelValues(s.labels...)
-	s.metrics.cached.DeleteLabelValues(s.labels...)
+	s.vectors.restarts.DeleteLabelValues(s.labels...)
+	s.vectors.lists.DeleteLabelValues(s.labels...)
+	s.vectors.cached.DeleteLabelValues(s.labels...)
 	for _, state := range status.States() {
-		s.metrics.source.DeleteLabelValues(s.with(state)...)
+		s.vectors.states.DeleteLabelValues(s.with(state)...)
 	}
 }
 
