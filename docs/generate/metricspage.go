@@ -41,7 +41,7 @@ var labelTexts = map[string]string{
 	"controller":  "name of the definition",
 	"requeue":     "`true` for retries and for calls that a handler asked for with `RequeueAfter`, else `false`",
 	"success":     "`true` or `false`",
-	"state":       "`Waiting`, `Syncing`, `Running`, `Degraded` or `Paused`; a source is never `Paused`",
+	"state":       "`Waiting`, `Syncing`, `Running`, `ReloadPending`, `Degraded` or `Paused`; a source is never `ReloadPending` or `Paused`",
 	"kind":        "kind that is watched",
 	"api_version": "API group and version of the kind",
 	"namespace":   "namespace that is watched; empty for the whole cluster",

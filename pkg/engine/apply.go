@@ -17,6 +17,8 @@ type Changes struct {
 	Replaced []string
 	// Removed are those that are not there any more.
 	Removed []string
+	// Kept are those that say the same as before.
+	Kept []string
 }
 
 // Apply makes cfg what runs. It returns at once; what it begins shows on the board.
@@ -33,31 +35,42 @@ func (e *Engine) Apply(cfg *config.Config) Changes {
 	e.shared.slots.setTotal(cfg.Engine.MaxConcurrent)
 	before := e.wanted
 	e.wanted = map[string]config.Definition{}
-	var changes Changes
 	var watches []kube.Watch
 	for _, def := range cfg.Definitions {
 		e.wanted[def.Name] = def
-		if old, ok := before[def.Name]; !ok {
-			changes.Added = append(changes.Added, def.Name)
-		} else if !sameDefinition(old, def) {
-			changes.Replaced = append(changes.Replaced, def.Name)
-		}
 		if !def.Paused {
 			for _, w := range e.shared.watchesOf(def) {
 				watches = append(watches, w.watch)
 			}
 		}
 	}
+	e.shared.api.plan(watches)
+	e.converge()
+	e.noteWanted()
+	return changesOf(before, e.wanted)
+}
+
+// changesOf compares two sets of definitions.
+func changesOf(before, after map[string]config.Definition) Changes {
+	var changes Changes
+	for name, def := range after {
+		switch old, ok := before[name]; {
+		case !ok:
+			changes.Added = append(changes.Added, name)
+		case sameDefinition(old, def):
+			changes.Kept = append(changes.Kept, name)
+		default:
+			changes.Replaced = append(changes.Replaced, name)
+		}
+	}
 	for name := range before {
-		if _, ok := e.wanted[name]; !ok {
+		if _, ok := after[name]; !ok {
 			changes.Removed = append(changes.Removed, name)
 		}
 	}
-	slices.Sort(changes.Added)
-	slices.Sort(changes.Replaced)
-	slices.Sort(changes.Removed)
-	e.shared.api.plan(watches)
-	e.converge()
+	for _, names := range [][]string{changes.Added, changes.Replaced, changes.Removed, changes.Kept} {
+		slices.Sort(names)
+	}
 	return changes
 }
 

@@ -20,10 +20,20 @@ import (
 
 func everyReplica(def *config.Definition) { def.EveryReplica = true }
 
+// wantChanges compares changes without those that are kept.
 func (r *rig) wantChanges(have, want Changes) {
 	r.t.Helper()
-	if diff := cmp.Diff(want, have, cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, have, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(Changes{}, "Kept")); diff != "" {
 		r.t.Errorf("changes (-want +have):\n%s", diff)
+	}
+}
+
+// wantPending compares the reasons of the definitions whose change waits.
+func (r *rig) wantPending(want map[string]string) {
+	r.t.Helper()
+	synctest.Wait()
+	if diff := cmp.Diff(want, r.Pending(), cmpopts.EquateEmpty()); diff != "" {
+		r.t.Errorf("pending (-want +have):\n%s", diff)
 	}
 }
 
@@ -82,6 +92,9 @@ func TestApplyBeforeATerm(t *testing.T) {
 			Changes{Added: []string{"b"}, Replaced: []string{"a"}, Removed: []string{"gone"}})
 		r.wantNothing("gone")
 		r.run()
+		if diff := cmp.Diff([]string{"a", "b"}, r.apply(r.definition("a", "2"), r.definition("b", "1")).Kept); diff != "" {
+			t.Errorf("kept (-want +have):\n%s", diff)
+		}
 		r.apply(r.definition("a", "3"), r.definition("b", "1"))
 		r.wantState("a", status.Running, "")
 		r.expect("0s close a2")
@@ -235,6 +248,7 @@ func TestApplyWaitsForWhatIsReady(t *testing.T) {
 	tests := map[string]struct {
 		block, unblock func(r *rig)
 		reason         string
+		after          time.Duration // when the reason shows
 	}{
 		"no handler": {
 			block: func(r *rig) {
@@ -246,18 +260,20 @@ func TestApplyWaitsForWhatIsReady(t *testing.T) {
 				}
 			},
 			unblock: func(*rig) {},
-			reason:  "the change of the definition waits: making the test handler: as the test wants",
+			reason:  "making the test handler: as the test wants",
 		},
 		"no rights": {
 			block: func(r *rig) {
 				r.api.lack("d", access.Finding{Message: "forbidden to patch pods"})
 			},
 			unblock: func(r *rig) { r.api.lack("d") },
-			reason:  "the change of the definition waits: forbidden to patch pods",
+			reason:  "forbidden to patch pods",
 		},
 		"no source": {
 			block:   func(r *rig) { r.api.unsynced[podKind] = true },
 			unblock: func(r *rig) { r.api.settle(podKind, status.Running, nil) },
+			reason:  "the first list takes longer than 10s",
+			after:   10 * time.Second,
 		},
 	}
 	for name, test := range tests {
@@ -267,17 +283,20 @@ func TestApplyWaitsForWhatIsReady(t *testing.T) {
 				r.expect("0s d1 object-0 initial#0")
 				test.block(r)
 				r.apply(r.definition("d", "2"))
-				time.Sleep(10 * time.Second)
+				if test.after > 0 {
+					time.Sleep(test.after - 1)
+					r.wantState("d", status.Running, "")
+					r.wantPending(nil)
+				}
+				time.Sleep(10*time.Second - time.Since(r.begin))
 				r.change(0)
 				r.expect("10s d1 object-0 change#0")
-				if test.reason == "" {
-					r.wantState("d", status.Running, "")
-				} else {
-					r.wantState("d", status.Degraded, test.reason)
-				}
+				r.wantState("d", status.ReloadPending, changeWaits+test.reason)
+				r.wantPending(map[string]string{"d": test.reason})
 				test.unblock(r)
 				time.Sleep(3 * time.Minute)
 				r.wantState("d", status.Running, "")
+				r.wantPending(nil)
 				synctest.Wait()
 				r.mu.Lock()
 				if n := len(r.calls); n != 2 || !strings.HasSuffix(r.calls[0]+r.calls[1], "d2 object-0 initial#0") && !strings.HasSuffix(r.calls[0], "d2 object-0 initial#0") {
@@ -288,6 +307,69 @@ func TestApplyWaitsForWhatIsReady(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestApplyShowsTroubleBeforeAPendingChange has an object that fails under the old definition.
+func TestApplyShowsTroubleBeforeAPendingChange(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		r.construct = func(_ context.Context, _ handlers.Env, version string) error {
+			if version == "2" {
+				return errTest
+			}
+			return nil
+		}
+		r.handle = func(context.Context, string, handlers.Request) (handlers.Result, error) {
+			if time.Since(r.begin) < time.Minute {
+				return handlers.Result{}, handlers.Terminal(errTest)
+			}
+			return handlers.Result{}, nil
+		}
+		r.start(r.definition("d", "1"))
+		r.apply(r.definition("d", "2"))
+		waits := changeWaits + "making the test handler: as the test wants"
+		r.wantState("d", status.Degraded, "until they change; ns/object-0: as the test wants; "+waits)
+		time.Sleep(time.Minute)
+		r.change(0)
+		r.wantState("d", status.ReloadPending, waits)
+		r.stop()
+	})
+}
+
+// TestWants follows a group that has a definition at times.
+func TestWants(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		is := func(wants <-chan struct{}) bool {
+			select {
+			case <-wants:
+				return true
+			default:
+				return false
+			}
+		}
+		r.run()
+		first := r.Wants(UnderLease)
+		for i, step := range []struct {
+			definitions []config.Definition
+			want        bool
+		}{
+			{nil, false},
+			{[]config.Definition{r.definition("d", "1", everyReplica)}, false},
+			{[]config.Definition{r.definition("d", "1", paused)}, false},
+			{[]config.Definition{r.definition("d", "1")}, true},
+			{[]config.Definition{r.definition("d", "1"), r.definition("e", "1")}, true},
+			{[]config.Definition{r.definition("d", "1", paused)}, false},
+			{[]config.Definition{r.definition("d", "1")}, true},
+		} {
+			r.apply(step.definitions...)
+			if have := is(r.Wants(UnderLease)); have != step.want || r.Has(UnderLease) != step.want {
+				t.Errorf("after step %d the group is wanted: %t, has one: %t, want %t", i, have, r.Has(UnderLease), step.want)
+			}
+			if have := is(first); have != (i >= 3) {
+				t.Errorf("after step %d the first channel is closed: %t", i, have)
+			}
+		}
+		r.stop()
+	})
 }
 
 // TestApplyTwice replaces a definition whose replacement waits, and takes the change back.
@@ -301,7 +383,7 @@ func TestApplyTwice(t *testing.T) {
 		}
 		r.start(r.definition("d", "1"))
 		r.apply(r.definition("d", "bad"))
-		r.wantState("d", status.Degraded, "the change of the definition waits")
+		r.wantState("d", status.ReloadPending, "the change of the definition waits")
 		r.wantChanges(r.apply(r.definition("d", "1")), Changes{Replaced: []string{"d"}})
 		r.wantState("d", status.Running, "")
 		r.expect("0s d1 object-0 initial#0")

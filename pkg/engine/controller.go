@@ -138,6 +138,7 @@ func (c *controller) newRevision(def config.Definition, replaced *revision) (*re
 	r := &revision{
 		def: def, watches: &watchSet{watches: c.watchesOf(def)}, limits: c.limits.withRate(newRate(def.Rate)),
 		own: c.own, state: c.state, metrics: c.metrics, logger: c.logger, end: end, changed: make(chan struct{}, 1),
+		made: time.Now(),
 	}
 	if r.limits.rate != nil {
 		c.metrics.ObserveThrottled(telemetry.LimitRate, c.limits.rateWaits.read)
@@ -284,11 +285,17 @@ func (c *controller) condition() condition {
 	}
 	now := current.condition()
 	if next != nil {
-		if state, reason := next.condition().state(); state == status.Degraded || state == status.Waiting {
-			now.pending = fmt.Sprintf("the change of the definition waits: %s", reason)
-		}
+		now.pending = next.pending()
 	}
 	return now
+}
+
+// pending says why a change of the definition does not take effect; empty if none waits.
+func (c *controller) pending() string {
+	if current, next := c.rollout.revisions(); current != nil && next != nil {
+		return next.pending()
+	}
+	return ""
 }
 
 // unreturned says which code of plugins is running.

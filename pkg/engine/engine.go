@@ -61,6 +61,7 @@ type Engine struct {
 	controllers map[string]*controller // with those that are ending
 	launch      func(*controller)      // runs a controller; nil before Run and after its ctx has ended
 	terms       map[Group]func(*controller)
+	wants       map[Group]chan struct{} // see Wants
 }
 
 // New prepares an engine without definitions. It contacts nothing and starts nothing.
@@ -84,6 +85,7 @@ func newEngine(opts Options, api apiServer) *Engine {
 		},
 		wanted: map[string]config.Definition{}, controllers: map[string]*controller{},
 		terms: map[Group]func(*controller){},
+		wants: map[Group]chan struct{}{UnderLease: make(chan struct{}), EveryReplica: make(chan struct{})},
 	}
 }
 
@@ -157,6 +159,35 @@ func (e *Engine) Work(term context.Context, drain Drain, group Group) {
 func (e *Engine) Has(group Group) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.has(group)
+}
+
+// Wants returns a channel that is closed once Has is true for the group. When that ends again, it
+// stays closed, and Wants returns another one.
+func (e *Engine) Wants(group Group) <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.wants[group]
+}
+
+// noteWanted brings wants in line with what is wanted. e.mu is held.
+func (e *Engine) noteWanted() {
+	for group, wants := range e.wants {
+		select {
+		case <-wants:
+			if !e.has(group) {
+				e.wants[group] = make(chan struct{})
+			}
+		default:
+			if e.has(group) {
+				close(wants)
+			}
+		}
+	}
+}
+
+// has is Has with e.mu held.
+func (e *Engine) has(group Group) bool {
 	for _, def := range e.wanted {
 		if !def.Paused && groupOf(def) == group {
 			return true
@@ -165,14 +196,31 @@ func (e *Engine) Has(group Group) bool {
 	return false
 }
 
+// Pending returns the definitions whose change does not take effect yet, by name, and what each
+// waits for, in the words of its reason. Those go on as before the change, in the state
+// ReloadPending unless something else is wrong.
+func (e *Engine) Pending() map[string]string {
+	pending := map[string]string{}
+	for _, c := range e.all() {
+		if reason := c.pending(); reason != "" && !c.isRetired() {
+			pending[c.name] = reason
+		}
+	}
+	return pending
+}
+
+// all returns the controllers, with those that are ending.
+func (e *Engine) all() []*controller {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Collect(maps.Values(e.controllers))
+}
+
 // Unreturned says which code of plugins is running at this moment, sorted: "pods: the exec
 // handler's Close". It is for the message of a process that ends without waiting any longer.
 func (e *Engine) Unreturned() []string {
-	e.mu.Lock()
-	controllers := slices.Collect(maps.Values(e.controllers))
-	e.mu.Unlock()
 	var all []string
-	for _, c := range controllers {
+	for _, c := range e.all() {
 		all = append(all, c.unreturned()...)
 	}
 	slices.Sort(all)

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 
@@ -12,6 +14,10 @@ import (
 	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
+
+// slowSync is how long a changed definition may sync before that is shown: until then the wait is
+// nothing to look at.
+const slowSync = 10 * time.Second
 
 // revision is a definition as one config says it, with its handler and what it watches.
 type revision struct {
@@ -30,6 +36,7 @@ type revision struct {
 	end        context.CancelFunc // another revision replaces this one, or its definition ends
 	dispatched sync.WaitGroup     // the dispatchers that run it
 	changed    chan struct{}      // holds a note that ready may return something else
+	made       time.Time
 }
 
 // lifetime ends with a revision. It is a type of its own, so that it cannot be swapped with the
@@ -44,6 +51,8 @@ func (r *revision) keep(
 ) {
 	ctx, end := context.WithCancel(ctx)
 	unhook := context.AfterFunc(current, end)
+	slow := time.AfterFunc(slowSync, r.refresh)
+	defer slow.Stop()
 	stop := r.watches.open(ctx, api, onEvent, r.refresh)
 	forget := r.own.AddCache(r.def.Watch.Kind, r.watches.primary())
 	var checking sync.WaitGroup
@@ -84,6 +93,19 @@ func (r *revision) condition() condition {
 func (r *revision) ready() bool {
 	now := r.condition()
 	return now.built && now.source == status.Running && r.rights.granted()
+}
+
+// pending says why the revision cannot take over yet; empty if it is about to.
+func (r *revision) pending() string {
+	switch state, reason := r.condition().state(); state {
+	case status.Degraded, status.Waiting:
+		return reason
+	case status.Syncing:
+		if reason == "" && time.Since(r.made) >= slowSync {
+			return fmt.Sprintf("the first list takes longer than %s", slowSync)
+		}
+	}
+	return ""
 }
 
 // awaitReady waits until ready is true. It returns false when ctx ends before.

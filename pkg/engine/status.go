@@ -33,9 +33,28 @@ type condition struct {
 }
 
 // state is the definition's state machine: the first thing that keeps the definition from its work
-// is its state. It has no memory, so every state can follow every other one, except Paused, which a
-// definition never enters or leaves.
+// is its state. A change that waits is the last, and mentioned with every other. The state has no
+// memory, so every one can follow every other, except Paused, which a definition never enters or
+// leaves.
 func (c condition) state() (state status.State, reason string) {
+	state, reason = c.obstacle()
+	switch {
+	case c.pending == "":
+		return state, reason
+	case state == status.Running:
+		return status.ReloadPending, changeWaits + c.pending
+	case reason == "":
+		return state, changeWaits + c.pending
+	default:
+		return state, reason + "; " + changeWaits + c.pending
+	}
+}
+
+// changeWaits is followed by what a changed definition waits for.
+const changeWaits = "the change of the definition waits: "
+
+// obstacle is the state without regard to a change that waits.
+func (c condition) obstacle() (state status.State, reason string) {
 	switch {
 	case c.paused:
 		return status.Paused, ""
@@ -48,7 +67,7 @@ func (c condition) state() (state status.State, reason string) {
 	case !c.built:
 		return status.Syncing, "making the handler"
 	}
-	for _, reason := range []string{c.missing, c.overdue, c.failing, c.undecidable, c.pending} {
+	for _, reason := range []string{c.missing, c.overdue, c.failing, c.undecidable} {
 		if reason != "" {
 			return status.Degraded, reason
 		}

@@ -34,7 +34,7 @@ var conditions = map[string]struct {
 	"calls are stuck":    {condition{source: status.Running, built: true, overdue: "1 call"}, status.Degraded, "1 call"},
 	"calls fail":         {condition{source: status.Running, built: true, failing: "1 object"}, status.Degraded, "1 object"},
 	"undecidable":        {condition{source: status.Running, built: true, undecidable: "no such key"}, status.Degraded, "no such key"},
-	"a change waits":     {condition{source: status.Running, built: true, pending: "not yet"}, status.Degraded, "not yet"},
+	"a change waits":     {condition{source: status.Running, built: true, pending: "not yet"}, status.ReloadPending, "the change of the definition waits: not yet"},
 	"everything works":   {condition{source: status.Running, built: true}, status.Running, ""},
 }
 
@@ -58,7 +58,15 @@ func TestStateIsTheFirstObstacle(t *testing.T) {
 		"the handler before its calls":      {worst(condition{source: status.Running}), status.Degraded, "no handler"},
 		"the handler, being made, too":      {condition{source: status.Running, overdue: "a", failing: "b"}, status.Syncing, "making the handler"},
 		"missing rights before stuck calls": {condition{source: status.Running, built: true, missing: "a", overdue: "b"}, status.Degraded, "a"},
-		"stuck calls before failed calls":   {condition{source: status.Running, built: true, overdue: "a", failing: "b"}, status.Degraded, "a"},
+		"a change that waits for what fails already": {
+			condition{source: status.Running, built: true, failing: "1 object", pending: "not yet"},
+			status.Degraded, "1 object; the change of the definition waits: not yet",
+		},
+		"a change of what lists again": {
+			condition{source: status.Syncing, built: true, pending: "not yet"},
+			status.Syncing, "the change of the definition waits: not yet",
+		},
+		"stuck calls before failed calls": {condition{source: status.Running, built: true, overdue: "a", failing: "b"}, status.Degraded, "a"},
 	}
 	maps.Copy(tests, conditions)
 	for name, test := range tests {

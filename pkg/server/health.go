@@ -60,7 +60,7 @@ func statusLine(name string, s status.Status) string {
 	switch s.State {
 	case status.Degraded:
 		mark = "[-]"
-	case status.Waiting, status.Syncing:
+	case status.Waiting, status.Syncing, status.ReloadPending:
 		mark = "[ ]"
 	case status.Running, status.Paused:
 	}

@@ -96,6 +96,7 @@ func TestReadyVerbose(t *testing.T) {
 		"d-secrets": {State: status.Degraded, Reason: "forbidden to list\nand watch secrets"},
 		"c-jobs":    {State: status.Syncing},
 		"e-nodes":   {State: status.Paused},
+		"f-hooks":   {State: status.ReloadPending, Reason: "the change of the definition waits: making the webhook handler: no such host"},
 	} {
 		opts.Board.Set(name, status.State, status.Reason)
 	}
@@ -106,6 +107,8 @@ func TestReadyVerbose(t *testing.T) {
 		"[ ] c-jobs: Syncing since " + since(t, opts.Board, "c-jobs"),
 		"[-] d-secrets: Degraded since " + since(t, opts.Board, "d-secrets") + ": forbidden to list and watch secrets",
 		"[+] e-nodes: Paused since " + since(t, opts.Board, "e-nodes"),
+		"[ ] f-hooks: ReloadPending since " + since(t, opts.Board, "f-hooks") +
+			": the change of the definition waits: making the webhook handler: no such host",
 		"not ready: c-jobs",
 	}
 	if diff := cmp.Diff(want, strings.Split(got.body, "\n")); diff != "" {

@@ -23,6 +23,9 @@ const (
 	// Running means that the cache follows the API server and objects are handled, by this replica
 	// or the leader.
 	Running State = "Running"
+	// ReloadPending means that objects are handled as the config said before: what it says now
+	// cannot take over yet, and the reason says why.
+	ReloadPending State = "ReloadPending"
 	// Degraded means that something keeps the definition from its work; the reason says what.
 	Degraded State = "Degraded"
 	// Paused means that the config says paused: true.
@@ -30,7 +33,12 @@ const (
 )
 
 // States lists every state in the order of a definition's life.
-func States() []State { return []State{Waiting, Syncing, Running, Degraded, Paused} }
+func States() []State {
+	return []State{Waiting, Syncing, Running, ReloadPending, Degraded, Paused}
+}
+
+// OfSource reports whether a source may be in this state, too.
+func (s State) OfSource() bool { return s != ReloadPending && s != Paused }
 
 // Severity orders states that are true together, of several watches say: a failure says more than a
 // wait, and a wait more than a first list under way.

@@ -71,10 +71,9 @@ func (v *sourceVectors) Source(of SourceLabels) *Source {
 // SetState records the state of the source.
 func (s *Source) SetState(state status.State) {
 	for _, other := range status.States() {
-		if other == status.Paused {
-			continue
+		if other.OfSource() {
+			s.vectors.states.WithLabelValues(s.with(other)...).Set(oneIf(other == state))
 		}
-		s.vectors.states.WithLabelValues(s.with(other)...).Set(oneIf(other == state))
 	}
 }
 

@@ -33,7 +33,9 @@ func TestApply(t *testing.T) {
 	for _, name := range []string{"same", "changed", "removed"} {
 		r.awaitCalls(t, name, 2)
 	}
-	want := engine.Changes{Added: []string{"added"}, Replaced: []string{"changed"}, Removed: []string{"removed"}}
+	want := engine.Changes{
+		Added: []string{"added"}, Replaced: []string{"changed"}, Removed: []string{"removed"}, Kept: []string{"same"},
+	}
 	have := r.apply(t, same+`changed: {`+watchConfigMaps+`, handler: test: version: "2"}`+"\n"+
 		`added: {`+watchSecrets+`, handler: test: {}}`)
 	if diff := cmp.Diff(want, have, cmpopts.EquateEmpty()); diff != "" {
@@ -80,7 +82,7 @@ func TestApplyWaitsForTheNewSource(t *testing.T) {
 	r.create(t, "a")
 	r.awaitCalls(t, "d", 1)
 	r.apply(t, `d: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%[1]q], fieldSelector: "metadata.nothing=x"}, handler: test: version: "2"}`)
-	r.await(t, "the state Degraded", func() bool { return r.board.Get("d").State == status.Degraded })
+	r.await(t, "the state ReloadPending", func() bool { return r.board.Get("d").State == status.ReloadPending })
 	r.change(t, "a", "1")
 	if calls := r.awaitCalls(t, "d", 2); calls[1].version != "1" {
 		t.Errorf("the change was handled by version %s, want 1", calls[1].version)
