@@ -40,7 +40,7 @@ func (r *record) all() []string {
 type fakeParts struct {
 	record
 
-	empty     bool                           // no definition is under the lease
+	wants     chan struct{}                  // closed once a definition is under the lease
 	callTakes map[engine.Group]time.Duration // a call under way at the drain, which obeys its context
 	callStuck map[engine.Group]bool          // it does not
 	runStuck  bool                           // the sources do not stop
@@ -59,9 +59,10 @@ func newParts(t *testing.T) *fakeParts {
 	t.Helper()
 	p := &fakeParts{
 		callTakes: map[engine.Group]time.Duration{}, callStuck: map[engine.Group]bool{},
-		synced: make(chan struct{}), serveErr: make(chan error, 1), release: make(chan struct{}),
+		synced: make(chan struct{}), serveErr: make(chan error, 1), release: make(chan struct{}), wants: make(chan struct{}),
 	}
 	close(p.synced)
+	close(p.wants)
 	t.Cleanup(func() { close(p.release) })
 	return p
 }
@@ -91,12 +92,12 @@ func (p *fakeParts) Work(term context.Context, drain engine.Drain, group engine.
 	p.add(name + ": returned")
 }
 
-func (p *fakeParts) Has(group engine.Group) bool { return group == engine.EveryReplica || !p.empty }
-func (p *fakeParts) Unreturned() []string        { return p.names }
-func (p *fakeParts) Leading() bool               { return p.leads }
-func (p *fakeParts) Synced() <-chan struct{}     { return p.synced }
-func (p *fakeParts) Ready() (bool, []string)     { return false, []string{"pods"} }
-func (p *fakeParts) Stop()                       { p.add("unready") }
+func (p *fakeParts) Wants(engine.Group) <-chan struct{} { return p.wants }
+func (p *fakeParts) Unreturned() []string               { return p.names }
+func (p *fakeParts) Leading() bool                      { return p.leads }
+func (p *fakeParts) Synced() <-chan struct{}            { return p.synced }
+func (p *fakeParts) Ready() (bool, []string)            { return false, []string{"pods"} }
+func (p *fakeParts) Stop()                              { p.add("unready") }
 
 // fakeElector has the parts' compete as its Run.
 type fakeElector struct{ *fakeParts }

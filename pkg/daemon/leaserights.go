@@ -19,7 +19,9 @@ var leaseRightsBackoff = wait.Backoff{Duration: 2 * time.Second, Factor: 2, Cap:
 // Role, and whether its namespace is, until everything is there or ctx ends. The elector meets the
 // refusals by itself; this says what would end them.
 func (p *process) watchLeaseRights(ctx context.Context) {
-	if !p.engine.Has(engine.UnderLease) {
+	select {
+	case <-p.engine.Wants(engine.UnderLease):
+	case <-ctx.Done():
 		return
 	}
 	checker, err := p.newChecker()

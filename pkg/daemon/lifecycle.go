@@ -37,7 +37,8 @@ var (
 type workload interface {
 	Run(ctx context.Context)
 	Work(term context.Context, drain engine.Drain, group engine.Group)
-	Has(group engine.Group) bool
+	// Wants returns a channel that is closed once there is something to work on in the group.
+	Wants(group engine.Group) <-chan struct{}
 	// Unreturned names the plugins whose code is running: calls, constructors and Closes.
 	Unreturned() []string
 }
@@ -233,9 +234,7 @@ func (l *lifecycle) workUnderLease(draining context.Context, stop stopping) erro
 		<-stop.drain
 		return err
 	}
-	if !l.workload.Has(engine.UnderLease) {
-		l.logger.Info("no definition needs the lease, so this replica does not compete for it")
-		<-stop.drain
+	if !l.awaitDefinition(stop) {
 		return nil
 	}
 	l.awaitCaches(stop)
@@ -254,6 +253,23 @@ func (l *lifecycle) workUnderLease(draining context.Context, stop stopping) erro
 			// but compete again.
 			l.logger.Info("standing by after the loss of the lease", "cause", err.Error())
 		}
+	}
+}
+
+// awaitDefinition waits until a definition needs the lease. It returns false when the drain ends
+// before. A lease that was needed once is kept when the last of those definitions goes.
+func (l *lifecycle) awaitDefinition(stop stopping) bool {
+	wanted := l.workload.Wants(engine.UnderLease)
+	if isClosed(wanted) {
+		return true
+	}
+	l.logger.Info("no definition needs the lease, so this replica does not compete for it")
+	select {
+	case <-wanted:
+		l.logger.Info("a definition needs the lease now, so this replica competes for it")
+		return true
+	case <-stop.drain:
+		return false
 	}
 }
 

@@ -47,7 +47,10 @@ func TestCleanStop(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newParts(t)
-				p.empty, p.callTakes[engine.UnderLease] = tc.empty, tc.call
+				p.callTakes[engine.UnderLease] = tc.call
+				if tc.empty {
+					p.wants = make(chan struct{})
+				}
 				var compete func(context.Context, func(context.Context) error) error
 				if tc.compete != nil {
 					compete = tc.compete(p)
@@ -71,6 +74,26 @@ func TestCleanStop(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestFirstDefinitionUnderTheLease comes while the replica runs.
+func TestFirstDefinitionUnderTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParts(t)
+		p.wants = make(chan struct{})
+		time.AfterFunc(30*time.Second, func() {
+			p.add("wanted")
+			close(p.wants)
+		})
+		if got := runFor(t, p.lifecycle(p.wins), time.Minute); got.err != nil || got.took != 0 {
+			t.Errorf("ended with %v after %s, want no error at once", got.err, got.took)
+		}
+		events := slices.DeleteFunc(p.all(), func(e string) bool { return strings.HasPrefix(e, "every replica") })
+		want := []string{"wanted", "competing", "lease: work", "unready", "lease: returned", "lease released"}
+		if diff := cmp.Diff(want, events[:len(events)-3]); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
 }
 
 // TestLostLease ends the process, or lets it compete again when the config says so.

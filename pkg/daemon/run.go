@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -132,9 +131,6 @@ func newProcess(ctx context.Context, cfg *config.Config, where clusterConfig, fl
 	if p.cluster, err = kube.New(where.rest, kube.Options{Logger: logger, Metrics: p.metrics}); err != nil {
 		return nil, err
 	}
-	if slices.ContainsFunc(cfg.Definitions, func(def config.Definition) bool { return !def.Paused }) {
-		p.board.AddReadyCheck("an answer of the API server", p.cluster.Answered)
-	}
 	var gate *kube.Gate
 	if cfg.LeaderElection.Disabled || !flags.leaderElect {
 		p.metrics.ObserveLeadership("", p.leading, nil)
@@ -151,6 +147,9 @@ func newProcess(ctx context.Context, cfg *config.Config, where clusterConfig, fl
 	}); err != nil {
 		return nil, err
 	}
+	p.board.AddReadyCheck("an answer of the API server", func() bool {
+		return p.cluster.Answered() || !p.engine.Has(engine.UnderLease) && !p.engine.Has(engine.EveryReplica)
+	})
 	p.engine.Apply(cfg)
 	p.server, err = server.Listen(ctx, server.Options{
 		MetricsAddress: flags.metricsAddress, HealthAddress: flags.healthAddress,

@@ -89,28 +89,36 @@ func (b *Board) All() map[string]Status {
 
 // Synced returns a channel that is closed once every definition has got past its first list, or is
 // known to be unable to: the caches of this replica are as warm as they can be. It is to be called
-// after all definitions have a status.
+// after all definitions have a status, and again for those that come later.
 func (b *Board) Synced() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if len(b.synced) < len(b.statuses) && b.hasSynced() {
+		b.allSynced = make(chan struct{})
+	}
 	b.closeIfSynced()
 	return b.allSynced
 }
 
-// closeIfSynced closes allSynced when there is nothing to await any more.
-func (b *Board) closeIfSynced() {
-	if len(b.synced) < len(b.statuses) {
-		return
-	}
+// hasSynced reports whether allSynced is closed.
+func (b *Board) hasSynced() bool {
 	select {
 	case <-b.allSynced:
+		return true
 	default:
+		return false
+	}
+}
+
+// closeIfSynced closes allSynced when there is nothing to await any more.
+func (b *Board) closeIfSynced() {
+	if len(b.synced) == len(b.statuses) && !b.hasSynced() {
 		close(b.allSynced)
 	}
 }
 
 // AddReadyCheck makes the replica unready until met returns true. what names it in the answer. met
-// has to be safe for concurrent use and quick.
+// has to be safe for concurrent use and quick. It may use the board.
 func (b *Board) AddReadyCheck(what string, met func() bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -128,21 +136,28 @@ func (b *Board) Stop() {
 // list, or is known to be unable to, and everything that is required is there. One bad definition
 // therefore never makes a replica unready. unready names what is still awaited.
 func (b *Board) Ready() (ok bool, unready []string) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if b.stopping {
+	awaited, checks, stopping := b.awaited()
+	if stopping {
 		return false, []string{"shutting down"}
 	}
+	for _, r := range checks { // Without the lock, since they may take others.
+		if !r.met() {
+			awaited = append(awaited, r.what)
+		}
+	}
+	return len(awaited) == 0, awaited
+}
+
+// awaited returns the definitions that have not got past their first list, sorted, and what else
+// readiness depends on.
+func (b *Board) awaited() (definitions []string, checks []readyCheck, stopping bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
 	for name := range b.statuses {
 		if !b.synced[name] {
-			unready = append(unready, name)
+			definitions = append(definitions, name)
 		}
 	}
-	slices.Sort(unready)
-	for _, r := range b.checks {
-		if !r.met() {
-			unready = append(unready, r.what)
-		}
-	}
-	return len(unready) == 0, unready
+	slices.Sort(definitions)
+	return definitions, b.checks, b.stopping
 }

@@ -109,3 +109,40 @@ func TestReadyChecks(t *testing.T) {
 		t.Errorf("Ready() = %t, %q after", ok, unready)
 	}
 }
+
+// TestReadyCheckUsesTheBoard has a check that writes to the board.
+func TestReadyCheckUsesTheBoard(t *testing.T) {
+	b := NewBoard(discard{})
+	b.AddReadyCheck("a definition", func() bool { return !b.Set("pods", Running, "") })
+	if ok, unready := b.Ready(); ok || !slices.Equal(unready, []string{"a definition"}) {
+		t.Errorf("Ready() = %t, %q at first", ok, unready)
+	}
+	if ok, unready := b.Ready(); !ok {
+		t.Errorf("Ready() = %t, %q then", ok, unready)
+	}
+}
+
+// TestSyncedAgain has definitions that come later.
+func TestSyncedAgain(t *testing.T) {
+	b := NewBoard(discard{})
+	b.Set("first", Running, "")
+	before := b.Synced()
+	b.Set("second", Syncing, "")
+	b.Set("third", Syncing, "")
+	again := b.Synced()
+	for i, step := range []func(){
+		func() {}, func() { b.Set("second", Waiting, "") }, func() { b.Remove("third") },
+	} {
+		step()
+		synced := false
+		select {
+		case <-again:
+			synced = true
+		default:
+		}
+		if want := i == 2; synced != want {
+			t.Errorf("after step %d all are synced: %t, want %t", i, synced, want)
+		}
+	}
+	<-before
+}
