@@ -3,6 +3,8 @@ package config
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -134,12 +136,12 @@ type Watch struct {
 	// Namespaces are watched one by one, sorted and without duplicates; nil means all of the
 	// cluster.
 	Namespaces []string
-	// LabelSelector is the server-side label selector in its canonical string form; empty selects
-	// everything.
-	LabelSelector string
-	// FieldSelector is the server-side field selector in its canonical string form; empty selects
-	// everything.
-	FieldSelector string
+	// LabelSelector is applied by the API server; nil selects everything. The text of it is the
+	// same for equal selectors.
+	LabelSelector labels.Selector
+	// FieldSelector is applied by the API server; nil selects everything. The text of it is the
+	// same for equal selectors.
+	FieldSelector fields.Selector
 }
 
 // Retry is what follows a failed call: an exponential delay per object, reset by a success.

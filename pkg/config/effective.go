@@ -145,9 +145,10 @@ func controllerOf(c Definition, handler []byte) *language.Controller {
 	return out
 }
 
-func selectorOf(text string) *language.Selector {
-	if text == "" {
+// selectorOf is the way back from a label or field selector, or nil.
+func selectorOf(selector fmt.Stringer) *language.Selector {
+	if selector == nil {
 		return nil
 	}
-	return &language.Selector{Text: text}
+	return &language.Selector{Text: selector.String()}
 }

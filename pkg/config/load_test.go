@@ -15,6 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"kooperd.dev/kooperd/pkg/config"
@@ -32,7 +34,14 @@ var sameConfig = cmp.Options{
 		}
 		return map[string]string{b.Plugin(): string(b.JSON())}
 	}),
+	sameSelectors,
 	cmp.Transformer("filter", func(f *trigger.Filter) []string { return append(f.Ignored().Texts(), f.Where().Text()) }),
+}
+
+// sameSelectors compares selectors by their texts.
+var sameSelectors = cmp.Options{
+	cmp.Transformer("labelSelector", func(s labels.Selector) string { return fmt.Sprint(s) }),
+	cmp.Transformer("fieldSelector", func(s fields.Selector) string { return fmt.Sprint(s) }),
 }
 
 func load(t testing.TB, paths ...string) (*config.Config, error) {
@@ -115,7 +124,8 @@ func TestDesignExample(t *testing.T) {
 		return config.Definition{
 			Name: "pods-" + team,
 			Watch: config.Watch{
-				Kind: schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, Namespaces: []string{team}, LabelSelector: "app=web",
+				Kind: schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, Namespaces: []string{team},
+				LabelSelector: labels.SelectorFromSet(labels.Set{"app": "web"}),
 			},
 			Mode: config.Concurrent, Workers: 4,
 			Retry:   config.Retry{MaxRetries: -1, InitialDelay: 5 * time.Millisecond, MaxDelay: 5 * time.Minute},
@@ -132,7 +142,7 @@ func TestDesignExample(t *testing.T) {
 		Files:       []string{"testdata/good/design.cue"},
 	}
 	have := mustLoad(t, "testdata/good/design.cue")
-	opts := cmp.Options{cmpopts.IgnoreFields(config.Config{}, "Hash"), cmpopts.IgnoreFields(config.Definition{}, "Handler", "Digest")}
+	opts := cmp.Options{cmpopts.IgnoreFields(config.Config{}, "Hash"), cmpopts.IgnoreFields(config.Definition{}, "Handler", "Digest"), sameSelectors}
 	if diff := cmp.Diff(want, have, opts); diff != "" {
 		t.Errorf("(-want +have):\n%s", diff)
 	}

@@ -15,20 +15,23 @@ import (
 	"kooperd.dev/kooperd/pkg/config/internal/language"
 )
 
-// labelSelector returns the selector in the form in which two equal selectors are equal texts.
-func (r *resolver) labelSelector(at diagnostic.Path, f *language.Selector) string {
-	switch {
-	case f == nil:
-		return ""
-	case f.Object != nil:
-		return r.labelObject(at, f.Object)
+// labelSelector returns the selector, of which equal ones have equal texts; nil selects everything.
+func (r *resolver) labelSelector(at diagnostic.Path, f *language.Selector) labels.Selector {
+	if f == nil {
+		return nil
 	}
-	sel, err := labels.Parse(f.Text)
-	if err != nil {
+	sel := labels.NewSelector()
+	if f.Object != nil {
+		sel = r.labelObject(at, f.Object)
+	} else if parsed, err := labels.Parse(f.Text); err == nil {
+		sel = parsed
+	} else {
 		r.report(at, selectorMessage("label", f.Text, err), `write it as kubectl does, such as "app=web,tier in (a, b),!canary"`)
-		return ""
 	}
-	return sel.String()
+	if sel.Empty() {
+		return nil
+	}
+	return sel
 }
 
 // noise are the parts of apimachinery's messages that tell of its code, not of the selector.
@@ -50,7 +53,7 @@ func selectorMessage(what, text string, err error) string {
 	return fmt.Sprintf("%s is not a %s selector: %s", diagnostic.Quote(text), what, message)
 }
 
-func (r *resolver) labelObject(at diagnostic.Path, f *language.SelectorFields) string {
+func (r *resolver) labelObject(at diagnostic.Path, f *language.SelectorFields) labels.Selector {
 	sel := labels.NewSelector()
 	for _, key := range sortedKeys(f.MatchLabels) {
 		where := at.With("matchLabels", key)
@@ -61,7 +64,7 @@ func (r *resolver) labelObject(at diagnostic.Path, f *language.SelectorFields) s
 	for i, e := range f.MatchExpressions {
 		sel = sel.Add(r.labelRequirement(at.With("matchExpressions", diagnostic.IndexStep(i)), e)...)
 	}
-	return sel.String()
+	return sel
 }
 
 func (r *resolver) labelKey(at diagnostic.Path, key string) bool {
@@ -117,10 +120,10 @@ func newRequirement(key string, op selection.Operator, values []string) []labels
 	return []labels.Requirement{*req}
 }
 
-// fieldSelector returns the selector in the form in which two equal selectors are equal texts.
-func (r *resolver) fieldSelector(at diagnostic.Path, f *language.Selector) string {
+// fieldSelector returns the selector, of which equal ones have equal texts; nil selects everything.
+func (r *resolver) fieldSelector(at diagnostic.Path, f *language.Selector) fields.Selector {
 	if f == nil {
-		return ""
+		return nil
 	}
 	const hint = `write it as kubectl does, such as "status.phase=Running,spec.nodeName!=n1"`
 	var terms []fields.Selector
@@ -130,12 +133,12 @@ func (r *resolver) fieldSelector(at diagnostic.Path, f *language.Selector) strin
 		sel, err := fields.ParseSelector(f.Text)
 		if err != nil {
 			r.report(at, selectorMessage("field", f.Text, err), hint)
-			return ""
+			return nil
 		}
 		for _, req := range sel.Requirements() {
 			if !fieldName.MatchString(req.Field) {
 				r.report(at, fmt.Sprintf("%s is not a field selector: %s is not the name of a field", diagnostic.Quote(f.Text), diagnostic.Quote(req.Field)), hint)
-				return ""
+				return nil
 			}
 		}
 		terms = []fields.Selector{sel}
@@ -144,18 +147,22 @@ func (r *resolver) fieldSelector(at diagnostic.Path, f *language.Selector) strin
 }
 
 // canonicalFields sorts the terms of a selector, which it joins by "and", and removes repeated
-// ones.
-func canonicalFields(sel fields.Selector) string {
-	var terms []string
+// ones. Without a term it returns nil.
+func canonicalFields(sel fields.Selector) fields.Selector {
+	var terms []fields.Selector
 	for _, req := range sel.Requirements() {
 		term := fields.OneTermEqualSelector(req.Field, req.Value)
 		if req.Operator == selection.NotEquals {
 			term = fields.OneTermNotEqualSelector(req.Field, req.Value)
 		}
-		terms = append(terms, term.String())
+		terms = append(terms, term)
 	}
-	slices.Sort(terms)
-	return strings.Join(slices.Compact(terms), ",")
+	if len(terms) == 0 {
+		return nil
+	}
+	slices.SortFunc(terms, func(a, b fields.Selector) int { return strings.Compare(a.String(), b.String()) })
+	terms = slices.CompactFunc(terms, func(a, b fields.Selector) bool { return a.String() == b.String() })
+	return fields.AndSelectors(terms...)
 }
 
 // fieldName is the path of a field, as metadata.name and spec.template.spec["x"] are.

@@ -210,9 +210,14 @@ func (c *liveCheck) selectors(ctx context.Context, def config.Definition) error 
 	if len(def.Watch.Namespaces) > 0 {
 		namespace = def.Watch.Namespaces[0]
 	}
-	_, err = c.clients.Dynamic.Resource(gvr).Namespace(namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: def.Watch.LabelSelector, FieldSelector: def.Watch.FieldSelector, Limit: 1,
-	})
+	opts := metav1.ListOptions{Limit: 1}
+	if selector := def.Watch.LabelSelector; selector != nil {
+		opts.LabelSelector = selector.String()
+	}
+	if selector := def.Watch.FieldSelector; selector != nil {
+		opts.FieldSelector = selector.String()
+	}
+	_, err = c.clients.Dynamic.Resource(gvr).Namespace(namespace).List(ctx, opts)
 	if _, answered := err.(apierrors.APIStatus); err != nil && !answered {
 		return err
 	}

@@ -82,18 +82,17 @@ func newForbiddenError(err error, status metav1.Status, id sourceID) *ForbiddenE
 	rule := rbacv1.PolicyRule{
 		APIGroups: []string{id.kind.Group}, Resources: []string{resource}, Verbs: []string{"list", "watch"},
 	}
-	if name := SelectedName(id.fieldSelector); name != "" {
-		rule.ResourceNames = []string{name}
+	if id.objectName != "" {
+		rule.ResourceNames = []string{id.objectName}
 	}
 	return &ForbiddenError{Namespace: id.namespace, Rule: rule, Err: err}
 }
 
 // SelectedName returns the name of the one object that a field selector can select, "" if there may
-// be others. For a list or a watch with such a selector the right to that object suffices
-// (apiserver, request.RequestInfoFactory).
-func SelectedName(fieldSelector string) string {
-	selector, err := fields.ParseSelector(fieldSelector)
-	if err != nil {
+// be others; nil selects everything. For a list or a watch with such a selector the right to that
+// object suffices (apiserver, request.RequestInfoFactory).
+func SelectedName(selector fields.Selector) string {
+	if selector == nil {
 		return ""
 	}
 	name, _ := selector.RequiresExactMatch(metav1.ObjectNameField)

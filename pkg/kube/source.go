@@ -31,6 +31,8 @@ type sourceID struct {
 	namespace     string
 	labelSelector string
 	fieldSelector string
+	// objectName is that of the one object that fieldSelector can select, else empty.
+	objectName string
 	// metadataOnly leaves everything but the metadata at the API server.
 	metadataOnly bool
 }

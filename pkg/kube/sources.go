@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -23,10 +24,11 @@ type Watch struct {
 	Kind schema.GroupVersionKind
 	// Namespaces are watched one by one; nil means all of the cluster.
 	Namespaces []string
-	// LabelSelector is applied by the API server; empty selects everything.
-	LabelSelector string
-	// FieldSelector is applied by the API server; empty selects everything.
-	FieldSelector string
+	// LabelSelector is applied by the API server; nil selects everything. Watches share a source
+	// only if the texts of their selectors are the same.
+	LabelSelector labels.Selector
+	// FieldSelector is applied by the API server; nil selects everything.
+	FieldSelector fields.Selector
 	// MetadataOnly leaves everything but the metadata at the API server, unless another watch needs
 	// it.
 	MetadataOnly bool
@@ -91,10 +93,20 @@ func (w Watch) ids() []sourceID {
 	}
 	ids := make([]sourceID, 0, len(namespaces))
 	for _, ns := range namespaces {
-		id := sourceID{kind: w.Kind, namespace: ns, labelSelector: w.LabelSelector, fieldSelector: w.FieldSelector, metadataOnly: w.MetadataOnly}
-		ids = append(ids, id.canonical())
+		ids = append(ids, sourceID{
+			kind: w.Kind, namespace: ns, metadataOnly: w.MetadataOnly,
+			labelSelector: textOfSelector(w.LabelSelector), fieldSelector: textOfSelector(w.FieldSelector),
+			objectName: SelectedName(w.FieldSelector),
+		})
 	}
 	return ids
+}
+
+func textOfSelector(selector fmt.Stringer) string {
+	if selector == nil {
+		return ""
+	}
+	return selector.String()
 }
 
 // Watch returns a view of what w names and starts the sources that do not run yet. A source ends
@@ -103,27 +115,26 @@ func (s *Sources) Watch(ctx context.Context, w Watch) *View {
 	ids := w.ids()
 	sources := make([]viewedSource, 0, len(ids))
 	for _, id := range ids {
-		source, filter := s.acquireFor(ctx, id)
-		sources = append(sources, viewedSource{sharedSource: source, filter: filter})
+		widest := s.widest(id)
+		viewed := viewedSource{sharedSource: s.acquire(ctx, widest)}
+		if widest.labelSelector != id.labelSelector {
+			viewed.filter = w.LabelSelector
+		}
+		sources = append(sources, viewed)
 	}
 	return newView(s, sources)
 }
 
-// acquireFor returns the source for id: the widest that is planned, and what to leave out of it.
-func (s *Sources) acquireFor(ctx context.Context, id sourceID) (*sharedSource, labels.Selector) {
+// widest returns the widest source that is planned and has everything that is in that of id.
+func (s *Sources) widest(id sourceID) sourceID {
 	s.mu.Lock()
-	widest := id
+	defer s.mu.Unlock()
 	for _, other := range s.planned {
-		if other.covers(widest) {
-			widest = other
+		if other.covers(id) {
+			id = other
 		}
 	}
-	s.mu.Unlock()
-	var filter labels.Selector
-	if widest.labelSelector != id.labelSelector {
-		filter, _ = labels.Parse(id.labelSelector) // covers has parsed it
-	}
-	return s.acquire(ctx, widest), filter
+	return id
 }
 
 // covers reports whether everything that other needs is in the source of id, and something more.
@@ -137,20 +148,7 @@ func (id sourceID) covers(other sourceID) bool {
 		return true
 	}
 	same.labelSelector = other.labelSelector
-	_, err := labels.Parse(other.labelSelector)
-	return same == other && id.labelSelector == "" && err == nil
-}
-
-// canonical writes selectors that mean the same alike, so that they share a source. One that cannot
-// be parsed is left to the API server to refuse.
-func (id sourceID) canonical() sourceID {
-	if selector, err := labels.Parse(id.labelSelector); err == nil {
-		id.labelSelector = selector.String()
-	}
-	if selector, err := fields.ParseSelector(id.fieldSelector); err == nil {
-		id.fieldSelector = selector.String()
-	}
-	return id
+	return same == other && id.labelSelector == ""
 }
 
 func (s *Sources) acquire(ctx context.Context, id sourceID) *sharedSource {

@@ -18,7 +18,7 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// The API server is told how long a write may take, and outside the term it sees none; reads pass
+// The API server learns how long a write may take, and outside the term it sees none; reads pass
 // always.
 func TestGate(t *testing.T) {
 	ns := shared.Namespace(t)

@@ -141,7 +141,7 @@ func TestLateKindIsPickedUp(t *testing.T) {
 
 func lastStates(states []string, n int) []string { return states[max(0, len(states)-n):] }
 
-// With the kind its objects go, which is told; with the kind they come back.
+// With the kind its objects go, which is reported; with the kind they come back.
 func TestKindIsRemovedAndComesBack(t *testing.T) {
 	group := newGroup(t)
 	ns := shared.Namespace(t)

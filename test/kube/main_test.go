@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
@@ -35,7 +36,7 @@ const patience = 30 * time.Second
 
 var configMapKind = schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
 
-// agent is a user agent by which the API server's audit log tells the requests of one test.
+// agent is a user agent by which the requests of one test are found in the API server's audit log.
 func agent(t *testing.T) string { return "kooperd-test/" + t.Name() }
 
 // connect returns package kube's way to the API server, and the metrics it keeps.
@@ -51,7 +52,7 @@ func connect(t *testing.T, config *rest.Config) (*kube.Cluster, *prometheus.Regi
 	return c, registry
 }
 
-// spectator keeps what a view tells.
+// spectator keeps what a view reports.
 type spectator struct {
 	*kube.View
 	unsubscribe func()
@@ -61,8 +62,17 @@ type spectator struct {
 	mu     sync.Mutex
 	events []string
 	states []string
-	last   status.State               // the state told last
-	at     map[status.State]time.Time // when each state was last told
+	last   status.State               // the state reported last
+	at     map[status.State]time.Time // when each state was last reported
+}
+
+func labelSelector(t *testing.T, text string) labels.Selector {
+	t.Helper()
+	selector, err := labels.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return selector
 }
 
 // spectate subscribes to a view, which is closed when the test ends.
@@ -95,7 +105,7 @@ func (s *spectator) onEvent(e kube.Event) {
 
 func (s *spectator) onStatus() {
 	s.mu.Lock()
-	state, _ := s.Status() // Under the mutex, as the sources of several namespaces tell at the same time.
+	state, _ := s.Status() // Under the mutex, as the sources of several namespaces report at the same time.
 	if n := len(s.states); n == 0 || s.states[n-1] != string(state) {
 		s.states = append(s.states, string(state))
 	}
@@ -121,7 +131,7 @@ func (s *spectator) awaitState(t *testing.T, want status.State) (since time.Time
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return state == want && s.last == want // Being in a state comes a moment before being told.
+		return state == want && s.last == want // Being in a state comes a moment before it is reported.
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()

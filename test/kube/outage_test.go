@@ -24,7 +24,7 @@ func TestAPIServerIsKilledAndComesBack(t *testing.T) {
 	createConfigMap(t, own, ns, "stays", "web")
 	createConfigMap(t, own, ns, "goes", "web")
 	c, _ := connect(t, own.AdminConfig())
-	w := kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: "app"}
+	w := kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: labelSelector(t, "app")}
 	view := spectate(t, c, w)
 	view.awaitState(t, status.Running)
 	for _, name := range []string{"goes", "stays"} {
@@ -42,7 +42,7 @@ func TestAPIServerIsKilledAndComesBack(t *testing.T) {
 	if keys := view.Keys(); len(keys) != 2 {
 		t.Errorf("the cache has %v while the API server is away, want what it had", keys)
 	}
-	late := spectate(t, c, kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: "app=db"})
+	late := spectate(t, c, kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: labelSelector(t, "app=db")})
 	late.awaitState(t, status.Degraded)
 
 	own.Start(t)
@@ -66,25 +66,25 @@ func TestAPIServerIsKilledAndComesBack(t *testing.T) {
 		slices.Sort(names)
 		return slices.Equal(names, []string{"last", "new", "stays"})
 	})
-	told := map[string]bool{}
+	reported := map[string]bool{}
 	for _, event := range view.takeEvents() {
-		told[event] = true
+		reported[event] = true
 	}
 	for _, want := range []string{"changed default/new", "changed default/last", "deleted default/goes"} {
-		if !told[want] {
-			t.Errorf("not told: %s", want)
+		if !reported[want] {
+			t.Errorf("not reported: %s", want)
 		}
 	}
-	if told["changed default/stays"] || told["deleted default/stays"] {
-		t.Errorf("told of an object that has not changed: %v", told)
+	if reported["changed default/stays"] || reported["deleted default/stays"] {
+		t.Errorf("an object that has not changed is reported: %v", reported)
 	}
 	if diff := cmp.Diff([]string{"Degraded", "Running"}, withoutRepeats(view.takeStates())); diff != "" {
 		t.Errorf("states (-want +got):\n%s", diff)
 	}
 }
 
-// withoutRepeats tells the states that matter: a starting API server may also forbid what it allows
-// a moment later, so a state may have come with several reasons.
+// withoutRepeats returns the states that matter: a starting API server may also forbid what it
+// allows a moment later, so a state may have come with several reasons.
 func withoutRepeats(states []string) []string { return slices.Compact(states) }
 
 // A broken network is not a changed cluster: the watch goes on where it was, and nothing is listed
@@ -115,7 +115,7 @@ func TestNetworkBreaks(t *testing.T) {
 			ns := shared.Namespace(t)
 			proxy := shared.Proxy(t)
 			c, registry := connect(t, proxy.Config(shared.AdminConfig()))
-			view := spectate(t, c, kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: "app"})
+			view := spectate(t, c, kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: labelSelector(t, "app")})
 			view.awaitState(t, status.Running)
 			createConfigMap(t, shared, ns, "before", "web")
 			view.awaitEvent(t, "changed "+ns+"/before")

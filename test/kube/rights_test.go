@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/fields"
+
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/test/cluster"
@@ -27,7 +29,7 @@ func TestRoleInOneOfTwoNamespaces(t *testing.T) {
 	createConfigMap(t, shared, b, "unseen", "web")
 	rule := cluster.Allow("list,watch", "", "configmaps")
 	c, _ := connect(t, shared.ServiceAccount(t, a, "watcher", cluster.InNamespace(a, rule)))
-	view := spectate(t, c, kube.Watch{Kind: configMapKind, Namespaces: []string{a, b}, LabelSelector: "app"})
+	view := spectate(t, c, kube.Watch{Kind: configMapKind, Namespaces: []string{a, b}, LabelSelector: labelSelector(t, "app")})
 	_, reason := view.awaitState(t, status.Degraded)
 	if want := missingRule("in namespace "+b, "a Role of namespace "+b); reason != want {
 		t.Errorf("reason:\n got %s\nwant %s", reason, want)
@@ -71,7 +73,7 @@ func TestListWithoutWatch(t *testing.T) {
 	ns := shared.Namespace(t)
 	createConfigMap(t, shared, ns, "a", "web")
 	c, registry := connect(t, shared.ServiceAccount(t, ns, "lister", cluster.InNamespace(ns, cluster.Allow("list", "", "configmaps"))))
-	view := spectate(t, c, kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: "app"})
+	view := spectate(t, c, kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: labelSelector(t, "app")})
 	view.awaitState(t, status.Degraded)
 	view.awaitEvent(t, "listed "+ns+"/a")
 	view.takeStates()
@@ -100,7 +102,7 @@ func TestBadToken(t *testing.T) {
 
 func TestBadSelector(t *testing.T) {
 	c, _ := connect(t, shared.AdminConfig())
-	view := spectate(t, c, kube.Watch{Kind: configMapKind, FieldSelector: "spec.nodeName=a"})
+	view := spectate(t, c, kube.Watch{Kind: configMapKind, FieldSelector: fields.OneTermEqualSelector("spec.nodeName", "a")})
 	want := `the API server answers: "spec.nodeName" is not a known field selector: only "metadata.name", "metadata.namespace"`
 	if _, reason := view.awaitState(t, status.Degraded); reason != want {
 		t.Errorf("reason %s", reason)

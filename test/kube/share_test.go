@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+	"k8s.io/apimachinery/pkg/fields"
 
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/status"
@@ -20,7 +21,7 @@ func TestViewsShareOneWatch(t *testing.T) {
 	ns := shared.Namespace(t)
 	mark := shared.AuditMark(t)
 	c, registry := connect(t, shared.AdminConfig())
-	w := kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: "app=web"}
+	w := kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: labelSelector(t, "app=web")}
 	views := []*spectator{spectate(t, c, w), spectate(t, c, w), spectate(t, c, w)}
 	for _, view := range views {
 		view.awaitState(t, status.Running)
@@ -80,7 +81,7 @@ func TestLateViewFindsAFullCache(t *testing.T) {
 	ns := shared.Namespace(t)
 	createConfigMap(t, shared, ns, "a", "web")
 	c, registry := connect(t, shared.AdminConfig())
-	w := kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: "app"}
+	w := kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: labelSelector(t, "app")}
 	first := spectate(t, c, w)
 	first.awaitState(t, status.Running)
 	second := spectate(t, c, w)
@@ -105,7 +106,8 @@ func TestSelectorsAndNamespaces(t *testing.T) {
 	mark := shared.AuditMark(t)
 	c, _ := connect(t, shared.AdminConfig())
 	view := spectate(t, c, kube.Watch{
-		Kind: configMapKind, Namespaces: []string{b, a}, LabelSelector: "app in (web)", FieldSelector: "metadata.name!=x",
+		Kind: configMapKind, Namespaces: []string{b, a},
+		LabelSelector: labelSelector(t, "app in (web)"), FieldSelector: fields.OneTermNotEqualSelector("metadata.name", "x"),
 	})
 	view.awaitState(t, status.Running)
 	events := view.takeEvents()
@@ -149,7 +151,7 @@ func TestSelectorsAndNamespaces(t *testing.T) {
 // Everything that was started has ended when the last view and the cluster are closed.
 func TestCloseLeavesNothing(t *testing.T) {
 	ns := shared.Namespace(t)
-	// A token of its own keeps its connection apart from those of the test's other clients.
+	// A separate token keeps its connection apart from those of the test's other clients.
 	config := shared.ServiceAccount(t, ns, "watcher", cluster.ClusterWide(cluster.Allow("get,list,watch", "", "configmaps,pods")))
 	leaked := goleak.IgnoreCurrent()
 	// A watch that is given up ends a moment later on its connection, which then is not idle yet.
@@ -175,13 +177,13 @@ func TestCloseLeavesNothing(t *testing.T) {
 }
 
 // Where it is known before that a wider watch will be there, the narrower one is a part of it, on
-// which it sees what a watch of its own would have shown.
+// which it sees what its own watch would have shown.
 func TestNarrowViewOfAWideSource(t *testing.T) {
 	ns := shared.Namespace(t)
 	mark := shared.AuditMark(t)
 	c, _ := connect(t, shared.AdminConfig())
 	wide := kube.Watch{Kind: configMapKind, Namespaces: []string{ns}}
-	narrow := kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: "app=web", MetadataOnly: true}
+	narrow := kube.Watch{Kind: configMapKind, Namespaces: []string{ns}, LabelSelector: labelSelector(t, "app=web"), MetadataOnly: true}
 	c.Sources.Plan([]kube.Watch{narrow, wide})
 	createConfigMap(t, shared, ns, "a", "web")
 	createConfigMap(t, shared, ns, "b", "other")
