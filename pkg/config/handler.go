@@ -107,10 +107,10 @@ func (l *loader) bindPlugin(at diagnostic.Path, name string, v cue.Value) (handl
 	if err := full.Validate(cue.Concrete(true)); err != nil {
 		before := len(l.report.Diags)
 		l.check.Check(at, v, s)
-		if len(l.report.Diags) == before {
+		if len(l.report.Diags) == before && !l.report.Explained(at) {
 			l.check.Remaining(at, err)
 		}
-		if len(l.report.Diags) == before {
+		if len(l.report.Diags) == before && !l.report.Explained(at) {
 			l.report.Add(l.doc.KeyPosition(at), at, diagnostic.FirstMessage(err), "")
 		}
 		return handlers.Bound{}, false

@@ -99,8 +99,8 @@ func evaluate(read *syntax.Sources, registry *handlers.Registry, doing *activity
 	}
 	plugins := explain.Plugins{Names: registry.Names(), Node: l.plugins.node}
 	l.check = explain.NewChecker(l.doc, l.report, plugins, explain.NewSchemaNode(schema))
-	imported := l.parse(read)
-	if len(l.report.Diags) > 0 {
+	imported, ok := l.parse(read)
+	if !ok {
 		return nil, l.report.Diags
 	}
 	cfg := l.config(schema)
@@ -119,8 +119,9 @@ func evaluate(read *syntax.Sources, registry *handlers.Registry, doing *activity
 	return cfg, nil
 }
 
-// parse turns all files into one value, and returns the files that imports brought in.
-func (l *loader) parse(read *syntax.Sources) (imported []*syntax.Source) {
+// parse turns all files into one value, and returns the files that imports brought in. ok is false
+// if it cannot: some file has a mistake that hides what it says.
+func (l *loader) parse(read *syntax.Sources) (imported []*syntax.Source, ok bool) {
 	cl := &syntax.CUELoader{Schema: func() ([]byte, error) { return SchemaCUE(l.registry) }, Known: l.doc.Files, Budget: read.Budget}
 	for _, f := range read.Files {
 		l.doc.Files[f.Abs] = f
@@ -155,20 +156,27 @@ func (l *loader) parse(read *syntax.Sources) (imported []*syntax.Source) {
 		}
 	}
 	l.report.Diags = append(l.report.Diags, cl.Diags...)
-	if len(l.report.Diags) > 0 {
-		return nil
+	reported := 0
+	for _, f := range read.Files {
+		for _, at := range f.Reported {
+			l.report.Mark(at)
+			reported++
+		}
 	}
-	l.unify(values)
-	return cl.Imported
+	if len(l.report.Diags) > reported {
+		return nil, false
+	}
+	return cl.Imported, l.unify(values)
 }
 
-// unify makes one document of the values of all files.
-func (l *loader) unify(values []cue.Value) {
+// unify makes one document of the values of all files. ok is false if one of them has none.
+func (l *loader) unify(values []cue.Value) (ok bool) {
+	before := len(l.report.Diags)
 	for i, v := range values {
 		if !explain.IsStruct(v) {
 			// The file does not compile: a reference leads nowhere.
 			l.check.Remaining(nil, v.Validate())
-			if len(l.report.Diags) == 0 {
+			if len(l.report.Diags) == before {
 				l.report.Add(l.doc.Start(), nil, "want an object with apiVersion and controllers, have "+l.doc.Have(v), "")
 			}
 			continue
@@ -179,6 +187,7 @@ func (l *loader) unify(values []cue.Value) {
 			l.doc.Value = l.doc.Value.Unify(v)
 		}
 	}
+	return len(l.report.Diags) == before
 }
 
 // config checks the document and makes a Config of it; the Config counts only without diagnostics.

@@ -215,7 +215,7 @@ func (c *Checker) checkList(at diagnostic.Path, v cue.Value, s *SchemaNode) (any
 		whole = whole && ok
 		sound = append(sound, x)
 	}
-	if before == len(c.Diags) && arm.Value.Unify(v).Validate(cue.Concrete(true)) != nil {
+	if before == len(c.Diags) && !c.Explained(at) && arm.Value.Unify(v).Validate(cue.Concrete(true)) != nil {
 		c.wrongList(at, v, arm)
 		return nil, false
 	}

@@ -117,7 +117,7 @@ func (c *Checker) conflictWithLimits(at diagnostic.Path, v cue.Value, s *SchemaN
 // of its own.
 func (c *Checker) conflictOfObjects(at diagnostic.Path, v cue.Value, s *SchemaNode, a, b side) bool {
 	if isHandler(at) && c.HandlerParts(at, v) || s != nil && !isHandler(at) && c.checkParts(at, s, a, b) {
-		c.mark(at) // CUE complains of every alternative
+		c.Mark(at) // CUE complains of every alternative
 		return true
 	}
 	if a.alternatives {

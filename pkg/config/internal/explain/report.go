@@ -19,7 +19,7 @@ func NewReport() *Report { return &Report{reported: map[string]bool{}} }
 
 // Add reports a mistake of a field.
 func (r *Report) Add(pos diagnostic.Position, at diagnostic.Path, message, hint string, related ...diagnostic.Position) {
-	r.mark(at)
+	r.Mark(at)
 	r.Diags = append(r.Diags, diagnostic.Diagnostic{Position: pos, Path: at.String(), Message: message, Hint: hint, Related: related})
 }
 
@@ -45,8 +45,8 @@ func (r *Report) Explained(at diagnostic.Path) bool {
 // Fields returns a report without diagnostics that has the same fields as r marked.
 func (r *Report) Fields() *Report { return &Report{reported: maps.Clone(r.reported)} }
 
-// mark notes that a field needs no further diagnostic.
-func (r *Report) mark(at diagnostic.Path) { r.reported[at.Key()] = true }
+// Mark notes that a field needs no further diagnostic.
+func (r *Report) Mark(at diagnostic.Path) { r.reported[at.Key()] = true }
 
 // take adds the diagnostics of other, which began with the fields of r.
 func (r *Report) take(other *Report) {

@@ -56,6 +56,9 @@ type Source struct {
 	imported bool   // by another file, and not named or found
 	// Written are the numbers and words of a YAML file as they stand in it, by their offsets.
 	Written map[int]string
+	// Reported are the fields of a YAML file whose values are none in CUE. Each has a diagnostic,
+	// and "_" as its value.
+	Reported []diagnostic.Path
 }
 
 // newSource takes the bytes of a file as they were read.

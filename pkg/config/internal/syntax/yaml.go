@@ -32,7 +32,8 @@ const (
 // reader of the file counts the same lines.
 var yamlBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
 
-// ParseYAML reads one YAML document as CUE syntax that keeps the file's positions.
+// ParseYAML reads one YAML document as CUE syntax that keeps the file's positions. After a mistake
+// it returns no file, unless all of them are in fields of src.Reported.
 func ParseYAML(src *Source) (*ast.File, diagnostic.Diagnostics) {
 	data := src.Data
 	src.Written = map[int]string{}
@@ -54,15 +55,18 @@ func ParseYAML(src *Source) (*ast.File, diagnostic.Diagnostics) {
 		return nil, y.diags
 	}
 	expr := y.value(root, nil, 0)
-	if len(y.diags) > 0 {
-		return nil, y.diags
-	}
+	src.Reported = y.reported
 	file, ok := expr.(*ast.StructLit)
-	if !ok {
+	switch {
+	case len(y.diags) > len(y.reported) || y.tooMuch:
+		return nil, y.diags
+	case !ok && len(y.diags) > 0:
+		return nil, y.diags
+	case !ok:
 		y.fail(y.position(root), nil, "want an object with apiVersion and controllers, have "+describeNode(root), "")
 		return nil, y.diags
 	}
-	return &ast.File{Filename: src.Abs, Decls: withoutExtensions(file.Elts)}, nil
+	return &ast.File{Filename: src.Abs, Decls: withoutExtensions(file.Elts)}, y.diags
 }
 
 // withoutExtensions leaves out what stands under a key of the root that begins with "x-". It has no
@@ -93,6 +97,7 @@ type yamlFile struct {
 	inAlias    int
 	tooMuch    bool
 	written    map[int]string // of the source
+	reported   []diagnostic.Path
 }
 
 func (y *yamlFile) fail(pos diagnostic.Position, at diagnostic.Path, message, hint string, related ...diagnostic.Position) {
@@ -291,7 +296,11 @@ func (y *yamlFile) scalar(n *yaml.Node, at diagnostic.Path) ast.Expr {
 	case "!!int":
 		lit.Kind, lit.Value = token.INT, y.integer(n, at)
 	case "!!float":
-		lit.Kind, lit.Value = token.FLOAT, y.float(n, at)
+		number, ok := y.float(n, at)
+		if !ok {
+			return &ast.Ident{NamePos: y.pos(n), Name: "_"}
+		}
+		lit.Kind, lit.Value = token.FLOAT, number
 	default:
 		y.badTag(n, at, tag)
 		return y.null()
@@ -316,17 +325,19 @@ func (y *yamlFile) integer(n *yaml.Node, at diagnostic.Path) string {
 	return v.String()
 }
 
-func (y *yamlFile) float(n *yaml.Node, at diagnostic.Path) string {
+// float reads a number; ok is false for one that is none in CUE, which then has been reported.
+func (y *yamlFile) float(n *yaml.Node, at diagnostic.Path) (text string, ok bool) {
 	v, err := strconv.ParseFloat(strings.ReplaceAll(n.Value, "_", ""), 64)
 	if err != nil || math.IsInf(v, 0) || math.IsNaN(v) {
 		y.fail(y.position(n), at, n.Value+" is not a finite number", fmt.Sprintf("write %q in quotes for a text", n.Value))
-		return "0.0"
+		y.reported = append(y.reported, at)
+		return "", false
 	}
 	s := strconv.FormatFloat(v, 'g', -1, 64)
 	if !strings.ContainsAny(s, ".e") {
 		s += ".0"
 	}
-	return s
+	return s, true
 }
 
 func describeNode(n *yaml.Node) string {
