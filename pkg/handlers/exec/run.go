@@ -56,8 +56,7 @@ func run(ctx context.Context, cmd *exec.Cmd, timeout, grace time.Duration) (endi
 // within seconds, while the program may have credentials that no gate closes. So SIGTERM comes
 // before: at the timeout, or so early that the grace is over when ctx ends, whichever comes first.
 func supervise(ctx context.Context, g *group, exited <-chan struct{}, timeout, grace time.Duration) error {
-	begun := time.Now()
-	limit, grace := limits(ctx, timeout, grace)
+	limit, grace, why := limits(ctx, timeout, grace)
 	var expired <-chan time.Time
 	if limit > 0 {
 		timer := time.NewTimer(limit)
@@ -89,8 +88,7 @@ func supervise(ctx context.Context, g *group, exited <-chan struct{}, timeout, g
 	if overdue(ctx) {
 		return timeoutError{errors.New(how)} // The engine adds that the definition's timeout has passed.
 	}
-	ran := time.Since(begun).Round(time.Millisecond)
-	return timeoutError{fmt.Errorf("timed out after %s: %s", ran, how)}
+	return timeoutError{fmt.Errorf("timed out %s: %s", why, how)}
 }
 
 // timeoutError is a context.DeadlineExceeded with another text.
@@ -122,17 +120,21 @@ func overdue(ctx context.Context) bool {
 	return errors.Is(ctx.Err(), context.DeadlineExceeded)
 }
 
-// limits returns when the program gets SIGTERM, counted from now and 0 for never, and its grace
-// after that. A grace that does not fit into what is left of ctx is cut to half of that.
-func limits(ctx context.Context, timeout, grace time.Duration) (limit, fitting time.Duration) {
+// limits returns when the program gets SIGTERM, counted from now and 0 for never, its grace after
+// that, and which of the two timeouts that is. A grace that does not fit into what is left of ctx
+// is cut to half of that.
+func limits(ctx context.Context, timeout, grace time.Duration) (limit, fitting time.Duration, why string) {
+	limit, why = timeout, fmt.Sprintf("after %s", timeout)
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		return timeout, grace
+		return limit, grace, why
 	}
 	left := max(time.Until(deadline), 2*time.Nanosecond) // half of it must not be 0
-	limit = left - min(grace, left/2)
-	if timeout > 0 {
-		limit = min(limit, timeout)
+	if last := left - min(grace, left/2); timeout <= 0 || last < timeout {
+		limit, why = last, fmt.Sprintf("%s before the definition's timeout", grace)
+		if grace > left/2 {
+			why = fmt.Sprintf("at half of the definition's timeout, in which a grace of %s does not fit", grace)
+		}
 	}
-	return limit, min(grace, left-limit)
+	return limit, min(grace, left-limit), why
 }

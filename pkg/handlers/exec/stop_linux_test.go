@@ -148,7 +148,7 @@ func TestTimeout(t *testing.T) {
 			_, err := h.Handle(t.Context(), request(t))
 			if err == nil || handlers.IsTerminal(err) || !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("Handle = %v, want a timeout to be retried", err)
-			} else if !strings.HasPrefix(err.Error(), "running /bin/sh: timed out after ") || !strings.HasSuffix(err.Error(), tc.want) {
+			} else if !strings.HasPrefix(err.Error(), "running /bin/sh: timed out after 2s: ") || !strings.HasSuffix(err.Error(), tc.want) {
 				t.Errorf("Handle = %v, want it to say %q", err, tc.want)
 			}
 			mustBeGone(t, file, tc.pids)
@@ -156,17 +156,41 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-func TestProgramStopsBeforeItsDeadline(t *testing.T) {
-	c, file := script(t, polite)
-	c["grace"] = "1m" // longer than the deadline: half of that remains
-	h, _ := newHandler(t, c)
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
-	defer cancel()
-	_, err := h.Handle(ctx, request(t))
-	if err == nil || !strings.Contains(err.Error(), "it stopped at SIGTERM") || ctx.Err() != nil {
-		t.Errorf("Handle = %v, context %v; want the program to stop before the context ends", err, ctx.Err())
+// TestProgramStopsBeforeTheDefinitionsTimeout names the timeout that has ended the program, and no
+// time that is in no config.
+func TestProgramStopsBeforeTheDefinitionsTimeout(t *testing.T) {
+	tests := map[string]struct {
+		definition           time.Duration
+		timeout, grace, want string
+	}{
+		"the grace fits": {
+			definition: 6 * time.Second, timeout: "0s", grace: "2s",
+			want: "timed out 2s before the definition's timeout: it stopped at SIGTERM: stopping",
+		},
+		"the plugin's own timeout is longer": {
+			definition: 6 * time.Second, timeout: "5s", grace: "2s",
+			want: "timed out 2s before the definition's timeout: it stopped at SIGTERM: stopping",
+		},
+		"the grace does not fit": {
+			definition: 8 * time.Second, timeout: "0s", grace: "1m",
+			want: "timed out at half of the definition's timeout, in which a grace of 1m0s does not fit: it stopped at SIGTERM: stopping",
+		},
 	}
-	mustBeGone(t, file, 1)
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, file := script(t, polite)
+			c["timeout"], c["grace"] = tc.timeout, tc.grace
+			h, _ := newHandler(t, c)
+			ctx, cancel := context.WithTimeout(t.Context(), tc.definition)
+			defer cancel()
+			_, err := h.Handle(ctx, request(t))
+			if err == nil || err.Error() != "running /bin/sh: "+tc.want || ctx.Err() != nil {
+				t.Errorf("Handle = %v, context %v; want %q before the context ends", err, ctx.Err(), tc.want)
+			}
+			mustBeGone(t, file, 1)
+		})
+	}
 }
 
 // TestTimeoutOfTheDefinitionIsSaidOnce lets the context end at its deadline. That a timeout has
