@@ -8,20 +8,17 @@ import (
 
 	"golang.org/x/sync/singleflight"
 	"k8s.io/apimachinery/pkg/util/cache"
+
+	"kooperd.dev/kooperd/pkg/kinds"
 )
 
 const (
 	// answerAge is how long an answer is good for: definitions that start together need the same
 	// rights.
 	answerAge = 10 * time.Second
-	// requestTimeout bounds one request.
-	requestTimeout = 10 * time.Second
 	// maxAnswers bounds the answers that are kept.
 	maxAnswers = 4096
 )
-
-// errHung means that client-go has not returned although its context has ended.
-var errHung = fmt.Errorf("%w; a credential plugin of the kubeconfig may hang", context.DeadlineExceeded)
 
 // answers asks the API server each question once at a time and keeps the answer for answerAge. K
 // has to be a struct without pointers. It is safe for concurrent use.
@@ -37,10 +34,10 @@ func newAnswers[K comparable, V any](request func(context.Context, K) (V, error)
 	return &answers[K, V]{request: request, known: cache.NewLRUExpireCache(maxAnswers)}
 }
 
-// ask returns the answer to a question. The request runs on a goroutine of its own, so ctx bounds
+// ask returns the answer to a question. The request runs on its own goroutine, so ctx bounds
 // the wait even where client-go does not obey one.
 func (a *answers[K, V]) ask(ctx context.Context, question K) (answer V, err error) {
-	patience := time.NewTimer(requestTimeout + time.Second)
+	patience := time.NewTimer(kinds.RequestTimeout + time.Second)
 	defer patience.Stop()
 	for {
 		if known, ok := a.known.Get(question); ok {
@@ -59,7 +56,7 @@ func (a *answers[K, V]) ask(ctx context.Context, question K) (answer V, err erro
 			}
 			// The caller whose request it was has gone: ask again.
 		case <-patience.C:
-			return answer, errHung
+			return answer, kinds.ErrHung
 		case <-ctx.Done():
 			return answer, context.Cause(ctx)
 		}
@@ -67,7 +64,7 @@ func (a *answers[K, V]) ask(ctx context.Context, question K) (answer V, err erro
 }
 
 func (a *answers[K, V]) fetch(ctx context.Context, question K) (answer V, err error) {
-	limited, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := context.WithTimeout(ctx, kinds.RequestTimeout)
 	defer cancel()
 	answer, err = a.request(limited, question)
 	if err == nil {

@@ -95,7 +95,7 @@ func TestGrants(t *testing.T) {
 				`platform {apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create"]}`,
 			},
 		},
-		"nobody needs the lease": {
+		"no definition needs the lease": {
 			`controllers: a: {` + pods + `, leaderElection: "disabled"}` + "\n" + `controllers: b: {` + pods + `, paused: true}`,
 			[]string{`* {apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"]}`},
 		},

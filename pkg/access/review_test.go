@@ -14,6 +14,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kooperd.dev/kooperd/pkg/kinds"
 )
 
 // grantingServer is an API server's side of reviews. A function says what it grants.
@@ -132,7 +134,7 @@ func TestReviewFails(t *testing.T) {
 }
 
 // A client-go call that does not return, because a credential plugin hangs, keeps no caller longer
-// than its context or requestTimeout.
+// than its context or kinds.RequestTimeout.
 func TestReviewHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -149,7 +151,7 @@ func TestReviewHangs(t *testing.T) {
 			t.Errorf("with a deadline: %v after %s", err, time.Since(began))
 		}
 		began = time.Now()
-		if _, err := reviewer.Missing(t.Context(), needs); !errors.Is(err, errHung) || time.Since(began) != requestTimeout+time.Second {
+		if _, err := reviewer.Missing(t.Context(), needs); !errors.Is(err, kinds.ErrHung) || time.Since(began) != kinds.RequestTimeout+time.Second {
 			t.Errorf("without a deadline: %v after %s", err, time.Since(began))
 		}
 	})

@@ -15,6 +15,10 @@ import (
 )
 
 const (
+	// RequestTimeout bounds one request that asks an API server what it serves or grants. A caller
+	// waits a second longer at most, for a client that does not obey its context.
+	RequestTimeout = 5 * time.Second
+
 	// PollInterval is how often to ask for a kind that is not served. Reading one group's discovery
 	// document is allowed to every authenticated identity and costs the server about as much as a
 	// health check. Watching CustomResourceDefinitions would need a right that a definition in one
@@ -28,16 +32,13 @@ const (
 	// groupAge is the same for the versions of a group, which only rules are looked up by.
 	groupAge = 2 * time.Second
 
-	// requestTimeout bounds one request for a discovery document.
-	requestTimeout = 5 * time.Second
-
 	// maxAnswers bounds the answers that are kept. A cluster with many operators has some hundred
 	// group versions.
 	maxAnswers = 1024
 )
 
-// errHung means that client-go has not returned although its context has ended.
-var errHung = fmt.Errorf("%w; a credential plugin of the kubeconfig may hang", context.DeadlineExceeded)
+// ErrHung means that client-go has not returned although its context has ended.
+var ErrHung = fmt.Errorf("%w; a credential plugin of the kubeconfig may hang", context.DeadlineExceeded)
 
 // Client is the part of client-go's DiscoveryClient that a Discovery uses.
 type Client interface {
@@ -51,7 +52,7 @@ type Client interface {
 // share one request, so the number of requests does not grow with the number of definitions. It is
 // safe for concurrent use.
 //
-// A request runs on a goroutine of its own, so the context of a caller bounds its wait even where
+// A request runs on its own goroutine, so the context of a caller bounds its wait even where
 // client-go does not obey one, as in a credential plugin that hangs.
 type Discovery struct {
 	client  Client
@@ -211,20 +212,20 @@ func (d *Discovery) ask(ctx context.Context, question string, age time.Duration,
 		if known, ok := d.known(question); ok {
 			return known, nil // came since
 		}
-		limited, cancel := context.WithTimeout(d.closed, requestTimeout)
+		limited, cancel := context.WithTimeout(d.closed, RequestTimeout)
 		defer cancel()
 		a := request(limited)
 		d.answers.Add(question, a, age)
 		return a, nil
 	})
-	patience := time.NewTimer(requestTimeout + time.Second)
+	patience := time.NewTimer(RequestTimeout + time.Second)
 	defer patience.Stop()
 	select {
 	case r := <-result:
 		a, _ := r.Val.(*answer)
 		return a, nil
 	case <-patience.C:
-		return &answer{err: errHung}, nil
+		return &answer{err: ErrHung}, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}

@@ -265,7 +265,7 @@ func TestDiscoverySurvivesTheCaller(t *testing.T) {
 	})
 }
 
-// A call that obeys its context ends after requestTimeout, and one that does not keeps no caller
+// A call that obeys its context ends after RequestTimeout, and one that does not keeps no caller
 // any longer.
 func TestDiscoveryIsBounded(t *testing.T) {
 	for name, tc := range map[string]struct {

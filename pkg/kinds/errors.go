@@ -113,8 +113,8 @@ func (e *DiscoveryError) Error() string {
 // Unwrap returns the reason.
 func (e *DiscoveryError) Unwrap() error { return e.Err }
 
-// statusText is the message of a status with the text that came in its place: that of an aggregated
-// API that is down has no status of its own.
+// statusText is the message of a status with the text that came in its place: an aggregated API
+// that is down sends no status.
 func statusText(status metav1.Status) string {
 	var text strings.Builder
 	text.WriteString(status.Message)
