@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/wait"
 
@@ -29,29 +30,39 @@ func (p *process) watchLeaseRights(ctx context.Context) {
 		p.logger.Error(err, "the rights to the lease are not known")
 		return
 	}
-	logged := sets.New[string]()
+	log := findingLog{logger: p.logger}
 	_ = leaseRightsBackoff.DelayFunc().Until(ctx, true, true, func(ctx context.Context) (bool, error) {
 		missing, err := p.elector.missing(ctx, checker)
 		if err != nil {
 			p.logger.V(1).Info("the rights to the lease are not known", "err", err.Error())
 			return false, nil
 		}
-		for _, finding := range missing {
-			if !logged.Has(finding.Message) {
-				logged.Insert(finding.Message)
-				p.logMissing(finding)
-			}
-		}
+		log.write(missing)
 		return len(missing) == 0, nil
 	}) // It ends with ctx alone.
 }
 
-func (p *process) logMissing(finding access.Finding) {
-	if finding.Rule == nil {
-		p.logger.Info("the namespace of the lease does not exist", "namespace", finding.Namespace)
-		return
+// findingLog logs what the lease lacks, each of it again only after it has been there.
+type findingLog struct {
+	logger logr.Logger
+	logged sets.Set[string] // the messages of the latest findings
+}
+
+// write logs those findings that are not among the latest ones. Without a namespace there is no
+// lease, and nothing works.
+func (l *findingLog) write(found []access.Finding) {
+	latest := sets.New[string]()
+	for _, finding := range found {
+		latest.Insert(finding.Message)
+		switch {
+		case l.logged.Has(finding.Message):
+		case finding.Rule == nil:
+			l.logger.Error(nil, "the namespace of the lease does not exist", "namespace", finding.Namespace)
+		default:
+			l.logger.Info("a right to the lease is missing", "reason", finding.Message, "optional", finding.Optional)
+		}
 	}
-	p.logger.Info("a right to the lease is missing", "reason", finding.Message, "optional", finding.Optional)
+	l.logged = latest
 }
 
 func (p *process) newChecker() (*access.Checker, error) {

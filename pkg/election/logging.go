@@ -1,6 +1,7 @@
 package election
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -105,7 +106,8 @@ func (s queuedSink) WithName(name string) logr.LogSink {
 }
 
 // logLimiter bounds how often one kind of failure is logged: at once when it is new, then once per
-// interval.
+// interval. That the namespace does not exist is logged only once: it stays so until it is
+// created.
 type logLimiter struct {
 	interval time.Duration
 	kinds    map[string]*rate.Sometimes
@@ -119,6 +121,9 @@ func (l *logLimiter) do(err error, log func()) {
 	}
 	if l.kinds[kind] == nil {
 		l.kinds[kind] = &rate.Sometimes{First: 1, Interval: l.interval}
+		if kind == noNamespace {
+			l.kinds[kind].Interval = 0
+		}
 	}
 	l.kinds[kind].Do(log)
 }
@@ -126,9 +131,16 @@ func (l *logLimiter) do(err error, log func()) {
 // reset makes the next failure a new one.
 func (l *logLimiter) reset() { l.kinds = nil }
 
+// noNamespace is the kind of a failure that says that the namespace does not exist.
+const noNamespace = "no namespace"
+
 // kindOf is the API server's reason, or "connection" for an error that is not its answer: those
 // differ in ports and the like.
 func kindOf(err error) string {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && gone(err) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces" {
+		return noNamespace
+	}
 	if reason := apierrors.ReasonForError(err); reason != "" {
 		return string(reason)
 	}

@@ -2,6 +2,7 @@ package election
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -9,9 +10,10 @@ import (
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// blockedSink is a log that nobody reads, until it is opened.
+// blockedSink is a log that is not read until it is opened.
 type blockedSink struct {
 	opened chan struct{}
 	lines  *lines
@@ -38,7 +40,7 @@ func (s blockedSink) Error(_ error, message string, _ ...any) { s.write(message)
 func (s blockedSink) WithValues(...any) logr.LogSink          { return s }
 func (s blockedSink) WithName(string) logr.LogSink            { return s }
 
-// TestBlockedLog: a log that cannot be written delays nothing, and keeps nobody in office.
+// TestBlockedLog: a log that cannot be written delays nothing, and lengthens no term.
 func TestBlockedLog(t *testing.T) {
 	tests := map[string]struct {
 		end    func(a *testElector) error
@@ -132,5 +134,14 @@ func TestLogLimiter(t *testing.T) {
 		limiter.reset()
 		fail(errors.New("dial tcp: timeout"))
 		want(1, "the first failure after a success")
+		noNamespace := fmt.Errorf("creating the lease: %w", apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "none"))
+		for range 600 {
+			fail(noNamespace)
+			time.Sleep(time.Second)
+		}
+		want(1, "ten minutes without the namespace")
+		limiter.reset()
+		fail(noNamespace)
+		want(1, "the namespace that is gone again")
 	})
 }
