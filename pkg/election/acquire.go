@@ -127,7 +127,7 @@ func (a *acquirer) onRefusal(r reply) {
 	now := time.Now()
 	switch {
 	case refused(r.err):
-		// Somebody was faster. The watch tells who; the reading is for the case that it does not.
+		// Another one was faster. The watch shows the holder, or else the reading does.
 		a.writeLog.abort(r.write)
 		a.observed.stale = a.observed.rv == r.viewed // nothing newer was seen while it was under way
 		a.pollAt = now

@@ -88,8 +88,8 @@ func answers() map[string]fault {
 }
 
 // Every answer to a renewal, or to the reading that follows a refused one, for less than
-// RenewDeadline: the term goes on. For longer, it ends in time. Either way nobody else is harmed,
-// and afterwards this process can lead again.
+// RenewDeadline: the term goes on. For longer, it ends in time. Either way no other elector is
+// harmed, and afterwards this process can lead again.
 
 func TestEveryAnswerToALeader(t *testing.T) {
 	for name, f := range answers() {
@@ -195,7 +195,7 @@ func answerAStandby(t *testing.T, f fault, verb string) {
 	healed := time.Now()
 	a.leads()
 	// The longest is a server that asks for patience, which is granted for four retry periods, and
-	// then a Lease whose absence was seen too long ago, which everybody respects for its whole
+	// then a Lease whose absence was seen too long ago, which every elector respects for its whole
 	// duration.
 	if got := time.Since(healed); got > 4*DefaultRetryPeriod*6/5+DefaultLeaseDuration+time.Second {
 		t.Errorf("led %s after the fault was over", got)

@@ -23,8 +23,8 @@ var (
 )
 
 // TestChaos lets three replicas compete through ten minutes of random faults per seed, and checks
-// that there are never two leaders, that nobody touches a Lease that another holds, and that the
-// survivors agree in the end.
+// that there are never two leaders, that no elector touches a Lease that another holds, and that
+// the survivors agree in the end.
 func TestChaos(t *testing.T) {
 	n := *chaosSeeds
 	if testing.Short() {
@@ -49,8 +49,8 @@ type chaos struct {
 	wg       sync.WaitGroup
 
 	// A new process cannot know of a Lease that was deleted before it looked for the first time,
-	// and creates it at once. That is documented, and not a defect to be found: nobody is started
-	// for a lease duration after a deletion.
+	// and creates it at once. That is documented, and not a defect to be found: no elector is
+	// started for a lease duration after a deletion.
 	mu      sync.Mutex
 	deleted time.Time
 }
@@ -265,7 +265,7 @@ func (r *replica) live() {
 		for again := true; again; {
 			err := p.elector.Run(ctx, func(term context.Context) error { return r.work(ctx, term, p) })
 			// In the same process again, unless work of the old term is still running or the
-			// process was told to stop.
+			// process was asked to stop.
 			again = ctx.Err() == nil && !errors.Is(err, ErrStuck) && r.roll(2) == 0
 		}
 		p.kill() // what is left of it

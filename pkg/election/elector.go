@@ -30,7 +30,7 @@ type Elector struct {
 	observed observedLease
 }
 
-// New returns an elector for o, or everything that is wrong with o. It contacts nobody.
+// New returns an elector for o, or everything that is wrong with o. It contacts nothing.
 func New(o Options) (*Elector, error) {
 	o = o.withDefaults()
 	if err := o.validate(); err != nil {

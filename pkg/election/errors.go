@@ -35,7 +35,8 @@ const (
 	ReasonTaken Reason = "TakenByAnother"
 	// ReasonShared means that another process with the same identity wrote the Lease.
 	ReasonShared Reason = "IdentityShared"
-	// ReasonEdited means that somebody changed the Lease so that it no longer protects this term.
+	// ReasonEdited means that the Lease was changed by hand so that it no longer protects this
+	// term.
 	ReasonEdited Reason = "LeaseEdited"
 	// ReasonDeleted means that the Lease is gone.
 	ReasonDeleted Reason = "LeaseDeleted"

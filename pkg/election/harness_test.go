@@ -45,7 +45,7 @@ func (c *testElector) wantLost(reason Reason) {
 }
 
 // testClock is the clock of one machine: the bubble's time, shifted and stretched. While it is
-// frozen, whoever reads it stands still, like a process between SIGSTOP and SIGCONT.
+// frozen, a goroutine that reads it stands still, like a process between SIGSTOP and SIGCONT.
 type testClock struct {
 	start time.Time
 	rate  float64
@@ -132,7 +132,7 @@ type testElector struct {
 	leave  chan error           // makes lead return
 }
 
-// observations keeps what the observer was told.
+// observations keeps the calls of the observer.
 type observations struct {
 	mu      sync.Mutex
 	states  []State

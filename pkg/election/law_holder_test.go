@@ -76,8 +76,8 @@ func TestAnotherHolderEndsTheTerm(t *testing.T) {
 	}
 }
 
-// Law 4: nobody writes a lease that another holds and that has not expired; renewals and releases
-// are compare-and-swap.
+// Law 4: no elector writes a lease that another holds and that has not expired; renewals and
+// releases are compare-and-swap.
 
 func TestHeldLeaseIsLeftAlone(t *testing.T) {
 	tests := map[string]struct {
@@ -89,7 +89,7 @@ func TestHeldLeaseIsLeftAlone(t *testing.T) {
 		"longer duration than ours":         {spec("x", 40, time.Now()), 40 * time.Second},
 		"shorter duration than ours":        {spec("x", 3, time.Now()), 15 * time.Second}, // it may have been shortened
 		"no renewTime":                      {spec("x", 15, time.Time{}), 15 * time.Second},
-		"no holder":                         {spec("", 15, time.Now()), 15 * time.Second}, // nobody has released it
+		"no holder":                         {spec("", 15, time.Now()), 15 * time.Second}, // not released
 		"no holder, longer duration":        {spec("", 40, time.Now()), 40 * time.Second},
 		"no holder, for 68 years":           {spec("", 1<<31-1, time.Now()), unproven},
 		"no duration":                       {spec("x", 0, time.Now()), 15 * time.Second},
@@ -195,7 +195,7 @@ func TestLostTermIsNotReleased(t *testing.T) {
 	})
 }
 
-// Metadata is nobody's claim: its changes are taken over.
+// Metadata says nothing about the holder: its changes are taken over.
 
 func TestChangedMetadataIsKept(t *testing.T) {
 	for _, watching := range []bool{true, false} {
@@ -210,7 +210,7 @@ func TestChangedMetadataIsKept(t *testing.T) {
 			for range 100 {
 				time.Sleep(700 * time.Millisecond)
 				s.edit(label)
-				s.edit(seconds(3600)) // somebody means well
+				s.edit(seconds(3600)) // a well-meant edit
 			}
 			if term.Err() != nil {
 				t.Fatalf("watching=%v: the term was lost: %v", watching, context.Cause(term))
@@ -250,7 +250,7 @@ func TestWatchThatStartsDuringARenewal(t *testing.T) {
 	})
 }
 
-// A restored backup takes resourceVersions back. Nobody may believe that what is read then is old.
+// A restored backup takes resourceVersions back. What is read then must not be taken for old.
 
 func TestRestoredBackup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -232,7 +232,7 @@ func TestTwinIsNotMistakenForARestart(t *testing.T) {
 		b.leads()
 		<-term.Done()
 		a.wantLost(ReasonShared)
-		a.start() // but a knows that somebody else is alive, and does not take it back
+		a.start() // but a knows that another elector is alive, and does not take it back
 		time.Sleep(5 * time.Minute)
 		if a.Leading() || !b.Leading() {
 			t.Error("the twins fight")
@@ -256,7 +256,7 @@ func TestSameProcessCompetesAgain(t *testing.T) {
 		a.link.cut()
 		a.wantLost(ReasonDeadline)
 		a.start()
-		time.Sleep(time.Second) // nobody else has led: its own lease is as good as a restart's
+		time.Sleep(time.Second) // no other has led: its own lease is as good as a restart's
 		a.link.mend()
 		start := time.Now()
 		a.leads()
@@ -360,7 +360,7 @@ func TestTombstone(t *testing.T) {
 		again.start()
 		time.Sleep(5 * time.Second)
 		if again.Leading() || b.Leading() {
-			t.Error("somebody leads before the old term must have ended")
+			t.Error("an elector leads before the old term must have ended")
 		}
 		time.Sleep(11 * time.Second)
 		if again.Leading() == b.Leading() {

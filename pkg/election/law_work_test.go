@@ -77,7 +77,7 @@ func TestWorkThatReturns(t *testing.T) {
 					t.Errorf("the holder is %q, want %q", got, tt.holder)
 				}
 				if kept := a.seen.kept[0] != nil; kept != (tt.holder != "") {
-					t.Errorf("the observer was told %v", a.seen.kept[0])
+					t.Errorf("the observer was called with %v", a.seen.kept[0])
 				}
 				if term.Err() == nil || a.State() != StateReleased {
 					t.Errorf("the term goes on, in state %s", a.State())

@@ -39,7 +39,7 @@ func (r record) writeTo(lease *coordinationv1.Lease) {
 	lease.Spec.RenewTime = microTime(r.renewed)
 }
 
-// held reports whether the record names somebody and promises something.
+// held reports whether the record names a holder and a duration.
 func (r record) held() bool { return r.holder != "" && r.seconds > 0 }
 
 // complete reports whether the record has everything that a candidate writes when it takes or

@@ -60,7 +60,7 @@ func TestRecordSurvivesTheLease(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, rec)
 	}
 	if diff := cmp.Diff(lease.Spec.Strategy, stored.Spec.Strategy); diff != "" {
-		t.Errorf("a field of somebody else's:\n%s", diff)
+		t.Errorf("a field of another client:\n%s", diff)
 	}
 }
 
@@ -176,11 +176,11 @@ func TestLedgerForgetsWhatCannotBeStored(t *testing.T) {
 	l.begin(first)
 	l.confirm(first, at("8"))
 	l.begin(second)
-	l.confirm(first, at("8")) // the watch reports late what the reply has told already
+	l.confirm(first, at("8")) // the watch reports late what the reply has said already
 	if _, ok := l.find(second.rec); !ok {
 		t.Error("a write that is under way is forgotten")
 	}
-	l.confirm(first, at("9")) // somebody changed a label: the second write fails
+	l.confirm(first, at("9")) // another client changed a label: the second write fails
 	if _, ok := l.find(second.rec); ok {
 		t.Error("a write that cannot succeed is remembered")
 	}

@@ -86,8 +86,7 @@ func (n *renewer) await(limit time.Duration) (returned bool, err error) {
 	}
 }
 
-// together is a loss, and what the leader's function said about its end if that is more than that
-// it was told to.
+// together is a loss, and the error of the leader's function unless that only repeats it.
 func together(loss, err error) error {
 	if err = unlessCanceled(err); err == nil || errors.Is(err, ErrLost) {
 		return loss
@@ -96,7 +95,7 @@ func together(loss, err error) error {
 }
 
 // release gives the Lease up by compare-and-swap on this process's own last write. It returns nil
-// when the Lease is free, or somebody else's, afterwards, and otherwise why it is left to expire.
+// when the Lease is free, or another process's, afterwards, and otherwise why it is left to expire.
 // The term has ended before.
 func (s *session) release(ctx context.Context) error {
 	if s.requester.busy() {

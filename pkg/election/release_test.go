@@ -74,7 +74,7 @@ func TestReleaseSoonAfterTheFirstLook(t *testing.T) {
 	})
 }
 
-// TestGenuineReleases are releases as candidates write them, which nobody has to wait for.
+// TestGenuineReleases are releases as candidates write them, which no candidate has to wait for.
 func TestGenuineReleases(t *testing.T) {
 	tests := map[string]struct{ held, release record }{
 		"client-go": {

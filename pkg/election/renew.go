@@ -164,8 +164,8 @@ func (n *renewer) retry(wait time.Duration) {
 	n.renewAt = later(min(wait, n.opts.RetryPeriod))
 }
 
-// deleted takes in that the Lease does not exist any more. It is not created anew: somebody may
-// have.
+// deleted takes in that the Lease does not exist any more. It is not created anew: another
+// process may have done that.
 func (n *renewer) deleted(rv string) loss {
 	n.observe(n.writeLog.lease)
 	n.observeAbsence(rv)

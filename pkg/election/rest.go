@@ -140,7 +140,7 @@ func answered(err error) bool {
 	return errors.As(err, &status) && status.Status().Code < http.StatusInternalServerError && status.Status().Code != 0
 }
 
-// Watch implements [LeaseClient]. Every watch has a connection of its own, which ends with it.
+// Watch implements [LeaseClient]. Every watch has its own connection, which ends with it.
 func (c *APIClient) Watch(ctx context.Context, namespace, name string) (watch.Interface, error) {
 	l, err := c.newTransport(true)
 	if err != nil {

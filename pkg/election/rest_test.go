@@ -105,7 +105,7 @@ func lease(rv string) *coordinationv1.Lease {
 	}
 }
 
-// wires is a network whose cables can be cut without anybody being told.
+// wires is a network whose cables can be cut without a notice.
 type wires struct {
 	mu    sync.Mutex
 	conns []*wire

@@ -81,7 +81,7 @@ func (s *session) run(ctx context.Context, stop stopSignal, lead func(context.Co
 	return s.lead(ctx, stop, v, lead)
 }
 
-// send sends a request. The server is told its time limit by the context's deadline: see
+// send sends a request. The context's deadline is sent to the server as its time limit: see
 // [NewLeaseClient].
 func (s *session) send(ctx context.Context, timeout time.Duration, op operation, w write, base *coordinationv1.Lease) {
 	r := reply{op: op, write: w, known: s.known(), viewed: s.observed.rv}
@@ -134,7 +134,7 @@ func (s *session) rewound(r reply) bool {
 }
 
 // forget drops everything that was known about the Lease, except that it has been seen before, and
-// that somebody may rely on it.
+// that another process may rely on it.
 func (s *session) forget() {
 	s.writeLog = writeLog{}
 	t := s.observed.tenure
@@ -169,7 +169,7 @@ func (s *session) observeWatched(lease *coordinationv1.Lease, gapless bool) {
 	if s.observed.observe(lease, s.opts.Identity, s.opts.Clock.Boot(), gapless) {
 		s.see(s.observed.rec.holder)
 		if s.observed.rec.holder == s.opts.Identity && !s.observed.inherited && !s.own() {
-			s.opts.Logger.Info("the lease names this process, but somebody else wrote it; waiting for it to expire")
+			s.opts.Logger.Info("the lease names this process, but another one wrote it; waiting for it to expire")
 		}
 	}
 }

@@ -10,7 +10,7 @@ type tenure struct {
 	own    time.Duration // this candidate's lease duration, for what it cannot know
 	last   record        // the last genuine record; zero when none has been seen
 	length time.Duration // for how long the last genuine record is good
-	until  time.Duration // boot time before which somebody may rely on the Lease
+	until  time.Duration // boot time before which another process may rely on the Lease
 	others time.Duration // the same for those who may have held it before the last genuine record
 }
 
@@ -37,8 +37,8 @@ func (t *tenure) observe(rec, before record, how course, expired bool, boot time
 		t.last, t.length = rec, rec.duration()
 		t.extend(boot + t.length)
 	case how == continued && rec.renews(t.last) && before.renews(t.last) && rec.renews(before) && rec.seconds == before.seconds:
-		// The second renewal in a row with the same duration, so the longer one was somebody
-		// else's.
+		// The second renewal in a row with the same duration, so the longer one was of
+		// another process.
 		t.last, t.length = rec, rec.duration()
 		t.until = max(t.others, boot+t.length)
 	case how == continued && t.last != (record{}) && t.begunBy(rec, expired) && rec.unrenewed():
@@ -98,8 +98,8 @@ func (t *tenure) begunBy(rec record, expired bool) bool {
 // credit is for how long a record is good that was not seen to be renewed.
 func (t *tenure) credit(rec record) time.Duration { return min(rec.duration(), max(t.own, unproven)) }
 
-// careful is for how long somebody may rely on the Lease after an edit that left rec in it: as
-// long as the last genuine record said, or as this candidate would itself; or as rec says, if
+// careful is for how long another process may rely on the Lease after an edit that left rec in it:
+// as long as the last genuine record said, or as this candidate would itself; or as rec says, if
 // another holder may have left that.
 func (t *tenure) careful(rec record) time.Duration {
 	d := max(t.own, t.length)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestRenewalEndsAProlongation: what somebody has written into the Lease counts while it stands
+// TestRenewalEndsAProlongation: what an edit has written into the Lease counts while it stands
 // there, and no longer.
 func TestRenewalEndsAProlongation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -14,8 +14,8 @@ type write struct {
 	base string
 }
 
-// writeLog is an elector's memory of its own writes. It is how a Lease is recognised as this
-// process's own: by the record, which carries times in microseconds, and not by the holder's name,
+// writeLog remembers the writes of an elector. It is how a Lease is recognised as this process's
+// own: by the record, which carries times in microseconds, and not by the holder's name,
 // which another process may share.
 type writeLog struct {
 	lease   *coordinationv1.Lease // as of the last confirmed write or adoption: the base of the next compare-and-swap
@@ -72,7 +72,7 @@ type origin int
 const (
 	originOld     origin = iota // an older state than the one already known
 	originOwn                   // my own write, possibly with other metadata
-	originForeign               // somebody else's
+	originForeign               // another process's
 	originUnknown               // cannot be put in order with what is known: look again
 )
 

@@ -58,7 +58,7 @@ func newPassport(t *testing.T, name string) passport {
 	return passport{name: name, cert: encode("CERTIFICATE", cert), key: encode("EC PRIVATE KEY", der)}
 }
 
-// border is an API server over TLS that lets in whoever shows the valid credential, by certificate
+// border is an API server over TLS that lets in clients with the valid credential, by certificate
 // or token.
 type border struct {
 	*httptest.Server

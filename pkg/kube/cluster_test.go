@@ -53,7 +53,7 @@ func TestNewRefusesABadConfig(t *testing.T) {
 	}
 }
 
-// The API server's log and its priority-and-fairness rules can tell definitions apart by the user
+// The API server's log and its priority-and-fairness rules can distinguish definitions by the user
 // agent.
 func TestUserAgents(t *testing.T) {
 	var mu sync.Mutex

@@ -79,18 +79,18 @@ func TestConsistencyOfTheCalledObject(t *testing.T) {
 		answer answering
 		waits  bool // for version 7
 	}{
-		"patch":                {http.MethodPatch, written("Pod", "x", "7"), true},
-		"update":               {http.MethodPut, written("Pod", "x", "7"), true},
-		"create":               {http.MethodPost, written("Pod", "x", "7"), true},
-		"delete":               {http.MethodDelete, written("Pod", "x", "7"), true},
-		"read":                 {http.MethodGet, written("Pod", "x", "7"), false},
-		"nothing new":          {http.MethodPatch, written("Pod", "x", "6"), false},
-		"another kind":         {http.MethodPatch, written("Node", "x", "7"), false},
-		"another object":       {http.MethodPatch, written("Pod", "y", "7"), false},
-		"refused":              {http.MethodPatch, answering{code: 409, body: written("Pod", "x", "7").body}, false},
-		"no answer":            {http.MethodPatch, answering{err: errors.New("reset")}, false},
-		"no object":            {http.MethodPost, answering{code: 201, body: `{"kind":"Status"`}, false},
-		"a version of its own": {http.MethodPatch, written("Pod", "x", "abc"), false},
+		"patch":          {http.MethodPatch, written("Pod", "x", "7"), true},
+		"update":         {http.MethodPut, written("Pod", "x", "7"), true},
+		"create":         {http.MethodPost, written("Pod", "x", "7"), true},
+		"delete":         {http.MethodDelete, written("Pod", "x", "7"), true},
+		"read":           {http.MethodGet, written("Pod", "x", "7"), false},
+		"nothing new":    {http.MethodPatch, written("Pod", "x", "6"), false},
+		"another kind":   {http.MethodPatch, written("Node", "x", "7"), false},
+		"another object": {http.MethodPatch, written("Pod", "y", "7"), false},
+		"refused":        {http.MethodPatch, answering{code: 409, body: written("Pod", "x", "7").body}, false},
+		"no answer":      {http.MethodPatch, answering{err: errors.New("reset")}, false},
+		"no object":      {http.MethodPost, answering{code: 201, body: `{"kind":"Status"`}, false},
+		"not a number":   {http.MethodPatch, written("Pod", "x", "abc"), false},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -188,14 +188,14 @@ func TestConsistencyOfAView(t *testing.T) {
 	}
 }
 
-// Nobody asks for objects that the definition does not see; they must not add up. And nobody waits
-// for ever.
+// Ready is not asked for objects that the definition does not see; they must not add up. No call
+// waits for ever.
 func TestConsistencyTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, cache := newTestStore()
 		cache.at = "1"
 		s.request(t.Context(), t, http.MethodPatch, written("Pod", "x", "7"))
-		time.Sleep(consistencyTimeout) // Nobody asks yet.
+		time.Sleep(consistencyTimeout) // Ready is not asked yet.
 		var waited time.Duration
 		for ; !s.Ready(Key{Namespace: "a", Name: "x"}) && waited < time.Minute; waited += time.Second {
 			time.Sleep(time.Second)

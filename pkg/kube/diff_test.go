@@ -160,8 +160,8 @@ func TestFilteredViewKnowsNoBefore(t *testing.T) {
 	v, _ := newFilteredTestView(t, "app=a", "")
 	s := v.sources[0].store
 	s.hooks = storeHooks{event: v.sources[0].emit, replaced: func() {}, received: func() {}}
-	var told []bool
-	defer v.Subscribe(func(e Event) { told = append(told, e.Old() != nil) }, func() {})()
+	var withOld []bool
+	defer v.Subscribe(func(e Event) { withOld = append(withOld, e.Old() != nil) }, func() {})()
 	for _, text := range []string{"a@1", "a@2"} {
 		if err := s.Update(arrival(t, podKind, pod(text))); err != nil {
 			t.Fatal(err)
@@ -175,7 +175,7 @@ func TestFilteredViewKnowsNoBefore(t *testing.T) {
 		}
 	}
 	// Created, changed, gone, back.
-	if diff := gocmp.Diff([]bool{false, true, true, false}, told); diff != "" {
+	if diff := gocmp.Diff([]bool{false, true, true, false}, withOld); diff != "" {
 		t.Errorf("known before (-want +got):\n%s", diff)
 	}
 }

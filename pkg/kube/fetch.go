@@ -47,7 +47,7 @@ type restFetcher struct {
 	dedupe     func(*object) *object
 }
 
-// newFetcher makes a restFetcher. Of what arrives, dedupe returns what is to be mask of it.
+// newFetcher makes a restFetcher. dedupe returns what to keep for an object that has arrived.
 func newFetcher(config *rest.Config, client *http.Client, id sourceID, res resource, dedupe func(*object) *object) (fetcher, error) {
 	config = rest.CopyConfig(config)
 	gv := id.kind.GroupVersion()

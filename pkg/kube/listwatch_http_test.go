@@ -131,7 +131,7 @@ func (s *podServer) event(w http.ResponseWriter, what string, pod *corev1.Pod) {
 	_, _ = fmt.Fprintf(w, `{"type":%q,"object":%s}`+"\n", what, text)
 }
 
-// start runs a source against the server until the test ends. changed is told of every state.
+// start runs a source against the server until the test ends. changed is called with every state.
 func (s *podServer) start(adjust func(*rest.Config)) (_ *source, changed <-chan status.State) {
 	s.t.Helper()
 	config := &rest.Config{Host: s.URL}
@@ -331,7 +331,7 @@ func TestListedAgainKeepsTheSameObjects(t *testing.T) {
 	}
 }
 
-// client-go would send a request whose connection fails ten times more, and then tell of no error.
+// client-go would send a request whose connection fails ten times more, and then report no error.
 // The source has to know at once.
 func TestWatchWhoseConnectionFails(t *testing.T) {
 	tests := map[string]struct {

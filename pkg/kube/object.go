@@ -153,9 +153,8 @@ func (c cachedObject) Metadata() *metav1.ObjectMeta {
 	if err == nil {
 		return m
 	}
-	// Only an aggregated API server sends what cannot be decoded, a time in a format of its own
-	// say. What else there is of the object says so by an error; here is what can be read
-	// nevertheless.
+	// Only an aggregated API server sends what cannot be decoded, such as a time in another format.
+	// JSON and Into return the error; here is what can be read nevertheless.
 	m = &metav1.ObjectMeta{
 		Namespace: c.o.Namespace, Name: c.o.Name, UID: c.o.UID, ResourceVersion: c.o.ResourceVersion, Labels: c.o.Labels(),
 	}

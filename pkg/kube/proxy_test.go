@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// closedPort is the address of a port on which nobody listens.
+// closedPort is the address of a port on which nothing listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(http.NotFoundHandler())
@@ -42,8 +42,8 @@ func TestConnectionErrorsSayTheirCause(t *testing.T) {
 		config *rest.Config
 		want   []string
 	}{
-		"a port on which nobody listens": {&rest.Config{Host: "https://" + port}, []string{port, "connection refused"}},
-		"an unknown authority":           {&rest.Config{Host: server.URL}, []string{"certificate signed by unknown authority"}},
+		"a port on which nothing listens": {&rest.Config{Host: "https://" + port}, []string{port, "connection refused"}},
+		"an unknown authority":            {&rest.Config{Host: server.URL}, []string{"certificate signed by unknown authority"}},
 		"an unknown host": {
 			&rest.Config{Host: "https://api.invalid", Dial: func(context.Context, string, string) (net.Conn, error) {
 				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "api.invalid", IsNotFound: true}}

@@ -61,7 +61,7 @@ type rig struct {
 	asked   []time.Duration // when a watch was asked for, since the start
 	since   func() time.Duration
 	said    []string // states, in order
-	told    []string // events, in order
+	events  []string // in order
 }
 
 // documents are the discovery documents of a rig.
@@ -109,7 +109,7 @@ func (r *rig) onEvent(e Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	word := map[EventType]string{Listed: "listed", Changed: "changed", Deleted: "deleted"}[e.Type]
-	r.told = append(r.told, word+" "+e.Key.Name)
+	r.events = append(r.events, word+" "+e.Key.Name)
 }
 
 func (r *rig) onStatus() {
@@ -131,7 +131,7 @@ func (r *rig) takeStates() []string { return take(r, &r.said) }
 
 // takeEvents returns the events since the last call, sorted, as the order of keys is any.
 func (r *rig) takeEvents() []string {
-	events := take(r, &r.told)
+	events := take(r, &r.events)
 	slices.Sort(events)
 	return events
 }

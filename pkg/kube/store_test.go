@@ -225,7 +225,7 @@ func TestStoreClear(t *testing.T) {
 	if err := j.Replace(pods(t, "a@1"), "3"); err != nil {
 		t.Fatal(err)
 	}
-	// The consumer has been told that it is gone, so it has to be told that it is back.
+	// The deletion was reported, so the return has to be reported, too.
 	if diff := gocmp.Diff([]string{"changed payments/a"}, j.take()); diff != "" {
 		t.Errorf("a list after clear reported (-want +got):\n%s", diff)
 	}
@@ -276,7 +276,7 @@ func TestStoreWithoutVersions(t *testing.T) {
 	}
 }
 
-// Metadata that cannot be decoded is still told of as far as it can be read, so that a handler does
+// Metadata that cannot be decoded is returned as far as it can be read, so that a handler does
 // not take the object for one that is not being deleted.
 func TestDamagedMetadata(t *testing.T) {
 	o := arrival(t, podKind, map[string]any{"kind": "Pod", "apiVersion": "v1", "metadata": map[string]any{

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel is told to drop what was not delivered when the connection, or the process, ends, and
-// to end the connection when nobody acknowledges what was sent.
+// The kernel has to drop what was not delivered when the connection, or the process, ends, and
+// to end the connection when what was sent is not acknowledged.
 func TestKernelIsToldToGiveUp(t *testing.T) {
 	r := newTermRig(t, sayWho)
 	if _, err := r.send(t.Context(), http.MethodPost, http.NoBody); err != nil {

@@ -102,7 +102,7 @@ func TestViewSubscription(t *testing.T) {
 	changes := 0
 	cancel := v.Subscribe(func(e Event) {
 		if _, ok := lister.Get(e.Key.Namespace, e.Key.Name); !ok {
-			t.Errorf("%v was told before it is in the cache", e)
+			t.Errorf("%v was reported before it is in the cache", e)
 		}
 		events = append(events, e)
 	}, func() { changes++ })
@@ -119,7 +119,7 @@ func TestViewSubscription(t *testing.T) {
 	fill("payments", "b@3")
 	v.sources[0].status.set(status.Running, nil)
 	if len(events) != 2 || changes != 2 {
-		t.Errorf("told of %v and %d changes after the end of the subscription", events, changes)
+		t.Errorf("%v and %d changes are reported after the end of the subscription", events, changes)
 	}
 }
 
@@ -128,18 +128,18 @@ func TestFilteredView(t *testing.T) {
 	v, _ := newFilteredTestView(t, "app=a", "")
 	s := v.sources[0].store
 	s.hooks = storeHooks{event: v.sources[0].emit, replaced: func() {}, received: func() {}}
-	var told []string
+	var reported []string
 	defer v.Subscribe(func(e Event) {
-		told = append(told, map[EventType]string{Listed: "listed ", Changed: "changed ", Deleted: "deleted "}[e.Type]+e.Key.Name)
+		reported = append(reported, map[EventType]string{Listed: "listed ", Changed: "changed ", Deleted: "deleted "}[e.Type]+e.Key.Name)
 	}, func() {})()
 	step := func(want []string, do func() error) {
 		t.Helper()
-		told = nil
+		reported = nil
 		if err := do(); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, told); diff != "" {
-			t.Errorf("told (-want +got):\n%s", diff)
+		if diff := cmp.Diff(want, reported); diff != "" {
+			t.Errorf("reported (-want +got):\n%s", diff)
 		}
 	}
 	relabelled := func(text, app string) any {

@@ -51,7 +51,7 @@ leaderElection: forbidden to create events in namespace %[1]s; a Role of namespa
 	if diff := cmp.Diff(want+unknown, output); diff != "" || status != 1 {
 		t.Errorf("exit status %d, want 1; output (-want +got):\n%s", status, diff)
 	}
-	t.Run("for somebody else", func(t *testing.T) {
+	t.Run("for another user", func(t *testing.T) {
 		output, status := kooperd(t, "validate", "--live", "--kubeconfig", shared.AdminKubeconfig(),
 			"--as", "system:serviceaccount:"+namespace+":partly", config)
 		if diff := cmp.Diff(want, output); diff != "" || status != 1 {

@@ -47,7 +47,7 @@ controllers: {
 	}
 }
 
-// TestStopWithoutAnAnswer stops kooperd while it waits to be told where a right is needed.
+// TestStopWithoutAnAnswer stops kooperd while it waits for an answer to where a right is needed.
 func TestStopWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	namespace := shared.Namespace(t)

@@ -37,7 +37,7 @@ type row struct {
 	measures    []measure
 	// measured are the programs to run.
 	measured []program
-	// once runs one program once. It may tell something of another program that ran beside it.
+	// once runs one program once. It may measure something of another program that ran beside it.
 	once func(ctx context.Context, s *scene, p program) (readings, error)
 	// together is instead of once and runs all programs side by side: for what does not depend on
 	// the speed of the machine.
@@ -83,7 +83,7 @@ type marginal struct {
 	scale   float64 // from the unit of that measure to the unit of this one
 }
 
-// readings are what one run tells: numbers by program and by the name of the measure.
+// readings are what one run measures: numbers by program and by the name of the measure.
 type readings map[program]map[string]float64
 
 // results are all numbers by row, measure and program.
@@ -248,7 +248,7 @@ func (s *scene) profiled(ctx context.Context, r row) error {
 	return err
 }
 
-// progressf tells what is being done, where it does not get into the table.
+// progressf prints what is being done, where it does not get into the table.
 func progressf(format string, args ...any) {
 	_, _ = fmt.Fprintf(os.Stderr, "%s "+format+"\n", append([]any{time.Now().UTC().Format(time.TimeOnly)}, args...)...)
 }

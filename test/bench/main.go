@@ -1,5 +1,5 @@
 // Command bench measures kooperd beside a manager of controller-runtime and beside bare client-go,
-// the floor: the same work on the same API server, each in a process of its own, in turn, several
+// the floor: the same work on the same API server, each in its own process, in turn, several
 // times. It prints one table. docs/performance.md says how to read it.
 //
 //	go run . -rows=start,metadata -n=5000 -reps=3

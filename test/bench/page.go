@@ -142,13 +142,13 @@ func (b *bench) commit() string {
 	cmd := exec.Command(filepath.Join(b.bin, string(kooperd)), "version", "--json")
 	cmd.Env = environment(order.Env + "={}")
 	out, err := cmd.Output()
-	var told struct {
+	var module struct {
 		Version string `json:"version"`
 	}
-	if err != nil || json.Unmarshal(out, &told) != nil || told.Version == "" {
+	if err != nil || json.Unmarshal(out, &module) != nil || module.Version == "" {
 		return "of an unknown commit"
 	}
-	return told.Version
+	return module.Version
 }
 
 // module is the version of a module in a program.

@@ -174,7 +174,7 @@ func (s *scene) countStart(ctx context.Context, p program, o order.Order) (map[s
 	}, nil
 }
 
-// explain tells what was asked of the API server, which the table has only the number of.
+// explain prints what was asked of the API server, which the table has only the number of.
 func explain(p program, requests []cluster.AuditEvent) {
 	kinds := map[string]int{}
 	for _, e := range requests {

@@ -94,7 +94,7 @@ func (s *scene) resyncs(ctx context.Context, p program, o order.Order, queued fl
 	return resyncReadings(p, min(fresh.fewest, aged.fewest), pair(fresh.sent, own, bare, 1), pair(aged.sent, own, bare, 1))
 }
 
-// resyncReadings tells how long changes took from the bare watch to the end of the handler.
+// resyncReadings returns how long changes took from the bare watch to the end of the handler.
 func resyncReadings(p program, backlog float64, fresh, aged arrivals) (readings, error) {
 	if err := errors.Join(fresh.check(), aged.check()); err != nil {
 		return nil, err
@@ -195,7 +195,7 @@ func scrape(ctx context.Context, address, prefix string) (float64, error) {
 	return sum, lines.Err()
 }
 
-// freeAddress returns an address that nobody listens at.
+// freeAddress returns an address that nothing listens at.
 func freeAddress(ctx context.Context) (string, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

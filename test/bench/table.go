@@ -52,7 +52,7 @@ func (b *bench) lines(rows []row) [][]string {
 	return lines
 }
 
-// judge tells the targets of a measure, and whether kooperd's median is within each, with a tilde
+// judge returns the targets of a measure, and whether kooperd's median is within each, with a tilde
 // where the smallest and largest values of what is compared leave that open.
 func (b *bench) judge(r row, m measure) (wanted, met string) {
 	var targets, verdicts []string

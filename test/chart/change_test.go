@@ -12,7 +12,7 @@ import (
 )
 
 // TestOneWorker has Helm refuse every change by which old and new pods would work at once, while
-// there are pods, also when they have been told to stop; and accept it once they are gone.
+// there are pods, also when they have been asked to stop; and accept it once they are gone.
 func TestOneWorker(t *testing.T) {
 	tests := map[string]struct {
 		installed string
@@ -60,23 +60,23 @@ func TestOneWorker(t *testing.T) {
 	}
 }
 
-// checkStopping has changes refused while the only pod of the release, which has been told to stop,
-// goes on leading, and ends that pod.
+// checkStopping has changes refused while the only pod of the release, which has been asked to
+// stop, goes on leading, and ends that pod.
 func (r *release) checkStopping(t *testing.T, changes []string) {
 	t.Helper()
-	eventually(t, "the pod is told to stop", func() bool { return r.pods(t)[0].DeletionTimestamp != nil })
+	eventually(t, "the pod is asked to stop", func() bool { return r.pods(t)[0].DeletionTimestamp != nil })
 	p := r.leader(t)
 	p.AwaitLog(t, "asked to stop: this replica leads and goes on working")
 	for _, change := range changes {
 		r.refused(t, change)
 	}
 	if len(r.pods(t)) != 1 || r.holder(t) == "" || p.Exited() {
-		t.Error("the pod has stopped before the test has told it a second time")
+		t.Error("the pod has stopped before the test has asked it a second time")
 	}
 	p.Signal(t, terminationSignal)
 }
 
-// refused has Helm refuse a change, and keeps the command that its message tells.
+// refused has Helm refuse a change, and keeps the command that its message names.
 func (r *release) refused(t *testing.T, change string) {
 	t.Helper()
 	out, err := tryHelm(t, r.helm, r.command("upgrade", "--set", change)...)

@@ -57,7 +57,7 @@ func (r *podRun) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("starting it: %w", err)
 	}
-	defer func() { _ = output.Close() }() // The process has one of its own.
+	defer func() { _ = output.Close() }() // The process has its own one.
 	cmd.Stdout = output
 	process, err := daemon.Run(cmd)
 	if err != nil {
@@ -73,7 +73,7 @@ func (r *podRun) start(ctx context.Context) error {
 func (r *podRun) outputFile() string { return filepath.Join(r.dir, "stdout") }
 
 // arguments are those of the container, with its paths below the pod's folder, and with ports that
-// nobody else has.
+// no other process has.
 func (r *podRun) arguments(container *corev1.Container) []string {
 	var args []string
 	serves := false

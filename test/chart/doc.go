@@ -1,5 +1,5 @@
 // Package chart tests the Helm chart charts/kooperd: what both versions of Helm make of it, and
-// what that does on a real control plane. There is no kubelet, so a small one of its own runs
+// what that does on a real control plane. There is no kubelet, so a small one in the tests runs
 // bin/kooperd for each pod of the release. It has no code for others.
 //
 //	go test ./chart

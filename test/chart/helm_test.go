@@ -18,7 +18,7 @@ import (
 // helms are the versions of Helm that the chart is for.
 var helms = []string{"helm3", "helm4"}
 
-// helm runs one version of Helm as the cluster's admin, without a home of its own, and returns what
+// helm runs one version of Helm as the cluster's admin, without a home directory, and returns what
 // it prints.
 func helm(t *testing.T, version string, args ...string) string {
 	t.Helper()

@@ -25,7 +25,7 @@ const kubeletPeriod = 50 * time.Millisecond
 
 // kubelet runs the pods of one namespace: a process of bin/kooperd for the container of each, with
 // its arguments, environment and volumes, with a token of its service account that is bound to the
-// pod, restarted when it ends, probed for readiness, and told to stop when the pod is deleted. It
+// pod, restarted when it ends, probed for readiness, and asked to stop when the pod is deleted. It
 // is no sandbox: a path of the container is one below a folder.
 type kubelet struct {
 	t         *testing.T

@@ -11,7 +11,7 @@ import (
 const aDefinition = "config.apiVersion=kooperd.dev/v1alpha1,config.controllers.b.watch.apiVersion=v1,config.controllers.b.watch.kind=Pod," +
 	"config.controllers.b.handler.log.message=m"
 
-// A mistake in the values is told by the name of the value, before anything is installed.
+// A mistake in the values is reported by the name of the value, before anything is installed.
 func TestMistakes(t *testing.T) {
 	config := []string{"--values", examples(t)["one-namespace"]}
 	tests := map[string]struct {

@@ -27,7 +27,7 @@ import (
 	"kooperd.dev/kooperd/test/daemon"
 )
 
-// TestLeaseOptions has the API server tell which FlowSchema the requests of a release get, and
+// TestLeaseOptions has the API server say which FlowSchema the requests of a release get, and
 // refuse a standby's write by the fence, which outlives the release.
 func TestLeaseOptions(t *testing.T) {
 	r := install(t, "helm4", "--values", examples(t)["custom-resource"],
@@ -138,7 +138,7 @@ func get(t *testing.T, client *http.Client, url, token string) (status int, head
 	return response.StatusCode, response.Header, string(text)
 }
 
-// TestMetrics asks a release for its metrics that gives them to nobody without the right to them.
+// TestMetrics asks a release for its metrics, which needs the right to them.
 func TestMetrics(t *testing.T) {
 	mark := shared.AuditMark(t)
 	r := install(t, "helm3", "--values", examples(t)["one-namespace"], "--set", "metrics.authenticate=true,profiling=true,shutdownDelaySeconds=0")
@@ -190,7 +190,7 @@ func TestConfigMapLock(t *testing.T) {
 	checkGrants(t, r.user(), granted, false, events)
 }
 
-// TestExistingConfigMap runs a config that somebody else has made, and a changed one after the next
+// TestExistingConfigMap runs a config of another owner, and a changed one after the next
 // upgrade.
 func TestExistingConfigMap(t *testing.T) {
 	forEachHelm(t, func(t *testing.T, version string) {

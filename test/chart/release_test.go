@@ -23,7 +23,7 @@ type release struct {
 	namespace string
 	kubelet   *kubelet
 	args      []string // of helm install and helm upgrade
-	waiting   []string // what Helm has last told to wait with, for kubectl
+	waiting   []string // what Helm has last said to wait with, for kubectl
 }
 
 // releaseName is that of every release; its objects are called releaseName + "-kooperd".
@@ -31,7 +31,7 @@ const releaseName = "r"
 
 const objectName = releaseName + "-kooperd"
 
-// install installs the chart in a namespace of its own that enforces "restricted", and waits until
+// install installs the chart in a new namespace that enforces "restricted", and waits until
 // its pods are ready.
 func install(t *testing.T, version string, args ...string) *release {
 	t.Helper()
@@ -92,7 +92,7 @@ func (r *release) leader(t *testing.T) *daemon.Process {
 	return leader
 }
 
-// holder is who holds the lease now, or nobody.
+// holder is the identity that holds the lease now, or empty.
 func (r *release) holder(t *testing.T) string {
 	t.Helper()
 	lease, err := shared.Client().CoordinationV1().Leases(r.namespace).Get(t.Context(), objectName, metav1.GetOptions{})
@@ -135,7 +135,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// works are what each example has to do, with objects of its own.
+// works are what each example has to do, with its own objects.
 var works = map[string]func(t *testing.T, r *release){
 	"cluster-pods": func(t *testing.T, r *release) {
 		name := "web-" + r.namespace
@@ -257,7 +257,7 @@ func (r *release) helmTest(t *testing.T) (said string, succeeded bool) {
 // testPod is the pod of "helm test".
 const testPod = objectName + "-validate"
 
-// byPod tells which requests are those of a pod.
+// byPod selects the requests of a pod.
 func byPod(name string) func(cluster.AuditEvent) bool {
 	return func(e cluster.AuditEvent) bool {
 		return slices.Contains(e.User.Extra["authentication.kubernetes.io/pod-name"], name)

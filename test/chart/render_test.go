@@ -310,7 +310,7 @@ func neededRules(t *testing.T, release manifests) rules {
 	return needed.RBAC.Rules
 }
 
-// description is the annotation that tells what an object is for.
+// description is the annotation that says what an object is for.
 const description = "kubernetes.io/description"
 
 // The fence of the chart is the one that kooperd prints for the release.

@@ -16,7 +16,7 @@ type definitions map[string]map[string]any
 const reference = "#/definitions/"
 
 // writeSchemas writes a strict JSON schema for each kind that the API server publishes, named as
-// the tests tell kubeconform, and returns the folder.
+// the tests name to kubeconform, and returns the folder.
 func writeSchemas(t *testing.T) string {
 	t.Helper()
 	text, err := shared.Client().Discovery().RESTClient().Get().AbsPath("/openapi/v2").

@@ -101,7 +101,7 @@ func (r *release) terms(t *testing.T, events []cluster.AuditEvent) []term {
 		case (holder == nil || *holder == "") && last >= 0 && terms[last].holder == writer(e):
 			terms[last].released = e.RequestReceived.Time
 		case holder == nil || *holder != writer(e):
-			t.Errorf("%s has written the lease for somebody else: %s", writer(e), e.RequestObject)
+			t.Errorf("%s has written the lease for another holder: %s", writer(e), e.RequestObject)
 		case last < 0 || terms[last].holder != *holder:
 			terms = append(terms, term{holder: *holder, begun: e.RequestReceived.Time})
 		}

@@ -145,7 +145,7 @@ func sortedKeys(object map[string]any) []string {
 	return keys
 }
 
-// What Helm prints after an installation tells how to look at the release, and warns of rights that
+// What Helm prints after an installation says how to look at the release, and warns of rights that
 // are not there.
 func TestNotes(t *testing.T) {
 	file := examples(t)["one-namespace"]

@@ -99,7 +99,7 @@ func TestNamespace(t *testing.T) {
 	t.Run("An Inner/Test", func(t *testing.T) {
 		name = shared.Namespace(t)
 		if !strings.HasPrefix(name, "t-testnamespace-an-inner-test-") {
-			t.Errorf("name is %q, want it to tell the test's", name)
+			t.Errorf("name is %q, want it to contain the test's", name)
 		}
 		if again := shared.Namespace(t); again == name {
 			t.Errorf("name is %q twice", name)

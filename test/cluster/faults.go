@@ -58,7 +58,7 @@ func (c *Cluster) Kill9(t testing.TB) {
 }
 
 // Freeze stops the given components in their tracks, or all of them if none is given: connections
-// stay open and nobody answers. Thaw lets them go on; the end of the cluster does too.
+// stay open and are not answered. Thaw lets them go on; the end of the cluster does too.
 func (c *Cluster) Freeze(t testing.TB, only ...Component) {
 	t.Helper()
 	c.mu.Lock()

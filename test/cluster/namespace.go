@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// Namespace makes a namespace for this test alone and returns its name, which tells the test's.
+// Namespace makes a namespace for this test alone and returns its name, which contains the test's.
 // Pods can be created in it at once. Its deletion is begun when the test ends.
 func (c *Cluster) Namespace(t testing.TB) string {
 	t.Helper()

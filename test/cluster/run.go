@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// Run gives a program that is no test a cluster of its own for as long as work lasts, and returns
+// Run gives a program that is no test its own cluster for as long as work lasts, and returns
 // the error of work, or that of the cluster. Methods that take a testing.TB are not for it.
 func Run(ctx context.Context, opts Options, work func(*Cluster) error) error {
 	c, err := newCluster(opts)

@@ -29,7 +29,7 @@ type server struct {
 	err    error         // how it ended; valid when done is closed
 }
 
-// firstLine is a writer that tells when it has been given a whole line.
+// firstLine is a writer that reports when it has been given a whole line.
 type firstLine struct {
 	once sync.Once
 	seen chan struct{}
@@ -126,7 +126,7 @@ func launch(binary string, args []string) (*server, error) {
 	return s, nil
 }
 
-// stop stops the cluster if it is running, and tells if it had stopped by itself.
+// stop stops the cluster if it is running, and reports whether it had stopped by itself.
 func (c *Cluster) stop() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/net"
 )
 
-// TestServerFaults stops, kills and starts a cluster of its own: data, address and credentials
+// TestServerFaults stops, kills and starts its own cluster: data, address and credentials
 // stay.
 func TestServerFaults(t *testing.T) {
 	c := StartServer(t, Options{APIServerArgs: []string{"watch-cache=true"}})
@@ -86,7 +86,7 @@ func TestStopOfFrozenServer(t *testing.T) {
 	signal(t, Etcd, c.pids(t, []Component{Etcd})[Etcd], syscall.SIGKILL)
 	<-c.server.done
 	if err := c.stop(); err == nil || !strings.Contains(err.Error(), "etcd ended (signal: killed)") {
-		t.Errorf("stopping after the death of etcd: %v, want it told", err)
+		t.Errorf("stopping after the death of etcd: %v, want it reported", err)
 	}
 }
 

@@ -154,7 +154,7 @@ func (s *session) json(t testing.TB, b block) {
 }
 
 // goCode checks that Go is formatted, and a part of the file it is said to be from. What is written
-// to a file of its own is compiled by the commands of the page.
+// to a separate file is compiled by the commands of the page.
 func (s *session) goCode(t testing.TB, b block) {
 	t.Helper()
 	text := b.text

@@ -93,7 +93,7 @@ func parse(page string) ([]block, error) {
 	return blocks, nil
 }
 
-// addMark reads one comment; alone tells that it belongs to no block.
+// addMark reads one comment; alone says that it belongs to no block.
 func (b *block) addMark(text string) (alone bool, err error) {
 	match := mark.FindStringSubmatch(text)
 	if match == nil {

@@ -19,7 +19,7 @@ func (r *refusal) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// TestBlocksThatAreWrong follows pages that are not true, and wants each to be told.
+// TestBlocksThatAreWrong follows pages that are not true, and wants each to be reported.
 func TestBlocksThatAreWrong(t *testing.T) {
 	fenced := func(language, text string) string { return "```" + language + "\n" + text + "\n```\n" }
 	const config = "apiVersion: \"kooperd.dev/v1alpha1\"\ncontrollers: a: {\n\twatch: {apiVersion: \"v1\", kind: \"Pod\"}\n\thandler: log: {}\n"

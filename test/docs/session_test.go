@@ -26,7 +26,7 @@ const (
 	commandTimeout = 5 * time.Minute
 )
 
-// session is what somebody has in a terminal who follows one page: a folder that looks like the top
+// session is what a reader has who follows one page in a terminal: a folder that looks like the top
 // of the repository, a cluster, and what the commands so far have set.
 type session struct {
 	page  string

@@ -148,7 +148,7 @@ controllers: slow: {
 		t.Errorf("calls are %+v, want one that has ended before the exit at %d", spans, released)
 	}
 	if holder := shared.Kubectl(t, "get", "lease", "drain", "-n", ns, "-o", "jsonpath={.spec.holderIdentity}"); holder != "" {
-		t.Errorf("holder of the lease after the exit is %q, want nobody", holder)
+		t.Errorf("holder of the lease after the exit is %q, want none", holder)
 	}
 }
 

@@ -65,7 +65,7 @@ spec:
 `
 
 // TestSecretsOfHandlers gives two secrets to programs that print them on both streams and fail, and
-// lets kooperd watch Secrets, on whose bodies nobody may look either.
+// lets kooperd watch Secrets, whose bodies must not be seen either.
 func TestSecretsOfHandlers(t *testing.T) {
 	ns, dir := shared.Namespace(t), t.TempDir()
 	secrets := canaries{"secret from the environment": "CaNaRy-env-4411", "secret from a file": "CaNaRy-file-4412", "watched secret": "CaNaRy-object-4413"}
@@ -146,7 +146,7 @@ func kubeconfigOf(t *testing.T, config *rest.Config, server, proxy string) strin
 	return path
 }
 
-// closedPort is an address where nobody listens.
+// closedPort is an address where nothing listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -240,18 +240,18 @@ func TestSecretsOfTheConnection(t *testing.T) {
 		works      bool
 	}{
 		"password in the server's URL":      {kubeconfig: kubeconfigOf(t, admin, server("https", address), ""), works: true},
-		"the same, nobody listens":          {kubeconfig: kubeconfigOf(t, admin, server("https", unreachable), "")},
+		"the same, nothing listens":         {kubeconfig: kubeconfigOf(t, admin, server("https", unreachable), "")},
 		"the same, not a certificate's":     {kubeconfig: kubeconfigOf(t, rest.AnonymousClientConfig(admin), server("https", address), "")},
 		"the same, plain HTTP":              {kubeconfig: kubeconfigOf(t, &rest.Config{}, server("http", address), "")},
 		"password of the proxy":             {kubeconfig: kubeconfigOf(t, admin, "", server("http", proxy.listener.Addr().String())), works: true},
-		"the same, nobody listens, proxy":   {kubeconfig: kubeconfigOf(t, admin, "", server("http", unreachable))},
+		"the same, nothing listens, proxy":  {kubeconfig: kubeconfigOf(t, admin, "", server("http", unreachable))},
 		"wrong password of the proxy":       {kubeconfig: kubeconfigOf(t, admin, "", "http://other:"+secret+"@"+proxy.listener.Addr().String())},
 		"socks proxy":                       {kubeconfig: kubeconfigOf(t, admin, "", server("socks5", unreachable))},
 		"proxy of the environment":          {kubeconfig: kubeconfigOf(t, admin, "https://192.0.2.1:6443", ""), env: []string{"HTTPS_PROXY=" + server("http", unreachable)}},
 		"no URL as proxy of environment":    {kubeconfig: kubeconfigOf(t, admin, server("https", unreachable), ""), env: []string{"HTTPS_PROXY=" + server("http", "a b:c")}},
 		"token":                             {kubeconfig: kubeconfigOf(t, token, "", ""), works: true},
 		"token that the API server refuses": {kubeconfig: kubeconfigOf(t, badToken, "", "")},
-		"token, nobody listens":             {kubeconfig: kubeconfigOf(t, token, "https://"+unreachable, "")},
+		"token, nothing listens":            {kubeconfig: kubeconfigOf(t, token, "https://"+unreachable, "")},
 	}
 	secrets := canaries{"password of a URL": secret, "token": token.BearerToken, "token's signature": token.BearerToken[len(token.BearerToken)-40:]}
 	for name, tc := range tests {
@@ -283,6 +283,6 @@ controllers: only: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%[
 	proxy.mu.Lock()
 	defer proxy.mu.Unlock()
 	if proxy.admitted == 0 {
-		t.Error("nobody came through the proxy with the password")
+		t.Error("no request came through the proxy with the password")
 	}
 }

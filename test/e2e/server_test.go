@@ -94,11 +94,11 @@ func TestAuthenticate(t *testing.T) {
 		"developer, index":              {path: "/debug/pprof/", token: developer, want: 200, body: "goroutine"},
 		"developer, metrics":            {path: "/metrics", token: developer, want: 403, body: `user "` + account + `developer" may not get /metrics`},
 		"stranger":                      {path: "/metrics", token: stranger, want: 403, body: `user "` + account + `stranger" may not get /metrics`},
-		"nobody":                        {path: "/metrics", want: 401, body: "not authenticated"},
-		"nobody, profile":               {path: "/debug/pprof/heap", want: 401, body: "not authenticated"},
+		"no credentials":                {path: "/metrics", want: 401, body: "not authenticated"},
+		"no credentials, profile":       {path: "/debug/pprof/heap", want: 401, body: "not authenticated"},
 		"no token of this API server":   {path: "/metrics", token: "not-a-token", want: 401, body: "not authenticated"},
 		"token with a broken signature": {path: "/metrics", token: scraper[:len(scraper)-6] + "AAAAAA", want: 401, body: "not authenticated"},
-		"token for somebody else":       {path: "/metrics", token: foreign, want: 401, body: "not authenticated"},
+		"token for another audience":    {path: "/metrics", token: foreign, want: 401, body: "not authenticated"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -141,7 +141,7 @@ func TestAuthenticate(t *testing.T) {
 		})
 	})
 	if got := len(p.Lines("serving metrics with a self-signed certificate: clients cannot verify it; use --tls-cert-file for one that they can")); got != 1 {
-		t.Errorf("the self-signed certificate is told %d times, want once", got)
+		t.Errorf("the self-signed certificate is logged %d times, want once", got)
 	}
 	log := p.Tail(1 << 30)
 	for name, token := range map[string]string{"kooperd": own.BearerToken, "prometheus": scraper, "developer": developer, "stranger": stranger, "nobody": "not-a-token"} {
@@ -163,7 +163,7 @@ func TestMayNotAsk(t *testing.T) {
 	p.AwaitLog(t, "refusing requests that could not be decided")
 }
 
-// TestProfilingOnLoopback takes a profile of a second, which anybody on this machine may.
+// TestProfilingOnLoopback takes a profile of a second, which any process on this machine may.
 func TestProfilingOnLoopback(t *testing.T) {
 	ns := shared.Namespace(t)
 	p := daemon.Start(t, daemon.Options{Config: watching(ns), Kubeconfig: shared.AdminKubeconfig(), Args: []string{"--profiling"}})
@@ -254,7 +254,7 @@ func TestServingUsage(t *testing.T) {
 		"key without certificate":    {args: []string{"--tls-private-key-file", key}, want: "belong together"},
 		"certificate cannot be read": {args: []string{"--tls-cert-file", cert + "x", "--tls-private-key-file", key}, want: "no such file"},
 		"key of another certificate": {args: []string{"--tls-cert-file", cert, "--tls-private-key-file", otherKey}, want: "private key does not match public key"},
-		"profiles for everybody":     {args: []string{"--profiling"}, want: "use --authenticate too"},
+		"profiles without a token":   {args: []string{"--profiling"}, want: "use --authenticate too"},
 		"profiles without metrics":   {args: []string{"--profiling", "--metrics-bind-address=0"}, want: "which is turned off"},
 		"negative delay":             {args: []string{"--shutdown-delay-duration=-1s"}, want: "--shutdown-delay-duration is -1s, want 0 or more"},
 	} {

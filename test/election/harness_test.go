@@ -62,7 +62,7 @@ type testElector struct {
 	reasons  []election.Reason
 }
 
-// start runs a candidate whose work stops as soon as it is told to. It ends with the test at the
+// start runs a candidate whose work stops as soon as it is asked to. It ends with the test at the
 // latest.
 func start(t *testing.T, config *rest.Config, namespace, identity string, at timings) *testElector {
 	t.Helper()

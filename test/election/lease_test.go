@@ -80,7 +80,7 @@ func TestTakeoverFromADeadLeader(t *testing.T) {
 		next.awaitWatch()
 		time.Sleep(time.Duration(i) * 100 * time.Millisecond)
 		stop := overlap(t, old.Leading, next.Leading)
-		proxy.Blackhole() // as good as dead for everybody else
+		proxy.Blackhole() // as good as dead for all others
 		time.Sleep(100 * time.Millisecond)
 		renewed := getLease(t, ns).Spec.RenewTime.Time
 		next.leads()

@@ -10,7 +10,7 @@ import (
 	"kooperd.dev/kooperd/test/cluster"
 )
 
-// A firewall or a load balancer forgets connections and tells nobody.
+// A firewall or a load balancer forgets connections without a notice.
 func TestDeadConnectionsDoNotCostTheTerm(t *testing.T) {
 	t.Parallel()
 	ns := shared.Namespace(t)
@@ -139,7 +139,7 @@ func TestHealDuringTheEnd(t *testing.T) {
 		case <-b.terms:
 		case <-c.terms:
 		case <-time.After(time.Minute):
-			t.Fatal("nobody leads")
+			t.Fatal("no candidate leads")
 		}
 		time.Sleep(fast.lease)
 		if b.Leading() == c.Leading() {

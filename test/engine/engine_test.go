@@ -208,7 +208,7 @@ func TestFailingConstructor(t *testing.T) {
 			case 1:
 				return errors.New("the mail server is away")
 			case 2:
-				panic("so is everybody")
+				panic("so is everything")
 			}
 			return nil
 		},

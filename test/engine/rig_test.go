@@ -50,7 +50,7 @@ type rig struct {
 	changed chan struct{}
 }
 
-// testConfig is the config of the plugin; version tells revisions of a definition apart.
+// testConfig is the config of the plugin; version distinguishes revisions of a definition.
 type testConfig struct {
 	Version string `json:"version,omitempty"`
 }

@@ -207,7 +207,7 @@ func checkTriggers(t *testing.T, p *daemon.Process) {
 		}[definition]
 		return len(p.Lines(text, "controller", definition, "name", "triggers"))
 	}
-	// step makes a change and waits for the calls it leads to; without others "everything" tells
+	// step makes a change and waits for the calls it leads to; without others "everything" says
 	// when it has arrived.
 	step := func(what string, want map[string]int, kubectl ...string) {
 		t.Helper()

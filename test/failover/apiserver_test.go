@@ -10,7 +10,7 @@ import (
 // outage is a way in which the API server is away.
 type outage struct {
 	section string
-	// begin and end are when nobody is answered any more, and when everybody is again.
+	// begin and end are when no request is answered any more, and when all are again.
 	begin, end func(t *testing.T, c *cluster.Cluster)
 	// least is how long it lasts, besides what end takes.
 	least time.Duration
@@ -88,8 +88,8 @@ func (o outage) happen(t *testing.T, c *cluster.Cluster, scenes []*scene) time.D
 	return ended.Sub(began)
 }
 
-// recover waits until somebody works again after an outage, adds to the row how long that took, and
-// replaces processes that have ended.
+// recover waits until a replica works again after an outage, adds to the row how long that took,
+// and replaces processes that have ended.
 func (s *scene) recover(t *testing.T, r *row, took time.Duration) {
 	t.Helper()
 	// All replicas of a short lease may have lost: the one that led ends, the other one takes over

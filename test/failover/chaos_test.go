@@ -18,7 +18,7 @@ const (
 )
 
 // TestChaos makes random faults, also several at a time, and holds everything that was stored
-// against the law. It goes on in rounds, each with a control plane and a seed of its own:
+// against the law. It goes on in rounds, each with its own control plane and seed:
 // -failover.seed=N repeats the faults of the round that was called seed=N, though not the moments
 // at which processes feel them.
 func TestChaos(t *testing.T) {
@@ -60,8 +60,8 @@ type chaos struct {
 	faults    int
 	ends      []ending // of faults that go on, in no order
 	down      bool     // the API server is away
-	// misled is when somebody last edited the lease in a way that a new process takes for a fresh
-	// start or a restart of its own: see edit. Nobody is started for as long as a lease lasts.
+	// misled is when the lease was last edited in a way that a new process takes for a fresh
+	// start or a restart of its own: see edit. No replica is started for as long as a lease lasts.
 	misled time.Time
 	due    map[*replica]time.Time // when a process that has ended is followed by another one
 }
@@ -237,7 +237,7 @@ func (c *chaos) settle(t *testing.T) {
 	from, healed := c.history.position(), time.Now()
 	for worked := false; !worked; {
 		if time.Since(healed) > patience {
-			t.Fatalf("nobody works %s after the last fault", patience)
+			t.Fatalf("no replica works %s after the last fault", patience)
 		}
 		c.tend(t)
 		for _, r := range c.replicas {

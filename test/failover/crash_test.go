@@ -16,7 +16,7 @@ func TestKill(t *testing.T) {
 	t.Run("fast", func(t *testing.T) {
 		forMeasured(t, func(t *testing.T, p program) { killRepeatedly(t, p, fast, times(3, 30)) })
 	})
-	// At 15/10/2 one repetition takes a quarter of a minute, so they are scenes of their own at the
+	// At 15/10/2 one repetition takes a quarter of a minute, so they are separate scenes at the
 	// same time.
 	t.Run("slow", func(t *testing.T) {
 		if !flags.full {

@@ -11,22 +11,22 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// edit is something that somebody does to the lease by hand.
+// edit is a change of the lease by hand.
 type edit struct {
 	name string
 	// patch is a merge patch of the lease; empty means that it is deleted.
 	patch string
-	// thief is who holds the lease after it; empty for nobody or its holder.
+	// thief holds the lease after it; empty for no one or its holder.
 	thief string
 	// keeps says that the term goes on.
 	keeps bool
 	// refused says that the API server does not take the patch.
 	refused bool
-	// forever says that the lease stays as it is until somebody repairs it.
+	// forever says that the lease stays as it is until it is repaired.
 	forever bool
 	// misleads says that a process that has just been started cannot know that another may be at
-	// work: it finds no lease, or itself in it. Everything else is safe at any time, whoever hears
-	// of it when.
+	// work: it finds no lease, or itself in it. Everything else is safe at any time, whichever
+	// replica hears of it when.
 	misleads bool
 	// yardstick says that client-go is measured, too.
 	yardstick bool
@@ -207,7 +207,7 @@ func (s *scene) editAndLose(t *testing.T, e edit, leader, standby *replica) hand
 	return x
 }
 
-// repair wants nobody to touch the lease for some time, and gives it back then.
+// repair wants the lease to be left alone for some time, and gives it back then.
 func (s *scene) repair(t *testing.T, from int, since time.Time) {
 	t.Helper()
 	pause(t, time.Until(since.Add(s.timing.lease+2*s.timing.retry)))

@@ -177,7 +177,7 @@ func (h *history) add(w watch.Event) (string, error) {
 	return rv, nil
 }
 
-// eventOf reads an event of a watch. A marker that nobody has written yet gives an empty one.
+// eventOf reads an event of a watch. A marker that is not written yet gives an empty one.
 func eventOf(w watch.Event) (event, string, error) {
 	e := event{seen: time.Now()}
 	var rv string

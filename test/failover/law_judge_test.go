@@ -24,7 +24,7 @@ func (b *historyBuilder) add(w write) *historyBuilder {
 	return b
 }
 
-// lease is a write of the lease by a replica, or by nobody's.
+// lease is a write of the lease by a replica, or by none.
 func (b *historyBuilder) lease(by, holder string) *historyBuilder {
 	seconds := int32(3)
 	at := metav1.NewMicroTime(time.Unix(int64(len(b.writes)), 0))
@@ -45,7 +45,7 @@ func (b *historyBuilder) unconfirmed(identity string, pid int, sent int64) *hist
 
 func (b *historyBuilder) pass(seconds int) *historyBuilder {
 	for range seconds {
-		b.add(write{by: "nobody", marker: &marker.Stamp{}}) // the zero identity is entitled when nobody is
+		b.add(write{by: "nobody", marker: &marker.Stamp{}}) // the zero identity is entitled when no replica is
 	}
 	return b
 }
@@ -112,14 +112,14 @@ func TestJudge(t *testing.T) {
 			want:    []string{`b_1 took the lease of "a_1" 2s before`},
 		},
 		"deleted and taken later": {history: new(historyBuilder).lease("a", "a_1").deleted().mark("a_1", 1).mark("a_1", 1).lease("b", "b_1")},
-		"deleted and made for nobody": {
+		"deleted and made for no one": {
 			history: new(historyBuilder).lease("a", "a_1").deleted().lease("b", "b_1_vacant").mark("a_1", 1).mark("a_1", 1).lease("c", "c_1").mark("c_1", 2),
 		},
-		"taken while it is nobody's": {
+		"taken while it is not held": {
 			history: new(historyBuilder).lease("a", "a_1").deleted().lease("b", "b_1_vacant").lease("c", "c_1"),
 			want:    []string{`c_1 took the lease of "b_1_vacant" 2s before it expired`},
 		},
-		"made for nobody though it is there": {
+		"made for no one though it is there": {
 			history: new(historyBuilder).lease("a", "a_1").lease("b", "b_1_vacant"),
 			want:    []string{`b_1_vacant took the lease of "a_1" 2s before it expired`},
 		},

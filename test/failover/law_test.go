@@ -24,9 +24,9 @@ type violation struct {
 }
 
 // judge holds a history against the law, from the outside: who may work is who took the lease last,
-// and nobody takes a lease that another holds and that has not expired.
+// and no replica takes a lease that another holds and that has not expired.
 type judge struct {
-	worker    string           // the identity that took the lease last and has not released it; empty for nobody
+	worker    string           // the identity that took the lease last and has not released it; empty for none
 	holder    string           // of the lease, as it is or was before it was deleted
 	owner     string           // the holder that a replica wrote last
 	deleted   bool             // there is no lease
@@ -85,9 +85,9 @@ func (j *judge) received(w write) bool {
 	})
 }
 
-// vacant ends the holder of a lease that a replica has made for nobody, in the place of one that
-// was deleted: it tells the old holder, if there is one that has not noticed, and everybody waits
-// for it to expire.
+// vacant ends the holder of a lease that a replica has made for no one, in the place of one that
+// was deleted: the old holder, if there is one that has not noticed, sees it, and every replica
+// waits for it to expire.
 const vacant = "_vacant"
 
 // leased judges a change of the lease.
@@ -120,7 +120,7 @@ func (j *judge) leased(w write) {
 		j.standing = w.received.Add(duration)
 	}
 	switch {
-	case byHand: // which makes nobody's time shorter
+	case byHand: // which makes no holder's time shorter
 	case forNobody:
 		j.owner, j.duration, j.expires = k.holder, duration, latest(j.expires, j.standing)
 	default:

@@ -1,9 +1,9 @@
 // Package failover_test measures and checks what happens to leadership when something breaks. It
-// runs replicas of kooperd as processes of their own on a real API server, each behind a TCP proxy
-// of its own, and next to them the same work under client-go's elector as a yardstick. Every call
-// of a handler writes a marker through the gated client. What the API server has accepted, from
-// whom and in which order, is read from its audit log and from a watch, so nothing that is asserted
-// here relies on what a replica says about itself.
+// runs replicas of kooperd as processes on a real API server, each behind its own TCP proxy, and
+// next to them the same work under client-go's elector as a yardstick. Every call of a handler
+// writes a marker through the gated client. What the API server has accepted, from whom and in
+// which order, is read from its audit log and from a watch, so nothing that is asserted here relies
+// on what a replica says about itself.
 //
 // The usual run has one case of each kind, once, without the yardstick and without limits for
 // times: a busy machine may be slow. -conformance runs all cases and holds times against their

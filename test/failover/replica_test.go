@@ -105,7 +105,7 @@ func (r *replica) complaints(status int) []string {
 		found = append(found, fmt.Sprintf("exit status %d, want one of %v; its last words:\n%s", status, want, r.process.Tail(15)))
 	}
 	if log := r.process.Tail(math.MaxInt); strings.Contains(log, "panic") {
-		found = append(found, "its log tells of a panic:\n"+r.process.Tail(60))
+		found = append(found, "its log has a panic:\n"+r.process.Tail(60))
 	}
 	return found
 }

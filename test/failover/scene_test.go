@@ -17,7 +17,7 @@ import (
 	"kooperd.dev/kooperd/test/failover/marker"
 )
 
-// scene is one lease with the replicas that compete for it, in a namespace of its own.
+// scene is one lease with the replicas that compete for it, in its own namespace.
 type scene struct {
 	cluster   *cluster.Cluster
 	program   program

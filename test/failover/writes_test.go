@@ -20,7 +20,7 @@ type write struct {
 	// received and answered are the API server's times of the request. For a write that is not in
 	// the audit log, such as one of the test's own, both are when the watch showed it.
 	received, answered time.Time
-	by                 string                    // the replica whose account wrote; empty for anybody else
+	by                 string                    // the replica whose account wrote; empty for any other client
 	marker             *marker.Stamp             // nil for the lease
 	lease              *coordinationv1.LeaseSpec // nil for a marker, and when the lease was deleted
 	deleted            bool                      // the lease was deleted
@@ -37,7 +37,7 @@ type request struct {
 	lease              *coordinationv1.LeaseSpec
 }
 
-// markerKey and leaseKey tell writes apart. Renewals carry their time, so no two of them are alike.
+// markerKey and leaseKey identify writes. Renewals carry their time, so no two of them are alike.
 type markerKey struct {
 	identity string
 	pid      int

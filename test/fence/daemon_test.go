@@ -177,7 +177,7 @@ func TestRefusedCallsAreRetried(t *testing.T) {
 	f.awaitMarked(t, p, "first")
 }
 
-// TestIdentityOfTheHost runs a replica without POD_NAME and POD_UID: the error tells why nothing
+// TestIdentityOfTheHost runs a replica without POD_NAME and POD_UID: the error says why nothing
 // can be written.
 func TestIdentityOfTheHost(t *testing.T) {
 	f := install(t, daemonRights)

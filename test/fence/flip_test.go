@@ -130,8 +130,8 @@ func (f fenced) flip(t *testing.T, to, from *writer) flip {
 	return result
 }
 
-// report checks every change of hands but the first, before which nobody held the lease, and prints
-// the times.
+// report checks every change of hands but the first, before which the lease was not held, and
+// prints the times.
 func report(t *testing.T, done []flip) {
 	t.Helper()
 	var late, first []time.Duration

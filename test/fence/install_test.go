@@ -33,7 +33,7 @@ const (
 	patience = 30 * time.Second
 )
 
-// fenced is a service account in a namespace of its own, fenced by a Lease in the same namespace.
+// fenced is a service account in its own namespace, fenced by a Lease there.
 type fenced struct {
 	namespace string
 	policy    string // name of the policy and of its binding
@@ -54,7 +54,7 @@ type candidate struct {
 	identity string // as kooperd writes it into the Lease
 }
 
-// install puts a fence for the Lease of a new namespace in force. The Lease exists, and nobody
+// install puts a fence for the Lease of a new namespace in force. The Lease exists, and no one
 // holds it.
 func install(t *testing.T, rights ...cluster.RBAC) fenced {
 	t.Helper()
@@ -63,8 +63,8 @@ func install(t *testing.T, rights ...cluster.RBAC) fenced {
 	f.policy = "kooperd-fence." + f.namespace + "." + account
 	shared.ServiceAccount(t, f.namespace, account, rights...)
 
-	// Whoever may impersonate can be the account in every respect but its token, with the rights of
-	// an administrator.
+	// A client that may impersonate can be the account in every respect but its token, with the
+	// rights of an administrator.
 	config := shared.AdminConfig()
 	config.Impersonate = rest.ImpersonationConfig{
 		UserName: "system:serviceaccount:" + f.namespace + ":" + account, Groups: []string{"system:masters"},
@@ -167,7 +167,7 @@ func (f fenced) identity(t *testing.T, pod string) string {
 	return pod + "_" + string(object.UID)
 }
 
-// setHolder writes the Lease as an elector does, whoever holds it, and makes it if it is not there.
+// setHolder writes the Lease as an elector does, for any holder, and makes it if it is not there.
 func (f fenced) setHolder(t *testing.T, identity string) {
 	t.Helper()
 	leases := shared.Client().CoordinationV1().Leases(f.namespace)

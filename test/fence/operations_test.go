@@ -128,7 +128,7 @@ func connected(err error) error {
 	return err
 }
 
-// free is what everybody may do.
+// free is what every account may do.
 var free = map[string]operation{
 	"read": func(ctx context.Context, ns string, c client) error {
 		_, err := c.typed.CoreV1().ConfigMaps(ns).Get(ctx, existing, metav1.GetOptions{})

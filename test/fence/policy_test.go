@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// stage is a fenced account with everybody who might write.
+// stage is a fenced account with all clients that might write.
 type stage struct {
 	fenced
 
@@ -49,7 +49,7 @@ func (s stage) mustNot(t *testing.T, c client, want string) {
 	}
 }
 
-// untouched checks that nobody else notices the fence.
+// untouched checks that no other client notices the fence.
 func (s stage) untouched(t *testing.T) {
 	t.Helper()
 	for who, c := range map[string]client{"another account": s.other, "the administrator": s.admin} {
@@ -126,8 +126,8 @@ func (s stage) setActions(t *testing.T, action string) {
 	shared.Kubectl(t, "patch", "validatingadmissionpolicybinding", s.policy, "--type=merge", "-p", `{"spec":{"validationActions":["`+action+`"]}}`)
 }
 
-// testDeleted shows the price of a fence that harms nobody else: while there is no Lease there is
-// no fence either. It is in force again with the next Lease, which any candidate can create.
+// testDeleted shows the price of a fence that harms no other client: while there is no Lease there
+// is no fence either. It is in force again with the next Lease, which any candidate can create.
 func (s stage) testDeleted(t *testing.T) {
 	leases := shared.Client().CoordinationV1().Leases(s.namespace)
 	if err := leases.Delete(t.Context(), leaseName, metav1.DeleteOptions{}); err != nil {

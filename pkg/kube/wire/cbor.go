@@ -11,7 +11,7 @@ import (
 var cborPrefix = []byte{0xd9, 0xd9, 0xf7}
 
 // cborToJSON writes an answer in CBOR as JSON. Lists and watches never ask for CBOR; the client of
-// a handler may, when client-go is told to.
+// a handler does when client-go's feature gate is on.
 func cborToJSON(data []byte) ([]byte, error) {
 	var value any
 	if err := direct.Unmarshal(data, &value); err != nil {

@@ -26,7 +26,7 @@ type Object struct {
 	Namespace string
 	// Name is the object's name.
 	Name string
-	// UID tells two objects of one name apart.
+	// UID distinguishes two objects of one name.
 	UID types.UID
 	// ResourceVersion is the version of this state.
 	ResourceVersion string

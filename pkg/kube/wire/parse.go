@@ -41,7 +41,7 @@ func (e Envelope) List() (List, error) {
 }
 
 // ParseList is ParseEnvelope and Envelope.List. An answer that does not say that it is a list is an
-// error, and not an empty list: somebody would take every object for deleted.
+// error, and not an empty list: every object would be taken for deleted.
 func ParseList(data []byte) (List, error) {
 	e, err := ParseEnvelope(data)
 	if err != nil {

@@ -194,7 +194,7 @@ func TestNames(t *testing.T) {
 }
 
 // TestDamaged cuts answers off at every byte: that is an error, and never a list of less. After the
-// list itself, protobuf has some fields that nobody needs.
+// list itself, protobuf has some fields that are not needed.
 func TestDamaged(t *testing.T) {
 	for _, whole := range [][]byte{encodeProtobuf(t, podList("a", "b")), bytes.TrimSpace(encodeJSON(t, podList("a", "b")))} {
 		for n := range whole {

@@ -1,6 +1,6 @@
 // Package order is what the benchmark and the programs that it measures say to each other: the
 // order, which a program is started with, and its reports, one line of JSON each on the standard
-// output. It does no work of its own, and it is the same code in every program, so that what it
+// output. It does no other work, and it is the same code in every program, so that what it
 // costs is in all figures alike.
 //
 //	o, err := order.FromEnv()
@@ -35,7 +35,7 @@ const (
 	Watch View = "watch"
 )
 
-// Work is what a handler does with an object besides telling the tally.
+// Work is what a handler does with an object besides calling the tally.
 type Work string
 
 // The kinds of work.
@@ -44,7 +44,7 @@ const (
 	Nothing Work = "nothing"
 	// Decode gets the object in its Go type, as the handler's own copy.
 	Decode Work = "decode"
-	// Stamp tells when a change that carries the time when it was due has come to the handler.
+	// Stamp notes when a change that carries the time when it was due has come to the handler.
 	Stamp Work = "stamp"
 )
 

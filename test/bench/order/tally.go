@@ -77,8 +77,8 @@ func threadTime() (time.Duration, error) {
 }
 
 // Handled notes that a definition has handled the object called name, which ends in its number from
-// 0 on after a hyphen. A name without a number below Order.Objects is nobody's; a second call for
-// the same object counts nothing.
+// 0 on after a hyphen. A name without a number below Order.Objects is not counted; a second call
+// for the same object counts nothing.
 func (t *Tally) Handled(definition int, name string) {
 	i, ok := t.number(name)
 	if !ok {
@@ -153,7 +153,7 @@ func (t *Tally) Close() error {
 	return nil
 }
 
-// all returns the samples, which nobody may change.
+// all returns the samples, which must not be changed.
 func (s *stamps) all() []Sample {
 	s.mu.Lock()
 	defer s.mu.Unlock()

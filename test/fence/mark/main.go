@@ -1,5 +1,5 @@
 // Command mark is a handler program for the exec plugin: it writes the name of its pod into the
-// ConfigMap that it gets on standard input, with credentials of its own, which no gate of the
+// ConfigMap that it gets on standard input, with its own credentials, which no gate of the
 // daemon sees.
 package main
 
