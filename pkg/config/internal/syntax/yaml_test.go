@@ -4,7 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/format"
 	"github.com/google/go-cmp/cmp"
 
 	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
@@ -15,7 +17,7 @@ func parse(t *testing.T, text string) (string, diagnostic.Diagnostics) {
 	t.Helper()
 	src := newSource("f.yaml", "/f.yaml", []byte(text))
 	tree, diags := ParseYAML(src)
-	if tree == nil {
+	if tree == nil || len(diags) > 0 {
 		return "", diags
 	}
 	json, err := cuecontext.New().BuildFile(tree).MarshalJSON()
@@ -45,6 +47,27 @@ func TestParseYAML(t *testing.T) {
 				t.Errorf("%s %v, want %s", have, diags, test.want)
 			}
 		})
+	}
+}
+
+// TestNumbersThatCUELacks are mistakes that leave the rest of the file to be checked, unless there is
+// another one that does not.
+func TestNumbersThatCUELacks(t *testing.T) {
+	src := newSource("f.yaml", "/f.yaml", []byte("a: .nan\nb: [1, -.inf]\nc: d\n"))
+	tree, diags := ParseYAML(src)
+	if tree == nil || len(diags) != 2 {
+		t.Fatalf("file %v, mistakes %v, want a file and two mistakes", tree, diags)
+	}
+	if diff := cmp.Diff([]diagnostic.Path{{"a"}, {"b", "[1]"}}, src.Reported); diff != "" {
+		t.Errorf("reported (-want +have):\n%s", diff)
+	}
+	text, err := format.Node(&ast.StructLit{Elts: tree.Decls}, format.Simplify())
+	if want := "{\n\ta: _\n\tb: [1, _]\n\tc: \"d\"\n}"; err != nil || string(text) != want {
+		t.Errorf("%s, %v, want %s", text, err, want)
+	}
+	src = newSource("f.yaml", "/f.yaml", []byte("a: .nan\nb: 1\nb: 2\n"))
+	if tree, diags := ParseYAML(src); tree != nil || len(diags) != 2 {
+		t.Errorf("file %v, mistakes %v, want no file and two mistakes", tree, diags)
 	}
 }
 
