@@ -50,8 +50,8 @@ func TestParseYAML(t *testing.T) {
 	}
 }
 
-// TestNumbersThatCUELacks are mistakes that leave the rest of the file to be checked, unless there is
-// another one that does not.
+// TestNumbersThatCUELacks are mistakes that leave the rest of the file to be checked, unless there
+// is another one that does not.
 func TestNumbersThatCUELacks(t *testing.T) {
 	src := newSource("f.yaml", "/f.yaml", []byte("a: .nan\nb: [1, -.inf]\nc: d\n"))
 	tree, diags := ParseYAML(src)
