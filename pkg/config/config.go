@@ -20,7 +20,10 @@ type Config struct {
 	Engine Engine
 	// Definitions are the definitions, sorted by name.
 	Definitions []Definition
-	// Hash is the SHA-256 of the files' names and contents, in hexadecimal.
+	// Removed are the names of definitions that are meant to be gone, sorted and without
+	// duplicates. None of them is in Definitions.
+	Removed []string
+	// Hash is the SHA-256 of the files' names and contents, imported ones included, in hexadecimal.
 	Hash string
 	// Files are the files that were read, as they were named or found, sorted.
 	Files []string

@@ -93,6 +93,7 @@ func fileOf(cfg *Config) *language.File {
 	f := &language.File{
 		APIVersion:  language.APIVersion,
 		Controllers: make(map[string]*language.Controller, len(cfg.Definitions)),
+		Removed:     cfg.Removed,
 		LeaderElection: language.LeaderElection{Disabled: le.Disabled, Fields: language.LeaderElectionFields{
 			Name: le.Name, Namespace: le.Namespace,
 			LeaseDuration: short(le.LeaseDuration), RenewDeadline: short(le.RenewDeadline), RetryPeriod: short(le.RetryPeriod),

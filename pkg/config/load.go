@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"cuelang.org/go/cue"
@@ -48,32 +49,32 @@ func Load(ctx context.Context, paths []string, options Options) (*Config, error)
 	case len(paths) == 0:
 		return nil, errors.New("loading config: no file given")
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("loading config: %w", context.Cause(ctx))
-	}
-	read, err := readAll(ctx, paths)
+	files, err := Read(ctx, paths)
 	if err != nil {
 		return nil, err
 	}
-	if len(read.Diags) > 0 {
-		return nil, read.Diags.Tidy()
-	}
-	return supervise(ctx, options, read.Files[0].Name, func(doing *activity) (*Config, diagnostic.Diagnostics) {
-		return evaluate(read, options.Registry, doing)
-	})
+	cfg, _, err := Evaluate(ctx, files, options)
+	return cfg, err
 }
 
-// readAll reads the files. A pipe may never end, so it does not wait for that any longer than ctx;
-// the goroutine that reads then ends with the pipe.
-func readAll(ctx context.Context, paths []string) (*syntax.Sources, error) {
-	done := make(chan *syntax.Sources, 1)
-	go func() { done <- syntax.Read(paths) }()
-	select {
-	case read := <-done:
-		return read, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("loading config: %w", context.Cause(ctx))
+// Evaluate is Load for files that have been read. Imported are the absolute names of further files
+// that the result depends on, which imports have brought in; they are known after a mistake, too.
+func Evaluate(ctx context.Context, files *Files, options Options) (cfg *Config, imported []string, err error) {
+	if options.Registry == nil {
+		return nil, nil, errors.New("loading config: options without a registry")
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, nil, fmt.Errorf("loading config: %w", context.Cause(ctx))
+	}
+	var found atomic.Pointer[[]string] // by an evaluation that may go on without being waited for
+	first := files.sources.Files[0].Name
+	cfg, err = supervise(ctx, options, first, func(doing *activity) (*Config, diagnostic.Diagnostics) {
+		return evaluate(files.sources, options.Registry, doing, func(names []string) { found.Store(&names) })
+	})
+	if names := found.Load(); names != nil {
+		imported = *names
+	}
+	return cfg, imported, err
 }
 
 // loader is one load, from parsed files to a Config. Nothing in it outlives the load, as CUE keeps
@@ -88,7 +89,11 @@ type loader struct {
 	ctx      *cue.Context
 }
 
-func evaluate(read *syntax.Sources, registry *handlers.Registry, doing *activity) (*Config, diagnostic.Diagnostics) {
+// evaluate makes a Config of the files, or reports their mistakes. It calls imports with the names
+// of further files as soon as they are known.
+func evaluate(
+	read *syntax.Sources, registry *handlers.Registry, doing *activity, imports func(names []string),
+) (*Config, diagnostic.Diagnostics) {
 	l := &loader{
 		doc: explain.NewDocument(read.Files[0]), report: explain.NewReport(), doing: doing, registry: registry, ctx: cuecontext.New(),
 	}
@@ -99,7 +104,7 @@ func evaluate(read *syntax.Sources, registry *handlers.Registry, doing *activity
 	}
 	plugins := explain.Plugins{Names: registry.Names(), Node: l.plugins.node}
 	l.check = explain.NewChecker(l.doc, l.report, plugins, explain.NewSchemaNode(schema))
-	imported, ok := l.parse(read)
+	imported, ok := l.parse(read, imports)
 	if !ok {
 		return nil, l.report.Diags
 	}
@@ -121,7 +126,7 @@ func evaluate(read *syntax.Sources, registry *handlers.Registry, doing *activity
 
 // parse turns all files into one value, and returns the files that imports brought in. ok is false
 // if it cannot: some file has a mistake that hides what it says.
-func (l *loader) parse(read *syntax.Sources) (imported []*syntax.Source, ok bool) {
+func (l *loader) parse(read *syntax.Sources, imports func(names []string)) (imported []*syntax.Source, ok bool) {
 	cl := &syntax.CUELoader{Schema: func() ([]byte, error) { return SchemaCUE(l.registry) }, Known: l.doc.Files, Budget: read.Budget}
 	for _, f := range read.Files {
 		l.doc.Files[f.Abs] = f
@@ -156,6 +161,12 @@ func (l *loader) parse(read *syntax.Sources) (imported []*syntax.Source, ok bool
 		}
 	}
 	l.report.Diags = append(l.report.Diags, cl.Diags...)
+	names := slices.Clone(cl.Modules)
+	for _, f := range cl.Imported {
+		names = append(names, f.Abs)
+	}
+	slices.Sort(names)
+	imports(slices.Compact(names))
 	reported := 0
 	for _, f := range read.Files {
 		for _, at := range f.Reported {

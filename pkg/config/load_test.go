@@ -80,6 +80,7 @@ func TestGoodFixtures(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkGolden(t, name+".want", have)
+			sameElsewhere(t, name, cfg)
 			for _, format := range []config.Format{config.CUE, config.YAML, config.JSON} {
 				text, err := config.Effective(cfg, format)
 				if err != nil {

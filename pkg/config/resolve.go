@@ -47,6 +47,13 @@ func resolve(f *language.File) (*Config, []problem) {
 			cfg.Definitions = append(cfg.Definitions, r.controller(diagnostic.Path{"controllers", name}, name, c))
 		}
 	}
+	for i, name := range f.Removed {
+		if f.Controllers[name] != nil {
+			r.report(diagnostic.Path{"removed", diagnostic.IndexStep(i)}, fmt.Sprintf("controller %q is still there", name),
+				"take it out of controllers, or out of this list")
+		}
+	}
+	cfg.Removed = slices.Compact(slices.Sorted(slices.Values(f.Removed)))
 	return cfg, r.problems
 }
 

@@ -15,6 +15,7 @@ type File struct {
 	LeaderElection LeaderElection         `json:"leaderElection"`
 	Engine         *Engine                `json:"engine,omitempty"`
 	Controllers    map[string]*Controller `json:"controllers"`
+	Removed        []string               `json:"removed,omitempty"`
 }
 
 // LeaderElection is "disabled" or an object.

@@ -29,6 +29,7 @@ func (l *CUELoader) checkModule(root string) (diagnostic.Diagnostic, bool) {
 	if err != nil {
 		return diagnostic.Diagnostic{}, false // the directory cue.mod alone is a module, too
 	}
+	l.Modules = append(l.Modules, name)
 	src := newSource(l.display(name), name, data)
 	if d, bad := checkText(src.Name, src.Data); bad {
 		return d, true

@@ -38,8 +38,10 @@ type CUELoader struct {
 	Known  map[string]*Source     // by absolute name
 	// Imported are the files of the user's module that an import brought in.
 	Imported []*Source
-	Budget   int64
-	Diags    diagnostic.Diagnostics
+	// Modules are the absolute names of the module files that were read.
+	Modules []string
+	Budget  int64
+	Diags   diagnostic.Diagnostics
 }
 
 // CUEGroup is what CUE would read as one package: the files of one directory with the same package

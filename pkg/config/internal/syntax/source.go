@@ -51,6 +51,7 @@ type Source struct {
 	Abs      string // the name CUE knows the file by: absolute, and with .cue at its end if the file is CUE
 	Language Language
 	Data     []byte // without a byte order mark, and with the line breaks of YAML made \n: what positions count in
+	raw      []byte // as they were read
 	sum      [sha256.Size]byte
 	found    string // the directory argument it was found by, or ""
 	imported bool   // by another file, and not named or found
@@ -63,7 +64,7 @@ type Source struct {
 
 // newSource takes the bytes of a file as they were read.
 func newSource(name, abs string, raw []byte) *Source {
-	src := &Source{Name: name, Abs: abs, Language: languageOf(abs), sum: sha256.Sum256(raw)}
+	src := &Source{Name: name, Abs: abs, Language: languageOf(abs), raw: raw, sum: sha256.Sum256(raw)}
 	src.Data = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
 	if src.Language == noLanguage {
 		src.Language = languageByContent(src.Data)
@@ -159,39 +160,52 @@ func (s *Sources) expand(p string) []string {
 // ..data and the dated directory of a mounted ConfigMap; the visible files of such a mount are
 // symbolic links and are followed. CUE's own tool and test files are no part of a package.
 func isConfigEntry(name string) bool {
-	base := filepath.Base(name)
-	if strings.HasPrefix(base, ".") || strings.HasSuffix(base, "_tool.cue") || strings.HasSuffix(base, "_test.cue") {
-		return false
-	}
-	if languageOf(name) == noLanguage {
+	if !IsConfigName(filepath.Base(name)) {
 		return false
 	}
 	info, err := os.Stat(name)
 	return err != nil || !info.IsDir()
 }
 
+// IsConfigName reports whether a directory's entry of that name is read if it is a file.
+func IsConfigName(base string) bool {
+	return !strings.HasPrefix(base, ".") && !strings.HasSuffix(base, "_tool.cue") && !strings.HasSuffix(base, "_test.cue") &&
+		languageOf(base) != noLanguage
+}
+
 func (s *Sources) read(name, abs, argument string) {
 	data, err := s.readOnce(name, argument == name)
 	switch {
 	case errors.Is(err, errTooLarge):
-		s.fail(name, fmt.Sprintf("the config is larger than %d MiB", maxInput>>20), "that is the limit for all files together")
+		s.tooLarge(name)
 		return
 	case err != nil:
 		s.fail(name, "cannot be read: "+reason(err), "")
 		return
 	}
-	src := newSource(name, abs, data)
-	if d, bad := checkText(name, src.Data); bad {
+	found := argument
+	if argument == name {
+		found = ""
+	}
+	s.add(newSource(name, abs, data), found)
+}
+
+// add takes a file into the load that was found by a directory argument, or by none.
+func (s *Sources) add(src *Source, found string) {
+	if d, bad := checkText(src.Name, src.Data); bad {
 		s.Diags = append(s.Diags, d)
 		return
 	}
 	if src.Language == YAML {
 		src.Data = []byte(yamlBreaks.Replace(string(src.Data)))
 	}
-	if argument != name {
-		src.found = argument
-	}
+	src.found = found
 	s.Files = append(s.Files, src)
+}
+
+// tooLarge reports a file with which the config is larger than allowed.
+func (s *Sources) tooLarge(name string) {
+	s.fail(name, fmt.Sprintf("the config is larger than %d MiB", maxInput>>20), "that is the limit for all files together")
 }
 
 var errTooLarge = errors.New("too large")
