@@ -85,9 +85,7 @@ func (d *dispatcher) start(term phases, previous *dispatcher) {
 			await[i%n] = append(await[i%n], ended)
 		}
 	}
-	for _, key := range d.revision.watches.primary().Keys() {
-		d.ask(key, queue.Initial)
-	}
+	d.addAll()
 	d.running.Go(d.resync)
 	for i := range n {
 		ended := make(chan struct{})
@@ -98,6 +96,18 @@ func (d *dispatcher) start(term phases, previous *dispatcher) {
 			}
 			d.work(ended)
 		})
+	}
+}
+
+// addAll asks for a call of every key.
+func (d *dispatcher) addAll() {
+	keys := d.revision.watches.primary().Keys()
+	if d.filter == nil {
+		d.queue.AddAll(keys)
+		return
+	}
+	for _, key := range keys {
+		d.filter.call(key, queue.Initial)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 type source interface {
 	handlers.Lister
 	kube.Cache
-	// Keys returns the keys of all cached objects.
+	// Keys returns the keys of all cached objects. The caller must not change them.
 	Keys() []kube.Key
 	// Subscribe calls event for every change from now on, and changed when Status may differ. Both
 	// must return at once.

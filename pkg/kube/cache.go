@@ -2,6 +2,8 @@ package kube
 
 import (
 	"bytes"
+	"maps"
+	"slices"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -20,6 +22,11 @@ type objectCache struct {
 	version string // resourceVersion up to which the cache has everything; empty before the first list
 	objects map[Key]*object
 	indexes indexes // not nil
+	keySet  uint64  // changes with the set of keys
+
+	collecting  sync.Mutex // guards those below; taken before mu
+	collected   []Key      // all keys, as of collectedAt
+	collectedAt uint64
 }
 
 func newObjectCache(namespace string) *objectCache {
@@ -33,6 +40,9 @@ func (c *objectCache) set(key Key, o *object) (old *object, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.objects[key] = o
+	if !known {
+		c.keySet++
+	}
 	c.version = o.ResourceVersion
 	c.indexes.change(old, o, indexed)
 	return old, known
@@ -45,6 +55,7 @@ func (c *objectCache) remove(key Key, version string) (old *object, known bool) 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.objects, key)
+	c.keySet++
 	c.version = version
 	c.indexes.change(old, nil, indexed)
 	return old, known
@@ -57,6 +68,7 @@ func (c *objectCache) reset(next map[Key]*object, version string) (prev map[Key]
 	defer c.mu.Unlock()
 	prev, first = c.objects, !c.listed
 	c.objects, c.listed, c.version, c.indexes = next, true, version, indexes{}
+	c.keySet++
 	return prev, first
 }
 
@@ -66,6 +78,7 @@ func (c *objectCache) empty() (prev map[Key]*object) {
 	defer c.mu.Unlock()
 	prev = c.objects
 	c.objects, c.indexes = map[Key]*object{}, indexes{}
+	c.keySet++
 	return prev
 }
 
@@ -122,8 +135,11 @@ func (c *objectCache) size() int {
 }
 
 // keys returns the keys of everything in the cache that filter does not leave out, or nothing
-// before the first list.
+// before the first list. The caller must not change them.
 func (c *objectCache) keys(filter labels.Selector) []Key {
+	if filter == nil || filter.Empty() {
+		return c.allKeys()
+	}
 	var keys []Key
 	for _, o := range c.all() {
 		if o.matches(filter) {
@@ -131,6 +147,19 @@ func (c *objectCache) keys(filter labels.Selector) []Key {
 		}
 	}
 	return keys
+}
+
+// allKeys collects the keys once for all definitions that ask for them at the same time, as they do
+// at the start of a term: with many of them, the keys would take more memory than the objects.
+func (c *objectCache) allKeys() []Key {
+	c.collecting.Lock()
+	defer c.collecting.Unlock()
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.collectedAt != c.keySet {
+		c.collected, c.collectedAt = slices.AppendSeq(make([]Key, 0, len(c.objects)), maps.Keys(c.objects)), c.keySet
+	}
+	return c.collected
 }
 
 func (c *objectCache) list(namespace string, selector, filter labels.Selector) []handlers.Object {

@@ -120,8 +120,11 @@ func (v *View) Subscribe(event func(Event), status func()) (cancel func()) {
 	}
 }
 
-// Keys returns the keys of all cached objects.
+// Keys returns the keys of all cached objects. The caller must not change them.
 func (v *View) Keys() []Key {
+	if len(v.sources) == 1 {
+		return v.sources[0].store.keys(v.sources[0].filter)
+	}
 	var keys []Key
 	for _, s := range v.sources {
 		keys = append(keys, s.store.keys(s.filter)...)

@@ -55,7 +55,30 @@ func (q *Queue[K]) Add(key K, p Priority) {
 	}
 	now := q.schedule.now()
 	q.schedule.promote(now)
+	q.schedule.backlog.skip(key)
 	q.schedule.add(q.schedule.entries.findOrCreate(key), p.valid(), 0, now)
+}
+
+// AddAll is Add with priority Initial for many keys, in their order, and takes far less memory. A
+// key that is added again before its turn comes is not called for a second time. The caller must
+// not change keys any more. Of a second AddAll, keys replace those of the first one whose turn has
+// not come.
+func (q *Queue[K]) AddAll(keys []K) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.shutDown {
+		return
+	}
+	now := q.schedule.now()
+	q.schedule.promote(now)
+	q.schedule.backlog.start(keys, now)
+	for key, e := range q.schedule.entries.byKey {
+		if e.pending == due {
+			q.schedule.backlog.skip(key)
+		}
+	}
+	q.schedule.fill(q.reserved)
+	q.schedule.depthChanged()
 }
 
 // Done ends the processing of key with success, or in a way that a retry cannot mend: its failed
@@ -132,6 +155,7 @@ func (q *Queue[K]) Postpone(key K, p Priority, d time.Duration) {
 func (q *Queue[K]) Drop(key K) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.schedule.backlog.skip(key)
 	e := q.schedule.entries.find(key)
 	if e == nil {
 		return

@@ -6,15 +6,22 @@ import "time"
 // served. It is not safe for concurrent use.
 type readyQueue[K comparable] struct {
 	ageing time.Duration
-	lists  [priorities]struct{ head, tail *entry[K] }
+	lists  [priorities]readyList[K]
 	len    int
 	turn   uint64
 	served [priorities]uint64 // the turn in which each list was served last
 }
 
-func (r *readyQueue[K]) push(e *entry[K], p Priority, now time.Duration) {
+// readyList are the entries of one priority, linked.
+type readyList[K comparable] struct {
+	head, tail *entry[K]
+	len        int
+}
+
+// push adds e to the list of a priority; since is when its ageing began.
+func (r *readyQueue[K]) push(e *entry[K], p Priority, since time.Duration) {
 	list := &r.lists[p]
-	e.level, e.since = p, now
+	e.level, e.since = p, since
 	e.prev, e.next = list.tail, nil
 	if list.tail == nil {
 		list.head = e
@@ -22,6 +29,7 @@ func (r *readyQueue[K]) push(e *entry[K], p Priority, now time.Duration) {
 		list.tail.next = e
 	}
 	list.tail = e
+	list.len++
 	r.len++
 }
 
@@ -38,6 +46,7 @@ func (r *readyQueue[K]) remove(e *entry[K]) {
 		e.next.prev = e.prev
 	}
 	e.prev, e.next = nil, nil
+	list.len--
 	r.len--
 }
 

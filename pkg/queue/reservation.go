@@ -81,6 +81,7 @@ func (q *Queue[K]) tryReserve() (time.Duration, bool) {
 	}
 	now := q.schedule.now()
 	q.schedule.promote(now)
+	q.schedule.fill(q.reserved)
 	if q.schedule.ready.len <= q.reserved {
 		return 0, false
 	}

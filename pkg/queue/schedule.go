@@ -12,6 +12,7 @@ type schedule[K comparable] struct {
 	entries entries[K]
 	ready   readyQueue[K]
 	delays  delayHeap[K]
+	backlog backlog[K]
 	timer   timer
 	waiters waiters // woken as keys become ready
 }
@@ -171,7 +172,7 @@ func (s *schedule[K]) release(e *entry[K]) {
 
 func (s *schedule[K]) depthChanged() {
 	if s.observer != nil {
-		s.observer.Depth(s.ready.len)
+		s.observer.Depth(s.ready.len + len(s.backlog.keys))
 	}
 }
 
@@ -179,7 +180,7 @@ func (s *schedule[K]) depthChanged() {
 func (s *schedule[K]) clear() {
 	s.timer.stop()
 	s.delays = nil
-	if s.ready.clear() {
+	if waiting := s.backlog.clear(); s.ready.clear() || waiting {
 		s.depthChanged()
 	}
 	s.entries.retain(func(e *entry[K]) bool {
