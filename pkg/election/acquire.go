@@ -122,7 +122,7 @@ func (a *acquirer) onReply(r reply) *validity {
 	return nil
 }
 
-// onRefusal takes in that an attempt to take the Lease has failed.
+// onRefusal handles an attempt to take the Lease that has failed.
 func (a *acquirer) onRefusal(r reply) {
 	now := time.Now()
 	switch {
@@ -144,7 +144,7 @@ func (a *acquirer) onRefusal(r reply) {
 	}
 }
 
-// won takes in that the Lease is this process's now.
+// won records that this process holds the Lease.
 func (a *acquirer) won(r reply) *validity {
 	a.succeed(r.op)
 	a.observe(r.lease)
@@ -162,12 +162,12 @@ func (a *acquirer) won(r reply) *validity {
 	return v
 }
 
-// onWatchEvent takes in what the watch reports to a candidate.
+// onWatchEvent handles what the watch reports to a candidate.
 func (a *acquirer) onWatchEvent(event watchEvent) {
 	switch event.kind {
 	case watchConnected:
-		a.watchStands()
-		a.pollAt = time.Now() // a deletion before the watch stood is not reported by it
+		a.watchOpened()
+		a.pollAt = time.Now() // a deletion before the watch was open is not reported by it
 	case watchBroken:
 		a.disconnected(event.err)
 		if a.pollAt.IsZero() {

@@ -115,7 +115,7 @@ func (c *chaos) run(length time.Duration) {
 		}
 	}
 	if leaders != 1 {
-		c.t.Errorf("%d leaders after everything was mended", leaders)
+		c.t.Errorf("%d leaders after everything was repaired", leaders)
 	}
 	close(c.done)
 	for _, r := range c.replicas {

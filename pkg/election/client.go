@@ -19,7 +19,7 @@ type LeaseClient interface {
 	// Update replaces the Lease if its resourceVersion and UID are still those of the argument, and
 	// fails with a Conflict otherwise; it returns the Lease as stored.
 	Update(ctx context.Context, lease *coordinationv1.Lease) (*coordinationv1.Lease, error)
-	// Watch returns once the stream stands, and reports the Lease as it is then, if it exists, and
+	// Watch returns once the stream is open, and reports the Lease as it is then, if it exists, and
 	// every later change of it.
 	Watch(ctx context.Context, namespace, name string) (watch.Interface, error)
 }

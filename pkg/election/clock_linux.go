@@ -11,7 +11,6 @@ type systemClock struct{ started time.Time }
 
 func newSystemClock() Clock { return systemClock{started: time.Now()} }
 
-// Wall implements [Clock].
 func (systemClock) Wall() time.Time { return time.Now() }
 
 // Boot reads CLOCK_BOOTTIME. The standard library has only CLOCK_MONOTONIC, which stands still

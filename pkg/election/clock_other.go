@@ -9,7 +9,6 @@ type systemClock struct{ started time.Time }
 
 func newSystemClock() Clock { return systemClock{started: time.Now()} }
 
-// Wall implements [Clock].
 func (systemClock) Wall() time.Time { return time.Now() }
 
 // Boot implements [Clock] with the monotonic clock, which may stand still during suspension. The

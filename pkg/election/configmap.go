@@ -57,10 +57,8 @@ type annotationRecord struct {
 // write by them.
 type recordTime struct{ micro *metav1.MicroTime }
 
-// MarshalJSON implements [json.Marshaler].
 func (t recordTime) MarshalJSON() ([]byte, error) { return json.Marshal(t.micro) }
 
-// UnmarshalJSON implements [json.Unmarshaler].
 func (t *recordTime) UnmarshalJSON(b []byte) error {
 	var read metav1.Time
 	if err := json.Unmarshal(b, &read); err != nil {

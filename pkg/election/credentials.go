@@ -16,7 +16,7 @@ import (
 // replaced when they change. Token files and plugins are read anew by client-go.
 type credentialFiles struct{ certificate, key, authority []byte }
 
-// credentialError says which file cannot be used. It may be mended while the process runs.
+// credentialError says which file cannot be used. The file may be repaired while the process runs.
 type credentialError struct {
 	what, file string
 	err        error

@@ -237,7 +237,7 @@ func TestCertificateFilesBeingReplaced(t *testing.T) {
 	}
 }
 
-// TestUnreadableCertificate: the file is named, and used as soon as it is mended.
+// TestUnreadableCertificate: the file is named, and used as soon as it is repaired.
 func TestUnreadableCertificate(t *testing.T) {
 	tests := map[string]struct {
 		spoil func(t *testing.T, config *rest.Config)
@@ -288,7 +288,7 @@ func TestUnreadableCertificate(t *testing.T) {
 			}
 			form.use(t, dir, "a")
 			if _, err := client.Get(t.Context(), "ns", "kooperd"); err != nil {
-				t.Errorf("with the mended file: %v", err)
+				t.Errorf("with the repaired file: %v", err)
 			}
 		})
 	}

@@ -335,7 +335,6 @@ func (s *stream) run() {
 
 func (s *stream) end() { s.once.Do(func() { close(s.stop) }) }
 
-// Stop implements watch.Interface.
 func (s *stream) Stop() {
 	s.end()
 	s.link.server.mu.Lock()
@@ -346,5 +345,4 @@ func (s *stream) Stop() {
 	s.link.mu.Unlock()
 }
 
-// ResultChan implements watch.Interface.
 func (s *stream) ResultChan() <-chan watch.Event { return s.out }

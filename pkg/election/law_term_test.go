@@ -141,7 +141,8 @@ func TestTermEndsThoughTheLoopHangs(t *testing.T) {
 		term := a.leads()
 		start := time.Now()
 		<-term.Done()
-		// The renewal after 2 s was stored and is never taken in: the loop hangs in the observer.
+		// The renewal after 2 s was stored, but its reply is never handled: the loop hangs in the
+		// observer.
 		if got := time.Since(start); got != 10*time.Second {
 			t.Errorf("the term ended after %s, want 10s", got)
 		}

@@ -30,7 +30,7 @@ type observedLease struct {
 	tenure tenure
 }
 
-// observe takes in a state of the Lease, unless it is older than what is known. It reports whether
+// observe records a state of the Lease, unless it is older than what is known. It reports whether
 // the record has changed. gapless says that every state since the last one was seen, too.
 func (v *observedLease) observe(lease *coordinationv1.Lease, identity string, boot time.Duration, gapless bool) bool {
 	if v.outdates(lease.ResourceVersion) {
@@ -68,7 +68,7 @@ func (v *observedLease) outdates(rv string) bool {
 	return ok && (sign < 0 || sign == 0 && v.looked && v.lease == nil)
 }
 
-// observeAbsence takes in that the Lease does not exist. rv is that of the deletion; empty when it
+// observeAbsence records that the Lease does not exist. rv is that of the deletion; empty when it
 // was found missing, which is never old news. Absence that was not confirmed for longer than gap
 // may have been interrupted.
 func (v *observedLease) observeAbsence(rv string, boot, gap time.Duration) {

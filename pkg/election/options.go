@@ -37,7 +37,7 @@ type Options struct {
 	// failed renewal can be repeated. Zero means 2 s.
 	RetryPeriod time.Duration
 
-	// Leases is the door to the API server. Required. It is not closed by the elector.
+	// Leases reads and writes the Lease. Required. It is not closed by the elector.
 	Leases LeaseClient
 	// Clock is read for everything that decides about leadership. Zero means the machine's clock.
 	Clock Clock

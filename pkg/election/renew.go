@@ -133,7 +133,7 @@ func (n *renewer) onReply(r reply) loss {
 	return loss{}
 }
 
-// renewed takes in a renewal that was stored.
+// renewed records a renewal that was stored.
 func (n *renewer) renewed(r reply) loss {
 	stored := recordOf(r.lease)
 	if !stored.sameTenure(r.write.rec) || stored.seconds < r.write.rec.seconds {
@@ -164,7 +164,7 @@ func (n *renewer) retry(wait time.Duration) {
 	n.renewAt = later(min(wait, n.opts.RetryPeriod))
 }
 
-// deleted takes in that the Lease does not exist any more. It is not created anew: another
+// deleted handles the deletion of the Lease. It is not created anew: another
 // process may have done that.
 func (n *renewer) deleted(rv string) loss {
 	n.observe(n.writeLog.lease)
@@ -172,11 +172,11 @@ func (n *renewer) deleted(rv string) loss {
 	return loss{reason: ReasonDeleted}
 }
 
-// onWatchEvent takes in what the watch reports to a leader.
+// onWatchEvent handles what the watch reports to a leader.
 func (n *renewer) onWatchEvent(event watchEvent) loss {
 	switch event.kind {
 	case watchConnected:
-		n.watchStands()
+		n.watchOpened()
 	case watchBroken:
 		n.disconnected(event.err)
 	case watchChanged:

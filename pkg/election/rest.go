@@ -24,8 +24,8 @@ import (
 // client, whose traffic could delay a renewal, and requests share none with the watch.
 //
 // Requests use one HTTP/1.1 connection at a time. It is abandoned after a failure that another one
-// might mend, after a 401, and when a certificate file has changed. The watch uses HTTP/2 where the
-// server speaks it, so that pings notice a silent connection.
+// might avoid, after a 401, and when a certificate file has changed. The watch uses HTTP/2 where
+// the server speaks it, so that pings notice a silent connection.
 //
 // It is safe for concurrent use.
 type APIClient struct {
@@ -168,7 +168,6 @@ type transportWatch struct {
 	transport *leaseTransport
 }
 
-// Stop implements [watch.Interface].
 func (w *transportWatch) Stop() {
 	w.Interface.Stop()
 	w.transport.close()

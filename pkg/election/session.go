@@ -20,9 +20,9 @@ type session struct {
 	watchEvents chan watchEvent
 	watcher     *watcher
 	watching    chan struct{} // closed when the watcher has ended
-	connected   bool          // the watch stands
+	connected   bool          // the watch is open
 	gapless     bool          // and has reported where it began: what it reports from now on is every change
-	troubled    operation     // the one that failed last
+	failed      operation     // the operation that failed last
 
 	requestLog, watchLog logLimiter
 }
@@ -111,7 +111,7 @@ func (s *session) send(ctx context.Context, timeout time.Duration, op operation,
 	})
 }
 
-// known is the latest resourceVersion that this process has heard of, in whatever role.
+// known is the latest resourceVersion that this process has seen, as a candidate or as a leader.
 func (s *session) known() string {
 	if s.writeLog.lease == nil {
 		return s.observed.rv
@@ -160,7 +160,7 @@ func (s *session) own() bool {
 	return ok && (w != s.writeLog.last || s.writeLog.lease != nil && s.writeLog.lease.ResourceVersion == s.observed.rv)
 }
 
-// observe takes in a state of the Lease that was read, or written.
+// observe records a state of the Lease that was read, or written.
 func (s *session) observe(lease *coordinationv1.Lease) { s.observeWatched(lease, false) }
 
 // observeWatched is observe for a state from the watch; gapless says that no change before it was
@@ -174,7 +174,7 @@ func (s *session) observeWatched(lease *coordinationv1.Lease, gapless bool) {
 	}
 }
 
-// observeAbsence takes in that the Lease does not exist.
+// observeAbsence records that the Lease does not exist.
 func (s *session) observeAbsence(rv string) {
 	s.observed.observeAbsence(rv, s.opts.Clock.Boot(), s.opts.gap())
 	if s.observed.lease == nil {
@@ -186,7 +186,7 @@ func (s *session) observeAbsence(rv string) {
 func (s *session) complain(r reply) {
 	err := fmt.Errorf("%s the lease: %w", r.op, r.err)
 	s.problem.Store(&err)
-	s.troubled = r.op
+	s.failed = r.op
 	s.requestLog.do(err, func() {
 		s.opts.Logger.Error(err, "lease request failed", "state", s.State().String())
 	})
@@ -198,20 +198,20 @@ func (s *session) succeed(op operation) {
 	if !s.connected {
 		s.watcher.retryNow()
 	}
-	if op == opRead && s.troubled != opRead {
+	if op == opRead && s.failed != opRead {
 		return
 	}
 	s.problem.Store(nil)
 	s.requestLog.reset()
 }
 
-// watchStands takes in that the watch stands.
-func (s *session) watchStands() {
+// watchOpened records that the watch is open.
+func (s *session) watchOpened() {
 	s.connected, s.gapless = true, false
 	s.unwatched.end(s.opts.Clock.Boot())
 }
 
-// disconnected takes in that the watch is broken. Without it everything works, but slower.
+// disconnected records that the watch is broken. Without it everything works, but slower.
 func (s *session) disconnected(err error) {
 	s.connected, s.gapless = false, false
 	s.unwatched.begin(s.opts.Clock.Boot())

@@ -27,7 +27,7 @@ const (
 // Lease: a mistake can write 68 years into it.
 const unproven = 10 * time.Minute
 
-// observe takes in a changed record that follows before. expired says that the Lease could have
+// observe records a changed record that follows before. expired says that the Lease could have
 // been taken before this change.
 func (t *tenure) observe(rec, before record, how course, expired bool, boot time.Duration) {
 	switch {
@@ -54,7 +54,7 @@ func (t *tenure) observe(rec, before record, how course, expired bool, boot time
 	}
 }
 
-// begin takes in the first record of another tenure than the last one. Unless that had expired or
+// begin records the first record of another tenure than the last one. Unless that had expired or
 // was released, its holder may go on until others, also when the new one is released.
 func (t *tenure) begin(rec record, expired bool, others, boot time.Duration) {
 	t.last, t.length = rec, t.credit(rec)
@@ -65,8 +65,7 @@ func (t *tenure) begin(rec record, expired bool, others, boot time.Duration) {
 	t.until = max(t.others, boot+t.length)
 }
 
-// interrupt takes in that the Lease was deleted or replaced, of which its holder may not have
-// heard.
+// interrupt records that the Lease was deleted or replaced, which its holder may not know.
 func (t *tenure) interrupt(boot time.Duration) { t.extend(boot + t.careful(record{})) }
 
 // extend never makes a tenure shorter.

@@ -145,7 +145,7 @@ type trackedConn struct {
 	dialer *trackingDialer
 }
 
-// Close implements [net.Conn].
+// Close closes the connection and forgets it.
 func (c *trackedConn) Close() error {
 	c.dialer.mu.Lock()
 	delete(c.dialer.open, c)

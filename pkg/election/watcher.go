@@ -21,7 +21,7 @@ type watchEvent struct {
 type watchEventKind int
 
 const (
-	watchConnected watchEventKind = iota // the watch stands: from now on no change is missed
+	watchConnected watchEventKind = iota // the watch is open: from now on no change is missed
 	watchBroken                          // it does not any more
 	watchChanged
 	watchDeleted
@@ -32,7 +32,7 @@ type watcher struct {
 	client          LeaseClient
 	namespace, name string
 	period          time.Duration // the elector's RetryPeriod, which bounds how long a watch is missing
-	timeout         time.Duration // until the stream stands
+	timeout         time.Duration // until the stream is open
 	out             chan<- watchEvent
 	reachable       chan struct{} // holds a value when the API server has answered a request since the watch was tried
 }

@@ -78,7 +78,7 @@ const (
 
 // classify judges a state of the Lease that was seen while leading, and returns the own write it
 // stems from, if any. Holder, times and transitions of an own write prove that the Lease had no
-// other holder since. A longer duration is mended by the next renewal; a shorter one is foreign.
+// other holder since. A longer duration is corrected by the next renewal; a shorter one is foreign.
 func (l *writeLog) classify(lease *coordinationv1.Lease) (origin, write) {
 	rec := recordOf(lease)
 	w, mine := l.find(rec)

@@ -23,7 +23,7 @@ const (
 )
 
 // ConsistencyStore lets a handler read its own writes. It remembers which versions the writes of
-// one definition's handler have made, until the caches have taken them in. A handler that is called
+// one definition's handler have made, until the caches have them. A handler that is called
 // before would see the world as it was before its own write.
 //
 // Writes are remembered by parent, the object that the handler is called for:
@@ -43,7 +43,8 @@ type ConsistencyStore struct {
 	clean   int // from how many parents on old ones are removed
 }
 
-// Cache is what has to take in a write; a View is one. It must be safe for concurrent use.
+// Cache is a cache in which a write has to arrive; a View is one. It must be safe for concurrent
+// use.
 type Cache interface {
 	// Reached reports whether the cache is as new as a version of an object, or will never have it.
 	Reached(object Key, resourceVersion string) bool

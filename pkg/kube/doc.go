@@ -1,5 +1,5 @@
-// Package kube is the only door of kooperd to the API server: clients, the gate that every
-// handler's request passes, and the shared sources that list and watch kinds into caches.
+// Package kube has everything by which handlers reach the API server: clients, the gate that every
+// request of theirs passes, and the shared sources that list and watch kinds into caches.
 //
 // It does not know definitions, queues or leases: the engine asks it for a View of what a
 // definition watches, and the gate asks a function how long writing is still allowed.

@@ -149,7 +149,6 @@ func (d *streamDecoder) Close() { _ = d.body.Close() }
 // reporter makes the event of an error that ends a watch.
 type reporter struct{}
 
-// AsObject implements watch.Reporter.
 func (reporter) AsObject(err error) runtime.Object {
 	return &metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonInternalError, Code: http.StatusInternalServerError, Message: err.Error()}
 }

@@ -41,7 +41,7 @@ func (e *sourceError) Unwrap() error { return e.err }
 // credentialsFailed begins client-go's error when a credential plugin fails.
 const credentialsFailed = "getting credentials: "
 
-// explain returns err as what a person is to read of a source's trouble, in one line.
+// explain returns err with a text of one line, for people, that says what is wrong with a source.
 func explain(err error, id sourceID) error {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {

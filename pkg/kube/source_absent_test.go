@@ -102,7 +102,7 @@ func TestSourceWhoseResourceIsNotFound(t *testing.T) {
 		r.edit(func() { r.noWatch, r.noList = errNotFound, errNotFound })
 		r.hangUp()
 		time.Sleep(500 * time.Millisecond)
-		expectStates(t, r) // A moment of it is everyday life: discovery lags behind.
+		expectStates(t, r) // A moment of it is normal: discovery lags behind.
 		time.Sleep(10 * time.Second)
 		expectStates(t, r, status.Degraded)
 		expectEvents(t, r)

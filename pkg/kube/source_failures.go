@@ -20,8 +20,8 @@ const (
 	// healthyWatch is how long a watch has to last to be no failure.
 	healthyWatch = 10 * time.Second
 
-	// tolerated is how many failures in a row are everyday life where the cache stays good
-	// meanwhile: a watch whose version has expired, a discovery document that is a moment behind.
+	// tolerated is how many failures in a row are normal, as long as the cache stays good: a watch
+	// whose version has expired, a discovery document that is a moment behind.
 	tolerated = 3
 )
 

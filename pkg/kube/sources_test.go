@@ -251,11 +251,11 @@ func viewOf(states ...status.Status) *View {
 	v := &View{}
 	for _, status := range states {
 		s := newSource(sourceID{kind: podKind}, nil, nil, logr.Discard(), metrics.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "", Selector: ""}))
-		var trouble error
+		var reason error
 		if status.Reason != "" {
-			trouble = errors.New(status.Reason)
+			reason = errors.New(status.Reason)
 		}
-		s.status.set(status.State, trouble)
+		s.status.set(status.State, reason)
 		v.sources = append(v.sources, viewedSource{sharedSource: &sharedSource{source: s}})
 	}
 	return v

@@ -268,7 +268,7 @@ controllers: only: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%[
 				p.AwaitLog(t, "became leader")
 				p.AwaitLog(t, "object seen")
 			} else {
-				p.Await(t, "the source's trouble in the metrics and in the log", func() bool {
+				p.Await(t, "the source's failure in the metrics and in the log", func() bool {
 					_, ready := p.Get(t, "health", "/readyz?verbose")
 					return strings.Contains(ready, "[-] only") || strings.Contains(ready, "[ ] only: Waiting") || strings.Contains(ready, "[ ] only: Syncing") && len(p.Lines("Response")) > 3
 				})

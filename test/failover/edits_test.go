@@ -177,7 +177,7 @@ func (s *scene) editInVain(t *testing.T, e edit, leader *replica) {
 	}
 	s.awaitWork(t, leader, from)
 	if lease := s.lease(t); leaseKeyOf(&lease.Spec).duration != int32(s.timing.lease.Seconds()) {
-		t.Errorf("%s: the lease's duration is %d, want it mended", e.name, leaseKeyOf(&lease.Spec).duration)
+		t.Errorf("%s: the lease's duration is %d, want it corrected", e.name, leaseKeyOf(&lease.Spec).duration)
 	}
 }
 

@@ -114,7 +114,7 @@ func (s *scene) requests(t *testing.T) []*request {
 	return found
 }
 
-// read takes in the body of a request and reports whether it is about a marker or the lease. A body
+// read reads the body of a request and reports whether it is about a marker or the lease. A body
 // that did not arrive is of a request that was not accepted.
 func (r *request) read(t *testing.T, e cluster.AuditEvent) bool {
 	t.Helper()
@@ -177,7 +177,7 @@ func merge(events []event, requests []*request) []write {
 	return insertUnseen(all, requests)
 }
 
-// insertUnseen puts what was accepted while no watch stood into its place, by the time of the
+// insertUnseen puts what was accepted while no watch was open into its place, by the time of the
 // answer.
 func insertUnseen(all []write, requests []*request) []write {
 	for _, r := range requests {
