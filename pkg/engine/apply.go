@@ -26,9 +26,12 @@ type Changes struct {
 // A definition that says the same as before is not touched: its queue, calls, timers and metrics go
 // on. One that says something else goes on as before until its new handler is made, its rights are
 // granted and its sources are synced. Then the new handler gets every object, while calls under way
-// end with the old one; no object is ever handled by both at once. A definition that is removed
-// makes no new calls; when those under way have returned, nothing of it is left. So it is with one
-// whose kind, leaderElection or paused is changed, before it begins anew.
+// end with the old one; no object is ever handled by both at once. With another kind, queue and
+// failures begin anew. With another leaderElection, the new handler waits until the last call of
+// the old one has returned.
+//
+// One that is paused makes no new calls from now on. One that is removed makes none either, and
+// when those under way have returned, nothing of it is left.
 func (e *Engine) Apply(cfg *config.Config) Changes {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -80,8 +83,9 @@ func (e *Engine) converge() {
 		def, ok := e.wanted[name]
 		switch {
 		case c.isRetired(): // Its end comes here again.
-		case ok && c.accepts(def):
+		case ok:
 			c.set(def)
+			e.begin(c) // It may be of another group now.
 		case e.launch == nil: // It does not run yet.
 			c.remove()
 			delete(e.controllers, name)
@@ -103,7 +107,12 @@ func (e *Engine) start(def config.Definition) {
 	if e.launch != nil {
 		e.launch(c)
 	}
-	if begin := e.terms[c.group]; begin != nil {
+	e.begin(c)
+}
+
+// begin lets a controller take part in the work of this moment. e.mu is held.
+func (e *Engine) begin(c *controller) {
+	for _, begin := range e.terms {
 		begin(c)
 	}
 }

@@ -19,41 +19,47 @@ type callTracker struct {
 	changed func() // called when a call has become overdue, or has returned at last
 
 	mu      sync.Mutex
-	running map[kube.Key]trackedCall
-	overdue map[kube.Key]time.Time // when those that are overdue began
-	timer   *time.Timer            // nil before the first call
-	set     bool                   // whether the timer is set
+	running map[*trackedCall]struct{}
+	overdue map[*trackedCall]struct{} // of those that are running
+	timer   *time.Timer               // nil before the first call
+	set     bool                      // whether the timer is set
 }
 
-// trackedCall is one call under way.
+// trackedCall is one call under way. While a definition changes from one kind to another, there may
+// be two for objects of the same name.
 type trackedCall struct {
-	begun time.Time
-	limit time.Duration // after which it is overdue
+	plugin string
+	key    kube.Key
+	begun  time.Time
+	limit  time.Duration // after which it is overdue
 }
+
+func (c *trackedCall) object() string { return telemetry.ObjectName(c.key.Namespace, c.key.Name) }
 
 func newCallTracker(changed func()) *callTracker {
 	return &callTracker{
-		changed: changed, running: map[kube.Key]trackedCall{}, overdue: map[kube.Key]time.Time{},
+		changed: changed, running: map[*trackedCall]struct{}{}, overdue: map[*trackedCall]struct{}{},
 	}
 }
 
 // begin notes the beginning of a call with a timeout; end must follow.
-func (t *callTracker) begin(key kube.Key, begun time.Time, timeout time.Duration) {
+func (t *callTracker) begin(plugin string, key kube.Key, begun time.Time, timeout time.Duration) *trackedCall {
+	call := &trackedCall{plugin: plugin, key: key, begun: begun, limit: timeout + overdueGrace}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	limit := timeout + overdueGrace
-	t.running[key] = trackedCall{begun: begun, limit: limit}
+	t.running[call] = struct{}{}
 	if !t.set {
-		t.setTimer(limit)
+		t.setTimer(call.limit)
 	}
+	return call
 }
 
-// end notes that the call for key has returned.
-func (t *callTracker) end(key kube.Key) {
+// end notes that a call has returned.
+func (t *callTracker) end(call *trackedCall) {
 	t.mu.Lock()
-	_, late := t.overdue[key]
-	delete(t.overdue, key)
-	delete(t.running, key)
+	_, late := t.overdue[call]
+	delete(t.overdue, call)
+	delete(t.running, call)
 	t.mu.Unlock()
 	if late {
 		t.changed()
@@ -74,14 +80,14 @@ func (t *callTracker) setTimer(d time.Duration) {
 func (t *callTracker) findOverdue() {
 	t.mu.Lock()
 	next, found := time.Duration(0), false
-	for key, call := range t.running {
-		if _, known := t.overdue[key]; known {
+	for call := range t.running {
+		if _, known := t.overdue[call]; known {
 			continue
 		}
 		left := call.limit - time.Since(call.begun)
 		switch {
 		case left <= 0:
-			t.overdue[key], found = call.begun, true
+			t.overdue[call], found = struct{}{}, true
 		case next == 0 || left < next:
 			next = left
 		}
@@ -109,7 +115,7 @@ func (t *callTracker) stop() {
 func (t *callTracker) times() (sum, longest time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, call := range t.running {
+	for call := range t.running {
 		took := time.Since(call.begun)
 		sum += took
 		longest = max(longest, took)
@@ -117,13 +123,13 @@ func (t *callTracker) times() (sum, longest time.Duration) {
 	return sum, longest
 }
 
-// names returns the names of the objects that are being handled.
+// names says which objects are being handled: "the exec handler's Handle for ns/name".
 func (t *callTracker) names() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	names := make([]string, 0, len(t.running))
-	for key := range t.running {
-		names = append(names, telemetry.ObjectName(key.Namespace, key.Name))
+	for call := range t.running {
+		names = append(names, fmt.Sprintf("the %s handler's Handle for %s", call.plugin, call.object()))
 	}
 	return names
 }
@@ -132,9 +138,9 @@ func (t *callTracker) names() []string {
 func (t *callTracker) describe() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for key, since := range t.overdue {
-		return fmt.Sprintf("%d call(s) ignore the deadline; %s is being handled since %s", len(t.overdue),
-			telemetry.ObjectName(key.Namespace, key.Name), since.UTC().Format(time.RFC3339))
+	for call := range t.overdue {
+		return fmt.Sprintf("%d call(s) ignore the deadline; %s is being handled since %s",
+			len(t.overdue), call.object(), call.begun.UTC().Format(time.RFC3339))
 	}
 	return ""
 }

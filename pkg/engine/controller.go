@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
-	"kooperd.dev/kooperd/pkg/queue"
 	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
@@ -27,47 +25,41 @@ type shared struct {
 	board      *status.Board
 	log        logr.Logger
 	shutdown   time.Duration
-	recorders  *recorders
+	recorders  map[Group]*recorders
 	slots      *fairSemaphore
 	// watchesOf returns what a definition watches, the objects that it handles first.
 	watchesOf func(config.Definition) []watched
 }
 
-// controller is one running definition. It owns what lasts as long as the definition does, and its
-// work during one term after another.
+// controller is one running definition, whatever it changes to. It owns what lasts as long as the
+// definition does, and its work during one term after another.
 type controller struct {
 	*shared
 	name    string
-	group   Group
-	paused  bool
 	logger  logr.Logger
 	metrics *telemetry.Controller
 	state   *definitionStatus
 	limits  *limits // without a rate, which is the revision's
-	own     *kube.ConsistencyStore
 	rollout *rollout
 
 	retire     func()        // ends the definition, for good
 	retired    chan struct{} // closed by retire
 	working    sync.WaitGroup
+	turn       chan struct{}              // holds a value while no group works on the definition
 	dispatcher atomic.Pointer[dispatcher] // nil while this replica does not work on the definition
 }
 
 func newController(s *shared, def config.Definition) *controller {
 	logger := s.log.WithValues(telemetry.KeyController, def.Name)
 	c := &controller{
-		shared: s, name: def.Name, group: groupOf(def), paused: def.Paused, logger: logger,
-		metrics: s.allMetrics.Controller(def.Name), own: kube.NewConsistencyStore(def.Watch.Kind),
-		retired: make(chan struct{}),
+		shared: s, name: def.Name, logger: logger, metrics: s.allMetrics.Controller(def.Name),
+		limits: newLimits(nil, s.slots.newClient()), retired: make(chan struct{}), turn: make(chan struct{}, 1),
 	}
+	c.turn <- struct{}{}
 	c.retire = sync.OnceFunc(func() { close(c.retired) })
 	c.rollout = &rollout{newRevision: c.newRevision, keep: c.keep, wanted: def, handover: make(chan struct{})}
 	c.state = newDefinitionStatus(def.Name, s.board, c.metrics, logger, c.condition)
 	c.metrics.ObserveRunning(c.state.calls.times)
-	c.limits = newLimits(nil, nil)
-	if !def.Paused {
-		c.limits.slots = s.slots.newClient()
-	}
 	c.observeSlots()
 	c.state.refresh()
 	return c
@@ -75,7 +67,7 @@ func newController(s *shared, def config.Definition) *controller {
 
 // observeSlots shows how long the definition waits for slots, where their number is limited.
 func (c *controller) observeSlots() {
-	if c.limits.slots.limited() {
+	if c.limits.slots.limited() && !c.rollout.definition().Paused {
 		c.metrics.ObserveThrottled(telemetry.LimitMaxConcurrent, c.limits.slotWaits.read)
 	}
 }
@@ -92,11 +84,10 @@ func (c *controller) isRetired() bool {
 
 // run keeps the definition until ctx ends, after work has returned, or until it is retired.
 func (c *controller) run(ctx context.Context) {
-	if c.paused {
+	if c.rollout.definition().Paused {
 		c.logger.Info("definition is paused")
-	} else {
-		c.rollout.start(ctx)
 	}
+	c.rollout.start(ctx)
 	select {
 	case <-ctx.Done():
 	case <-c.retired:
@@ -107,38 +98,29 @@ func (c *controller) run(ctx context.Context) {
 
 // remove takes away everything that shows the definition, after run has returned.
 func (c *controller) remove() {
-	if !c.paused {
-		c.limits.slots.leave()
+	for _, recorders := range c.recorders {
+		recorders.remove(c.name)
 	}
-	c.recorders.remove(c.name)
 	c.state.remove()
 	c.metrics.Remove()
 }
 
-// set makes def, which the controller accepts, what is wanted.
+// set makes def what is wanted.
 func (c *controller) set(def config.Definition) {
+	changed := c.rollout.set(def)
 	c.observeSlots()
-	if c.rollout.set(def) {
+	if changed {
 		c.state.refresh()
 	}
 }
 
-// accepts reports whether the running definition can become def. If not, its keys are those of
-// other objects, or it runs under another condition: then it has to end before the other one
-// begins.
-func (c *controller) accepts(def config.Definition) bool {
-	current := c.rollout.definition()
-	return current.Watch.Kind.GroupKind() == def.Watch.Kind.GroupKind() &&
-		groupOf(def) == c.group && def.Paused == c.paused
-}
-
-// newRevision makes a revision and the context that its end ends.
+// newRevision makes a revision and the context that its end ends. keep must follow.
 func (c *controller) newRevision(def config.Definition, replaced *revision) (*revision, lifetime) {
 	current, end := context.WithCancel(context.Background()) //nolint:forbidigo // it ends with end
+	c.limits.slots.join()
 	r := &revision{
-		def: def, watches: &watchSet{watches: c.watchesOf(def)}, limits: c.limits.withRate(newRate(def.Rate)),
-		own: c.own, state: c.state, metrics: c.metrics, logger: c.logger, end: end, changed: make(chan struct{}, 1),
-		made: time.Now(),
+		def: def, group: groupOf(def), watches: &watchSet{watches: c.watchesOf(def)},
+		limits: c.limits.withRate(newRate(def.Rate)), state: c.state, end: end, changed: make(chan struct{}, 1), made: time.Now(),
 	}
 	if r.limits.rate != nil {
 		c.metrics.ObserveThrottled(telemetry.LimitRate, c.limits.rateWaits.read)
@@ -146,34 +128,36 @@ func (c *controller) newRevision(def config.Definition, replaced *revision) (*re
 	if replaced != nil && replaced.def.Rate == def.Rate {
 		r.limits = replaced.limits // with the tokens that are there
 	}
-	if c.group == UnderLease {
+	if replaced != nil && replaced.def.Watch.Kind.GroupKind() == def.Watch.Kind.GroupKind() {
+		r.objects = replaced.objects
+	} else {
+		r.objects = newObjectState(def, c.state.refresh)
+	}
+	if r.group == UnderLease {
 		r.gate = c.gate
 	}
 	r.builder = &handlerBuilder{
-		definition: c.name, plugin: def.Handler, env: c.env, metrics: c.metrics, logger: c.logger, changed: r.refresh,
+		definition: c.name, plugin: def.Handler, env: func() (handlers.Env, error) { return c.env(r) },
+		metrics: c.metrics, logger: c.logger, changed: r.refresh,
 		registry: newRegisterer(prometheus.WrapRegistererWith(
 			prometheus.Labels{telemetry.KeyController: c.name}, c.allMetrics.Registry()), replaced != nil),
 	}
 	r.rights = &accessCheck{
 		needed:  len(def.Handler.Rules()) > 0 || len(def.Watch.Namespaces) > 0,
 		missing: func(ctx context.Context) ([]access.Finding, error) { return c.api.findMissing(ctx, def) },
-		failing: c.state.failures.any, changed: r.refresh, logger: c.logger,
+		failing: r.objects.failures.any, changed: r.refresh, logger: c.logger,
 	}
 	r.predicate = newChangePredicate(def, c.metrics, c.logger, r.refresh)
 	return r, lifetime{current}
 }
 
-// env is what a handler gets, without what depends on the revision.
-func (c *controller) env() (handlers.Env, error) {
-	gate := c.gate
-	if c.group == EveryReplica {
-		gate = nil
-	}
-	clients, err := c.api.clients(c.name, gate, c.own)
+// env is what a handler gets, without what its builder adds.
+func (c *controller) env(r *revision) (handlers.Env, error) {
+	clients, err := c.api.clients(c.name, r.gate, r.objects.own)
 	if err != nil {
 		return handlers.Env{}, err
 	}
-	events, err := c.recorders.recorder(c.name, clients.REST)
+	events, err := c.recorders[r.group].recorder(c.name, clients.REST)
 	if err != nil {
 		return handlers.Env{}, err
 	}
@@ -182,25 +166,30 @@ func (c *controller) env() (handlers.Env, error) {
 
 // keep runs a revision until current ends.
 func (c *controller) keep(ctx context.Context, current lifetime, r *revision, replaces bool) {
+	defer c.limits.slots.leave()
 	onEvent := func(w *watched, e kube.Event) { c.onEvent(r, w, e) }
 	r.keep(ctx, current, c.api, onEvent, replaces, func() bool {
 		before, ok := c.rollout.activate(r)
-		if !ok || before == nil {
-			return ok
+		if ok && before != nil {
+			c.replaced(before, r)
 		}
-		before.builder.registry.withdraw()
-		if err := r.builder.registry.activate(); err != nil {
-			c.logger.Error(err, "registering the metrics of the changed handler")
-		}
-		before.end()
-		c.logger.Info("definition was replaced")
-		c.state.failures.retain(func(key kube.Key) bool {
-			_, ok := r.watches.primary().Get(key.Namespace, key.Name)
-			return ok
-		})
-		c.state.refresh()
-		return true
+		return ok
 	})
+}
+
+// replaced is called when a revision has taken over from another one.
+func (c *controller) replaced(before, r *revision) {
+	before.builder.registry.withdraw()
+	if err := r.builder.registry.activate(); err != nil {
+		c.logger.Error(err, "registering the metrics of the changed handler")
+	}
+	before.end()
+	c.logger.Info("definition was replaced")
+	r.objects.failures.retain(func(key kube.Key) bool {
+		_, ok := r.watches.primary().Get(key.Namespace, key.Name)
+		return ok
+	})
+	c.state.refresh()
 }
 
 // onEvent takes an event of a revision's watch, on a goroutine of the source. While this replica
@@ -211,72 +200,14 @@ func (c *controller) onEvent(r *revision, w *watched, e kube.Event) {
 		return
 	}
 	if e.Type == kube.Deleted && w.keysOf == nil {
-		c.state.gone(e.Key)
+		r.objects.gone(e.Key)
 	}
 	d.onEvent(w, e)
 }
 
-// work handles the definition's objects until term or drain ends, or the definition is retired.
-// Then calls under way may go on for the shutdown timeout.
-func (c *controller) work(term context.Context, drain Drain) {
-	taking, stopTaking := context.WithCancel(term)
-	defer stopTaking()
-	calls, endCalls := context.WithCancelCause(term)
-	defer endCalls(nil)
-	q := queue.New[kube.Key](queue.Options{Observer: queueObserver{c.metrics}})
-	p := phases{taking: taking, calls: calls, drain: drain}
-	var dispatching sync.WaitGroup
-	var last *dispatcher
-	for ending := false; !ending; {
-		next, handover := c.rollout.dispatch(last)
-		if next != nil {
-			last = c.dispatch(next, last, q, p, &dispatching)
-		}
-		select {
-		case <-handover:
-			continue
-		case <-drain:
-		case <-c.retired:
-		case <-term.Done():
-		}
-		ending = true
-	}
-	stopTaking()
-	q.ShutDown()
-	timer := time.AfterFunc(c.shutdown, func() { endCalls(errShutdown) })
-	defer timer.Stop()
-	dispatching.Wait()
-	c.metrics.Workers.Set(0)
-	c.dispatcher.Store(nil)
-	if drain.ended() {
-		c.state.freeze() // The process is stopping; that all is well again would be no news.
-	}
-	c.state.endTerm()
-}
-
-// dispatch lets a revision handle the keys of q, in place of last, which may be nil.
-func (c *controller) dispatch(
-	r *revision, last *dispatcher, q *queue.Queue[kube.Key], p phases, dispatching *sync.WaitGroup,
-) *dispatcher {
-	d := newDispatcher(r, q, p)
-	q.SetBackoff(backoffOf(r.def))
-	c.dispatcher.Store(d) // Events come in from here on, so nothing is missed.
-	d.start(p, last)
-	c.metrics.Workers.Set(float64(workersOf(r.def)))
-	dispatching.Go(func() {
-		defer r.dispatched.Done()
-		d.wait()
-	})
-	return d
-}
-
-func backoffOf(def config.Definition) queue.Backoff {
-	return queue.Backoff{Initial: def.Retry.InitialDelay, Max: def.Retry.MaxDelay, MaxRetries: def.Retry.MaxRetries}
-}
-
 // condition collects what the definition's state depends on.
 func (c *controller) condition() condition {
-	if c.paused {
+	if c.rollout.definition().Paused {
 		return condition{paused: true}
 	}
 	current, next := c.rollout.revisions()
@@ -284,6 +215,9 @@ func (c *controller) condition() condition {
 		return condition{}
 	}
 	now := current.condition()
+	failures := current.objects.failures
+	now.failing = failures.describe()
+	now.failed, now.exhausted = failures.counts()
 	if next != nil {
 		now.pending = next.pending()
 	}
@@ -301,9 +235,8 @@ func (c *controller) pending() string {
 // unreturned says which code of plugins is running.
 func (c *controller) unreturned() []string {
 	all := c.rollout.unreturned()
-	plugin := c.rollout.definition().Handler.Plugin()
-	for _, object := range c.state.calls.names() {
-		all = append(all, fmt.Sprintf("%s: the %s handler's Handle for %s", c.name, plugin, object))
+	for _, call := range c.state.calls.names() {
+		all = append(all, c.name+": "+call)
 	}
 	return all
 }

@@ -45,7 +45,8 @@ type phases struct {
 }
 
 // dispatcher lets the workers of one revision handle the keys of a queue. The queue belongs to the
-// definition's term and outlives the dispatcher, when another revision takes over.
+// definition's term and outlives the dispatcher, when another revision for the same kind takes
+// over.
 type dispatcher struct {
 	revision   *revision
 	queue      *queue.Queue[kube.Key]
@@ -58,14 +59,15 @@ type dispatcher struct {
 	running sync.WaitGroup
 }
 
-// newDispatcher makes the dispatcher of a revision; start must follow.
-func newDispatcher(r *revision, q *queue.Queue[kube.Key], p phases) *dispatcher {
+// newDispatcher makes the dispatcher of a revision; start must follow. current returns the revision
+// that is active at that moment.
+func newDispatcher(r *revision, q *queue.Queue[kube.Key], p phases, current func() *revision) *dispatcher {
 	taking, stop := context.WithCancel(p.taking)
 	p.taking = taking
 	d := &dispatcher{revision: r, queue: q, phases: p, stop: stop}
-	d.reconciler = r.newReconciler(q)
+	d.reconciler = r.newReconciler(q, current)
 	if r.predicate != nil {
-		d.filter = newEventFilter(r.predicate, r.watches.primary(), r.metrics, q.Add)
+		d.filter = newEventFilter(r.predicate, r.watches.primary(), r.state.metrics, q.Add)
 	}
 	return d
 }
@@ -217,7 +219,7 @@ func (d *dispatcher) mayWork(kube.Key) bool {
 // object returns what is to be handled, if it is there and can be handled now; else it tells the
 // queue.
 func (d *dispatcher) object(item queue.Item[kube.Key]) (handlers.Object, bool) {
-	if !d.revision.own.Ready(item.Key) {
+	if !d.revision.objects.own.Ready(item.Key) {
 		d.queue.Postpone(item.Key, item.Priority, staleRetry) // The change mostly arrives before.
 		return nil, false
 	}

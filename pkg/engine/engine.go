@@ -81,7 +81,8 @@ func newEngine(opts Options, api apiServer) *Engine {
 	return &Engine{
 		shared: &shared{
 			api: api, gate: opts.Gate, allMetrics: opts.Metrics, board: opts.Board, log: opts.Logger,
-			shutdown: opts.ShutdownTimeout, recorders: newRecorders(), slots: newFairSemaphore(0), watchesOf: watchesOf,
+			shutdown: opts.ShutdownTimeout, recorders: map[Group]*recorders{UnderLease: newRecorders(), EveryReplica: newRecorders()},
+			slots: newFairSemaphore(0), watchesOf: watchesOf,
 		},
 		wanted: map[string]config.Definition{}, controllers: map[string]*controller{},
 		terms: map[Group]func(*controller){},
@@ -102,8 +103,11 @@ func watchesOf(def config.Definition) []watched {
 // both and returns. Work must have returned before ctx ends. A definition that cannot work has a
 // status on the board, and is not an error.
 func (e *Engine) Run(ctx context.Context) {
-	stopRecorders := e.shared.recorders.start(ctx)
-	defer stopRecorders()
+	var recording sync.WaitGroup
+	defer recording.Wait()
+	for _, recorders := range e.shared.recorders {
+		recording.Go(func() { recorders.run(ctx) })
+	}
 	e.mu.Lock()
 	e.launch = func(c *controller) {
 		e.running.Go(func() {
@@ -129,14 +133,19 @@ func (e *Engine) Run(ctx context.Context) {
 // ignores its context keeps Work from returning: the caller has to bound that.
 func (e *Engine) Work(term context.Context, drain Drain, group Group) {
 	var working sync.WaitGroup
+	begun := map[*controller]bool{} // guarded by e.mu
 	begin := func(c *controller) {
-		if c.paused || c.group != group || c.isRetired() {
+		if begun[c] || c.isRetired() || !c.rollout.concerns(group) {
 			return
 		}
+		begun[c] = true
 		c.working.Add(1)
 		working.Go(func() {
-			defer c.working.Done()
-			c.work(term, drain)
+			c.work(term, drain, group)
+			e.mu.Lock()
+			delete(begun, c)
+			e.mu.Unlock()
+			c.working.Done()
 		})
 	}
 	e.mu.Lock()

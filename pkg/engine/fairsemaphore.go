@@ -26,7 +26,7 @@ type fairSemaphore struct {
 
 	mu      sync.Mutex
 	total   int
-	clients int // also those of a standby, which may lead at any moment
+	clients int // that are in use, also on a standby, which may lead at any moment
 	inUse   int
 	busy    int       // clients that have a slot
 	asked   uint64    // how often
@@ -39,6 +39,7 @@ type client struct {
 	semaphore *fairSemaphore
 
 	// These are guarded by semaphore.mu.
+	users    int
 	held     int
 	requests []request // the longest waiting first
 }
@@ -66,20 +67,28 @@ func (s *fairSemaphore) setTotal(total int) {
 	s.grant()
 }
 
-// newClient adds a client.
-func (s *fairSemaphore) newClient() *client {
+// newClient returns a client, which does not count before join.
+func (s *fairSemaphore) newClient() *client { return &client{semaphore: s} }
+
+// join counts one more user of the client. With the first one, slots are reserved for it.
+func (c *client) join() {
+	s := c.semaphore
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.clients++
-	return &client{semaphore: s}
+	if c.users++; c.users == 1 {
+		s.clients++
+	}
 }
 
-// leave ends the use of the semaphore. The client must hold no slot and wait for none.
+// leave counts one user less. With the last one, the client must hold no slot and wait for none.
 func (c *client) leave() {
-	c.semaphore.mu.Lock()
-	defer c.semaphore.mu.Unlock()
-	c.semaphore.clients--
-	c.semaphore.grant()
+	s := c.semaphore
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.users--; c.users == 0 {
+		s.clients--
+		s.grant()
+	}
 }
 
 // limited reports whether the calls of c need a slot at all.

@@ -17,9 +17,16 @@ func semaphore(total, clients int) (*fairSemaphore, []*client) {
 	s := newFairSemaphore(total)
 	all := make([]*client, clients)
 	for i := range all {
-		all[i] = s.newClient()
+		all[i] = joined(s)
 	}
 	return s, all
+}
+
+// joined is another client.
+func joined(s *fairSemaphore) *client {
+	c := s.newClient()
+	c.join()
+	return c
 }
 
 // held acquires so many slots, which must be free.
@@ -297,7 +304,7 @@ func TestSemaphoreChanges(t *testing.T) {
 		s, clients := semaphore(4, 1)
 		a := clients[0]
 		held(t, a, 3)
-		b := s.newClient()
+		b := joined(s)
 		refused(t, a) // The last one is reserved for b.
 		held(t, b, 1)
 		granted := make(chan bool, 2)
@@ -306,6 +313,12 @@ func TestSemaphoreChanges(t *testing.T) {
 		synctest.Wait()
 		if len(granted) > 0 {
 			t.Error("a was given what is reserved for b")
+		}
+		b.join()
+		b.leave()
+		synctest.Wait()
+		if len(granted) > 0 {
+			t.Error("a was given what is reserved for b, which has a user left")
 		}
 		b.leave()
 		if !<-granted {

@@ -20,11 +20,14 @@ var errTimeout = errors.New("the definition's timeout has passed")
 
 // reconciler calls the handler of a definition and tells the queue what follows.
 type reconciler struct {
+	plugin  string
 	handler handlers.Handler
 	timeout time.Duration
-	source  source
 	queue   *queue.Queue[kube.Key]
-	state   *definitionStatus
+	objects *objectState
+	// handles reports whether an object is one of those that the definition handles by now.
+	handles func(kube.Key) bool
+	calls   *callTracker
 	metrics *telemetry.Controller
 	logger  logr.Logger
 }
@@ -55,7 +58,7 @@ func (r *reconciler) reconcile(ctx context.Context, item queue.Item[kube.Key], o
 	}
 	start := time.Now()
 	r.metrics.Busy.Inc()
-	r.state.calls.begin(item.Key, start, r.timeout)
+	call := r.calls.begin(r.plugin, item.Key, start, r.timeout)
 	returned := false
 	defer func() {
 		if !returned {
@@ -63,6 +66,7 @@ func (r *reconciler) reconcile(ctx context.Context, item queue.Item[kube.Key], o
 		}
 		o.duration, o.cancelled = time.Since(start), o.err != nil && ctx.Err() != nil
 		r.observe(callCtx, &o)
+		r.calls.end(call)
 		r.complete(item, o)
 	}()
 	o.result, o.err = r.handler.Handle(callCtx, req)
@@ -103,10 +107,9 @@ func (r *reconciler) countTimeout(callCtx context.Context, o *outcome) {
 
 // complete tells the queue what follows a call.
 func (r *reconciler) complete(item queue.Item[kube.Key], o outcome) {
-	r.state.calls.end(item.Key)
 	switch {
 	case o.err == nil:
-		r.state.succeeded(item.Key)
+		r.objects.succeeded(item.Key)
 		if o.result.RequeueAfter > 0 {
 			r.queue.Requeue(item.Key, o.result.RequeueAfter)
 			return
@@ -127,8 +130,8 @@ func (r *reconciler) complete(item queue.Item[kube.Key], o outcome) {
 	}
 }
 
-// failed logs a failed call and records it, unless the object is gone by now: nothing would remove
-// it.
+// failed logs a failed call and records it, unless the object is gone by now, or another revision
+// handles other objects: nothing would remove it.
 func (r *reconciler) failed(o outcome, item queue.Item[kube.Key], entry failure) {
 	entry.attempts, entry.message = item.Attempt+1, o.err.Error()
 	logger := o.logger.WithValues("attempt", entry.attempts, "duration", o.duration)
@@ -140,10 +143,7 @@ func (r *reconciler) failed(o outcome, item queue.Item[kube.Key], entry failure)
 	default:
 		logger.Error(o.err, "handling object failed")
 	}
-	r.state.failed(item.Key, entry, func() bool {
-		_, ok := r.source.Get(item.Key.Namespace, item.Key.Name)
-		return ok
-	})
+	r.objects.failed(item.Key, entry, func() bool { return r.handles(item.Key) })
 }
 
 // causes are the queue's priorities in the words of the handler contract.

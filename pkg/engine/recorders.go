@@ -22,8 +22,10 @@ import (
 // reporter is what every event's reportingController begins with; the definition's name follows.
 const reporter = "kooperd.dev/"
 
-// recorders make the event recorders of handlers. They share one broadcaster. Each event is sent by
-// the client of its definition, through that definition's gate and with its user agent.
+// recorders make the event recorders of the handlers of one group. They share one broadcaster. Each
+// event is sent by the client of its definition, through the gate of the group and with the
+// definition's user agent. A definition that moves to the other group has the recorders of both:
+// what a handler under the lease has recorded never goes past the gate.
 type recorders struct {
 	broadcaster events.EventBroadcaster
 	sink        *eventSink
@@ -52,15 +54,11 @@ func (r *recorders) remove(definition string) {
 	delete(r.sink.clients, definition)
 }
 
-// start sends what is recorded until ctx ends; the returned function waits for that.
-func (r *recorders) start(ctx context.Context) (wait func()) {
-	var sending sync.WaitGroup
-	sending.Go(func() {
-		_ = r.broadcaster.StartRecordingToSinkWithContext(ctx) // Fails only when the broadcaster has been shut down.
-		<-ctx.Done()
-		r.broadcaster.Shutdown()
-	})
-	return sending.Wait
+// run sends what is recorded until ctx ends.
+func (r *recorders) run(ctx context.Context) {
+	_ = r.broadcaster.StartRecordingToSinkWithContext(ctx) // Fails only when the broadcaster has been shut down.
+	<-ctx.Done()
+	r.broadcaster.Shutdown()
 }
 
 // eventSink sends events. A refusal by the gate becomes an answer after which client-go does not

@@ -6,13 +6,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-logr/logr"
-
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/queue"
 	"kooperd.dev/kooperd/pkg/status"
-	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
 // slowSync is how long a changed definition may sync before that is shown: until then the wait is
@@ -27,11 +24,10 @@ type revision struct {
 	rights    *accessCheck
 	predicate *changePredicate // nil without a filter
 	limits    *limits
+	group     Group
 	gate      *kube.Gate // nil when the definition runs on every replica
-	own       *kube.ConsistencyStore
+	objects   *objectState
 	state     *definitionStatus
-	metrics   *telemetry.Controller
-	logger    logr.Logger
 
 	end        context.CancelFunc // another revision replaces this one, or its definition ends
 	dispatched sync.WaitGroup     // the dispatchers that run it
@@ -54,7 +50,7 @@ func (r *revision) keep(
 	slow := time.AfterFunc(slowSync, r.refresh)
 	defer slow.Stop()
 	stop := r.watches.open(ctx, api, onEvent, r.refresh)
-	forget := r.own.AddCache(r.def.Watch.Kind, r.watches.primary())
+	forget := r.objects.own.AddCache(r.def.Watch.Kind, r.watches.primary())
 	var checking sync.WaitGroup
 	checking.Go(func() { r.rights.run(ctx) })
 	defer func() {
@@ -129,10 +125,20 @@ func (r *revision) refresh() {
 	r.state.refresh()
 }
 
-func (r *revision) newReconciler(q *queue.Queue[kube.Key]) *reconciler {
+// newReconciler makes what calls the handler for the keys of q. current returns the revision that
+// handles objects at that moment.
+func (r *revision) newReconciler(q *queue.Queue[kube.Key], current func() *revision) *reconciler {
 	handler, _ := r.builder.get()
 	return &reconciler{
-		handler: handler, timeout: r.def.Timeout, source: r.watches.primary(), queue: q,
-		state: r.state, metrics: r.metrics, logger: r.logger,
+		plugin: r.def.Handler.Plugin(), handler: handler, timeout: r.def.Timeout, queue: q, objects: r.objects,
+		handles: func(key kube.Key) bool {
+			now := current()
+			if now == nil || now.objects != r.objects {
+				return false
+			}
+			_, ok := now.watches.primary().Get(key.Namespace, key.Name)
+			return ok
+		},
+		calls: r.state.calls, metrics: r.state.metrics, logger: r.state.logger,
 	}
 }

@@ -46,6 +46,8 @@ type rig struct {
 
 	endTerm, startDrain, stopAll context.CancelFunc
 	working, running             sync.WaitGroup
+	endReplica                   func() // nil before workEverywhere
+	everywhere                   sync.WaitGroup
 
 	mu    sync.Mutex
 	calls []string
@@ -105,12 +107,28 @@ func (r *rig) lead() {
 	synctest.Wait()
 }
 
+// workEverywhere works on the definitions of every replica until stop.
+func (r *rig) workEverywhere() {
+	term, endTerm := context.WithCancel(r.t.Context())
+	drain, startDrain := context.WithCancel(r.t.Context())
+	r.endReplica = func() {
+		startDrain()
+		r.everywhere.Wait()
+		endTerm()
+	}
+	r.everywhere.Go(func() { r.Work(term, Drain(drain.Done()), EveryReplica) })
+	synctest.Wait()
+}
+
 // stop is a clean stop.
 func (r *rig) stop() {
 	if r.startDrain != nil {
 		r.startDrain()
 		r.working.Wait()
 		r.endTerm()
+	}
+	if r.endReplica != nil {
+		r.endReplica()
 	}
 	r.stopAll()
 	r.running.Wait()
@@ -159,7 +177,7 @@ type testHandler struct {
 }
 
 func (h *testHandler) Handle(ctx context.Context, req handlers.Request) (handlers.Result, error) {
-	r, object := h.rig, h.definition+"/"+req.Object.Name()
+	r, object := h.rig, h.definition+"/"+req.Object.GroupVersionKind().Kind+"/"+req.Object.Name()
 	r.mu.Lock()
 	if r.busy[object] {
 		r.t.Errorf("two calls for %s at a time", object)

@@ -9,7 +9,8 @@ import (
 )
 
 // rollout keeps the revisions of one definition: at most one that handles objects, one that is
-// going to replace it, and those before, until their last calls have returned.
+// going to replace it, and those before, until their last calls have returned. A paused definition
+// has none of the first two.
 type rollout struct {
 	// newRevision makes a revision and the context that its end ends. replaced may be nil.
 	newRevision func(def config.Definition, replaced *revision) (*revision, lifetime)
@@ -66,6 +67,10 @@ func (o *rollout) replace() {
 		o.next.end()
 		o.next = nil
 	}
+	if o.wanted.Paused {
+		o.retire()
+		return
+	}
 	if o.active != nil && sameDefinition(o.active.def, o.wanted) {
 		return // It was changed back before the change took effect.
 	}
@@ -80,6 +85,23 @@ func (o *rollout) replace() {
 	})
 }
 
+// retire ends the active revision, and leaves none. o.mu is held.
+func (o *rollout) retire() {
+	if o.active == nil {
+		return
+	}
+	o.active.builder.registry.withdraw() // So that another one can register the same.
+	o.active.end()
+	o.active = nil
+	o.handedOver()
+}
+
+// handedOver notes that active has changed. o.mu is held.
+func (o *rollout) handedOver() {
+	close(o.handover)
+	o.handover = make(chan struct{})
+}
+
 // activate makes r the one that handles objects, and returns the one before, which may be nil. It
 // returns false when r has been replaced meanwhile.
 func (o *rollout) activate(r *revision) (before *revision, ok bool) {
@@ -89,22 +111,46 @@ func (o *rollout) activate(r *revision) (before *revision, ok bool) {
 		return nil, false
 	}
 	before, o.active, o.next = o.active, r, nil
-	close(o.handover)
-	o.handover = make(chan struct{})
+	o.handedOver()
 	return before, true
 }
 
-// dispatch returns the active revision if it is another than that of last, with a dispatcher
-// counted that the caller has to take off again, and a channel that is closed when there is another
-// one.
-func (o *rollout) dispatch(last *dispatcher) (r *revision, handover <-chan struct{}) {
+// concerns reports whether a group has, or is going to have, something to do with the definition.
+func (o *rollout) concerns(group Group) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.active == nil || last != nil && o.active == last.revision {
-		return nil, o.handover
+	return o.active != nil && o.active.group == group || !o.wanted.Paused && groupOf(o.wanted) == group
+}
+
+// dispatch returns the active revision if it is one of the group: ours. It is nil if it is that of
+// last, which may be nil; else its dispatcher is counted, and the caller has to take it off again.
+// handover is closed when there is another one, or none.
+func (o *rollout) dispatch(group Group, last *dispatcher) (r *revision, ours bool, handover <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.active == nil || o.active.group != group:
+		return nil, false, o.handover
+	case last != nil && o.active == last.revision:
+		return nil, true, o.handover
 	}
 	o.active.dispatched.Add(1)
-	return o.active, o.handover
+	return o.active, true, o.handover
+}
+
+// isOf reports whether the active revision is one of the group. handover is closed when there is
+// another one, or none.
+func (o *rollout) isOf(group Group) (ours bool, handover <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.active != nil && o.active.group == group, o.handover
+}
+
+// current returns the active revision, which may be nil.
+func (o *rollout) current() *revision {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.active
 }
 
 // revisions returns the revision that the definition's state is about, and the one that is going to

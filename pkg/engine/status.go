@@ -5,7 +5,6 @@ import (
 
 	"github.com/go-logr/logr"
 
-	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
@@ -25,6 +24,8 @@ type condition struct {
 	// overdue and failing say which calls ignore their deadline, and which objects keep failing;
 	// empty if none.
 	overdue, failing string
+	// failed and exhausted are how many objects failed last, and are out of retries.
+	failed, exhausted int
 	// undecidable says why no event can be decided on; empty if some can.
 	undecidable string
 	// pending says why a changed definition does not replace the running one yet; empty if none
@@ -34,8 +35,7 @@ type condition struct {
 
 // state is the definition's state machine: the first thing that keeps the definition from its work
 // is its state. A change that waits is the last, and mentioned with every other. The state has no
-// memory, so every one can follow every other, except Paused, which a definition never enters or
-// leaves.
+// memory, so every one can follow every other.
 func (c condition) state() (state status.State, reason string) {
 	state, reason = c.obstacle()
 	switch {
@@ -57,7 +57,7 @@ const changeWaits = "the change of the definition waits: "
 func (c condition) obstacle() (state status.State, reason string) {
 	switch {
 	case c.paused:
-		return status.Paused, ""
+		return status.Paused, c.overdue
 	case c.source == "":
 		return status.Syncing, ""
 	case c.source != status.Running:
@@ -83,8 +83,7 @@ type definitionStatus struct {
 	logger    logr.Logger
 	condition func() condition // what the controller knows
 
-	failures *failures
-	calls    *callTracker
+	calls *callTracker
 
 	mu     sync.Mutex // makes computing and recording the state one step
 	frozen bool
@@ -94,7 +93,7 @@ func newDefinitionStatus(
 	name string, board *status.Board, metrics *telemetry.Controller, logger logr.Logger, read func() condition,
 ) *definitionStatus {
 	s := &definitionStatus{
-		name: name, board: board, metrics: metrics, logger: logger, condition: read, failures: newFailures(),
+		name: name, board: board, metrics: metrics, logger: logger, condition: read,
 	}
 	s.calls = newCallTracker(s.refresh)
 	return s
@@ -107,11 +106,10 @@ func (s *definitionStatus) refresh() {
 	if s.frozen {
 		return
 	}
-	failing, exhausted := s.failures.counts()
-	s.metrics.Failing.Set(float64(failing))
-	s.metrics.Exhausted.Set(float64(exhausted))
 	now := s.condition()
-	now.failing, now.overdue = s.failures.describe(), s.calls.describe()
+	now.overdue = s.calls.describe()
+	s.metrics.Failing.Set(float64(now.failed))
+	s.metrics.Exhausted.Set(float64(now.exhausted))
 	s.record(now)
 }
 
@@ -129,31 +127,10 @@ func (s *definitionStatus) record(now condition) {
 	s.logger.Info("definition changed state", "state", state, "was", before, telemetry.KeyReason, reason)
 }
 
-// succeeded notes a call that returned no error.
-func (s *definitionStatus) succeeded(key kube.Key) {
-	if s.failures.forget(key) {
-		s.refresh()
-	}
-}
-
-// failed notes a call that failed, if the object still exists.
-func (s *definitionStatus) failed(key kube.Key, entry failure, exists func() bool) {
-	s.failures.add(key, entry)
-	if !exists() { // Looked at afterwards, or the deletion could come in between.
-		s.failures.forget(key)
-	}
-	s.refresh()
-}
-
-// gone notes that an object does not exist any more.
-func (s *definitionStatus) gone(key kube.Key) { s.succeeded(key) }
-
-// endTerm forgets what a term has learned of objects: the next leader starts from the objects
-// alone.
-func (s *definitionStatus) endTerm() {
+// endWork is called when no call is under way, and none will be for now.
+func (s *definitionStatus) endWork() {
 	s.metrics.QueueLength(0)
 	s.calls.stop()
-	s.failures.clear()
 	s.refresh()
 }
 

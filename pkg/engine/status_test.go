@@ -51,7 +51,7 @@ func TestStateIsTheFirstObstacle(t *testing.T) {
 		reason    string
 	}{
 		"paused before everything": {
-			worst(condition{paused: true, source: status.Degraded, sourceReason: "forbidden"}), status.Paused, "",
+			worst(condition{paused: true, source: status.Degraded, sourceReason: "forbidden"}), status.Paused, "some calls",
 		},
 		"no source before all but that":     {worst(condition{}), status.Syncing, ""},
 		"the source before the handler":     {worst(condition{source: status.Waiting, sourceReason: "no kind"}), status.Waiting, "no kind"},
@@ -141,7 +141,9 @@ func idleController(t *testing.T, def config.Definition) (*controller, *promethe
 		Metrics: metrics, Board: status.NewBoard(metrics),
 		Logger: funcr.New(func(_, args string) { log.WriteString(args + "\n") }, funcr.Options{Verbosity: 1}),
 	}, newFakeServer())
-	t.Cleanup(e.shared.recorders.broadcaster.Shutdown)
+	for _, recorders := range e.shared.recorders {
+		t.Cleanup(recorders.broadcaster.Shutdown)
+	}
 	return newController(e.shared, def), registry, log
 }
 

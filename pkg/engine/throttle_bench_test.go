@@ -45,7 +45,7 @@ func BenchmarkThrottledQueue(b *testing.B) {
 func semaphoreClient(total, clients int) *client {
 	s := newFairSemaphore(total)
 	for range clients - 1 {
-		s.newClient()
+		joined(s)
 	}
-	return s.newClient()
+	return joined(s)
 }

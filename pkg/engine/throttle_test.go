@@ -135,7 +135,7 @@ func TestThrottledQueueTakesNoTokenForWhatIsNotHandled(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		pool := newFairSemaphore(1)
 		l := rateLimits(1, 1)
-		l.slots = pool.newClient()
+		l.slots = joined(pool)
 		c := hire(ctx, t, 3, l, nil)
 		for i := range 20 {
 			c.queue.Add(kube.Key{Namespace: "gone", Name: fmt.Sprint(i)}, queue.Change)
@@ -170,10 +170,10 @@ func TestThrottledQueueEndsAtOnce(t *testing.T) {
 		},
 		"waiting for a slot": func(t *testing.T) *limits {
 			pool := newFairSemaphore(1)
-			if !pool.newClient().acquire(t.Context()) {
+			if !joined(pool).acquire(t.Context()) {
 				t.Error("no slot")
 			}
-			return newLimits(nil, pool.newClient())
+			return newLimits(nil, joined(pool))
 		},
 	}
 	for name, makeLimits := range tests {

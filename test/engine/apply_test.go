@@ -95,6 +95,35 @@ func TestApplyWaitsForTheNewSource(t *testing.T) {
 	r.await(t, "the state Running", func() bool { return r.board.Get("d").State == status.Running })
 }
 
+// TestApplyChangesTheKind changes a definition to a kind that is not served, and then to one that
+// is.
+func TestApplyChangesTheKind(t *testing.T) {
+	r := start(t, options{
+		definitions: `d: {` + watchConfigMaps + `, handler: test: version: "1"}`,
+		handle:      succeed,
+	})
+	r.create(t, "a")
+	r.awaitCalls(t, "d", 1)
+	r.apply(t, `d: {watch: {apiVersion: "example.com/v1", kind: "Absent", namespaces: [%[1]q]}, handler: test: version: "2"}`)
+	r.await(t, "the state ReloadPending", func() bool { return r.board.Get("d").State == status.ReloadPending })
+	want := map[string]string{"d": "the API server does not serve kind Absent of example.com/v1"}
+	if diff := cmp.Diff(want, r.engine.Pending()); diff != "" {
+		t.Errorf("pending (-want +have):\n%s", diff)
+	}
+	r.change(t, "a", "1")
+	if calls := r.awaitCalls(t, "d", 2); calls[1].version != "1" {
+		t.Errorf("the change was handled by version %s, want 1", calls[1].version)
+	}
+	shared.Kubectl(t, "-n", r.namespace, "create", "secret", "generic", "s")
+	r.apply(t, `d: {`+watchSecrets+`, handler: test: version: "3"}`)
+	r.await(t, "the secret with the new handler", func() bool {
+		calls := r.of("d")
+		last := calls[len(calls)-1]
+		return last.version == "3" && last.object == "s"
+	})
+	r.await(t, "the state Running", func() bool { return r.board.Get("d").State == status.Running })
+}
+
 // TestChangeStartsTheBackoffAnew changes an object ten times a second while its calls fail. When
 // they could succeed, the next one comes soon.
 func TestChangeStartsTheBackoffAnew(t *testing.T) {

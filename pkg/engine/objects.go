@@ -1,0 +1,38 @@
+package engine
+
+import (
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/kube"
+)
+
+// objectState is what a definition has learned of the objects that it handles. The revisions of a
+// definition share it for as long as they handle objects of the same kind.
+type objectState struct {
+	// own are the writes of handlers that the caches may not have yet.
+	own      *kube.ConsistencyStore
+	failures *failures
+	changed  func() // called when failures are others
+}
+
+func newObjectState(def config.Definition, changed func()) *objectState {
+	return &objectState{own: kube.NewConsistencyStore(def.Watch.Kind), failures: newFailures(), changed: changed}
+}
+
+// succeeded notes a call that returned no error.
+func (s *objectState) succeeded(key kube.Key) {
+	if s.failures.forget(key) {
+		s.changed()
+	}
+}
+
+// failed notes a call that failed, if the object is still one to handle.
+func (s *objectState) failed(key kube.Key, entry failure, handled func() bool) {
+	s.failures.add(key, entry)
+	if !handled() { // Looked at afterwards, or the deletion could come in between.
+		s.failures.forget(key)
+	}
+	s.changed()
+}
+
+// gone notes that an object does not exist any more.
+func (s *objectState) gone(key kube.Key) { s.succeeded(key) }
