@@ -1,9 +1,13 @@
 package access_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kooperd.dev/kooperd/test/cluster"
 	"kooperd.dev/kooperd/test/daemon"
@@ -42,6 +46,36 @@ controllers: {
 
 	shared.Grant(t, namespace, "kooperd", cluster.InNamespace(namespace, cluster.Allow("patch", "", "configmaps")))
 	p.AwaitLog(t, "definition changed state", "controller", "program", "state", "Running")
+	if got := p.Stop(t); got != 0 {
+		t.Errorf("exit status %d, want 0", got)
+	}
+}
+
+// TestLeaseNamespaceIsMissing starts kooperd before the namespace of its lease exists.
+func TestLeaseNamespaceIsMissing(t *testing.T) {
+	t.Parallel()
+	namespace := shared.Namespace(t) + "-lease"
+	p := daemon.Start(t, daemon.Options{Kubeconfig: shared.AdminKubeconfig(), Config: fmt.Sprintf(`
+apiVersion: "kooperd.dev/v1alpha1"
+leaderElection: {name: "lease", namespace: %q}
+controllers: pods: {watch: {apiVersion: "v1", kind: "Pod", namespaces: ["default"]}, handler: log: {}}`, namespace)})
+	missing := []string{"the namespace of the lease does not exist", "level", "ERROR", "namespace", namespace}
+	p.AwaitLog(t, missing[0], missing[1:]...)
+	p.AwaitLog(t, "lease request failed", "level", "ERROR")
+	namespaces := shared.Client().CoreV1().Namespaces()
+	object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+	if _, err := namespaces.Create(t.Context(), object, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := namespaces.Delete(context.WithoutCancel(t.Context()), namespace, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	p.AwaitLog(t, "became leader")
+	if n := len(p.Lines(missing[0], missing[1:]...)); n != 1 {
+		t.Errorf("that the namespace is missing is logged %d times, want once", n)
+	}
 	if got := p.Stop(t); got != 0 {
 		t.Errorf("exit status %d, want 0", got)
 	}
