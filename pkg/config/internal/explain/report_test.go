@@ -15,6 +15,7 @@ func TestExplained(t *testing.T) {
 		"controllers.a":            true,
 		"controllers":              true,
 		"controllers.a.watches":    false,
+		"controllers.a.wat":        false,
 		"controllers.ab":           false,
 		"apiVersion":               false,
 		"":                         false,

@@ -49,6 +49,9 @@ func TestPluginsDoNotMix(t *testing.T) {
 			t.Errorf("%s: %v, want valid: %t, in\n%s", config, err, want, text)
 		}
 	}
+	if v.LookupPath(cue.MakePath(cue.Def("#Handler"))).Exists() {
+		t.Error("the schema has the handler of the core, which is made of the plugins")
+	}
 	if it, err := v.Fields(); err != nil || it.Next() {
 		t.Errorf("the schema has the plain field %s (%v), which every config would have", it.Selector(), err)
 	}
