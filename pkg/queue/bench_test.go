@@ -10,52 +10,53 @@ import (
 	"k8s.io/client-go/util/workqueue"
 )
 
-// contender is a queue under the benchmarks: one of this package, or client-go's, which has neither
-// priorities nor ageing nor a context.
+// contender is a queue under the benchmarks.
 type contender struct {
-	name string
-	make func() (add func(string), get func() (string, bool), done func(string), stop func())
+	add  func(string)
+	get  func() (string, bool)
+	done func(string)
+	stop func()
 }
 
-func contenders() []contender {
-	return []contender{
-		{"kooperd", func() (func(string), func() (string, bool), func(string), func()) {
-			q, ctx := New[string](Options{}), context.Background()
-			get := func() (string, bool) {
-				item, ok := q.Get(ctx)
-				return item.Key, ok
-			}
-			return func(key string) { q.Add(key, Change) }, get, q.Done, q.ShutDown
-		}},
-		{"client-go", func() (func(string), func() (string, bool), func(string), func()) {
-			q := workqueue.NewTyped[string]()
-			get := func() (string, bool) {
-				key, shutDown := q.Get()
-				return key, !shutDown
-			}
-			return q.Add, get, q.Done, q.ShutDown
-		}},
-	}
+// contenders are a queue of this package and one of client-go, which has neither priorities nor
+// ageing nor a context.
+var contenders = map[string]func(context.Context) contender{
+	"kooperd": func(ctx context.Context) contender {
+		q := New[string](Options{})
+		get := func() (string, bool) {
+			item, ok := q.Get(ctx)
+			return item.Key, ok
+		}
+		return contender{add: func(key string) { q.Add(key, Change) }, get: get, done: q.Done, stop: q.ShutDown}
+	},
+	"client-go": func(context.Context) contender {
+		q := workqueue.NewTyped[string]()
+		get := func() (string, bool) {
+			key, shutDown := q.Get()
+			return key, !shutDown
+		}
+		return contender{add: q.Add, get: get, done: q.Done, stop: q.ShutDown}
+	},
 }
 
 // BenchmarkAddGetDone is the life of one key in a queue that holds others already.
 func BenchmarkAddGetDone(b *testing.B) {
 	for _, backlog := range []int{0, 1000, 50_000} {
 		b.Run(fmt.Sprintf("backlog=%d", backlog), func(b *testing.B) {
-			for _, c := range contenders() {
-				b.Run("queue="+c.name, func(b *testing.B) {
-					add, get, done, stop := c.make()
-					defer stop()
+			for name, open := range contenders {
+				b.Run("queue="+name, func(b *testing.B) {
+					q := open(b.Context())
+					defer q.stop()
 					keys := names(backlog + 1)
 					for _, key := range keys[:backlog] {
-						add(key)
+						q.add(key)
 					}
 					next := backlog
 					b.ReportAllocs()
 					for b.Loop() {
-						add(keys[next])
-						key, _ := get()
-						done(key)
+						q.add(keys[next])
+						key, _ := q.get()
+						q.done(key)
 						next = (next + 1) % len(keys)
 					}
 				})
@@ -68,19 +69,19 @@ func BenchmarkAddGetDone(b *testing.B) {
 // added, and handed out when all have been.
 func BenchmarkFillAndDrain(b *testing.B) {
 	keys := names(50_000)
-	for _, c := range contenders() {
-		b.Run("queue="+c.name, func(b *testing.B) {
+	for name, open := range contenders {
+		b.Run("queue="+name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				add, get, done, stop := c.make()
+				q := open(b.Context())
 				for _, key := range keys {
-					add(key)
+					q.add(key)
 				}
 				for range keys {
-					key, _ := get()
-					done(key)
+					key, _ := q.get()
+					q.done(key)
 				}
-				stop()
+				q.stop()
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(keys)), "ns/key")
 		})
@@ -90,18 +91,18 @@ func BenchmarkFillAndDrain(b *testing.B) {
 // BenchmarkWorkers has four workers that wait for what one producer adds.
 func BenchmarkWorkers(b *testing.B) {
 	keys := names(10_000)
-	for _, c := range contenders() {
-		b.Run("queue="+c.name, func(b *testing.B) {
-			add, get, done, stop := c.make()
+	for name, open := range contenders {
+		b.Run("queue="+name, func(b *testing.B) {
+			q := open(b.Context())
 			var workers, handled sync.WaitGroup
 			for range 4 {
 				workers.Go(func() {
 					for {
-						key, ok := get()
+						key, ok := q.get()
 						if !ok {
 							return
 						}
-						done(key)
+						q.done(key)
 						handled.Done()
 					}
 				})
@@ -110,12 +111,12 @@ func BenchmarkWorkers(b *testing.B) {
 			for b.Loop() {
 				handled.Add(len(keys))
 				for _, key := range keys {
-					add(key)
+					q.add(key)
 				}
 				handled.Wait()
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(keys)), "ns/key")
-			stop()
+			q.stop()
 			workers.Wait()
 		})
 	}
@@ -123,14 +124,14 @@ func BenchmarkWorkers(b *testing.B) {
 
 // BenchmarkCoalesce adds a key that stands in the queue already.
 func BenchmarkCoalesce(b *testing.B) {
-	for _, c := range contenders() {
-		b.Run("queue="+c.name, func(b *testing.B) {
-			add, _, _, stop := c.make()
-			defer stop()
-			add("shop/web")
+	for name, open := range contenders {
+		b.Run("queue="+name, func(b *testing.B) {
+			q := open(b.Context())
+			defer q.stop()
+			q.add("shop/web")
 			b.ReportAllocs()
 			for b.Loop() {
-				add("shop/web")
+				q.add("shop/web")
 			}
 		})
 	}

@@ -26,6 +26,10 @@ func get(ctx context.Context, q *Queue[string]) <-chan outcome {
 }
 
 func TestGetEnds(t *testing.T) {
+	reserved := func(q *Queue[string], _ context.CancelFunc) {
+		q.Add("a", Initial)
+		q.TryReserve()
+	}
 	tests := map[string]struct {
 		before, during func(*Queue[string], context.CancelFunc)
 		want           outcome
@@ -43,25 +47,35 @@ func TestGetEnds(t *testing.T) {
 			during: func(_ *Queue[string], cancel context.CancelFunc) { cancel() },
 		},
 		"the context has ended, with keys": {
-			before: func(q *Queue[string], cancel context.CancelFunc) {
-				q.Add("a", Change)
-				cancel()
-			},
+			before: func(q *Queue[string], cancel context.CancelFunc) { q.Add("a", Change); cancel() },
 		},
 		"shutdown": {
 			during: func(q *Queue[string], _ context.CancelFunc) { q.ShutDown() },
 		},
 		"shutdown before, with keys": {
-			before: func(q *Queue[string], _ context.CancelFunc) {
-				q.Add("a", Change)
-				q.ShutDown()
-			},
+			before: func(q *Queue[string], _ context.CancelFunc) { q.Add("a", Change); q.ShutDown() },
 		},
 		"added after shutdown": {
+			before: func(q *Queue[string], _ context.CancelFunc) { q.ShutDown(); q.Add("a", Change) },
+		},
+		"a key that was being processed comes back": {
 			before: func(q *Queue[string], _ context.CancelFunc) {
-				q.ShutDown()
+				q.Add("a", Change)
+				q.Get(t.Context())
 				q.Add("a", Change)
 			},
+			during: func(q *Queue[string], _ context.CancelFunc) { q.Done("a") },
+			want:   outcome{"a", true},
+		},
+		"a key comes while the only one is reserved": {
+			before: reserved,
+			during: func(q *Queue[string], _ context.CancelFunc) { q.Add("b", Change) },
+			want:   outcome{"b", true},
+		},
+		"the reservation of the only key is canceled": {
+			before: reserved,
+			during: func(q *Queue[string], _ context.CancelFunc) { q.Cancel() },
+			want:   outcome{"a", true},
 		},
 	}
 	for name, test := range tests {
@@ -76,48 +90,18 @@ func TestGetEnds(t *testing.T) {
 				}
 				got := get(ctx, q)
 				if test.during != nil {
+					if len(got) > 0 {
+						t.Fatal("Get has not waited")
+					}
 					test.during(q, cancel)
 				}
-				synctest.Wait()
-				select {
-				case got := <-got:
-					if got != test.want {
-						t.Errorf("Get = %v, want %v", got, test.want)
-					}
-				default:
-					t.Error("Get still waits")
+				if got := <-got; got != test.want {
+					t.Errorf("Get = %v, want %v", got, test.want)
+				}
+				if err := q.check(); err != nil {
+					t.Error(err)
 				}
 			})
-		})
-	}
-}
-
-func TestShutDownLetsProcessingFinish(t *testing.T) {
-	for name, finish := range map[string]func(*Queue[string]){
-		"done":    func(q *Queue[string]) { q.Done("a") },
-		"requeue": func(q *Queue[string]) { q.Requeue("a", 0) },
-		"retry":   func(q *Queue[string]) { q.Retry("a") },
-		"drop": func(q *Queue[string]) {
-			q.Drop("a")
-			q.Done("a")
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			q := New[string](Options{Backoff: Backoff{MaxRetries: -1}})
-			q.Add("a", Change)
-			q.Get(t.Context())
-			q.Add("a", Change)
-			q.Add("b", Change)
-			delay(q, "c", Change, time.Hour)
-			q.ShutDown()
-			q.ShutDown()
-			if n := len(q.schedule.entries.byKey); n != 1 || q.readyLen() != 0 {
-				t.Errorf("%d keys remembered, %d ready, want the one that is processed", n, q.readyLen())
-			}
-			finish(q)
-			if n := len(q.schedule.entries.byKey); n != 0 {
-				t.Errorf("%d keys remembered, want none", n)
-			}
 		})
 	}
 }
@@ -182,30 +166,23 @@ func TestWakeUpIsPassedOn(t *testing.T) {
 // TestLateTimer has a timer that does not fire: what is due must not depend on when its goroutine
 // runs.
 func TestLateTimer(t *testing.T) {
-	tests := map[string]struct {
-		then func(*Queue[string])
-		want Item[string]
-	}{
-		"get": {
-			then: func(*Queue[string]) {},
-			want: Item[string]{Key: "a", Priority: Requeue, Waited: s},
-		},
-		"add": {
-			then: func(q *Queue[string]) { q.Add("a", Resync) },
-			want: Item[string]{Key: "a", Priority: Requeue, Waited: s},
-		},
-	}
-	for name, test := range tests {
+	for name, next := range map[string]func(*Queue[string]) (Item[string], bool){
+		"get":  func(q *Queue[string]) (Item[string], bool) { return q.Get(t.Context()) },
+		"add":  func(q *Queue[string]) (Item[string], bool) { q.Add("a", Resync); return q.Get(t.Context()) },
+		"take": func(q *Queue[string]) (Item[string], bool) { return q.Take() },
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				q := New[string](Options{})
 				defer q.ShutDown()
-				delay(q, test.want.Key, test.want.Priority, s)
+				q.Add("reserved", Initial)
+				q.TryReserve()
+				delay(q, "a", Requeue, s)
 				q.schedule.timer.timer.Stop()
 				time.Sleep(2 * s)
-				test.then(q)
-				if item, ok := q.Get(t.Context()); !ok || item != test.want {
-					t.Errorf("Get = %+v, %t, want %+v", item, ok, test.want)
+				want := Item[string]{Key: "a", Priority: Requeue, Waited: s}
+				if item, ok := next(q); !ok || item != want {
+					t.Errorf("have %+v, %t, want %+v", item, ok, want)
 				}
 			})
 		})
@@ -215,6 +192,7 @@ func TestLateTimer(t *testing.T) {
 func TestShutDownStopsTheTimer(t *testing.T) {
 	q := New[string](Options{})
 	delay(q, "a", Change, time.Hour)
+	q.ShutDown()
 	q.ShutDown()
 	if q.schedule.timer.timer.Stop() {
 		t.Error("the timer still ran")

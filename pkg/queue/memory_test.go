@@ -17,6 +17,7 @@ func heapInUse() int64 {
 // TestMemoryIsGivenBack checks that nothing of many keys is left, whatever became of them.
 func TestMemoryIsGivenBack(t *testing.T) {
 	const keys = 50_000
+	// drain ends the call of each key.
 	drain := func(end func(*Queue[int], int)) func(*Queue[int]) {
 		return func(q *Queue[int]) {
 			for q.readyLen() > 0 {
@@ -25,39 +26,32 @@ func TestMemoryIsGivenBack(t *testing.T) {
 			}
 		}
 	}
-	tests := map[string]struct {
-		add  func(*Queue[int], int)
-		then func(*Queue[int])
+	dropAll := func(q *Queue[int]) {
+		for key := range keys {
+			q.Drop(key)
+		}
+	}
+	for name, test := range map[string]struct {
+		delayed bool
+		then    func(*Queue[int])
 	}{
-		"done":      {then: drain(func(q *Queue[int], key int) { q.Done(key) })},
-		"exhausted": {then: drain(func(q *Queue[int], key int) { q.Retry(key) })},
+		"done":                  {then: drain((*Queue[int]).Done)},
+		"exhausted":             {then: drain(func(q *Queue[int], key int) { q.Retry(key) })},
+		"dropped while waiting": {then: dropAll},
+		"dropped while delayed": {delayed: true, then: dropAll},
+		"shut down":             {then: (*Queue[int]).ShutDown},
 		"dropped while processed": {then: drain(func(q *Queue[int], key int) {
 			q.Drop(key)
 			q.Requeue(key, time.Hour)
 		})},
-		"dropped while waiting": {then: func(q *Queue[int]) {
-			for key := range keys {
-				q.Drop(key)
-			}
-		}},
-		"dropped while delayed": {
-			add: func(q *Queue[int], key int) { delay(q, key, Retry, time.Hour) },
-			then: func(q *Queue[int]) {
-				for key := range keys {
-					q.Drop(key)
-				}
-			},
-		},
-		"shut down": {then: func(q *Queue[int]) { q.ShutDown() }},
-	}
-	for name, test := range tests {
+	} {
 		t.Run(name, func(t *testing.T) {
 			q := New[int](Options{})
 			defer q.ShutDown()
 			before := heapInUse()
 			for key := range keys {
-				if test.add != nil {
-					test.add(q, key)
+				if test.delayed {
+					delay(q, key, Retry, time.Hour)
 				} else {
 					q.Add(key, Initial)
 				}

@@ -31,6 +31,9 @@ func (m *model) key(key int) *modelKey {
 }
 
 func (m *model) add(key int, p Priority, d time.Duration) {
+	if m.shutDown {
+		return
+	}
 	k, now := m.key(key), m.now()
 	at := now + max(d, 0)
 	if k.postponed {
@@ -70,21 +73,25 @@ func (m *model) take(t *testing.T, item Item[int]) {
 	k.pending, k.processing, k.postponed = false, true, false
 }
 
-func (m *model) finish(key int) (dropped bool) {
+// finish reports whether the call may come back.
+func (m *model) finish(key int) bool {
 	k := m.key(key)
-	dropped = k.dropped
+	back := k.processing && !k.dropped && !m.shutDown
 	k.processing, k.dropped = false, false
-	return dropped
+	return back
 }
 
-func (m *model) done(key int) (dropped bool) {
-	m.key(key).failures = 0
+func (m *model) done(key int) bool {
+	k := m.key(key)
+	if k.processing {
+		k.failures = 0
+	}
 	return m.finish(key)
 }
 
 func (m *model) retry(key int) (time.Duration, bool) {
 	k := m.key(key)
-	if m.finish(key) || m.shutDown {
+	if !m.finish(key) {
 		return 0, false
 	}
 	due := k.pending && k.at <= m.now()
@@ -104,7 +111,7 @@ func (m *model) retry(key int) (time.Duration, bool) {
 func (m *model) postpone(key int, p Priority, d time.Duration) {
 	k := m.key(key)
 	switch due := k.pending && k.at <= m.now(); {
-	case m.finish(key):
+	case !m.finish(key):
 	case due:
 		k.priority = min(k.priority, p)
 	default:
@@ -119,15 +126,22 @@ func (m *model) drop(key int) {
 	*k = modelKey{processing: k.processing, dropped: k.processing}
 }
 
+func (m *model) stop() {
+	m.shutDown = true
+	for _, k := range m.keys {
+		k.pending = false
+	}
+}
+
 // step does one random operation on both and compares what comes of it.
 func (m *model) step(t *testing.T, random *rand.Rand, q *Queue[int]) {
 	key, p := random.IntN(12), Priority(random.IntN(priorities))
 	d := time.Duration(random.Int64N(int64(20 * s)))
 	switch op := random.IntN(20); {
-	case op < 7:
+	case op < 6:
 		q.Add(key, p)
 		m.add(key, p, 0)
-	case op < 12:
+	case op < 11:
 		if n, _ := m.ready(); n > 0 {
 			item, ok := q.Get(t.Context())
 			if !ok {
@@ -135,9 +149,9 @@ func (m *model) step(t *testing.T, random *rand.Rand, q *Queue[int]) {
 			}
 			m.take(t, item)
 		}
-	case op < 18 && m.key(key).processing:
+	case op < 16: // The key may be one that is not processed.
 		m.end(t, random, q, key, d)
-	case op == 18:
+	case op == 16:
 		q.Drop(key)
 		m.drop(key)
 	default:
@@ -157,7 +171,7 @@ func (m *model) end(t *testing.T, random *rand.Rand, q *Queue[int], key int, d t
 		m.postpone(key, p, d)
 	case 2:
 		q.Requeue(key, d)
-		if !m.done(key) {
+		if m.done(key) {
 			m.add(key, Requeue, d)
 		}
 	default:
@@ -169,7 +183,7 @@ func (m *model) end(t *testing.T, random *rand.Rand, q *Queue[int], key int, d t
 }
 
 // TestModel compares long random runs of one goroutine with the model, and checks the structures
-// after every step.
+// after every step. The last steps come after the shutdown.
 func TestModel(t *testing.T) {
 	for seed := range uint64(40) {
 		synctest.Test(t, func(t *testing.T) {
@@ -180,8 +194,12 @@ func TestModel(t *testing.T) {
 			defer q.ShutDown()
 			start := time.Now()
 			m := &model{now: func() time.Duration { return time.Since(start) }, backoff: backoff, keys: make(map[int]*modelKey)}
-			for step := range 1500 {
+			for step := range 1600 {
 				m.step(t, random, q)
+				if step == 1500 {
+					q.ShutDown()
+					m.stop()
+				}
 				if err := q.check(); err != nil {
 					t.Fatalf("seed %d, step %d: %v", seed, step, err)
 				}

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -11,12 +10,11 @@ import (
 )
 
 func TestAged(t *testing.T) {
-	tests := map[string]struct {
+	for name, test := range map[string]struct {
 		priority Priority
 		waited   time.Duration
 		want     Priority
 	}{
-		"fresh":            {Initial, 0, Initial},
 		"almost a period":  {Initial, 10*s - 1, Initial},
 		"a period":         {Initial, 10 * s, Resync},
 		"three periods":    {Initial, 39 * s, Retry},
@@ -24,62 +22,56 @@ func TestAged(t *testing.T) {
 		"no more":          {Initial, 1<<63 - 1, Change},
 		"change stays":     {Change, time.Hour, Change},
 		"retry is next to": {Retry, 10 * s, Change},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			if got := test.priority.aged(test.waited, 10*s); got != test.want {
-				t.Errorf("%v after %v counts as %v, want %v", test.priority, test.waited, got, test.want)
-			}
-		})
+	} {
+		if got := test.priority.aged(test.waited, 10*s); got != test.want {
+			t.Errorf("%s: %v after %v counts as %v, want %v", name, test.priority, test.waited, got, test.want)
+		}
 	}
 }
 
 func TestAgeing(t *testing.T) {
+	add := func(q *Queue[string], p Priority, keys ...string) {
+		for _, key := range keys {
+			q.Add(key, p)
+		}
+	}
 	tests := map[string]struct {
 		script func(*Queue[string])
 		want   []string
 	}{
 		"an aged key takes turns with its new class": {
 			script: func(q *Queue[string]) {
-				for _, key := range []string{"i1", "i2", "i3"} {
-					q.Add(key, Initial)
-				}
+				add(q, Initial, "i1", "i2", "i3")
 				sleep(40 * s)
-				for _, key := range []string{"c1", "c2", "c3", "c4", "c5"} {
-					q.Add(key, Change)
-				}
+				add(q, Change, "c1", "c2", "c3", "c4", "c5")
 			},
 			want: []string{"c1", "i1", "c2", "i2", "c3", "i3", "c4", "c5"},
 		},
 		"a key that has aged less than that does not": {
 			script: func(q *Queue[string]) {
-				q.Add("i1", Initial)
-				q.Add("s1", Resync)
+				add(q, Initial, "i1")
+				add(q, Resync, "s1")
 				sleep(25 * s)
-				q.Add("c1", Change)
-				q.Add("t1", Retry)
-				q.Add("q1", Requeue)
-				q.Add("q2", Requeue)
+				add(q, Change, "c1")
+				add(q, Retry, "t1")
+				add(q, Requeue, "q1", "q2")
 			},
 			want: []string{"c1", "t1", "s1", "q1", "i1", "q2"},
 		},
 		"a less urgent add does not set an aged key back": {
 			script: func(q *Queue[string]) {
-				q.Add("i1", Initial)
+				add(q, Initial, "i1")
 				sleep(30 * s)
-				q.Add("s1", Resync)
-				q.Add("q1", Requeue)
-				q.Add("i1", Requeue)
+				add(q, Resync, "s1")
+				add(q, Requeue, "q1", "i1")
 			},
 			want: []string{"i1", "q1", "s1"},
 		},
 		"a more urgent add takes a key out of an aged backlog": {
 			script: func(q *Queue[string]) {
-				for i := range 5 {
-					q.Add(fmt.Sprintf("i%d", i), Initial)
-				}
+				add(q, Initial, "i0", "i1", "i2", "i3", "i4")
 				sleep(time.Hour)
-				q.Add("i3", Change)
+				add(q, Change, "i3")
 			},
 			want: []string{"i3", "i0", "i1", "i2", "i4"},
 		},
@@ -169,38 +161,6 @@ func TestChangesPassAnAgedBacklog(t *testing.T) {
 				if item.Waited > time.Duration(priorities-1)*s {
 					t.Fatalf("a change waited for %v, want at most for a call of each other class", item.Waited)
 				}
-			}
-			time.Sleep(s)
-			q.Done(item.Key)
-		}
-	})
-}
-
-func TestInitialKeysUnderConstantChanges(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const initial = 20
-		start := time.Now()
-		q := New[int](Options{})
-		defer q.ShutDown()
-		for key := range initial {
-			q.Add(key, Initial)
-		}
-		for next, handed := initial, 0; handed < initial && !t.Failed(); next += 2 {
-			if time.Since(start) > time.Hour {
-				t.Fatalf("initial key %d was not handed out within an hour", handed)
-			}
-			q.Add(next, Change)
-			q.Add(next+1, Change)
-			item, _ := q.Get(t.Context())
-			if item.Key < initial {
-				// A call lasts a second, and every second one is for a change.
-				if bound := 4*DefaultAgeingPeriod + time.Duration(2*handed+1)*s; item.Waited > bound {
-					t.Fatalf("initial key %d waited %v, want at most %v", item.Key, item.Waited, bound)
-				}
-				if item.Waited < 4*DefaultAgeingPeriod {
-					t.Fatalf("initial key %d came after %v, before changes and its age", item.Key, item.Waited)
-				}
-				handed++
 			}
 			time.Sleep(s)
 			q.Done(item.Key)

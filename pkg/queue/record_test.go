@@ -1,31 +1,47 @@
 package queue
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-// call is what a worker was handed, and when: time counts from the start of the test.
-type call struct {
-	Key      string
-	Priority Priority
-	Attempt  int
-	Waited   time.Duration
-	At       time.Duration
+const s = time.Second
+
+// scenario is what happens to a queue with one worker, and which calls the worker is handed.
+type scenario struct {
+	backoff Backoff
+	finish  finish // default: done
+	script  func(*Queue[string])
+	want    []string // as describe writes them
 }
 
-// recorder runs one worker and keeps what it was handed.
-type recorder struct {
-	calls []call
-}
-
-// run lets script fill the queue while one worker works it off, which ends each item with finish,
-// until everything has come to rest for a day. It must be called in a synctest bubble.
-func (r *recorder) run(
-	t *testing.T, q *Queue[string], finish func(*Queue[string], Item[string]), script func(*Queue[string]),
-) {
+// play runs scenarios.
+func play(t *testing.T, scenarios map[string]scenario) {
 	t.Helper()
+	for name, test := range scenarios {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if diff := cmp.Diff(test.want, test.calls(t)); diff != "" {
+					t.Errorf("calls (-want +have):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// calls lets the script fill the queue while the worker works it off, until everything has come to
+// rest for a day.
+func (c scenario) calls(t *testing.T) (calls []string) {
+	t.Helper()
+	q := New[string](Options{Backoff: c.backoff})
+	if c.finish == nil {
+		c.finish = done
+	}
 	start := time.Now()
 	stopped := make(chan struct{})
 	go func() {
@@ -35,12 +51,12 @@ func (r *recorder) run(
 			if !ok {
 				return
 			}
-			r.calls = append(r.calls, call{item.Key, item.Priority, item.Attempt, item.Waited, time.Since(start)})
-			finish(q, item)
+			calls = append(calls, describe(item, time.Since(start)))
+			c.finish(q, item)
 		}
 	}()
 	synctest.Wait()
-	script(q)
+	c.script(q)
 	time.Sleep(24 * time.Hour)
 	q.ShutDown()
 	<-stopped
@@ -50,7 +66,56 @@ func (r *recorder) run(
 	if n := len(q.schedule.entries.byKey); n != 0 {
 		t.Errorf("%d keys are remembered after the end, want none", n)
 	}
+	return calls
 }
+
+// describe writes when a key was handed out and why, such as "3s shop/web retry#2 +1s": with the
+// attempt and the wait when there are some.
+func describe(item Item[string], at time.Duration) string {
+	text := fmt.Sprintf("%s %s %s", at, item.Key, item.Priority)
+	if item.Attempt != 0 {
+		text += fmt.Sprintf("#%d", item.Attempt)
+	}
+	if item.Waited != 0 {
+		text += fmt.Sprintf(" +%s", item.Waited)
+	}
+	return text
+}
+
+// finish is a way to end a call.
+type finish func(*Queue[string], Item[string])
+
+func done(q *Queue[string], item Item[string]) { q.Done(item.Key) }
+
+func retry(q *Queue[string], item Item[string]) { q.Retry(item.Key) }
+
+func requeue(d time.Duration) finish {
+	return func(q *Queue[string], item Item[string]) { q.Requeue(item.Key, d) }
+}
+
+func postpone(d time.Duration) finish {
+	return func(q *Queue[string], item Item[string]) { q.Postpone(item.Key, item.Priority, d) }
+}
+
+// takes makes each call last for d.
+func takes(d time.Duration, end finish) finish {
+	return func(q *Queue[string], item Item[string]) {
+		time.Sleep(d)
+		end(q, item)
+	}
+}
+
+// inTurn ends each call in another way, and those that remain in the last one.
+func inTurn(ways ...finish) finish {
+	return func(q *Queue[string], item Item[string]) {
+		end := ways[0]
+		ways = ways[min(1, len(ways)-1):]
+		end(q, item)
+	}
+}
+
+// failing makes the first n calls fail and the others succeed.
+func failing(n int) finish { return inTurn(append(slices.Repeat([]finish{retry}, n), done)...) }
 
 // sleep is time.Sleep and lets the worker come to rest, so that what follows happens after what is
 // due at that moment.
@@ -72,27 +137,4 @@ func (q *Queue[K]) readyLen() int {
 	defer q.mu.Unlock()
 	q.schedule.promote(q.schedule.now())
 	return q.schedule.ready.len
-}
-
-func done(q *Queue[string], item Item[string]) { q.Done(item.Key) }
-
-func retry(q *Queue[string], item Item[string]) { q.Retry(item.Key) }
-
-// takes makes each call of the worker last for d.
-func takes(d time.Duration, finish func(*Queue[string], Item[string])) func(*Queue[string], Item[string]) {
-	return func(q *Queue[string], item Item[string]) {
-		time.Sleep(d)
-		finish(q, item)
-	}
-}
-
-// failing makes the first n calls fail and the others succeed.
-func failing(n int) func(*Queue[string], Item[string]) {
-	return func(q *Queue[string], item Item[string]) {
-		if n--; n >= 0 {
-			q.Retry(item.Key)
-			return
-		}
-		q.Done(item.Key)
-	}
 }

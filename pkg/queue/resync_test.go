@@ -209,57 +209,47 @@ func TestResyncWindowsTileTime(t *testing.T) {
 }
 
 func TestResyncEnds(t *testing.T) {
-	list := func() []string { return names(3) }
-	t.Run("no period", func(t *testing.T) {
-		if calls := resync(t, 0, time.Hour, list, nil); len(calls) != 0 {
-			t.Errorf("calls = %v", calls)
-		}
-	})
-	t.Run("during the calls of a wake-up", func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		calls := 0
-		Resyncer[string]{
-			Period: resyncTick,
-			Keys:   func() iter.Seq[string] { return slices.Values(names(100)) },
-			Hash:   func(string) uint64 { return 0 },
-			Due: func(string) {
-				calls++
-				cancel()
-			},
-		}.Run(ctx)
-		if calls != 1 {
-			t.Errorf("%d calls, want the one that ended the context", calls)
-		}
-	})
-	t.Run("no keys", func(t *testing.T) {
+	for period, want := range map[time.Duration]time.Duration{0: 0, -s: 0, s: time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
 			start := time.Now()
-			if calls := resync(t, s, time.Minute, func() []string { return nil }, nil); len(calls) != 0 {
-				t.Errorf("calls = %v", calls)
+			if calls := resync(t, period, time.Minute, func() []string { return nil }, nil); len(calls) != 0 {
+				t.Errorf("period %v: calls = %v", period, calls)
 			}
-			if took := time.Since(start); took != time.Minute {
-				t.Errorf("Run returned after %v, want 1m", took)
+			if took := time.Since(start); took != want {
+				t.Errorf("period %v: Run returned after %v, want %v", period, took, want)
 			}
 		})
-	})
+	}
+}
+
+// TestResyncEndsDuringAWakeUp ends the context in the first call of several that are due together.
+func TestResyncEndsDuringAWakeUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	calls := 0
+	Resyncer[string]{
+		Period: resyncTick,
+		Keys:   func() iter.Seq[string] { return slices.Values(names(100)) },
+		Hash:   func(string) uint64 { return 0 },
+		Due: func(string) {
+			calls++
+			cancel()
+		},
+	}.Run(ctx)
+	if calls != 1 {
+		t.Errorf("%d calls, want the one that ended the context", calls)
+	}
 }
 
 func TestHash(t *testing.T) {
-	tests := map[string]struct {
-		parts []string
-		want  uint64
-	}{
-		"nothing":        {nil, 0xef46db3751d8e999},
-		"one empty part": {[]string{""}, 0x95634172a60b7544},
-		"a name":         {[]string{"shop", "web-0"}, 0x7de63516613fd244},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			if got := Hash(test.parts...); got != test.want {
-				t.Errorf("Hash(%q) = %#x, want %#x: phases would move with a new release", test.parts, got, test.want)
-			}
-		})
+	for want, parts := range map[uint64][]string{
+		0xef46db3751d8e999: nil,
+		0x95634172a60b7544: {""},
+		0x7de63516613fd244: {"shop", "web-0"},
+	} {
+		if got := Hash(parts...); got != want {
+			t.Errorf("Hash(%q) = %#x, want %#x: phases would move with a new release", parts, got, want)
+		}
 	}
 	if Hash("ab", "c") == Hash("a", "bc") || Hash("a", "b") == Hash("b", "a") || Hash("a") == Hash("a", "") {
 		t.Error("the boundaries or the order of the parts do not count")
@@ -267,25 +257,21 @@ func TestHash(t *testing.T) {
 }
 
 func TestSpread(t *testing.T) {
-	tests := map[string]struct {
+	for name, test := range map[string]struct {
 		hash   uint64
 		period time.Duration
 		want   time.Duration
 	}{
 		"lowest":           {0, time.Hour, 0},
-		"middle":           {1 << 63, time.Hour, 30 * time.Minute},
 		"highest":          {1<<64 - 1, time.Hour, time.Hour - 1},
 		"longest period":   {1<<64 - 1, 1<<63 - 1, 1<<63 - 2},
 		"no period":        {1 << 63, 0, 0},
 		"negative period":  {1 << 63, -s, 0},
 		"smallest period":  {1<<64 - 1, 1, 0},
 		"quarter of a day": {1 << 62, 24 * time.Hour, 6 * time.Hour},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			if got := Spread(test.hash, test.period); got != test.want {
-				t.Errorf("Spread(%#x, %v) = %v, want %v", test.hash, test.period, got, test.want)
-			}
-		})
+	} {
+		if got := Spread(test.hash, test.period); got != test.want {
+			t.Errorf("%s: Spread(%#x, %v) = %v, want %v", name, test.hash, test.period, got, test.want)
+		}
 	}
 }
