@@ -27,6 +27,7 @@ var levels = [][]string{
 	{"pkg/config", "pkg/kube", "pkg/election", "pkg/fence", "pkg/server", "pkg/handlers/*"},
 	{"pkg/access"},
 	{"pkg/engine"},
+	{"pkg/reload"},
 	{"pkg/daemon"},
 	{"cmd/*", "examples/*", "docs/generate"},
 }

@@ -24,6 +24,8 @@ const ReferenceAnnotation = "kooperd.dev/reference"
 // runFlags are the process-level settings.
 type runFlags struct {
 	configs    []string
+	reload     bool
+	removals   bool
 	kubeconfig string
 	context    string
 	servingFlags
@@ -36,8 +38,15 @@ type runFlags struct {
 
 // add declares the flags of the command without a subcommand.
 func (f *runFlags) add(set *pflag.FlagSet) {
-	set.StringArrayVarP(&f.configs, "config", "c", nil, "config file or directory; may be repeated")
-	explain(set, "config", "config file (.cue, .yaml, .yml, .json) or directory; may be repeated, the parts are unified")
+	set.StringArrayVarP(&f.configs, "config", "c", nil, "config file, directory or configmap:NAMESPACE/NAME")
+	explain(set, "config", "config file (.cue, .yaml, .yml, .json), directory, or configmap:NAMESPACE/NAME, which is read through the API server; "+
+		"may be repeated, the parts are unified")
+	set.BoolVar(&f.reload, "reload", true, "read the config again when it changes, or at SIGHUP")
+	explain(set, "reload", "read the config again when it changes, or at SIGHUP: files are compared every two seconds, a ConfigMap is watched. "+
+		"What comes through a pipe is read once")
+	set.BoolVar(&f.removals, "allow-removals", false, "accept a changed config however many definitions it lacks")
+	explain(set, "allow-removals", "accept a changed config however many definitions it lacks, and a file that is the beginning of the one before. "+
+		"Without it such definitions have to be named in `removed`")
 	set.StringVar(&f.kubeconfig, "kubeconfig", "", "path of a kubeconfig; default as for kubectl")
 	explain(set, "kubeconfig", "path of a kubeconfig; default: $KUBECONFIG, the pod's service account, or ~/.kube/config")
 	set.StringVar(&f.context, "context", "", "context of the kubeconfig; default: its current-context")

@@ -74,6 +74,9 @@ type lifecycle struct {
 	serve    func(ctx context.Context) error // answers requests until ctx ends
 	beside   []func(ctx context.Context)     // run beside the work until ctx ends
 	free     []func()                        // close what is left at the end
+	// prepare is called at the beginning of each term, before the work; an error means that the
+	// term or drain has ended. Nil if there is nothing to prepare.
+	prepare  func(term context.Context, drain engine.Drain) error
 	timeouts timeouts
 	next     func(context.Context) (context.Context, context.CancelFunc) // signals.Next
 	logger   logr.Logger
@@ -282,7 +285,15 @@ func (l *lifecycle) competesAgain(err error) bool {
 // after the drain began, it returns without them and keeps the lease from being released: the
 // process is about to end.
 func (l *lifecycle) workTerm(term context.Context, stop stopping) error {
-	returned := done(func() { l.workload.Work(term, stop.drain, engine.UnderLease) })
+	returned := done(func() {
+		if l.prepare != nil {
+			if err := l.prepare(term, stop.drain); err != nil {
+				l.logger.Info("the term ends before its work has begun", "cause", err.Error())
+				return
+			}
+		}
+		l.workload.Work(term, stop.drain, engine.UnderLease)
+	})
 	select {
 	case <-returned:
 		return nil

@@ -17,6 +17,7 @@ import (
 	"kooperd.dev/kooperd/pkg/engine"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/reload"
 	"kooperd.dev/kooperd/pkg/server"
 	"kooperd.dev/kooperd/pkg/signals"
 	"kooperd.dev/kooperd/pkg/status"
@@ -28,8 +29,9 @@ const logGrace = 2 * time.Second
 
 // process is everything that runs.
 type process struct {
-	cfg     *config.Config
+	cfg     *config.Config // the first one
 	flags   runFlags
+	sources configSources
 	logger  logr.Logger
 	metrics *telemetry.Metrics
 	board   *status.Board
@@ -37,6 +39,9 @@ type process struct {
 	engine  *engine.Engine
 	server  *server.Server
 	elector *leadership // nil without leader election
+
+	reloader *reload.Reloader
+	store    *reload.Store // nil when no config is in the cluster
 
 	credentials *credentialPlugin // nil when the kubeconfig has none
 }
@@ -61,13 +66,21 @@ func (p *process) run(ctx context.Context) error {
 	if p.credentials != nil {
 		l.beside = append(l.beside, p.credentials.watch)
 	}
+	if p.follows() {
+		l.beside = append(l.beside, p.follow)
+	}
+	l.prepare = p.reloader.Lead
 	return l.run(ctx)
 }
 
-// run is the command without a subcommand: it loads the config, contacting nothing, and runs it
-// until ctx ends.
+// run is the command without a subcommand: it loads the config and runs it until ctx ends. Nothing
+// is contacted before a config from files is known to be good.
 func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, flags runFlags) error {
 	if err := flags.check(ctx); err != nil {
+		return err
+	}
+	sources, err := parseSources(flags.configs)
+	if err != nil {
 		return err
 	}
 	log := telemetry.NewLogWriter(stderr)
@@ -76,12 +89,13 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 	if err != nil {
 		return err
 	}
-	cfg, err := loadConfig(ctx, stderr, registry, flags.configs)
-	if ctx.Err() != nil {
-		return nil // stopped as asked, before anything ran; loading says no more than that
-	}
-	if err != nil {
-		return err
+	p := &process{flags: flags, sources: sources, logger: logger, metrics: newMetrics()}
+	p.board = status.NewBoard(p.metrics)
+	load := func(where clusterConfig) error { return p.load(ctx, stderr, where, registry) }
+	if len(sources.maps) == 0 {
+		if err := load(clusterConfig{}); err != nil {
+			return unlessStopped(ctx, err)
+		}
 	}
 	where, err := loadClusterConfig(flags.kubeconfig, flags.context)
 	if err != nil {
@@ -95,7 +109,10 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 	if err != nil {
 		return err
 	}
-	if err := start(ctx, cfg, where, flags, endpoints, log, logger); err != nil {
+	if err := p.start(ctx, where, load, endpoints, log); err != nil {
+		if errors.Is(err, errBadConfig) || errors.Is(err, errNotStarted) {
+			return unlessStopped(ctx, err)
+		}
 		_, _ = fmt.Fprintf(log, "kooperd: %v\n", err) // Not by the caller: the log may be a pipe that is not read.
 		return &runError{errors.Join(err, errSilent)}
 	}
@@ -103,68 +120,88 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 	return nil
 }
 
-// start makes all parts and runs them until ctx ends.
-func start(ctx context.Context, cfg *config.Config, where clusterConfig, flags runFlags, endpoints serving,
-	log *telemetry.LogWriter, logger logr.Logger) error {
-	plugin, err := newCredentialPlugin(where.rest, logger)
+// unlessStopped returns err unless ctx has ended: then the process was stopped as asked, before
+// anything ran, and loading says no more than that.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // see above
+	}
+	return err
+}
+
+// start makes all parts and runs them until ctx ends. load reads the config if that is in the
+// cluster.
+func (p *process) start(ctx context.Context, where clusterConfig, load func(clusterConfig) error, endpoints serving,
+	log *telemetry.LogWriter) error {
+	plugin, err := newCredentialPlugin(where.rest, p.logger)
 	if err != nil {
 		return err
 	}
-	p, err := newProcess(ctx, cfg, where, flags, endpoints, logger)
-	if err != nil {
-		return err
-	}
-	p.metrics.ObserveLog(log.Dropped)
 	if p.credentials = plugin; plugin != nil {
 		output := done(plugin.watchOutput)
 		defer within(partsGrace, output)
 		defer plugin.close()
 	}
+	if p.reloader == nil {
+		if err := load(where); err != nil {
+			return err
+		}
+	}
+	if err := p.make(ctx, where, endpoints); err != nil {
+		return err
+	}
+	p.metrics.ObserveLog(log.Dropped)
 	return p.run(ctx)
 }
 
-// newProcess makes all parts and binds the servers' addresses; no API server is contacted.
-func newProcess(ctx context.Context, cfg *config.Config, where clusterConfig, flags runFlags, endpoints serving, logger logr.Logger) (*process, error) {
-	p := &process{cfg: cfg, flags: flags, logger: logger, metrics: newMetrics(cfg)}
-	p.board = status.NewBoard(p.metrics)
+// make makes all parts and binds the servers' addresses; no API server is contacted.
+func (p *process) make(ctx context.Context, where clusterConfig, endpoints serving) error {
+	p.cfg = p.reloader.Running()
+	p.metrics.SetConfig(p.cfg.Hash)
 	var err error
-	if p.cluster, err = kube.New(where.rest, kube.Options{Logger: logger, Metrics: p.metrics}); err != nil {
-		return nil, err
+	if p.cluster, err = kube.New(where.rest, kube.Options{Logger: p.logger, Metrics: p.metrics}); err != nil {
+		return err
 	}
 	var gate *kube.Gate
-	if cfg.LeaderElection.Disabled || !flags.leaderElect {
+	election := p.cfg.LeaderElection
+	if election.Disabled || !p.flags.leaderElect {
 		p.metrics.ObserveLeadership("", p.leading, nil)
 	} else {
-		if p.elector, err = newLeadership(cfg.LeaderElection, where, p.metrics, logger); err != nil {
-			return nil, err
+		if p.elector, err = newLeadership(election, where, p.metrics, p.logger); err != nil {
+			return err
 		}
 		gate = kube.NewGate(p.elector.Remaining, p.metrics)
-		gate.Reserve(cfg.LeaderElection.LeaseDuration - cfg.LeaderElection.RenewDeadline)
+		gate.Reserve(election.LeaseDuration - election.RenewDeadline)
 	}
 	if p.engine, err = engine.New(engine.Options{
-		Cluster: p.cluster, Gate: gate, Metrics: p.metrics, Board: p.board, Logger: logger,
-		ShutdownTimeout: flags.shutdownTimeout,
+		Cluster: p.cluster, Gate: gate, Metrics: p.metrics, Board: p.board, Logger: p.logger,
+		ShutdownTimeout: p.flags.shutdownTimeout,
 	}); err != nil {
-		return nil, err
+		return err
 	}
 	p.board.AddReadyCheck("an answer of the API server", func() bool {
 		return p.cluster.Answered() || !p.engine.Has(engine.UnderLease) && !p.engine.Has(engine.EveryReplica)
 	})
-	p.engine.Apply(cfg)
+	p.metrics.ObservePending(func() int { return len(p.engine.Pending()) })
+	if p.store != nil {
+		if err := p.storeAccepted(gate); err != nil {
+			return err
+		}
+	}
+	p.reloader.ApplyTo(p.engine.Apply)
 	p.server, err = server.Listen(ctx, server.Options{
-		MetricsAddress: flags.metricsAddress, HealthAddress: flags.healthAddress,
-		Gatherer: p.metrics.Registry(), Board: p.board, Leading: p.leading, Live: p.live, Logger: logger,
-		Access: endpoints.access, Certificate: endpoints.certificate, Profiling: flags.profiling, Metrics: p.metrics,
+		MetricsAddress: p.flags.metricsAddress, HealthAddress: p.flags.healthAddress,
+		Gatherer: p.metrics.Registry(), Board: p.board, Leading: p.leading, Live: p.live, Logger: p.logger,
+		Access: endpoints.access, Certificate: endpoints.certificate, Profiling: p.flags.profiling, Metrics: p.metrics,
 	})
-	return p, err
+	return err
 }
 
-func newMetrics(cfg *config.Config) *telemetry.Metrics {
+func newMetrics() *telemetry.Metrics {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	metrics := telemetry.NewMetrics(registry)
 	metrics.CollectClientGo()
-	metrics.SetConfig(cfg.Hash)
 	metrics.SetBuild(Version(), runtime.Version())
 	return metrics
 }

@@ -50,6 +50,9 @@ func ready(w http.ResponseWriter, r *http.Request, board *status.Board) {
 	for _, name := range slices.Sorted(maps.Keys(statuses)) {
 		body.WriteString(statusLine(name, statuses[name]))
 	}
+	if refused := board.Refused(); refused.Reason != "" {
+		body.WriteString(statusLine("the changed config", refused))
+	}
 	body.WriteString(verdict)
 	answer(w, code, body.String())
 }

@@ -26,6 +26,7 @@ type Board struct {
 	stopping  bool
 	allSynced chan struct{} // closed when every definition has got past its first list
 	checks    []readyCheck
+	refused   Status // of the config that was read last; zero if it runs
 }
 
 // readyCheck is something that a replica needs before it can do anything.
@@ -123,6 +124,27 @@ func (b *Board) AddReadyCheck(what string, met func() bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.checks = append(b.checks, readyCheck{what: what, met: met})
+}
+
+// SetRefused records why the config that was read last does not run; "" if it does.
+func (b *Board) SetRefused(reason string) {
+	reason = strings.Join(strings.Fields(reason), " ")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case reason == "":
+		b.refused = Status{}
+	case reason != b.refused.Reason:
+		b.refused = Status{State: ReloadPending, Reason: reason, Since: b.now()}
+	}
+}
+
+// Refused returns why the config that was read last does not run, and since when; the zero Status
+// if it does.
+func (b *Board) Refused() Status {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.refused
 }
 
 // Stop records that the daemon is shutting down: it is not ready from then on.

@@ -14,6 +14,7 @@ type Metrics struct {
 	electionMetrics
 	requestMetrics
 	processMetrics
+	reloadMetrics
 }
 
 // NewMetrics registers every metric with registry. It panics when one is registered already: one
@@ -26,6 +27,7 @@ func NewMetrics(registry *prometheus.Registry) *Metrics {
 		electionMetrics: newElectionMetrics(registry),
 		requestMetrics:  newRequestMetrics(registry),
 		processMetrics:  newProcessMetrics(registry),
+		reloadMetrics:   newReloadMetrics(registry),
 	}
 }
 

@@ -1,0 +1,73 @@
+package reload
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
+	"io"
+	"os"
+	"time"
+)
+
+// settle is how long the texts have to stay the same before they are evaluated, so that a file is
+// not taken while it is being written, nor a directory while one of its files is. settleTries
+// bounds that, for a file that is written without end.
+const (
+	settle      = 100 * time.Millisecond
+	settleTries = 10
+)
+
+// reading is what was read, or why nothing could be.
+type reading struct {
+	Snapshot
+	err  error
+	mark string // the same for the same contents
+}
+
+// read reads the source, and what the last evaluation depended on besides.
+func (r *Reloader) read(ctx context.Context) reading {
+	var found reading
+	found.Snapshot, found.err = r.opts.Source.Read(ctx)
+	sum := sha256.New()
+	if found.err != nil {
+		_, _ = io.WriteString(sum, found.err.Error())
+	} else {
+		_, _ = io.WriteString(sum, found.Files.Hash())
+	}
+	r.mu.Lock()
+	imported := r.imported
+	r.mu.Unlock()
+	for _, name := range imported {
+		addFile(sum, name)
+	}
+	found.mark = hex.EncodeToString(sum.Sum(nil))
+	return found
+}
+
+// addFile adds a file's name and contents to a hash, as far as it can be read.
+func addFile(sum hash.Hash, name string) {
+	contents := sha256.New()
+	if f, err := os.Open(name); err == nil {
+		_, _ = io.Copy(contents, io.LimitReader(f, 8<<20)) // No config is that large.
+		_ = f.Close()
+	}
+	_, _ = io.WriteString(sum, name)
+	sum.Write(contents.Sum(nil))
+}
+
+// settled returns what is there when it has stopped changing.
+func (r *Reloader) settled(ctx context.Context, found reading) reading {
+	for range settleTries {
+		select {
+		case <-ctx.Done():
+			return found
+		case <-time.After(settle):
+		}
+		before := found.mark
+		if found = r.read(ctx); found.mark == before {
+			break
+		}
+	}
+	return found
+}

@@ -1,0 +1,276 @@
+package reload
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/engine"
+)
+
+// Evaluator makes a config of texts. Imported are the absolute names of the files that imports have
+// brought in, also after a mistake. A config.Diagnostics is a mistake in the texts; any other error
+// means that another try may succeed.
+type Evaluator func(ctx context.Context, files *config.Files) (cfg *config.Config, imported []string, err error)
+
+// Observer gets what becomes of each config that was read; *telemetry.Metrics is one.
+type Observer interface {
+	// SetConfig records the hash of the config that runs.
+	SetConfig(hash string)
+	// ObserveReload records how reading the config again has ended, as a Result, and how long that
+	// took.
+	ObserveReload(result string, took time.Duration)
+}
+
+// Result is how reading the config again has ended.
+type Result string
+
+// The results.
+const (
+	// Accepted configs run from now on.
+	Accepted Result = "accepted"
+	// Refused configs have a mistake, or change what they must not change.
+	Refused Result = "refused"
+	// Failed is a config that could not be read or evaluated; kooperd tries again.
+	Failed Result = "failed"
+)
+
+// Options of Start.
+type Options struct {
+	// Source is where the config is. Required.
+	Source Source
+	// Evaluate makes a config of what changes in the source. Required.
+	Evaluate Evaluator
+	// First evaluates what is there at the start. Default: Evaluate.
+	First Evaluator
+	// Store keeps the last accepted config; nil keeps it in memory alone.
+	Store *Store
+	// AllowRemovals accepts any number of definitions that are missing, and truncated files.
+	AllowRemovals bool
+	// IgnoreLeaderElection makes the settings of the lease count for nothing.
+	IgnoreLeaderElection bool
+	// Observer gets what becomes of each config. Required.
+	Observer Observer
+	// Refused is called with the reason when what was read last does not run, and with "" when that
+	// is over. It returns quickly and calls nothing of the Reloader. Default: nothing is called.
+	Refused func(reason string)
+	// Logger gets one line for each config that was read. Default: nothing is logged.
+	Logger logr.Logger
+}
+
+// Reloader keeps one config running after another. It is safe for concurrent use.
+type Reloader struct {
+	opts  Options
+	guard guard
+	apply func(*config.Config) engine.Changes // set by ApplyTo
+
+	noted  chan struct{} // holds a note that the source may have changed
+	forced chan struct{} // holds a note that somebody has asked for a reload
+
+	current atomic.Pointer[config.Config] // that of running
+
+	mu       sync.Mutex // makes accepting a config one step
+	running  revision
+	term     context.Context //nolint:containedctx // the last term; nil before the first one
+	stored   string          // resourceVersion of the store's ConfigMap
+	imported []string        // what the last evaluation depended on besides its files
+	seen     string          // mark of what was decided about last
+	refused  string          // why that does not run; empty if it does
+}
+
+func newReloader(opts Options) *Reloader {
+	if opts.First == nil {
+		opts.First = opts.Evaluate
+	}
+	if opts.Refused == nil {
+		opts.Refused = func(string) {}
+	}
+	if opts.Logger.GetSink() == nil {
+		opts.Logger = logr.Discard()
+	}
+	return &Reloader{
+		opts: opts, guard: guard{allowRemovals: opts.AllowRemovals, leaderElection: !opts.IgnoreLeaderElection},
+		noted: make(chan struct{}, 1), forced: make(chan struct{}, 1),
+	}
+}
+
+// ApplyTo makes the present config, and from then on each that is accepted, what runs, by apply.
+// engine.Engine.Apply is one. It is called once, before Run and Lead.
+func (r *Reloader) ApplyTo(apply func(*config.Config) engine.Changes) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.apply = apply
+	apply(r.running.config)
+	if r.refused != "" {
+		r.opts.Refused(r.refused)
+	}
+}
+
+// Running returns the config that runs.
+func (r *Reloader) Running() *config.Config { return r.current.Load() }
+
+// Reload has the config read and evaluated again, whether it has changed or not.
+func (r *Reloader) Reload() { note(r.forced) }
+
+func note(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Run follows the source until ctx ends.
+func (r *Reloader) Run(ctx context.Context) {
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() { r.opts.Source.Watch(ctx, func() { note(r.noted) }) })
+	backoff := newBackoff()
+	var again <-chan time.Time
+	for {
+		force := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.noted:
+		case <-r.forced:
+			force = true
+		case <-again:
+		}
+		switch failed, looked := r.look(ctx, force); {
+		case !looked:
+		case failed:
+			again = time.After(backoff.Step())
+		default:
+			again, backoff = nil, newBackoff()
+		}
+	}
+}
+
+// newBackoff is how often what has failed is tried again.
+func newBackoff() *wait.Backoff {
+	return &wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.1, Steps: math.MaxInt32, Cap: time.Minute}
+}
+
+// look reads the source and decides about what it finds, unless that has been decided about: then
+// looked is false. A failure is what another try may mend.
+func (r *Reloader) look(ctx context.Context, force bool) (failed, looked bool) {
+	found := r.read(ctx)
+	if ctx.Err() != nil || found.mark == r.lastSeen() && !force {
+		return false, false
+	}
+	began := time.Now()
+	found = r.settled(ctx, found)
+	outcome := r.consider(ctx, found)
+	if ctx.Err() != nil {
+		return false, false
+	}
+	if force && outcome.err == nil && !outcome.changed {
+		r.opts.Logger.Info("config was read again and is the same", "hash", r.Running().Hash)
+	}
+	return r.conclude(found.mark, outcome, time.Since(began)) == Failed, true
+}
+
+func (r *Reloader) lastSeen() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seen
+}
+
+// outcome is what a look at the source has come to.
+type outcome struct {
+	err     error
+	changed bool // another config runs
+	unsure  bool // what was read is not all that the config depends on
+}
+
+// consider evaluates what was read and makes it what runs.
+func (r *Reloader) consider(ctx context.Context, found reading) outcome {
+	if found.err != nil {
+		return outcome{err: found.err}
+	}
+	cfg, imported, err := r.opts.Evaluate(ctx, found.Files)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o := outcome{err: err, unsure: !slices.Equal(imported, r.imported)}
+	r.imported = imported
+	if err == nil {
+		o.changed, o.err = r.accept(newRevision(cfg, found.Snapshot))
+	}
+	return o
+}
+
+// conclude notes how reading the config has ended.
+func (r *Reloader) conclude(mark string, o outcome, took time.Duration) Result {
+	result, reason := resultOf(o.err), ""
+	if o.err != nil {
+		reason = o.err.Error()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if result != Failed && !o.unsure {
+		r.seen = mark
+	}
+	r.opts.Observer.ObserveReload(string(result), took)
+	if reason == r.refused {
+		return result
+	}
+	r.refused = reason
+	r.opts.Refused(reason)
+	if reason != "" {
+		r.opts.Logger.Error(o.err, "the changed config does not run; the one before goes on", "result", result, "hash", r.running.config.Hash)
+	} else if !o.changed {
+		r.opts.Logger.Info("config is again the one that runs", "hash", r.running.config.Hash)
+	}
+	return result
+}
+
+// accept makes next what runs, unless something speaks against it. r.mu is held.
+func (r *Reloader) accept(next revision) (changed bool, err error) {
+	switch {
+	case newer(r.running.versions, next.versions):
+		return false, nil // The watch is behind what this replica runs already.
+	case next.config.Hash == r.running.config.Hash:
+		r.running = next // The same texts may have another version.
+		return false, nil
+	}
+	if err := r.guard.check(r.running, next); err != nil {
+		return false, err
+	}
+	if err := r.save(next); err != nil {
+		return false, err
+	}
+	r.run(next)
+	return true, nil
+}
+
+// run makes next what runs. r.mu is held.
+func (r *Reloader) run(next revision) {
+	r.running = next
+	r.current.Store(next.config)
+	changes := r.apply(next.config)
+	r.opts.Observer.SetConfig(next.config.Hash)
+	r.opts.Logger.Info("config changed", "hash", next.config.Hash, "added", changes.Added, "changed", changes.Replaced,
+		"removed", changes.Removed, "kept", len(next.config.Definitions)-len(changes.Added)-len(changes.Replaced))
+}
+
+// resultOf keeps mistakes, which only a change of the config mends, apart from failures.
+func resultOf(err error) Result {
+	if err == nil {
+		return Accepted
+	}
+	if _, refused := errors.AsType[*RefusedError](err); refused {
+		return Refused
+	}
+	if _, mistakes := errors.AsType[config.Diagnostics](err); mistakes {
+		return Refused
+	}
+	return Failed
+}
