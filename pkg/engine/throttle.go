@@ -47,7 +47,16 @@ func (t *throttledQueue) limited() bool {
 // next hands out a key; commit or abort must follow. It returns false when ctx has ended or the
 // queue is shut down, and then holds nothing.
 func (t *throttledQueue) next(ctx context.Context) (queue.Item[kube.Key], bool) {
-	for t.limited() {
+	for {
+		if !t.limited() {
+			t.releaseSlot()
+			item, ok := t.queue.Get(ctx)
+			if !ok || !t.limited() {
+				return item, ok
+			}
+			// The number of calls was limited while no key was ready: this one needs a slot.
+			t.queue.Postpone(item.Key, item.Priority, 0)
+		}
 		if !t.acquire(ctx) {
 			return queue.Item[kube.Key]{}, false
 		}
@@ -57,8 +66,6 @@ func (t *throttledQueue) next(ctx context.Context) (queue.Item[kube.Key], bool) 
 		}
 		t.abort() // The key has gone meanwhile.
 	}
-	t.releaseSlot()
-	return t.queue.Get(ctx)
 }
 
 // commit follows next when the handler is about to be called: the token is taken. The slot is kept

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -201,6 +202,45 @@ func TestThrottledQueueEndsAtOnce(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestThrottledQueueIsLimitedLater limits the number of calls while all workers wait for an object,
+// and takes the limit away again.
+func TestThrottledQueueIsLimitedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		pool := newFairSemaphore(0)
+		c := hire(ctx, t, 5, newLimits(nil, joined(pool)), func(context.Context, string) { time.Sleep(time.Second) })
+		for _, step := range []struct {
+			total int
+			want  map[string]int // how many calls begin, by when
+		}{
+			{0, map[string]int{"0s": 5}},
+			{2, map[string]int{"1m0s": 2, "1m1s": 2, "1m2s": 1}},
+			{0, map[string]int{"2m0s": 5}},
+			{1, map[string]int{"3m0s": 1, "3m1s": 1, "3m2s": 1, "3m3s": 1, "3m4s": 1}},
+		} {
+			synctest.Wait()
+			pool.setTotal(step.total)
+			c.add(queue.Change, "a", "b", "c", "d", "e")
+			time.Sleep(time.Minute)
+			have := map[string]int{}
+			c.mu.Lock()
+			for _, call := range c.calls {
+				have[strings.Fields(call)[1]]++
+			}
+			c.calls = nil
+			c.mu.Unlock()
+			if diff := cmp.Diff(step.want, have); diff != "" {
+				t.Errorf("with %d slots calls begin (-want +have):\n%s", step.total, diff)
+			}
+		}
+		if pool.inUse != 0 {
+			t.Errorf("%d slots are in use", pool.inUse)
+		}
+		cancel()
+		c.wait()
+	})
 }
 
 func TestThrottledTimeShowsWhileItLasts(t *testing.T) {
