@@ -83,6 +83,7 @@ func (d *dispatcher) start(term phases, previous *dispatcher) {
 	await := make([][]chan struct{}, n)
 	if previous != nil {
 		previous.stop()
+		d.revision.limits.rate.inherit(previous.revision.limits.rate)
 		for i, ended := range previous.workers {
 			await[i%n] = append(await[i%n], ended)
 		}

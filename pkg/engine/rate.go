@@ -36,6 +36,23 @@ func newRate(r config.Rate) *rate {
 	return made
 }
 
+// inherit makes the bucket as full as that of another rate, which may be nil, is at this moment. The
+// bucket must not be in use yet. If every change of a rate began with a full one, changes could add
+// up to more calls than any of them allows.
+func (r *rate) inherit(other *rate) {
+	if r == nil || other == nil || r == other {
+		return
+	}
+	other.mu.Lock()
+	missing := float64(time.Until(other.full)) / (float64(other.burst) * float64(other.interval))
+	other.mu.Unlock()
+	if missing > 0 {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.full = time.Now().Add(time.Duration(missing * float64(r.burst) * float64(r.interval)))
+	}
+}
+
 // reserve waits for a token and reserves it; take or cancel must follow. It returns false when ctx
 // ends before that.
 func (r *rate) reserve(ctx context.Context) bool {

@@ -124,3 +124,40 @@ func TestReservationsDoNotPileUp(t *testing.T) {
 		}
 	})
 }
+
+// TestRateInherits changes a rate of which some tokens are used.
+func TestRateInherits(t *testing.T) {
+	const ms = time.Millisecond
+	of := func(perSecond float64, burst int) config.Rate { return config.Rate{PerSecond: perSecond, Burst: burst} }
+	tests := map[string]struct {
+		before, after config.Rate
+		used          int
+		want          []time.Duration // when calls may begin after the change
+	}{
+		"full":                  {of(1, 4), of(10, 2), 0, []time.Duration{0, 0, 100 * ms, 200 * ms}},
+		"half":                  {of(1, 4), of(10, 2), 2, []time.Duration{0, 100 * ms, 200 * ms}},
+		"empty":                 {of(1, 4), of(10, 2), 4, []time.Duration{100 * ms, 200 * ms}},
+		"empty, to one of many": {of(1000, 1), of(10, 3), 1, []time.Duration{100 * ms, 200 * ms, 300 * ms}},
+		"none before":           {config.Rate{}, of(10, 2), 0, []time.Duration{0, 0, 100 * ms}},
+		"none after":            {of(1, 1), config.Rate{}, 1, []time.Duration{0, 0}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				before, after := newRate(test.before), newRate(test.after)
+				spend(t, before, test.used)
+				after.inherit(before)
+				begin := time.Now()
+				var have []time.Duration
+				for range test.want {
+					after.reserve(t.Context())
+					after.take()
+					have = append(have, time.Since(begin))
+				}
+				if diff := cmp.Diff(test.want, have); diff != "" {
+					t.Errorf("calls begin (-want +have):\n%s", diff)
+				}
+			})
+		})
+	}
+}
