@@ -47,8 +47,8 @@ func (r *rig) wantNothing(definition string) {
 		r.t.Errorf("%s has %d series", definition, n)
 	}
 	for _, recorders := range r.shared.recorders {
-		if recorders.sink.clients[definition] != nil {
-			r.t.Errorf("%s has a recorder", definition)
+		if sink := recorders.sink; sink.clients[definition] != nil && sink.leaving[definition] == nil {
+			r.t.Errorf("%s has a recorder, and keeps it", definition)
 		}
 	}
 	if r.controllers[definition] != nil {
@@ -262,7 +262,21 @@ func TestApplyChangesTheLimits(t *testing.T) {
 				t.Errorf("%d calls are under way, want %d to %d", running, atLeast, most)
 			}
 		}
+		shown := func(want int) {
+			t.Helper()
+			synctest.Wait()
+			have := 0
+			r.eachSeries("d", func(family string, _ float64) {
+				if family == "kooperd_controller_throttled_seconds_total" {
+					have++
+				}
+			})
+			if have != want {
+				t.Errorf("the metrics show %d limits, want %d", have, want)
+			}
+		}
 		r.start(r.definition("d", "1", concurrent(8)))
+		shown(0)
 		want(8, 8)
 		d := r.definition("d", "1", concurrent(8))
 		r.Apply(&config.Config{Definitions: []config.Definition{d}, Engine: config.Engine{MaxConcurrent: 3}})
@@ -271,13 +285,22 @@ func TestApplyChangesTheLimits(t *testing.T) {
 		if have := r.metric("kooperd_controller_throttled_seconds_total", "d"); have <= 0 {
 			t.Errorf("throttled for %v seconds", have)
 		}
+		shown(1)
 		r.Apply(&config.Config{Definitions: []config.Definition{d}})
 		time.Sleep(time.Minute)
 		want(8, 6)
+		shown(0)
 		rated := r.definition("d", "1", concurrent(8), func(def *config.Definition) { def.Rate = config.Rate{PerSecond: 0.1, Burst: 1} })
 		r.apply(rated)
 		time.Sleep(time.Minute)
 		want(2, 1)
+		shown(1)
+		r.Apply(&config.Config{Definitions: []config.Definition{rated}, Engine: config.Engine{MaxConcurrent: 3}})
+		shown(2)
+		r.apply(d)
+		shown(0)
+		r.apply(r.definition("d", "1", paused, func(def *config.Definition) { def.Rate = config.Rate{PerSecond: 0.1, Burst: 1} }))
+		shown(0)
 		r.stop()
 	})
 }

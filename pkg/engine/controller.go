@@ -45,6 +45,7 @@ type controller struct {
 	retire     func()        // ends the definition, for good
 	retired    chan struct{} // closed by retire
 	working    sync.WaitGroup
+	observing  sync.Mutex                 // makes computing and showing the limits one step
 	turn       chan struct{}              // holds a value while no group works on the definition
 	dispatcher atomic.Pointer[dispatcher] // nil while this replica does not work on the definition
 }
@@ -60,16 +61,25 @@ func newController(s *shared, def config.Definition) *controller {
 	c.rollout = &rollout{newRevision: c.newRevision, keep: c.keep, wanted: def, handover: make(chan struct{})}
 	c.state = newDefinitionStatus(def.Name, s.board, c.metrics, logger, c.condition)
 	c.metrics.ObserveRunning(c.state.calls.times)
-	c.observeSlots()
+	c.observeLimits()
 	c.state.refresh()
 	return c
 }
 
-// observeSlots shows how long the definition waits for slots, where their number is limited.
-func (c *controller) observeSlots() {
+// observeLimits shows how long the definition waits for slots and by its rate, where there are such
+// limits. It is called after everything that may change that.
+func (c *controller) observeLimits() {
+	c.observing.Lock()
+	defer c.observing.Unlock()
+	var slots, rate func() time.Duration
 	if c.limits.slots.limited() && !c.rollout.definition().Paused {
-		c.metrics.ObserveThrottled(telemetry.LimitMaxConcurrent, c.limits.slotWaits.read)
+		slots = c.limits.slotWaits.read
 	}
+	if r, _ := c.rollout.revisions(); r != nil && r.limits.rate != nil {
+		rate = c.limits.rateWaits.read
+	}
+	c.metrics.ObserveThrottled(telemetry.LimitMaxConcurrent, slots)
+	c.metrics.ObserveThrottled(telemetry.LimitRate, rate)
 }
 
 // isRetired reports whether the definition is ending for good.
@@ -88,6 +98,7 @@ func (c *controller) run(ctx context.Context) {
 		c.logger.Info("definition is paused")
 	}
 	c.rollout.start(ctx)
+	c.observeLimits()
 	select {
 	case <-ctx.Done():
 	case <-c.retired:
@@ -108,7 +119,7 @@ func (c *controller) remove() {
 // set makes def what is wanted.
 func (c *controller) set(def config.Definition) {
 	changed := c.rollout.set(def)
-	c.observeSlots()
+	c.observeLimits()
 	if changed {
 		c.state.refresh()
 	}
@@ -121,9 +132,6 @@ func (c *controller) newRevision(def config.Definition, replaced *revision) (*re
 	r := &revision{
 		def: def, group: groupOf(def), watches: &watchSet{watches: c.watchesOf(def)},
 		limits: c.limits.withRate(newRate(def.Rate)), state: c.state, end: end, changed: make(chan struct{}, 1), made: time.Now(),
-	}
-	if r.limits.rate != nil {
-		c.metrics.ObserveThrottled(telemetry.LimitRate, c.limits.rateWaits.read)
 	}
 	if replaced != nil && replaced.def.Rate == def.Rate {
 		r.limits = replaced.limits // with the tokens that are there
@@ -184,6 +192,7 @@ func (c *controller) replaced(before, r *revision) {
 		c.logger.Error(err, "registering the metrics of the changed handler")
 	}
 	before.end()
+	c.observeLimits()
 	c.logger.Info("definition was replaced")
 	r.objects.failures.retain(func(key kube.Key) bool {
 		_, ok := r.watches.primary().Get(key.Namespace, key.Name)

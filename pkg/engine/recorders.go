@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,6 +23,10 @@ import (
 // reporter is what every event's reportingController begins with; the definition's name follows.
 const reporter = "kooperd.dev/"
 
+// eventGrace is how long the events that a definition has recorded may take after its end. It is
+// time for one more try, as client-go waits 10 to 12.5 seconds before that.
+const eventGrace = 15 * time.Second
+
 // recorders make the event recorders of the handlers of one group. They share one broadcaster. Each
 // event is sent by the client of its definition, through the gate of the group and with the
 // definition's user agent. A definition that moves to the other group has the recorders of both:
@@ -32,7 +37,7 @@ type recorders struct {
 }
 
 func newRecorders() *recorders {
-	sink := &eventSink{clients: map[string]eventsclient.EventsV1Interface{}}
+	sink := &eventSink{clients: map[string]eventsclient.EventsV1Interface{}, leaving: map[string]*time.Timer{}}
 	return &recorders{broadcaster: events.NewBroadcaster(sink), sink: sink}
 }
 
@@ -41,24 +46,19 @@ func (r *recorders) recorder(definition string, config *rest.Config) (events.Eve
 	if err != nil {
 		return nil, fmt.Errorf("making the client for events of %s: %w", definition, err)
 	}
-	r.sink.mu.Lock()
-	defer r.sink.mu.Unlock()
-	r.sink.clients[definition] = client
+	r.sink.add(definition, client)
 	return r.broadcaster.NewRecorder(scheme.Scheme, reporter+definition), nil
 }
 
-// remove forgets a definition. Events of it that have not been sent yet are lost.
-func (r *recorders) remove(definition string) {
-	r.sink.mu.Lock()
-	defer r.sink.mu.Unlock()
-	delete(r.sink.clients, definition)
-}
+// remove forgets a definition, after the time that the last of its events may take.
+func (r *recorders) remove(definition string) { r.sink.removeAfter(definition, eventGrace) }
 
 // run sends what is recorded until ctx ends.
 func (r *recorders) run(ctx context.Context) {
 	_ = r.broadcaster.StartRecordingToSinkWithContext(ctx) // Fails only when the broadcaster has been shut down.
 	<-ctx.Done()
 	r.broadcaster.Shutdown()
+	r.sink.removeLeaving()
 }
 
 // eventSink sends events. A refusal by the gate becomes an answer after which client-go does not
@@ -66,6 +66,48 @@ func (r *recorders) run(ctx context.Context) {
 type eventSink struct {
 	mu      sync.Mutex
 	clients map[string]eventsclient.EventsV1Interface // by definition
+	leaving map[string]*time.Timer                    // by definition; each removes its client
+}
+
+// add sets the client of a definition, which may have been leaving.
+func (s *eventSink) add(definition string, client eventsclient.EventsV1Interface) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if timer := s.leaving[definition]; timer != nil {
+		timer.Stop()
+		delete(s.leaving, definition)
+	}
+	s.clients[definition] = client
+}
+
+// removeAfter removes the client of a definition after d, unless one is added before.
+func (s *eventSink) removeAfter(definition string, d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.clients[definition] == nil || s.leaving[definition] != nil {
+		return
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(d, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.leaving[definition] == timer {
+			delete(s.leaving, definition)
+			delete(s.clients, definition)
+		}
+	})
+	s.leaving[definition] = timer
+}
+
+// removeLeaving removes at once what is about to be removed.
+func (s *eventSink) removeLeaving() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for definition, timer := range s.leaving {
+		timer.Stop()
+		delete(s.clients, definition)
+	}
+	clear(s.leaving)
 }
 
 var _ events.EventSink = (*eventSink)(nil)

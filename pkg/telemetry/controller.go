@@ -101,10 +101,14 @@ const (
 
 // ObserveThrottled makes /metrics show how long a limit has kept the definition from handling an
 // object that was ready. throttled is called at every scrape, until Remove, so a wait shows while
-// it lasts; of several for one limit the last one is.
+// it lasts; of several for one limit the last one is, and none after nil.
 func (c *Controller) ObserveThrottled(limit string, throttled func() time.Duration) {
 	c.definitions.mu.Lock()
 	defer c.definitions.mu.Unlock()
+	if throttled == nil {
+		delete(c.observed.throttled, limit)
+		return
+	}
 	if c.observed.throttled == nil {
 		c.observed.throttled = map[string]func() time.Duration{}
 	}
