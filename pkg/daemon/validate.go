@@ -10,10 +10,30 @@ import (
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/reload"
 )
+
+// onlyFiles refuses a config in the cluster: commands besides the daemon itself contact nothing, or
+// nothing before the config is known.
+func onlyFiles(paths []string) error {
+	for _, path := range paths {
+		name, ok, err := reload.ParseConfigMap(path)
+		if err != nil {
+			return err
+		}
+		if ok {
+			return fmt.Errorf("%s: a ConfigMap is for --config; to read its keys as files: "+
+				"kubectl get configmap %s -n %s -o jsonpath='{.data.KEY}' | kooperd … -", path, name.Name, name.Namespace)
+		}
+	}
+	return nil
+}
 
 // loadConfig loads a config and writes its mistakes to w, a line each.
 func loadConfig(ctx context.Context, w io.Writer, registry *handlers.Registry, paths []string) (*config.Config, error) {
+	if err := onlyFiles(paths); err != nil {
+		return nil, err
+	}
 	cfg, err := config.Load(ctx, paths, config.Options{Registry: registry})
 	if mistakes, ok := errors.AsType[config.Diagnostics](err); ok {
 		_, _ = fmt.Fprintln(w, mistakes.Error())
@@ -72,6 +92,9 @@ func newValidateCommand(registry *handlers.Registry) *cobra.Command {
 
 func validate(cmd *cobra.Command, registry *handlers.Registry, paths []string, flags validateFlags) error {
 	stdout := cmd.OutOrStdout()
+	if err := onlyFiles(paths); err != nil {
+		return err
+	}
 	cfg, err := config.Load(cmd.Context(), paths, config.Options{Registry: registry})
 	if mistakes, ok := errors.AsType[config.Diagnostics](err); ok {
 		return writeMistakes(stdout, mistakes, flags.json)
