@@ -226,8 +226,8 @@ func TestLead(t *testing.T) {
 	}
 }
 
-// TestLeadWaits checks that nothing is worked on before the store has been read, and that the end of
-// the term or the drain ends the wait.
+// TestLeadWaits checks that nothing is worked on before the store has been read, and that the end
+// of the term or the drain ends the wait.
 func TestLeadWaits(t *testing.T) {
 	for _, end := range []string{"term", "drain", "answer"} {
 		t.Run(end, func(t *testing.T) {
