@@ -8,12 +8,15 @@ import (
 
 const rootLong = `kooperd runs the Kubernetes controllers that a config file declares, all under one lease.
 
+A config that changes is read again, and SIGHUP asks for that: a definition that is the same goes on, one that is
+different is replaced, and a config with a mistake changes nothing.
+
 SIGTERM and SIGINT ask for a clean stop; a second one ends the process at once.
 
 Memory: unless GOMEMLIMIT is set, the Go runtime is given nine tenths of the memory that the cgroup allows.
 
-Exit status: 0 stopped as asked, 1 failure at run time, 2 bad usage or bad config (nothing was contacted),
-3 leadership lost.`
+Exit status: 0 stopped as asked, 1 failure at run time, 2 bad usage or bad config (nothing was contacted,
+unless the config is in the cluster), 3 leadership lost.`
 
 func newRootCommand(registry *handlers.Registry) *cobra.Command {
 	var flags runFlags
@@ -21,7 +24,7 @@ func newRootCommand(registry *handlers.Registry) *cobra.Command {
 		Use:           "kooperd --config FILE",
 		Short:         "Run many Kubernetes controllers declared in one file",
 		Long:          rootLong,
-		Example:       "  kooperd --config controllers.cue\n  kooperd validate controllers.cue",
+		Example:       "  kooperd --config controllers.cue\n  kooperd --config configmap:kooper-system/controllers\n  kooperd validate controllers.cue",
 		Args:          noArguments,
 		SilenceUsage:  true,
 		SilenceErrors: true,
