@@ -235,11 +235,11 @@ func TestThrottledQueueIsLimitedLater(t *testing.T) {
 				t.Errorf("with %d slots calls begin (-want +have):\n%s", step.total, diff)
 			}
 		}
+		cancel()
+		c.wait()
 		if pool.inUse != 0 {
 			t.Errorf("%d slots are in use", pool.inUse)
 		}
-		cancel()
-		c.wait()
 	})
 }
 
