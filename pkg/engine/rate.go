@@ -37,8 +37,8 @@ func newRate(r config.Rate) *rate {
 }
 
 // inherit makes the bucket as full as that of another rate, which may be nil, is at this moment.
-// The bucket must not be in use yet. If every change of a rate began with a full one, changes could add
-// up to more calls than any of them allows.
+// The bucket must not be in use yet. If every change of a rate began with a full one, changes could
+// add up to more calls than any of them allows.
 func (r *rate) inherit(other *rate) {
 	if r == nil || other == nil || r == other {
 		return
