@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
+	"kooperd.dev/kooperd/test/cluster"
 	"kooperd.dev/kooperd/test/daemon"
 )
 
@@ -121,26 +122,26 @@ func without(rules []rbacv1.PolicyRule, resource string) []rbacv1.PolicyRule {
 }
 
 // takeAway leaves a role with fewer rules. Like giveBack it waits until the API server obeys.
-func (r *release) takeAway(t *testing.T, role liveRole, left []rbacv1.PolicyRule, gone grant) {
+func (r *release) takeAway(t *testing.T, role liveRole, left []rbacv1.PolicyRule, gone cluster.Grant) {
 	t.Helper()
 	role.set(t, left)
 	r.awaitAllowed(t, gone, false)
 }
 
 // giveBack gives a role all its rules again.
-func (r *release) giveBack(t *testing.T, role liveRole, gone grant) {
+func (r *release) giveBack(t *testing.T, role liveRole, gone cluster.Grant) {
 	t.Helper()
 	role.set(t, role.rules)
 	r.awaitAllowed(t, gone, true)
 }
 
-func (r *release) awaitAllowed(t *testing.T, g grant, want bool) {
+func (r *release) awaitAllowed(t *testing.T, g cluster.Grant, want bool) {
 	t.Helper()
-	resource, subresource, _ := strings.Cut(g.resource, "/")
+	resource, subresource, _ := strings.Cut(g.Resource, "/")
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: r.user(),
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Namespace: g.namespace, Verb: g.verb, Group: g.group, Resource: resource, Subresource: subresource, Name: g.name,
+			Namespace: g.Namespace, Verb: g.Verb, Group: g.Group, Resource: resource, Subresource: subresource, Name: g.Name,
 		},
 	}}
 	eventually(t, fmt.Sprintf("%s is allowed: %t", g, want), func() bool {
@@ -170,11 +171,11 @@ func (r *release) restart(t *testing.T) *daemon.Process {
 func (r *release) checkMissing(t *testing.T, role liveRole, resource, needing string, definitions map[string]bool) {
 	i := slices.IndexFunc(role.rules, func(rule rbacv1.PolicyRule) bool { return slices.Contains(rule.Resources, resource) })
 	rule := role.rules[i]
-	gone := grant{namespace: role.namespace, group: rule.APIGroups[0], resource: resource, verb: rule.Verbs[0]}
+	gone := cluster.Grant{Namespace: role.namespace, Group: rule.APIGroups[0], Resource: resource, Verb: rule.Verbs[0]}
 	r.takeAway(t, role, without(role.rules, resource), gone)
 	p := r.restart(t)
 	named := fmt.Sprintf(`with this rule is missing: {apiGroups: [%q], resources: [%q], verbs: %s}`,
-		gone.group, resource, strings.ReplaceAll(fmt.Sprintf("%q", rule.Verbs), `" "`, `", "`))
+		gone.Group, resource, strings.ReplaceAll(fmt.Sprintf("%q", rule.Verbs), `" "`, `", "`))
 	for definition := range definitions {
 		if definition != needing {
 			p.AwaitLog(t, "definition changed state", "controller", definition, "state", "Running")
@@ -206,10 +207,10 @@ func TestMissingLeaseRights(t *testing.T) {
 	tried := 0
 	for i, rule := range role.rules {
 		for _, verb := range rule.Verbs {
-			gone := grantsOf(role.namespace, rbacv1.PolicyRule{
+			gone := cluster.GrantsOf(role.namespace, rbacv1.PolicyRule{
 				APIGroups: rule.APIGroups, Resources: rule.Resources, ResourceNames: rule.ResourceNames, Verbs: []string{verb},
 			})[0]
-			what := verb + " " + gone.resource
+			what := verb + " " + gone.Resource
 			t.Run(what, func(t *testing.T) {
 				left := slices.Clone(role.rules)
 				left[i].Verbs = slices.DeleteFunc(slices.Clone(rule.Verbs), func(v string) bool { return v == verb })

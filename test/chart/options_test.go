@@ -162,7 +162,7 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	r.stop(t)
-	checkGrants(t, r.user(), granted, false, shared.AuditSince(t, mark))
+	cluster.CheckGrants(t, r.user(), granted, false, shared.AuditSince(t, mark))
 }
 
 // TestConfigMapLock runs a release with the lock of Kooper's operators, and judges its rights.
@@ -187,7 +187,7 @@ func TestConfigMapLock(t *testing.T) {
 	})
 	r.stop(t)
 	events := slices.DeleteFunc(shared.AuditSince(t, mark), byPod(testPod))
-	checkGrants(t, r.user(), granted, false, events)
+	cluster.CheckGrants(t, r.user(), granted, false, events)
 }
 
 // TestExistingConfigMap runs a config of another owner, and a changed one after the next

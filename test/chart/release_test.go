@@ -222,7 +222,7 @@ func TestReleases(t *testing.T) {
 				r.stop(t)
 				events := shared.AuditSince(t, mark)
 				// What the test asks must not make up for what the daemons do not.
-				checkGrants(t, r.user(), granted, paged, slices.DeleteFunc(events, byPod(testPod)))
+				cluster.CheckGrants(t, r.user(), granted, paged, slices.DeleteFunc(events, byPod(testPod)))
 			})
 		}
 	})
