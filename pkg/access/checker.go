@@ -24,10 +24,13 @@ func NewChecker(finder kinds.Finder, reviews Reviews, namespaces *Namespaces) *C
 	return &Checker{finder: finder, reviewer: NewReviewer(reviews), namespaces: namespaces}
 }
 
-// Finding is something that keeps a definition, or the lease, from working in a cluster.
+// Finding is something that keeps a definition, the lease, or the config in a ConfigMap from
+// working in a cluster.
 type Finding struct {
-	// Definition is whose it is; empty for the lease.
+	// Definition is whose it is; empty for the lease, and for a ConfigMap of the config.
 	Definition string `json:"definition,omitempty"`
+	// ConfigMap is that of the config, as NAMESPACE/NAME, if it is about that; empty otherwise.
+	ConfigMap string `json:"configMap,omitempty"`
 	// Message says what is wrong, in one line.
 	Message string `json:"message"`
 	// Optional says that everything works without it, only worse.
@@ -58,6 +61,12 @@ func (c *Checker) Lease(ctx context.Context, lease config.LeaderElection, namesp
 	return c.check(ctx, "", OfLease(lease, namespace), nil)
 }
 
+// ConfigSource finds which rights a config in ConfigMaps lacks. The error means that the API server
+// could not be asked.
+func (c *Checker) ConfigSource(ctx context.Context, source ConfigSource) ([]Finding, error) {
+	return c.check(ctx, "", OfConfigSource(source), nil)
+}
+
 // Namespaces finds which of the namespaces that a definition, or the lease, is about do not exist.
 // unknown are those of which this client may not know it. The error means that the API server could
 // not be asked.
@@ -86,7 +95,8 @@ func (c *Checker) check(ctx context.Context, definition string, needs []Requirem
 	}
 	for _, need := range missing {
 		found = append(found, Finding{
-			Definition: definition, Message: need.Text(), Optional: need.Optional, Namespace: need.Namespace, Rule: &need.Rule,
+			Definition: definition, ConfigMap: need.ConfigMap, Message: need.Text(),
+			Optional: need.Optional, Namespace: need.Namespace, Rule: &need.Rule,
 		})
 	}
 	return found, nil

@@ -18,8 +18,10 @@ import (
 
 // Requirement is one rule that something needs, in one namespace or in the whole cluster.
 type Requirement struct {
-	// Definition is the one that needs it; empty for the lease.
+	// Definition is the one that needs it; empty for the lease, and for a ConfigMap of the config.
 	Definition string
+	// ConfigMap is that of the config which needs it, as NAMESPACE/NAME; empty for anything else.
+	ConfigMap string
 	// Namespace is where it is needed; empty is the whole cluster.
 	Namespace string
 	// Rule is what is needed. Every rule that this package makes has one API group.

@@ -26,6 +26,7 @@ type rbacFlags struct {
 	namespace      string
 	name           string
 	crds           []string
+	configMaps     []string
 	live           bool
 	cluster        clusterFlags
 }
@@ -36,11 +37,14 @@ const rbacLong = `rbac prints the Roles and ClusterRoles with exactly the rights
 watch, what their plugins need, and to hold the lease. A definition with watch.namespaces gets a Role in each of them, any
 other a ClusterRole. Paused definitions get nothing. With --service-account the roles are bound to it.
 
+If kooperd reads its config from a ConfigMap (--config configmap:NAMESPACE/NAME), --configmap NAMESPACE/NAME adds the rights
+to read and watch that one, and to keep the last accepted config beside it.
+
 It contacts nothing. The resources of built-in kinds are known; those of custom kinds are found in their
 CustomResourceDefinitions (--crds) or by asking the cluster (--live).
 
---format helm-values prints the value rbac.rules of the Helm chart, without the rights to the lease, which the chart grants
-by its own values.`
+--format helm-values prints the value rbac.rules of the Helm chart, without the rights to the lease and to the config, which
+the chart grants by its own values.`
 
 func newRBACCommand(registry *handlers.Registry) *cobra.Command {
 	var flags rbacFlags
@@ -62,6 +66,7 @@ func newRBACCommand(registry *handlers.Registry) *cobra.Command {
 	f.StringVarP(&flags.namespace, "namespace", "n", "", "namespace of the lease when the config names none; default: the service account's")
 	f.StringVar(&flags.name, "name", "", `name of the roles and bindings; default: "kooperd:NAMESPACE:NAME" of the service account, else "kooperd"`)
 	f.StringArrayVar(&flags.crds, "crds", nil, "file or folder with CustomResourceDefinitions; may be repeated")
+	addConfigMaps(f, &flags.configMaps)
 	f.BoolVar(&flags.live, "live", false, "ask the cluster for the resources of all kinds")
 	flags.cluster.add(f, "for --live")
 	return cmd
@@ -79,12 +84,21 @@ func printRBAC(cmd *cobra.Command, registry *handlers.Registry, paths []string, 
 	if err != nil {
 		return err
 	}
+	source, err := parseConfigMaps(flags.configMaps)
+	if err != nil {
+		return err
+	}
 	needs, notes, err := flags.needs(cmd.Context(), cmd.ErrOrStderr(), cfg, account)
 	if err != nil {
 		return err
 	}
 	if flags.format == helmValues {
 		return writeHelmValues(cmd.OutOrStdout(), needs)
+	}
+	if len(source.ConfigMaps) > 0 {
+		needs = append(needs, access.OfConfigSource(source)...)
+		notes = append(notes, "RBAC cannot limit the right to create to a name, so kooperd may create any ConfigMap in namespace "+
+			source.Accepted.Namespace)
 	}
 	roles := access.Collect(needs).Roles(access.RolesOptions{Name: flags.roleName(account), ServiceAccount: account})
 	if len(roles) == 0 {
@@ -159,6 +173,9 @@ func (f rbacFlags) check() (account types.NamespacedName, err error) {
 	}
 	if f.live && len(f.crds) > 0 {
 		return account, errors.New("--crds and --live are two ways to the same answer: use one of them")
+	}
+	if f.format == helmValues && len(f.configMaps) > 0 {
+		return account, errors.New("--configmap is not for --format helm-values: the chart grants these rights when its value reload is true")
 	}
 	if problems := content.IsPathSegmentName(f.name); len(problems) > 0 {
 		return account, fmt.Errorf("--name %q %s", f.name, strings.Join(problems, "; "))

@@ -19,6 +19,8 @@ controllers:
   pods: {watch: {apiVersion: v1, kind: Pod, namespaces: [payments]}, handler: {log: {}}}
 `
 
+const disabledConfig = "apiVersion: kooperd.dev/v1alpha1\nleaderElection: disabled\ncontrollers: {}\n"
+
 // runRBAC runs the command with a config file of the given text. DIR stands for its folder in what
 // is returned.
 func runRBAC(t *testing.T, config string, args ...string) (stdout, stderr string, status int) {
@@ -44,9 +46,11 @@ func TestRBAC(t *testing.T) {
 		"roles with bindings":             {config: rbacConfig, args: []string{"--service-account", "kooper-system/kooperd"}, golden: "bound.yaml"},
 		"roles alone":                     {config: rbacConfig, args: []string{"--namespace", "kooper-system", "--name", "engine"}, golden: "roles.yaml"},
 		"JSON":                            {config: rbacConfig, args: []string{"--namespace", "kooper-system", "-o", "json"}, golden: "roles.json"},
+		"a config in a ConfigMap":         {config: rbacConfig, args: []string{"--service-account", "kooper-system/kooperd", "--configmap", "kooper-system/controllers"}, golden: "configmap.yaml"},
+		"two, as in --config":             {config: disabledConfig, args: []string{"--configmap", "configmap:a/one", "--configmap", "b/two"}, golden: "configmaps.yaml"},
 		"values of the chart":             {config: rbacConfig, args: []string{"--format", "helm-values"}, golden: "values.yaml"},
 		"no lease but on paper":           {config: strings.ReplaceAll(rbacConfig, "handler:", "leaderElection: disabled, handler:"), golden: "every-replica.yaml"},
-		"nothing":                         {config: "apiVersion: kooperd.dev/v1alpha1\nleaderElection: disabled\ncontrollers: {}\n", golden: "nothing.yaml"},
+		"nothing":                         {config: disabledConfig, golden: "nothing.yaml"},
 		"values of the chart for nothing": {config: "apiVersion: kooperd.dev/v1alpha1\ncontrollers: {}\n", args: []string{"--format", "helm-values"}, golden: "no-values.yaml"},
 	}
 	for name, tc := range cases {
@@ -97,6 +101,14 @@ func TestRBACQuestions(t *testing.T) {
 		"a name that no role can have": {
 			config: rbacConfig, args: []string{"-n", "a", "--name", "a/b"},
 			want: "kooperd: --name \"a/b\" may not contain '/'\n",
+		},
+		"no name of a ConfigMap": {
+			config: rbacConfig, args: []string{"-n", "a", "--configmap", "controllers"},
+			want: "kooperd: --configmap \"controllers\": want NAMESPACE/NAME\n",
+		},
+		"rights that the chart grants": {
+			config: rbacConfig, args: []string{"-o", "helm-values", "--configmap", "a/b"},
+			want: "kooperd: --configmap is not for --format helm-values: the chart grants these rights when its value reload is true\n",
 		},
 		"no such folder": {
 			config: rbacConfig, args: []string{"-n", "a", "--crds", "nowhere"},

@@ -50,6 +50,7 @@ type validateFlags struct {
 	json    bool
 	live    bool
 	as      string
+	maps    []string // of the config
 	cluster clusterFlags
 }
 
@@ -62,7 +63,8 @@ it is read as JSON if it begins like JSON, as YAML if a line of it can only be Y
 With --live a good config is then checked against the cluster: whether it serves the kinds and resources, has the
 namespaces, accepts the selectors, and grants the rights that the config needs, to the user of the kubeconfig or to another
 one (--as). What is missing is printed one per line, rights in a form that can be pasted into a Role, and the exit status
-is 1. Nothing is changed in the cluster. It takes no longer than --timeout.`
+is 1. Nothing is changed in the cluster. It takes no longer than --timeout. With --configmap NAMESPACE/NAME it also asks for
+the rights to read the config from that ConfigMap while kooperd runs; what it checks is the config in the files.`
 
 func newValidateCommand(registry *handlers.Registry) *cobra.Command {
 	var flags validateFlags
@@ -78,6 +80,9 @@ func newValidateCommand(registry *handlers.Registry) *cobra.Command {
 			if err := flags.cluster.check(cmd.Flags(), flags.live); err != nil {
 				return err
 			}
+			if len(flags.maps) > 0 && !flags.live {
+				return errors.New("--configmap is for --live")
+			}
 			return validate(cmd, registry, args, flags)
 		},
 	}
@@ -86,6 +91,7 @@ func newValidateCommand(registry *handlers.Registry) *cobra.Command {
 	f.BoolVar(&flags.live, "live", false, "ask the cluster, too: kinds, namespaces, selectors and rights")
 	f.StringVar(&flags.as, "as", "",
 		"user whose rights --live asks for, such as system:serviceaccount:NAMESPACE:NAME; default: that of the kubeconfig")
+	addConfigMaps(f, &flags.maps)
 	flags.cluster.add(f, "for --live")
 	return cmd
 }

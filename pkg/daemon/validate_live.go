@@ -17,13 +17,15 @@ import (
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/reload"
 )
 
 // liveCheck checks a config against a cluster.
 type liveCheck struct {
 	cfg     *config.Config
-	cluster *kube.Cluster // as the user of --as
-	plain   *kube.Cluster // as the user of the kubeconfig
+	source  access.ConfigSource // where kooperd reads it, if that is in the cluster
+	cluster *kube.Cluster       // as the user of --as
+	plain   *kube.Cluster       // as the user of the kubeconfig
 	clients handlers.Clients
 	checker *access.Checker
 
@@ -35,6 +37,10 @@ type liveCheck struct {
 // validateLive prints what keeps the config from working in the cluster, and returns a few words
 // for the case that nothing does.
 func validateLive(cmd *cobra.Command, cfg *config.Config, flags validateFlags) (verdict string, err error) {
+	source, err := parseConfigMaps(flags.maps)
+	if err != nil {
+		return "", err
+	}
 	where, err := loadClusterConfig(flags.cluster.kubeconfig, flags.cluster.context)
 	if err != nil {
 		return "", err
@@ -44,6 +50,7 @@ func validateLive(cmd *cobra.Command, cfg *config.Config, flags validateFlags) (
 		return "", &runError{err}
 	}
 	defer check.close()
+	check.source = source
 	if err := ask(cmd.Context(), cmd.ErrOrStderr(), where, flags.cluster.timeout, func(ctx context.Context) error {
 		return check.run(ctx, where.namespace)
 	}); err != nil {
@@ -71,7 +78,10 @@ func writeFinding(w io.Writer, f access.Finding, asJSON bool) error {
 		return enc.Encode(f)
 	}
 	subject, remark := f.Definition, ""
-	if subject == "" {
+	switch {
+	case f.ConfigMap != "":
+		subject = reload.ConfigMapPrefix + f.ConfigMap
+	case subject == "":
 		subject = "leaderElection"
 	}
 	if f.Rule != nil && f.Optional {
@@ -136,11 +146,16 @@ func (c *liveCheck) run(ctx context.Context, leaseNamespace string) error {
 			return err
 		}
 	}
+	rights, err := c.checker.ConfigSource(ctx, c.source)
+	if err != nil {
+		return err
+	}
+	c.found = append(c.found, rights...)
 	if len(c.unknown) > 0 {
 		c.found = append(c.found, c.unknownNamespaces())
 	}
 	needs, err := access.OfConfig(ctx, c.cfg, leaseNamespace, c.cluster.Kinds())
-	c.rights = len(needs)
+	c.rights = len(needs) + len(access.OfConfigSource(c.source))
 	return access.CannotAsk(err)
 }
 

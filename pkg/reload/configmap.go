@@ -23,13 +23,13 @@ import (
 	"kooperd.dev/kooperd/pkg/config"
 )
 
-// configMapPrefix begins the names of ConfigMaps on the command line, and those of their keys.
-const configMapPrefix = "configmap:"
+// ConfigMapPrefix begins the names of ConfigMaps on the command line, and those of their keys.
+const ConfigMapPrefix = "configmap:"
 
 // ParseConfigMap returns the ConfigMap that an argument names as configmap:NAMESPACE/NAME, or false
 // when the argument is a path.
 func ParseConfigMap(argument string) (name types.NamespacedName, ok bool, err error) {
-	text, ok := strings.CutPrefix(argument, configMapPrefix)
+	text, ok := strings.CutPrefix(argument, ConfigMapPrefix)
 	if !ok {
 		return types.NamespacedName{}, false, nil
 	}
@@ -62,7 +62,7 @@ func (s *configMapSource) Read(ctx context.Context) (Snapshot, error) {
 		return Snapshot{}, fmt.Errorf("reading ConfigMap %s: %w", s.name, err)
 	}
 	var files []config.File
-	from := configMapPrefix + s.name.String()
+	from := ConfigMapPrefix + s.name.String()
 	for _, key := range slices.Sorted(maps.Keys(object.Data)) {
 		files = appendKey(files, from, key, []byte(object.Data[key]))
 	}

@@ -19,7 +19,7 @@ var shared *cluster.Cluster
 
 // All API versions are served, so that the built-in kinds are all that there are.
 func TestMain(m *testing.M) {
-	os.Exit(cluster.Main(m, cluster.Options{APIServerArgs: []string{"runtime-config=api/all=true"}}, &shared))
+	os.Exit(cluster.Main(m, cluster.Options{Audit: true, APIServerArgs: []string{"runtime-config=api/all=true"}}, &shared))
 }
 
 // kooperd runs the program to its end.

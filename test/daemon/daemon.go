@@ -35,7 +35,7 @@ type Options struct {
 	// Binary is the program; empty means bin/kooperd of this repository.
 	Binary string
 	// Config is the text of the config file, or the path of one when it ends in .cue, .yaml, .yml
-	// or .json.
+	// or .json, or a ConfigMap as --config takes it.
 	Config string
 	// Extension is that of a config given as text. Default: .cue.
 	Extension string
@@ -186,6 +186,9 @@ func (p *Process) add(raw string) {
 
 func configPath(t testing.TB, opts Options) string {
 	t.Helper()
+	if strings.HasPrefix(opts.Config, "configmap:") {
+		return opts.Config
+	}
 	switch filepath.Ext(opts.Config) {
 	case ".cue", ".yaml", ".yml", ".json":
 		if !strings.Contains(opts.Config, "\n") {
