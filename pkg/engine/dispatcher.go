@@ -19,8 +19,11 @@ import (
 // lags behind a write of its handler.
 const staleRetry = 50 * time.Millisecond
 
-// errShutdown ends the calls that are still under way when the shutdown timeout has passed.
-var errShutdown = errors.New("kooperd is shutting down")
+// What ends the calls that are still under way when the shutdown timeout has passed.
+var (
+	errShutdown = errors.New("kooperd is shutting down")
+	errEnded    = errors.New("the definition was removed, paused or moved to another group of replicas")
+)
 
 // Drain is closed when no new call may begin.
 type Drain <-chan struct{}

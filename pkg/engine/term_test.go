@@ -74,15 +74,22 @@ func TestEndOfATermForgets(t *testing.T) {
 	})
 }
 
-// TestDrain ends the drain during a call: it may finish, within the shutdown timeout.
+// TestDrain ends the drain, or the definition, during a call: it may finish, within the shutdown
+// timeout.
 func TestDrain(t *testing.T) {
+	paused := func(def *config.Definition) { def.Paused = true }
 	for name, test := range map[string]struct {
 		takes time.Duration
+		end   func(r *rig) // nil: the drain
 		want  error
 		ended time.Duration
 	}{
-		"in time":  {takes: 20 * time.Second, ended: 20 * time.Second},
-		"too late": {takes: time.Hour, want: errShutdown, ended: 31 * time.Second},
+		"in time":              {takes: 20 * time.Second, ended: 20 * time.Second},
+		"too late":             {takes: time.Hour, want: errShutdown, ended: 31 * time.Second},
+		"too late, by removal": {takes: time.Hour, end: func(r *rig) { r.apply() }, want: errEnded, ended: 31 * time.Second},
+		"too late, by a pause": {
+			takes: time.Hour, end: func(r *rig) { r.apply(r.definition("d", "1", paused)) }, want: errEnded, ended: 31 * time.Second,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inRig(t, 2, func(r *rig) {
@@ -98,9 +105,13 @@ func TestDrain(t *testing.T) {
 				}
 				r.start(r.definition("d", "1", func(def *config.Definition) { def.Timeout = 2 * time.Hour }))
 				time.Sleep(time.Second)
+				if test.end != nil {
+					test.end(r)
+					time.Sleep(time.Hour)
+				}
 				r.stop()
 				r.expect("0s d1 object-0 initial#0", test.ended.String()+" close d1")
-				if have := r.metric("kooperd_controller_retries_total", "d"); have != 0 {
+				if have := r.metric("kooperd_controller_retries_total", "d"); have != 0 && test.end == nil {
 					t.Errorf("%v retries are counted", have)
 				}
 				if log := r.logged(); strings.Contains(log, "failed") {

@@ -90,7 +90,11 @@ func (c *controller) handle(end workEnd, group Group) {
 	if last != nil {
 		last.queue.ShutDown()
 	}
-	timer := time.AfterFunc(c.shutdown, func() { endCalls(errShutdown) })
+	cause := errEnded
+	if end.drain.ended() {
+		cause = errShutdown
+	}
+	timer := time.AfterFunc(c.shutdown, func() { endCalls(cause) })
 	defer timer.Stop()
 	dispatching.Wait()
 	c.metrics.Workers.Set(0)
