@@ -59,6 +59,9 @@ func filesOf(read *syntax.Sources) (*Files, error) {
 // not change them.
 func (f *Files) List() []File { return f.sources.Texts() }
 
+// first is the name of the first file, for mistakes that have no better place.
+func (f *Files) first() string { return f.sources.Files[0].Name }
+
 // Hash is over the names and texts of the files. It is Config.Hash of their config unless that has
 // imported further files.
 func (f *Files) Hash() string {

@@ -102,6 +102,23 @@ func supervise(ctx context.Context, options Options, file string, evaluate func(
 
 const evaluationHint = "look for comprehensions over large ranges, nested for clauses and many disjunctions"
 
+// TooLong is the error for files whose evaluation was ended because it took longer than deadline.
+// It is for a process that has another one evaluate them, as are TooMuchCPU and TooMuchMemory.
+func TooLong(files *Files, deadline time.Duration) Diagnostics {
+	return tooLong(files.first(), deadline, &activity{})
+}
+
+// TooMuchCPU is the error for files whose evaluation was ended because it took more CPU time than
+// limit.
+func TooMuchCPU(files *Files, limit time.Duration) Diagnostics {
+	return diagnostic.Diagnostics{{Position: diagnostic.Position{File: files.first()}, Hint: evaluationHint,
+		Message: fmt.Sprintf("evaluating the config takes more than %s of CPU time", limit)}}
+}
+
+// TooMuchMemory is the error for files whose evaluation was ended because it took more bytes of
+// memory than limit.
+func TooMuchMemory(files *Files, limit uint64) Diagnostics { return tooMuch(files.first(), limit) }
+
 func tooLong(file string, deadline time.Duration, doing *activity) diagnostic.Diagnostics {
 	d := diagnostic.Diagnostic{Position: diagnostic.Position{File: file}, Hint: evaluationHint,
 		Message: fmt.Sprintf("evaluating the config takes longer than %s", deadline)}

@@ -67,7 +67,7 @@ func Evaluate(ctx context.Context, files *Files, options Options) (cfg *Config, 
 		return nil, nil, fmt.Errorf("loading config: %w", context.Cause(ctx))
 	}
 	var found atomic.Pointer[[]string] // by an evaluation that may go on without being waited for
-	first := files.sources.Files[0].Name
+	first := files.first()
 	cfg, err = supervise(ctx, options, first, func(doing *activity) (*Config, diagnostic.Diagnostics) {
 		return evaluate(files.sources, options.Registry, doing, func(names []string) { found.Store(&names) })
 	})

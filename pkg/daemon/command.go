@@ -18,8 +18,9 @@ Memory: unless GOMEMLIMIT is set, the Go runtime is given nine tenths of the mem
 Exit status: 0 stopped as asked, 1 failure at run time, 2 bad usage or bad config (nothing was contacted,
 unless the config is in the cluster), 3 leadership lost.`
 
-func newRootCommand(registry *handlers.Registry) *cobra.Command {
-	var flags runFlags
+// newRootCommand returns the whole command line. isProgram is as in Options.
+func newRootCommand(registry *handlers.Registry, isProgram bool) *cobra.Command {
+	flags := runFlags{evaluateInChild: isProgram}
 	root := &cobra.Command{
 		Use:           "kooperd --config FILE",
 		Short:         "Run many Kubernetes controllers declared in one file",
@@ -36,5 +37,8 @@ func newRootCommand(registry *handlers.Registry) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newValidateCommand(registry), newPrintCommand(registry), newPluginsCommand(registry),
 		newSchemaCommand(registry), newRBACCommand(registry), newFenceCommand(registry), newVersionCommand())
+	if isProgram {
+		root.AddCommand(newEvaluateCommand(registry))
+	}
 	return root
 }

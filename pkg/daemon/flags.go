@@ -34,6 +34,9 @@ type runFlags struct {
 	shutdownDelay   time.Duration
 	logFormat       string
 	verbosity       int
+
+	// evaluateInChild is no flag: Main sets it, Run does not.
+	evaluateInChild bool
 }
 
 // add declares the flags of the command without a subcommand.

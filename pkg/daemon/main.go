@@ -30,9 +30,13 @@ const (
 // signals.Context, a second signal ends the delay; with any other context only time or the loss of
 // the lease does.
 //
+// The daemon evaluates a changed config in a process of its own, for which it starts the binary of
+// this process again. So main calls Main whatever the arguments are, always with the same plugins,
+// and does nothing before that which must not be done twice.
+//
 // The caller exits with the status at once: after status 1 or 3 a handler may still be running.
 func Main(ctx context.Context, plugins ...handlers.AnyPlugin) int {
-	return Run(ctx, Options{Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Plugins: plugins})
+	return Run(ctx, Options{Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Plugins: plugins, isProgram: true})
 }
 
 // Options of Run.
@@ -45,6 +49,10 @@ type Options struct {
 	Stderr io.Writer
 	// Plugins are the plugins that the binary has.
 	Plugins []handlers.AnyPlugin
+
+	// isProgram is set when the process is this program and nothing else: its binary, started
+	// again with other arguments, gets here.
+	isProgram bool
 }
 
 // Run is Main with everything given.
@@ -54,7 +62,7 @@ func Run(ctx context.Context, opts Options) int {
 		_, _ = fmt.Fprintf(opts.Stderr, "kooperd: %v\n", err)
 		return ExitUsage
 	}
-	cmd := newRootCommand(registry)
+	cmd := newRootCommand(registry, opts.isProgram)
 	cmd.SetArgs(opts.Args)
 	cmd.SetOut(opts.Stdout)
 	cmd.SetErr(opts.Stderr)

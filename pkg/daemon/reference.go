@@ -10,7 +10,7 @@ import (
 // that describe it: docs/generate writes the reference page from it. To run it use Main or Run,
 // which also give the exit status.
 func NewCommand(registry *handlers.Registry) *cobra.Command {
-	root := newRootCommand(registry)
+	root := newRootCommand(registry, false)
 	root.InitDefaultCompletionCmd()
 	return root
 }
