@@ -109,8 +109,12 @@ func (p *process) load(ctx context.Context, stderr io.Writer, where clusterConfi
 	return err
 }
 
-// evaluatorOf returns how a changed config is evaluated.
-func evaluatorOf(_ runFlags, registry *handlers.Registry) reload.Evaluator {
+// evaluatorOf returns how a changed config is evaluated: in a process with limits where this binary
+// can be started again.
+func evaluatorOf(flags runFlags, registry *handlers.Registry) reload.Evaluator {
+	if flags.evaluateInChild {
+		return reload.Evaluator(evaluateInChild(registry))
+	}
 	return reload.Evaluator(evaluateHere(registry))
 }
 
