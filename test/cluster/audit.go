@@ -130,13 +130,28 @@ func readAudit(path string, offset int64) ([]AuditEvent, error) {
 		if !bytes.HasSuffix(line, []byte("\n")) {
 			break // it is being written, or was when the API server was killed
 		}
-		var event AuditEvent
-		if err := json.Unmarshal(line, &event); err != nil {
+		event, err := parseEvent(line)
+		if err != nil {
 			return nil, fmt.Errorf("parsing %q: %w", line, err)
 		}
 		events = append(events, event)
 	}
 	return events, nil
+}
+
+// eventBegin is how every line of the log begins.
+var eventBegin = []byte(`{"kind":"Event"`)
+
+// parseEvent parses one line. Before the event there may be the beginning of another one: the API
+// server was killed while it wrote that, and the next one has gone on behind it.
+func parseEvent(line []byte) (AuditEvent, error) {
+	var event AuditEvent
+	err := json.Unmarshal(line, &event)
+	if last := bytes.LastIndex(line, eventBegin); err != nil && last > 0 {
+		event = AuditEvent{}
+		err = json.Unmarshal(line[last:], &event)
+	}
+	return event, err
 }
 
 // syncUserAgent marks the requests of syncAudit.

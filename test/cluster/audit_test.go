@@ -97,3 +97,26 @@ func TestReadAuditFromWithinALine(t *testing.T) {
 		}
 	}
 }
+
+// TestReadAuditBehindATornLine has a line that was cut off when the API server was killed, behind
+// which the next one has gone on.
+func TestReadAuditBehindATornLine(t *testing.T) {
+	const whole = `{"kind":"Event","verb":"list","user":{"username":"b"}}` + "\n"
+	const torn = `{"kind":"Event","verb":"get","user":{"username":"a`
+	path := filepath.Join(t.TempDir(), "audit.log")
+	for cut := range len(torn) {
+		if err := os.WriteFile(path, []byte(whole+torn[:cut]+whole), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		events, err := readAudit(path, 0)
+		if err != nil || len(events) != 2 || events[1].Verb != "list" || events[1].User.Username != "b" {
+			t.Fatalf("cut at byte %d: %+v, %v", cut, events, err)
+		}
+	}
+	if err := os.WriteFile(path, []byte("rubbish\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if events, err := readAudit(path, 0); err == nil {
+		t.Errorf("rubbish is read as %+v", events)
+	}
+}
