@@ -134,13 +134,7 @@ func TestBadConfig(t *testing.T) {
 			t.Errorf("while there were former pods Helm has left the ConfigMaps %q alone", have)
 		}
 		helm(t, version, good...)
-		var want []string
-		for _, volume := range r.pods(t)[0].Spec.Volumes {
-			if volume.ConfigMap != nil {
-				want = append(want, volume.ConfigMap.Name)
-			}
-		}
-		wantSame(t, "what is left of the ConfigMaps", r.configMaps(t), want)
+		wantSame(t, "what is left of the ConfigMaps", r.configMaps(t), r.mounted(t))
 	})
 }
 
@@ -160,6 +154,19 @@ func (r *release) checkRefusedConfig(t *testing.T, old string) {
 	if status := refused.AwaitExit(t); status != 2 {
 		t.Errorf("the new pod has ended with status %d, want 2", status)
 	}
+}
+
+// mounted are the names of the ConfigMaps that the pods of the release mount.
+func (r *release) mounted(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for _, volume := range r.pods(t)[0].Spec.Volumes {
+		if volume.ConfigMap != nil {
+			names = append(names, volume.ConfigMap.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // configMaps are the names of those that the chart has made.

@@ -43,6 +43,13 @@ func TestMistakes(t *testing.T) {
 		"annotation of the chart": {
 			args: append(config, "--set", `podAnnotations.kooperd\.dev/chart=a`), want: "podAnnotations cannot set kooperd.dev/chart: the chart sets it",
 		},
+		"a reload beside the chart's": {
+			args: append(config, "--set", "extraArgs={--reload}"), want: "extraArgs cannot set --reload: set the value reload",
+		},
+		"a lock in the config": {
+			args: append(config, "--set", "reload=true,leaderElection.lock=configMap,leaderElection.name=demo-kooperd-config"),
+			want: "the lock would be the ConfigMap demo-kooperd-config, in which reload keeps the config",
+		},
 		"one port for two":    {args: append(config, "--set", "metrics.port=8081"), want: "metrics.port and healthPort are both 8081"},
 		"open profiles":       {args: append(config, "--set", "profiling=true"), want: "it needs metrics.enabled and metrics.authenticate"},
 		"two without a lease": {args: append(config, "--set", "leaderElection.enabled=false"), want: "replicas is 2 and leaderElection.enabled is false"},

@@ -84,6 +84,8 @@ func variants(t *testing.T) map[string][]string {
 		"--set", "serviceAccount.name=default",
 	}
 	all["lock of Kooper"] = []string{"--values", examples(t)["one-namespace"], "--set", "leaderElection.lock=configMap"}
+	all["reload"] = append([]string{"--values", examples(t)["one-namespace"], "--set", "reload=true"}, everything...)
+	all["reload of an existing ConfigMap"] = []string{"--set", "image=a,existingConfigMap=controllers,serviceAccount.create=false,reload=true"}
 	all["existing ConfigMap"] = []string{"--set", "image=a,existingConfigMap=controllers,serviceAccount.create=false,rbac.create=false"}
 	return all
 }

@@ -5,6 +5,7 @@
 {{- fail "\n\nkooperd has no image. Set the value image to one that your cluster can pull: \"make image\" builds it, and docs/image.md of kooperd says how it gets into a registry\n" -}}
 {{- end -}}
 {{- include "kooperd.checkElection" . -}}
+{{- include "kooperd.checkReload" . -}}
 {{- include "kooperd.checkFence" . -}}
 {{- if and .Values.profiling (not (and .Values.metrics.enabled .Values.metrics.authenticate)) -}}
 {{- fail "\n\nprofiling gives the memory of the process away: it needs metrics.enabled and metrics.authenticate\n" -}}
@@ -71,6 +72,19 @@ wanted they are refused by values.schema.json; a key is a string by the time it 
 {{- end -}}
 {{- if and .Values.flowSchema.enabled (not (and .Values.leaderElection.enabled $lease)) -}}
 {{- fail "\n\nflowSchema.enabled needs a lease: leaderElection.enabled, and leaderElection.lock other than configMap\n" -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* A changed config is a rollout or a reload, and never both. */ -}}
+{{- define "kooperd.checkReload" -}}
+{{- range .Values.extraArgs -}}
+{{- if regexMatch "^--reload(=|$)" . -}}
+{{- fail (printf "\n\nextraArgs cannot set %s: set the value reload, by which the chart gives kooperd the config as well\n" .) -}}
+{{- end -}}
+{{- end -}}
+{{- $config := include "kooperd.configMapName" . -}}
+{{- if and .Values.reload (eq .Values.leaderElection.lock "configMap") (eq (include "kooperd.leaseNamespace" .) .Release.Namespace) (has (include "kooperd.leaseName" .) (list $config (printf "%s-accepted" $config))) -}}
+{{- fail (printf "\n\nthe lock would be the ConfigMap %s, in which reload keeps the config: give leaderElection.name another name\n" (include "kooperd.leaseName" .)) -}}
 {{- end -}}
 {{- end -}}
 

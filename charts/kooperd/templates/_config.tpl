@@ -24,6 +24,21 @@ leaderElection: disabled
 {{- end -}}
 {{- end -}}
 
+{{- /* Where kooperd reads the config that it follows, as for --config. */ -}}
+{{- define "kooperd.configSource" -}}
+{{- printf "configmap:%s/%s" .Release.Namespace (include "kooperd.configMapName" .) -}}
+{{- end -}}
+
+{{- /* The ConfigMaps that kooperd follows, as JSON: that of this version, and those of pods that run now. */ -}}
+{{- define "kooperd.followed" -}}
+{{- $names := list -}}
+{{- if .Values.reload }}{{ $names = append $names (include "kooperd.configMapName" .) }}{{ end -}}
+{{- range (include "kooperd.running" . | fromJson).items -}}
+{{- $names = concat $names .followed -}}
+{{- end -}}
+{{- dict "names" ($names | uniq | sortAlpha) | toJson -}}
+{{- end -}}
+
 {{- /* Changes when the config does. Of a ConfigMap that somebody else makes, only an installation knows the contents. */ -}}
 {{- define "kooperd.configChecksum" -}}
 {{- $data := "" -}}

@@ -1,5 +1,5 @@
-{{- /* A ConfigMap of the chart, of a dict of root, part, name and data. Nothing of it changes, or a container of the former
-version that is restarted during an upgrade would start with what is not meant for it. */ -}}
+{{- /* A ConfigMap of the chart, of a dict of root, part, name, data and changes. Nothing of it changes unless changes is true, or
+a container of the former version that is restarted during an upgrade would start with what is not meant for it. */ -}}
 {{- define "kooperd.configMap" -}}
 apiVersion: v1
 kind: ConfigMap
@@ -9,7 +9,9 @@ metadata:
   labels:
     {{- include "kooperd.labels" .root | nindent 4 }}
     kooperd.dev/part: {{ .part }}
+{{- if not .changes }}
 immutable: true
+{{- end }}
 data:
   {{- .data | nindent 2 }}
 {{- end -}}

@@ -40,10 +40,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.leaderElection.namespace | default .Release.Namespace -}}
 {{- end -}}
 
-{{- /* The ConfigMaps of the chart have a hash of what is in them in their names, so that each version of the pods has its own. */ -}}
+{{- /* The ConfigMaps of the chart have a hash of what is in them in their names, so that each version of the pods has its own. The
+one that kooperd follows always has the same name. */ -}}
 {{- define "kooperd.configMapName" -}}
 {{- if .Values.existingConfigMap -}}
 {{- .Values.existingConfigMap -}}
+{{- else if .Values.reload -}}
+{{- printf "%s-config" (include "kooperd.fullname" .) -}}
 {{- else -}}
 {{- printf "%s-config-%s" (include "kooperd.fullname" .) (include "kooperd.configData" . | sha256sum | trunc 10) -}}
 {{- end -}}

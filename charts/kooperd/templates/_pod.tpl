@@ -20,7 +20,8 @@ priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
-{{- /* Everything of the container that does not depend on what it runs. */ -}}
+{{- /* Everything of the container that does not depend on what it runs. With mountsConfig beside the values it has the config as
+files. */ -}}
 {{- define "kooperd.container" -}}
 image: {{ .Values.image | quote }}
 {{- with .Values.imagePullPolicy }}
@@ -37,7 +38,9 @@ envFrom:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 volumeMounts:
+{{- if .mountsConfig }}
 - {name: config, mountPath: /etc/kooperd/config, readOnly: true}
+{{- end }}
 - {name: leader-election, mountPath: /etc/kooperd/leader-election, readOnly: true}
 {{- if .Values.metrics.tlsSecret }}
 - {name: metrics-tls, mountPath: /etc/kooperd/metrics-tls, readOnly: true}
@@ -61,10 +64,12 @@ volumeMounts:
 {{- end -}}
 
 {{- define "kooperd.volumes" -}}
-- name: config
-  configMap: {name: {{ include "kooperd.configMapName" . | quote }}}
 - name: leader-election
   configMap: {name: {{ include "kooperd.leaderElectionName" . | quote }}}
+{{- if .mountsConfig }}
+- name: config
+  configMap: {name: {{ include "kooperd.configMapName" . | quote }}}
+{{- end }}
 {{- with .Values.metrics.tlsSecret }}
 - name: metrics-tls
   secret: {secretName: {{ . | quote }}}
@@ -75,7 +80,12 @@ volumeMounts:
 {{- end -}}
 
 {{- define "kooperd.args" -}}
+{{- if .Values.reload -}}
+- --config={{ include "kooperd.configSource" . }}
+{{- else -}}
 - --config=/etc/kooperd/config
+- --reload=false
+{{- end }}
 - --config=/etc/kooperd/leader-election/leader-election.yaml
 - --health-probe-bind-address=:{{ .Values.healthPort }}
 - --metrics-bind-address={{ if .Values.metrics.enabled }}:{{ .Values.metrics.port }}{{ else }}0{{ end }}

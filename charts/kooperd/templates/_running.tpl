@@ -29,7 +29,15 @@ tells a chart from another one of the same release. */ -}}
 {{- if and (eq (dig "app.kubernetes.io/instance" "" $labels) $.Release.Name) (eq (dig "kooperd.dev/chart" "" $annotations) $.Chart.Name) -}}
 {{- $configMaps := list -}}
 {{- range .pod.spec.volumes }}{{ $configMaps = append $configMaps (dig "configMap" "name" "" .) }}{{ end -}}
-{{- $found = append $found (dict "what" .what "worksUnder" (index $annotations "kooperd.dev/works-under") "configMaps" $configMaps) -}}
+{{- $followed := list -}}
+{{- $prefix := printf "--config=configmap:%s/" $.Release.Namespace -}}
+{{- range .pod.spec.containers -}}
+{{- range .args -}}
+{{- if hasPrefix $prefix . }}{{ $followed = append $followed (trimPrefix $prefix .) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- $configMaps = concat $configMaps $followed -}}
+{{- $found = append $found (dict "what" .what "worksUnder" (index $annotations "kooperd.dev/works-under") "configMaps" $configMaps "followed" $followed) -}}
 {{- end -}}
 {{- end -}}
 {{- dict "items" $found | toJson -}}
