@@ -95,8 +95,8 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// TestSwitchReload goes from rollouts to reloads and back while pods run. Afterwards nothing is left
-// but what kooperd itself has made.
+// TestSwitchReload goes from rollouts to reloads and back while pods run. Afterwards nothing is
+// left but what kooperd itself has made.
 func TestSwitchReload(t *testing.T) {
 	forEachHelm(t, func(t *testing.T, version string) {
 		r := install(t, version, "--values", examples(t)["one-namespace"], "--set", "shutdownDelaySeconds=0,replicas=1")
