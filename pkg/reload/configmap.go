@@ -52,7 +52,7 @@ type configMapSource struct {
 	name   types.NamespacedName
 
 	mu      sync.Mutex
-	watched bool              // latest is what the watch has shown
+	watched bool              // latest is what the watch has shown; false while there is none
 	latest  *corev1.ConfigMap // nil when there is none
 }
 
@@ -112,38 +112,42 @@ func (s *configMapSource) object(ctx context.Context) (*corev1.ConfigMap, error)
 }
 
 func (s *configMapSource) Watch(ctx context.Context, changed func()) {
-	only := fields.OneTermEqualSelector("metadata.name", s.name.Name).String()
-	set := func(object *corev1.ConfigMap) {
+	show := func(watched bool, object *corev1.ConfigMap) {
 		s.mu.Lock()
-		s.watched, s.latest = true, object
+		s.watched, s.latest = watched, object
 		s.mu.Unlock()
 		changed()
 	}
-	_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: &cache.ListWatch{
-			ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-				options.FieldSelector = only
-				return s.client.List(ctx, options)
-			},
-			WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-				options.FieldSelector = only
-				return s.client.Watch(ctx, options)
-			},
-		},
-		ObjectType: &corev1.ConfigMap{},
-		Handler: cache.ResourceEventHandlerFuncs{
-			AddFunc: func(object any) {
-				if m, ok := object.(*corev1.ConfigMap); ok {
-					set(m)
-				}
-			},
-			UpdateFunc: func(_, object any) {
-				if m, ok := object.(*corev1.ConfigMap); ok {
-					set(m)
-				}
-			},
-			DeleteFunc: func(any) { set(nil) },
-		},
+	informer := cache.NewSharedInformer(s.listerWatcher(), &corev1.ConfigMap{}, 0)
+	// Neither of the two can fail: the informer does not run yet.
+	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(object any) { show(true, asConfigMap(object)) },
+		UpdateFunc: func(_, object any) { show(true, asConfigMap(object)) },
+		DeleteFunc: func(any) { show(true, nil) },
+	})
+	_ = informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, r *cache.Reflector, err error) {
+		cache.DefaultWatchErrorHandler(ctx, r, err)
+		show(false, nil) // While nothing can be watched, each try to is a reason to read.
 	})
 	informer.RunWithContext(ctx)
+}
+
+// listerWatcher lists and watches the one ConfigMap.
+func (s *configMapSource) listerWatcher() cache.ListerWatcher {
+	only := fields.OneTermEqualSelector("metadata.name", s.name.Name).String()
+	return &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			options.FieldSelector = only
+			return s.client.List(ctx, options)
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			options.FieldSelector = only
+			return s.client.Watch(ctx, options)
+		},
+	}
+}
+
+func asConfigMap(object any) *corev1.ConfigMap {
+	m, _ := object.(*corev1.ConfigMap)
+	return m
 }

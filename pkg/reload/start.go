@@ -116,13 +116,23 @@ func (r *Reloader) Lead(term context.Context, drain engine.Drain) error {
 	if r.opts.Store == nil {
 		return nil
 	}
+	said := ""
+	defer func() {
+		if said != "" {
+			r.opts.Refused(r.lastRefused())
+		}
+	}()
 	backoff := wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Jitter: 0.1, Steps: math.MaxInt32, Cap: 5 * time.Second}
 	for {
 		err := r.catchUp(term)
 		if err == nil {
 			return nil
 		}
-		r.opts.Logger.Error(err, "waiting to work until the accepted config is known")
+		if err.Error() != said {
+			said = err.Error()
+			r.opts.Logger.Error(err, "waiting to work until the accepted config is known")
+			r.opts.Refused("nothing is worked on before it is known: " + said)
+		}
 		select {
 		case <-term.Done():
 			return fmt.Errorf("looking for the accepted config: %w", context.Cause(term))
@@ -131,6 +141,12 @@ func (r *Reloader) Lead(term context.Context, drain engine.Drain) error {
 		case <-time.After(backoff.Step()):
 		}
 	}
+}
+
+func (r *Reloader) lastRefused() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.refused
 }
 
 // catchUp compares what runs with what is stored, and makes both the newer of the two.

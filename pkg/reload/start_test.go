@@ -234,7 +234,7 @@ func TestLeadWaits(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				maps := &fakeConfigMaps{}
 				j := &journal{}
-				r, err := Start(t.Context(), Options{Source: &textSource{text: definitions("a")}, Evaluate: evaluateWithLog(t), Store: maps.store(), Observer: j})
+				r, err := Start(t.Context(), Options{Source: &textSource{text: definitions("a")}, Evaluate: evaluateWithLog(t), Store: maps.store(), Observer: j, Refused: j.refused})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -248,6 +248,9 @@ func TestLeadWaits(t *testing.T) {
 				if len(led) > 0 {
 					t.Fatalf("Lead returned %v without an answer", <-led)
 				}
+				if reason := j.lastReason(); !strings.HasSuffix(reason, "ConfigMap ns/config-accepted: the API server is away") {
+					t.Errorf("meanwhile the reason is %q", reason)
+				}
 				switch end {
 				case "term":
 					lose()
@@ -256,8 +259,8 @@ func TestLeadWaits(t *testing.T) {
 				case "answer":
 					maps.setError(nil)
 				}
-				if err := <-led; (err == nil) != (end == "answer") {
-					t.Errorf("Lead returned %v", err)
+				if err := <-led; (err == nil) != (end == "answer") || j.lastReason() != "" {
+					t.Errorf("Lead returned %v, and the reason is %q", err, j.lastReason())
 				}
 			})
 		})
