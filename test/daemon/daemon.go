@@ -34,8 +34,8 @@ const Timeout = 60 * time.Second
 type Options struct {
 	// Binary is the program; empty means bin/kooperd of this repository.
 	Binary string
-	// Config is the text of the config file, or the path of one when it ends in .cue, .yaml, .yml
-	// or .json, or a ConfigMap as --config takes it.
+	// Config is the text of the config file, the path of one when it ends in .cue, .yaml, .yml or
+	// .json, an absolute path of a directory, or a ConfigMap as configmap:NAMESPACE/NAME.
 	Config string
 	// Extension is that of a config given as text. Default: .cue.
 	Extension string
@@ -186,12 +186,12 @@ func (p *Process) add(raw string) {
 
 func configPath(t testing.TB, opts Options) string {
 	t.Helper()
-	if strings.HasPrefix(opts.Config, "configmap:") {
-		return opts.Config
-	}
-	switch filepath.Ext(opts.Config) {
-	case ".cue", ".yaml", ".yml", ".json":
-		if !strings.Contains(opts.Config, "\n") {
+	if !strings.Contains(opts.Config, "\n") {
+		switch filepath.Ext(opts.Config) {
+		case ".cue", ".yaml", ".yml", ".json":
+			return opts.Config
+		}
+		if filepath.IsAbs(opts.Config) || strings.HasPrefix(opts.Config, "configmap:") {
 			return opts.Config
 		}
 	}
