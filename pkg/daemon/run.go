@@ -69,7 +69,13 @@ func (p *process) run(ctx context.Context) error {
 	if p.follows() {
 		l.beside = append(l.beside, p.follow)
 	}
-	l.prepare = p.reloader.Lead
+	l.prepare = func(term context.Context, drain engine.Drain) error {
+		if err := p.reloader.Lead(term, drain); err != nil {
+			return err
+		}
+		p.engine.Settle(term, drain) // Else what the leader before has changed would be undone at first.
+		return nil
+	}
 	return l.run(ctx)
 }
 
