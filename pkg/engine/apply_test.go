@@ -47,9 +47,12 @@ func (r *rig) wantNothing(definition string) {
 		r.t.Errorf("%s has %d series", definition, n)
 	}
 	for _, recorders := range r.shared.recorders {
-		if sink := recorders.sink; sink.clients[definition] != nil && sink.leaving[definition] == nil {
+		sink := recorders.sink
+		sink.mu.Lock()
+		if sink.clients[definition] != nil && sink.leaving[definition] == nil {
 			r.t.Errorf("%s has a recorder, and keeps it", definition)
 		}
+		sink.mu.Unlock()
 	}
 	if r.controllers[definition] != nil {
 		r.t.Errorf("%s has a controller", definition)
