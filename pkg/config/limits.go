@@ -111,7 +111,7 @@ func TooLong(files *Files, deadline time.Duration) Diagnostics {
 // TooMuchCPU is the error for files whose evaluation was ended because it took more CPU time than
 // limit.
 func TooMuchCPU(files *Files, limit time.Duration) Diagnostics {
-	return diagnostic.Diagnostics{{Position: diagnostic.Position{File: files.first()}, Hint: evaluationHint,
+	return diagnostic.Diagnostics{{Position: diagnostic.Position{File: files.first()}, Hint: evaluationHint, Exceeded: true,
 		Message: fmt.Sprintf("evaluating the config takes more than %s of CPU time", limit)}}
 }
 
@@ -120,7 +120,7 @@ func TooMuchCPU(files *Files, limit time.Duration) Diagnostics {
 func TooMuchMemory(files *Files, limit uint64) Diagnostics { return tooMuch(files.first(), limit) }
 
 func tooLong(file string, deadline time.Duration, doing *activity) diagnostic.Diagnostics {
-	d := diagnostic.Diagnostic{Position: diagnostic.Position{File: file}, Hint: evaluationHint,
+	d := diagnostic.Diagnostic{Position: diagnostic.Position{File: file}, Hint: evaluationHint, Exceeded: true,
 		Message: fmt.Sprintf("evaluating the config takes longer than %s", deadline)}
 	if plugin := doing.plugin.Load(); plugin != nil {
 		d.Message = fmt.Sprintf("plugin %q takes longer than %s to check its config", *plugin, deadline)
@@ -130,7 +130,7 @@ func tooLong(file string, deadline time.Duration, doing *activity) diagnostic.Di
 }
 
 func tooMuch(file string, limit uint64) diagnostic.Diagnostics {
-	return diagnostic.Diagnostics{{Position: diagnostic.Position{File: file}, Hint: evaluationHint,
+	return diagnostic.Diagnostics{{Position: diagnostic.Position{File: file}, Hint: evaluationHint, Exceeded: true,
 		Message: fmt.Sprintf("evaluating the config takes more than %d MiB of memory", limit>>20)}}
 }
 

@@ -99,8 +99,9 @@ func (l childLimits) memoryLimit() (uint64, error) {
 	}
 	limit := min(l.memory, left/4*3)
 	if limit < minChildMemory {
-		return 0, evaluationErrorf("it needs at least %d MiB of memory, and can have %d MiB: the memory limit leaves %d MiB",
-			minChildMemory>>20, limit>>20, left>>20)
+		// How much is left changes all the time, and an error that stays the same is said once.
+		return 0, evaluationErrorf("it needs at least %d MiB of memory, more than three quarters of what the memory limit leaves",
+			minChildMemory>>20)
 	}
 	return limit, nil
 }

@@ -222,7 +222,7 @@ func TestChildFails(t *testing.T) {
 		},
 		"too little memory": {
 			left: 20 << 20,
-			want: "evaluating the config: it needs at least 24 MiB of memory, and can have 15 MiB: the memory limit leaves 20 MiB",
+			want: "evaluating the config: it needs at least 24 MiB of memory, more than three quarters of what the memory limit leaves",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

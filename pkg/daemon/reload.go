@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/engine"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/reload"
@@ -137,17 +138,36 @@ func (p *process) follow(ctx context.Context) {
 	}
 }
 
+// prepareTerm makes sure that a term begins with the config that was accepted last: else what the
+// leader before has changed would be undone at first. It repeats the event about a config that was
+// refused before.
+func (p *process) prepareTerm(term context.Context, drain engine.Drain) error {
+	if err := p.reloader.Lead(term, drain); err != nil {
+		return err
+	}
+	p.engine.Settle(term, drain)
+	if refused := p.board.Refused().Reason; refused != "" {
+		p.recordRefused(refused)
+	}
+	return nil
+}
+
 // configRefused shows why the config that was read last does not run.
 func (p *process) configRefused(reason string) {
 	p.board.SetRefused(reason)
-	if p.elector == nil || !p.elector.Leading() {
-		return
-	}
-	if reason == "" {
+	switch {
+	case p.elector == nil || !p.elector.Leading():
+	case reason == "":
 		p.elector.events.record(corev1.EventTypeNormal, "ConfigAccepted", "Reload", "the config that was read last runs")
-		return
+	default:
+		p.recordRefused(reason)
 	}
-	p.elector.events.record(corev1.EventTypeWarning, "ConfigRefused", "Reload", shorten(reason, maxEventNote))
+}
+
+func (p *process) recordRefused(reason string) {
+	if p.elector != nil {
+		p.elector.events.record(corev1.EventTypeWarning, "ConfigRefused", "Reload", shorten(reason, maxEventNote))
+	}
 }
 
 // maxEventNote is what the API server takes.

@@ -68,14 +68,10 @@ func (p *process) run(ctx context.Context) error {
 	}
 	if p.follows() {
 		l.beside = append(l.beside, p.follow)
+	} else {
+		p.logger.Info("the config is not read again when it changes", "reload", p.flags.reload, "pipe", !p.sources.canChange())
 	}
-	l.prepare = func(term context.Context, drain engine.Drain) error {
-		if err := p.reloader.Lead(term, drain); err != nil {
-			return err
-		}
-		p.engine.Settle(term, drain) // Else what the leader before has changed would be undone at first.
-		return nil
-	}
+	l.prepare = p.prepareTerm
 	return l.run(ctx)
 }
 

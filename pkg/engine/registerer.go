@@ -24,6 +24,7 @@ type registerer struct {
 
 	mu         sync.Mutex
 	replaces   bool
+	closed     bool
 	registered map[string]*guardedCollector // by what they describe
 	staged     map[string]*guardedCollector // as above, not registered yet
 	unchecked  []*guardedCollector          // those that describe nothing
@@ -46,6 +47,9 @@ func (r *registerer) Register(c prometheus.Collector) error {
 	id := guarded.identity()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.closed {
+		return errRegistererClosed
+	}
 	err = r.next.Register(guarded)
 	switch {
 	case err != nil && r.staged[id] != nil:
@@ -104,10 +108,27 @@ func (r *registerer) Unregister(c prometheus.Collector) bool {
 	return staged || registered != nil && r.next.Unregister(registered)
 }
 
+// errRegistererClosed is the error for a handler that registers metrics after its end.
+var errRegistererClosed = errors.New("the handler is not used any more: another one has taken its place")
+
+// close withdraws everything and refuses what a handler that is still being made may register:
+// another one may need the same names.
+func (r *registerer) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	r.remove()
+}
+
 // withdraw removes everything that was registered.
 func (r *registerer) withdraw() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.remove()
+}
+
+// remove is withdraw for a caller that holds r.mu.
+func (r *registerer) remove() {
 	for _, guarded := range r.registered {
 		r.next.Unregister(guarded)
 	}

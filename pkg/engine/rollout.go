@@ -64,6 +64,7 @@ func (o *rollout) set(def config.Definition) (changed bool) {
 // replace runs a revision of what is wanted. o.mu is held.
 func (o *rollout) replace() {
 	if o.next != nil {
+		o.next.builder.registry.close()
 		o.next.end()
 		o.next = nil
 	}
@@ -90,7 +91,7 @@ func (o *rollout) retire() {
 	if o.active == nil {
 		return
 	}
-	o.active.builder.registry.withdraw() // So that another one can register the same.
+	o.active.builder.registry.close() // So that another one can register the same.
 	o.active.end()
 	o.active = nil
 	o.handedOver()

@@ -20,13 +20,14 @@ func refusef(format string, args ...any) error {
 
 // guard decides whether a config may replace another one.
 type guard struct {
-	allowRemovals  bool // every definition may go
-	leaderElection bool // its settings count
+	allowRemovals  bool                  // every definition may go
+	leaderElection bool                  // its settings count
+	lease          config.LeaderElection // those that this process works by
 }
 
 // check returns why next does not replace running, or nil. It is a *RefusedError.
 func (g guard) check(running, next revision) error {
-	if err := g.restart(running.config, next.config); err != nil {
+	if err := g.restart(next.config); err != nil {
 		return err
 	}
 	if g.allowRemovals {
@@ -40,8 +41,8 @@ func (g guard) check(running, next revision) error {
 
 // restart refuses what only a new process can change. Nothing of such a config is applied, as it
 // would be half of what its author means.
-func (g guard) restart(running, next *config.Config) error {
-	if !g.leaderElection || running.LeaderElection == next.LeaderElection {
+func (g guard) restart(next *config.Config) error {
+	if !g.leaderElection || g.lease == next.LeaderElection {
 		return nil
 	}
 	var changed []string
@@ -50,7 +51,7 @@ func (g guard) restart(running, next *config.Config) error {
 			changed = append(changed, fmt.Sprintf("%s is %v and would be %v", field, before, after))
 		}
 	}
-	a, b := running.LeaderElection, next.LeaderElection
+	a, b := g.lease, next.LeaderElection
 	if a.Disabled != b.Disabled {
 		add("disabled", a.Disabled, b.Disabled)
 	} else {

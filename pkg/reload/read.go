@@ -7,7 +7,10 @@ import (
 	"hash"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
+
+	"kooperd.dev/kooperd/pkg/config"
 )
 
 // settle is how long the texts have to stay the same before they are evaluated, so that a file is
@@ -40,6 +43,7 @@ func (r *Reloader) read(ctx context.Context) reading {
 	r.mu.Unlock()
 	for _, name := range imported {
 		addFile(sum, name)
+		addFolder(sum, filepath.Dir(name)) // A file that is added to an imported package counts, too.
 	}
 	found.mark = hex.EncodeToString(sum.Sum(nil))
 	return found
@@ -54,6 +58,16 @@ func addFile(sum hash.Hash, name string) {
 	}
 	_, _ = io.WriteString(sum, name)
 	sum.Write(contents.Sum(nil))
+}
+
+// addFolder adds the names of the config files in a folder to a hash.
+func addFolder(sum hash.Hash, name string) {
+	entries, _ := os.ReadDir(name) // Without the folder it has no files.
+	for _, e := range entries {
+		if config.IsConfigFile(e.Name()) {
+			_, _ = io.WriteString(sum, e.Name()+"\n")
+		}
+	}
 }
 
 // settled returns what is there when it has stopped changing.

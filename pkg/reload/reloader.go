@@ -3,14 +3,12 @@ package reload
 import (
 	"context"
 	"errors"
-	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/engine"
@@ -68,9 +66,10 @@ type Options struct {
 
 // Reloader keeps one config running after another. It is safe for concurrent use.
 type Reloader struct {
-	opts  Options
-	guard guard
-	apply func(*config.Config) engine.Changes // set by ApplyTo
+	opts        Options
+	guard       guard
+	evaluations *evaluations
+	apply       func(*config.Config) engine.Changes // set by ApplyTo
 
 	noted  chan struct{} // holds a note that the source may have changed
 	forced chan struct{} // holds a note that somebody has asked for a reload
@@ -82,8 +81,8 @@ type Reloader struct {
 	term     context.Context //nolint:containedctx // the last term; nil before the first one
 	stored   string          // resourceVersion of the store's ConfigMap
 	imported []string        // what the last evaluation depended on besides its files
-	seen     string          // mark of what was decided about last
-	refused  string          // why that does not run; empty if it does
+	marks    marks           // of what Run has read
+	refused  string          // why the last of it does not run; empty if it does
 }
 
 func newReloader(opts Options) *Reloader {
@@ -98,7 +97,7 @@ func newReloader(opts Options) *Reloader {
 	}
 	return &Reloader{
 		opts: opts, guard: guard{allowRemovals: opts.AllowRemovals, leaderElection: !opts.IgnoreLeaderElection},
-		noted: make(chan struct{}, 1), forced: make(chan struct{}, 1),
+		noted: make(chan struct{}, 1), forced: make(chan struct{}, 1), evaluations: newEvaluations(opts.Evaluate),
 	}
 }
 
@@ -132,7 +131,6 @@ func (r *Reloader) Run(ctx context.Context) {
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	watching.Go(func() { r.opts.Source.Watch(ctx, func() { note(r.noted) }) })
-	backoff := newBackoff()
 	var again <-chan time.Time
 	for {
 		force := false
@@ -144,44 +142,36 @@ func (r *Reloader) Run(ctx context.Context) {
 			force = true
 		case <-again:
 		}
-		switch failed, looked := r.look(ctx, force); {
-		case !looked:
-		case failed:
-			again = time.After(backoff.Step())
-		default:
-			again, backoff = nil, newBackoff()
+		if wait := r.look(ctx, force); wait > 0 {
+			again = time.After(wait)
 		}
 	}
 }
 
-// newBackoff is how often what has failed is tried again.
-func newBackoff() *wait.Backoff {
-	return &wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.1, Steps: math.MaxInt32, Cap: time.Minute}
-}
-
-// look reads the source and decides about what it finds, unless that has been decided about: then
-// looked is false. A failure is what another try may mend.
-func (r *Reloader) look(ctx context.Context, force bool) (failed, looked bool) {
+// look reads the source and decides about what it finds, unless that has been decided about. It
+// returns after how long another try may come to something else; 0 if none will.
+func (r *Reloader) look(ctx context.Context, force bool) (again time.Duration) {
 	found := r.read(ctx)
-	if ctx.Err() != nil || found.mark == r.lastSeen() && !force {
-		return false, false
+	r.mu.Lock()
+	wait, decided := r.marks.decided(found.mark)
+	r.mu.Unlock()
+	if ctx.Err() != nil || decided && !force {
+		return wait
 	}
 	began := time.Now()
 	found = r.settled(ctx, found)
 	outcome := r.consider(ctx, found)
 	if ctx.Err() != nil {
-		return false, false
+		return 0
+	}
+	if outcome.interrupted {
+		note(r.noted)
+		return 0
 	}
 	if force && outcome.err == nil && !outcome.changed {
 		r.opts.Logger.Info("config was read again and is the same", "hash", r.Running().Hash)
 	}
-	return r.conclude(found.mark, outcome, time.Since(began)) == Failed, true
-}
-
-func (r *Reloader) lastSeen() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.seen
+	return r.conclude(found.mark, outcome, time.Since(began))
 }
 
 // outcome is what a look at the source has come to.
@@ -189,6 +179,8 @@ type outcome struct {
 	err     error
 	changed bool // another config runs
 	unsure  bool // what was read is not all that the config depends on
+
+	interrupted bool // something more urgent had to be evaluated
 }
 
 // consider evaluates what was read and makes it what runs.
@@ -196,9 +188,15 @@ func (r *Reloader) consider(ctx context.Context, found reading) outcome {
 	if found.err != nil {
 		return outcome{err: found.err}
 	}
-	cfg, imported, err := r.opts.Evaluate(ctx, found.Files)
+	cfg, imported, interrupted, err := r.evaluations.makeUnlessInterrupted(ctx, found.Files)
+	if interrupted {
+		return outcome{interrupted: true}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err != nil && imported == nil {
+		imported = r.imported // An evaluation that is ended from outside does not come to say.
+	}
 	o := outcome{err: err, unsure: !slices.Equal(imported, r.imported)}
 	r.imported = imported
 	if err == nil {
@@ -207,20 +205,23 @@ func (r *Reloader) consider(ctx context.Context, found reading) outcome {
 	return o
 }
 
-// conclude notes how reading the config has ended.
-func (r *Reloader) conclude(mark string, o outcome, took time.Duration) Result {
+// conclude notes how reading the config has ended, and returns what look does.
+func (r *Reloader) conclude(mark string, o outcome, took time.Duration) (again time.Duration) {
 	result, reason := resultOf(o.err), ""
 	if o.err != nil {
 		reason = o.err.Error()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if result != Failed && !o.unsure {
-		r.seen = mark
+	switch {
+	case mayPass(o.err):
+		again = r.marks.fail(mark, isExceeded(o.err))
+	case !o.unsure:
+		r.marks.decide(mark)
 	}
 	r.opts.Observer.ObserveReload(string(result), took)
 	if reason == r.refused {
-		return result
+		return again
 	}
 	r.refused = reason
 	r.opts.Refused(reason)
@@ -229,17 +230,17 @@ func (r *Reloader) conclude(mark string, o outcome, took time.Duration) Result {
 	} else if !o.changed {
 		r.opts.Logger.Info("config is again the one that runs", "hash", r.running.config.Hash)
 	}
-	return result
+	return again
 }
 
 // accept makes next what runs, unless something speaks against it. r.mu is held.
 func (r *Reloader) accept(next revision) (changed bool, err error) {
 	switch {
 	case newer(r.running.versions, next.versions):
-		return false, nil // The watch is behind what this replica runs already.
+		return false, errBehind
 	case next.config.Hash == r.running.config.Hash:
-		r.running = next // The same texts may have another version.
-		return false, nil
+		r.running = next                           // The same texts may have another version.
+		return false, r.guard.restart(next.config) // Another process has accepted it, see catchUp.
 	}
 	if err := r.guard.check(r.running, next); err != nil {
 		return false, err
@@ -259,6 +260,15 @@ func (r *Reloader) run(next revision) {
 	r.opts.Observer.SetConfig(next.config.Hash)
 	r.opts.Logger.Info("config changed", "hash", next.config.Hash, "added", changes.Added, "changed", changes.Replaced,
 		"removed", changes.Removed, "kept", len(next.config.Definitions)-len(changes.Added)-len(changes.Replaced))
+}
+
+// mayPass reports whether another try of the same texts may come to something else.
+func mayPass(err error) bool { return resultOf(err) == Failed || isExceeded(err) }
+
+// isExceeded reports whether an evaluation has taken more than it may.
+func isExceeded(err error) bool {
+	mistakes, ok := errors.AsType[config.Diagnostics](err)
+	return ok && mistakes.Exceeded()
 }
 
 // resultOf keeps mistakes, which only a change of the config mends, apart from failures.

@@ -43,10 +43,10 @@ func Start(ctx context.Context, opts Options) (*Reloader, error) {
 		r.refused = found.err.Error()
 		r.opts.Logger.Error(found.err, "the config does not run; the last accepted one does", "result", resultOf(found.err), "hash", first.config.Hash)
 	}
-	if resultOf(found.err) != Failed && len(r.imported) == 0 {
-		r.seen = found.mark // Else the first look decides again, about all that the config depends on.
+	if !mayPass(found.err) && len(r.imported) == 0 {
+		r.marks.decide(found.mark) // Else the first look decides again, about all that it depends on.
 	}
-	r.running = first
+	r.running, r.guard.lease = first, first.config.LeaderElection
 	r.current.Store(first.config)
 	r.opts.Observer.ObserveReload(string(resultOf(found.err)), 0)
 	return r, nil
@@ -98,7 +98,7 @@ func (r *Reloader) revive(ctx context.Context, a accepted) (revision, error) {
 	if err != nil {
 		return revision{}, err
 	}
-	cfg, _, err := r.opts.Evaluate(ctx, files)
+	cfg, _, err := r.evaluations.make(ctx, files)
 	if err != nil {
 		return revision{}, err
 	}
@@ -122,15 +122,24 @@ func (r *Reloader) Lead(term context.Context, drain engine.Drain) error {
 			r.opts.Refused(r.lastRefused())
 		}
 	}()
+	ctx, cancel := context.WithCancel(term)
+	defer cancel()
+	go func() {
+		select {
+		case <-drain:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	backoff := wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Jitter: 0.1, Steps: math.MaxInt32, Cap: 5 * time.Second}
 	for {
-		err := r.catchUp(term)
+		err := r.catchUp(ctx)
 		if err == nil {
 			return nil
 		}
 		if err.Error() != said {
 			said = err.Error()
-			r.opts.Logger.Error(err, "waiting to work until the accepted config is known")
+			r.opts.Logger.Error(err, "waiting to work until the accepted config is known and stored")
 			r.opts.Refused("nothing is worked on before it is known: " + said)
 		}
 		select {
@@ -149,49 +158,75 @@ func (r *Reloader) lastRefused() string {
 	return r.refused
 }
 
-// catchUp compares what runs with what is stored, and makes both the newer of the two.
-func (r *Reloader) catchUp(term context.Context) error {
+// catchUp compares what runs with what is stored, and makes both the one that counts: the newer of
+// the two, unless it must not replace the other.
+func (r *Reloader) catchUp(ctx context.Context) error {
+	last, loadErr := r.loadAccepted(ctx)
+	if loadErr != nil && last == nil {
+		return loadErr
+	}
+	var stored *revision // nil if it cannot run here, or runs already
+	var mistakes error
+	if loadErr == nil && last != nil && last.Hash != r.Running().Hash {
+		r.evaluations.interrupt()
+		next, err := r.revive(ctx, *last)
+		switch {
+		case mayPass(err):
+			return fmt.Errorf("evaluating the accepted config: %w", err)
+		case err != nil:
+			mistakes = err
+		default:
+			stored = &next
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	last, err := r.loadAccepted(term)
-	if err != nil && last == nil {
-		return err
+	return r.settle(last, stored, errors.Join(loadErr, mistakes))
+}
+
+// settle is the second half of catchUp. last is what is stored, nil if nothing is. stored is what
+// that says, nil if it runs already, or is of no use for the reason in err. r.mu is held.
+func (r *Reloader) settle(last *accepted, stored *revision, err error) error {
+	r.stored = ""
+	if last != nil {
+		r.stored = last.resourceVersion
 	}
-	if last == nil {
-		r.stored = ""
+	switch {
+	case last == nil:
 		return r.save(r.running)
-	}
-	r.stored = last.resourceVersion
-	if err != nil {
-		r.opts.Logger.Error(err, "storing the config that runs in its place")
+	case err != nil && newer(last.Versions, r.running.versions):
+		// A later version of kooperd has accepted it. To do nothing at all would be worse.
+		r.opts.Logger.Error(err, "working with an older config than the accepted one, which this version cannot run")
+		return nil
+	case err != nil:
+		r.opts.Logger.Error(err, "storing the config that runs in place of the accepted one")
 		return r.save(r.running)
-	}
-	if !newer(last.Versions, r.running.versions) {
-		if last.Hash == r.running.config.Hash && !newer(r.running.versions, last.Versions) {
-			return nil
-		}
-		return r.save(r.running)
-	}
-	if last.Hash == r.running.config.Hash {
+	case last.Hash == r.running.config.Hash && newer(last.Versions, r.running.versions):
 		r.running.versions = last.Versions
 		return nil
-	}
-	next, err := r.revive(term, *last)
-	if resultOf(err) == Failed {
-		return fmt.Errorf("evaluating the accepted config: %w", err)
-	}
-	if err != nil { // A later version of kooperd has accepted it. To do nothing at all would be worse.
-		r.opts.Logger.Error(err, "working with an older config than the accepted one, which has a mistake for this version")
+	case last.Hash == r.running.config.Hash && !newer(r.running.versions, last.Versions):
 		return nil
+	case last.Hash == r.running.config.Hash:
+		return r.save(r.running)
+	case stored == nil:
+		return errors.New("the config has changed meanwhile")
 	}
-	r.run(next)
-	r.seen = ""
+	own := r.guard
+	own.leaderElection = false // Settings of the lease are decided about by starting a process.
+	if !newer(last.Versions, r.running.versions) && own.check(*stored, r.running) == nil {
+		return r.save(r.running)
+	}
+	r.run(*stored)
+	r.marks = marks{} // What the source has is decided about anew, by what runs now.
 	note(r.noted)
 	return nil
 }
 
-// errBehind is the error for a config that is older than the accepted one.
-var errBehind = errors.New("a newer config has been accepted; waiting for it")
+// errBehind is the error for a config that is older than the accepted one. Mostly the watch is
+// about to catch up. It never does when a ConfigMap was restored that another cluster, or a later
+// time, has made.
+var errBehind = errors.New("the accepted config is of a newer version of the ConfigMap than this one; " +
+	"if the ConfigMaps were restored from a backup, delete the one with the accepted config and restart kooperd")
 
 // save stores what is going to run, if this replica leads and there is a store. r.mu is held.
 func (r *Reloader) save(next revision) error {

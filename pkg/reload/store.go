@@ -79,7 +79,7 @@ func (s *Store) load(ctx context.Context) (*accepted, error) {
 		return nil, fmt.Errorf("reading the accepted config in ConfigMap %s: %w", s.name, err)
 	}
 	a := &accepted{resourceVersion: object.ResourceVersion}
-	if packed := object.BinaryData[acceptedKey]; len(packed) == 0 || unpack(packed, a) != nil {
+	if packed := object.BinaryData[acceptedKey]; len(packed) == 0 || unpack(packed, a) != nil || len(a.Files) == 0 {
 		return a, fmt.Errorf("reading the accepted config in ConfigMap %s: %w", s.name, errUnreadable)
 	}
 	return a, nil

@@ -45,6 +45,9 @@ type Diagnostic struct {
 	// Related are the other places that take part in the mistake, such as the other value of a
 	// conflict.
 	Related []Position `json:"related,omitempty"`
+	// Exceeded says that evaluating the files took more time or memory than it may. How much there
+	// is can depend on the moment, so another try may come to something else.
+	Exceeded bool `json:"exceeded,omitempty"`
 }
 
 // String returns the diagnostic as one line: file:line:column: path: message; hint.
@@ -68,6 +71,11 @@ func (d Diagnostic) String() string {
 // for a bad config, and it is never empty there.
 type Diagnostics []Diagnostic
 
+// Exceeded reports whether one of the mistakes is Exceeded.
+func (ds Diagnostics) Exceeded() bool {
+	return slices.ContainsFunc(ds, func(d Diagnostic) bool { return d.Exceeded })
+}
+
 // Error returns one line for each mistake, without a trailing newline.
 func (ds Diagnostics) Error() string {
 	lines := make([]string, len(ds))
@@ -78,7 +86,7 @@ func (ds Diagnostics) Error() string {
 }
 
 // JSONLines returns each mistake as a JSON object on a line of its own, with the fields file, line,
-// column, path, message, hint and related.
+// column, path, message, hint, related and exceeded.
 func (ds Diagnostics) JSONLines() []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
