@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"kooperd.dev/kooperd/test/cluster"
 )
 
@@ -234,6 +236,7 @@ func (c *chaos) settle(t *testing.T) {
 		e.end(t)
 	}
 	c.ends = nil
+	c.undoProlonging(t)
 	from, healed := c.history.position(), time.Now()
 	for worked := false; !worked; {
 		if time.Since(healed) > patience {
@@ -248,4 +251,14 @@ func (c *chaos) settle(t *testing.T) {
 		_, worked = c.history.awaitWithin(t, from, 100*time.Millisecond, func(e event) bool { return e.marker != nil })
 	}
 	c.stopAll(t)
+}
+
+// undoProlonging gives the lease its duration back if somebody has prolonged it while nobody leads
+// who would: then everybody waits for as long as it says, as the law wants it.
+func (c *chaos) undoProlonging(t *testing.T) {
+	t.Helper()
+	patch := fmt.Sprintf(`{"spec":{"leaseDurationSeconds":%d}}`, c.timing.lease/time.Second)
+	if err := c.tryEdit(t, edit{patch: patch}, ""); err != nil && !apierrors.IsNotFound(err) {
+		t.Fatalf("editing the lease: %v", err)
+	}
 }
