@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"kooperd.dev/kooperd/pkg/signals"
 )
@@ -26,6 +28,9 @@ func TestMain(m *testing.M) {
 		program()
 		return
 	}
+	// What this process catches has its default effect in the programs that it starts, also when
+	// SIGHUP was ignored because of nohup.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	os.Exit(m.Run())
 }
 
@@ -81,7 +86,9 @@ func startWith(t *testing.T, name string, terminal *os.File, wrapper ...string) 
 		t.Fatal(err)
 	}
 	args := slices.Concat(wrapper, []string{self})
-	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // A test that fails must not wait for ever.
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), programKey+"="+name)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Whether it has a terminal is for the test to say.
 	if terminal != nil {
