@@ -258,8 +258,8 @@ func (r *Reloader) run(next revision) {
 	r.current.Store(next.config)
 	changes := r.apply(next.config)
 	r.opts.Observer.SetConfig(next.config.Hash)
-	r.opts.Logger.Info("config changed", "hash", next.config.Hash, "added", changes.Added, "changed", changes.Replaced,
-		"removed", changes.Removed, "kept", len(next.config.Definitions)-len(changes.Added)-len(changes.Replaced))
+	r.opts.Logger.Info("config changed", "hash", next.config.Hash, "added", orEmpty(changes.Added), "changed", orEmpty(changes.Replaced),
+		"removed", orEmpty(changes.Removed), "kept", len(next.config.Definitions)-len(changes.Added)-len(changes.Replaced))
 }
 
 // mayPass reports whether another try of the same texts may come to something else.
@@ -283,4 +283,12 @@ func resultOf(err error) Result {
 		return Refused
 	}
 	return Failed
+}
+
+// orEmpty makes JSON write an empty list as one, and not as null.
+func orEmpty(names []string) []string {
+	if names == nil {
+		return []string{}
+	}
+	return names
 }

@@ -176,7 +176,7 @@ func TestStandbyCatchesUp(t *testing.T) {
 	leader.Kill()
 	n := len(r.record.all(t))
 	standby.Await(t, "the standby leading", func() bool {
-		return len(standby.Lines("waiting to work until the accepted config is known")) > 0 || len(r.record.all(t)) > n
+		return len(standby.Lines("waiting to work until the accepted config is known and stored")) > 0 || len(r.record.all(t)) > n
 	})
 	proxy.Heal()
 	r.awaitWork(t, standby, 2, n)
@@ -264,7 +264,7 @@ func TestStateLost(t *testing.T) {
 	n := len(r.record.all(t))
 	f = r.startLeader(t)
 	r.awaitWork(t, f, 3, n)
-	f.AwaitLog(t, "storing the config that runs in its place")
+	f.AwaitLog(t, "storing the config that runs in place of the accepted one")
 	f.Kill()
 	r.spoilState(t)
 	r.put(t, sourceName, map[string]string{"controllers.cue": "rubbish"})
