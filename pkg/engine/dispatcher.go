@@ -58,8 +58,19 @@ type dispatcher struct {
 	phases     phases // taking ends with the dispatcher, too
 
 	stop    context.CancelFunc // ends taking
-	workers []chan struct{}    // each closed when that worker has returned
 	running sync.WaitGroup
+
+	mu      sync.Mutex
+	workers []*workerSlot
+	handed  bool // another dispatcher has taken over, and no worker may begin any more
+}
+
+// workerSlot is the place of one worker. It begins when the workers of earlier revisions whose
+// place it takes have returned.
+type workerSlot struct {
+	awaited []<-chan struct{} // closed when those have returned
+	began   bool
+	ended   chan struct{} // closed when this one has returned, if it has begun
 }
 
 // newDispatcher makes the dispatcher of a revision; start must follow. current returns the revision
@@ -83,26 +94,56 @@ func (d *dispatcher) start(term phases, previous *dispatcher) {
 		d.running.Go(func() { d.filter.run(term.taking, acceptance{d.phases.taking}) })
 	}
 	n := workersOf(d.revision.def)
-	await := make([][]chan struct{}, n)
+	for range n {
+		d.workers = append(d.workers, &workerSlot{ended: make(chan struct{})})
+	}
 	if previous != nil {
-		previous.stop()
 		d.revision.limits.rate.inherit(previous.revision.limits.rate)
-		for i, ended := range previous.workers {
-			await[i%n] = append(await[i%n], ended)
+		for i, awaited := range previous.handOver() {
+			slot := d.workers[i%n]
+			slot.awaited = append(slot.awaited, awaited...)
 		}
 	}
 	d.addAll()
 	d.running.Go(d.resync)
-	for i := range n {
-		ended := make(chan struct{})
-		d.workers = append(d.workers, ended)
+	for _, slot := range d.workers {
 		d.running.Go(func() {
-			for _, other := range await[i] {
-				<-other
+			if d.begin(slot) {
+				d.work(slot.ended)
 			}
-			d.work(ended)
 		})
 	}
+}
+
+// begin waits until a worker may begin. It returns false when the dispatcher has ended before: a
+// call that never returns must not keep every later revision waiting, and in memory.
+func (d *dispatcher) begin(slot *workerSlot) bool {
+	for _, other := range slot.awaited {
+		select {
+		case <-other:
+		case <-d.phases.taking.Done():
+			return false
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	slot.began = !d.handed
+	return slot.began
+}
+
+// handOver ends the taking of keys and returns for each worker what its successor has to wait for.
+func (d *dispatcher) handOver() [][]<-chan struct{} {
+	d.stop()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.handed = true
+	awaited := make([][]<-chan struct{}, len(d.workers))
+	for i, slot := range d.workers {
+		if awaited[i] = slot.awaited; slot.began {
+			awaited[i] = []<-chan struct{}{slot.ended}
+		}
+	}
+	return awaited
 }
 
 // addAll asks for a call of every key.

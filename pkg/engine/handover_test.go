@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -270,6 +271,31 @@ func TestApplyChangesTheNamespaces(t *testing.T) {
 		r.apply(r.definition("d", "1", elsewhere))
 		r.wantState("d", status.Running, "")
 		r.expect("0s d1 object-0 initial#0", "0s close d1")
+		r.stop()
+	})
+}
+
+// TestReplacedWhileACallIsStuck changes a definition again and again while a call never returns:
+// only its handler and the last one may be kept for that.
+func TestReplacedWhileACallIsStuck(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		release := make(chan struct{})
+		r.handle = func(_ context.Context, version string, _ handlers.Request) (handlers.Result, error) {
+			if version == "1" {
+				<-release
+			}
+			return handlers.Result{}, nil
+		}
+		r.start(r.definition("d", "1"))
+		for version := 2; version <= 5; version++ {
+			time.Sleep(time.Second)
+			r.apply(r.definition("d", strconv.Itoa(version)))
+		}
+		time.Sleep(time.Second)
+		r.expect("0s d1 object-0 initial#0", "2s close d2", "3s close d3", "4s close d4")
+		close(release)
+		time.Sleep(time.Second)
+		r.expectInAnyOrder("5s close d1", "5s d5 object-0 initial#0")
 		r.stop()
 	})
 }
