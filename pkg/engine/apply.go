@@ -126,6 +126,7 @@ func (e *Engine) ended(ctx context.Context, c *controller) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.controllers, c.name)
+	e.shared.changes.announce()
 	if e.launch != nil {
 		e.converge() // It may be wanted again.
 	}

@@ -27,6 +27,7 @@ type shared struct {
 	shutdown   time.Duration
 	recorders  map[Group]*recorders
 	slots      *fairSemaphore
+	changes    changes // of the definitions' states
 	// watchesOf returns what a definition watches, the objects that it handles first.
 	watchesOf func(config.Definition) []watched
 }
@@ -59,7 +60,7 @@ func newController(s *shared, def config.Definition) *controller {
 	c.turn <- struct{}{}
 	c.retire = sync.OnceFunc(func() { close(c.retired) })
 	c.rollout = &rollout{newRevision: c.newRevision, keep: c.keep, wanted: def, handover: make(chan struct{})}
-	c.state = newDefinitionStatus(def.Name, s.board, c.metrics, logger, c.condition)
+	c.state = newDefinitionStatus(def.Name, s.board, c.metrics, logger, c.condition, s.changes.announce)
 	c.metrics.ObserveRunning(c.state.calls.times)
 	c.observeLimits()
 	c.state.refresh()

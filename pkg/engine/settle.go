@@ -2,11 +2,8 @@ package engine
 
 import (
 	"context"
-	"time"
+	"sync"
 )
-
-// settlePeriod is how often Settle looks.
-const settlePeriod = 10 * time.Millisecond
 
 // Settle waits until no changed definition is about to be replaced: each one has been, or waits for
 // something that Pending names. It is for the beginning of a term, so that nothing is handled by an
@@ -15,15 +12,17 @@ const settlePeriod = 10 * time.Millisecond
 func (e *Engine) Settle(ctx context.Context, drain Drain) {
 	ctx, cancel := context.WithTimeout(ctx, slowSync)
 	defer cancel()
-	tick := time.NewTicker(settlePeriod)
-	defer tick.Stop()
-	for e.unsettled() {
+	for {
+		changed := e.shared.changes.next()
+		if !e.unsettled() {
+			return
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-drain:
 			return
-		case <-tick.C:
+		case <-changed:
 		}
 	}
 }
@@ -36,4 +35,30 @@ func (e *Engine) unsettled() bool {
 		}
 	}
 	return false
+}
+
+// changes wakes those who wait for some definition to change. It is safe for concurrent use.
+type changes struct {
+	mu      sync.Mutex
+	waiting chan struct{} // nil while nobody waits
+}
+
+// next returns a channel that is closed after the next change.
+func (c *changes) next() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting == nil {
+		c.waiting = make(chan struct{})
+	}
+	return c.waiting
+}
+
+// announce says that some definition has changed.
+func (c *changes) announce() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting != nil {
+		close(c.waiting)
+		c.waiting = nil
+	}
 }

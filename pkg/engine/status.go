@@ -82,6 +82,7 @@ type definitionStatus struct {
 	metrics   *telemetry.Controller
 	logger    logr.Logger
 	condition func() condition // what the controller knows
+	changed   func()           // called when the condition may be another
 
 	calls *callTracker
 
@@ -91,9 +92,10 @@ type definitionStatus struct {
 
 func newDefinitionStatus(
 	name string, board *status.Board, metrics *telemetry.Controller, logger logr.Logger, read func() condition,
+	changed func(),
 ) *definitionStatus {
 	s := &definitionStatus{
-		name: name, board: board, metrics: metrics, logger: logger, condition: read,
+		name: name, board: board, metrics: metrics, logger: logger, condition: read, changed: changed,
 	}
 	s.calls = newCallTracker(s.refresh)
 	return s
@@ -111,6 +113,7 @@ func (s *definitionStatus) refresh() {
 	s.metrics.Failing.Set(float64(now.failed))
 	s.metrics.Exhausted.Set(float64(now.exhausted))
 	s.record(now)
+	s.changed()
 }
 
 // record writes the state to the board, and to the log if it has changed.
