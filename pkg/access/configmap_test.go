@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/access"
+	"kooperd.dev/kooperd/pkg/config"
 )
 
 func TestConfigSource(t *testing.T) {
@@ -46,6 +47,33 @@ func TestConfigSource(t *testing.T) {
 				if need.Definition != "" || need.ConfigMap == "" || need.Optional {
 					t.Errorf("the right %+v is not said to be needed by a ConfigMap", need)
 				}
+			}
+		})
+	}
+}
+
+// TestNeedsLease checks that the lease is needed for the accepted config, too, whose holder stores
+// it.
+func TestNeedsLease(t *testing.T) {
+	inMap := access.ConfigSource{ConfigMaps: []types.NamespacedName{{Namespace: "x", Name: "a"}}}
+	under, every := config.Definition{}, config.Definition{EveryReplica: true}
+	tests := map[string]struct {
+		definition config.Definition
+		source     access.ConfigSource
+		disabled   bool
+		want       bool
+	}{
+		"a definition under it":                       {definition: under, want: true},
+		"none under it":                               {definition: every},
+		"none under it, and a ConfigMap":              {definition: every, source: inMap, want: true},
+		"without leader election":                     {definition: under, disabled: true},
+		"without leader election, and in a ConfigMap": {definition: under, source: inMap, disabled: true},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			cfg := &config.Config{Definitions: []config.Definition{tc.definition}, LeaderElection: config.LeaderElection{Disabled: tc.disabled}}
+			if got := access.NeedsLease(cfg, tc.source); got != tc.want {
+				t.Errorf("NeedsLease is %t", got)
 			}
 		})
 	}

@@ -2,6 +2,6 @@
 // API server which of them are missing. It decides nothing and grants nothing: that is up to the
 // cluster.
 //
-//	needs, err := access.OfConfig(ctx, cfg, "platform", kinds.BuiltIn())
+//	needs, err := access.OfConfig(ctx, cfg, access.ConfigSource{}, "platform", kinds.BuiltIn())
 //	grants := access.Collect(needs)
 package access

@@ -35,11 +35,13 @@ func (n Requirement) Text() string {
 	return (&kube.ForbiddenError{Namespace: n.Namespace, Rule: n.Rule}).Error()
 }
 
-// OfConfig returns what a config needs: all its definitions that are not paused, and the lease if
-// one of them runs under it. leaseNamespace is where the lease is when the config does not say.
+// OfConfig returns what a config needs: all its definitions that are not paused, its source, and
+// the lease if NeedsLease. leaseNamespace is where the lease is when the config does not say.
 // With an error it returns what is known. The error joins one for each problem, with the name of
 // its definition.
-func OfConfig(ctx context.Context, cfg *config.Config, leaseNamespace string, finder kinds.Finder) ([]Requirement, error) {
+func OfConfig(
+	ctx context.Context, cfg *config.Config, source ConfigSource, leaseNamespace string, finder kinds.Finder,
+) ([]Requirement, error) {
 	var needs []Requirement
 	var errs []error
 	for _, def := range cfg.Definitions {
@@ -52,17 +54,17 @@ func OfConfig(ctx context.Context, cfg *config.Config, leaseNamespace string, fi
 		}
 		needs = append(needs, of...)
 	}
-	if NeedsLease(cfg) {
+	if NeedsLease(cfg, source) {
 		needs = append(needs, OfLease(cfg.LeaderElection, leaseNamespace)...)
 	}
-	return needs, errors.Join(errs...)
+	return append(needs, OfConfigSource(source)...), errors.Join(errs...)
 }
 
 // NeedsLease reports whether a replica competes for the lease at all: some definition runs under
-// it.
-func NeedsLease(cfg *config.Config) bool {
-	return !cfg.LeaderElection.Disabled &&
-		slices.ContainsFunc(cfg.Definitions, func(def config.Definition) bool { return !def.Paused && !def.EveryReplica })
+// it, or its holder stores the accepted config.
+func NeedsLease(cfg *config.Config, source ConfigSource) bool {
+	return !cfg.LeaderElection.Disabled && (len(source.ConfigMaps) > 0 ||
+		slices.ContainsFunc(cfg.Definitions, func(def config.Definition) bool { return !def.Paused && !def.EveryReplica }))
 }
 
 // OfDefinition returns what a definition needs: to list and watch what it watches, and what its

@@ -152,7 +152,7 @@ func TestGrants(t *testing.T) {
 	finder := table()
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			needs, err := access.OfConfig(t.Context(), load(t, tc.config), "platform", finder)
+			needs, err := access.OfConfig(t.Context(), load(t, tc.config), access.ConfigSource{}, "platform", finder)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -171,7 +171,7 @@ controllers: d: {
 	watch: {apiVersion: "v1", kind: "Pod", namespaces: ["x"]}
 	handler: exec: {command: ["true"], rules: [{apiGroups: ["example.com"], resources: ["geese", "swans/status"], verbs: ["get"]}]}
 }`)
-	needs, err := access.OfConfig(t.Context(), cfg, "platform", kinds.BuiltIn().With(kinds.Resource{
+	needs, err := access.OfConfig(t.Context(), cfg, access.ConfigSource{}, "platform", kinds.BuiltIn().With(kinds.Resource{
 		Group: "example.com", Version: "v1", Name: "ponds", Kind: "Pond", Verbs: []string{"list", "watch"},
 	}))
 	want := "a: which resource is kind Gosling of example.com/v1? Give its CustomResourceDefinition with --crds, or ask the cluster with --live\n" +

@@ -20,10 +20,12 @@ var leaseRightsBackoff = wait.Backoff{Duration: 2 * time.Second, Factor: 2, Cap:
 // Role, and whether its namespace is, until everything is there or ctx ends. The elector meets the
 // refusals by itself; this says what would end them.
 func (p *process) watchLeaseRights(ctx context.Context) {
-	select {
-	case <-p.engine.Wants(engine.UnderLease):
-	case <-ctx.Done():
-		return
+	if p.store == nil {
+		select {
+		case <-p.engine.Wants(engine.UnderLease):
+		case <-ctx.Done():
+			return
+		}
 	}
 	checker, err := p.newChecker()
 	if err != nil {

@@ -70,6 +70,7 @@ type lifecycle struct {
 	workload workload
 	elector  elector // nil without leader election
 	standsBy bool    // competes again after it has lost the lease
+	stores   bool    // the holder of the lease stores something, so one is needed without a definition, too
 	board    readiness
 	serve    func(ctx context.Context) error // answers requests until ctx ends
 	beside   []func(ctx context.Context)     // run beside the work until ctx ends
@@ -263,7 +264,7 @@ func (l *lifecycle) workUnderLease(draining context.Context, stop stopping) erro
 // before. A lease that was needed once is kept when the last of those definitions goes.
 func (l *lifecycle) awaitDefinition(stop stopping) bool {
 	wanted := l.workload.Wants(engine.UnderLease)
-	if isClosed(wanted) {
+	if l.stores || isClosed(wanted) {
 		return true
 	}
 	l.logger.Info("no definition needs the lease, so this replica does not compete for it")

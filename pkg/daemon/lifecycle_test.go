@@ -96,6 +96,29 @@ func TestFirstDefinitionUnderTheLease(t *testing.T) {
 	})
 }
 
+// TestLeaseWithoutADefinition competes because the holder of the lease stores the accepted config,
+// which is prepared before the work.
+func TestLeaseWithoutADefinition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParts(t)
+		p.wants = make(chan struct{})
+		l := p.lifecycle(p.wins)
+		l.stores = true
+		l.prepare = func(context.Context, engine.Drain) error {
+			p.add("prepared")
+			return nil
+		}
+		if got := runFor(t, l, time.Minute); got.err != nil {
+			t.Errorf("ended with %v", got.err)
+		}
+		events := slices.DeleteFunc(p.all(), func(e string) bool { return strings.HasPrefix(e, "every replica") })
+		want := []string{"competing", "prepared", "lease: work", "unready", "lease: returned", "lease released"}
+		if diff := cmp.Diff(want, events[:len(events)-3]); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // TestLostLease ends the process, or lets it compete again when the config says so.
 func TestLostLease(t *testing.T) {
 	t.Run("exit", func(t *testing.T) {

@@ -88,7 +88,7 @@ func printRBAC(cmd *cobra.Command, registry *handlers.Registry, paths []string, 
 	if err != nil {
 		return err
 	}
-	needs, notes, err := flags.needs(cmd.Context(), cmd.ErrOrStderr(), cfg, account)
+	needs, notes, err := flags.needs(cmd.Context(), cmd.ErrOrStderr(), cfg, source, account)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,6 @@ func printRBAC(cmd *cobra.Command, registry *handlers.Registry, paths []string, 
 		return writeHelmValues(cmd.OutOrStdout(), needs)
 	}
 	if len(source.ConfigMaps) > 0 {
-		needs = append(needs, access.OfConfigSource(source)...)
 		notes = append(notes, "RBAC cannot limit the right to create to a name, so kooperd may create any ConfigMap in namespace "+
 			source.Accepted.Namespace)
 	}
@@ -111,11 +110,12 @@ func printRBAC(cmd *cobra.Command, registry *handlers.Registry, paths []string, 
 }
 
 // needs returns what a config needs, and notes for the reader of the roles.
-func (f rbacFlags) needs(ctx context.Context, stderr io.Writer, cfg *config.Config, account types.NamespacedName) (
+func (f rbacFlags) needs(ctx context.Context, stderr io.Writer, cfg *config.Config, source access.ConfigSource,
+	account types.NamespacedName) (
 	needs []access.Requirement, notes []string, err error,
 ) {
 	namespace := ""
-	if access.NeedsLease(cfg) {
+	if access.NeedsLease(cfg, source) {
 		var note string
 		if namespace, note, err = podLeaseNamespace(cfg.LeaderElection, f.namespace, account); err != nil {
 			return nil, nil, err
@@ -129,7 +129,7 @@ func (f rbacFlags) needs(ctx context.Context, stderr io.Writer, cfg *config.Conf
 		}
 	}
 	if f.live {
-		needs, err = f.askCluster(ctx, stderr, cfg, namespace)
+		needs, err = f.askCluster(ctx, stderr, cfg, source, namespace)
 		return needs, notes, err
 	}
 	table := kinds.BuiltIn()
@@ -140,12 +140,14 @@ func (f rbacFlags) needs(ctx context.Context, stderr io.Writer, cfg *config.Conf
 		}
 		table = table.With(resources...)
 	}
-	needs, err = access.OfConfig(ctx, cfg, namespace, table)
+	needs, err = access.OfConfig(ctx, cfg, source, namespace, table)
 	return needs, notes, unknownRights(err)
 }
 
 // askCluster returns what a config needs, by the resources that the cluster serves.
-func (f rbacFlags) askCluster(ctx context.Context, stderr io.Writer, cfg *config.Config, namespace string) ([]access.Requirement, error) {
+func (f rbacFlags) askCluster(
+	ctx context.Context, stderr io.Writer, cfg *config.Config, source access.ConfigSource, namespace string,
+) ([]access.Requirement, error) {
 	where, err := loadClusterConfig(f.cluster.kubeconfig, f.cluster.context)
 	if err != nil {
 		return nil, err
@@ -158,7 +160,7 @@ func (f rbacFlags) askCluster(ctx context.Context, stderr io.Writer, cfg *config
 	var needs []access.Requirement
 	var answer error
 	if err := ask(ctx, stderr, where, f.cluster.timeout, func(ctx context.Context) error {
-		needs, answer = access.OfConfig(ctx, cfg, namespace, cluster.Kinds())
+		needs, answer = access.OfConfig(ctx, cfg, source, namespace, cluster.Kinds())
 		return access.CannotAsk(answer)
 	}); err != nil {
 		return nil, &runError{fmt.Errorf("asking the cluster: %w", err)}

@@ -95,7 +95,7 @@ func (p *process) load(ctx context.Context, stderr io.Writer, where clusterConfi
 			return err
 		}
 		p.store = reload.NewStore(reload.StateOf(p.sources.maps[0]), client)
-		opts.Store, opts.First = p.store, opts.Evaluate // It is not for who starts this process to check it.
+		opts.Store, opts.First = p.store, opts.Evaluate // Others than who starts this process may write it.
 	}
 	opts.Source = p.sources.source(client)
 	var err error

@@ -59,7 +59,7 @@ func (p *process) run(ctx context.Context) error {
 		logger: p.logger,
 	}
 	if p.elector != nil {
-		l.elector, l.standsBy = p.elector, p.cfg.LeaderElection.OnLost == config.Standby
+		l.elector, l.standsBy, l.stores = p.elector, p.cfg.LeaderElection.OnLost == config.Standby, p.store != nil
 		l.beside = append(l.beside, p.watchLeaseRights)
 		l.free = append(l.free, p.elector.close)
 	}
@@ -149,15 +149,15 @@ func (p *process) start(ctx context.Context, where clusterConfig, load func(clus
 			return err
 		}
 	}
-	if err := p.make(ctx, where, endpoints); err != nil {
+	if err := p.build(ctx, where, endpoints); err != nil {
 		return err
 	}
 	p.metrics.ObserveLog(log.Dropped)
 	return p.run(ctx)
 }
 
-// make makes all parts and binds the servers' addresses; no API server is contacted.
-func (p *process) make(ctx context.Context, where clusterConfig, endpoints serving) error {
+// build makes all parts and binds the servers' addresses; no API server is contacted.
+func (p *process) build(ctx context.Context, where clusterConfig, endpoints serving) error {
 	p.cfg = p.reloader.Running()
 	p.metrics.SetConfig(p.cfg.Hash)
 	var err error

@@ -141,7 +141,7 @@ func (c *liveCheck) run(ctx context.Context, leaseNamespace string) error {
 			return err
 		}
 	}
-	if access.NeedsLease(c.cfg) {
+	if access.NeedsLease(c.cfg, c.source) {
 		if err := c.lease(ctx, leaseNamespace); err != nil {
 			return err
 		}
@@ -154,8 +154,8 @@ func (c *liveCheck) run(ctx context.Context, leaseNamespace string) error {
 	if len(c.unknown) > 0 {
 		c.found = append(c.found, c.unknownNamespaces())
 	}
-	needs, err := access.OfConfig(ctx, c.cfg, leaseNamespace, c.cluster.Kinds())
-	c.rights = len(needs) + len(access.OfConfigSource(c.source))
+	needs, err := access.OfConfig(ctx, c.cfg, c.source, leaseNamespace, c.cluster.Kinds())
+	c.rights = len(needs)
 	return access.CannotAsk(err)
 }
 
