@@ -100,7 +100,7 @@ test: bin/kooperd bin/devcluster bin/helm3 bin/helm4 bin/kubeconform ## Run all 
 	@status=0; \
 	run() { printf '+ cd %s && %s\n' "$$1" "$${*:2}"; (cd "$$1" && "$${@:2}") || status=1; }; \
 	run . $(GO) test -vet=off -race $(TESTFLAGS) ./...; \
-	run . env $(PURE) $(GO) test -vet=off -run '^TestLoadMemory$$' $(TESTFLAGS) ./pkg/config; \
+	run . env $(PURE) $(GO) test -vet=off -run '^(TestLoadMemory$$|TestCgroupIsNotFilled$$|TestChild)' $(TESTFLAGS) ./pkg/config ./pkg/daemon; \
 	run test $(GO) test -vet=off -race -count=1 -p 1 -timeout 20m $(TESTFLAGS) ./...; \
 	run test/bench $(GO) test -vet=off -race $(TESTFLAGS) ./...; \
 	run devcluster env $(PURE) $(GO) test -vet=off -ldflags '-s -w $(KUBERNETES_FLAGS)' $(TESTFLAGS) ./...; \
