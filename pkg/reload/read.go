@@ -51,13 +51,20 @@ func (r *Reloader) read(ctx context.Context) reading {
 
 // addFile adds a file's name and contents to a hash, as far as it can be read.
 func addFile(sum hash.Hash, name string) {
-	contents := sha256.New()
-	if f, err := os.Open(name); err == nil {
-		_, _ = io.Copy(contents, io.LimitReader(f, 8<<20)) // No config is that large.
-		_ = f.Close()
-	}
+	contents := sha256.Sum256(readImported(name))
 	_, _ = io.WriteString(sum, name)
-	sum.Write(contents.Sum(nil))
+	sum.Write(contents[:])
+}
+
+// readImported returns a file's text as far as it can be read.
+func readImported(name string) []byte {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	text, _ := io.ReadAll(io.LimitReader(f, 8<<20)) // No config is that large.
+	return text
 }
 
 // addFolder adds the names of the config files in a folder to a hash.

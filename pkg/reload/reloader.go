@@ -82,6 +82,7 @@ type Reloader struct {
 	stored   string          // resourceVersion of the store's ConfigMap
 	imported []string        // what the last evaluation depended on besides its files
 	marks    marks           // of what Run has read
+	behind   time.Time       // since when that is older than what runs; zero if it is not
 	refused  string          // why the last of it does not run; empty if it does
 }
 
@@ -200,7 +201,7 @@ func (r *Reloader) consider(ctx context.Context, found reading) outcome {
 	o := outcome{err: err, unsure: !slices.Equal(imported, r.imported)}
 	r.imported = imported
 	if err == nil {
-		o.changed, o.err = r.accept(newRevision(cfg, found.Snapshot))
+		o.changed, o.err = r.accept(newRevision(cfg, found.Snapshot, imported))
 	}
 	return o
 }
@@ -213,6 +214,10 @@ func (r *Reloader) conclude(mark string, o outcome, took time.Duration) (again t
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.catchesUp(o.err) {
+		r.marks = marks{}
+		return time.Second
+	}
 	switch {
 	case mayPass(o.err):
 		again = r.marks.fail(mark, isExceeded(o.err))
@@ -231,6 +236,18 @@ func (r *Reloader) conclude(mark string, o outcome, took time.Duration) (again t
 		r.opts.Logger.Info("config is again the one that runs", "hash", r.running.config.Hash)
 	}
 	return again
+}
+
+// catchesUp reports whether what was read is older than what runs, and the watch may be about to
+// show what is newer. r.mu is held.
+func (r *Reloader) catchesUp(err error) bool {
+	switch {
+	case !errors.Is(err, errBehind):
+		r.behind = time.Time{}
+	case r.behind.IsZero():
+		r.behind = time.Now()
+	}
+	return !r.behind.IsZero() && time.Since(r.behind) < behindGrace
 }
 
 // accept makes next what runs, unless something speaks against it. r.mu is held.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -27,7 +28,7 @@ func Start(ctx context.Context, opts Options) (*Reloader, error) {
 	if found.err == nil {
 		var cfg *config.Config
 		if cfg, r.imported, found.err = opts.First(ctx, found.Files); found.err == nil {
-			first = newRevision(cfg, found.Snapshot)
+			first = newRevision(cfg, found.Snapshot, r.imported)
 		}
 	}
 	if ctx.Err() != nil {
@@ -98,11 +99,11 @@ func (r *Reloader) revive(ctx context.Context, a accepted) (revision, error) {
 	if err != nil {
 		return revision{}, err
 	}
-	cfg, _, err := r.evaluations.make(ctx, files)
+	cfg, imported, err := r.evaluations.make(ctx, files)
 	if err != nil {
 		return revision{}, err
 	}
-	return newRevision(cfg, Snapshot{Files: files, Versions: a.Versions}), nil
+	return newRevision(cfg, Snapshot{Files: files, Versions: a.Versions}, imported), nil
 }
 
 // Lead is to be called at the beginning of each term, before anything works under it. It returns
@@ -123,14 +124,16 @@ func (r *Reloader) Lead(term context.Context, drain engine.Drain) error {
 		}
 	}()
 	ctx, cancel := context.WithCancel(term)
-	defer cancel()
-	go func() {
+	var draining sync.WaitGroup
+	draining.Go(func() {
 		select {
 		case <-drain:
 			cancel()
 		case <-ctx.Done():
 		}
-	}()
+	})
+	defer draining.Wait()
+	defer cancel()
 	backoff := wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Jitter: 0.1, Steps: math.MaxInt32, Cap: 5 * time.Second}
 	for {
 		err := r.catchUp(ctx)
@@ -221,6 +224,9 @@ func (r *Reloader) settle(last *accepted, stored *revision, err error) error {
 	note(r.noted)
 	return nil
 }
+
+// behindGrace is for how long it is no news that a source is older than what runs.
+const behindGrace = 30 * time.Second
 
 // errBehind is the error for a config that is older than the accepted one. Mostly the watch is
 // about to catch up. It never does when a ConfigMap was restored that another cluster, or a later

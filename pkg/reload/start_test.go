@@ -290,6 +290,8 @@ func TestAcceptStoresFirst(t *testing.T) {
 		}
 		maps.accept(t, definitions("b", "c", "a"), "1000") // by the next leader, before this one has noticed
 		s.set(definitions("b", "a", "x"), nil)
+		time.Sleep(behindGrace)
+		synctest.Wait()
 		if j.lastApplied() != "a b" || !strings.Contains(j.lastReason(), errBehind.Error()) {
 			t.Errorf("with a newer one in the store %q runs, reason %q", j.lastApplied(), j.lastReason())
 		}

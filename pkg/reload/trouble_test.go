@@ -229,3 +229,74 @@ func TestLeadSaysWhatNeedsARestart(t *testing.T) {
 		}
 	})
 }
+
+// TestReloadWithACutImport checks that an imported file that is the beginning of what it was is
+// refused as a named one is.
+func TestReloadWithACutImport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lib := filepath.Join(t.TempDir(), "lib.cue")
+		write := func(text string) {
+			if err := os.WriteFile(lib, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write("a\nb\nc\n")
+		s := &textSource{}
+		evaluate := evaluateWithLog(t)
+		_, j := started(t, s, definitions("x"), func(o *Options) {
+			o.Evaluate = func(ctx context.Context, f *config.Files) (*config.Config, []string, error) {
+				text, err := os.ReadFile(lib)
+				if err != nil {
+					return nil, nil, err
+				}
+				whole, err := config.NewFiles(config.File{Name: "c.yaml", Path: "/c.yaml", Data: []byte(definitions(strings.Fields(string(text))...))})
+				if err != nil {
+					return nil, nil, err
+				}
+				cfg, _, err := evaluate(ctx, whole)
+				return cfg, []string{lib}, err
+			}
+		})
+		poll := func() {
+			for range 3 {
+				s.changed()
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+			}
+		}
+		poll()
+		write("a\nb\n")
+		poll()
+		if j.lastApplied() != "a b c" || !strings.Contains(j.lastReason(), "lib.cue is the beginning of the file that runs, up to byte 4 of 6") {
+			t.Errorf("%q runs, and the reason is %q", j.lastApplied(), j.lastReason())
+		}
+		write("a\n\nb\n")
+		poll()
+		if j.lastApplied() != "a b" || j.lastReason() != "" {
+			t.Errorf("%q runs, and the reason is %q", j.lastApplied(), j.lastReason())
+		}
+	})
+}
+
+// TestBehindForAMoment checks that a source that is about to catch up is no news.
+func TestBehindForAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		maps := &fakeConfigMaps{}
+		s := &textSource{}
+		r, j := started(t, s, definitions("a"), func(o *Options) { o.Store = maps.store() })
+		maps.accept(t, definitions("a", "b"), "100")
+		if err := r.Lead(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(behindGrace / 2)
+		s.mu.Lock()
+		s.version = 99
+		s.mu.Unlock()
+		s.set(definitions("a", "b"), nil)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if j.lastApplied() != "a b" || len(j.reasons) > 0 {
+			t.Errorf("%q runs, and there were reasons %q", j.lastApplied(), j.reasons)
+		}
+	})
+}
