@@ -170,7 +170,7 @@ func (c *controller) env(r *revision) (handlers.Env, error) {
 	if err != nil {
 		return handlers.Env{}, err
 	}
-	return handlers.Env{Definition: c.name, Logger: c.logger, Clients: clients, Events: events}, nil
+	return handlers.Env{Definition: c.name, Kind: r.def.Watch.Kind, Logger: c.logger, Clients: clients, Events: events}, nil
 }
 
 // keep runs a revision until current ends.

@@ -24,7 +24,10 @@ type Bound struct {
 	config       []byte
 	rules        []rbacv1.PolicyRule
 	metadataOnly bool
-	build        func(ctx context.Context, env Env) (Handler, error)
+	build        func(ctx context.Context, env Env) (Handler, error)  // nil for a composer
+	compose      func(ctx context.Context, env Env) (Composer, error) // nil for a handler
+	owns         []OwnedKind
+	reads        []Related
 }
 
 // Plugin returns the plugin's name.
@@ -46,6 +49,15 @@ func (b Bound) Rules() []rbacv1.PolicyRule {
 // MetadataOnly reports whether the handler reads nothing of an object but its metadata.
 func (b Bound) MetadataOnly() bool { return b.metadataOnly }
 
+// Composes reports whether the plugin makes composers: then NewComposer is to be called, not New.
+func (b Bound) Composes() bool { return b.compose != nil }
+
+// Owns returns the kinds that the composer may make. The slice is the caller's own.
+func (b Bound) Owns() []OwnedKind { return slices.Clone(b.owns) }
+
+// Reads returns what the composer reads besides. The slice is the caller's own.
+func (b Bound) Reads() []Related { return slices.Clone(b.reads) }
+
 // Equal reports whether both have the same plugin and the same effective config, so that a handler
 // made of one does what a handler made of the other does. Both must come from one Registry.
 func (b Bound) Equal(other Bound) bool {
@@ -56,6 +68,9 @@ func (b Bound) Equal(other Bound) bool {
 // to expect a panic and runtime.Goexit. A handler made by Func or FuncResult for another kind than
 // env.Kind is an error.
 func (b Bound) New(ctx context.Context, env Env) (Handler, error) {
+	if b.build == nil {
+		return nil, fmt.Errorf("making the handler: plugin %q makes composers", b.plugin)
+	}
 	h, err := b.build(ctx, env)
 	if err != nil {
 		return h, err
@@ -69,6 +84,28 @@ func (b Bound) New(ctx context.Context, env Env) (Handler, error) {
 		}
 	}
 	return h, nil
+}
+
+// NewComposer makes the composer, as New makes a handler. What env has of Clients and Events is not
+// given to the plugin.
+func (b Bound) NewComposer(ctx context.Context, env Env) (Composer, error) {
+	if b.compose == nil {
+		return nil, fmt.Errorf("making the composer: plugin %q makes handlers", b.plugin)
+	}
+	env.Clients, env.Events = Clients{}, nil
+	c, err := b.compose(ctx, env)
+	if err != nil {
+		return c, err
+	}
+	if c == nil {
+		return nil, fmt.Errorf("making the composer: plugin %q returned none", b.plugin)
+	}
+	if typed, ok := c.(kindChecker); ok && !env.Kind.Empty() {
+		if err := typed.checkKind(env.Kind); err != nil {
+			return nil, fmt.Errorf("making the composer: %w", err)
+		}
+	}
+	return c, nil
 }
 
 // bind decodes a config that the schema has accepted, and asks the plugin all there is to ask about
@@ -87,7 +124,12 @@ func (p Plugin[C]) bind(raw []byte) (Bound, []Problem, error) {
 			return Bound{}, problems, nil
 		}
 	}
-	b := Bound{plugin: p.Name, build: func(ctx context.Context, env Env) (Handler, error) { return p.New(ctx, env, c) }}
+	b := Bound{plugin: p.Name}
+	if p.New != nil {
+		b.build = func(ctx context.Context, env Env) (Handler, error) { return p.New(ctx, env, c) }
+	} else {
+		b.compose = func(ctx context.Context, env Env) (Composer, error) { return p.NewComposer(ctx, env, c) }
+	}
 	if err := p.describe(&b, c); err != nil {
 		return Bound{}, nil, err
 	}
@@ -127,7 +169,39 @@ func (p Plugin[C]) describe(b *Bound, c C) error {
 	if err == nil && p.MetadataOnly != nil {
 		err = p.protect("MetadataOnly", func() { b.metadataOnly = p.MetadataOnly(c) })
 	}
+	if err == nil && p.NewComposer != nil {
+		err = p.describeComposer(b, c)
+	}
 	return err
+}
+
+// describeComposer fills in what a composer owns and reads.
+func (p Plugin[C]) describeComposer(b *Bound, c C) error {
+	if err := p.protect("Owns", func() { b.owns = p.Owns(c) }); err != nil {
+		return err
+	}
+	for _, kind := range b.owns {
+		if err := kind.check(); err != nil {
+			return fmt.Errorf("asking plugin %q what it owns: %w", p.Name, err)
+		}
+	}
+	if p.Reads == nil {
+		return nil
+	}
+	if err := p.protect("Reads", func() { b.reads = p.Reads(c) }); err != nil {
+		return err
+	}
+	names := map[string]bool{}
+	for _, related := range b.reads {
+		if err := related.check(); err != nil {
+			return fmt.Errorf("asking plugin %q what it reads: %w", p.Name, err)
+		}
+		if names[related.Name] {
+			return fmt.Errorf("asking plugin %q what it reads: there are two named %q", p.Name, related.Name)
+		}
+		names[related.Name] = true
+	}
+	return nil
 }
 
 // decodeStrictly lays the JSON value in raw over what is in into; an unknown field and a second

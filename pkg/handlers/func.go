@@ -40,7 +40,7 @@ func FuncResult[T any](f func(ctx context.Context, obj T) (Result, error)) Handl
 	if f == nil {
 		panic("handlers.FuncResult: want a function, have nil")
 	}
-	return &funcHandler[T]{f: f, t: t, kinds: kindsOf(t)}
+	return &funcHandler[T]{f: f, typed: typedFunc{t: t, kinds: kindsOf(t), role: "handler"}}
 }
 
 // kindChecker is a handler that knows which kinds it can handle.
@@ -50,36 +50,56 @@ type kindChecker interface {
 
 type funcHandler[T any] struct {
 	f     func(ctx context.Context, obj T) (Result, error)
-	t     reflect.Type
-	kinds []schema.GroupVersionKind // that T stands for; empty when it may stand for any
+	typed typedFunc
 }
 
 // Handle decodes the object and calls the function.
 func (h *funcHandler[T]) Handle(ctx context.Context, req Request) (Result, error) {
-	if err := h.checkKind(req.Object.GroupVersionKind()); err != nil {
+	obj, err := decodeInto[T](h.typed, req.Object)
+	if err != nil {
 		return Result{}, Terminal(err)
 	}
-	obj := reflect.New(h.t.Elem()).Interface()
-	if err := req.Object.Into(obj); err != nil {
-		return Result{}, Terminal(err)
-	}
-	typed, ok := obj.(T)
-	if !ok {
-		return Result{}, Terminal(fmt.Errorf("decoding object: have %T, want %s", obj, h.t))
-	}
-	return h.f(ctx, typed)
+	return h.f(ctx, obj)
 }
 
 func (h *funcHandler[T]) checkKind(watched schema.GroupVersionKind) error {
-	if len(h.kinds) == 0 || slices.Contains(h.kinds, watched) {
+	return h.typed.checkKind(watched)
+}
+
+// typedFunc is what is known of a function over typed objects.
+type typedFunc struct {
+	t     reflect.Type
+	kinds []schema.GroupVersionKind // that t stands for; empty when it may stand for any
+	role  string                    // of the function, for messages
+}
+
+// decodeInto makes a T of an object of one of the kinds that T stands for.
+func decodeInto[T any](f typedFunc, object Object) (T, error) {
+	var none T
+	if err := f.checkKind(object.GroupVersionKind()); err != nil {
+		return none, err
+	}
+	obj := reflect.New(f.t.Elem()).Interface()
+	if err := object.Into(obj); err != nil {
+		return none, err
+	}
+	typed, ok := obj.(T)
+	if !ok {
+		return none, fmt.Errorf("decoding object: have %T, want %s", obj, f.t)
+	}
+	return typed, nil
+}
+
+func (f typedFunc) checkKind(watched schema.GroupVersionKind) error {
+	if len(f.kinds) == 0 || slices.Contains(f.kinds, watched) {
 		return nil
 	}
-	names := make([]string, len(h.kinds))
-	for i, kind := range h.kinds {
+	names := make([]string, len(f.kinds))
+	for i, kind := range f.kinds {
 		names[i] = kindName(kind)
 	}
-	return fmt.Errorf("the handler is a function over %s (%s), the watched kind is %s",
-		h.t, strings.Join(names, " or "), kindName(watched))
+	return fmt.Errorf("the %s is a function over %s (%s), the watched kind is %s",
+		f.role, f.t, strings.Join(names, " or "), kindName(watched))
 }
 
 // kindName writes a kind as a definition does, the version of the API in front: "apps/v1

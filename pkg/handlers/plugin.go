@@ -34,8 +34,17 @@ type Plugin[C any] struct {
 	MetadataOnly func(C) bool
 	// New makes the handler of one definition. It is called on every replica, whether it leads or
 	// not, so it must not change the cluster; an error degrades that definition alone and is
-	// retried. ctx ends with the engine. Required.
+	// retried. ctx ends with the engine. A plugin has either New or NewComposer.
 	New func(ctx context.Context, env Env, config C) (Handler, error)
+	// NewComposer makes the composer of one definition, as New makes a handler. A composer changes
+	// nothing, so its Env has neither Clients nor Events.
+	NewComposer func(ctx context.Context, env Env, config C) (Composer, error)
+	// Owns returns the kinds that a composer with this config may make. A child of another kind is
+	// refused. Rights and watches follow from it. Required for a plugin of composers.
+	Owns func(C) []OwnedKind
+	// Reads returns the objects that a composer with this config reads besides its parent and
+	// children. Rights and watches follow from it. Optional, for plugins of composers.
+	Reads func(C) []Related
 }
 
 // Problem is one mistake found in a plugin's config.
@@ -79,8 +88,14 @@ func (p Plugin[C]) check() error {
 	switch {
 	case p.Summary == "":
 		return fmt.Errorf("registering plugin %q: it has no summary", p.Name)
-	case p.New == nil:
-		return fmt.Errorf("registering plugin %q: it has no constructor (New)", p.Name)
+	case p.New == nil && p.NewComposer == nil:
+		return fmt.Errorf("registering plugin %q: it has no constructor (New or NewComposer)", p.Name)
+	case p.New != nil && p.NewComposer != nil:
+		return fmt.Errorf("registering plugin %q: it has both New and NewComposer; want one of them", p.Name)
+	case p.New != nil && (p.Owns != nil || p.Reads != nil):
+		return fmt.Errorf("registering plugin %q: Owns and Reads are for composers, and it has New", p.Name)
+	case p.NewComposer != nil && p.Owns == nil:
+		return fmt.Errorf("registering plugin %q: it makes composers and does not say what they own (Owns)", p.Name)
 	case reflect.TypeFor[C]().Kind() != reflect.Struct:
 		return fmt.Errorf("registering plugin %q: its config type %s is not a struct", p.Name, reflect.TypeFor[C]())
 	}

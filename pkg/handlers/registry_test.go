@@ -85,7 +85,19 @@ func TestNewRegistryRefuses(t *testing.T) {
 		},
 		"no constructor": {
 			plugins: []handlers.AnyPlugin{with(plugin("p"), func(p *handlers.Plugin[config]) { p.New = nil })},
-			want:    `registering plugin "p": it has no constructor (New)`,
+			want:    `registering plugin "p": it has no constructor (New or NewComposer)`,
+		},
+		"two constructors": {
+			plugins: []handlers.AnyPlugin{with(composerPlugin("p"), func(p *handlers.Plugin[config]) { p.New = makeNothing[config] })},
+			want:    `registering plugin "p": it has both New and NewComposer; want one of them`,
+		},
+		"handler that owns": {
+			plugins: []handlers.AnyPlugin{with(plugin("p"), func(p *handlers.Plugin[config]) { p.Owns = ownsConfigMaps })},
+			want:    `registering plugin "p": Owns and Reads are for composers, and it has New`,
+		},
+		"composer that does not say what it owns": {
+			plugins: []handlers.AnyPlugin{with(composerPlugin("p"), func(p *handlers.Plugin[config]) { p.Owns = nil })},
+			want:    `registering plugin "p": it makes composers and does not say what they own (Owns)`,
 		},
 		"config is not a struct": {
 			plugins: []handlers.AnyPlugin{handlers.Plugin[int]{Name: "p", Summary: "s", Schema: configSchema, New: makeNothing[int]}},

@@ -1,0 +1,201 @@
+package handlers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Composer says which objects should exist for one object. It is the second shape of a handler: it
+// changes nothing itself. From an object, the parent, it makes the complete set of its children and
+// the parent's status; kooperd applies, owns, repairs and deletes them.
+//
+// Compose must be a function of its request: the same request gives the same answer, without a
+// clock, random numbers or requests. It may be called several times for one change, because what
+// the API server has answered is shown to it before the change counts as handled. Calls for one
+// object never overlap, while calls for different objects may. It must return when ctx ends, and it
+// must not change what the request has.
+//
+// An error means that the children are not known: nothing is deleted, and the call is retried. So
+// an error, or a Pending, is never the same as an empty set.
+//
+// A Composer that also implements io.Closer is closed once, after its last call has returned.
+type Composer interface {
+	Compose(ctx context.Context, req ComposeRequest) (Composition, error)
+}
+
+// Relater is what a Composer also is that finds out for each parent what it reads besides. What it
+// returns must lie within the plugin's Reads. It is called before each Compose, and is a function
+// of the parent.
+type Relater interface {
+	Relate(ctx context.Context, parent Object) ([]Related, error)
+}
+
+// ComposerFunc makes a function a Composer.
+type ComposerFunc func(ctx context.Context, req ComposeRequest) (Composition, error)
+
+// Compose calls f.
+func (f ComposerFunc) Compose(ctx context.Context, req ComposeRequest) (Composition, error) {
+	return f(ctx, req)
+}
+
+// ComposeRequest is one call for one parent.
+type ComposeRequest struct {
+	// Object is the parent.
+	Object Object
+	// Children are those that this definition has made for the parent and that exist, whether or
+	// not they are still desired. One that is being deleted is among them.
+	Children Children
+	// Related are the objects that the composer reads besides, by the name of the Related that
+	// selects them, each sorted by namespace and name.
+	Related map[string][]Object
+	// Cause is why the call is made.
+	Cause Cause
+	// Attempt counts the failed calls in a row before this one.
+	Attempt int
+	// Finalizing is true when the parent is being deleted. Only a composer whose plugin says that
+	// it Finalizes is called then.
+	Finalizing bool
+}
+
+// Children are observed children of one parent, sorted by name, and of one name the newest first.
+type Children []ObservedChild
+
+// ObservedChild is a child as it is in the cluster.
+type ObservedChild struct {
+	// Name is the child's name within its parent, see Child.
+	Name string
+	// Object is the object. Of a kind that is owned with MetadataOnly, it has the metadata alone.
+	Object Object
+}
+
+// Get returns the child of that name, or false.
+func (c Children) Get(name string) (Object, bool) {
+	for _, child := range c {
+		if child.Name == name {
+			return child.Object, true
+		}
+	}
+	return nil, false
+}
+
+// OfKind returns the children of one kind, for example OfKind("apps/v1", "Deployment").
+func (c Children) OfKind(apiVersion, kind string) Children {
+	var found Children
+	for _, child := range c {
+		gvk := child.Object.GroupVersionKind()
+		if gvk.GroupVersion().String() == apiVersion && gvk.Kind == kind {
+			found = append(found, child)
+		}
+	}
+	return found
+}
+
+// Composition is what should be.
+type Composition struct {
+	// Children are all that should exist. A child that was made before and is not among them is
+	// deleted.
+	Children []Child
+	// Status is the status of the parent, anything that encodes to a JSON object. Nil leaves the
+	// fields of the status alone. The conditions Ready, Progressing and Degraded are kooperd's, and
+	// so are observedGeneration and the lastTransitionTime of all conditions. Status is ignored for
+	// kinds of Kubernetes itself and for kinds without a status subresource.
+	Status any
+	// Pending are children that cannot be told yet. Nothing is deleted while there is one.
+	Pending []Pending
+	// RequeueAfter calls the composer again after that time. 0, the default, asks for nothing.
+	RequeueAfter time.Duration
+	// Finalized says that the parent may go. It counts only in an answer to a request that is
+	// Finalizing.
+	Finalized bool
+}
+
+// Child is one object that should exist.
+type Child struct {
+	// Name is the child's name within its parent: what stays the same when the name of the object
+	// changes. Empty stands for the kind and the object's name, as in "ConfigMap/web".
+	Name string
+	// Object is what should be, and no more than that: fields that are not set are left to others.
+	// It is a struct of Kubernetes itself, whose empty fields count as not set, or an
+	// *unstructured.Unstructured, or another struct with apiVersion and kind filled in. Without a
+	// namespace, it is in that of the parent.
+	Object runtime.Object
+	// After names children that have to be ready before this one is made or changed.
+	After []string
+	// Policy says how the child is kept. The zero value is what most children need.
+	Policy ChildPolicy
+}
+
+// ChildPolicy says how a child is kept.
+type ChildPolicy struct {
+	// Drift says what follows when another party changes what the child sets. Default: DriftFix.
+	Drift Drift
+	// Conflicts says what follows when another field manager owns a field that the child sets.
+	// Default: ConflictsForce.
+	Conflicts Conflicts
+	// Prune allows that a Namespace, CustomResourceDefinition, PersistentVolume or
+	// PersistentVolumeClaim is deleted when it is no longer desired. It has to be there while the
+	// child is desired. Children of other kinds need no such word.
+	Prune bool
+	// Ready reports whether the child is ready, and if not, why. Nil stands for what is usual for
+	// its kind. It has to be a function of the object.
+	Ready func(Object) (ready bool, why string)
+}
+
+// Drift says what follows when another party changes what a child sets.
+type Drift string
+
+// What may follow.
+const (
+	// DriftFix sets it right.
+	DriftFix Drift = "fix"
+	// DriftReport leaves it and says so in the parent's conditions.
+	DriftReport Drift = "report"
+	// DriftIgnore leaves it.
+	DriftIgnore Drift = "ignore"
+)
+
+// Conflicts says what follows when another field manager owns a field that a child sets.
+type Conflicts string
+
+// What may follow.
+const (
+	// ConflictsForce takes the field over.
+	ConflictsForce Conflicts = "force"
+	// ConflictsFail leaves the child as it is; the parent's condition names manager and field.
+	ConflictsFail Conflicts = "fail"
+)
+
+// Pending stands for a child, or for a whole answer, that cannot be told yet. It is an error, so
+// Compose may return it as one.
+type Pending struct {
+	// Name is the child's name; empty for the whole answer.
+	Name string
+	// On names what is waited for, for example "Secret team-a/token".
+	On string
+	// Why says what is missing there, lower case, without a full stop. Optional.
+	Why string
+}
+
+// Error says what is waited for.
+func (p Pending) Error() string {
+	text := "waiting for " + p.On
+	if p.Name != "" {
+		text = fmt.Sprintf("child %s is waiting for %s", p.Name, p.On)
+	}
+	if p.Why != "" {
+		text += ": " + p.Why
+	}
+	return text
+}
+
+// ChildrenOf makes children of objects, with the names that an empty Child.Name stands for.
+func ChildrenOf(objects ...runtime.Object) []Child {
+	children := make([]Child, len(objects))
+	for i, object := range objects {
+		children[i].Object = object
+	}
+	return children
+}
