@@ -46,8 +46,8 @@ var writtenToCustom = []written{
 }
 
 // TestEntryIsWhatIsWritten shows that our entry has the paths as they were written, whatever the
-// API server makes of them: a child needs no apply when each of its leaves is owned. The exceptions
-// are what that comparison must know.
+// API server makes of them: a child needs no apply when each of its leaves is owned. The
+// exceptions are what that comparison must know.
 func TestEntryIsWhatIsWritten(t *testing.T) {
 	shared.Apply(t, factsDefinition)
 	namespace := shared.Namespace(t)
@@ -58,7 +58,7 @@ func TestEntryIsWhatIsWritten(t *testing.T) {
 		for i, w := range kind.cases {
 			t.Run(kind.kind+" "+w.content, func(t *testing.T) {
 				s := newSubject(t, kind.factKind, namespace, fmt.Sprintf("written-%s-%d", strings.ToLower(kind.kind), i))
-				// Neither an empty label nor the creationTimestamp of a marshalled struct changes that.
+				// An empty label and the creationTimestamp of a marshalled struct change nothing.
 				s.mustApply(t, ours, s.write(w.content, `"labels": {"empty": ""}, "creationTimestamp": null`))
 				object := s.get(t).object
 				want := `{"f:metadata":{"f:labels":{"f:empty":{}}}`
@@ -115,9 +115,9 @@ func compact(t *testing.T, text string) string {
 	return string(data)
 }
 
-// TestStatusFacts is about the status of custom kinds: writing it changes nothing else, and only the
-// resourceVersion keeps it from an object that is not the one that was seen. A uid would not, as
-// the API server takes that of the stored object.
+// TestStatusFacts is about the status of custom kinds: writing it changes nothing else, and only
+// the resourceVersion keeps it from an object that is not the one that was seen. A uid would not,
+// as the API server takes that of the stored object.
 func TestStatusFacts(t *testing.T) {
 	shared.Apply(t, factsDefinition)
 	s := newSubject(t, customFacts, shared.Namespace(t), "status")
