@@ -50,7 +50,11 @@ func writePlugins(w io.Writer, registry *handlers.Registry, names []string, whol
 	}
 	if whole {
 		d := descriptions[0]
-		_, err := fmt.Fprintf(w, "%s: %s\npackage %s\n\n%s\n", d.Name, d.Summary, d.Package, strings.TrimSpace(d.Schema))
+		finalizes := ""
+		if d.Finalizes {
+			finalizes = "its definitions may have a finalizer\n"
+		}
+		_, err := fmt.Fprintf(w, "%s: %s\npackage %s\n%s\n%s\n", d.Name, d.Summary, d.Package, finalizes, strings.TrimSpace(d.Schema))
 		return err
 	}
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)

@@ -24,6 +24,7 @@ type Bound struct {
 	config       []byte
 	rules        []rbacv1.PolicyRule
 	metadataOnly bool
+	finalizes    bool
 	build        func(ctx context.Context, env Env) (Handler, error)  // nil for a composer
 	compose      func(ctx context.Context, env Env) (Composer, error) // nil for a handler
 	owns         []OwnedKind
@@ -58,6 +59,10 @@ func (b Bound) Owns() []OwnedKind { return slices.Clone(b.owns) }
 // Reads returns what the composer reads besides. The slice is the caller's own.
 func (b Bound) Reads() []Related { return slices.Clone(b.reads) }
 
+// Finalizes reports whether the handler is a Finalizer, so that its definition may have a
+// finalizer.
+func (b Bound) Finalizes() bool { return b.finalizes }
+
 // Equal reports whether both have the same plugin and the same effective config, so that a handler
 // made of one does what a handler made of the other does. Both must come from one Registry.
 func (b Bound) Equal(other Bound) bool {
@@ -65,8 +70,8 @@ func (b Bound) Equal(other Bound) bool {
 }
 
 // New makes the handler. It calls the plugin's constructor on the goroutine of the caller, who has
-// to expect a panic and runtime.Goexit. A handler made by Func or FuncResult for another kind than
-// env.Kind is an error.
+// to expect a panic and runtime.Goexit. A handler made by one of the Func functions for another
+// kind than env.Kind is an error, and so is one that is no Finalizer although env.Finalizer is set.
 func (b Bound) New(ctx context.Context, env Env) (Handler, error) {
 	if b.build == nil {
 		return nil, fmt.Errorf("making the handler: plugin %q makes composers", b.plugin)
@@ -82,6 +87,10 @@ func (b Bound) New(ctx context.Context, env Env) (Handler, error) {
 		if err := typed.checkKind(env.Kind); err != nil {
 			return nil, fmt.Errorf("making the handler: %w", err)
 		}
+	}
+	if _, ok := h.(Finalizer); !ok && env.Finalizer != "" {
+		return nil, fmt.Errorf("making the handler: the definition has the finalizer %s, but the handler of plugin %q is no Finalizer",
+			env.Finalizer, b.plugin)
 	}
 	return h, nil
 }
@@ -171,6 +180,9 @@ func (p Plugin[C]) describe(b *Bound, c C) error {
 	}
 	if err == nil && p.NewComposer != nil {
 		err = p.describeComposer(b, c)
+	}
+	if err == nil && p.Finalizes != nil {
+		err = p.protect("Finalizes", func() { b.finalizes = p.Finalizes(c) })
 	}
 	return err
 }

@@ -19,6 +19,9 @@ type Env struct {
 	Definition string
 	// Kind is the watched kind.
 	Kind schema.GroupVersionKind
+	// Finalizer is the definition's finalizer; empty when it has none. With one, the handler must
+	// be a Finalizer.
+	Finalizer string
 	// Logger carries the definition's name. Within a call, prefer logr.FromContext(ctx).
 	Logger logr.Logger
 	// Clients talk to the API server through the gate.

@@ -64,6 +64,31 @@ func ExampleFuncResult() {
 	// 1h0m0s <nil>
 }
 
+// A handler that makes something outside of the cluster takes it away again in Finalize. The
+// definition names the finalizer, the plugin's Finalizes returns true, and the engine does the
+// rest.
+func ExampleFuncFinalizer() {
+	accounts := map[string]bool{}
+	h := handlers.FuncFinalizer(
+		func(_ context.Context, cm *corev1.ConfigMap) (handlers.Result, error) {
+			accounts[cm.Name] = true
+			return handlers.Result{}, nil
+		},
+		func(_ context.Context, cm *corev1.ConfigMap) (handlers.Result, error) {
+			delete(accounts, cm.Name) // No error if it is not there: Finalize may be called again.
+			return handlers.Result{}, nil
+		},
+	)
+	ctx, req := context.Background(), handlers.Request{Object: cart()}
+	_, err := h.Handle(ctx, req)
+	fmt.Println(accounts, err)
+	_, err = h.Finalize(ctx, req)
+	fmt.Println(accounts, err)
+	// Output:
+	// map[cart:true] <nil>
+	// map[] <nil>
+}
+
 // HandlerFunc is for a function that wants to know why it is called, or that needs no more of the
 // object than its metadata.
 func ExampleHandlerFunc() {

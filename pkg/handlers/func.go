@@ -43,6 +43,37 @@ func FuncResult[T any](f func(ctx context.Context, obj T) (Result, error)) Handl
 	return &funcHandler[T]{f: f, typed: typedFunc{t: t, kinds: kindsOf(t), role: "handler"}}
 }
 
+// FuncFinalizer makes a Handler that is also a Finalizer of two functions over typed objects:
+// handle is called for live objects, finalize for those that are being deleted. They are as
+// FuncResult describes.
+func FuncFinalizer[T any](
+	handle, finalize func(ctx context.Context, obj T) (Result, error),
+) interface {
+	Handler
+	Finalizer
+} {
+	return finalizingFunc{handler: FuncResult(handle), finalizer: FuncResult(finalize)}
+}
+
+// finalizingFunc consists of two handlers, both of which Func has made.
+type finalizingFunc struct{ handler, finalizer Handler }
+
+func (f finalizingFunc) Handle(ctx context.Context, req Request) (Result, error) {
+	return f.handler.Handle(ctx, req)
+}
+
+func (f finalizingFunc) Finalize(ctx context.Context, req Request) (Result, error) {
+	return f.finalizer.Handle(ctx, req)
+}
+
+func (f finalizingFunc) checkKind(watched schema.GroupVersionKind) error {
+	typed, ok := f.handler.(kindChecker)
+	if !ok {
+		return nil
+	}
+	return typed.checkKind(watched)
+}
+
 // kindChecker is a handler that knows which kinds it can handle.
 type kindChecker interface {
 	checkKind(watched schema.GroupVersionKind) error

@@ -145,6 +145,38 @@ func TestFuncChecksTheKind(t *testing.T) {
 	}
 }
 
+func TestFuncFinalizer(t *testing.T) {
+	h := handlers.FuncFinalizer(
+		func(_ context.Context, cm *corev1.ConfigMap) (handlers.Result, error) {
+			return handlers.Result{}, errors.New("handle " + cm.Name)
+		},
+		func(_ context.Context, cm *corev1.ConfigMap) (handlers.Result, error) {
+			return handlers.Result{RequeueAfter: time.Hour}, errors.New("finalize " + cm.Name)
+		},
+	)
+	for name, obj := range objects(t) {
+		t.Run(name, func(t *testing.T) {
+			req := handlers.Request{Object: obj}
+			if got, err := h.Handle(t.Context(), req); got.RequeueAfter != 0 || errorText(err) != "handle cart" {
+				t.Errorf("Handle = %+v, %v", got, err)
+			}
+			if got, err := h.Finalize(t.Context(), req); got.RequeueAfter != time.Hour || errorText(err) != "finalize cart" {
+				t.Errorf("Finalize = %+v, %v", got, err)
+			}
+		})
+	}
+	p := plugin("typed")
+	p.New = func(context.Context, handlers.Env, config) (handlers.Handler, error) { return h, nil }
+	bound, _, err := bind(t, p, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "making the handler: the handler is a function over *v1.ConfigMap (v1 ConfigMap), the watched kind is v1 Pod"
+	if _, err := bound.New(t.Context(), handlers.Env{Kind: corev1.SchemeGroupVersion.WithKind("Pod")}); errorText(err) != want {
+		t.Errorf("New = %v, want %q", err, want)
+	}
+}
+
 func errorText(err error) string {
 	if err == nil {
 		return ""

@@ -18,6 +18,23 @@ type Handler interface {
 	Handle(ctx context.Context, req Request) (Result, error)
 }
 
+// Finalizer is what a Handler also implements when its definition may have a finalizer. That is an
+// entry in the objects' metadata.finalizers, which keeps an object whose deletion is asked for
+// until it is taken out. The engine puts it into an object before the first call of Handle, and
+// takes it out when Finalize has succeeded. A handler does neither.
+//
+// With a finalizer, Handle is called for no object that is being deleted. Finalize is called in its
+// place for those that have the finalizer, under the same rules: never while another call for the
+// object is under way, with the definition's timeout, and again after an error. It is called at
+// least once, and may be called again after it has succeeded, by another process too, so it must be
+// idempotent: what is gone already is no error. It may find an object that Handle was never called
+// for, or has failed for. A Result with RequeueAfter keeps the finalizer, for a call that has begun
+// something whose end is to be waited for. After an error marked by Terminal, the object stays
+// until it changes or is resynced.
+type Finalizer interface {
+	Finalize(ctx context.Context, req Request) (Result, error)
+}
+
 // HandlerFunc makes a function a Handler.
 type HandlerFunc func(ctx context.Context, req Request) (Result, error)
 
@@ -26,7 +43,8 @@ func (f HandlerFunc) Handle(ctx context.Context, req Request) (Result, error) { 
 
 // Request is one call for one object.
 type Request struct {
-	// Object is the object as the cache holds it at the moment of the call.
+	// Object is the object as the cache holds it at the moment of the call. When the engine has
+	// just added the definition's finalizer, it is the object as the API server has answered.
 	Object Object
 	// Cause is why the call is made. Several causes coalesce into one call; the most urgent one is
 	// given.

@@ -32,6 +32,10 @@ type Plugin[C any] struct {
 	// metadata. Then the rest may stay at the API server, which saves most of the memory:
 	// Object.JSON and Object.Into give apiVersion, kind and metadata, and sometimes more. Optional.
 	MetadataOnly func(C) bool
+	// Finalizes reports whether a handler with this config implements Finalizer, or a composer with
+	// it has something to do for a parent that is being deleted. Only then may the definition have
+	// a finalizer. Optional.
+	Finalizes func(C) bool
 	// New makes the handler of one definition. It is called on every replica, whether it leads or
 	// not, so it must not change the cluster; an error degrades that definition alone and is
 	// retried. ctx ends with the engine. A plugin has either New or NewComposer.
@@ -68,6 +72,9 @@ type Description struct {
 	Schema string `json:"schema"`
 	// Package is the import path of the Go package that the config type is declared in.
 	Package string `json:"package"`
+	// Finalizes reports whether definitions with this plugin may have a finalizer, with some config
+	// at least.
+	Finalizes bool `json:"finalizes"`
 }
 
 // AnyPlugin is a Plugin of any config type. Only Plugin implements it.
@@ -81,7 +88,7 @@ type AnyPlugin interface {
 
 // Describe tells what the plugin is.
 func (p Plugin[C]) Describe() Description {
-	return Description{Name: p.Name, Summary: p.Summary, Schema: p.Schema, Package: reflect.TypeFor[C]().PkgPath()}
+	return Description{Name: p.Name, Summary: p.Summary, Schema: p.Schema, Package: reflect.TypeFor[C]().PkgPath(), Finalizes: p.Finalizes != nil}
 }
 
 func (p Plugin[C]) check() error {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -276,5 +277,46 @@ func TestBoundEqual(t *testing.T) {
 		if one.Equal(b) != tc.want || b.Equal(one) != tc.want {
 			t.Errorf("%s: Equal = %t, want %t", name, !tc.want, tc.want)
 		}
+	}
+}
+
+func TestFinalizes(t *testing.T) {
+	p := full()
+	p.Finalizes = func(c config) bool { return c.Count > 0 }
+	p.New = func(_ context.Context, _ handlers.Env, c config) (handlers.Handler, error) {
+		h := handlers.Func(func(context.Context, *corev1.Pod) error { return nil })
+		if c.Count < 2 {
+			return h, nil
+		}
+		return handlers.FuncFinalizer(
+			func(context.Context, *corev1.Pod) (handlers.Result, error) { return handlers.Result{}, nil },
+			func(context.Context, *corev1.Pod) (handlers.Result, error) { return handlers.Result{}, nil },
+		), nil
+	}
+	const missing = `making the handler: the definition has the finalizer example.com/f, but the handler of plugin "full" is no Finalizer`
+	tests := map[string]struct {
+		raw       string
+		finalizes bool
+		finalizer string
+		want      string // the error of New
+	}{
+		"not with this config": {raw: `{}`},
+		"no finalizer":         {raw: `{"count":1}`, finalizes: true},
+		"not implemented":      {raw: `{"count":1}`, finalizes: true, finalizer: "example.com/f", want: missing},
+		"implemented":          {raw: `{"count":2}`, finalizes: true, finalizer: "example.com/f"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			b, _, err := bind(t, p, tc.raw)
+			if err != nil || b.Finalizes() != tc.finalizes {
+				t.Fatalf("Bind: %v; Finalizes = %v, want %v", err, b.Finalizes(), tc.finalizes)
+			}
+			if _, err := b.New(t.Context(), handlers.Env{Finalizer: tc.finalizer}); errorText(err) != tc.want {
+				t.Errorf("New = %v, want %q", err, tc.want)
+			}
+		})
+	}
+	if !p.Describe().Finalizes || full().Describe().Finalizes {
+		t.Error("Describe does not say which plugin finalizes")
 	}
 }

@@ -34,6 +34,8 @@ type Options struct {
 //   - the RBAC rules are complete ones;
 //   - a handler takes ordinary and odd objects without a panic, several at a time, and returns when
 //     its context ends;
+//   - a handler whose plugin says that it finalizes does: it takes the same objects twice, without
+//     having handled them, and returns when its context ends;
 //   - two definitions can use the plugin side by side;
 //   - Close, if there is one, succeeds and may be called twice;
 //   - no goroutine outlives the handler.
@@ -64,6 +66,9 @@ func Check(t *testing.T, plugin handlers.AnyPlugin, opts Options) {
 			t.Run("handle", func(t *testing.T) { c.handle(t, bound) })
 			t.Run("concurrent", func(t *testing.T) { c.concurrent(t, bound) })
 			t.Run("cancel", func(t *testing.T) { c.cancel(t, bound) })
+			if bound.Finalizes() {
+				t.Run("finalize", func(t *testing.T) { c.finalize(t, bound) })
+			}
 			t.Run("close", func(t *testing.T) { c.closeTwice(t, bound) })
 			t.Run("side by side", func(t *testing.T) { c.sideBySide(t, bound) })
 		})

@@ -44,6 +44,9 @@ func (c *check) life(t *testing.T, bound handlers.Bound, use func(handlers.Handl
 func (c *check) make(ctx context.Context, t *testing.T, bound handlers.Bound, definition string, registry prometheus.Registerer) handlers.Handler {
 	t.Helper()
 	env := newEnv(t, definition, registry)
+	if bound.Finalizes() {
+		env.Finalizer = finalizerName
+	}
 	if c.opts.Env != nil {
 		c.opts.Env(t, &env)
 	}
@@ -69,42 +72,55 @@ func closeHandler(t *testing.T, h handlers.Handler) {
 }
 
 // call calls the handler and reports a panic, a call that goes on after ctx, and a senseless
-// result.
-func (c *check) call(ctx context.Context, t *testing.T, h handlers.Handler, object string, req handlers.Request) {
+// result. It returns the handler's error.
+func (c *check) call(ctx context.Context, t *testing.T, h handlers.Handler, object string, req handlers.Request) error {
 	t.Helper()
-	done := make(chan string, 1)
+	done := make(chan ending, 1)
 	ctx = logr.NewContext(ctx, NewLogs(t).Logger())
-	go func() {
-		mistake := fmt.Sprintf("handling object %q: runtime.Goexit was called", object)
-		defer func() {
-			if r := recover(); r != nil {
-				mistake = fmt.Sprintf("handling object %q: panic: %v\n%s", object, r, debug.Stack())
-			}
-			done <- mistake
-		}()
-		result, err := h.Handle(ctx, req)
-		mistake = ""
-		if err == nil && result.RequeueAfter < 0 {
-			mistake = fmt.Sprintf("handling object %q: RequeueAfter is %s", object, result.RequeueAfter)
-		}
-	}()
+	go func() { callInto(ctx, h, object, req, done) }()
 	select {
-	case mistake := <-done:
-		if mistake != "" {
-			t.Error(mistake)
-		}
-		return
+	case end := <-done:
+		return end.report(t)
 	case <-ctx.Done():
 	}
 	late := time.NewTimer(c.opts.Prompt)
 	defer late.Stop()
 	select {
-	case mistake := <-done:
-		if mistake != "" {
-			t.Error(mistake)
-		}
+	case end := <-done:
+		return end.report(t)
 	case <-late.C:
 		t.Errorf("handling object %q: the call goes on %s after its context has ended", object, c.opts.Prompt)
+		return ctx.Err()
+	}
+}
+
+// ending is how a call ended: with an error, which may be nil, or with what no handler may do.
+type ending struct {
+	mistake string
+	err     error
+}
+
+func (e ending) report(t *testing.T) error {
+	t.Helper()
+	if e.mistake != "" {
+		t.Error(e.mistake)
+	}
+	return e.err
+}
+
+// callInto calls the handler and sends how that ended.
+func callInto(ctx context.Context, h handlers.Handler, object string, req handlers.Request, done chan<- ending) {
+	end := ending{mistake: fmt.Sprintf("handling object %q: runtime.Goexit was called", object)}
+	defer func() {
+		if r := recover(); r != nil {
+			end.mistake = fmt.Sprintf("handling object %q: panic: %v\n%s", object, r, debug.Stack())
+		}
+		done <- end
+	}()
+	result, err := h.Handle(ctx, req)
+	end = ending{err: err}
+	if err == nil && result.RequeueAfter < 0 {
+		end.mistake = fmt.Sprintf("handling object %q: RequeueAfter is %s", object, result.RequeueAfter)
 	}
 }
 
@@ -124,7 +140,7 @@ func (c *check) handle(t *testing.T, bound handlers.Bound) {
 		requests := c.requests()
 		for _, name := range slices.Sorted(maps.Keys(requests)) {
 			ctx, cancel := context.WithTimeout(t.Context(), callTimeout)
-			c.call(ctx, t, h, name, requests[name])
+			_ = c.call(ctx, t, h, name, requests[name])
 			cancel()
 		}
 	})
@@ -138,7 +154,7 @@ func (c *check) concurrent(t *testing.T, bound handlers.Bound) {
 		defer cancel()
 		var calls sync.WaitGroup
 		for name, req := range c.requests() {
-			calls.Go(func() { c.call(ctx, t, h, name, req) })
+			calls.Go(func() { _ = c.call(ctx, t, h, name, req) })
 		}
 		calls.Wait()
 	})
@@ -151,9 +167,9 @@ func (c *check) cancel(t *testing.T, bound handlers.Bound) {
 		cancel()
 		requests := c.requests()
 		for _, name := range slices.Sorted(maps.Keys(requests)) {
-			c.call(ended, t, h, name, requests[name])
+			_ = c.call(ended, t, h, name, requests[name])
 			soon, cancel := context.WithTimeout(t.Context(), cancelAfter)
-			c.call(soon, t, h, name, requests[name])
+			_ = c.call(soon, t, h, name, requests[name])
 			cancel()
 		}
 	})
@@ -173,7 +189,7 @@ func (c *check) sideBySide(t *testing.T, bound handlers.Bound) {
 	two := c.make(ctx, t, bound, "two", registry)
 	defer closeHandler(t, two)
 	for _, h := range []handlers.Handler{one, two} {
-		c.call(ctx, t, h, "minimal", handlers.Request{Object: c.samples["minimal"], Cause: handlers.CauseInitial})
+		_ = c.call(ctx, t, h, "minimal", handlers.Request{Object: c.samples["minimal"], Cause: handlers.CauseInitial})
 	}
 	if _, err := registry.Gather(); err != nil {
 		t.Errorf("gathering the metrics of two definitions: %v", err)

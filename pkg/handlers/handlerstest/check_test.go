@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +41,28 @@ func good(handle handleFunc) handlers.Plugin[settings] {
 			return handlers.HandlerFunc(handle), nil
 		},
 	}
+}
+
+// goodFinalizer is like good, for definitions with a finalizer.
+func goodFinalizer(finalize handleFunc) handlers.Plugin[settings] {
+	p := good(nothing)
+	p.Finalizes = func(settings) bool { return true }
+	p.New = func(_ context.Context, env handlers.Env, _ settings) (handlers.Handler, error) {
+		if env.Finalizer == "" {
+			return nil, errors.New("want a finalizer")
+		}
+		return finalizer{handlers.HandlerFunc(nothing), finalize}, nil
+	}
+	return p
+}
+
+type finalizer struct {
+	handlers.Handler
+	finalize handleFunc
+}
+
+func (f finalizer) Finalize(ctx context.Context, req handlers.Request) (handlers.Result, error) {
+	return f.finalize(ctx, req)
 }
 
 func nothing(context.Context, handlers.Request) (handlers.Result, error) {
@@ -107,7 +130,10 @@ func TestCheckAcceptsGoodPlugins(t *testing.T) {
 			return err
 		}), nil
 	}
-	for name, plugin := range map[string]handlers.AnyPlugin{"function": good(nothing), "closer": withClose, "client": reads} {
+	plugins := map[string]handlers.AnyPlugin{
+		"function": good(nothing), "closer": withClose, "client": reads, "finalizer": goodFinalizer(nothing),
+	}
+	for name, plugin := range plugins {
 		t.Run(name, func(t *testing.T) {
 			handlerstest.Check(t, plugin, handlerstest.Options{
 				Configs: configs,
@@ -134,6 +160,7 @@ func badPlugins() map[string]struct {
 		return p
 	}
 	shared := map[string]string{"a": "1"}
+	var once atomic.Bool
 	leak := make(chan struct{})
 	return map[string]bad{
 		"schema differs": {
@@ -237,6 +264,28 @@ func badPlugins() map[string]struct {
 				return handlers.Result{}, nil
 			}),
 			want: "goroutines outlive the handler",
+		},
+		"finalizes once": {
+			plugin: goodFinalizer(func(context.Context, handlers.Request) (handlers.Result, error) {
+				if once.CompareAndSwap(false, true) {
+					return handlers.Result{}, nil
+				}
+				return handlers.Result{}, errors.New("gone already")
+			}),
+			want: `finalizing object "being deleted" again: gone already; want no error`,
+		},
+		"finalizes without end": {
+			plugin: goodFinalizer(func(ctx context.Context, _ handlers.Request) (handlers.Result, error) {
+				if ctx.Err() != nil {
+					<-leak
+				}
+				return handlers.Result{}, nil
+			}),
+			want: "the call goes on 100ms after its context has ended",
+		},
+		"finalizes but cannot": {
+			plugin: change(func(p *handlers.Plugin[settings]) { p.Finalizes = func(settings) bool { return true } }),
+			want:   `the handler of plugin "sample" is no Finalizer`,
 		},
 		"close fails": {
 			plugin: change(func(p *handlers.Plugin[settings]) {

@@ -9,7 +9,7 @@ import (
 
 // New makes the handler that a definition with this plugin and config has. config is the plugin's
 // config as a JSON object, which plugin must accept. The handler's Env is that of Env, changed by
-// change in order. Anything that fails ends the test.
+// change in order. A test of Finalize sets Env.Finalizer. Anything that fails ends the test.
 //
 // When the test ends, the context of the constructor ends first, and then the handler is closed, if
 // it has a Close.
