@@ -1,0 +1,88 @@
+package parts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// composer makes the children of one revision of a definition.
+type composer struct {
+	config     Config
+	definition string
+	record     *Record
+}
+
+// Compose makes the children, and records the call.
+func (c *composer) Compose(_ context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
+	composition, err := c.compose(req)
+	call := Call{
+		Definition: c.definition, Object: req.Object.Name(), Version: req.Object.ResourceVersion(),
+		Touch: req.Object.Metadata().Annotations[Touch], Cause: req.Cause, Attempt: req.Attempt, Failed: err != nil,
+	}
+	for _, child := range req.Children {
+		call.Observed = append(call.Observed, child.Name)
+	}
+	return composition, errors.Join(err, c.record.add(call))
+}
+
+func (c *composer) compose(req handlers.ComposeRequest) (handlers.Composition, error) {
+	if c.config.Fail != "" || slices.Contains(c.config.FailFor, req.Object.Name()) {
+		return handlers.Composition{}, fmt.Errorf("as the test wants: %s", c.config.Fail)
+	}
+	f, err := newFiller(req)
+	if err != nil {
+		return handlers.Composition{}, err
+	}
+	var composition handlers.Composition
+	for _, name := range c.config.Pending {
+		composition.Pending = append(composition.Pending, handlers.Pending{Name: name, On: "the test"})
+	}
+	for _, part := range c.config.Children {
+		child, err := part.child(f)
+		if pending, ok := errors.AsType[handlers.Pending](err); ok {
+			pending.Name = part.Name
+			composition.Pending = append(composition.Pending, pending)
+			continue
+		}
+		if err != nil {
+			return handlers.Composition{}, err
+		}
+		composition.Children = append(composition.Children, child)
+	}
+	if c.config.Status != nil {
+		status, err := f.fill(c.config.Status)
+		switch _, pending := errors.AsType[handlers.Pending](err); {
+		case pending: // It is left alone.
+		case err != nil:
+			return handlers.Composition{}, err
+		default:
+			composition.Status = status
+		}
+	}
+	return composition, nil
+}
+
+// child makes a child of a parent.
+func (part Child) child(f filler) (handlers.Child, error) {
+	object, err := f.fill(part.Object)
+	if err != nil {
+		return handlers.Child{}, err
+	}
+	child := handlers.Child{
+		Name: part.Name, Object: &unstructured.Unstructured{Object: object}, After: part.After,
+		Policy: handlers.ChildPolicy{Drift: part.Drift, Conflicts: part.Conflicts, Prune: part.Prune},
+	}
+	if by := part.ReadyBy; by != "" {
+		child.Policy.Ready = func(o handlers.Object) (bool, string) {
+			_, ok := o.Metadata().Annotations[by]
+			return ok, "it has no annotation " + by
+		}
+	}
+	return child, nil
+}

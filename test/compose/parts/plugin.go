@@ -1,0 +1,94 @@
+package parts
+
+import (
+	"context"
+	_ "embed" // for schema.cue
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+//go:embed schema.cue
+var schema string
+
+// Config is the config of one composer. schema.cue describes its fields.
+type Config struct {
+	Children []Child        `json:"children,omitempty"`
+	Status   map[string]any `json:"status,omitempty"`
+	Owns     []Owns         `json:"owns,omitempty"`
+	Reads    []Reads        `json:"reads,omitempty"`
+	Pending  []string       `json:"pending,omitempty"`
+	Fail     string         `json:"fail,omitempty"`
+	FailFor  []string       `json:"failFor,omitempty"`
+}
+
+// Child is one child of each parent.
+type Child struct {
+	Name      string             `json:"name,omitempty"`
+	Object    map[string]any     `json:"object"`
+	After     []string           `json:"after,omitempty"`
+	Drift     handlers.Drift     `json:"drift,omitempty"`
+	Conflicts handlers.Conflicts `json:"conflicts,omitempty"`
+	Prune     bool               `json:"prune,omitempty"`
+	ReadyBy   string             `json:"readyBy,omitempty"`
+}
+
+// Owns is a kind of children.
+type Owns struct {
+	APIVersion         string `json:"apiVersion"`
+	Kind               string `json:"kind"`
+	AnyNamespace       bool   `json:"anyNamespace,omitempty"`
+	MetadataOnly       bool   `json:"metadataOnly,omitempty"`
+	BlockOwnerDeletion bool   `json:"blockOwnerDeletion,omitempty"`
+}
+
+// Reads selects objects that are read besides.
+type Reads struct {
+	Name          string `json:"name"`
+	APIVersion    string `json:"apiVersion"`
+	Kind          string `json:"kind"`
+	Label         string `json:"label,omitempty"`
+	SameNamespace bool   `json:"sameNamespace,omitempty"`
+}
+
+// Plugin returns the plugin, whose calls go into record.
+func Plugin(record *Record) handlers.Plugin[Config] {
+	return handlers.Plugin[Config]{
+		Name:    "parts",
+		Summary: "Make listed children, for the tests of children",
+		Schema:  schema,
+		Defaults: func() Config {
+			return Config{Owns: []Owns{{APIVersion: "v1", Kind: "ConfigMap"}}}
+		},
+		NewComposer: func(_ context.Context, env handlers.Env, c Config) (handlers.Composer, error) {
+			return &composer{config: c, definition: env.Definition, record: record}, nil
+		},
+		Owns:  func(c Config) []handlers.OwnedKind { return owned(c.Owns) },
+		Reads: func(c Config) []handlers.Related { return related(c.Reads) },
+	}
+}
+
+func owned(all []Owns) []handlers.OwnedKind {
+	var kinds []handlers.OwnedKind
+	for _, o := range all {
+		kinds = append(kinds, handlers.OwnedKind{
+			APIVersion: o.APIVersion, Kind: o.Kind, AnyNamespace: o.AnyNamespace,
+			MetadataOnly: o.MetadataOnly, BlockOwnerDeletion: o.BlockOwnerDeletion,
+		})
+	}
+	return kinds
+}
+
+func related(all []Reads) []handlers.Related {
+	var kinds []handlers.Related
+	for _, r := range all {
+		k := handlers.Related{Name: r.Name, APIVersion: r.APIVersion, Kind: r.Kind, SameNamespace: r.SameNamespace, MetadataOnly: true}
+		if key, value, ok := strings.Cut(r.Label, "="); ok {
+			k.LabelSelector = &metav1.LabelSelector{MatchLabels: map[string]string{key: value}}
+		}
+		kinds = append(kinds, k)
+	}
+	return kinds
+}
