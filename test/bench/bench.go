@@ -44,6 +44,8 @@ type row struct {
 	together func(ctx context.Context, s *scene) (readings, error)
 	// order is what once gives to the program, where a profile of it is worth something.
 	order func() order.Order
+	// run is instead of once and runs one program with the order.
+	run func(ctx context.Context, s *scene, p program, o order.Order) (readings, error)
 }
 
 // yardsticks are the names of the rows that figures of r are compared with and that are not among
@@ -141,6 +143,7 @@ type scene struct {
 	cluster *cluster.Cluster
 	client  kubernetes.Interface // speaks protobuf, to leave the CPU to those who are measured
 	objects int
+	audited cluster.AuditMark // where the audit log begins to matter
 }
 
 // build compiles the programs as they are shipped.
@@ -197,6 +200,14 @@ func (b *bench) measure(ctx context.Context, rows []row) error {
 	return errors.Join(failed, ctx.Err())
 }
 
+// play runs one program once.
+func (r row) play(ctx context.Context, s *scene, p program) (readings, error) {
+	if r.run != nil {
+		return r.run(ctx, s, p, r.order())
+	}
+	return r.once(ctx, s, p)
+}
+
 // repeat runs the programs of a row in turn, each time in another order.
 func (s *scene) repeat(ctx context.Context, r row) error {
 	if err := s.profiled(ctx, r); err != nil {
@@ -214,7 +225,7 @@ func (s *scene) repeat(ctx context.Context, r row) error {
 		}
 		for _, p := range turn(r.measured, rep) {
 			start := time.Now()
-			got, err := r.once(ctx, s, p)
+			got, err := r.play(ctx, s, p)
 			if err != nil {
 				return fmt.Errorf("running %s: %w", p, err)
 			}
@@ -239,12 +250,17 @@ func turn(of []program, rep int) []program {
 
 // profiled runs kooperd once more, for its profiles.
 func (s *scene) profiled(ctx context.Context, r row) error {
-	if s.profile == "" || r.order == nil {
+	if s.profile == "" || r.order == nil || !slices.Contains(r.measured, kooperd) {
 		return nil
 	}
 	o := r.order()
 	o.CPUProfile, o.HeapProfile = filepath.Join(s.profile, r.name+".cpu.pprof"), filepath.Join(s.profile, r.name+".heap.pprof")
-	_, err := s.drain(ctx, kooperd, o)
+	var err error
+	if r.run != nil {
+		_, err = r.run(ctx, s, kooperd, o)
+	} else {
+		_, err = s.drain(ctx, kooperd, o)
+	}
 	return err
 }
 

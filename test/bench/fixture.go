@@ -34,6 +34,7 @@ const (
 	smallPods shape = "pods of one container"
 	largePods shape = "pods of two containers with status"
 	widgets   shape = "custom objects"
+	siteShape shape = "parents of three ConfigMaps"
 )
 
 // pods and widgetKind are the kinds of the objects.
@@ -82,6 +83,9 @@ func (b *bench) furnish(ctx context.Context, c *cluster.Cluster, f fixture) (*sc
 	if err := group.Wait(); err != nil {
 		return nil, fmt.Errorf("creating objects: %w", err)
 	}
+	if f.objects == 0 {
+		return &scene{bench: b, cluster: c, client: client}, nil
+	}
 	size, err := f.size(context.WithoutCancel(ctx), client)
 	if err != nil {
 		return nil, err
@@ -93,8 +97,12 @@ func (b *bench) furnish(ctx context.Context, c *cluster.Cluster, f fixture) (*sc
 
 // creator returns what creates one object.
 func (f fixture) creator(ctx context.Context, client kubernetes.Interface, config *rest.Config) (func(ctx context.Context, i int) error, error) {
-	if f.shape == widgets {
+	switch f.shape {
+	case widgets:
 		return widgetCreator(ctx, client, config)
+	case siteShape: // There are none before a program runs, but their kind is.
+		_, err := defineKind(ctx, client, config, siteDefinition, siteKind)
+		return nil, err
 	}
 	return func(ctx context.Context, i int) error {
 		pod, err := client.CoreV1().Pods(namespace).Create(ctx, newPod(f.shape, i), metav1.CreateOptions{})

@@ -121,12 +121,15 @@ func (b *bench) conditions() string {
 	if b.settings.bin != "" {
 		origin = " of programs that were built before (`-bin`)"
 	}
-	sizes := slices.Compact(slices.Sorted(slices.Values(b.sizes)))
+	sizes := strings.Join(slices.Compact(slices.Sorted(slices.Values(b.sizes))), "; ")
+	if sizes != "" {
+		sizes = " As JSON, " + sizes + "."
+	}
 	return fmt.Sprintf("%s on %s with `%s`%s, -n=%d, %s: kooperd %s, controller-runtime %s, client-go %s, kube-apiserver %s, %s, %s/%s, %s, "+
-		"%d cores shared with the control plane. As JSON, %s.",
+		"%d cores shared with the control plane.%s",
 		kind, b.begun.UTC().Format(time.DateOnly), b.command(), origin, b.n, count(b.reps, "repetition"), b.commit(),
 		b.module(manager, "sigs.k8s.io/controller-runtime"), b.module(informer, "k8s.io/client-go"), b.server,
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, processor(), runtime.NumCPU(), strings.Join(sizes, "; "))
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, processor(), runtime.NumCPU(), sizes)
 }
 
 // command is what this was started with, in the words of make.

@@ -182,6 +182,31 @@ func (p *process) memory() (rss, peak float64, err error) {
 	return rss, peak, nil
 }
 
+// ticks is how many units of /proc/PID/stat a second has, on every architecture of Linux.
+const ticks = 100
+
+// cpu returns the seconds of CPU that the process has used so far, in user and system mode.
+func (p *process) cpu() (float64, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("reading the CPU time of %s: %w", p.program, err)
+	}
+	_, rest, _ := strings.Cut(string(data), ") ")
+	fields := strings.Fields(rest) // The third field of the file is the first one here.
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("reading the CPU time of %s: unexpected %q", p.program, data)
+	}
+	var used float64
+	for _, field := range fields[11:13] {
+		n, err := strconv.ParseFloat(field, 64)
+		if err != nil {
+			return 0, fmt.Errorf("reading the CPU time of %s: %w", p.program, err)
+		}
+		used += n / ticks
+	}
+	return used, nil
+}
+
 // kooperdArgs writes kooperd's config and returns its command line.
 func kooperdArgs(o order.Order, path string) ([]string, error) {
 	controllers := map[string]any{}

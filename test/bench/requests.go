@@ -178,10 +178,22 @@ func (s *scene) countStart(ctx context.Context, p program, o order.Order) (map[s
 func explain(p program, requests []cluster.AuditEvent) {
 	kinds := map[string]int{}
 	for _, e := range requests {
-		path, _, _ := strings.Cut(e.RequestURI, "?")
-		kinds[e.Verb+" "+path]++
+		kinds[fmt.Sprintf("%s %s %d", e.Verb, subject(e), e.ResponseStatus.Code)]++
 	}
 	progressf("%s has asked for %v", p, kinds)
+}
+
+// subject is what a request is about: a resource, or the subresource of one, or a path.
+func subject(e cluster.AuditEvent) string {
+	switch ref := e.ObjectRef; {
+	case ref.Resource == "":
+		path, _, _ := strings.Cut(e.RequestURI, "?")
+		return path
+	case ref.Subresource == "":
+		return ref.Resource
+	default:
+		return ref.Resource + "/" + ref.Subresource
+	}
 }
 
 // newUser returns a name that the API server has not seen.
@@ -214,7 +226,7 @@ func (s *scene) requests(ctx context.Context, from, to time.Time) (map[string][]
 	if err := pause(ctx, auditDelay); err != nil {
 		return nil, err
 	}
-	all, err := s.cluster.ReadAudit()
+	all, err := s.cluster.ReadAudit(s.audited)
 	if err != nil {
 		return nil, err
 	}

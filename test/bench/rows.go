@@ -34,7 +34,7 @@ const (
 func allRows(s settings) []row {
 	small := fixture{shape: smallPods, objects: s.n}
 	half := fixture{shape: smallPods, objects: s.n / 2}
-	return []row{
+	rows := []row{
 		drainRow("start", fmt.Sprintf("%d pods, 1 definition", s.n), small,
 			order.Order{Definitions: 1}, map[string][]target{
 				measureTime: {{of: informer, factor: 1.2}, {of: manager, factor: 0.6}},
@@ -73,6 +73,7 @@ func allRows(s settings) []row {
 		startupRow(1), startupRow(100), startupRow(1000),
 		scaleRow("scale-0", 10), scaleRow("scale-1", half.objects), scaleRow("scale-10", half.objects*10),
 	}
+	return append(rows, childRows(s.n/20)...)
 }
 
 // scaleRow is a row that says what objects cost, of which the one called scale-0 has next to none

@@ -14,6 +14,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"kooperd.dev/kooperd/test/bench/order"
 )
 
 //go:embed widgets.json
@@ -24,8 +26,21 @@ const widgetPath = "/apis/bench.kooperd.dev/v1/namespaces/" + namespace + "/widg
 
 // widgetCreator makes the custom resource and returns what creates one object of it.
 func widgetCreator(ctx context.Context, client kubernetes.Interface, config *rest.Config) (func(ctx context.Context, i int) error, error) {
+	objects, err := defineKind(ctx, client, config, widgetDefinition, widgetKind)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, i int) error {
+		_, err := objects.Create(ctx, newWidget(i), metav1.CreateOptions{})
+		return err
+	}, nil
+}
+
+// defineKind makes a custom resource, waits until it is served, and returns a client for its
+// objects.
+func defineKind(ctx context.Context, client kubernetes.Interface, config *rest.Config, definition []byte, kind order.Kind) (dynamic.ResourceInterface, error) {
 	err := client.Discovery().RESTClient().Post().AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions").
-		SetHeader("Content-Type", "application/json").Body(widgetDefinition).Do(ctx).Error()
+		SetHeader("Content-Type", "application/json").Body(definition).Do(ctx).Error()
 	if err != nil {
 		return nil, fmt.Errorf("creating the custom resource: %w", err)
 	}
@@ -33,7 +48,7 @@ func widgetCreator(ctx context.Context, client kubernetes.Interface, config *res
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
-	objects := dyn.Resource(widgetKind.GVR()).Namespace(namespace)
+	objects := dyn.Resource(kind.GVR()).Namespace(namespace)
 	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		_, err := objects.List(ctx, metav1.ListOptions{Limit: 1})
 		if apierrors.IsNotFound(err) {
@@ -44,10 +59,7 @@ func widgetCreator(ctx context.Context, client kubernetes.Interface, config *res
 	if err != nil {
 		return nil, fmt.Errorf("waiting for the custom resource: %w", err)
 	}
-	return func(ctx context.Context, i int) error {
-		_, err := objects.Create(ctx, newWidget(i), metav1.CreateOptions{})
-		return err
-	}, nil
+	return objects, nil
 }
 
 // newWidget returns custom object i: lists of objects with short texts and numbers, as custom

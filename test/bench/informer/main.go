@@ -52,9 +52,12 @@ func run(ctx context.Context) error {
 	}
 	config.QPS, config.UserAgent = -1, "informer"
 	w := worker{order: o, tally: tally, config: config}
-	if o.View == order.Watch {
+	switch {
+	case o.Work == order.Compose:
+		err = w.compose(ctx)
+	case o.View == order.Watch:
 		err = w.watch(ctx)
-	} else {
+	default:
 		err = w.inform(ctx)
 	}
 	if err != nil {
@@ -206,7 +209,7 @@ func (w worker) handle(definition int, obj any) {
 		}
 	case order.Stamp:
 		w.tally.Stamped(definition, object.GetAnnotations()[order.Annotation], entered)
-	case order.Nothing:
+	case order.Nothing, order.Compose:
 	}
 	w.tally.Handled(definition, object.GetName())
 }

@@ -84,6 +84,9 @@ func newManager(o order.Order) (ctrl.Manager, error) {
 
 // add adds the controller of one definition.
 func add(m ctrl.Manager, o order.Order, tally *order.Tally, definition int) error {
+	if o.Work == order.Compose {
+		return addComposer(m, o, tally, definition)
+	}
 	gvk := o.KindOf(definition).GVK()
 	b := ctrl.NewControllerManagedBy(m).Named(order.Name(definition))
 	switch o.View {
@@ -133,7 +136,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		}
 		time.Sleep(r.order.Takes)
 		r.tally.Stamped(r.definition, pod.Annotations[order.Annotation], entered)
-	case order.Nothing:
+	case order.Nothing, order.Compose:
 	}
 	r.tally.Handled(r.definition, req.Name)
 	return reconcile.Result{}, nil

@@ -46,6 +46,8 @@ const (
 	Decode Work = "decode"
 	// Stamp notes when a change that carries the time when it was due has come to the handler.
 	Stamp Work = "stamp"
+	// Compose makes the children of the object, keeps them right, and writes its status.
+	Compose Work = "compose"
 )
 
 // Annotation is the one that a change carries the time in when it was due to be sent, as
@@ -84,6 +86,13 @@ type Order struct {
 	Work Work `json:"work"`
 	// Takes is how long each call lasts in addition.
 	Takes time.Duration `json:"takes"`
+	// Workers is how many objects each definition handles at a time when it makes children; 0 means
+	// one.
+	Workers int `json:"workers"`
+	// Extra is one more text in every child; mostly there is none.
+	Extra string `json:"extra"`
+	// Repair is whether a bare client also watches the children that it has made. Others always do.
+	Repair bool `json:"repair"`
 	// Resync is the period of handling everything again; 0 means never.
 	Resync time.Duration `json:"resync"`
 	// LeaseNamespace is where the lease is that the program has to hold; empty means that it needs

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"kooperd.dev/kooperd/test/bench/order"
+	"kooperd.dev/kooperd/test/cluster"
+)
+
+// composing is a run of programs that make children, and the observer of what they do.
+type composing struct {
+	*scene
+	*observer
+	group *errgroup.Group
+
+	mu      sync.Mutex
+	running []replica
+}
+
+// compose clears away what was before, and does work before the eyes of an observer who expects
+// the children of an order. Programs that are still running at the end of work are stopped.
+func (s *scene) compose(ctx context.Context, o order.Order, work func(ctx context.Context, c *composing) error) error {
+	if err := s.clearSites(ctx); err != nil {
+		return err
+	}
+	var err error
+	if s.audited, err = s.cluster.AuditSize(); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	group, ctx := errgroup.WithContext(ctx)
+	c := &composing{scene: s, observer: newObserver(o), group: group}
+	if err := c.begin(ctx, group, s); err != nil {
+		stop()
+		return errors.Join(err, group.Wait())
+	}
+	group.Go(func() error {
+		defer stop()
+		err := work(ctx, c)
+		for _, r := range c.replicas() {
+			err = errors.Join(err, c.end(r))
+		}
+		return err
+	})
+	return group.Wait()
+}
+
+// launch starts a program. That it ends before c.end fails the run.
+func (c *composing) launch(p program, o order.Order) (replica, error) {
+	user := c.newUser()
+	proc, err := c.startAs(p, o, user)
+	if err != nil {
+		return replica{}, err
+	}
+	r := replica{process: proc, user: user}
+	c.mu.Lock()
+	c.running = append(c.running, r)
+	c.mu.Unlock()
+	c.group.Go(func() error {
+		<-proc.done
+		if c.forget(r) {
+			return fmt.Errorf("%s has ended: %w\n%s", p, errors.Join(proc.err, errors.New("before its time")), proc.tail())
+		}
+		return nil
+	})
+	return r, nil
+}
+
+// end stops a program.
+func (c *composing) end(r replica) error {
+	c.forget(r)
+	return r.stop()
+}
+
+// forget takes a program from those that have to run, and reports whether it was one of them.
+func (c *composing) forget(r replica) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := len(c.running)
+	c.running = slices.DeleteFunc(c.running, func(other replica) bool { return other.process == r.process })
+	return len(c.running) < before
+}
+
+// replicas are the programs that run.
+func (c *composing) replicas() []replica {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.running)
+}
+
+// converge creates the parents from one number up to another, waits until these and the ones below
+// are right, and returns how long that took.
+func (c *composing) converge(ctx context.Context, from, to int) (time.Duration, error) {
+	begun := time.Now()
+	if err := c.createSites(ctx, from, to); err != nil {
+		return 0, err
+	}
+	last, err := c.awaitRight(ctx, to)
+	return last.Sub(begun), err
+}
+
+// prepare starts a program and lets it make the children of so many parents.
+func (c *composing) prepare(ctx context.Context, p program, o order.Order, parents int) (replica, error) {
+	r, err := c.launch(p, o)
+	if err != nil {
+		return replica{}, err
+	}
+	_, err = c.converge(ctx, 0, parents)
+	return r, err
+}
+
+// asked is what a user has asked of the API server.
+type asked []cluster.AuditEvent
+
+// askedBy returns what one user, whose program is gone or has settled, has asked of the API server
+// between two moments.
+func (s *scene) askedBy(ctx context.Context, user string, from, to time.Time) (asked, error) {
+	all, err := s.requests(ctx, from, to)
+	return all[user], err
+}
+
+// writes are the requests that would change an object, dry runs among them.
+func (a asked) writes() asked {
+	return slices.DeleteFunc(slices.Clone(a), func(e cluster.AuditEvent) bool { return !e.IsWrite() })
+}
+
+// about are the requests about objects of a resource, as a path: "configmaps", "sites/status".
+func (a asked) about(resource string) asked {
+	return slices.DeleteFunc(slices.Clone(a), func(e cluster.AuditEvent) bool { return subject(e) != resource })
+}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"kooperd.dev/kooperd/test/bench/order"
+)
+
+// observer is a bare watch of parents and children that knows which of them are right: it says what
+// a program has done, and when, by the same clock for all. It is safe for concurrent use; one
+// goroutine may await something at a time.
+type observer struct {
+	mu    sync.Mutex
+	order order.Order // what the children have to be like
+	sites map[string]*site
+	right int           // how many are
+	news  chan struct{} // has a value when something has come since the last look
+}
+
+// site is one parent with its children.
+type site struct {
+	siteObject
+
+	children map[string]child // by part
+	state    state
+	spoiled  time.Time // when its children ceased to be right
+	mended   time.Time // when they became right
+	done     time.Time // when they and the status were right
+}
+
+// siteObject is what matters of a parent.
+type siteObject struct {
+	Metadata struct {
+		UID        types.UID `json:"uid"`
+		Generation int64     `json:"generation"`
+	} `json:"metadata"`
+	Spec   order.Spec `json:"spec"`
+	Status struct {
+		Observed   string             `json:"observed"`
+		Conditions []metav1.Condition `json:"conditions"`
+	} `json:"status"`
+}
+
+// child is what matters of one.
+type child struct {
+	owner types.UID
+	data  map[string]string
+}
+
+// state is what is right of a parent.
+type state struct{ children, all bool }
+
+func newObserver(o order.Order) *observer {
+	return &observer{order: o, sites: map[string]*site{}, news: make(chan struct{}, 1)}
+}
+
+// begin watches from now on, in goroutines of the group, until ctx ends. There may be no parents
+// and children yet.
+func (w *observer) begin(ctx context.Context, group *errgroup.Group, s *scene) error {
+	sites, maps := s.cluster.Dynamic().Resource(siteKind.GVR()).Namespace(namespace), s.client.CoreV1().ConfigMaps(namespace)
+	siteList, err := sites.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("listing parents: %w", err)
+	}
+	mapList, err := maps.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("listing children: %w", err)
+	}
+	siteEvents, err := sites.Watch(ctx, metav1.ListOptions{ResourceVersion: siteList.GetResourceVersion()})
+	if err != nil {
+		return fmt.Errorf("watching parents: %w", err)
+	}
+	mapEvents, err := maps.Watch(ctx, metav1.ListOptions{ResourceVersion: mapList.ResourceVersion})
+	if err != nil {
+		siteEvents.Stop()
+		return fmt.Errorf("watching children: %w", err)
+	}
+	for _, events := range []watch.Interface{siteEvents, mapEvents} {
+		group.Go(func() error { return w.follow(ctx, events) })
+	}
+	return nil
+}
+
+// follow notes all events of a watch. That it ends while ctx has not is a failure: no run lasts so
+// long.
+func (w *observer) follow(ctx context.Context, events watch.Interface) error {
+	defer events.Stop()
+	for event := range events.ResultChan() {
+		err := w.note(event, time.Now())
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if ctx.Err() == nil {
+		return errors.New("a watch has ended")
+	}
+	return nil
+}
+
+// note notes one event.
+func (w *observer) note(event watch.Event, at time.Time) error {
+	switch object := event.Object.(type) {
+	case *unstructured.Unstructured:
+		var now siteObject
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &now); err != nil {
+			return fmt.Errorf("reading a parent: %w", err)
+		}
+		w.change(object.GetName(), at, func(s *site) { s.siteObject = now })
+	case *corev1.ConfigMap:
+		cut := strings.LastIndexByte(object.Name, '-')
+		if cut < 0 || !slices.Contains(order.Parts, object.Name[cut+1:]) {
+			return nil
+		}
+		w.change(object.Name[:cut], at, func(s *site) {
+			if event.Type == watch.Deleted {
+				delete(s.children, object.Name[cut+1:])
+				return
+			}
+			now := child{data: object.Data}
+			if owner := metav1.GetControllerOf(object); owner != nil {
+				now.owner = owner.UID
+			}
+			s.children[object.Name[cut+1:]] = now
+		})
+	default:
+		return fmt.Errorf("watching: unexpected %T in an event %s", object, event.Type)
+	}
+	return nil
+}
+
+// change changes what is known of a parent.
+func (w *observer) change(name string, at time.Time, to func(*site)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.sites[name]
+	if s == nil {
+		s = &site{children: map[string]child{}}
+		w.sites[name] = s
+	}
+	to(s)
+	w.judge(s, at)
+}
+
+// judge finds out what is right of a parent now. The caller holds the lock.
+func (w *observer) judge(s *site, at time.Time) {
+	before := s.state
+	s.state.children = s.childrenRight(w.order)
+	s.state.all = s.state.children && s.statusRight()
+	switch {
+	case s.state.children && !before.children:
+		s.mended = at
+	case before.children && !s.state.children:
+		s.spoiled = at
+	}
+	switch {
+	case s.state.all && !before.all:
+		s.done = at
+		w.right++
+	case before.all && !s.state.all:
+		w.right--
+	}
+	select {
+	case w.news <- struct{}{}:
+	default:
+	}
+}
+
+// childrenRight reports whether all children are there, belong to this parent and say what they
+// should.
+func (s *site) childrenRight(o order.Order) bool {
+	for _, part := range order.Parts {
+		have, exists := s.children[part]
+		if !exists || s.Metadata.UID == "" || have.owner != s.Metadata.UID || !maps.Equal(have.data, o.ChildData(s.Spec, part)) {
+			return false
+		}
+	}
+	return true
+}
+
+// statusRight reports whether the status is that of the present generation.
+func (s *site) statusRight() bool {
+	ready := meta.FindStatusCondition(s.Status.Conditions, order.Ready)
+	return s.Status.Observed == s.Spec.Text && ready != nil && ready.Status == metav1.ConditionTrue && ready.ObservedGeneration == s.Metadata.Generation
+}
+
+// want says that the children have to be like those of another order from now on.
+func (w *observer) want(o order.Order) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.order = o
+	for _, s := range w.sites {
+		w.judge(s, time.Now())
+	}
+}
+
+// await waits until something is so, of which the caller looks at under the lock.
+func (w *observer) await(ctx context.Context, what string, so func() bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, reportTimeout, fmt.Errorf("not so after %s", reportTimeout))
+	defer cancel()
+	for {
+		w.mu.Lock()
+		is, right, of := so(), w.right, len(w.sites)
+		w.mu.Unlock()
+		if is {
+			return nil
+		}
+		select {
+		case <-w.news:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s, with %d parents of %d right: %w", what, right, of, context.Cause(ctx))
+		}
+	}
+}
+
+// awaitRight waits until so many parents are right, and returns when the last one became so.
+func (w *observer) awaitRight(ctx context.Context, parents int) (time.Time, error) {
+	var last time.Time
+	err := w.await(ctx, fmt.Sprintf("%d parents to be right", parents), func() bool {
+		if w.right != parents {
+			return false
+		}
+		for _, s := range w.sites {
+			if s.done.After(last) {
+				last = s.done
+			}
+		}
+		return true
+	})
+	return last, err
+}
+
+// awaitMended waits until the children of a parent are right after they were not, since a moment,
+// and returns how long they were not.
+func (w *observer) awaitMended(ctx context.Context, name string, since time.Time) (time.Duration, error) {
+	var took time.Duration
+	err := w.await(ctx, "the children of "+name+" to be right again", func() bool {
+		s := w.sites[name]
+		if s == nil || !s.state.children || s.spoiled.Before(since) {
+			return false
+		}
+		took = s.mended.Sub(s.spoiled)
+		return true
+	})
+	return took, err
+}
