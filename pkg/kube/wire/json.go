@@ -189,7 +189,7 @@ func parseJSONEnvelope(data []byte) (Envelope, error) {
 }
 
 // jsonList takes a list apart.
-func jsonList(data []byte) (List, error) {
+func jsonList(data []byte, m *FieldManager) (List, error) {
 	var list List
 	var metadata, items []byte
 	s := &scanner{text: data}
@@ -218,11 +218,11 @@ func jsonList(data []byte) (List, error) {
 	var failed error
 	each := &scanner{text: items}
 	each.elements(func(value []byte) {
-		object, err := jsonObject(value)
+		object, err := jsonObject(value, m)
 		if err != nil && failed == nil {
 			failed = err
 		}
-		list.Objects = append(list.Objects, object)
+		list.add(object, m)
 	})
 	if each.bad && failed == nil {
 		failed = errTruncated
@@ -233,8 +233,9 @@ func jsonList(data []byte) (List, error) {
 	return list, nil
 }
 
-// jsonObject copies an object without its managedFields.
-func jsonObject(data []byte) (Object, error) {
+// jsonObject copies an object without its managedFields, of which m notes what it keeps.
+func jsonObject(data []byte, m *FieldManager) (Object, error) {
+	m.begin()
 	o := Object{Encoding: JSON}
 	var metadata []byte
 	s := &scanner{text: data}
@@ -251,7 +252,7 @@ func jsonObject(data []byte) (Object, error) {
 		o.Data = bytes.Clone(data)
 		return o, nil
 	}
-	kept, err := o.readJSONMeta(metadata)
+	kept, err := o.readJSONMeta(metadata, m)
 	if err != nil {
 		return Object{}, fmt.Errorf("reading metadata: %w", err)
 	}
@@ -261,11 +262,14 @@ func jsonObject(data []byte) (Object, error) {
 	o.Data = append(o.Data, kept...)
 	o.Data = append(o.Data, data[start+len(metadata):]...)
 	o.metaStart, o.metaEnd = uint32(start), uint32(start+len(kept))
+	if m != nil {
+		o.markOwners(m.owners)
+	}
 	return o, nil
 }
 
 // readJSONMeta takes what the cache needs from the metadata and returns it without managedFields.
-func (o *Object) readJSONMeta(metadata []byte) ([]byte, error) {
+func (o *Object) readJSONMeta(metadata []byte, m *FieldManager) ([]byte, error) {
 	kept := metadata
 	s := &scanner{text: metadata}
 	s.members(func(name, value []byte) {
@@ -279,8 +283,8 @@ func (o *Object) readJSONMeta(metadata []byte) ([]byte, error) {
 		case `"resourceVersion"`:
 			o.ResourceVersion = text(value)
 		case `"managedFields"`:
-			from, to := cap(metadata)-cap(name), cap(metadata)-cap(value)+len(value)
-			kept = cut(metadata, from, to)
+			kept = cut(metadata, name, value)
+			m.readJSON(value)
 		}
 	})
 	if s.bad {
@@ -289,16 +293,21 @@ func (o *Object) readJSONMeta(metadata []byte) ([]byte, error) {
 	return kept, nil
 }
 
-// cut returns an object without the member from, to and without a comma that belongs to it.
-func cut(object []byte, from, to int) []byte {
-	before, after := object[:from], object[to:]
-	if rest := bytes.TrimLeft(after, " \t\r\n"); rest[0] == ',' {
-		after = rest[1:]
-	} else {
-		before = bytes.TrimRight(before, " \t\r\n,")
+// cut returns an object without one of its members.
+func cut(object, name, value []byte) []byte {
+	from, to := bounds(object, name, value)
+	kept := make([]byte, 0, len(object)-(to-from))
+	return append(append(kept, object[:from]...), object[to:]...)
+}
+
+// bounds returns where a member of an object is, with a comma that belongs to it. All are parts of
+// one array.
+func bounds(object, name, value []byte) (from, to int) {
+	from, to = cap(object)-cap(name), cap(object)-cap(value)+len(value)
+	if rest := bytes.TrimLeft(object[to:], " \t\r\n"); rest[0] == ',' {
+		return from, len(object) - len(rest) + 1
 	}
-	kept := make([]byte, 0, len(before)+len(after))
-	return append(append(kept, before...), after...)
+	return len(bytes.TrimRight(object[:from], " \t\r\n,")), to
 }
 
 // jsonLabels reads the labels out of metadata.

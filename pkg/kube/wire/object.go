@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -38,6 +39,7 @@ type Object struct {
 	Encoding Encoding
 
 	metaStart, metaEnd uint32 // where the metadata is in Data; equal when there is none
+	appliedOwners      uint32 // bits: the owner references, by place, that a FieldManager has found applied
 }
 
 // List is an answer with many objects.
@@ -46,6 +48,9 @@ type List struct {
 	metav1.ListMeta
 	// Objects are in the order of the answer.
 	Objects []Object
+	// Applied is what the manager has applied of each object, in the same order; nil without a
+	// FieldManager.
+	Applied []Applied
 }
 
 // MetadataBytes returns the encoded metadata, nil when there is none.
@@ -54,6 +59,24 @@ func (o *Object) MetadataBytes() []byte {
 		return nil
 	}
 	return o.Data[o.metaStart:o.metaEnd]
+}
+
+// OnlyMetadata returns the object with nothing but its metadata.
+func (o *Object) OnlyMetadata() Object {
+	only := *o
+	metadata := o.MetadataBytes()
+	switch {
+	case o.Encoding == Protobuf:
+		only.Data = bytes.Clone(o.Data[:o.metaEnd]) // The metadata is the first field.
+	case metadata == nil:
+		only.Data = []byte("{}")
+	default:
+		const before, after = `{"metadata":`, `}`
+		only.Data = make([]byte, 0, len(before)+len(metadata)+len(after))
+		only.Data = append(append(append(only.Data, before...), metadata...), after...)
+		only.metaStart, only.metaEnd = uint32(len(before)), uint32(len(before)+len(metadata))
+	}
+	return only
 }
 
 // Labels decodes the labels alone, which are asked for more often than anything else.

@@ -27,13 +27,17 @@ func (o *Object) Owners() []metav1.OwnerReference {
 
 func protobufOwners(metadata []byte) []metav1.OwnerReference {
 	var owners []metav1.OwnerReference
+	eachProtobufOwner(metadata, func(owner []byte) { owners = append(owners, protobufOwner(owner)) })
+	return owners
+}
+
+func eachProtobufOwner(metadata []byte, visit func(owner []byte)) {
 	_ = eachField(metadata, func(number protowire.Number, value, _ []byte) error {
 		if number == metaOwnerReferences {
-			owners = append(owners, protobufOwner(value))
+			visit(value)
 		}
 		return nil
 	})
-	return owners
 }
 
 func protobufOwner(message []byte) metav1.OwnerReference {
@@ -70,8 +74,14 @@ func protobufBool(field []byte) *bool {
 }
 
 func jsonOwners(metadata []byte) []metav1.OwnerReference {
+	var owners []metav1.OwnerReference
+	eachJSONOwner(metadata, func(owner []byte) { owners = append(owners, jsonOwner(owner)) })
+	return owners
+}
+
+func eachJSONOwner(metadata []byte, visit func(owner []byte)) {
 	if len(metadata) == 0 {
-		return nil
+		return
 	}
 	var found []byte
 	s := &scanner{text: metadata}
@@ -81,16 +91,14 @@ func jsonOwners(metadata []byte) []metav1.OwnerReference {
 		}
 	})
 	if len(found) == 0 || found[0] != '[' {
-		return nil
+		return
 	}
-	var owners []metav1.OwnerReference
 	each := &scanner{text: found}
 	each.elements(func(value []byte) {
 		if value[0] == '{' {
-			owners = append(owners, jsonOwner(value))
+			visit(value)
 		}
 	})
-	return owners
 }
 
 func jsonOwner(object []byte) metav1.OwnerReference {

@@ -93,24 +93,24 @@ func eachField(message []byte, visit func(number protowire.Number, value, whole 
 }
 
 // protobufList takes a list apart.
-func protobufList(message []byte) (List, error) {
+func protobufList(message []byte, m *FieldManager) (List, error) {
 	var list List
 	whole := false // Metadata is always written, even if it is empty.
 	err := eachField(message, func(number protowire.Number, value, _ []byte) error {
 		switch number {
 		case listMetadata:
 			whole = true
-			var m metav1.ListMeta
-			if err := m.Unmarshal(value); err != nil {
+			var meta metav1.ListMeta
+			if err := meta.Unmarshal(value); err != nil {
 				return err
 			}
-			list.ListMeta = m
+			list.ListMeta = meta
 		case listItems:
-			object, err := protobufObject(value)
+			object, err := protobufObject(value, m)
 			if err != nil {
 				return err
 			}
-			list.Objects = append(list.Objects, object)
+			list.add(object, m)
 		}
 		return nil
 	})
@@ -123,8 +123,9 @@ func protobufList(message []byte) (List, error) {
 	return list, nil
 }
 
-// protobufObject copies an object without its managedFields.
-func protobufObject(message []byte) (Object, error) {
+// protobufObject copies an object without its managedFields, of which m notes what it keeps.
+func protobufObject(message []byte, m *FieldManager) (Object, error) {
+	m.begin()
 	o := Object{Encoding: Protobuf}
 	var metadata []byte
 	rest := 0 // bytes of all other fields
@@ -139,17 +140,20 @@ func protobufObject(message []byte) (Object, error) {
 	if err != nil {
 		return Object{}, fmt.Errorf("reading an object: %w", err)
 	}
-	managedFields, err := o.readMeta(metadata)
+	managedFields, err := o.readMeta(metadata, m)
 	if err != nil {
 		return Object{}, fmt.Errorf("reading metadata: %w", err)
 	}
 	o.build(message, metadata, len(metadata)-managedFields, rest)
+	if m != nil {
+		o.markOwners(m.owners)
+	}
 	return o, nil
 }
 
 // readMeta takes what the cache needs from the metadata and returns how many bytes managedFields
 // have.
-func (o *Object) readMeta(metadata []byte) (managedFields int, err error) {
+func (o *Object) readMeta(metadata []byte, m *FieldManager) (managedFields int, err error) {
 	err = eachField(metadata, func(number protowire.Number, value, whole []byte) error {
 		switch number {
 		case metaName:
@@ -162,6 +166,7 @@ func (o *Object) readMeta(metadata []byte) (managedFields int, err error) {
 			o.ResourceVersion = string(value)
 		case metaManagedFields:
 			managedFields += len(whole)
+			m.readProtobuf(value)
 		}
 		return nil
 	})
