@@ -46,7 +46,7 @@ var labelTexts = map[string]string{
 	"api_version": "API group and version of the kind",
 	"namespace":   "namespace that is watched; empty for the whole cluster",
 	"selector":    "label and field selector of the watch; empty for all objects",
-	"content":     "`whole` objects, or their `metadata` alone",
+	"content":     "`whole` objects, or their `metadata` alone; behind it the field manager whose fields are kept with them",
 	"name":        "of the lease, in `leader_election_master_status`; else of the definition",
 	"to":          "`standby`, `leading`, `draining`, `released` or `lost`",
 	"limit":       "`rate` for that of the definition, `maxConcurrent` for the engine's",

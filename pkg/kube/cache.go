@@ -108,7 +108,7 @@ func (c *objectCache) dedupe(arrived *object) *object {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	o, ok := c.objects[arrived.key()]
-	if ok && o.Encoding == arrived.Encoding && bytes.Equal(o.Data, arrived.Data) {
+	if ok && o.Encoding == arrived.Encoding && o.sameFields(arrived) && bytes.Equal(o.Data, arrived.Data) {
 		return o
 	}
 	return arrived

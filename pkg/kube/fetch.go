@@ -38,13 +38,14 @@ const partialKind = "PartialObjectMetadata"
 
 // restFetcher is the fetcher over HTTP. It does not decode objects: see package wire.
 type restFetcher struct {
-	client     rest.Interface
-	codec      *codec
-	resource   string
-	namespace  string
-	acceptList string
-	acceptOne  string
-	dedupe     func(*object) *object
+	client       rest.Interface
+	codec        *codec
+	resource     string
+	namespace    string
+	fieldManager string // whose fields are kept; empty for none
+	acceptList   string
+	acceptOne    string
+	dedupe       func(*object) *object
 }
 
 // newFetcher makes a restFetcher. dedupe returns what to keep for an object that has arrived.
@@ -63,7 +64,7 @@ func newFetcher(config *rest.Config, client *http.Client, id sourceID, res resou
 	}
 	f := &restFetcher{
 		client: c, codec: newCodec(id.kind, id.metadataOnly), resource: res.gvr.Resource, namespace: id.namespace,
-		acceptList: acceptJSON, acceptOne: acceptJSON, dedupe: dedupe,
+		fieldManager: id.fieldManager, acceptList: acceptJSON, acceptOne: acceptJSON, dedupe: dedupe,
 	}
 	switch {
 	case id.metadataOnly:
@@ -89,7 +90,7 @@ func (f *restFetcher) list(ctx context.Context, opts metav1.ListOptions) (runtim
 	if err != nil {
 		return nil, err
 	}
-	list, err := wire.ParseList(body)
+	list, err := wire.NewFieldManager(f.fieldManager).ParseList(body)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", f.resource, err)
 	}
@@ -106,15 +107,18 @@ func (f *restFetcher) watch(ctx context.Context, opts metav1.ListOptions) (watch
 	if err != nil {
 		return nil, err
 	}
-	return watch.NewStreamWatcher(&streamDecoder{codec: f.codec, stream: wire.NewStream(body), body: body, dedupe: f.dedupe}, reporter{}), nil
+	return watch.NewStreamWatcher(&streamDecoder{
+		codec: f.codec, manager: wire.NewFieldManager(f.fieldManager), stream: wire.NewStream(body), body: body, dedupe: f.dedupe,
+	}, reporter{}), nil
 }
 
 // streamDecoder reads the events of a watch.
 type streamDecoder struct {
-	codec  *codec
-	stream *wire.Stream
-	body   io.Closer
-	dedupe func(*object) *object
+	codec   *codec
+	manager *wire.FieldManager
+	stream  *wire.Stream
+	body    io.Closer
+	dedupe  func(*object) *object
 }
 
 func (d *streamDecoder) Decode() (watch.EventType, runtime.Object, error) {
@@ -130,7 +134,7 @@ func (d *streamDecoder) Decode() (watch.EventType, runtime.Object, error) {
 	default:
 		return "", nil, fmt.Errorf("reading an event: there is no type %q", event.Type)
 	}
-	o, err := event.Object()
+	o, applied, err := d.manager.Object(event.Envelope)
 	switch {
 	case err != nil:
 		return "", nil, err
@@ -141,7 +145,7 @@ func (d *streamDecoder) Decode() (watch.EventType, runtime.Object, error) {
 	case o.Name == "":
 		return "", nil, fmt.Errorf("reading an event: %w", errNameless)
 	}
-	return event.Type, d.dedupe(&object{codec: d.codec, Object: o}), nil
+	return event.Type, d.dedupe(&object{codec: d.codec.with(applied), Object: o}), nil
 }
 
 func (d *streamDecoder) Close() { _ = d.body.Close() }

@@ -22,12 +22,14 @@ import (
 // errNameless stands for what has come in the place of an object.
 var errNameless = errors.New("what has arrived is no object: it has no name")
 
-// codec is what all objects of a source have in common.
+// codec is what many objects of a source have in common: all, or those of which the same fields
+// were applied.
 type codec struct {
 	kind         schema.GroupVersionKind
 	metadataOnly bool
 	message      reflect.Type      // the pointer type that protobuf is decoded into; nil when there is none
 	rest         metav1.ObjectMeta // what a metaAccessor has of an object's metadata besides names: nothing
+	fields       *fieldSet         // what the source's field manager has applied; nil for nothing
 }
 
 func newCodec(kind schema.GroupVersionKind, metadataOnly bool) *codec {
@@ -124,11 +126,15 @@ type objectList struct {
 
 func newObjectList(f *codec, list wire.List, dedupe func(*object) *object) (*objectList, error) {
 	l := &objectList{ListMeta: list.ListMeta, Items: make([]*object, 0, len(list.Objects))}
-	for _, o := range list.Objects {
+	for i, o := range list.Objects {
 		if o.Name == "" {
 			return nil, errNameless
 		}
-		l.Items = append(l.Items, dedupe(&object{codec: f, Object: o}))
+		of := f
+		if list.Applied != nil {
+			of = f.with(list.Applied[i])
+		}
+		l.Items = append(l.Items, dedupe(&object{codec: of, Object: o}))
 	}
 	return l, nil
 }

@@ -35,6 +35,8 @@ type sourceID struct {
 	objectName string
 	// metadataOnly leaves everything but the metadata at the API server.
 	metadataOnly bool
+	// fieldManager is the one whose fields are kept; empty for none.
+	fieldManager string
 }
 
 // selector joins both selectors for logs and metrics. A label selector contains no semicolon, so no

@@ -32,11 +32,16 @@ type Watch struct {
 	// MetadataOnly leaves everything but the metadata at the API server, unless another watch needs
 	// it.
 	MetadataOnly bool
+	// FieldManager is the field manager of which FieldsOf returns what it has applied of the
+	// objects; empty for none. Another watch that needs them may make FieldsOf return them all the
+	// same.
+	FieldManager string
 }
 
-// Sources are the shared informers. There is one source for each kind, namespace, pair of selectors
-// and projection, however many definitions need it. It ends with its last user. Where one source
-// contains another, the wider serves for both; see Plan. Sources is safe for concurrent use.
+// Sources are the shared informers. There is one source for each kind, namespace, pair of
+// selectors, projection, and field manager, however many definitions need it. It ends with its last
+// user. Where one source contains another, the wider serves for both; see Plan. Sources is safe for
+// concurrent use.
 type Sources struct {
 	config  *rest.Config
 	client  *http.Client
@@ -70,8 +75,9 @@ func newSources(config *rest.Config, client *http.Client, kinds *kinds.Discovery
 
 // Plan sets all watches that are wanted, in place of what was planned before. A narrow watch can
 // then share the source of a wider one: that of the same kind in the same namespaces which has
-// everything instead of the metadata alone, or no label selector, which the view applies instead.
-// RBAC grants both by the same rule; an authorizer that looks at selectors may not.
+// everything instead of the metadata alone, or no label selector, which the view applies instead,
+// or a FieldManager where the narrow one has none. RBAC grants all by the same rule; an authorizer
+// that looks at selectors may not.
 //
 // A running view keeps its sources until it is closed, whatever is planned. A Watch that is not
 // planned works, too.
@@ -96,7 +102,7 @@ func (w Watch) ids() []sourceID {
 		ids = append(ids, sourceID{
 			kind: w.Kind, namespace: ns, metadataOnly: w.MetadataOnly,
 			labelSelector: textOfSelector(w.LabelSelector), fieldSelector: textOfSelector(w.FieldSelector),
-			objectName: SelectedName(w.FieldSelector),
+			objectName: SelectedName(w.FieldSelector), fieldManager: w.FieldManager,
 		})
 	}
 	return ids
@@ -139,16 +145,17 @@ func (s *Sources) widest(id sourceID) sourceID {
 
 // covers reports whether everything that other needs is in the source of id, and something more.
 func (id sourceID) covers(other sourceID) bool {
-	if id == other || id.metadataOnly && !other.metadataOnly {
+	switch {
+	case id == other, id.metadataOnly && !other.metadataOnly:
+		return false
+	case id.labelSelector != "" && id.labelSelector != other.labelSelector:
+		return false
+	case other.fieldManager != "" && id.fieldManager != other.fieldManager:
 		return false
 	}
 	same := id
-	same.metadataOnly = other.metadataOnly
-	if same == other {
-		return true
-	}
-	same.labelSelector = other.labelSelector
-	return same == other && id.labelSelector == ""
+	same.metadataOnly, same.labelSelector, same.fieldManager = other.metadataOnly, other.labelSelector, other.fieldManager
+	return same == other
 }
 
 func (s *Sources) acquire(ctx context.Context, id sourceID) *sharedSource {
@@ -163,7 +170,8 @@ func (s *Sources) acquire(ctx context.Context, id sourceID) *sharedSource {
 		return newFetcher(s.config, s.client, id, res, dedupe)
 	}
 	metrics := s.metrics.Source(telemetry.SourceLabels{
-		Kind: id.kind.Kind, APIVersion: id.kind.GroupVersion().String(), Namespace: id.namespace, Selector: id.selector(), MetadataOnly: id.metadataOnly,
+		Kind: id.kind.Kind, APIVersion: id.kind.GroupVersion().String(), Namespace: id.namespace, Selector: id.selector(),
+		MetadataOnly: id.metadataOnly, FieldManager: id.fieldManager,
 	})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	shared := &sharedSource{

@@ -90,7 +90,8 @@ func (s *store) put(obj any) error {
 // changed reports what became of one object. Another object of the same name means that the old one
 // was deleted.
 func (s *store) changed(key Key, old *object, known bool, entry *object) {
-	if known && old.UID == entry.UID && old.ResourceVersion == entry.ResourceVersion && (entry.ResourceVersion != "" || bytes.Equal(old.Data, entry.Data)) {
+	if known && old.UID == entry.UID && old.ResourceVersion == entry.ResourceVersion && old.sameFields(entry) &&
+		(entry.ResourceVersion != "" || bytes.Equal(old.Data, entry.Data)) {
 		return
 	}
 	if known && old.UID != entry.UID {

@@ -50,6 +50,8 @@ type SourceLabels struct {
 	Selector string
 	// MetadataOnly says that the objects are cached without all the rest.
 	MetadataOnly bool
+	// FieldManager is the one whose fields are kept with the objects; empty for none.
+	FieldManager string
 }
 
 // Source returns the metrics of a source.
@@ -57,6 +59,9 @@ func (v *sourceVectors) Source(of SourceLabels) *Source {
 	content := "whole"
 	if of.MetadataOnly {
 		content = "metadata"
+	}
+	if of.FieldManager != "" {
+		content += ", fields of " + of.FieldManager
 	}
 	labels := []string{of.Kind, of.APIVersion, of.Namespace, of.Selector, content}
 	return &Source{
