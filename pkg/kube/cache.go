@@ -17,12 +17,13 @@ import (
 type objectCache struct {
 	namespace string // the only one that objects come from; empty: all
 
-	mu      sync.RWMutex
-	listed  bool
-	version string // resourceVersion up to which the cache has everything; empty before the first list
-	objects map[Key]*object
-	indexes indexes // not nil
-	keySet  uint64  // changes with the set of keys
+	mu       sync.RWMutex
+	listed   bool
+	complete bool   // listed, and not emptied since
+	version  string // resourceVersion up to which the cache has everything; empty before the first list
+	objects  map[Key]*object
+	indexes  indexes // not nil
+	keySet   uint64  // changes with the set of keys
 
 	collecting  sync.Mutex // guards those below; taken before mu
 	collected   []Key      // all keys, as of collectedAt
@@ -67,7 +68,7 @@ func (c *objectCache) reset(next map[Key]*object, version string) (prev map[Key]
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	prev, first = c.objects, !c.listed
-	c.objects, c.listed, c.version, c.indexes = next, true, version, indexes{}
+	c.objects, c.listed, c.complete, c.version, c.indexes = next, true, true, version, indexes{}
 	c.keySet++
 	return prev, first
 }
@@ -77,7 +78,7 @@ func (c *objectCache) empty() (prev map[Key]*object) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	prev = c.objects
-	c.objects, c.indexes = map[Key]*object{}, indexes{}
+	c.objects, c.indexes, c.complete = map[Key]*object{}, indexes{}, false
 	c.keySet++
 	return prev
 }
@@ -120,6 +121,13 @@ func (c *objectCache) reached(resourceVersion string) bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.version != "" && !olderVersion(c.version, resourceVersion)
+}
+
+// isComplete reports whether the cache has everything that there was at some time.
+func (c *objectCache) isComplete() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.complete
 }
 
 // olderVersion reports whether one resourceVersion is certainly older than another.

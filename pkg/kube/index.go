@@ -24,6 +24,7 @@ type indexKind int
 const (
 	byNamespace indexKind = iota
 	byOwner               // the UIDs of owner references
+	byUID                 // the object's UID
 	byLabel               // the value of one label
 )
 
@@ -32,6 +33,8 @@ func (a indexName) of(o *object) []string {
 	switch a.by {
 	case byNamespace:
 		return []string{o.Namespace}
+	case byUID:
+		return []string{string(o.UID)}
 	case byLabel:
 		if value, ok := o.Labels()[a.label]; ok {
 			return []string{value}
@@ -133,6 +136,11 @@ func (x indexes) change(old, now *object, read map[indexName]values) {
 		i.remove(old, v.old)
 		i.add(now, v.now)
 	}
+}
+
+// withUID returns the objects that have this UID: one, or none.
+func (c *objectCache) withUID(uid types.UID) []*object {
+	return c.lookup(indexName{by: byUID}, []string{string(uid)})
 }
 
 // owned returns the objects with an owner reference to uid.

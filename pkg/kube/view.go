@@ -53,6 +53,19 @@ func (v *View) awaitSources() {
 // not in the view may exist nevertheless. It stays open when the view is closed before.
 func (v *View) Synced() <-chan struct{} { return v.synced }
 
+// Listed reports whether the caches of all sources are complete: each has been listed, and its kind
+// is served. A source that has become Degraded since still counts, though its cache may be old.
+// Unlike Synced it does not take a source that cannot list for one that has no objects. It becomes
+// false again when a kind is gone.
+func (v *View) Listed() bool {
+	for _, s := range v.sources {
+		if state, _ := s.status.get(); state == status.Waiting || !s.store.isComplete() {
+			return false
+		}
+	}
+	return true
+}
+
 // sourceOf returns the source that has the objects of a namespace, if there is one. That of
 // cluster-scoped objects is "".
 func (v *View) sourceOf(namespace string) (viewedSource, bool) {
@@ -156,6 +169,21 @@ func (v *View) List(namespace string, selector labels.Selector) []handlers.Objec
 		found = append(found, s.store.list("", selector, s.filter)...)
 	}
 	return found
+}
+
+// GetByUID returns the cached object with this UID, or false. The first call makes an index.
+func (v *View) GetByUID(uid types.UID) (handlers.Object, bool) {
+	if uid == "" {
+		return nil, false
+	}
+	for _, s := range v.sources {
+		for _, o := range s.store.withUID(uid) {
+			if o.matches(s.filter) {
+				return cachedObject{o}, true
+			}
+		}
+	}
+	return nil, false
 }
 
 // ListOwned returns the cached objects with an owner reference to uid.

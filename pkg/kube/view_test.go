@@ -9,7 +9,10 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/status"
@@ -160,4 +163,81 @@ func TestFilteredView(t *testing.T) {
 	}
 	step(nil, func() error { return s.Delete(relabelled("b@7", "b")) })
 	step([]string{"deleted a"}, func() error { return s.Delete(relabelled("a@8", "a")) })
+}
+
+func TestViewGetByUID(t *testing.T) {
+	v, _ := newFilteredTestView(t, "app=a", "payments", "search")
+	put := func(namespace, text string) {
+		p := pod(text)
+		p.Namespace = namespace
+		sourceIn, _ := v.sourceOf(namespace)
+		if err := sourceIn.store.Add(arrival(t, podKind, p)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(uid types.UID, want string) {
+		t.Helper()
+		have := ""
+		if obj, ok := v.GetByUID(uid); ok {
+			have = obj.Namespace() + "/" + obj.Name() + "@" + obj.ResourceVersion()
+		}
+		if have != want {
+			t.Errorf("%q is %q, want %q", uid, have, want)
+		}
+	}
+	expect("a1", "")
+	put("payments", "a@1")
+	put("search", "a@2#-search")
+	put("search", "b@3")
+	expect("a1", "payments/a@1")
+	expect("a-search", "search/a@2")
+	expect("b1", "") // The view does not see it.
+	expect("", "")
+	put("payments", "a@4")
+	expect("a1", "payments/a@4")
+	put("payments", "a@5#2") // another object of that name
+	expect("a1", "")
+	expect("a2", "payments/a@5")
+	if err := v.sources[0].store.Delete(arrival(t, podKind, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "payments", Name: "a"}})); err != nil {
+		t.Fatal(err)
+	}
+	expect("a2", "")
+}
+
+// A view is listed as long as all of its caches are complete, whatever has become of the watches.
+func TestViewListed(t *testing.T) {
+	v, _ := newTestView(t, "payments", "search")
+	expect := func(when string, want bool) {
+		t.Helper()
+		if have := v.Listed(); have != want {
+			t.Errorf("%s: listed: %t, want %t", when, have, want)
+		}
+	}
+	replace := func(s viewedSource) {
+		t.Helper()
+		s.store.hooks.replaced = func() {}
+		if err := s.store.Replace(nil, "1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one, other := v.sources[0], v.sources[1]
+	expect("at the start", false)
+	replace(one)
+	expect("one is listed", false)
+	other.status.set(status.Degraded, errForbidden)
+	expect("the other cannot be", false)
+	replace(other)
+	expect("both are listed", true)
+	other.status.set(status.Running, nil)
+	expect("and run", true)
+	one.status.set(status.Degraded, errDown)
+	expect("the API server is down", true)
+	one.status.set(status.Waiting, errNotFound)
+	expect("the kind may be gone", false)
+	one.status.set(status.Syncing, nil)
+	expect("it was not", true)
+	one.store.clear()
+	expect("it was", false)
+	replace(one)
+	expect("it is back", true)
 }
