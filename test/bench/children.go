@@ -40,6 +40,7 @@ func childRows(parents int) []row {
 	return []row{
 		convergeRow(parents),
 		childRestartRow("children-restart-few", 10), childRestartRow("children-restart", parents),
+		definitionRow(parents), changeRow(parents), driftRow(parents), failoverRow(parents),
 	}
 }
 
@@ -95,12 +96,8 @@ func (c *composing) measureConverge(ctx context.Context, p program, o order.Orde
 		return err
 	}
 	explain(p, requests)
-	each := func(a asked) float64 { return float64(len(a)) / float64(parents) }
 	numbers[measureConverged] = took.Seconds()
-	numbers[measureEach] = each(requests)
-	numbers[measureEachChildren] = each(requests.writes().about("configmaps"))
-	numbers[measureEachStatus] = each(requests.writes().about(siteKind.Resource + "/status"))
-	numbers[measureEachReads] = each(requests) - each(requests.writes())
+	requests.count(numbers, measureEach, parents)
 	return nil
 }
 

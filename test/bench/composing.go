@@ -136,3 +136,13 @@ func (a asked) writes() asked {
 func (a asked) about(resource string) asked {
 	return slices.DeleteFunc(slices.Clone(a), func(e cluster.AuditEvent) bool { return subject(e) != resource })
 }
+
+// count sets the measures about requests for each of so many parents or changes; name is that of
+// the one about all.
+func (a asked) count(numbers map[string]float64, name string, of int) {
+	each := func(some asked) float64 { return float64(len(some)) / float64(of) }
+	numbers[name] = each(a)
+	numbers[measureEachChildren] = each(a.writes().about("configmaps"))
+	numbers[measureEachStatus] = each(a.writes().about(siteKind.Resource + "/status"))
+	numbers[measureEachReads] = each(a) - each(a.writes())
+}

@@ -28,7 +28,7 @@ import (
 type observer struct {
 	mu    sync.Mutex
 	order order.Order // what the children have to be like
-	sites map[string]*site
+	known map[string]*site
 	right int           // how many are
 	news  chan struct{} // has a value when something has come since the last look
 }
@@ -67,13 +67,13 @@ type child struct {
 type state struct{ children, all bool }
 
 func newObserver(o order.Order) *observer {
-	return &observer{order: o, sites: map[string]*site{}, news: make(chan struct{}, 1)}
+	return &observer{order: o, known: map[string]*site{}, news: make(chan struct{}, 1)}
 }
 
 // begin watches from now on, in goroutines of the group, until ctx ends. There may be no parents
 // and children yet.
 func (w *observer) begin(ctx context.Context, group *errgroup.Group, s *scene) error {
-	sites, maps := s.cluster.Dynamic().Resource(siteKind.GVR()).Namespace(namespace), s.client.CoreV1().ConfigMaps(namespace)
+	sites, maps := s.sites(), s.client.CoreV1().ConfigMaps(namespace)
 	siteList, err := sites.List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("listing parents: %w", err)
@@ -151,10 +151,10 @@ func (w *observer) note(event watch.Event, at time.Time) error {
 func (w *observer) change(name string, at time.Time, to func(*site)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s := w.sites[name]
+	s := w.known[name]
 	if s == nil {
 		s = &site{children: map[string]child{}}
-		w.sites[name] = s
+		w.known[name] = s
 	}
 	to(s)
 	w.judge(s, at)
@@ -207,7 +207,7 @@ func (w *observer) want(o order.Order) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.order = o
-	for _, s := range w.sites {
+	for _, s := range w.known {
 		w.judge(s, time.Now())
 	}
 }
@@ -218,7 +218,7 @@ func (w *observer) await(ctx context.Context, what string, so func() bool) error
 	defer cancel()
 	for {
 		w.mu.Lock()
-		is, right, of := so(), w.right, len(w.sites)
+		is, right, of := so(), w.right, len(w.known)
 		w.mu.Unlock()
 		if is {
 			return nil
@@ -238,7 +238,7 @@ func (w *observer) awaitRight(ctx context.Context, parents int) (time.Time, erro
 		if w.right != parents {
 			return false
 		}
-		for _, s := range w.sites {
+		for _, s := range w.known {
 			if s.done.After(last) {
 				last = s.done
 			}
@@ -253,7 +253,7 @@ func (w *observer) awaitRight(ctx context.Context, parents int) (time.Time, erro
 func (w *observer) awaitMended(ctx context.Context, name string, since time.Time) (time.Duration, error) {
 	var took time.Duration
 	err := w.await(ctx, "the children of "+name+" to be right again", func() bool {
-		s := w.sites[name]
+		s := w.known[name]
 		if s == nil || !s.state.children || s.spoiled.Before(since) {
 			return false
 		}
@@ -261,4 +261,19 @@ func (w *observer) awaitMended(ctx context.Context, name string, since time.Time
 		return true
 	})
 	return took, err
+}
+
+// awaitDone waits until everything of a parent has become right, since a moment, and returns when
+// that was.
+func (w *observer) awaitDone(ctx context.Context, name string, since time.Time) (time.Time, error) {
+	var at time.Time
+	err := w.await(ctx, "everything of "+name+" to be right", func() bool {
+		s := w.known[name]
+		if s == nil || !s.state.all || s.done.Before(since) {
+			return false
+		}
+		at = s.done
+		return true
+	})
+	return at, err
 }

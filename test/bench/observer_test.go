@@ -38,7 +38,7 @@ func (o *observed) note(event watch.EventType, object any) {
 // state fails the test unless the children, and all of the parent, are as right as wanted.
 func (o *observed) state(when string, want state) {
 	o.t.Helper()
-	if got := o.sites["site-000001"].state; got != want {
+	if got := o.known["site-000001"].state; got != want {
 		o.t.Errorf("%s: have %+v, want %+v", when, got, want)
 	}
 	if (o.right == 1) != want.all {

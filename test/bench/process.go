@@ -36,6 +36,7 @@ type process struct {
 	done    chan struct{} // closed when the process has ended and err is set
 	err     error
 	log     string // file with its standard error
+	config  string // file that kooperd reads; empty for other programs
 }
 
 // processes counts them, for the names of their files.
@@ -52,8 +53,10 @@ func (s *scene) start(p program, o order.Order, kubeconfig string) (*process, er
 		return nil, fmt.Errorf("writing the order: %w", err)
 	}
 	var args []string
+	var config string
 	if p == kooperd {
-		if args, err = kooperdArgs(o, name+".json"); err != nil {
+		config = name + ".json"
+		if args, err = kooperdArgs(o, config); err != nil {
 			return nil, err
 		}
 	}
@@ -61,7 +64,7 @@ func (s *scene) start(p program, o order.Order, kubeconfig string) (*process, er
 	if err != nil {
 		return nil, fmt.Errorf("making a log file: %w", err)
 	}
-	proc := &process{program: p, cmd: exec.Command(filepath.Join(s.bin, string(p)), args...), log: stderr.Name(),
+	proc := &process{program: p, config: config, cmd: exec.Command(filepath.Join(s.bin, string(p)), args...), log: stderr.Name(),
 		report: make(chan order.Report, 1), done: make(chan struct{})}
 	proc.cmd.Stderr = stderr
 	proc.cmd.Env = environment("KUBECONFIG="+kubeconfig, order.Env+"="+string(text))
@@ -209,12 +212,26 @@ func (p *process) cpu() (float64, error) {
 
 // kooperdArgs writes kooperd's config and returns its command line.
 func kooperdArgs(o order.Order, path string) ([]string, error) {
+	if err := writeConfig(o, path); err != nil {
+		return nil, err
+	}
+	return []string{"--config", path, "--log-format", "json", "--metrics-bind-address", o.Metrics, "--health-probe-bind-address", "127.0.0.1:0"}, nil
+}
+
+// writeConfig writes kooperd's config, in place of the one that may be there.
+func writeConfig(o order.Order, path string) error {
 	controllers := map[string]any{}
 	for i := range o.Definitions {
 		kind := o.KindOf(i)
 		definition := map[string]any{
 			"watch":   map[string]any{"apiVersion": kind.GVK().GroupVersion().String(), "kind": kind.Kind},
 			"handler": map[string]any{"bench": map[string]any{"metadataOnly": o.View == order.Metadata}},
+		}
+		if o.Work == order.Compose {
+			definition["handler"] = map[string]any{"children": map[string]any{"extra": o.Extra}}
+		}
+		if o.Workers > 0 {
+			definition["mode"], definition["workers"] = "concurrent", o.Workers
 		}
 		if o.Resync > 0 {
 			definition["resync"] = o.Resync.String()
@@ -227,10 +244,13 @@ func kooperdArgs(o order.Order, path string) ([]string, error) {
 	}
 	text, err := json.Marshal(config)
 	if err != nil {
-		return nil, fmt.Errorf("writing the config: %w", err)
+		return fmt.Errorf("writing the config: %w", err)
 	}
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		return nil, fmt.Errorf("writing the config: %w", err)
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		return fmt.Errorf("writing the config: %w", err)
 	}
-	return []string{"--config", path, "--log-format", "json", "--metrics-bind-address", o.Metrics, "--health-probe-bind-address", "127.0.0.1:0"}, nil
+	if err := os.Rename(path+".new", path); err != nil { // A reader sees all of it, or all of the one before.
+		return fmt.Errorf("writing the config: %w", err)
+	}
+	return nil
 }

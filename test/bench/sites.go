@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
 
 	"kooperd.dev/kooperd/test/bench/order"
 )
@@ -29,6 +30,11 @@ func siteName(i int) string { return fmt.Sprintf("site-%06d", i) }
 // siteText is what parent i says.
 func siteText(i int) string { return fmt.Sprintf("the text of parent %06d", i) }
 
+// sites returns a client for parents.
+func (s *scene) sites() dynamic.ResourceInterface {
+	return s.cluster.Dynamic().Resource(siteKind.GVR()).Namespace(namespace)
+}
+
 // createSite creates parent i.
 func (s *scene) createSite(ctx context.Context, i int) error {
 	site := &unstructured.Unstructured{Object: map[string]any{
@@ -36,7 +42,7 @@ func (s *scene) createSite(ctx context.Context, i int) error {
 		"metadata": map[string]any{"name": siteName(i), "namespace": namespace},
 		"spec":     map[string]any{"text": siteText(i)},
 	}}
-	_, err := s.cluster.Dynamic().Resource(siteKind.GVR()).Namespace(namespace).Create(ctx, site, metav1.CreateOptions{})
+	_, err := s.sites().Create(ctx, site, metav1.CreateOptions{})
 	return err
 }
 
@@ -58,7 +64,7 @@ func (s *scene) createSites(ctx context.Context, from, to int) error {
 func (s *scene) clearSites(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, reportTimeout, errors.New("the objects of the last run are still there"))
 	defer cancel()
-	sites, children := s.cluster.Dynamic().Resource(siteKind.GVR()).Namespace(namespace), s.client.CoreV1().ConfigMaps(namespace)
+	sites, children := s.sites(), s.client.CoreV1().ConfigMaps(namespace)
 	own := metav1.ListOptions{FieldSelector: "metadata.name!=kube-root-ca.crt"}
 	for {
 		if err := children.DeleteCollection(ctx, metav1.DeleteOptions{}, own); err != nil {

@@ -1,5 +1,6 @@
-// Command benchd is kooperd with one more plugin, for the benchmark: "bench" handles objects as the
-// order says that the process was started with. Its arguments are kooperd's.
+// Command benchd is kooperd with two more plugins, for the benchmark: "bench" handles objects as
+// the order says that the process was started with, and "children" makes children of them. Its
+// arguments are kooperd's.
 package main
 
 import (
@@ -27,7 +28,7 @@ func run(ctx context.Context) int {
 	if err != nil {
 		return complain(err)
 	}
-	status := daemon.Main(ctx, append(builtin.Plugins(), plugin(o, tally))...)
+	status := daemon.Main(ctx, append(builtin.Plugins(), plugin(o, tally), childrenPlugin(o, tally))...)
 	if err := tally.Close(); err != nil {
 		return complain(err)
 	}

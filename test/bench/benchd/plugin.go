@@ -62,7 +62,7 @@ func (h *handler) Handle(_ context.Context, req handlers.Request) (handlers.Resu
 	case order.Stamp:
 		time.Sleep(h.order.Takes)
 		h.tally.Stamped(h.definition, req.Object.Metadata().Annotations[order.Annotation], entered)
-	case order.Nothing:
+	case order.Nothing, order.Compose:
 	}
 	h.tally.Handled(h.definition, req.Object.Name())
 	return handlers.Result{}, nil
