@@ -50,21 +50,44 @@ func (a indexName) of(o *object) []string {
 }
 
 // index is the objects by their values.
-type index map[string]map[*object]struct{}
+type index map[string]holders
+
+// holders are the objects that have one value. Most often that is one object, which is not worth a
+// map.
+type holders struct {
+	first *object // not nil
+	more  map[*object]struct{}
+}
 
 func (i index) add(o *object, values []string) {
 	for _, value := range values {
-		if i[value] == nil {
-			i[value] = map[*object]struct{}{}
+		h := i[value]
+		switch {
+		case h.first == nil || h.first == o:
+			h.first = o
+		case h.more == nil:
+			h.more = map[*object]struct{}{o: {}}
+		default:
+			h.more[o] = struct{}{}
 		}
-		i[value][o] = struct{}{}
+		i[value] = h
 	}
 }
 
 func (i index) remove(o *object, values []string) {
 	for _, value := range values {
-		delete(i[value], o)
-		if len(i[value]) == 0 {
+		h := i[value]
+		if h.first != o {
+			delete(h.more, o)
+			continue
+		}
+		h.first = nil
+		for another := range h.more {
+			h.first = another
+			delete(h.more, another)
+			break
+		}
+		if i[value] = h; h.first == nil {
 			delete(i, value)
 		}
 	}
@@ -228,8 +251,12 @@ func (i index) find(values []string) []*object {
 		if slices.Contains(values[:n], value) {
 			continue
 		}
-		found = slices.Grow(found, len(i[value]))
-		for o := range i[value] {
+		h := i[value]
+		if h.first == nil {
+			continue
+		}
+		found = append(slices.Grow(found, 1+len(h.more)), h.first)
+		for o := range h.more {
 			found = append(found, o)
 		}
 	}
