@@ -92,7 +92,8 @@ func (e Event) Merge(earlier Event) Event {
 
 // OnlyIn reports whether the change lies in ignored fields alone. It is cheap: nothing is decoded.
 // A change that is not between two states, or that marks the object for deletion, is more than
-// that.
+// that. A change of what a field manager owns does not count: for it, compare FieldsOf of Old and
+// Now.
 func (e Event) OnlyIn(ignored *Ignored) bool {
 	if e.old == nil || e.now == nil || !ignored.fields.Same(&e.old.Object, &e.now.Object) {
 		return false
