@@ -26,6 +26,7 @@ var levels = [][]string{
 	{"pkg/handlers", "pkg/kinds", "pkg/queue", "pkg/telemetry", "pkg/trigger"},
 	{"pkg/config", "pkg/kube", "pkg/election", "pkg/fence", "pkg/server", "pkg/handlers/*"},
 	{"pkg/access"},
+	{"pkg/compose"},
 	{"pkg/engine"},
 	{"pkg/reload"},
 	{"pkg/daemon"},

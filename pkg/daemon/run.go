@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/engine"
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -178,6 +180,7 @@ func (p *process) build(ctx context.Context, where clusterConfig, endpoints serv
 	if p.engine, err = engine.New(engine.Options{
 		Cluster: p.cluster, Gate: gate, Metrics: p.metrics, Board: p.board, Logger: p.logger,
 		ShutdownTimeout: p.flags.shutdownTimeout,
+		Installation:    compose.Installation(cmp.Or(election.Namespace, where.namespace), election.Name),
 	}); err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ type handlerBuilder struct {
 	definition string
 	plugin     handlers.Bound
 	env        func() (handlers.Env, error) // without Lister and Metrics
+	make       func(ctx context.Context, env handlers.Env) (handlers.Handler, error)
 	registry   *registerer
 	metrics    *telemetry.Controller
 	logger     logr.Logger
@@ -88,7 +89,7 @@ func (b *handlerBuilder) try(ctx context.Context, lister handlers.Lister) (handl
 	env.Lister, env.Metrics = lister, b.registry
 	var handler handlers.Handler
 	err = b.runForeign("New", func() (err error) {
-		handler, err = b.plugin.New(ctx, env)
+		handler, err = b.make(ctx, env)
 		return err
 	})
 	if err == nil {

@@ -27,7 +27,9 @@ type shared struct {
 	shutdown   time.Duration
 	recorders  map[Group]*recorders
 	slots      *fairSemaphore
-	changes    changes // of the definitions' states
+	// installation marks the children of composers.
+	installation string
+	changes      changes // of the definitions' states
 	// watchesOf returns what a definition watches, the objects that it handles first.
 	watchesOf func(config.Definition) []watched
 }
@@ -145,8 +147,9 @@ func (c *controller) newRevision(def config.Definition, replaced *revision) (*re
 	if r.group == UnderLease {
 		r.gate = c.gate
 	}
+	r.composing = newComposing(c, r)
 	r.builder = &handlerBuilder{
-		definition: c.name, plugin: def.Handler, env: func() (handlers.Env, error) { return c.env(r) },
+		definition: c.name, plugin: def.Handler, make: r.makeHandler, env: func() (handlers.Env, error) { return c.env(r) },
 		metrics: c.metrics, logger: c.logger, changed: r.refresh,
 		registry: newRegisterer(prometheus.WrapRegistererWith(
 			prometheus.Labels{telemetry.KeyController: c.name}, c.allMetrics.Registry()), replaced != nil),
@@ -162,7 +165,11 @@ func (c *controller) newRevision(def config.Definition, replaced *revision) (*re
 
 // env is what a handler gets, without what its builder adds.
 func (c *controller) env(r *revision) (handlers.Env, error) {
-	clients, err := c.api.clients(c.name, r.gate, r.objects.own)
+	own := r.objects.own
+	if r.composing != nil {
+		own = nil // A composer's writes are remembered with their answers.
+	}
+	clients, err := c.api.clients(c.name, r.gate, own)
 	if err != nil {
 		return handlers.Env{}, err
 	}
@@ -209,8 +216,9 @@ func (c *controller) onEvent(r *revision, w *watched, e kube.Event) {
 	if d == nil || d.revision != r {
 		return
 	}
-	if e.Type == kube.Deleted && w.keysOf == nil {
+	if e.Type == kube.Deleted && w.notify == nil {
 		r.objects.gone(e.Key)
+		r.composing.forget(e.Key)
 	}
 	d.onEvent(w, e)
 }

@@ -19,6 +19,9 @@ import (
 // lags behind a write of its handler.
 const staleRetry = 50 * time.Millisecond
 
+// listedInterval is how often a worker looks whether all caches have been complete.
+const listedInterval = 50 * time.Millisecond
+
 // What ends the calls that are still under way when the shutdown timeout has passed.
 var (
 	errShutdown = errors.New("kooperd is shutting down")
@@ -148,7 +151,7 @@ func (d *dispatcher) handOver() [][]<-chan struct{} {
 
 // addAll asks for a call of every key.
 func (d *dispatcher) addAll() {
-	keys := d.revision.watches.primary().Keys()
+	keys := d.revision.composing.order(d.revision.watches.primary())
 	if d.filter == nil {
 		d.queue.AddAll(keys)
 		return
@@ -196,10 +199,8 @@ func (d *dispatcher) resync() {
 // onEvent takes an event of one of the revision's watches, on a goroutine of the source.
 func (d *dispatcher) onEvent(w *watched, e kube.Event) {
 	switch {
-	case w.keysOf != nil:
-		for _, key := range w.keysOf(e) {
-			d.queue.Add(key, queue.Change)
-		}
+	case w.notify != nil:
+		w.notify(e, d.changed)
 	case e.Type == kube.Listed:
 		d.ask(e.Key, queue.Initial)
 	case e.Type == kube.Deleted:
@@ -207,11 +208,33 @@ func (d *dispatcher) onEvent(w *watched, e kube.Event) {
 			d.filter.forget(e.Key)
 		}
 		d.queue.Drop(e.Key)
+	case d.revision.composing.isOwn(e, d.changed):
 	case d.filter != nil:
 		d.filter.change(e)
 	default:
 		d.queue.Add(e.Key, queue.Change)
 	}
+}
+
+// changed asks for a call because of something else than the object itself.
+func (d *dispatcher) changed(key kube.Key) { d.ask(key, queue.Change) }
+
+// awaitListed waits until every cache that the calls depend on has been complete. It returns false
+// when no call may begin any more.
+func (d *dispatcher) awaitListed() bool {
+	for len(d.revision.watches.watches) > 1 && !d.revision.watches.listed() {
+		again := time.NewTimer(listedInterval)
+		select {
+		case <-again.C:
+		case <-d.phases.drain:
+			again.Stop()
+			return false
+		case <-d.phases.taking.Done():
+			again.Stop()
+			return false
+		}
+	}
+	return true
 }
 
 // work is a worker: it handles one object after another, and closes ended at its end. A handler
@@ -234,6 +257,9 @@ func (d *dispatcher) work(ended chan struct{}) {
 
 // step handles one object. It returns false when there is nothing more to do.
 func (d *dispatcher) step(keys *throttledQueue) bool {
+	if !d.awaitListed() {
+		return false
+	}
 	item, ok := keys.next(d.phases.taking)
 	if !ok {
 		return false

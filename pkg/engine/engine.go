@@ -28,6 +28,8 @@ type Options struct {
 	Board *status.Board
 	// Logger gets changes of state and failed calls. Default: nothing is logged.
 	Logger logr.Logger
+	// Installation marks the children of composers, see compose.Installation.
+	Installation string
 	// ShutdownTimeout is how long calls under way may go on after the end of the drain, before
 	// their contexts end. Default: 0, they end at once.
 	ShutdownTimeout time.Duration
@@ -82,7 +84,8 @@ func newEngine(opts Options, api apiServer) *Engine {
 		shared: &shared{
 			api: api, gate: opts.Gate, allMetrics: opts.Metrics, board: opts.Board, log: opts.Logger,
 			shutdown: opts.ShutdownTimeout, recorders: map[Group]*recorders{UnderLease: newRecorders(), EveryReplica: newRecorders()},
-			slots: newFairSemaphore(0), watchesOf: watchesOf,
+			slots: newFairSemaphore(0), installation: opts.Installation,
+			watchesOf: func(def config.Definition) []watched { return watchesOf(def, opts.Installation) },
 		},
 		wanted: map[string]config.Definition{}, controllers: map[string]*controller{},
 		terms: map[Group]func(*controller){},
@@ -90,13 +93,18 @@ func newEngine(opts Options, api apiServer) *Engine {
 	}
 }
 
-// watchesOf returns what a definition watches.
-func watchesOf(def config.Definition) []watched {
-	return []watched{{watch: kube.Watch{
+// watchesOf returns what a definition watches: the objects that it handles, then the children of
+// each kind that its composer owns, then what that reads besides.
+func watchesOf(def config.Definition, installation string) []watched {
+	watches := []watched{{watch: kube.Watch{
 		Kind: def.Watch.Kind, Namespaces: def.Watch.Namespaces,
 		LabelSelector: def.Watch.LabelSelector, FieldSelector: def.Watch.FieldSelector,
-		MetadataOnly: def.Handler.MetadataOnly() && def.Filter.MetadataOnly(),
+		MetadataOnly: def.Handler.MetadataOnly() && def.Filter.MetadataOnly() && !needsWhole(def),
 	}}}
+	if def.Handler.Composes() {
+		watches = append(watches, watchesOfComposer(def, installation)...)
+	}
+	return watches
 }
 
 // Run keeps the caches of all definitions and makes their handlers, until ctx ends; then it closes

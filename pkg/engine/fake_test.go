@@ -18,6 +18,7 @@ import (
 	"kooperd.dev/kooperd/pkg/access"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kinds"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/status"
 )
@@ -73,6 +74,8 @@ func (f *fakeServer) clients(definition string, _ *kube.Gate, _ *kube.Consistenc
 	}
 	return handlers.Clients{REST: &rest.Config{Host: "https://fake.invalid"}}, nil
 }
+
+func (f *fakeServer) Kinds() *kinds.Discovery { return nil }
 
 func (f *fakeServer) findMissing(_ context.Context, def config.Definition) ([]access.Finding, error) {
 	f.mu.Lock()
@@ -211,6 +214,10 @@ func (s *fakeSource) Get(namespace, name string) (handlers.Object, bool) {
 func (s *fakeSource) List(string, labels.Selector) []handlers.Object { return nil }
 
 func (s *fakeSource) ListOwned(types.UID) []handlers.Object { return nil }
+
+func (s *fakeSource) GetByUID(types.UID) (handlers.Object, bool) { return nil, false }
+
+func (s *fakeSource) Listed() bool { return true }
 
 func (s *fakeSource) Reached(kube.Key, string) bool { return true }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/kube"
 )
@@ -11,11 +12,14 @@ type objectState struct {
 	// own are the writes of handlers that the caches may not have yet.
 	own      *kube.ConsistencyStore
 	failures *failures
-	changed  func() // called when failures are others
+	memory   *compose.Memory // of a composer's writes
+	changed  func()          // called when failures are others
 }
 
 func newObjectState(def config.Definition, changed func()) *objectState {
-	return &objectState{own: kube.NewConsistencyStore(def.Watch.Kind), failures: newFailures(), changed: changed}
+	return &objectState{
+		own: kube.NewConsistencyStore(def.Watch.Kind), failures: newFailures(), memory: compose.NewMemory(), changed: changed,
+	}
 }
 
 // succeeded notes a call that returned no error.

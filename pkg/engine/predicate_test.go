@@ -142,7 +142,7 @@ func TestWatchOfMetadata(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			watches := watchesOf(config.Definition{
 				Handler: bound, Filter: filterOf(t, schema.GroupVersionKind{}, tc.ignore, tc.where),
-			})
+			}, "")
 			if have := watches[0].watch.MetadataOnly; have != tc.want {
 				t.Errorf("watches the metadata alone: %t, want %t", have, tc.want)
 			}

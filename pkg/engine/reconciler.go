@@ -122,12 +122,27 @@ func (r *reconciler) complete(item queue.Item[kube.Key], o outcome) {
 		r.queue.Done(item.Key)
 		r.failed(o, item, failure{terminal: true})
 	default:
-		delay, exhausted := r.queue.Retry(item.Key)
+		delay, exhausted := r.retry(item.Key, o.err)
 		if delay > 0 { // It is retried, and no other call is due before.
 			o.logger = o.logger.WithValues("retryAfter", delay)
 		}
 		r.failed(o, item, failure{exhausted: exhausted})
 	}
+}
+
+// retrier is an error that says when to try again.
+type retrier interface {
+	error
+	RetryAfter() time.Duration
+}
+
+// retry asks for another call, after the delay that the error asks for or else the backoff.
+func (r *reconciler) retry(key kube.Key, err error) (delay time.Duration, exhausted bool) {
+	var after time.Duration // 0 is the backoff
+	if asking, ok := errors.AsType[retrier](err); ok {
+		after = asking.RetryAfter()
+	}
+	return r.queue.Retry(key, after)
 }
 
 // failed logs a failed call and records it, unless the object is gone by now, or another revision

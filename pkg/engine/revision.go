@@ -27,6 +27,7 @@ type revision struct {
 	group     Group
 	gate      *kube.Gate // nil when the definition runs on every replica
 	objects   *objectState
+	composing *composing // nil for a handler
 	state     *definitionStatus
 
 	end        context.CancelFunc // another revision replaces this one, or its definition ends

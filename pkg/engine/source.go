@@ -3,9 +3,12 @@ package engine
 import (
 	"context"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"kooperd.dev/kooperd/pkg/access"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kinds"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/status"
 )
@@ -20,6 +23,10 @@ type source interface {
 	// Subscribe calls event for every change from now on, and changed when Status may differ. Both
 	// must return at once.
 	Subscribe(event func(kube.Event), changed func()) (cancel func())
+	// GetByUID returns the object of that UID, or false.
+	GetByUID(uid types.UID) (handlers.Object, bool)
+	// Listed reports whether the cache has been complete, and the kind is not gone since.
+	Listed() bool
 	// Synced is closed when the first list is complete, or is known to be impossible for now.
 	Synced() <-chan struct{}
 	// Status returns the state, and why it is Waiting or Degraded.
@@ -36,6 +43,8 @@ type apiServer interface {
 	plan(watches []kube.Watch)
 	// clients makes the clients of a definition's handler.
 	clients(definition string, gate *kube.Gate, own *kube.ConsistencyStore) (handlers.Clients, error)
+	// Kinds finds out how kinds are served.
+	Kinds() *kinds.Discovery
 	// findMissing returns what keeps a definition's handler from working, such as missing rights,
 	// or its objects from coming, such as missing namespaces. An error means that this is not
 	// known.

@@ -12,9 +12,9 @@ import (
 // watched is one watch of a definition.
 type watched struct {
 	watch kube.Watch
-	// keysOf returns the keys of the objects that are handled because of an event. Nil stands for
-	// the object of the event, which is then of the kind that the definition handles.
-	keysOf func(kube.Event) []kube.Key
+	// notify calls add, at once or later, for the objects that are handled because of an event. Nil
+	// stands for the object of the event, which is then of the kind that the definition handles.
+	notify func(e kube.Event, add func(kube.Key))
 	source source // nil until the set is open
 }
 
@@ -58,6 +58,16 @@ func (s *watchSet) awaitSynced(ctx context.Context) bool {
 		select {
 		case <-s.watches[i].source.Synced():
 		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// listed reports whether every cache has been complete.
+func (s *watchSet) listed() bool {
+	for i := range s.watches {
+		if !s.watches[i].source.Listed() {
 			return false
 		}
 	}

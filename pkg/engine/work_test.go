@@ -258,9 +258,9 @@ func TestSyncBarrier(t *testing.T) {
 // watchSecretsToo makes definitions watch secrets beside pods, each for the pod of its name.
 func (r *rig) watchSecretsToo() {
 	r.shared.watchesOf = func(def config.Definition) []watched {
-		return append(watchesOf(def), watched{
+		return append(watchesOf(def, ""), watched{
 			watch:  kube.Watch{Kind: secretKind},
-			keysOf: func(e kube.Event) []kube.Key { return []kube.Key{e.Key} },
+			notify: func(e kube.Event, add func(kube.Key)) { add(e.Key) },
 		})
 	}
 }
@@ -270,15 +270,16 @@ func TestSeveralWatches(t *testing.T) {
 	inRig(t, 2, func(r *rig) {
 		r.watchSecretsToo()
 		r.api.put(t, secretKind, key(0))
-		r.start(r.definition("d", "1", func(def *config.Definition) { def.Filter = filterOf(t, podKind, nil, "false") }))
-		r.expect() // The filter is asked about pods, and says no.
+		notTheFirst := `object.metadata.name != "object-0"`
+		r.start(r.definition("d", "1", func(def *config.Definition) { def.Filter = filterOf(t, podKind, nil, notTheFirst) }))
+		r.expect("0s d1 object-1 initial#0")
 		r.api.put(t, secretKind, key(1))
 		r.expect("0s d1 object-1 change#0")
 		r.api.remove(secretKind, key(1))
 		r.api.put(t, secretKind, key(7))
 		r.expect("0s d1 object-1 change#0") // There is no seventh pod.
-		r.change(1)
-		r.expect()
+		r.api.put(t, secretKind, key(0))
+		r.expect() // The filter is asked about the pod, whatever calls for it.
 		r.stop()
 	})
 }

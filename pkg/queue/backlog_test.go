@@ -114,7 +114,7 @@ func TestAddAllDelayed(t *testing.T) {
 		defer q.ShutDown()
 		q.Add("key-200", Change)
 		item, _ := q.Get(t.Context())
-		q.Retry(item.Key)
+		q.Retry(item.Key, 0)
 		q.AddAll(manyKeys())
 		items := drain(t, q)
 		at := slices.Index(keysOf(items), "key-200")

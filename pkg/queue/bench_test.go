@@ -166,6 +166,6 @@ func BenchmarkRetry(b *testing.B) {
 	for b.Loop() {
 		q.Add("shop/failing", Change)
 		item, _ := q.Get(ctx)
-		q.Retry(item.Key)
+		q.Retry(item.Key, 0)
 	}
 }

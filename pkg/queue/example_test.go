@@ -28,7 +28,7 @@ func Example() {
 			q.Done(item.Key)
 			continue
 		}
-		delay, exhausted := q.Retry(item.Key)
+		delay, exhausted := q.Retry(item.Key, 0)
 		if exhausted {
 			fmt.Printf("%s: given up: %v\n", item.Key, err)
 			q.ShutDown()

@@ -36,7 +36,7 @@ func TestMemoryIsGivenBack(t *testing.T) {
 		then    func(*Queue[int])
 	}{
 		"done":                  {then: drain((*Queue[int]).Done)},
-		"exhausted":             {then: drain(func(q *Queue[int], key int) { q.Retry(key) })},
+		"exhausted":             {then: drain(func(q *Queue[int], key int) { q.Retry(key, 0) })},
 		"dropped while waiting": {then: dropAll},
 		"dropped while delayed": {delayed: true, then: dropAll},
 		"shut down":             {then: (*Queue[int]).ShutDown},

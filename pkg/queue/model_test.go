@@ -175,7 +175,7 @@ func (m *model) end(t *testing.T, random *rand.Rand, q *Queue[int], key int, d t
 			m.add(key, Requeue, d)
 		}
 	default:
-		delay, exhausted := q.Retry(key)
+		delay, exhausted := q.Retry(key, 0)
 		if wantDelay, want := m.retry(key); delay != wantDelay || exhausted != want {
 			t.Fatalf("Retry = %v, %t, want %v, %t", delay, exhausted, wantDelay, want)
 		}

@@ -109,9 +109,9 @@ func (q *Queue[K]) Requeue(key K, d time.Duration) {
 	q.schedule.finish(e)
 }
 
-// Retry ends the processing of key with a failure and asks for a call after the backoff, which it
-// returns. If the key has used up Backoff.MaxRetries, exhausted is true, nothing more is asked for,
-// and its failed calls are forgotten.
+// Retry ends the processing of key with a failure and asks for a call after the time given, or if
+// that is 0 after the backoff. It returns the delay. If the key has used up Backoff.MaxRetries,
+// exhausted is true, nothing more is asked for, and its failed calls are forgotten.
 //
 // A call that is due already is made instead, without the backoff. Then Retry asks for nothing and
 // returns zeros, as it does after Drop or ShutDown.
@@ -119,15 +119,19 @@ func (q *Queue[K]) Requeue(key K, d time.Duration) {
 // Delay and retries count the failed calls in a row. A Change starts both anew: what failed before
 // may not be what fails now, and it replaces the waiting retry. Any other call that comes before
 // the retry replaces it too, but counts as one.
-func (q *Queue[K]) Retry(key K) (delay time.Duration, exhausted bool) {
+func (q *Queue[K]) Retry(key K, after time.Duration) (delay time.Duration, exhausted bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	e := q.schedule.processed(key)
 	if e == nil {
 		return 0, false
 	}
+	backoff := q.backoff
+	if after > 0 {
+		backoff.Initial, backoff.Max = after, after
+	}
 	if !e.dropped && !q.shutDown {
-		delay, exhausted = q.schedule.fail(e, q.backoff, q.schedule.now())
+		delay, exhausted = q.schedule.fail(e, backoff, q.schedule.now())
 	}
 	q.schedule.finish(e)
 	return delay, exhausted

@@ -87,7 +87,7 @@ type finish func(*Queue[string], Item[string])
 
 func done(q *Queue[string], item Item[string]) { q.Done(item.Key) }
 
-func retry(q *Queue[string], item Item[string]) { q.Retry(item.Key) }
+func retry(q *Queue[string], item Item[string]) { q.Retry(item.Key, 0) }
 
 func requeue(d time.Duration) finish {
 	return func(q *Queue[string], item Item[string]) { q.Requeue(item.Key, d) }

@@ -109,7 +109,7 @@ func TestSetBackoff(t *testing.T) {
 			case 3:
 				q.SetBackoff(Backoff{MaxRetries: 2})
 			}
-			if delay, exhausted := q.Retry("a"); delay != want || exhausted != (i == 3) {
+			if delay, exhausted := q.Retry("a", 0); delay != want || exhausted != (i == 3) {
 				t.Errorf("try %d: delay %s, exhausted %t, want %s", i, delay, exhausted, want)
 			}
 		}

@@ -73,7 +73,7 @@ func (c *stress) work(ctx context.Context, random *rand.Rand) {
 		c.processed[item.Key].Add(-1)
 		switch random.IntN(5) {
 		case 0:
-			c.q.Retry(item.Key)
+			c.q.Retry(item.Key, 0)
 		case 1:
 			c.q.Requeue(item.Key, time.Duration(random.Int64N(int64(s))))
 		default:

@@ -18,11 +18,12 @@ const (
 
 // definitions are the metrics that have series of each definition.
 type definitions struct {
-	vectors definitionVectors
-	queues  queueVectors
-	calls   callVectors
-	filters filterVectors
-	states  *prometheus.GaugeVec
+	vectors   definitionVectors
+	queues    queueVectors
+	calls     callVectors
+	filters   filterVectors
+	composers composeVectors
+	states    *prometheus.GaugeVec
 
 	mu          sync.Mutex
 	controllers map[string]*Controller // those not removed, by the definition's name
@@ -33,6 +34,7 @@ func newDefinitions(registry *prometheus.Registry) *definitions {
 	d.queues = newQueueVectors(&d.vectors)
 	d.calls = newCallVectors(&d.vectors)
 	d.filters = newFilterVectors(&d.vectors)
+	d.composers = newComposeVectors(&d.vectors)
 	d.states = ofDefinitions(&d.vectors, gauge("kooperd_controller_state",
 		"1 for the state the definition is in, 0 for the others.", labelController, "state"), stateNames()...)
 	registry.MustRegister(controllerCollector{d})

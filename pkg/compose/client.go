@@ -1,0 +1,161 @@
+package compose
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kinds"
+	"kooperd.dev/kooperd/pkg/kube"
+)
+
+// Client makes the requests of one definition. It is safe for concurrent use.
+type Client struct {
+	rest   rest.Interface
+	finder kinds.Finder
+
+	mu        sync.Mutex
+	resources map[schema.GroupVersionKind]kinds.Resource
+}
+
+// NewClient returns a client that sends by config, which has the gate in it, and asks finder how
+// kinds are served.
+func NewClient(config *rest.Config, finder kinds.Finder) (*Client, error) {
+	config = rest.CopyConfig(config)
+	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion() // for the Status of an error
+	client, err := rest.UnversionedRESTClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("making the client for children: %w", err)
+	}
+	return &Client{rest: client, finder: finder, resources: map[schema.GroupVersionKind]kinds.Resource{}}, nil
+}
+
+// resource finds how a kind is served, once.
+func (c *Client) resource(ctx context.Context, kind schema.GroupVersionKind) (kinds.Resource, error) {
+	c.mu.Lock()
+	known, ok := c.resources[kind]
+	c.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	found, err := c.finder.Kind(ctx, kind)
+	if err != nil {
+		return found, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.resources[kind] = found
+	return found, nil
+}
+
+// forget makes the next request ask how a kind is served.
+func (c *Client) forget(kind schema.GroupVersionKind) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.resources, kind)
+}
+
+// target is one object to send a request to.
+type target struct {
+	kind         schema.GroupVersionKind
+	namespace    string
+	name         string
+	metadataOnly bool // the answer may leave out everything else
+}
+
+// accept is the Accept header of a request for an object.
+func (t target) accept() string {
+	const partial = ";as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+	switch {
+	case t.metadataOnly:
+		return runtime.ContentTypeProtobuf + partial + "," + runtime.ContentTypeJSON + partial + "," + runtime.ContentTypeJSON
+	case scheme.Scheme.Recognizes(t.kind):
+		return runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	default:
+		return runtime.ContentTypeJSON
+	}
+}
+
+// path is where the object is served.
+func (c *Client) path(ctx context.Context, t target) ([]string, error) {
+	resource, err := c.resource(ctx, t.kind)
+	if err != nil {
+		return nil, err
+	}
+	path := []string{"/apis", t.kind.Group, t.kind.Version}
+	if t.kind.Group == "" {
+		path = []string{"/api", t.kind.Version}
+	}
+	if t.namespace != "" {
+		path = append(path, "namespaces", t.namespace)
+	}
+	return append(path, resource.Name, t.name), nil
+}
+
+// send sends a request about an object, and returns the object that is the answer.
+func (c *Client) send(
+	ctx context.Context, t target, subresource string, build func(path ...string) *rest.Request,
+) (handlers.Object, error) {
+	path, err := c.path(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if subresource != "" {
+		path = append(path, subresource)
+	}
+	result := build(path...).SetHeader("Accept", t.accept()).Do(ctx)
+	var code int
+	result.StatusCode(&code)
+	body, err := result.Raw()
+	if err != nil {
+		if code == http.StatusNotFound {
+			c.forget(t.kind) // It may be served in another way by now, or not at all.
+		}
+		return nil, err
+	}
+	return kube.ReadObject(body, t.kind, FieldManager, t.metadataOnly)
+}
+
+// apply applies an object by server-side apply.
+func (c *Client) apply(ctx context.Context, t target, body []byte, force bool) (handlers.Object, error) {
+	return c.send(ctx, t, "", func(path ...string) *rest.Request {
+		return c.rest.Patch(types.ApplyPatchType).AbsPath(path...).Param("fieldManager", FieldManager).
+			Param("force", strconv.FormatBool(force)).Body(body)
+	})
+}
+
+// get reads an object, past all caches.
+func (c *Client) get(ctx context.Context, t target) (handlers.Object, error) {
+	return c.send(ctx, t, "", func(path ...string) *rest.Request { return c.rest.Get().AbsPath(path...) })
+}
+
+// patchStatus changes the status by a merge patch.
+func (c *Client) patchStatus(ctx context.Context, t target, body []byte) (handlers.Object, error) {
+	return c.send(ctx, t, "status", func(path ...string) *rest.Request {
+		return c.rest.Patch(types.MergePatchType).AbsPath(path...).Param("fieldManager", FieldManager).Body(body)
+	})
+}
+
+// delete deletes the very version of an object that is known.
+func (c *Client) delete(ctx context.Context, t target, uid types.UID, resourceVersion string) error {
+	path, err := c.path(ctx, t)
+	if err != nil {
+		return err
+	}
+	background := metav1.DeletePropagationBackground
+	return c.rest.Delete().AbsPath(path...).Body(&metav1.DeleteOptions{
+		TypeMeta:          metav1.TypeMeta{APIVersion: "v1", Kind: "DeleteOptions"},
+		Preconditions:     &metav1.Preconditions{UID: &uid, ResourceVersion: &resourceVersion},
+		PropagationPolicy: &background,
+	}).SetHeader("Accept", runtime.ContentTypeJSON).Do(ctx).Error()
+}

@@ -1,0 +1,284 @@
+package compose
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// ChildID names one object of the cluster, whatever version of its kind it is read as.
+type ChildID struct {
+	// Kind is without the version.
+	Kind schema.GroupKind
+	// Namespace is empty for a cluster-scoped object.
+	Namespace string
+	// Name is the object's name.
+	Name string
+}
+
+// String is the object as conditions name it: "ConfigMap team-a/web".
+func (id ChildID) String() string {
+	if id.Namespace == "" {
+		return id.Kind.Kind + " " + id.Name
+	}
+	return id.Kind.Kind + " " + id.Namespace + "/" + id.Name
+}
+
+// Desired is a child as it should be.
+type Desired struct {
+	// ID names the object.
+	ID ChildID
+	// Kind is the kind in the version that is applied.
+	Kind schema.GroupVersionKind
+	// Name is the child's name within its parent.
+	Name string
+	// After names the children that have to be ready before.
+	After []string
+	// Policy says how it is kept.
+	Policy handlers.ChildPolicy
+
+	tree map[string]any // what is applied, marks included
+	hash string
+	refs bool // it has an owner reference to the parent
+}
+
+// systemFields are those of the metadata that the API server sets. They are never applied.
+var systemFields = []string{
+	"uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
+	"managedFields", "selfLink", "generateName",
+}
+
+// protected are the kinds whose deletion takes more with it than an object.
+var protected = []schema.GroupKind{
+	{Kind: "Namespace"}, {Kind: "PersistentVolume"}, {Kind: "PersistentVolumeClaim"},
+	{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"},
+}
+
+// maker makes what is desired of what a composer says.
+type maker struct {
+	installation, definition string
+	parent                   Parent
+	kinds                    map[schema.GroupVersionKind]ownedKind
+}
+
+// ownedKind is a kind that may be made.
+type ownedKind struct {
+	handlers.OwnedKind
+	namespaced bool
+}
+
+// make makes a child. The error is a mistake of the composer.
+func (m maker) make(child handlers.Child) (*Desired, error) {
+	tree, err := treeOf(child.Object)
+	if err != nil {
+		return nil, fmt.Errorf("child %q: %w", child.Name, err)
+	}
+	d := &Desired{Name: child.Name, After: child.After, Policy: child.Policy, tree: tree}
+	owned, err := m.identify(d)
+	if err != nil {
+		if child.Name != "" {
+			err = fmt.Errorf("child %s: %w", child.Name, err)
+		}
+		return nil, err
+	}
+	if err := checkPolicy(d.Policy); err != nil {
+		return nil, fmt.Errorf("child %s: %w", d.Name, err)
+	}
+	m.mark(d, owned)
+	text, err := json.Marshal(d.tree)
+	if err != nil {
+		return nil, fmt.Errorf("child %s: encoding it: %w", d.Name, err)
+	}
+	sum := sha256.Sum256(text)
+	d.hash = "v1-" + hex.EncodeToString(sum[:16])
+	annotations(d.tree)[AppliedAnnotation] = d.hash
+	return d, nil
+}
+
+// identify finds out which object a child is, and completes its metadata.
+func (m maker) identify(d *Desired) (ownedKind, error) {
+	apiVersion, _ := d.tree["apiVersion"].(string)
+	kind, _ := d.tree["kind"].(string)
+	d.Kind = schema.FromAPIVersionAndKind(apiVersion, kind)
+	owned, ok := m.kinds[d.Kind]
+	if !ok {
+		return owned, fmt.Errorf("the plugin does not say that it owns %s %s", apiVersion, kind)
+	}
+	metadata := object(d.tree, "metadata")
+	for _, field := range systemFields {
+		delete(metadata, field)
+	}
+	name, _ := metadata["name"].(string)
+	namespace, _ := metadata["namespace"].(string)
+	switch {
+	case name == "":
+		return owned, fmt.Errorf("%s: metadata.name is empty", kind)
+	case !owned.namespaced && namespace != "":
+		return owned, fmt.Errorf("%s %s: the kind is cluster-scoped, and metadata.namespace is %q", kind, name, namespace)
+	case owned.namespaced && namespace == "" && m.parent.Namespace == "":
+		return owned, fmt.Errorf("%s %s: metadata.namespace is empty, and the parent has no namespace", kind, name)
+	case owned.namespaced && namespace == "":
+		namespace = m.parent.Namespace
+		metadata["namespace"] = namespace
+	}
+	if owned.namespaced && m.parent.Namespace != "" && namespace != m.parent.Namespace && !owned.AnyNamespace {
+		return owned, fmt.Errorf("%s %s/%s: it is not in the namespace of its parent, and the plugin does not say AnyNamespace",
+			kind, namespace, name)
+	}
+	if problems := validation.IsDNS1123Label(namespace); owned.namespaced && len(problems) > 0 {
+		return owned, fmt.Errorf("%s %s: metadata.namespace %q: %s", kind, name, namespace, problems[0])
+	}
+	if strings.ContainsAny(name, "/%") || name == "." || name == ".." {
+		return owned, fmt.Errorf("%s: metadata.name %q cannot be the name of an object", kind, name)
+	}
+	d.ID = ChildID{Kind: d.Kind.GroupKind(), Namespace: namespace, Name: name}
+	if d.Name == "" {
+		d.Name = kind + "/" + name
+	}
+	return owned, nil
+}
+
+// mark adds the marks, the owner reference, and what is written in another way than it is stored.
+func (m maker) mark(d *Desired, owned ownedKind) {
+	labels := object(object(d.tree, "metadata"), "labels")
+	labels[InstallationLabel], labels[DefinitionLabel] = m.installation, m.definition
+	labels[ParentUIDLabel] = string(m.parent.UID)
+	noted := annotations(d.tree)
+	noted[ParentAnnotation], noted[ChildAnnotation] = m.parent.text(), d.Name
+	delete(noted, AppliedAnnotation)
+	delete(noted, PruneAnnotation)
+	if d.Policy.Prune && slices.Contains(protected, d.ID.Kind) {
+		noted[PruneAnnotation] = "true"
+	}
+	if d.refs = m.parent.mayOwn(d.ID.Namespace); d.refs {
+		metadata := object(d.tree, "metadata")
+		others, _ := metadata["ownerReferences"].([]any)
+		others = slices.DeleteFunc(others, func(other any) bool {
+			reference, _ := other.(map[string]any)
+			controller, _ := reference["controller"].(bool)
+			return controller || reference["uid"] == string(m.parent.UID)
+		})
+		metadata["ownerReferences"] = append(others, m.parent.reference(owned.BlockOwnerDeletion))
+	}
+	if scheme.Scheme.Recognizes(d.Kind) {
+		delete(d.tree, "status") // The API server ignores it.
+	}
+	if d.ID.Kind == (schema.GroupKind{Kind: "Secret"}) {
+		encodeStringData(d.tree)
+	}
+}
+
+// encodeStringData moves stringData into data. It is write-only, so the API server would note that
+// it is owned where nothing is.
+func encodeStringData(tree map[string]any) {
+	texts, ok := tree["stringData"].(map[string]any)
+	if !ok {
+		return
+	}
+	data := object(tree, "data")
+	for key, value := range texts {
+		if text, ok := value.(string); ok {
+			data[key] = base64.StdEncoding.EncodeToString([]byte(text))
+		}
+	}
+	delete(tree, "stringData")
+}
+
+// treeOf decodes an object into plain JSON values, without those that are null.
+func treeOf(object runtime.Object) (map[string]any, error) {
+	if object == nil {
+		return nil, errors.New("it has no object")
+	}
+	text, err := json.Marshal(object)
+	if err != nil {
+		return nil, fmt.Errorf("encoding it: %w", err)
+	}
+	tree, err := decodeTree(text)
+	if err != nil {
+		return nil, fmt.Errorf("decoding it: %w", err)
+	}
+	withoutNulls(tree)
+	if tree["kind"] != nil && tree["apiVersion"] != nil {
+		return tree, nil
+	}
+	kinds, _, err := scheme.Scheme.ObjectKinds(object)
+	if err != nil {
+		return nil, fmt.Errorf("%T: apiVersion and kind are not filled in", object)
+	}
+	tree["apiVersion"], tree["kind"] = kinds[0].GroupVersion().String(), kinds[0].Kind
+	return tree, nil
+}
+
+// withoutNulls removes what is null at any depth: to the API server that is the same as absent.
+func withoutNulls(value any) {
+	switch value := value.(type) {
+	case map[string]any:
+		maps.DeleteFunc(value, func(_ string, member any) bool { return member == nil })
+		for _, member := range value {
+			withoutNulls(member)
+		}
+	case []any:
+		for _, element := range value {
+			withoutNulls(element)
+		}
+	}
+}
+
+func checkPolicy(p handlers.ChildPolicy) error {
+	switch p.Drift {
+	case "", handlers.DriftFix, handlers.DriftReport, handlers.DriftIgnore:
+	default:
+		return fmt.Errorf("there is no drift policy %q: want fix, report or ignore", p.Drift)
+	}
+	switch p.Conflicts {
+	case "", handlers.ConflictsForce, handlers.ConflictsFail:
+	default:
+		return fmt.Errorf("there is no conflicts policy %q: want force or fail", p.Conflicts)
+	}
+	return nil
+}
+
+// body is what is sent to apply the child: for an object that exists with its UID, so that no other
+// one of that name is changed; for one that does not, so that none is.
+func (d *Desired) body(uid types.UID) ([]byte, error) {
+	tree := maps.Clone(d.tree)
+	metadata := maps.Clone(object(d.tree, "metadata"))
+	if tree["metadata"] = metadata; uid != "" {
+		metadata["uid"] = string(uid)
+	} else {
+		metadata["resourceVersion"] = "1" // No object has it: the API server creates, or refuses.
+	}
+	text, err := json.Marshal(tree)
+	if err != nil {
+		return nil, fmt.Errorf("encoding %s: %w", d.ID, err)
+	}
+	return text, nil
+}
+
+// object returns a member that is an object, and makes it if it is not there.
+func object(tree map[string]any, name string) map[string]any {
+	member, ok := tree[name].(map[string]any)
+	if !ok {
+		member = map[string]any{}
+		tree[name] = member
+	}
+	return member
+}
+
+func annotations(tree map[string]any) map[string]any {
+	return object(object(tree, "metadata"), "annotations")
+}

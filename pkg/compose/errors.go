@@ -1,0 +1,158 @@
+package compose
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kooperd.dev/kooperd/pkg/kinds"
+	"kooperd.dev/kooperd/pkg/kube"
+)
+
+const (
+	// firstSlowRetry and lastSlowRetry bound the delay after an error that the API server gives
+	// again unless something changes.
+	firstSlowRetry = time.Second
+	lastSlowRetry  = 10 * time.Minute
+	// fenceRetry is the delay after the first refusal: a replica that has just become the leader
+	// may be ahead of the policy that lets it write.
+	fenceRetry = 100 * time.Millisecond
+)
+
+// composeError is what the composer has returned, or a mistake in its answer.
+type composeError struct{ err error }
+
+func (e *composeError) Error() string { return fmt.Sprintf("composing: %v", e.err) }
+func (e *composeError) Unwrap() error { return e.err }
+
+// opError is why something could not be done with an object.
+type opError struct {
+	reason Reason
+	err    error
+}
+
+func (e *opError) Error() string { return e.err.Error() }
+func (e *opError) Unwrap() error { return e.err }
+
+// slowError is an error with the delay before the next try.
+type slowError struct {
+	err   error
+	delay time.Duration
+}
+
+func (e *slowError) Error() string { return e.err.Error() }
+func (e *slowError) Unwrap() error { return e.err }
+
+// RetryAfter is how long to wait, unless something that the handler reads changes before.
+func (e *slowError) RetryAfter() time.Duration { return e.delay }
+
+// slowly gives an error that stays what it is a slow retry. Others are retried as the definition
+// says. attempt counts the failed calls before.
+func slowly(err error, attempt int) error {
+	if err == nil || passing(err) {
+		return err
+	}
+	if attempt == 0 && apierrors.IsForbidden(err) {
+		return &slowError{err: err, delay: fenceRetry}
+	}
+	delay := firstSlowRetry << min(max(attempt, 0), 10)
+	return &slowError{err: err, delay: min(delay, lastSlowRetry)}
+}
+
+// passing reports whether an error is one of those that pass by themselves.
+func passing(err error) bool {
+	if errors.Is(err, kube.ErrNotLeading) || kinds.IsNotServed(err) {
+		return true
+	}
+	if failure, ok := errors.AsType[*opError](err); ok && failure.reason != reasonUnavailable && failure.reason != reasonStale {
+		return false
+	}
+	if _, ok := errors.AsType[*composeError](err); ok {
+		return true
+	}
+	if status, ok := statusOf(err); ok {
+		return status.Code >= http.StatusInternalServerError || status.Code == http.StatusTooManyRequests || apierrors.IsConflict(err)
+	}
+	return true
+}
+
+// The reasons of errors of the API server.
+const (
+	reasonInvalid     Reason = "Invalid"
+	reasonForbidden   Reason = "Forbidden"
+	reasonQuota       Reason = "QuotaExceeded"
+	reasonTerminating Reason = "NamespaceTerminating"
+	reasonNotFound    Reason = "NotFound"
+	reasonNotServed   Reason = "NotServed"
+	reasonStale       Reason = "Stale"
+	reasonUnavailable Reason = "Unavailable"
+)
+
+// reasonFor classifies an error of a request.
+func reasonFor(err error) Reason {
+	switch {
+	case apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict):
+		return ReasonConflict
+	case apierrors.HasStatusCause(err, "NamespaceTerminating"):
+		return reasonTerminating
+	case stale(err):
+		return reasonStale
+	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
+		return reasonQuota
+	case apierrors.IsForbidden(err):
+		return reasonForbidden
+	case kinds.IsNotServed(err):
+		return reasonNotServed
+	case apierrors.IsNotFound(err):
+		return reasonNotFound
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
+		return reasonInvalid
+	default:
+		return reasonUnavailable
+	}
+}
+
+// stale reports whether an error means no more than that the object is another one, or in another
+// state, than was thought.
+func stale(err error) bool {
+	if apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict) {
+		return false
+	}
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+		return true
+	}
+	status, ok := statusOf(err)
+	return ok && apierrors.IsInvalid(err) && status.Details != nil &&
+		slices.ContainsFunc(status.Details.Causes, func(cause metav1.StatusCause) bool { return cause.Field == "metadata.uid" })
+}
+
+// statusOf returns what the API server has answered, if err is an answer.
+func statusOf(err error) (metav1.Status, bool) {
+	var answer apierrors.APIStatus
+	if !errors.As(err, &answer) {
+		return metav1.Status{}, false
+	}
+	return answer.Status(), true
+}
+
+// conflictText names the managers and fields of a conflict.
+func conflictText(err error) string {
+	status, ok := statusOf(err)
+	if !ok || status.Details == nil {
+		return err.Error()
+	}
+	const most = 3
+	var texts []string
+	for _, cause := range status.Details.Causes {
+		if cause.Type == metav1.CauseTypeFieldManagerConflict && len(texts) < most {
+			texts = append(texts, fmt.Sprintf("%s: %s", cause.Field, cause.Message))
+		}
+	}
+	return "another field manager owns what the child sets: " + strings.Join(texts, "; ")
+}

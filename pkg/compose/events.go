@@ -1,0 +1,190 @@
+package compose
+
+import (
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+)
+
+// OnChild calls add, at once or later, for the parents that a changed child is about: the one whose
+// mark it carries or has carried, and those that are refused because of it. An event that is that
+// of a write of ours is left out, as that write's own call goes on with the answer.
+func (r *Reconciler) OnChild(e kube.Event, add func(kube.Key)) {
+	old, now := e.Old(), e.Now()
+	event := heldEvent{deleted: e.Type == kube.Deleted}
+	switch {
+	case now != nil:
+		event.uid, event.version = now.UID(), now.ResourceVersion()
+	case old != nil:
+		event.uid = old.UID()
+	}
+	var id ChildID
+	seen := map[types.UID]bool{}
+	for _, object := range []handlers.Object{now, old} {
+		if object == nil {
+			continue
+		}
+		id = ChildID{Kind: object.GroupVersionKind().GroupKind(), Namespace: object.Namespace(), Name: object.Name()}
+		labels := object.Metadata().Labels
+		parent := types.UID(labels[ParentUIDLabel])
+		if parent == "" || seen[parent] || labels[DefinitionLabel] != r.Definition {
+			continue
+		}
+		seen[parent] = true
+		event.notify = func() { r.addParent(parent, add) }
+		if !r.Memory.ownEvent(parent, id, event) {
+			event.notify()
+		}
+	}
+	if id.Name != "" {
+		for _, key := range r.waiting.on(id) {
+			add(key)
+		}
+	}
+}
+
+func (r *Reconciler) addParent(uid types.UID, add func(kube.Key)) {
+	if parent, ok := r.Parents.GetByUID(uid); ok {
+		add(kube.Key{Namespace: parent.Namespace(), Name: parent.Name()})
+	}
+}
+
+// OwnEvent reports whether an event of a parent is that of a write of ours, which calls for
+// nothing. While that cannot be known, it returns true too, and calls add later if it is not.
+func (r *Reconciler) OwnEvent(e kube.Event, add func(kube.Key)) bool {
+	now := e.Now()
+	if now == nil {
+		return false
+	}
+	return r.Memory.ownParentEvent(now.UID(), heldEvent{
+		uid: now.UID(), version: now.ResourceVersion(), notify: func() { add(e.Key) },
+	})
+}
+
+// waiting are the parents that are refused an object, by that object.
+type waiting struct {
+	mu      sync.Mutex
+	parents map[ChildID]map[kube.Key]struct{}
+	objects map[kube.Key][]ChildID
+}
+
+func newWaiting() *waiting {
+	return &waiting{parents: map[ChildID]map[kube.Key]struct{}{}, objects: map[kube.Key][]ChildID{}}
+}
+
+// set notes what a parent is refused, in place of what it was before.
+func (w *waiting) set(parent kube.Key, ids []ChildID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.remove(parent)
+	if len(ids) == 0 {
+		return
+	}
+	w.objects[parent] = ids
+	for _, id := range ids {
+		if w.parents[id] == nil {
+			w.parents[id] = map[kube.Key]struct{}{}
+		}
+		w.parents[id][parent] = struct{}{}
+	}
+}
+
+func (w *waiting) remove(parent kube.Key) {
+	for _, id := range w.objects[parent] {
+		delete(w.parents[id], parent)
+		if len(w.parents[id]) == 0 {
+			delete(w.parents, id)
+		}
+	}
+	delete(w.objects, parent)
+}
+
+func (w *waiting) forget(parent kube.Key) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.remove(parent)
+}
+
+func (w *waiting) clear() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.parents)
+	clear(w.objects)
+}
+
+// on returns the parents that wait for an object.
+func (w *waiting) on(id ChildID) []kube.Key {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var keys []kube.Key
+	for key := range w.parents[id] {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// counts are the children of parents by their state.
+type counts struct{ ready, notReady, refused int }
+
+func (c counts) negative() (ready, notReady, refused int) { return -c.ready, -c.notReady, -c.refused }
+
+// note counts the children, remembers what the parent waits for, and records an event about what is
+// refused.
+func (p *pass) note() {
+	var now counts
+	var refused []ChildID
+	text := ""
+	for _, op := range p.ops {
+		switch {
+		case op.Action == Refuse || p.failed[op.ID] != nil:
+			now.refused++
+			refused = append(refused, op.ID)
+			if p.failed[op.ID] == nil {
+				p.Metrics.Refused(string(op.Reason))
+			}
+			if text == "" {
+				text = op.Message
+			}
+		case op.Desired == nil:
+		case op.Ready:
+			now.ready++
+		default:
+			now.notReady++
+		}
+		if op.Action == Skip {
+			p.Metrics.Skipped()
+		}
+	}
+	p.waiting.set(p.key, refused)
+	before, said := p.Memory.note(p.parent.UID, now, text)
+	p.Metrics.Children(now.ready-before.ready, now.notReady-before.notReady, now.refused-before.refused)
+	if text != "" && text != said {
+		p.Events.Eventf(p.reference(), nil, corev1.EventTypeWarning, "Refused", "Apply", "%s", shorten(text))
+	}
+}
+
+// reference is the parent as events name it.
+func (c *current) reference() *unstructured.Unstructured {
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(c.Kind)
+	u.SetNamespace(c.parent.Namespace)
+	u.SetName(c.parent.Name)
+	u.SetUID(c.parent.UID)
+	u.SetResourceVersion(c.object.ResourceVersion())
+	return u
+}
+
+// note replaces what is remembered of a parent's children, and returns what was before.
+func (m *Memory) note(parent types.UID, now counts, refused string) (before counts, said string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.of(parent)
+	before, said = p.counts, p.refused
+	p.counts, p.refused = now, refused
+	return before, said
+}

@@ -1,0 +1,178 @@
+package compose
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// maxDeleteTries is how often a delete is tried against states that turn out to be old.
+const maxDeleteTries = 3
+
+// executor carries out what is planned for one parent.
+type executor struct {
+	*observer
+	failed map[ChildID]*opError // what could not be done in this pass
+}
+
+// execute creates, applies and reads. It returns whether that has changed what is observed.
+func (x *executor) execute(ctx context.Context, ops []Op) (changed bool) {
+	var mu sync.Mutex
+	var running errgroup.Group // not one that ends with the first error: children are independent
+	running.SetLimit(writesAtOnce)
+	for _, op := range ops {
+		switch op.Action {
+		case Create, Apply, Read:
+		default:
+			continue
+		}
+		running.Go(func() error {
+			seen, failure := x.carryOut(ctx, op)
+			mu.Lock()
+			defer mu.Unlock()
+			if failure != nil && ctx.Err() == nil {
+				x.failed[op.ID] = failure
+			}
+			if seen != nil {
+				x.live[op.ID] = *seen
+			} else if failure == nil {
+				delete(x.live, op.ID)
+			}
+			changed = changed || failure == nil
+			return nil
+		})
+	}
+	_ = running.Wait() // No function returns an error.
+	x.rememberRead(ops)
+	return changed
+}
+
+// carryOut does what an op says. It returns what it has read past the caches, or why it failed.
+func (x *executor) carryOut(ctx context.Context, op Op) (*observedChild, *opError) {
+	if op.Action == Read {
+		return x.read(ctx, op, false)
+	}
+	failure := x.apply(ctx, op)
+	if failure == nil || failure.reason != reasonStale {
+		return nil, failure
+	}
+	if _, again := x.live[op.ID]; again {
+		return nil, failure // It has just been read: whoever changes it all the time has to end first.
+	}
+	return x.read(ctx, op, x.target(op.Desired.Kind, op.ID).metadataOnly)
+}
+
+// apply creates or changes a child.
+func (x *executor) apply(ctx context.Context, op Op) *opError {
+	d := op.Desired
+	body, err := d.body(uidOf(op.Observed))
+	if err != nil {
+		return &opError{reason: reasonInvalid, err: err}
+	}
+	force := d.Policy.Conflicts != handlers.ConflictsFail
+	x.Memory.beginWrite(x.parent.UID, op.ID)
+	answer, err := x.Client.apply(ctx, x.target(d.Kind, op.ID), body, force)
+	if err != nil {
+		answer = nil
+	}
+	x.Memory.endWrite(x.parent.UID, op.ID, d.hash, answer)
+	if err != nil {
+		failure := failed("applying", op.ID, err)
+		if failure.reason != reasonStale {
+			x.Metrics.Failed(string(failure.reason))
+		}
+		return failure
+	}
+	x.Metrics.Applied(string(op.Reason))
+	x.Logger.V(1).Info("applied child", "child", op.ID.String(), "reason", op.Reason, "parent", x.parent.text())
+	return nil
+}
+
+// read reads an object past the caches. One that is not there is no failure.
+func (x *executor) read(ctx context.Context, op Op, metadataOnly bool) (*observedChild, *opError) {
+	t := x.target(op.Desired.Kind, op.ID)
+	t.metadataOnly = metadataOnly
+	object, err := x.Client.get(ctx, t)
+	if apierrors.IsNotFound(err) {
+		return nil, nil //nolint:nilnil // there is none, and that is no failure
+	}
+	if err != nil {
+		return nil, failed("reading", op.ID, err)
+	}
+	o := observe(object, metadataOnly)
+	return &o, nil
+}
+
+func failed(doing string, id ChildID, err error) *opError {
+	reason := reasonFor(err)
+	if reason == ReasonConflict {
+		err = fmt.Errorf("%s: %w", conflictText(err), err)
+	}
+	return &opError{reason: reason, err: fmt.Errorf("%s %s: %w", doing, id, err)}
+}
+
+// rememberRead remembers of children that were read whole that they are as desired, so that the
+// next call need not read them again.
+func (x *executor) rememberRead(ops []Op) {
+	for _, op := range ops {
+		o, read := x.live[op.ID]
+		if op.Action == Skip && op.Desired != nil && read && o.Whole {
+			x.Memory.remember(x.parent.UID, op.ID, o.UID, o.ResourceVersion, op.Desired.hash)
+		}
+	}
+}
+
+// executeDeletes deletes what the plan says.
+func (x *executor) executeDeletes(ctx context.Context, ops []Op, observed map[ChildID]observedChild) {
+	for i, op := range ops {
+		if op.Action != Delete || ctx.Err() != nil {
+			continue
+		}
+		if failure := x.delete(ctx, observed[op.ID]); failure != nil {
+			x.failed[op.ID] = failure
+			ops[i].Action, ops[i].Reason, ops[i].Message = Wait, failure.reason, failure.Error()
+		}
+	}
+}
+
+// delete deletes a child in the version that was proven to be ours. If it turns out to be another
+// version, it is read and proven anew.
+func (x *executor) delete(ctx context.Context, o observedChild) *opError {
+	t := x.target(o.kind, o.ID)
+	for try := 0; ; try++ {
+		x.Memory.beginWrite(x.parent.UID, o.ID)
+		err := x.Client.delete(ctx, t, o.UID, o.ResourceVersion)
+		gone := err == nil || apierrors.IsNotFound(err)
+		x.Memory.endDelete(x.parent.UID, o.ID, o.UID, gone)
+		switch {
+		case err == nil:
+			x.Metrics.Deleted()
+			x.Logger.V(1).Info("deleted child", "child", o.ID.String(), "parent", x.parent.text())
+			return nil
+		case gone:
+			return nil
+		case !apierrors.IsConflict(err) || try == maxDeleteTries-1:
+			failure := failed("deleting", o.ID, err)
+			x.Metrics.Failed(string(failure.reason))
+			return failure
+		}
+		object, err := x.Client.get(ctx, t)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return failed("reading", o.ID, err)
+		}
+		now := observe(object, t.metadataOnly)
+		judge := &planner{Input: Input{Installation: x.Installation, Definition: x.Definition, Parent: x.parent}}
+		if now.UID != o.UID || !judge.proven(now.Observed) {
+			return nil // It is not ours any more.
+		}
+		o = now
+	}
+}

@@ -1,0 +1,129 @@
+package compose
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/client-go/dynamic"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+)
+
+func (c *current) finalizer() string { return FinalizerOf(c.Installation, c.Definition) }
+
+func (c *current) hasFinalizer() bool { return slices.Contains(c.meta.Finalizers, c.finalizer()) }
+
+// ensureFinalizer adds the finalizer before anything is made that only we can clean up: children
+// that cannot have an owner reference to the parent.
+func (c *current) ensureFinalizer(ctx context.Context, desired []*Desired) error {
+	needed := c.Finalizes || slices.ContainsFunc(desired, func(d *Desired) bool { return !d.refs })
+	if !needed || c.hasFinalizer() || c.meta.DeletionTimestamp != nil {
+		return nil
+	}
+	client, err := c.parentClient(ctx)
+	if err != nil {
+		return err
+	}
+	c.Memory.beginParentWrite(c.parent.UID)
+	now, ok, err := kube.AddFinalizer(ctx, client, c.object, c.finalizer())
+	if err != nil || !ok {
+		now = nil
+	}
+	c.Memory.endParentWrite(c.parent.UID, "", now)
+	if err != nil {
+		return &opError{reason: reasonFor(err), err: err}
+	}
+	if !ok {
+		return &opError{reason: reasonStale, err: fmt.Errorf("the parent is being deleted")} //nolint:err113 // its deletion is an event
+	}
+	c.setParent(now)
+	return nil
+}
+
+// parentClient is the client of the parent's kind and namespace.
+func (c *current) parentClient(ctx context.Context) (dynamic.ResourceInterface, error) {
+	resource, err := c.Client.resource(ctx, c.Kind)
+	if err != nil {
+		return nil, err
+	}
+	client := c.Dynamic.Resource(c.Kind.GroupVersion().WithResource(resource.Name))
+	if c.parent.Namespace == "" {
+		return client, nil
+	}
+	return client.Namespace(c.parent.Namespace), nil
+}
+
+// cleanUp deletes the children of a parent that is being deleted, as far as the garbage collector
+// does not, and then removes the finalizer. It goes by what is provably ours, and never asks what
+// is desired.
+func (p *pass) cleanUp(ctx context.Context) (handlers.Result, error) {
+	if !p.hasFinalizer() {
+		return handlers.Result{}, nil
+	}
+	left, err := p.deleteAll(ctx)
+	if err != nil {
+		return handlers.Result{}, slowly(err, p.req.Attempt)
+	}
+	if len(left) > 0 {
+		return handlers.Result{}, p.writeConditions(ctx, p.deletingConditions(left))
+	}
+	client, err := p.parentClient(ctx)
+	if err != nil {
+		return handlers.Result{}, err
+	}
+	if err := kube.RemoveFinalizer(ctx, client, p.object, p.finalizer()); err != nil {
+		return handlers.Result{}, err
+	}
+	p.Logger.V(1).Info("removed finalizer", "finalizer", p.finalizer(), "parent", p.parent.text())
+	return handlers.Result{}, nil
+}
+
+// deleteAll deletes what the garbage collector does not, and returns what is still there.
+func (p *pass) deleteAll(ctx context.Context) (left []string, err error) {
+	observed := p.observeChildren()
+	p.ops = slices.DeleteFunc(p.plan(observed, nil, ""), func(op Op) bool {
+		return op.Observed.Controller == p.parent.UID && p.parent.mayOwn(op.ID.Namespace)
+	})
+	p.executeDeletes(ctx, p.ops, observed)
+	if err := ended(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.firstError(); err != nil {
+		return nil, err
+	}
+	p.note()
+	for id, o := range p.observeChildren() {
+		for _, op := range p.ops {
+			if op.ID == id && (op.Action == Delete || op.Action == Wait) {
+				left = append(left, id.String()+waitingFor(o.Finalizers))
+			}
+		}
+	}
+	slices.Sort(left)
+	return left, nil
+}
+
+func (p *pass) deletingConditions(left []string) []condition {
+	message := "waiting until the children are gone: " + left[0]
+	if n := len(left) - 1; n > 0 {
+		message = fmt.Sprintf("%s, and %d more", message, n)
+	}
+	return []condition{
+		{kind: conditionReady, status: false, reason: string(ReasonDeleting), message: message},
+		{kind: conditionProgressing, status: true, reason: string(ReasonDeleting), message: message},
+		{kind: conditionDegraded, status: false, reason: string(ReasonDeleting)},
+	}
+}
+
+// shorten keeps a message within what a condition should have.
+func shorten(message string) string {
+	const most = 1024
+	message = strings.Join(strings.Fields(message), " ")
+	if len(message) <= most {
+		return message
+	}
+	return strings.ToValidUTF8(message[:most-len("…")], "") + "…"
+}

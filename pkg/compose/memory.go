@@ -1,0 +1,253 @@
+package compose
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+)
+
+// Memory is what a definition remembers of the writes it has made: the answers that its caches do
+// not have yet, and what was applied in which state. Losing it costs nothing but time. The
+// revisions of a definition share it. It is safe for concurrent use.
+type Memory struct {
+	mu      sync.Mutex
+	parents map[types.UID]*parentMemory
+	byKey   map[kube.Key]types.UID
+}
+
+// parentMemory is what is remembered of one parent.
+type parentMemory struct {
+	key      kube.Key
+	answer   handlers.Object // to the last write of the parent; nil when the cache has it
+	status   string          // hash of the status that was written, see statusWritten
+	version  string          // resourceVersion of the parent after that
+	refused  string          // what the last event about a refusal said
+	counts   counts
+	children map[ChildID]*childMemory
+	related  []handlers.Related // what a Relater has asked for
+	writing  writing            // of the parent
+}
+
+// childMemory is what is remembered of one child.
+type childMemory struct {
+	uid     types.UID
+	version string          // resourceVersion of the answer
+	hash    string          // of what was applied
+	answer  handlers.Object // nil when the cache has it
+	gone    bool            // the object of that UID was deleted
+	writing writing
+}
+
+// writing is a write under way. Events that come meanwhile may be those of the write, so they wait
+// for its answer.
+type writing struct {
+	n    int
+	held []heldEvent
+}
+
+// heldEvent is an event that waits.
+type heldEvent struct {
+	uid     types.UID
+	version string
+	deleted bool
+	notify  func()
+}
+
+// NewMemory returns an empty Memory.
+func NewMemory() *Memory {
+	return &Memory{parents: map[types.UID]*parentMemory{}, byKey: map[kube.Key]types.UID{}}
+}
+
+// of returns what is remembered of a parent. m.mu is held.
+func (m *Memory) of(uid types.UID) *parentMemory {
+	p := m.parents[uid]
+	if p == nil {
+		p = &parentMemory{children: map[ChildID]*childMemory{}}
+		m.parents[uid] = p
+	}
+	return p
+}
+
+// child returns what is remembered of a child.
+func (p *parentMemory) child(id ChildID) *childMemory {
+	c := p.children[id]
+	if c == nil {
+		c = &childMemory{}
+		p.children[id] = c
+	}
+	return c
+}
+
+// meet notes that a parent of that key is being handled, in place of an earlier one of its name.
+func (m *Memory) meet(key kube.Key, uid types.UID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(uid).key = key
+	m.byKey[key] = uid
+}
+
+// forget drops a parent that is gone, and returns how its children were counted.
+func (m *Memory) forget(key kube.Key) counts {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	uid, ok := m.byKey[key]
+	if !ok {
+		return counts{}
+	}
+	delete(m.byKey, key)
+	p := m.parents[uid]
+	delete(m.parents, uid)
+	if p == nil {
+		return counts{}
+	}
+	return p.counts
+}
+
+// beginWrite is called before a child is written.
+func (m *Memory) beginWrite(parent types.UID, id ChildID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(parent).child(id).writing.n++
+}
+
+// endWrite is called with the answer, nil after an error. Events of other states than that of the
+// answer are passed on.
+func (m *Memory) endWrite(parent types.UID, id ChildID, hash string, answer handlers.Object) {
+	m.mu.Lock()
+	c := m.of(parent).child(id)
+	if answer != nil {
+		c.uid, c.version, c.hash, c.answer, c.gone = answer.UID(), answer.ResourceVersion(), hash, answer, false
+	}
+	held := c.writing.end()
+	version := c.version
+	m.mu.Unlock()
+	notify(held, answer, version)
+}
+
+// endDelete is called after a child was deleted.
+func (m *Memory) endDelete(parent types.UID, id ChildID, uid types.UID, deleted bool) {
+	m.mu.Lock()
+	c := m.of(parent).child(id)
+	if deleted {
+		*c = childMemory{uid: uid, gone: true, writing: c.writing}
+	}
+	held := c.writing.end()
+	m.mu.Unlock()
+	for _, event := range held {
+		if !deleted || !event.deleted || event.uid != uid {
+			event.notify()
+		}
+	}
+}
+
+// end counts a write as answered and returns the events that have waited, if none is under way.
+func (w *writing) end() []heldEvent {
+	if w.n--; w.n > 0 {
+		return nil
+	}
+	held := w.held
+	w.held = nil
+	return held
+}
+
+func notify(held []heldEvent, answer handlers.Object, version string) {
+	for _, event := range held {
+		if answer == nil || event.deleted || event.version != version {
+			event.notify()
+		}
+	}
+}
+
+// ownEvent reports whether an event is that of a write of ours, which changes nothing for the
+// parent. While that cannot be known, it returns true too, and later calls event.notify if the
+// event is not.
+func (m *Memory) ownEvent(parent types.UID, id ChildID, event heldEvent) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.parents[parent]
+	if p == nil {
+		return false
+	}
+	c := p.children[id]
+	switch {
+	case c == nil:
+		return false
+	case c.writing.n > 0:
+		c.writing.held = append(c.writing.held, event)
+		return true
+	case event.deleted:
+		return c.gone && c.uid == event.uid
+	default:
+		return !c.gone && c.uid == event.uid && c.version == event.version
+	}
+}
+
+// beginParentWrite, endParentWrite and ownParentEvent are the same for the parent itself.
+func (m *Memory) beginParentWrite(parent types.UID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(parent).writing.n++
+}
+
+func (m *Memory) endParentWrite(parent types.UID, statusHash string, answer handlers.Object) {
+	m.mu.Lock()
+	p := m.of(parent)
+	if answer != nil {
+		p.answer, p.version = answer, answer.ResourceVersion()
+		if statusHash != "" {
+			p.status = statusHash
+		}
+	}
+	held := p.writing.end()
+	version := p.version
+	m.mu.Unlock()
+	notify(held, answer, version)
+}
+
+func (m *Memory) ownParentEvent(parent types.UID, event heldEvent) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.parents[parent]
+	switch {
+	case p == nil:
+		return false
+	case p.writing.n > 0:
+		p.writing.held = append(p.writing.held, event)
+		return true
+	default:
+		return p.version != "" && p.version == event.version
+	}
+}
+
+// newest returns the parent as it is known: the answer to the last write, if the cache does not
+// have that.
+func (m *Memory) newest(cached handlers.Object, source Source) handlers.Object {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.parents[cached.UID()]
+	if p == nil || p.answer == nil {
+		return cached
+	}
+	key := kube.Key{Namespace: cached.Namespace(), Name: cached.Name()}
+	if cached.ResourceVersion() == p.answer.ResourceVersion() || source.Reached(key, p.answer.ResourceVersion()) {
+		p.answer = nil
+		if now, ok := source.Get(key.Namespace, key.Name); ok && now.UID() == cached.UID() {
+			return now
+		}
+		return cached
+	}
+	return p.answer
+}
+
+// remember notes that an object in this state is as applied.
+func (m *Memory) remember(parent types.UID, id ChildID, uid types.UID, version, hash string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.of(parent).child(id)
+	if c.writing.n == 0 && c.answer == nil {
+		c.uid, c.version, c.hash, c.gone = uid, version, hash, false
+	}
+}

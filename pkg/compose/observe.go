@@ -1,0 +1,146 @@
+package compose
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+)
+
+// observedChild is an Observed with the object that it is made of.
+type observedChild struct {
+	*Observed
+	object handlers.Object
+	kind   schema.GroupVersionKind
+}
+
+// observe makes an Observed of an object.
+func observe(object handlers.Object, metadataOnly bool) observedChild {
+	m := object.Metadata()
+	kind := object.GroupVersionKind()
+	o := &Observed{
+		ID:  ChildID{Kind: kind.GroupKind(), Namespace: object.Namespace(), Name: object.Name()},
+		UID: object.UID(), ResourceVersion: object.ResourceVersion(), Controller: controllerOf(m),
+		Deleting: m.DeletionTimestamp != nil, Finalizers: m.Finalizers, Whole: !metadataOnly, marks: marksOf(m),
+	}
+	if fields := kube.FieldsOf(object); fields != nil {
+		o.Owned, o.OwnedReferences = fields.Set(), fields.OwnerReferences()
+	}
+	o.Tree = sync.OnceValues(func() (map[string]any, error) {
+		if metadataOnly {
+			return metadataTree(object)
+		}
+		text, err := object.JSON()
+		if err != nil {
+			return nil, err
+		}
+		return decodeTree(text)
+	})
+	o.Ready = func(d *Desired) (bool, string) { return ready(d, object, o) }
+	return observedChild{Observed: o, object: object, kind: kind}
+}
+
+func metadataTree(object handlers.Object) (map[string]any, error) {
+	text, err := json.Marshal(object.Metadata())
+	if err != nil {
+		return nil, fmt.Errorf("encoding the metadata of %s: %w", object.Name(), err)
+	}
+	metadata, err := decodeTree(text)
+	return map[string]any{"metadata": metadata}, err
+}
+
+// ready reports whether a child is ready, by its policy or else by its kind.
+func ready(d *Desired, object handlers.Object, o *Observed) (bool, string) {
+	if d.Policy.Ready != nil {
+		return d.Policy.Ready(object)
+	}
+	if !o.Whole {
+		return true, ""
+	}
+	tree, err := o.Tree()
+	if err != nil {
+		return false, err.Error()
+	}
+	return readyByKind(o.ID.Kind, tree)
+}
+
+// observer looks at the children of one parent.
+type observer struct {
+	*current
+	live map[ChildID]observedChild // read past the caches in this pass
+}
+
+// observeChildren returns everything that carries the mark of the parent, as the caches have it
+// with the answers to our own writes that they do not have yet.
+func (o *observer) observeChildren() map[ChildID]observedChild {
+	all := map[ChildID]observedChild{}
+	ofParent := labels.SelectorFromSet(labels.Set{ParentUIDLabel: string(o.parent.UID)})
+	for _, source := range o.Children {
+		for _, object := range source.Source.List("", ofParent) {
+			child := observe(object, source.MetadataOnly)
+			all[child.ID] = child
+		}
+	}
+	o.Memory.overlay(o.parent.UID, all, o.sourceOf)
+	maps.Copy(all, o.live)
+	return all
+}
+
+// sourceOf returns the cache of a kind that is owned, or was.
+func (o *observer) sourceOf(kind schema.GroupKind) (ChildSource, bool) {
+	for _, source := range o.Children {
+		if source.GroupVersionKind().GroupKind() == kind {
+			return source, true
+		}
+	}
+	return ChildSource{}, false
+}
+
+// observeAt adds what the caches have where children should be and no object with the mark of the
+// parent is: a child of another one.
+func (o *observer) observeAt(all map[ChildID]observedChild, desired []*Desired) {
+	for _, d := range desired {
+		if _, known := all[d.ID]; known {
+			continue
+		}
+		source, ok := o.sourceOf(d.ID.Kind)
+		if !ok {
+			continue
+		}
+		object, there := source.Source.Get(d.ID.Namespace, d.ID.Name)
+		if there && !o.Memory.isGone(o.parent.UID, d.ID, object.UID()) {
+			all[d.ID] = observe(object, source.MetadataOnly)
+		}
+	}
+}
+
+// childrenFor returns the observed children as the composer sees them: those that are provably of
+// this parent and definition.
+func (o *observer) childrenFor(all map[ChildID]observedChild) handlers.Children {
+	var children handlers.Children
+	judge := &planner{Input: Input{Installation: o.Installation, Definition: o.Definition, Parent: o.parent}}
+	for _, child := range all {
+		if child.marks.definition == o.Definition && (judge.proven(child.Observed) || judge.wiped(child.Observed)) {
+			children = append(children, handlers.ObservedChild{Name: child.marks.child, Object: child.object})
+		}
+	}
+	slices.SortFunc(children, func(a, b handlers.ObservedChild) int {
+		if order := strings.Compare(a.Name, b.Name); order != 0 {
+			return order
+		}
+		younger := b.Object.Metadata().CreationTimestamp.Compare(a.Object.Metadata().CreationTimestamp.Time)
+		if younger != 0 {
+			return younger
+		}
+		return strings.Compare(string(a.Object.UID()), string(b.Object.UID()))
+	})
+	return children
+}

@@ -1,0 +1,238 @@
+package compose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+)
+
+// current is the parent of a pass as it is known.
+type current struct {
+	*Reconciler
+	key    kube.Key
+	object handlers.Object
+	meta   *metav1.ObjectMeta
+	parent Parent
+}
+
+func (c *current) setParent(object handlers.Object) {
+	c.object, c.meta = object, object.Metadata()
+	c.parent = Parent{
+		Kind: c.Kind, Namespace: object.Namespace(), Name: object.Name(), UID: object.UID(),
+	}
+}
+
+// pass is one call for one parent.
+type pass struct {
+	*executor
+	req         handlers.Request
+	composition handlers.Composition
+	err         error // why the children are not known
+	ops         []Op  // the last plan
+}
+
+func newPass(r *Reconciler, key kube.Key, req handlers.Request) *pass {
+	c := &current{Reconciler: r, key: key}
+	c.setParent(r.Memory.newest(req.Object, r.Parents))
+	seen := &observer{current: c, live: map[ChildID]observedChild{}}
+	return &pass{executor: &executor{observer: seen, failed: map[ChildID]*opError{}}, req: req}
+}
+
+// run brings the children and the status in line.
+func (p *pass) run(ctx context.Context) (handlers.Result, error) {
+	if p.meta.DeletionTimestamp != nil && (!p.Finalizes || !p.hasFinalizer()) {
+		return p.cleanUp(ctx)
+	}
+	settled := p.converge(ctx)
+	if err := ended(ctx); err != nil {
+		return handlers.Result{}, err
+	}
+	if p.err == nil {
+		p.prune(ctx)
+	}
+	p.note()
+	statusErr := p.writeStatus(ctx)
+	if err := ended(ctx); err != nil {
+		return handlers.Result{}, err
+	}
+	if p.meta.DeletionTimestamp != nil && p.composition.Finalized && p.firstError() == nil {
+		return p.cleanUp(ctx)
+	}
+	if err := errors.Join(p.firstError(), statusErr); err != nil {
+		return handlers.Result{}, err
+	}
+	result := handlers.Result{RequeueAfter: p.composition.RequeueAfter}
+	if !settled && (result.RequeueAfter == 0 || result.RequeueAfter > time.Second) {
+		result.RequeueAfter = time.Second
+	}
+	return result, nil
+}
+
+// ended returns why the call has to end, if it has.
+func ended(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return context.Cause(ctx)
+}
+
+// converge asks the composer, and creates and applies, until nothing changes any more. It returns
+// false if that took too many rounds.
+func (p *pass) converge(ctx context.Context) (settled bool) {
+	for range maxRounds {
+		observed := p.observeChildren()
+		desired := p.compose(ctx, observed)
+		if p.err != nil || ctx.Err() != nil {
+			return true
+		}
+		if p.err = p.ensureFinalizer(ctx, desired); p.err != nil {
+			return true
+		}
+		p.observeAt(observed, desired)
+		p.ops = p.plan(observed, desired, "")
+		if !p.execute(ctx, p.ops) {
+			return true
+		}
+	}
+	return false
+}
+
+// compose asks the composer what should exist. p.err says why that is not known.
+func (p *pass) compose(ctx context.Context, observed map[ChildID]observedChild) []*Desired {
+	related, err := p.relate(ctx)
+	if err != nil {
+		p.err = err
+		return nil
+	}
+	p.composition, err = p.Composer.Compose(ctx, handlers.ComposeRequest{
+		Object: p.object, Children: p.childrenFor(observed), Related: related,
+		Cause: p.req.Cause, Attempt: p.req.Attempt, Finalizing: p.meta.DeletionTimestamp != nil,
+	})
+	if pending, ok := errors.AsType[handlers.Pending](err); ok {
+		p.composition.Pending, err = append(p.composition.Pending, pending), nil
+	}
+	if err != nil {
+		p.err = &composeError{err: err}
+		return nil
+	}
+	desired, err := p.desire(ctx, p.composition.Children)
+	if err != nil {
+		p.err = &composeError{err: err}
+	}
+	return desired
+}
+
+// desire makes what is desired of the composer's answer. All mistakes in it come together.
+func (p *pass) desire(ctx context.Context, children []handlers.Child) ([]*Desired, error) {
+	m := maker{
+		installation: p.Installation, definition: p.Definition, parent: p.parent, kinds: map[schema.GroupVersionKind]ownedKind{},
+	}
+	for _, source := range p.Children {
+		if source.Former {
+			continue
+		}
+		kind := source.GroupVersionKind()
+		resource, err := p.Client.resource(ctx, kind)
+		if err != nil {
+			return nil, err
+		}
+		m.kinds[kind] = ownedKind{OwnedKind: source.OwnedKind, namespaced: resource.Namespaced}
+	}
+	desired := make([]*Desired, 0, len(children))
+	var mistakes []error
+	for _, child := range children {
+		d, err := m.make(child)
+		if err != nil {
+			mistakes = append(mistakes, err)
+			continue
+		}
+		desired = append(desired, d)
+	}
+	return desired, errors.Join(mistakes...)
+}
+
+// plan plans, without what has failed in this pass.
+func (p *pass) plan(observed map[ChildID]observedChild, desired []*Desired, hold string) []Op {
+	objects := make([]*Observed, 0, len(observed))
+	for _, id := range slices.SortedFunc(maps.Keys(observed), compareIDs) {
+		objects = append(objects, observed[id].Observed)
+	}
+	ops := Plan(Input{
+		Installation: p.Installation, Definition: p.Definition, Parent: p.parent,
+		Desired: desired, Observed: objects, Hold: hold,
+	})
+	for i, op := range ops {
+		if failure := p.failed[op.ID]; failure != nil && op.Desired != nil && op.Action != Wait {
+			ops[i].Action, ops[i].Reason, ops[i].Message = Refuse, failure.reason, failure.Error()
+			ops[i].Ready, ops[i].NotReady = false, failure.Error()
+		}
+	}
+	return ops
+}
+
+// prune deletes what is not desired any more, if all is well.
+func (p *pass) prune(ctx context.Context) {
+	observed := p.observeChildren()
+	desired := make([]*Desired, 0, len(p.ops))
+	for _, op := range p.ops {
+		if op.Desired != nil {
+			desired = append(desired, op.Desired)
+		}
+	}
+	p.observeAt(observed, desired)
+	p.ops = p.plan(observed, desired, p.hold())
+	p.executeDeletes(ctx, p.ops, observed)
+}
+
+// hold says why nothing may be deleted; empty if it may.
+func (p *pass) hold() string {
+	if len(p.composition.Pending) > 0 {
+		return p.composition.Pending[0].Error()
+	}
+	for _, op := range p.ops {
+		if failure := p.failed[op.ID]; failure != nil {
+			return fmt.Sprintf("%s could not be applied", op.ID)
+		}
+		if op.Desired != nil && op.Action == Refuse {
+			return fmt.Sprintf("%s is refused", op.ID)
+		}
+	}
+	now, there := p.Parents.GetByUID(p.parent.UID)
+	if !there || now.Name() != p.parent.Name {
+		return "the parent is gone"
+	}
+	return ""
+}
+
+// firstError is what the call ends with: that of the composer, or of the first child.
+func (p *pass) firstError() error {
+	if p.err != nil {
+		if _, ok := errors.AsType[*composeError](p.err); ok && !handlers.IsTerminal(p.err) {
+			return p.err
+		}
+		return slowly(p.err, p.req.Attempt)
+	}
+	var refused error
+	for _, op := range p.ops {
+		if failure := p.failed[op.ID]; failure != nil {
+			return slowly(failure, p.req.Attempt)
+		}
+		if op.Action == Refuse && op.Desired != nil && refused == nil {
+			refused = &opError{reason: op.Reason, err: fmt.Errorf("child %s: %s", op.Desired.Name, op.Message)} //nolint:err113 // for a person
+		}
+	}
+	return slowly(refused, p.req.Attempt)
+}
+
+func compareIDs(a, b ChildID) int {
+	return compareTexts(a.Kind.Group, b.Kind.Group, a.Kind.Kind, b.Kind.Kind, a.Namespace, b.Namespace, a.Name, b.Name)
+}

@@ -1,0 +1,393 @@
+package compose
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// Observed is an object that has to do with a parent: it carries the parent's mark, or it is where
+// a child should be.
+type Observed struct {
+	// ID names the object.
+	ID ChildID
+	// UID and ResourceVersion are those of the state that was observed.
+	UID             types.UID
+	ResourceVersion string
+	// Controller is the UID of the controller that its owner references name; empty if none.
+	Controller types.UID
+	// Owned is what our field manager owns of it by apply, without owner references; nil if it has
+	// no such entry.
+	Owned *fieldpath.Set
+	// OwnedReferences are the owner references that it owns.
+	OwnedReferences []types.UID
+	// Deleting is true when the object has a deletionTimestamp.
+	Deleting bool
+	// Finalizers are those of the object.
+	Finalizers []string
+	// Whole is false when the metadata alone is known.
+	Whole bool
+	// Ready reports whether the object is ready, and if not, why. It is asked with the policy of
+	// the child, if that is desired.
+	Ready func(*Desired) (ready bool, why string)
+	// Tree is the object as JSON values.
+	Tree func() (map[string]any, error)
+
+	marks   marks
+	applied string // hash of what was applied in this very state, as far as it is remembered
+}
+
+// Input is all that a plan depends on.
+type Input struct {
+	// Installation and Definition are the marks of what is ours.
+	Installation, Definition string
+	// Parent is the object that the children are for.
+	Parent Parent
+	// Desired are the children as they should be, in the order of the composer.
+	Desired []*Desired
+	// Observed are the objects there are, each once.
+	Observed []*Observed
+	// Hold says why nothing may be deleted; empty if it may.
+	Hold string
+}
+
+// Action is what is to be done with one object.
+type Action string
+
+// The actions.
+const (
+	// Create makes an object that does not exist.
+	Create Action = "create"
+	// Apply changes an object of ours.
+	Apply Action = "apply"
+	// Delete deletes an object of ours.
+	Delete Action = "delete"
+	// Read reads an object whole, to know whether it has to be changed.
+	Read Action = "read"
+	// Refuse leaves an object alone that stands where a child should be, or says it is ours.
+	Refuse Action = "refuse"
+	// Wait leaves an object alone until something else has happened.
+	Wait Action = "wait"
+	// Retain leaves an object of ours that is not desired any more.
+	Retain Action = "retain"
+	// Skip leaves an object alone that is as it should be.
+	Skip Action = "skip"
+)
+
+// Reason is why an action is to be taken.
+type Reason string
+
+// The reasons.
+const (
+	// ReasonAbsent: there is no such object.
+	ReasonAbsent Reason = "Absent"
+	// ReasonChanged: what is desired has changed.
+	ReasonChanged Reason = "Changed"
+	// ReasonDrift: another party has changed what is desired.
+	ReasonDrift Reason = "Drift"
+	// ReasonCurrent: the object is as desired.
+	ReasonCurrent Reason = "Current"
+	// ReasonForeign: the object is not provably ours.
+	ReasonForeign Reason = "Foreign"
+	// ReasonOtherParent: the object is the child of another parent or definition.
+	ReasonOtherParent Reason = "OtherParent"
+	// ReasonDuplicate: another child of the same parent is the same object, or has the same name.
+	ReasonDuplicate Reason = "Duplicate"
+	// ReasonOrder: the order of the children cannot be kept.
+	ReasonOrder Reason = "Order"
+	// ReasonAfter: another child has to be ready before.
+	ReasonAfter Reason = "After"
+	// ReasonDeleting: the object is being deleted.
+	ReasonDeleting Reason = "Deleting"
+	// ReasonNotDesired: the object is not desired any more.
+	ReasonNotDesired Reason = "NotDesired"
+	// ReasonReplaced: the object that replaces it is not ready.
+	ReasonReplaced Reason = "Replaced"
+	// ReasonHeld: nothing may be deleted at the moment.
+	ReasonHeld Reason = "Held"
+	// ReasonProtected: objects of its kind are pruned by an explicit word alone.
+	ReasonProtected Reason = "Protected"
+	// ReasonInUse: the namespace has children that are kept.
+	ReasonInUse Reason = "InUse"
+	// ReasonConflict: another field manager owns what the child sets.
+	ReasonConflict Reason = "Conflict"
+)
+
+// Op is one action on one object.
+type Op struct {
+	// Action is what is to be done.
+	Action Action
+	// Reason is why.
+	Reason Reason
+	// Message says more for a person. It names no value of the object.
+	Message string
+	// ID names the object.
+	ID ChildID
+	// Desired is the child, nil when the object is not desired.
+	Desired *Desired
+	// Observed is the object, nil when there is none.
+	Observed *Observed
+	// Ready reports whether the child is as desired, and ready. NotReady says why it is not.
+	Ready    bool
+	NotReady string
+}
+
+// Plan decides what is to be done for one parent: first the desired children in their order, then
+// what is not desired. It is pure, and a plan that has been carried out leads to one with nothing
+// to do.
+func Plan(in Input) []Op {
+	p := newPlanner(in)
+	ops := make([]Op, 0, len(in.Desired)+len(in.Observed))
+	for i := range in.Desired {
+		ops = append(ops, p.desired(i))
+	}
+	for _, o := range in.Observed {
+		if !p.wanted(o.ID) && o.marks.hasParent && o.marks.parentUID == in.Parent.UID && o.marks.definition == in.Definition &&
+			o.marks.installation == in.Installation {
+			ops = append(ops, p.undesired(o))
+		}
+	}
+	return ops
+}
+
+// planner is the state of one call of Plan.
+type planner struct {
+	Input
+	at     map[ChildID]*Observed
+	byID   map[ChildID]int // index of the first child that is this object
+	byName map[string]int  // index of the first child of this name
+	done   []*Op
+	asked  []bool // being decided on, to find cycles
+}
+
+func newPlanner(in Input) *planner {
+	p := &planner{
+		Input: in, at: make(map[ChildID]*Observed, len(in.Observed)), byID: map[ChildID]int{}, byName: map[string]int{},
+		done: make([]*Op, len(in.Desired)), asked: make([]bool, len(in.Desired)),
+	}
+	for _, o := range in.Observed {
+		p.at[o.ID] = o
+	}
+	for i, d := range in.Desired {
+		if _, ok := p.byID[d.ID]; !ok {
+			p.byID[d.ID] = i
+		}
+		if _, ok := p.byName[d.Name]; !ok {
+			p.byName[d.Name] = i
+		}
+	}
+	return p
+}
+
+func (p *planner) wanted(id ChildID) bool {
+	_, ok := p.byID[id]
+	return ok
+}
+
+// desired decides on a child, once.
+func (p *planner) desired(i int) Op {
+	if p.done[i] == nil {
+		p.asked[i] = true
+		op := p.decide(i)
+		op.ID, op.Desired = p.Desired[i].ID, p.Desired[i]
+		p.done[i] = &op
+	}
+	return *p.done[i]
+}
+
+func (p *planner) decide(i int) Op {
+	d := p.Desired[i]
+	if first := p.byID[d.ID]; first != i {
+		return refuse(ReasonDuplicate, fmt.Sprintf("child %s is the same object as child %s", d.Name, p.Desired[first].Name))
+	}
+	if first := p.byName[d.Name]; first != i {
+		return refuse(ReasonDuplicate, fmt.Sprintf("child %s has the same name as that for %s", d.Name, p.Desired[first].ID))
+	}
+	if op, wait := p.after(d); wait {
+		op.Observed = p.at[d.ID]
+		return op
+	}
+	o := p.at[d.ID]
+	if o == nil {
+		return Op{Action: Create, Reason: ReasonAbsent, NotReady: "it does not exist yet"}
+	}
+	op := p.existing(d, o)
+	op.Observed = o
+	return op
+}
+
+func refuse(reason Reason, message string) Op {
+	return Op{Action: Refuse, Reason: reason, Message: message, NotReady: message}
+}
+
+// after decides on a child by those that come before it. It returns false when they are ready.
+func (p *planner) after(d *Desired) (Op, bool) {
+	for _, name := range d.After {
+		first, ok := p.byName[name]
+		switch {
+		case !ok:
+			return refuse(ReasonOrder, fmt.Sprintf("it comes after child %s, which there is not", name)), true
+		case p.asked[first] && p.done[first] == nil:
+			return refuse(ReasonOrder, fmt.Sprintf("it comes after child %s, which comes after it", name)), true
+		}
+		if op := p.desired(first); !op.Ready {
+			message := fmt.Sprintf("it waits for child %s", name)
+			return Op{Action: Wait, Reason: ReasonAfter, Message: message, NotReady: message}, true
+		}
+	}
+	return Op{}, false
+}
+
+// existing decides on a child of which there is an object.
+func (p *planner) existing(d *Desired, o *Observed) Op {
+	if reason, message := p.foreign(o); reason != "" {
+		return refuse(reason, message)
+	}
+	if o.Deleting {
+		message := "it is being deleted" + waitingFor(o.Finalizers)
+		return Op{Action: Wait, Reason: ReasonDeleting, Message: message, NotReady: message}
+	}
+	if o.marks.applied != d.hash {
+		return Op{Action: Apply, Reason: ReasonChanged, NotReady: "it is being changed"}
+	}
+	if o.applied == d.hash {
+		return p.current(d, o)
+	}
+	return p.drifted(d, o)
+}
+
+// drifted decides on a child whose hash says that it was applied as it should be.
+func (p *planner) drifted(d *Desired, o *Observed) Op {
+	leaves := uncoveredLeaves(d.tree, o.Owned)
+	reference := d.refs && o.Controller != p.Parent.UID
+	if len(leaves) == 0 && !reference {
+		return p.current(d, o)
+	}
+	if !o.Whole && slices.ContainsFunc(leaves, func(u uncovered) bool { return !u.ofMetadata() }) {
+		return Op{Action: Read, Reason: ReasonDrift, NotReady: "it has to be read"}
+	}
+	tree, err := o.Tree()
+	if err != nil {
+		return refuse(ReasonForeign, fmt.Sprintf("%s cannot be read: %v", o.ID, err))
+	}
+	leaves = slices.DeleteFunc(leaves, func(u uncovered) bool { return u.equalLive(tree) })
+	if len(leaves) == 0 && !reference {
+		return p.current(d, o)
+	}
+	message := describe(leaves)
+	if reference {
+		message = "metadata.ownerReferences"
+	}
+	op := p.current(d, o)
+	switch d.Policy.Drift {
+	case handlers.DriftReport:
+		op.Reason, op.Message = ReasonDrift, fmt.Sprintf("another party has changed %s", message)
+	case handlers.DriftIgnore:
+	default:
+		op = Op{Action: Apply, Reason: ReasonDrift, Message: message, NotReady: "it is being set right"}
+	}
+	return op
+}
+
+// current is the op of a child that is left as it is.
+func (p *planner) current(d *Desired, o *Observed) Op {
+	ready, why := true, ""
+	if o.Ready != nil {
+		ready, why = o.Ready(d)
+	}
+	return Op{Action: Skip, Reason: ReasonCurrent, Ready: ready, NotReady: why}
+}
+
+// foreign says why an object that stands where a child should be is not to be written; empty when
+// it may be.
+func (p *planner) foreign(o *Observed) (Reason, string) {
+	m := o.marks
+	if m.hasInstallation && m.installation != p.Installation {
+		return ReasonForeign, fmt.Sprintf("%s belongs to another installation of kooperd (label %s)", o.ID, InstallationLabel)
+	}
+	if m.hasParent && m.parentUID != p.Parent.UID {
+		if !ownedMark(o) && !slices.Contains(o.OwnedReferences, m.parentUID) {
+			return ReasonForeign, notOurs(o)
+		}
+		return ReasonOtherParent, fmt.Sprintf("%s is child %s of %s, made by definition %s", o.ID, m.child, m.parent, m.definition)
+	}
+	proven := p.proven(o) || p.wiped(o)
+	if !proven {
+		return ReasonForeign, notOurs(o)
+	}
+	if m.definition != "" && m.definition != p.Definition {
+		return ReasonOtherParent, fmt.Sprintf("%s is child %s of %s, made by definition %s", o.ID, m.child, m.parent, m.definition)
+	}
+	return "", ""
+}
+
+func notOurs(o *Observed) string {
+	if o.marks.hasParent {
+		return fmt.Sprintf("%s carries the marks of a child and was not made by kooperd", o.ID)
+	}
+	return fmt.Sprintf("%s exists and was not made by kooperd", o.ID)
+}
+
+// ownedMark reports whether our field manager owns the mark of the parent.
+func ownedMark(o *Observed) bool { return o.Owned != nil && o.Owned.Has(parentUIDPath) }
+
+var parentUIDPath = fieldpath.MakePathOrDie("metadata", "labels", ParentUIDLabel)
+
+// proven reports whether an object is provably the child of the parent: our field manager owns the
+// mark of the parent or the owner reference to it. A copied label is owned by the one who copied
+// it.
+func (p *planner) proven(o *Observed) bool {
+	byMark := o.marks.hasParent && o.marks.parentUID == p.Parent.UID && ownedMark(o)
+	return byMark || slices.Contains(o.OwnedReferences, p.Parent.UID)
+}
+
+// wiped reports whether an object is a child whose managedFields somebody has removed: it has all
+// the marks, and the parent controls it. It may be applied, and is never deleted.
+func (p *planner) wiped(o *Observed) bool {
+	m := o.marks
+	return o.Owned == nil && len(o.OwnedReferences) == 0 && o.Controller == p.Parent.UID && m.parentUID == p.Parent.UID &&
+		m.installation == p.Installation && m.definition == p.Definition
+}
+
+// undesired decides on an object that carries the marks of the parent and is not desired.
+func (p *planner) undesired(o *Observed) Op {
+	op := Op{ID: o.ID, Observed: o}
+	set := func(action Action, reason Reason, message string) Op {
+		op.Action, op.Reason, op.Message = action, reason, message
+		return op
+	}
+	switch {
+	case !p.proven(o):
+		return set(Refuse, ReasonForeign, notOurs(o))
+	case o.Deleting:
+		return set(Wait, ReasonDeleting, "it is being deleted"+waitingFor(o.Finalizers))
+	case slices.Contains(protected, o.ID.Kind) && !o.marks.prune:
+		return set(Retain, ReasonProtected, "objects of its kind are deleted only where that child says so")
+	case p.inUse(o.ID):
+		return set(Retain, ReasonInUse, "children that are kept are in it")
+	}
+	if i, ok := p.byName[o.marks.child]; ok && !p.desired(i).Ready {
+		return set(Wait, ReasonReplaced, fmt.Sprintf("%s, which replaces it, is not ready", p.Desired[i].ID))
+	}
+	if p.Hold != "" {
+		return set(Wait, ReasonHeld, p.Hold)
+	}
+	return set(Delete, ReasonNotDesired, "")
+}
+
+// inUse reports whether a namespace has children that are desired.
+func (p *planner) inUse(id ChildID) bool {
+	return id.Kind.Kind == "Namespace" && id.Kind.Group == "" &&
+		slices.ContainsFunc(p.Desired, func(d *Desired) bool { return d.ID.Namespace == id.Name })
+}
+
+func waitingFor(finalizers []string) string {
+	if len(finalizers) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" and waits for finalizer %s", finalizers[0])
+}

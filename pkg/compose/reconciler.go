@@ -1,0 +1,170 @@
+package compose
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/events"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+const (
+	// maxRounds is how often one pass asks the composer. Each round has the answers of the one
+	// before, so a chain of children needs as many rounds as it is long.
+	maxRounds = 8
+	// listedInterval is after how long a parent is looked at again that is postponed because a
+	// cache is not complete.
+	listedInterval = 500 * time.Millisecond
+	// writesAtOnce is how many children of one parent are written at a time.
+	writesAtOnce = 8
+)
+
+// Source is a cache of one kind; a kube.View is one. It is safe for concurrent use.
+type Source interface {
+	kube.Cache
+	// Get returns the object, or false.
+	Get(namespace, name string) (handlers.Object, bool)
+	// GetByUID returns the object of that UID, or false.
+	GetByUID(uid types.UID) (handlers.Object, bool)
+	// List returns the objects of a namespace, "" for all, that selector selects, nil for all.
+	List(namespace string, selector labels.Selector) []handlers.Object
+	// Listed reports whether the cache has been complete, and the kind is not gone since.
+	Listed() bool
+	// Keys returns the keys of all objects.
+	Keys() []kube.Key
+}
+
+// ChildSource is the cache of the children of one kind, of all parents and definitions. It has only
+// objects with the label of the installation, and keeps what FieldManager owns of them.
+type ChildSource struct {
+	handlers.OwnedKind
+	Source Source
+	// Former is true for a kind that the definition owned before: what is left of it is deleted,
+	// and nothing new is made.
+	Former bool
+}
+
+// RelatedSource is the cache of related objects.
+type RelatedSource struct {
+	handlers.Related
+	Source Source
+}
+
+// Options of New. All fields but Finalizes, Children and Related are required.
+type Options struct {
+	// Definition is the id of the definition, and Installation that of the installation.
+	Definition, Installation string
+	// Kind is the kind of the parents.
+	Kind schema.GroupVersionKind
+	// Composer says what should exist.
+	Composer handlers.Composer
+	// Finalizes is true when the composer wants to be called for a parent that is being deleted.
+	Finalizes bool
+	// Parents is the cache of the parents.
+	Parents Source
+	// Children are those of the kinds that the composer owns.
+	Children []ChildSource
+	// Related are those of the objects that it reads besides.
+	Related []RelatedSource
+	// Client makes the requests, and Dynamic those that change the parents' finalizers. Both have
+	// the gate in them.
+	Client  *Client
+	Dynamic dynamic.Interface
+	// Memory belongs to the definition.
+	Memory *Memory
+	// Metrics are kept up to date.
+	Metrics *telemetry.Compose
+	// Events records what a person did not expect.
+	Events events.EventRecorder
+	// Logger carries the definition's name.
+	Logger logr.Logger
+}
+
+// Reconciler is the handler of a composer: it brings the children and the status of one parent in
+// line with what the composer says. It is safe for concurrent use for different parents.
+type Reconciler struct {
+	Options
+	waiting *waiting
+	status  *statusWriter
+	now     func() time.Time
+}
+
+var _ handlers.Handler = (*Reconciler)(nil)
+
+// New returns a Reconciler. It contacts nothing.
+func New(o Options) *Reconciler {
+	return &Reconciler{
+		Options: o, waiting: newWaiting(), now: time.Now,
+		status: &statusWriter{kind: o.Kind, client: o.Client, logger: o.Logger},
+	}
+}
+
+// Close closes the composer, if it wants that.
+func (r *Reconciler) Close() error {
+	if closer, ok := r.Composer.(io.Closer); ok {
+		return closer.Close()
+	}
+	return nil
+}
+
+// Handle implements handlers.Handler. An error that says RetryAfter is to be retried then.
+func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers.Result, error) {
+	if !r.listed() {
+		return handlers.Result{RequeueAfter: listedInterval}, nil
+	}
+	begun := r.now()
+	defer func() { r.Metrics.Pass(r.now().Sub(begun)) }()
+	key := kube.Key{Namespace: req.Object.Namespace(), Name: req.Object.Name()}
+	r.Memory.meet(key, req.Object.UID())
+	return newPass(r, key, req).run(ctx)
+}
+
+// listed reports whether all caches have been complete. The engine waits for that before it calls;
+// a kind may go in between.
+func (r *Reconciler) listed() bool {
+	for _, source := range r.Children {
+		if !source.Source.Listed() {
+			return false
+		}
+	}
+	for _, source := range r.Related {
+		if !source.Source.Listed() {
+			return false
+		}
+	}
+	return r.Parents.Listed()
+}
+
+// Forget drops what is remembered of a parent that is gone.
+func (r *Reconciler) Forget(key kube.Key) {
+	r.waiting.forget(key)
+	r.Metrics.Children(r.Memory.forget(key).negative())
+}
+
+// Pause is called when this replica stops handling objects: what is remembered may be wrong when
+// it begins again.
+func (r *Reconciler) Pause() {
+	r.waiting.clear()
+	r.Memory.clear()
+	r.Metrics.ResetChildren()
+}
+
+// target is an object of a child's kind.
+func (r *Reconciler) target(kind schema.GroupVersionKind, id ChildID) target {
+	t := target{kind: kind, namespace: id.Namespace, name: id.Name}
+	for _, source := range r.Children {
+		if source.GroupVersionKind() == kind {
+			t.metadataOnly = source.MetadataOnly
+		}
+	}
+	return t
+}

@@ -1,0 +1,333 @@
+package compose
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/scheme"
+)
+
+const (
+	// maxStatus is how large a status may be, in bytes.
+	maxStatus = 32 << 10
+	// statusTries is how often a status is computed anew because the parent has changed.
+	statusTries = 3
+)
+
+// statusWriter writes the status of the parents of one kind.
+type statusWriter struct {
+	kind   schema.GroupVersionKind
+	client *Client
+	logger logr.Logger
+	shape  statusShape
+}
+
+// writeStatus brings the parent's status in line with the composition and the plan.
+func (p *pass) writeStatus(ctx context.Context) error {
+	var own map[string]any
+	if p.err == nil && p.composition.Status != nil {
+		text, err := json.Marshal(p.composition.Status)
+		if err != nil {
+			return &composeError{err: fmt.Errorf("encoding the status: %w", err)}
+		}
+		if own, err = decodeTree(text); err != nil || own == nil {
+			return &composeError{err: fmt.Errorf("the status is no JSON object, it is a %T", p.composition.Status)} //nolint:err113 // a mistake
+		}
+		withoutNulls(own)
+	}
+	return p.putStatus(ctx, own, p.conditions())
+}
+
+// writeConditions leaves everything but conditions alone.
+func (p *pass) writeConditions(ctx context.Context, conditions []condition) error {
+	return p.putStatus(ctx, nil, conditions)
+}
+
+// putStatus writes the status if it is another one. own is nil where the composer's fields are to
+// be left alone.
+func (c *current) putStatus(ctx context.Context, own map[string]any, conditions []condition) error {
+	if scheme.Scheme.Recognizes(c.Kind) {
+		return nil // Built-in kinds have a status of their own makers.
+	}
+	fields, err := c.status.fields(ctx)
+	if err != nil || !fields.served {
+		return err
+	}
+	for range statusTries {
+		err = c.tryStatus(ctx, fields, own, conditions)
+		if !apierrors.IsConflict(err) {
+			break
+		}
+		now, ok := c.Parents.GetByUID(c.parent.UID)
+		if !ok {
+			return nil // It is gone.
+		}
+		if now.ResourceVersion() == c.object.ResourceVersion() {
+			break // The cache does not have the change yet: the retry has it.
+		}
+		c.setParent(now)
+	}
+	if apierrors.IsNotFound(err) {
+		return nil // The parent is gone.
+	}
+	return err
+}
+
+func (c *current) tryStatus(ctx context.Context, fields statusFields, own map[string]any, conditions []condition) error {
+	text, err := c.object.JSON()
+	if err != nil {
+		return err
+	}
+	tree, err := decodeTree(text)
+	if err != nil {
+		return fmt.Errorf("reading the parent: %w", err)
+	}
+	live, _ := tree["status"].(map[string]any)
+	want := c.desiredStatus(fields, live, own, conditions)
+	change := mergePatch(live, want)
+	if len(change) == 0 {
+		return nil
+	}
+	encoded, err := json.Marshal(want)
+	if err != nil {
+		return fmt.Errorf("encoding the status: %w", err)
+	}
+	if len(encoded) > maxStatus {
+		return &opError{reason: reasonInvalid, err: fmt.Errorf("the status has %d bytes, at most %d are allowed", len(encoded), maxStatus)} //nolint:err113 // for a person
+	}
+	sum := sha256.Sum256(encoded)
+	hash := hex.EncodeToString(sum[:])
+	if c.Memory.wroteStatus(c.parent.UID, hash, c.object.ResourceVersion()) {
+		return nil // The API server keeps something else of it.
+	}
+	body, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": c.parent.UID, "resourceVersion": c.object.ResourceVersion()}, "status": change,
+	})
+	if err != nil {
+		return fmt.Errorf("encoding the status: %w", err)
+	}
+	t := target{kind: c.Kind, namespace: c.parent.Namespace, name: c.parent.Name}
+	c.Memory.beginParentWrite(c.parent.UID)
+	answer, err := c.Client.patchStatus(ctx, t, body)
+	if err != nil {
+		answer = nil
+	}
+	c.Memory.endParentWrite(c.parent.UID, hash, answer)
+	if err != nil {
+		if stale(err) && !apierrors.IsConflict(err) {
+			return nil // Another object has the name: its own call is to come.
+		}
+		return fmt.Errorf("writing the status: %w", err)
+	}
+	c.Metrics.StatusWritten()
+	c.setParent(answer)
+	return nil
+}
+
+// desiredStatus is the whole status as it should be.
+func (c *current) desiredStatus(fields statusFields, live, own map[string]any, conditions []condition) map[string]any {
+	want := own
+	var given []any
+	if want == nil {
+		want = maps.Clone(live)
+	} else {
+		want = maps.Clone(own)
+		given, _ = own["conditions"].([]any)
+	}
+	if want == nil {
+		want = map[string]any{}
+	}
+	delete(want, "conditions")
+	if fields.keeps("conditions") {
+		existing, _ := live["conditions"].([]any)
+		want["conditions"] = stampConditions(existing, given, conditions, c.meta.Generation, c.now())
+	}
+	if fields.keeps("observedGeneration") {
+		want["observedGeneration"] = c.meta.Generation
+	}
+	for name := range want {
+		if !fields.keeps(name) {
+			c.status.tellPruned(name)
+			delete(want, name)
+		}
+	}
+	return want
+}
+
+// mergePatch returns the JSON merge patch that makes want of live.
+func mergePatch(live, want map[string]any) map[string]any {
+	patch := map[string]any{}
+	for name := range live {
+		if _, ok := want[name]; !ok {
+			patch[name] = nil
+		}
+	}
+	for name, v := range want {
+		have, there := live[name]
+		below, isObject := v.(map[string]any)
+		haveBelow, haveObject := have.(map[string]any)
+		switch {
+		case there && reflect.DeepEqual(v, have), !there && isEmpty(v):
+		case isObject && haveObject:
+			if nested := mergePatch(haveBelow, below); len(nested) > 0 {
+				patch[name] = nested
+			}
+		default:
+			patch[name] = v
+		}
+	}
+	return patch
+}
+
+// wroteStatus reports whether that status was the last one written, and nothing has changed since.
+func (m *Memory) wroteStatus(parent types.UID, hash, version string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.parents[parent]
+	return p != nil && p.status == hash && p.version == version
+}
+
+// The conditions that are kooperd's own.
+const (
+	conditionReady       = "Ready"
+	conditionProgressing = "Progressing"
+	conditionDegraded    = "Degraded"
+)
+
+// condition is one of them.
+type condition struct {
+	kind, reason, message string
+	status                bool
+}
+
+// conditions sums up the pass.
+func (p *pass) conditions() []condition {
+	ready := condition{kind: conditionReady, status: true, reason: "Ready"}
+	progressing := condition{kind: conditionProgressing, reason: "Settled"}
+	degraded := condition{kind: conditionDegraded, reason: "AsDesired"}
+	block := func(reason Reason, message string) {
+		if ready.status {
+			ready.status, ready.reason, ready.message = false, string(reason), message
+		}
+	}
+	degrade := func(reason Reason, message string) {
+		if !degraded.status {
+			degraded.status, degraded.reason, degraded.message = true, string(reason), message
+		}
+	}
+	progress := func(reason Reason, message string) {
+		if !progressing.status {
+			progressing.status, progressing.reason, progressing.message = true, string(reason), message
+		}
+	}
+	if p.err != nil {
+		block("ComposeFailed", p.err.Error())
+		degrade("ComposeFailed", p.err.Error())
+		return []condition{ready, progressing, degraded}
+	}
+	for _, op := range p.ops {
+		p.sumUp(op, block, progress, degrade)
+	}
+	for _, pending := range p.composition.Pending {
+		block("Pending", pending.Error())
+		progress("Pending", pending.Error())
+	}
+	return []condition{ready, progressing, degraded}
+}
+
+// sumUp adds one op to the conditions.
+func (p *pass) sumUp(op Op, block, progress, degrade func(Reason, string)) {
+	message := func(text string) string { return fmt.Sprintf("%s: %s", op.ID, text) }
+	failure := p.failed[op.ID]
+	switch {
+	case failure != nil:
+		degrade(failure.reason, failure.Error())
+		block(failure.reason, failure.Error())
+	case op.Desired == nil && op.Action == Wait:
+		progress(op.Reason, message(op.Message))
+	case op.Desired == nil:
+	case op.Action == Refuse:
+		degrade(op.Reason, fmt.Sprintf("child %s: %s", op.Desired.Name, op.Message))
+		block(op.Reason, fmt.Sprintf("child %s: %s", op.Desired.Name, op.Message))
+	case !op.Ready:
+		reason := op.Reason
+		if op.Action == Skip {
+			reason = "NotReady"
+		}
+		block(reason, message(op.NotReady))
+		progress(reason, message(op.NotReady))
+	}
+	if op.Reason == ReasonDrift && op.Action == Skip {
+		degrade(ReasonDrift, message(op.Message))
+	}
+}
+
+// stampConditions returns all conditions: those of other parties as they are, the composer's, and
+// kooperd's own. A condition whose status stays keeps the time of its last transition.
+func stampConditions(existing, given []any, own []condition, generation int64, now time.Time) []any {
+	stamp := now.UTC().Format(time.RFC3339)
+	before := map[string]map[string]any{}
+	for _, item := range existing {
+		if c, ok := item.(map[string]any); ok {
+			name, _ := c["type"].(string)
+			before[name] = c
+		}
+	}
+	var made []map[string]any
+	for _, item := range given {
+		if c, ok := item.(map[string]any); ok && !slices.Contains([]any{conditionReady, conditionProgressing, conditionDegraded}, c["type"]) {
+			made = append(made, maps.Clone(c))
+		}
+	}
+	for _, c := range own {
+		made = append(made, map[string]any{
+			"type": c.kind, "status": truth(c.status), "reason": c.reason, "message": shorten(c.message),
+		})
+	}
+	all := make([]any, 0, len(existing)+len(made))
+	placed := map[string]bool{}
+	for _, c := range made {
+		name, _ := c["type"].(string)
+		placed[name] = true
+		old := before[name]
+		c["lastTransitionTime"] = stamp
+		if at, ok := old["lastTransitionTime"]; ok && old["status"] == c["status"] {
+			c["lastTransitionTime"] = at
+		}
+		if _, kept := old["observedGeneration"]; kept || old == nil {
+			c["observedGeneration"] = generation
+		}
+	}
+	for _, item := range existing {
+		c, _ := item.(map[string]any)
+		name, _ := c["type"].(string)
+		if i := slices.IndexFunc(made, func(m map[string]any) bool { return m["type"] == name }); i >= 0 {
+			all = append(all, made[i])
+			made = slices.Delete(made, i, i+1)
+		} else if !placed[name] {
+			all = append(all, item)
+		}
+	}
+	for _, c := range made {
+		all = append(all, c)
+	}
+	return all
+}
+
+func truth(b bool) string {
+	if b {
+		return "True"
+	}
+	return "False"
+}

@@ -1,0 +1,195 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"sync/atomic"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"kooperd.dev/kooperd/pkg/compose"
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+)
+
+// needsWhole reports whether more than the metadata of the watched objects is needed whatever the
+// plugin reads: a composer's runtime keeps the status of custom kinds.
+func needsWhole(def config.Definition) bool {
+	return def.Handler.Composes() && !scheme.Scheme.Recognizes(def.Watch.Kind)
+}
+
+// watchesOfComposer returns what a definition watches besides the parents.
+func watchesOfComposer(def config.Definition, installation string) []watched {
+	var watches []watched
+	ofInstallation := labels.SelectorFromSet(labels.Set{compose.InstallationLabel: installation})
+	for _, owned := range def.Handler.Owns() {
+		w := kube.Watch{
+			Kind: owned.GroupVersionKind(), LabelSelector: ofInstallation, FieldManager: compose.FieldManager,
+			MetadataOnly: owned.MetadataOnly,
+		}
+		if !owned.AnyNamespace {
+			w.Namespaces = def.Watch.Namespaces
+		}
+		watches = append(watches, watched{watch: w})
+	}
+	for _, related := range def.Handler.Reads() {
+		w := kube.Watch{Kind: related.GroupVersionKind(), Namespaces: def.Watch.Namespaces, MetadataOnly: related.MetadataOnly}
+		if related.Namespace != "" {
+			w.Namespaces = []string{related.Namespace}
+		}
+		if related.LabelSelector != nil {
+			w.LabelSelector, _ = metav1.LabelSelectorAsSelector(related.LabelSelector) // It was checked by Bind.
+		}
+		if related.ObjectName != "" {
+			w.FieldSelector = fields.OneTermEqualSelector("metadata.name", related.ObjectName)
+		}
+		watches = append(watches, watched{watch: w})
+	}
+	return watches
+}
+
+// composing is what a revision has whose plugin makes composers. A nil *composing is that of a
+// revision with a handler.
+type composing struct {
+	controller *controller
+	revision   *revision
+	reconciler atomic.Pointer[compose.Reconciler] // nil until it is made
+}
+
+// newComposing returns nil for a revision with a handler.
+func newComposing(c *controller, r *revision) *composing {
+	if !r.def.Handler.Composes() {
+		return nil
+	}
+	composing := &composing{controller: c, revision: r}
+	owned := len(r.def.Handler.Owns())
+	for i := range r.watches.watches[1:] {
+		r.watches.watches[1+i].notify = composing.onChild
+		if related := i - owned; related >= 0 {
+			r.watches.watches[1+i].notify = func(e kube.Event, add func(kube.Key)) { composing.onRelated(related, e, add) }
+		}
+	}
+	return composing
+}
+
+func (c *composing) onChild(e kube.Event, add func(kube.Key)) {
+	if r := c.reconciler.Load(); r != nil {
+		r.OnChild(e, add)
+	}
+}
+
+func (c *composing) onRelated(related int, e kube.Event, add func(kube.Key)) {
+	if r := c.reconciler.Load(); r != nil {
+		r.OnRelated(related, e, add)
+	}
+}
+
+// isOwn reports whether an event of a parent is that of a write of ours, see compose.
+func (c *composing) isOwn(e kube.Event, add func(kube.Key)) bool {
+	if c == nil {
+		return false
+	}
+	r := c.reconciler.Load()
+	return r != nil && r.OwnEvent(e, add)
+}
+
+// forget is called for a parent that is gone.
+func (c *composing) forget(key kube.Key) {
+	if c == nil {
+		return
+	}
+	if r := c.reconciler.Load(); r != nil {
+		r.Forget(key)
+	}
+}
+
+// pause is called when the work on the definition has ended.
+func (c *composing) pause() {
+	if c == nil {
+		return
+	}
+	if r := c.reconciler.Load(); r != nil {
+		r.Pause()
+	}
+}
+
+// order returns the keys of all objects, those that changed last first where they are parents: a
+// new parent does not wait behind all old ones.
+func (c *composing) order(parents source) []kube.Key {
+	keys := parents.Keys()
+	if c == nil {
+		return keys
+	}
+	type aged struct {
+		key     kube.Key
+		version uint64
+	}
+	all := make([]aged, 0, len(keys))
+	for _, key := range keys {
+		entry := aged{key: key}
+		if object, ok := parents.Get(key.Namespace, key.Name); ok {
+			entry.version, _ = strconv.ParseUint(object.ResourceVersion(), 10, 64) // 0 for one that cannot be compared
+		}
+		all = append(all, entry)
+	}
+	slices.SortFunc(all, func(a, b aged) int { return cmp.Compare(b.version, a.version) })
+	ordered := make([]kube.Key, len(all))
+	for i, entry := range all {
+		ordered[i] = entry.key
+	}
+	return ordered
+}
+
+// makeHandler makes the handler of the revision: the plugin's own, or what carries out what its
+// composer says.
+func (r *revision) makeHandler(ctx context.Context, env handlers.Env) (handlers.Handler, error) {
+	if r.composing == nil {
+		return r.def.Handler.New(ctx, env)
+	}
+	composer, err := r.def.Handler.NewComposer(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	return r.composing.make(composer, env)
+}
+
+func (c *composing) make(composer handlers.Composer, env handlers.Env) (handlers.Handler, error) {
+	client, err := compose.NewClient(env.Clients.REST, c.controller.api.Kinds())
+	if err != nil {
+		return nil, err
+	}
+	r := compose.New(compose.Options{
+		Definition: c.revision.def.Name, Installation: c.controller.installation, Kind: c.revision.def.Watch.Kind,
+		Composer: composer, Finalizes: c.revision.def.Handler.Finalizes(),
+		Parents: c.revision.watches.primary(), Children: c.children(), Related: c.related(),
+		Client: client, Dynamic: env.Clients.Dynamic, Memory: c.revision.objects.memory,
+		Metrics: c.controller.metrics.Compose(), Events: env.Events, Logger: env.Logger,
+	})
+	c.reconciler.Store(r)
+	return r, nil
+}
+
+func (c *composing) children() []compose.ChildSource {
+	owns := c.revision.def.Handler.Owns()
+	sources := make([]compose.ChildSource, len(owns))
+	for i, owned := range owns {
+		sources[i] = compose.ChildSource{OwnedKind: owned, Source: c.revision.watches.watches[1+i].source}
+	}
+	return sources
+}
+
+func (c *composing) related() []compose.RelatedSource {
+	reads := c.revision.def.Handler.Reads()
+	first := 1 + len(c.revision.def.Handler.Owns())
+	sources := make([]compose.RelatedSource, len(reads))
+	for i, related := range reads {
+		sources[i] = compose.RelatedSource{Related: related, Source: c.revision.watches.watches[first+i].source}
+	}
+	return sources
+}

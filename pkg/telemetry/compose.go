@@ -1,0 +1,134 @@
+package telemetry
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// passDurations are the buckets of a pass: mostly no request, or a few.
+var passDurations = []float64{.001, .01, .05, .25, 1, 10}
+
+// The values of the label state of children.
+var childStates = []string{"ready", "notReady", "refused"}
+
+// composeVectors are the metrics of all composers. A definition has series from the moment on when
+// it is known to be one.
+type composeVectors struct {
+	passes   *prometheus.HistogramVec
+	applies  *prometheus.CounterVec
+	deletes  *prometheus.CounterVec
+	skips    *prometheus.CounterVec
+	statuses *prometheus.CounterVec
+	refusals *prometheus.CounterVec
+	errors   *prometheus.CounterVec
+	children *prometheus.GaugeVec
+}
+
+// Reasons that a metric may have, as pkg/compose names them.
+var (
+	applyReasons   = []string{"Absent", "Changed", "Drift"}
+	refusalReasons = []string{"Foreign", "OtherParent", "Duplicate", "Order"}
+	errorReasons   = []string{
+		"Conflict", "Forbidden", "Invalid", "NamespaceTerminating", "NotFound", "NotServed", "QuotaExceeded", "Stale", "Unavailable",
+	}
+)
+
+func newComposeVectors(d *definitionVectors) composeVectors {
+	return composeVectors{
+		passes: ofDefinitions(d, histogram("kooperd_compose_pass_duration_seconds",
+			"Time to bring the children of one parent in line.", passDurations, labelController)),
+		applies: ofDefinitions(d, counter("kooperd_compose_applies_total",
+			"Children applied, by why: they were absent, what is desired has changed, or another party had changed them.",
+			labelController, "reason"), applyReasons...),
+		deletes: ofDefinitions(d, counter("kooperd_compose_deletes_total",
+			"Children deleted because they were not desired any more.", labelController)),
+		skips: ofDefinitions(d, counter("kooperd_compose_skips_total",
+			"Children looked at that were as desired, so that nothing was sent.", labelController)),
+		statuses: ofDefinitions(d, counter("kooperd_compose_status_writes_total",
+			"Writes of the status of parents.", labelController)),
+		refusals: ofDefinitions(d, counter("kooperd_compose_refusals_total",
+			"Objects left alone because they are not provably children of that parent, or the composer's answer contradicts itself.",
+			labelController, "reason"), refusalReasons...),
+		errors: ofDefinitions(d, counter("kooperd_compose_errors_total",
+			"Requests about children that failed, by why.", labelController, "reason"), errorReasons...),
+		children: ofDefinitions(d, gauge("kooperd_compose_children",
+			"Children by state, as the last call for their parent has left them; 0 on a standby.", labelController, "state"),
+			childStates...),
+	}
+}
+
+// Compose are the metrics of the composer of one definition. All methods are safe for concurrent
+// use.
+type Compose struct {
+	vectors    composeVectors
+	definition string
+}
+
+// Compose returns the metrics of the definition's composer, with all series present.
+func (c *Controller) Compose() *Compose {
+	v := c.definitions.composers
+	made := &Compose{vectors: v, definition: c.name}
+	v.passes.WithLabelValues(c.name)
+	v.deletes.WithLabelValues(c.name)
+	v.skips.WithLabelValues(c.name)
+	v.statuses.WithLabelValues(c.name)
+	for _, reason := range applyReasons {
+		v.applies.WithLabelValues(c.name, reason)
+	}
+	for _, reason := range refusalReasons {
+		v.refusals.WithLabelValues(c.name, reason)
+	}
+	for _, reason := range errorReasons {
+		v.errors.WithLabelValues(c.name, reason)
+	}
+	for _, state := range childStates {
+		v.children.WithLabelValues(c.name, state)
+	}
+	return made
+}
+
+// Pass counts a call for one parent.
+func (c *Compose) Pass(took time.Duration) {
+	c.vectors.passes.WithLabelValues(c.definition).Observe(took.Seconds())
+}
+
+// Applied counts a child that was applied.
+func (c *Compose) Applied(reason string) {
+	c.vectors.applies.WithLabelValues(c.definition, reason).Inc()
+}
+
+// Deleted counts a child that was deleted.
+func (c *Compose) Deleted() { c.vectors.deletes.WithLabelValues(c.definition).Inc() }
+
+// Skipped counts a child that was as desired.
+func (c *Compose) Skipped() { c.vectors.skips.WithLabelValues(c.definition).Inc() }
+
+// StatusWritten counts a status that was written.
+func (c *Compose) StatusWritten() { c.vectors.statuses.WithLabelValues(c.definition).Inc() }
+
+// Refused counts an object that was left alone.
+func (c *Compose) Refused(reason string) {
+	c.vectors.refusals.WithLabelValues(c.definition, reason).Inc()
+}
+
+// Failed counts a request that failed.
+func (c *Compose) Failed(reason string) {
+	c.vectors.errors.WithLabelValues(c.definition, reason).Inc()
+}
+
+// Children changes how many children there are.
+func (c *Compose) Children(ready, notReady, refused int) {
+	for i, n := range []int{ready, notReady, refused} {
+		if n != 0 {
+			c.vectors.children.WithLabelValues(c.definition, childStates[i]).Add(float64(n))
+		}
+	}
+}
+
+// ResetChildren says that nothing is known of children any more.
+func (c *Compose) ResetChildren() {
+	for _, state := range childStates {
+		c.vectors.children.WithLabelValues(c.definition, state).Set(0)
+	}
+}
