@@ -11,6 +11,7 @@ import (
 const (
 	metaGeneration        = 7 // of ObjectMeta
 	metaDeletionTimestamp = 9
+	metaFinalizers        = 14
 
 	mapKey   = 1 // of every entry of a map
 	mapValue = 2
@@ -58,6 +59,9 @@ func Ignore(paths []trigger.Path, steps [][]trigger.Step) *Ignored {
 	}, steps...))
 	return i
 }
+
+// Finalizers ignores the finalizers of an object of any kind.
+var Finalizers = Ignore([]trigger.Path{{"metadata", "finalizers"}}, [][]trigger.Step{{{Number: objectMetadata}, {Number: metaFinalizers}}})
 
 // treeOf returns the places in a message at the end of steps. Steps that lead nowhere have none.
 func treeOf(steps [][]trigger.Step) *fieldTree {
