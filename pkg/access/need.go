@@ -115,6 +115,10 @@ func OfHandler(ctx context.Context, def config.Definition, finder kinds.Finder) 
 			errs = append(errs, fmt.Errorf("a rule of the %s handler: %w", def.Handler.Plugin(), problem))
 		}
 	}
+	if def.Handler.Composes() {
+		composing, err := ofComposer(ctx, def, finder)
+		needs, errs = append(needs, composing...), append(errs, err)
+	}
 	return needs, errors.Join(errs...)
 }
 

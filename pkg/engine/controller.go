@@ -155,7 +155,7 @@ func (c *controller) newRevision(def config.Definition, replaced *revision) (*re
 			prometheus.Labels{telemetry.KeyController: c.name}, c.allMetrics.Registry()), replaced != nil),
 	}
 	r.rights = &accessCheck{
-		needed:  len(def.Handler.Rules()) > 0 || len(def.Watch.Namespaces) > 0,
+		needed:  len(def.Handler.Rules()) > 0 || def.Handler.Composes() || len(def.Watch.Namespaces) > 0,
 		missing: func(ctx context.Context) ([]access.Finding, error) { return c.api.findMissing(ctx, def) },
 		failing: r.objects.failures.any, changed: r.refresh, logger: c.logger,
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -84,6 +85,7 @@ func (c *cluster) findMissing(ctx context.Context, def config.Definition) ([]acc
 	if err != nil {
 		return nil, err
 	}
+	rights = slices.DeleteFunc(rights, func(right access.Finding) bool { return right.Optional })
 	namespaces, _, err := c.checker.Namespaces(ctx, def.Name, def.Watch.Namespaces)
 	return append(namespaces, rights...), err
 }
