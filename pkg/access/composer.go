@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,9 +20,16 @@ import (
 // that tells more than the watch. To apply an object that does not exist is to create it.
 var childVerbs = []string{"get", "list", "watch", "create", "patch", "delete"}
 
-// OfState returns what the ConfigMap needs in which kooperd keeps what composers have owned.
-// namespace is as for OfLease.
-func OfState(namespace, name string) []Requirement {
+// recordsSuffix follows the name of the lease in that of the ConfigMap with the records of what
+// composers own.
+const recordsSuffix = "-definitions"
+
+// RecordsName is the name of the ConfigMap beside a lease in which is noted what composers own.
+func RecordsName(leaseName string) string { return leaseName + recordsSuffix }
+
+// ofRecords returns what that ConfigMap needs. namespace is as for OfLease.
+func ofRecords(lease config.LeaderElection, namespace string) []Requirement {
+	namespace, name := cmp.Or(lease.Namespace, namespace), RecordsName(lease.Name)
 	rule := func(names []string, verbs ...string) Requirement {
 		return Requirement{Namespace: namespace, Rule: rbacv1.PolicyRule{
 			APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: names, Verbs: verbs,

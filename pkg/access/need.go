@@ -57,6 +57,9 @@ func OfConfig(
 	if NeedsLease(cfg, source) {
 		needs = append(needs, OfLease(cfg.LeaderElection, leaseNamespace)...)
 	}
+	if slices.ContainsFunc(cfg.Definitions, func(def config.Definition) bool { return !def.Paused && def.Handler.Composes() }) {
+		needs = append(needs, ofRecords(cfg.LeaderElection, leaseNamespace)...)
+	}
 	return append(needs, OfConfigSource(source)...), errors.Join(errs...)
 }
 

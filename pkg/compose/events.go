@@ -11,6 +11,11 @@ import (
 	"kooperd.dev/kooperd/pkg/kube"
 )
 
+// ParentUID is the UID of the parent whose mark an object carries; empty if it carries none.
+func ParentUID(object handlers.Object) types.UID {
+	return types.UID(object.Metadata().Labels[ParentUIDLabel])
+}
+
 // OnChild calls add, at once or later, for the parents that a changed child is about: the one whose
 // mark it carries or has carried, and those that are refused because of it. An event that is that
 // of a write of ours is left out, as that write's own call goes on with the answer.

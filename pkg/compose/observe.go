@@ -83,7 +83,7 @@ type observer struct {
 func (o *observer) observeChildren() map[ChildID]observedChild {
 	all := map[ChildID]observedChild{}
 	ofParent := labels.SelectorFromSet(labels.Set{ParentUIDLabel: string(o.parent.UID)})
-	for _, source := range o.Children {
+	for _, source := range o.children() {
 		for _, object := range source.Source.List("", ofParent) {
 			child := observe(object, source.MetadataOnly)
 			all[child.ID] = child
@@ -96,7 +96,7 @@ func (o *observer) observeChildren() map[ChildID]observedChild {
 
 // sourceOf returns the cache of a kind that is owned, or was.
 func (o *observer) sourceOf(kind schema.GroupKind) (ChildSource, bool) {
-	for _, source := range o.Children {
+	for _, source := range o.children() {
 		if source.GroupVersionKind().GroupKind() == kind {
 			return source, true
 		}

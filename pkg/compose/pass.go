@@ -137,9 +137,6 @@ func (p *pass) desire(ctx context.Context, children []handlers.Child) ([]*Desire
 		installation: p.Installation, definition: p.Definition, parent: p.parent, kinds: map[schema.GroupVersionKind]ownedKind{},
 	}
 	for _, source := range p.Children {
-		if source.Former {
-			continue
-		}
 		kind := source.GroupVersionKind()
 		resource, err := p.Client.resource(ctx, kind)
 		if err != nil {

@@ -3,6 +3,8 @@ package compose
 import (
 	"context"
 	"io"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -93,6 +95,7 @@ type Options struct {
 // line with what the composer says. It is safe for concurrent use for different parents.
 type Reconciler struct {
 	Options
+	former  formerSources
 	waiting *waiting
 	status  *statusWriter
 	now     func() time.Time
@@ -158,10 +161,42 @@ func (r *Reconciler) Pause() {
 	r.Metrics.ResetChildren()
 }
 
+// AddFormer adds a kind that the definition has owned: what is left of it is deleted. The returned
+// function removes it again.
+func (r *Reconciler) AddFormer(source ChildSource) (remove func()) { return r.former.add(source) }
+
+// children are the caches of all kinds that are or were owned.
+func (r *Reconciler) children() []ChildSource {
+	return append(slices.Clip(r.Children), r.former.list()...)
+}
+
+// formerSources are caches of kinds that are not owned any more. They are safe for concurrent use.
+type formerSources struct {
+	mu  sync.Mutex
+	all []ChildSource // replaced, never changed
+}
+
+func (f *formerSources) add(source ChildSource) (remove func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.all = append(slices.Clip(f.all), source)
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.all = slices.DeleteFunc(slices.Clone(f.all), func(other ChildSource) bool { return other.Source == source.Source })
+	}
+}
+
+func (f *formerSources) list() []ChildSource {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.all
+}
+
 // target is an object of a child's kind.
 func (r *Reconciler) target(kind schema.GroupVersionKind, id ChildID) target {
 	t := target{kind: kind, namespace: id.Namespace, name: id.Name}
-	for _, source := range r.Children {
+	for _, source := range r.children() {
 		if source.GroupVersionKind() == kind {
 			t.metadataOnly = source.MetadataOnly
 		}

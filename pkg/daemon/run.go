@@ -13,7 +13,9 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
+	"kooperd.dev/kooperd/pkg/access"
 	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/engine"
@@ -177,10 +179,16 @@ func (p *process) build(ctx context.Context, where clusterConfig, endpoints serv
 		gate = kube.NewGate(p.elector.Remaining, p.metrics)
 		gate.Reserve(election.LeaseDuration - election.RenewDeadline)
 	}
+	leaseNamespace := cmp.Or(election.Namespace, where.namespace)
+	core, err := p.recordsClient(gate)
+	if err != nil {
+		return err
+	}
 	if p.engine, err = engine.New(engine.Options{
 		Cluster: p.cluster, Gate: gate, Metrics: p.metrics, Board: p.board, Logger: p.logger,
 		ShutdownTimeout: p.flags.shutdownTimeout,
-		Installation:    compose.Installation(cmp.Or(election.Namespace, where.namespace), election.Name),
+		Installation:    compose.Installation(leaseNamespace, election.Name),
+		Records:         compose.NewState(core.ConfigMaps(leaseNamespace), leaseNamespace, access.RecordsName(election.Name)),
 	}); err != nil {
 		return err
 	}
@@ -200,6 +208,19 @@ func (p *process) build(ctx context.Context, where clusterConfig, endpoints serv
 		Access: endpoints.access, Certificate: endpoints.certificate, Profiling: p.flags.profiling, Metrics: p.metrics,
 	})
 	return err
+}
+
+// recordsClient is the client by which is noted what composers own.
+func (p *process) recordsClient(gate *kube.Gate) (corev1client.CoreV1Interface, error) {
+	clients, err := p.cluster.Clients("definitions", gate, nil)
+	if err != nil {
+		return nil, err
+	}
+	client, err := corev1client.NewForConfig(clients.REST)
+	if err != nil {
+		return nil, fmt.Errorf("making the client for what composers own: %w", err)
+	}
+	return client, nil
 }
 
 func newMetrics() *telemetry.Metrics {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -60,6 +61,9 @@ type composing struct {
 	controller *controller
 	revision   *revision
 	reconciler atomic.Pointer[compose.Reconciler] // nil until it is made
+
+	mu      sync.Mutex
+	trouble error // why nothing can be handled yet
 }
 
 // newComposing returns nil for a revision with a handler.

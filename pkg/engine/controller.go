@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"kooperd.dev/kooperd/pkg/access"
+	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
@@ -29,7 +30,8 @@ type shared struct {
 	slots      *fairSemaphore
 	// installation marks the children of composers.
 	installation string
-	changes      changes // of the definitions' states
+	records      *compose.State // nil: what they own is not noted
+	changes      changes        // of the definitions' states
 	// watchesOf returns what a definition watches, the objects that it handles first.
 	watchesOf func(config.Definition) []watched
 }

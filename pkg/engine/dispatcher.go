@@ -107,11 +107,21 @@ func (d *dispatcher) start(term phases, previous *dispatcher) {
 			slot.awaited = append(slot.awaited, awaited...)
 		}
 	}
+	begun := make(chan struct{})
+	if d.revision.composing == nil {
+		close(begun)
+	} else {
+		d.running.Go(func() {
+			if d.revision.composing.begin(d.phases.taking, d.running.Go, d.changed) {
+				close(begun)
+			}
+		})
+	}
 	d.addAll()
 	d.running.Go(d.resync)
 	for _, slot := range d.workers {
 		d.running.Go(func() {
-			if d.begin(slot) {
+			if d.begin(slot, begun) {
 				d.work(slot.ended)
 			}
 		})
@@ -120,8 +130,8 @@ func (d *dispatcher) start(term phases, previous *dispatcher) {
 
 // begin waits until a worker may begin. It returns false when the dispatcher has ended before: a
 // call that never returns must not keep every later revision waiting, and in memory.
-func (d *dispatcher) begin(slot *workerSlot) bool {
-	for _, other := range slot.awaited {
+func (d *dispatcher) begin(slot *workerSlot, begun <-chan struct{}) bool {
+	for _, other := range append([]<-chan struct{}{begun}, slot.awaited...) {
 		select {
 		case <-other:
 		case <-d.phases.taking.Done():

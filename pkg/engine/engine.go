@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/status"
@@ -30,6 +31,9 @@ type Options struct {
 	Logger logr.Logger
 	// Installation marks the children of composers, see compose.Installation.
 	Installation string
+	// Records are where is noted what composers own. Default: nothing is noted, so a kind that a
+	// definition ceases to own is not looked at any more.
+	Records *compose.State
 	// ShutdownTimeout is how long calls under way may go on after the end of the drain, before
 	// their contexts end. Default: 0, they end at once.
 	ShutdownTimeout time.Duration
@@ -84,7 +88,7 @@ func newEngine(opts Options, api apiServer) *Engine {
 		shared: &shared{
 			api: api, gate: opts.Gate, allMetrics: opts.Metrics, board: opts.Board, log: opts.Logger,
 			shutdown: opts.ShutdownTimeout, recorders: map[Group]*recorders{UnderLease: newRecorders(), EveryReplica: newRecorders()},
-			slots: newFairSemaphore(0), installation: opts.Installation,
+			slots: newFairSemaphore(0), installation: opts.Installation, records: opts.Records,
 			watchesOf: func(def config.Definition) []watched { return watchesOf(def, opts.Installation) },
 		},
 		wanted: map[string]config.Definition{}, controllers: map[string]*controller{},

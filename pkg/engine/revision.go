@@ -75,6 +75,9 @@ func (r *revision) keep(
 // condition collects what the definition's state depends on in this revision.
 func (r *revision) condition() condition {
 	handler, err := r.builder.get()
+	if err == nil {
+		err = r.composing.error()
+	}
 	now := condition{built: handler != nil, buildErr: err, missing: r.rights.describe()}
 	state, reason := r.watches.status()
 	if now.source = state; reason != nil {
