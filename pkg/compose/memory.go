@@ -123,6 +123,9 @@ func (m *Memory) endWrite(parent types.UID, id ChildID, hash string, answer hand
 	}
 	held := c.writing.end()
 	version := c.version
+	if arrived(held, answer) {
+		c.answer = nil
+	}
 	m.mu.Unlock()
 	notify(held, answer, version)
 }
@@ -153,6 +156,11 @@ func (w *writing) end() []heldEvent {
 	return held
 }
 
+// arrived reports whether the last event is that of the answer: then the cache has it.
+func arrived(held []heldEvent, answer handlers.Object) bool {
+	return answer != nil && len(held) > 0 && held[len(held)-1].version == answer.ResourceVersion()
+}
+
 func notify(held []heldEvent, answer handlers.Object, version string) {
 	for _, event := range held {
 		if answer == nil || event.deleted || event.version != version {
@@ -180,9 +188,11 @@ func (m *Memory) ownEvent(parent types.UID, id ChildID, event heldEvent) bool {
 		return true
 	case event.deleted:
 		return c.gone && c.uid == event.uid
-	default:
-		return !c.gone && c.uid == event.uid && c.version == event.version
+	case c.gone || c.uid != event.uid || c.version != event.version:
+		return false
 	}
+	c.answer = nil // The cache has it.
+	return true
 }
 
 // beginParentWrite, endParentWrite and ownParentEvent are the same for the parent itself.
@@ -203,6 +213,9 @@ func (m *Memory) endParentWrite(parent types.UID, statusHash string, answer hand
 	}
 	held := p.writing.end()
 	version := p.version
+	if arrived(held, answer) {
+		p.answer = nil
+	}
 	m.mu.Unlock()
 	notify(held, answer, version)
 }
@@ -217,29 +230,31 @@ func (m *Memory) ownParentEvent(parent types.UID, event heldEvent) bool {
 	case p.writing.n > 0:
 		p.writing.held = append(p.writing.held, event)
 		return true
-	default:
-		return p.version != "" && p.version == event.version
+	case p.version == "" || p.version != event.version:
+		return false
 	}
+	p.answer = nil // The cache has it.
+	return true
 }
 
-// newest returns the parent as it is known: the answer to the last write, if the cache does not
-// have that.
-func (m *Memory) newest(cached handlers.Object, source Source) handlers.Object {
+// newest returns the parent as it is known: as the cache has it at this moment, or as the answer to
+// the last write, if the cache does not have that yet.
+func (m *Memory) newest(handed handlers.Object, source Source) handlers.Object {
+	key := kube.Key{Namespace: handed.Namespace(), Name: handed.Name()}
+	if now, ok := source.Get(key.Namespace, key.Name); ok && now.UID() == handed.UID() {
+		handed = now
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p := m.parents[cached.UID()]
+	p := m.parents[handed.UID()]
 	if p == nil || p.answer == nil {
-		return cached
+		return handed
 	}
-	key := kube.Key{Namespace: cached.Namespace(), Name: cached.Name()}
-	if cached.ResourceVersion() == p.answer.ResourceVersion() || source.Reached(key, p.answer.ResourceVersion()) {
-		p.answer = nil
-		if now, ok := source.Get(key.Namespace, key.Name); ok && now.UID() == cached.UID() {
-			return now
-		}
-		return cached
+	if answer := p.answer; answer.ResourceVersion() != handed.ResourceVersion() && !source.Reached(key, answer.ResourceVersion()) {
+		return answer
 	}
-	return p.answer
+	p.answer = nil
+	return handed
 }
 
 // remember notes that an object in this state is as applied.

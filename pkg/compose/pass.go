@@ -67,8 +67,11 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	if p.meta.DeletionTimestamp != nil && p.composition.Finalized && p.firstError() == nil {
 		return p.cleanUp(ctx)
 	}
-	if err := errors.Join(p.firstError(), statusErr); err != nil {
+	if err := p.firstError(); err != nil {
 		return handlers.Result{}, err
+	}
+	if statusErr != nil {
+		return handlers.Result{}, slowly(statusErr, p.req.Attempt)
 	}
 	result := handlers.Result{RequeueAfter: p.composition.RequeueAfter}
 	if !settled && (result.RequeueAfter == 0 || result.RequeueAfter > time.Second) {
@@ -199,8 +202,12 @@ func (p *pass) hold() string {
 		if failure := p.failed[op.ID]; failure != nil {
 			return fmt.Sprintf("%s could not be applied", op.ID)
 		}
-		if op.Desired != nil && op.Action == Refuse {
+		switch {
+		case op.Desired == nil:
+		case op.Action == Refuse:
 			return fmt.Sprintf("%s is refused", op.ID)
+		case op.Action == Create, op.Action == Apply, op.Action == Read:
+			return fmt.Sprintf("%s is still to be applied", op.ID)
 		}
 	}
 	now, there := p.Parents.GetByUID(p.parent.UID)

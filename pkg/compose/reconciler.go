@@ -2,6 +2,7 @@ package compose
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"sync"
@@ -29,6 +30,10 @@ const (
 	// writesAtOnce is how many children of one parent are written at a time.
 	writesAtOnce = 8
 )
+
+// errOwnChild is the end of a definition that would make children of its children without end.
+var errOwnChild = errors.New("it is itself a child that this definition has made: " +
+	"select the parents by a label that their children do not have")
 
 // Source is a cache of one kind; a kube.View is one. It is safe for concurrent use.
 type Source interface {
@@ -123,6 +128,9 @@ func (r *Reconciler) Close() error {
 func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers.Result, error) {
 	if !r.listed() {
 		return handlers.Result{RequeueAfter: listedInterval}, nil
+	}
+	if labels := req.Object.Metadata().Labels; labels[DefinitionLabel] == r.Definition && labels[InstallationLabel] == r.Installation {
+		return handlers.Result{}, handlers.Terminal(errOwnChild)
 	}
 	begun := r.now()
 	defer func() { r.Metrics.Pass(r.now().Sub(begun)) }()

@@ -82,14 +82,23 @@ func newComposing(c *controller, r *revision) *composing {
 	return composing
 }
 
+// onChild takes an event of children. What was there when they were listed needs no call: the calls
+// for all parents begin after that.
 func (c *composing) onChild(e kube.Event, add func(kube.Key)) {
+	if e.Type != kube.Listed {
+		c.callParents(e, add)
+	}
+}
+
+// callParents calls for the parents that a child is about.
+func (c *composing) callParents(e kube.Event, add func(kube.Key)) {
 	if r := c.reconciler.Load(); r != nil {
 		r.OnChild(e, add)
 	}
 }
 
 func (c *composing) onRelated(related int, e kube.Event, add func(kube.Key)) {
-	if r := c.reconciler.Load(); r != nil {
+	if r := c.reconciler.Load(); r != nil && e.Type != kube.Listed {
 		r.OnRelated(related, e, add)
 	}
 }

@@ -89,7 +89,7 @@ func (c *composing) prune(ctx context.Context, kind compose.OwnedRecord, add fun
 		default:
 		}
 	}
-	defer source.Subscribe(func(e kube.Event) { c.onChild(e, add); look() }, look)()
+	defer source.Subscribe(func(e kube.Event) { c.callParents(e, add); look() }, look)()
 	reconciler := c.reconciler.Load()
 	defer reconciler.AddFormer(compose.ChildSource{OwnedKind: owned, Source: source, Former: true})()
 	// What was in a cache that is shared comes with no event.
