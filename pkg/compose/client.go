@@ -121,7 +121,7 @@ func (c *Client) send(
 		if code == http.StatusNotFound {
 			c.forget(t.kind) // It may be served in another way by now, or not at all.
 		}
-		return nil, err
+		return nil, result.Error() // It has the causes.
 	}
 	return kube.ReadObject(body, t.kind, FieldManager, t.metadataOnly)
 }

@@ -36,17 +36,20 @@ func (u uncovered) ofMetadata() bool { return len(u.steps) > 0 && u.steps[0].nam
 // where set says so; one of which set has nothing is one leaf. A nil set owns nothing.
 //
 // apiVersion, kind, and what names the object are no leaves, and owner references are not looked
-// at: the caller compares those.
+// at: the caller compares those. A status of which set has nothing is none either: of most kinds,
+// the API server takes it from nobody who writes the object.
 func uncoveredLeaves(tree map[string]any, set *fieldpath.Set) []uncovered {
 	w := &leafWalk{}
 	if set == nil {
 		set = fieldpath.NewSet()
 	}
 	for _, name := range slices.Sorted(maps.Keys(tree)) {
-		switch name {
-		case "apiVersion", "kind":
-		case "metadata":
-			w.metadata(tree[name], child(set, fieldpath.PathElement{FieldName: &name}))
+		element := fieldpath.PathElement{FieldName: &name}
+		switch {
+		case name == "apiVersion", name == "kind":
+		case name == "status" && !set.Members.Has(element) && child(set, element).Empty():
+		case name == "metadata":
+			w.metadata(tree[name], child(set, element))
 		default:
 			w.field(nil, nil, name, tree[name], set)
 		}

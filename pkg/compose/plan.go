@@ -276,6 +276,9 @@ func (p *planner) drifted(d *Desired, o *Observed) Op {
 	}
 	leaves = slices.DeleteFunc(leaves, func(u uncovered) bool { return u.equalLive(tree) })
 	if len(leaves) == 0 && !reference {
+		if o.Owned == nil { // Without our entry it could never be deleted, and no field of it removed.
+			return Op{Action: Apply, Reason: ReasonDrift, Message: "metadata.managedFields", NotReady: "it is being set right"}
+		}
 		return p.current(d, o)
 	}
 	message := describe(leaves)
@@ -305,24 +308,22 @@ func (p *planner) current(d *Desired, o *Observed) Op {
 // foreign says why an object that stands where a child should be is not to be written; empty when
 // it may be.
 func (p *planner) foreign(o *Observed) (Reason, string) {
-	m := o.marks
-	if m.hasInstallation && m.installation != p.Installation {
+	m := o.marks // One that another party has edited says nothing.
+	switch {
+	case m.hasInstallation && m.installation != p.Installation && (ownsLabel(o, InstallationLabel) || !p.proven(o)):
 		return ReasonForeign, fmt.Sprintf("%s belongs to another installation of kooperd (label %s)", o.ID, InstallationLabel)
-	}
-	if m.hasParent && m.parentUID != p.Parent.UID {
-		if !ownedMark(o) && !slices.Contains(o.OwnedReferences, m.parentUID) {
-			return ReasonForeign, notOurs(o)
-		}
-		return ReasonOtherParent, fmt.Sprintf("%s is child %s of %s, made by definition %s", o.ID, m.child, m.parent, m.definition)
-	}
-	proven := p.proven(o) || p.wiped(o)
-	if !proven {
+	case m.hasParent && m.parentUID != p.Parent.UID && (ownsLabel(o, ParentUIDLabel) || slices.Contains(o.OwnedReferences, m.parentUID)):
+		return ReasonOtherParent, childOfAnother(o)
+	case !p.proven(o) && !p.wiped(o):
 		return ReasonForeign, notOurs(o)
-	}
-	if m.definition != "" && m.definition != p.Definition {
-		return ReasonOtherParent, fmt.Sprintf("%s is child %s of %s, made by definition %s", o.ID, m.child, m.parent, m.definition)
+	case m.definition != "" && m.definition != p.Definition && ownsLabel(o, DefinitionLabel):
+		return ReasonOtherParent, childOfAnother(o)
 	}
 	return "", ""
+}
+
+func childOfAnother(o *Observed) string {
+	return fmt.Sprintf("%s is child %s of %s, made by definition %s", o.ID, o.marks.child, o.marks.parent, o.marks.definition)
 }
 
 func notOurs(o *Observed) string {
@@ -332,16 +333,16 @@ func notOurs(o *Observed) string {
 	return fmt.Sprintf("%s exists and was not made by kooperd", o.ID)
 }
 
-// ownedMark reports whether our field manager owns the mark of the parent.
-func ownedMark(o *Observed) bool { return o.Owned != nil && o.Owned.Has(parentUIDPath) }
-
-var parentUIDPath = fieldpath.MakePathOrDie("metadata", "labels", ParentUIDLabel)
+// ownsLabel reports whether our field manager owns a label of an object.
+func ownsLabel(o *Observed, name string) bool {
+	return o.Owned != nil && o.Owned.Has(fieldpath.MakePathOrDie("metadata", "labels", name))
+}
 
 // proven reports whether an object is provably the child of the parent: our field manager owns the
 // mark of the parent or the owner reference to it. A copied label is owned by the one who copied
 // it.
 func (p *planner) proven(o *Observed) bool {
-	byMark := o.marks.hasParent && o.marks.parentUID == p.Parent.UID && ownedMark(o)
+	byMark := o.marks.hasParent && o.marks.parentUID == p.Parent.UID && ownsLabel(o, ParentUIDLabel)
 	return byMark || slices.Contains(o.OwnedReferences, p.Parent.UID)
 }
 
@@ -361,7 +362,7 @@ func (p *planner) undesired(o *Observed) Op {
 		return op
 	}
 	switch {
-	case !p.proven(o):
+	case !p.proven(o) || !ownsLabel(o, DefinitionLabel): // It may be that of another definition.
 		return set(Refuse, ReasonForeign, notOurs(o))
 	case o.Deleting:
 		return set(Wait, ReasonDeleting, "it is being deleted"+waitingFor(o.Finalizers))

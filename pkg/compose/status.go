@@ -236,8 +236,16 @@ func (p *pass) conditions() []condition {
 		degrade("ComposeFailed", p.err.Error())
 		return []condition{ready, progressing, degraded}
 	}
+	// What waits for something else is not what blocks.
 	for _, op := range p.ops {
-		p.sumUp(op, block, progress, degrade)
+		if op.Reason != ReasonAfter {
+			p.sumUp(op, block, progress, degrade)
+		}
+	}
+	for _, op := range p.ops {
+		if op.Reason == ReasonAfter {
+			p.sumUp(op, block, progress, degrade)
+		}
 	}
 	for _, pending := range p.composition.Pending {
 		block("Pending", pending.Error())
