@@ -15,7 +15,8 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-func (c *check) summary(t *testing.T, summary string) {
+func checkSummary(t *testing.T, summary string) {
+	t.Helper()
 	if strings.ContainsAny(summary, "\r\n") || strings.HasSuffix(summary, ".") {
 		t.Errorf("summary %q: want one line without a full stop", summary)
 	}
@@ -83,8 +84,9 @@ func (c *check) validConfig(t *testing.T, raw string) {
 	}
 }
 
-// rules checks that every rule says something, and no rule everything.
-func (c *check) rules(t *testing.T, rules []rbacv1.PolicyRule) {
+// checkRules checks that every rule says something, and no rule everything.
+func checkRules(t *testing.T, rules []rbacv1.PolicyRule) {
+	t.Helper()
 	for _, rule := range rules {
 		resources := len(rule.APIGroups) > 0 && len(rule.Resources) > 0
 		if len(rule.Verbs) == 0 || resources == (len(rule.NonResourceURLs) > 0) {

@@ -2,8 +2,6 @@ package handlerstest
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"testing"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -15,34 +13,28 @@ const finalizerName = "kooperd.dev/check"
 // finalize finalizes every object twice, in a handler that has handled none of them, and once in a
 // context that has ended.
 func (c *check) finalize(t *testing.T, bound handlers.Bound) {
-	c.life(t, bound, func(h handlers.Handler) {
-		requests := c.requests()
-		for _, name := range slices.Sorted(maps.Keys(requests)) {
-			c.finalizeTwice(t, h, name, requests[name])
+	c.life(t, bound, func(s subject) {
+		calls := c.handlings("finalizing", finalizing(s))
+		for _, what := range calls {
+			c.finalizeTwice(t, what)
 		}
-		ended, cancel := context.WithCancel(t.Context())
-		cancel()
-		for _, name := range slices.Sorted(maps.Keys(requests)) {
-			_ = c.call(ended, t, finalizing(h), name, requests[name])
-			soon, cancel := context.WithTimeout(t.Context(), cancelAfter)
-			_ = c.call(soon, t, finalizing(h), name, requests[name])
-			cancel()
-		}
+		c.cancelAll(t, calls)
 	})
 }
 
-func (c *check) finalizeTwice(t *testing.T, h handlers.Handler, name string, req handlers.Request) {
+func (c *check) finalizeTwice(t *testing.T, what call) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), callTimeout)
 	defer cancel()
-	first, second := c.call(ctx, t, finalizing(h), name, req), c.call(ctx, t, finalizing(h), name, req)
+	first, second := c.run(ctx, t, what), c.run(ctx, t, what)
 	if first == nil && second != nil && ctx.Err() == nil {
-		t.Errorf("finalizing object %q again: %v; want no error, because what is gone already needs nothing", name, second)
+		t.Errorf("%s again: %v; want no error, because what is gone already needs nothing", what.doing, second)
 	}
 }
 
-// finalizing is a handler whose Handle is the Finalize of h, which must have one.
-func finalizing(h handlers.Handler) handlers.Handler {
-	finalizer, ok := h.(handlers.Finalizer)
+// finalizing is a handler whose Handle is the Finalize of s, which must have one.
+func finalizing(s subject) handlers.Handler {
+	finalizer, ok := s.(handlers.Finalizer)
 	if !ok {
 		panic("the handler is no handlers.Finalizer") // Bound.New has seen to that.
 	}

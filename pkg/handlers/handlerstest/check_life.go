@@ -25,26 +25,45 @@ const (
 	cancelAfter = 50 * time.Millisecond
 )
 
-// life makes a handler, lets use work with it, and ends it as the engine does. Nothing may be left
-// of it.
-func (c *check) life(t *testing.T, bound handlers.Bound, use func(handlers.Handler)) {
+// subject is what a plugin makes: a handlers.Handler or a handlers.Composer.
+type subject any
+
+// call is one call of a subject.
+type call struct {
+	// doing says what is done, for messages: `handling object "minimal"`.
+	doing string
+	// do returns the subject's error, and a mistake that no subject may make.
+	do func(ctx context.Context) (mistake string, err error)
+}
+
+// life makes a handler or composer, lets use work with it, and ends it as the engine does. Nothing
+// may be left of it.
+func (c *check) life(t *testing.T, bound handlers.Bound, use func(subject)) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	h := c.make(ctx, t, bound, "test", prometheus.NewPedanticRegistry())
-	use(h)
+	s := c.make(ctx, t, bound, "test", prometheus.NewPedanticRegistry())
+	use(s)
 	cancel()
-	closeHandler(t, h)
+	closeSubject(t, bound, s)
 	if err := goleak.Find(before); err != nil {
-		t.Errorf("goroutines outlive the handler: %v", err)
+		t.Errorf("goroutines outlive the %s: %v", role(bound), err)
 	}
 }
 
-func (c *check) make(ctx context.Context, t *testing.T, bound handlers.Bound, definition string, registry prometheus.Registerer) handlers.Handler {
+// role is what a plugin makes, for messages.
+func role(bound handlers.Bound) string {
+	if bound.Composes() {
+		return "composer"
+	}
+	return "handler"
+}
+
+func (c *check) make(ctx context.Context, t *testing.T, bound handlers.Bound, definition string, registry prometheus.Registerer) subject {
 	t.Helper()
 	env := newEnv(t, definition, registry)
-	if bound.Finalizes() {
+	if bound.Finalizes() && !bound.Composes() {
 		env.Finalizer = finalizerName
 	}
 	if c.opts.Env != nil {
@@ -52,32 +71,67 @@ func (c *check) make(ctx context.Context, t *testing.T, bound handlers.Bound, de
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			t.Fatalf("making the handler of definition %q: panic: %v\n%s", definition, r, debug.Stack())
+			t.Fatalf("making the %s of definition %q: panic: %v\n%s", role(bound), definition, r, debug.Stack())
 		}
 	}()
-	h, err := bound.New(ctx, env)
+	s, err := newSubject(ctx, bound, env)
 	if err != nil {
-		t.Fatalf("making the handler of definition %q: %v", definition, err)
+		t.Fatalf("making the %s of definition %q: %v", role(bound), definition, err)
 	}
-	return h
+	return s
 }
 
-func closeHandler(t *testing.T, h handlers.Handler) {
+func newSubject(ctx context.Context, bound handlers.Bound, env handlers.Env) (subject, error) {
+	if bound.Composes() {
+		return bound.NewComposer(ctx, env)
+	}
+	return bound.New(ctx, env)
+}
+
+func closeSubject(t *testing.T, bound handlers.Bound, s subject) {
 	t.Helper()
-	if closer, ok := h.(io.Closer); ok {
+	if closer, ok := s.(io.Closer); ok {
 		if err := closer.Close(); err != nil {
-			t.Errorf("closing the handler: %v", err)
+			t.Errorf("closing the %s: %v", role(bound), err)
 		}
 	}
 }
 
-// call calls the handler and reports a panic, a call that goes on after ctx, and a senseless
-// result. It returns the handler's error.
-func (c *check) call(ctx context.Context, t *testing.T, h handlers.Handler, object string, req handlers.Request) error {
+// callsOf returns the calls that Check makes, in order.
+func (c *check) callsOf(s subject) []call {
+	if composer, ok := s.(handlers.Composer); ok {
+		return c.composer.calls(composer)
+	}
+	handler, _ := s.(handlers.Handler)
+	return c.handlings("handling", handler)
+}
+
+// handlings returns one call of h for each object.
+func (c *check) handlings(doing string, h handlers.Handler) []call {
+	requests := c.requests()
+	calls := make([]call, 0, len(requests))
+	for _, name := range slices.Sorted(maps.Keys(requests)) {
+		calls = append(calls, call{
+			doing: fmt.Sprintf("%s object %q", doing, name),
+			do: func(ctx context.Context) (mistake string, err error) {
+				result, err := h.Handle(ctx, requests[name])
+				if err == nil && result.RequeueAfter < 0 {
+					mistake = fmt.Sprintf("RequeueAfter is %s", result.RequeueAfter)
+				}
+				return mistake, err
+			},
+		})
+	}
+	return calls
+}
+
+// run makes a call and reports a panic, a call that goes on after ctx, and a senseless result. It
+// returns the subject's error.
+func (c *check) run(ctx context.Context, t *testing.T, what call) error {
 	t.Helper()
 	done := make(chan ending, 1)
 	ctx = logr.NewContext(ctx, NewLogs(t).Logger())
-	go func() { callInto(ctx, h, object, req, done) }()
+	go func() { runInto(ctx, what, done) }()
 	select {
 	case end := <-done:
 		return end.report(t)
@@ -89,12 +143,12 @@ func (c *check) call(ctx context.Context, t *testing.T, h handlers.Handler, obje
 	case end := <-done:
 		return end.report(t)
 	case <-late.C:
-		t.Errorf("handling object %q: the call goes on %s after its context has ended", object, c.opts.Prompt)
+		t.Errorf("%s: the call goes on %s after its context has ended", what.doing, c.opts.Prompt)
 		return ctx.Err()
 	}
 }
 
-// ending is how a call ended: with an error, which may be nil, or with what no handler may do.
+// ending is how a call ended: with an error, which may be nil, or with what no subject may do.
 type ending struct {
 	mistake string
 	err     error
@@ -108,19 +162,19 @@ func (e ending) report(t *testing.T) error {
 	return e.err
 }
 
-// callInto calls the handler and sends how that ended.
-func callInto(ctx context.Context, h handlers.Handler, object string, req handlers.Request, done chan<- ending) {
-	end := ending{mistake: fmt.Sprintf("handling object %q: runtime.Goexit was called", object)}
+// runInto makes a call and sends how that ended.
+func runInto(ctx context.Context, what call, done chan<- ending) {
+	end := ending{mistake: what.doing + ": runtime.Goexit was called"}
 	defer func() {
 		if r := recover(); r != nil {
-			end.mistake = fmt.Sprintf("handling object %q: panic: %v\n%s", object, r, debug.Stack())
+			end.mistake = fmt.Sprintf("%s: panic: %v\n%s", what.doing, r, debug.Stack())
 		}
 		done <- end
 	}()
-	result, err := h.Handle(ctx, req)
+	mistake, err := what.do(ctx)
 	end = ending{err: err}
-	if err == nil && result.RequeueAfter < 0 {
-		end.mistake = fmt.Sprintf("handling object %q: RequeueAfter is %s", object, result.RequeueAfter)
+	if mistake != "" {
+		end.mistake = what.doing + ": " + mistake
 	}
 }
 
@@ -136,11 +190,10 @@ func (c *check) requests() map[string]handlers.Request {
 }
 
 func (c *check) handle(t *testing.T, bound handlers.Bound) {
-	c.life(t, bound, func(h handlers.Handler) {
-		requests := c.requests()
-		for _, name := range slices.Sorted(maps.Keys(requests)) {
+	c.life(t, bound, func(s subject) {
+		for _, what := range c.callsOf(s) {
 			ctx, cancel := context.WithTimeout(t.Context(), callTimeout)
-			_ = c.call(ctx, t, h, name, requests[name])
+			_ = c.run(ctx, t, what)
 			cancel()
 		}
 	})
@@ -149,34 +202,36 @@ func (c *check) handle(t *testing.T, bound handlers.Bound) {
 // concurrent handles all objects at the same time; under the race detector it finds state that
 // calls share.
 func (c *check) concurrent(t *testing.T, bound handlers.Bound) {
-	c.life(t, bound, func(h handlers.Handler) {
+	c.life(t, bound, func(s subject) {
 		ctx, cancel := context.WithTimeout(t.Context(), callTimeout)
 		defer cancel()
-		var calls sync.WaitGroup
-		for name, req := range c.requests() {
-			calls.Go(func() { _ = c.call(ctx, t, h, name, req) })
+		var running sync.WaitGroup
+		for _, what := range c.callsOf(s) {
+			running.Go(func() { _ = c.run(ctx, t, what) })
 		}
-		calls.Wait()
+		running.Wait()
 	})
 }
 
 // cancel handles objects in a context that has ended, and in one that ends soon.
 func (c *check) cancel(t *testing.T, bound handlers.Bound) {
-	c.life(t, bound, func(h handlers.Handler) {
-		ended, cancel := context.WithCancel(t.Context())
+	c.life(t, bound, func(s subject) { c.cancelAll(t, c.callsOf(s)) })
+}
+
+func (c *check) cancelAll(t *testing.T, calls []call) {
+	t.Helper()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, what := range calls {
+		_ = c.run(ended, t, what)
+		soon, cancel := context.WithTimeout(t.Context(), cancelAfter)
+		_ = c.run(soon, t, what)
 		cancel()
-		requests := c.requests()
-		for _, name := range slices.Sorted(maps.Keys(requests)) {
-			_ = c.call(ended, t, h, name, requests[name])
-			soon, cancel := context.WithTimeout(t.Context(), cancelAfter)
-			_ = c.call(soon, t, h, name, requests[name])
-			cancel()
-		}
-	})
+	}
 }
 
 func (c *check) closeTwice(t *testing.T, bound handlers.Bound) {
-	c.life(t, bound, func(h handlers.Handler) { closeHandler(t, h) })
+	c.life(t, bound, func(s subject) { closeSubject(t, bound, s) })
 }
 
 // sideBySide makes the handlers of two definitions, as they share the process and its metrics.
@@ -185,14 +240,16 @@ func (c *check) sideBySide(t *testing.T, bound handlers.Bound) {
 	defer cancel()
 	registry := prometheus.NewPedanticRegistry()
 	one := c.make(ctx, t, bound, "one", registry)
-	defer closeHandler(t, one)
+	defer closeSubject(t, bound, one)
 	two := c.make(ctx, t, bound, "two", registry)
-	defer closeHandler(t, two)
-	for _, h := range []handlers.Handler{one, two} {
-		_ = c.call(ctx, t, h, "minimal", handlers.Request{Object: c.samples["minimal"], Cause: handlers.CauseInitial})
+	defer closeSubject(t, bound, two)
+	for _, s := range []subject{one, two} {
+		for _, what := range c.callsOf(s)[:1] {
+			_ = c.run(ctx, t, what)
+		}
 	}
 	if _, err := registry.Gather(); err != nil {
 		t.Errorf("gathering the metrics of two definitions: %v", err)
 	}
-	cancel() // before the handlers are closed, as the engine does
+	cancel() // before they are closed, as the engine does
 }

@@ -3,6 +3,7 @@ package handlerstest_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"runtime"
@@ -143,17 +144,16 @@ func TestCheckAcceptsGoodPlugins(t *testing.T) {
 	}
 }
 
-// badPlugins are plugins that Check must refuse, each with a part of what it has to say.
-func badPlugins() map[string]struct {
-	plugin handlers.Plugin[settings]
-	config string
-	want   string
-} {
-	type bad = struct {
-		plugin handlers.Plugin[settings]
-		config string
-		want   string
-	}
+// badPlugin is one that Check must refuse, with a part of what it has to say.
+type badPlugin struct {
+	plugin   handlers.Plugin[settings]
+	config   string // empty is {}
+	requests []handlers.ComposeRequest
+	want     string
+}
+
+// badPlugins are those of handlers.
+func badPlugins() map[string]badPlugin {
 	change := func(change func(*handlers.Plugin[settings])) handlers.Plugin[settings] {
 		p := good(nothing)
 		change(&p)
@@ -162,7 +162,7 @@ func badPlugins() map[string]struct {
 	shared := map[string]string{"a": "1"}
 	var once atomic.Bool
 	leak := make(chan struct{})
-	return map[string]bad{
+	return map[string]badPlugin{
 		"schema differs": {
 			plugin: change(func(p *handlers.Plugin[settings]) { p.Schema = `#Config: {text?: string}` }),
 			want:   `has the JSON field "on", the schema has no #Config.on`,
@@ -328,20 +328,29 @@ func TestBadPlugin(t *testing.T) {
 	if name == "" {
 		t.Skip("is run by TestCheckRefusesBadPlugins")
 	}
-	bad := badPlugins()[name]
+	bad := allBadPlugins(t)[name]
 	config := bad.config
 	if config == "" {
 		config = `{}`
 	}
 	handlerstest.Check(t, bad.plugin, handlerstest.Options{
-		Configs: map[string]string{"only": config},
-		Prompt:  100 * time.Millisecond,
+		Configs:  map[string]string{"only": config},
+		Requests: bad.requests,
+		Prompt:   100 * time.Millisecond,
 	})
 }
 
+func allBadPlugins(t *testing.T) map[string]badPlugin {
+	t.Helper()
+	all := badPlugins()
+	maps.Copy(all, badComposers(t))
+	return all
+}
+
 func TestCheckRefusesBadPlugins(t *testing.T) {
-	for name, bad := range badPlugins() {
+	for name, bad := range allBadPlugins(t) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBadPlugin$", "-test.timeout=1m")
 			cmd.Env = append(os.Environ(), badPluginVariable+"="+name)
 			out, err := cmd.CombinedOutput()
