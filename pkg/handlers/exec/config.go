@@ -14,13 +14,14 @@ var schema string
 
 // Plugin is the plugin "exec".
 var Plugin = handlers.Plugin[Config]{
-	Name:     "exec",
-	Summary:  "Run a program for every call, with the object as JSON on its standard input",
-	Schema:   schema,
-	Defaults: defaults,
-	Validate: validate,
-	Rules:    func(c Config) []rbacv1.PolicyRule { return c.Rules },
-	New:      newHandler,
+	Name:      "exec",
+	Summary:   "Run a program for every call, with the object as JSON on its standard input",
+	Schema:    schema,
+	Defaults:  defaults,
+	Validate:  validate,
+	Rules:     func(c Config) []rbacv1.PolicyRule { return c.Rules },
+	Finalizes: func(c Config) bool { return c.Finalize != nil },
+	New:       newHandler,
 }
 
 const (
@@ -37,6 +38,8 @@ const (
 type Config struct {
 	// Command is the program and its arguments. Required.
 	Command []string `json:"command"`
+	// Finalize is what runs for an object that is being deleted. Default: none.
+	Finalize *Finalize `json:"finalize,omitempty"`
 	// Env are environment variables by name. Default: none.
 	Env map[string]string `json:"env,omitempty"`
 	// PassEnv are names of the daemon's variables to pass on. Default: none.
@@ -58,6 +61,12 @@ type Config struct {
 	ExitCodes ExitCodes `json:"exitCodes,omitzero"`
 	// Rules are the rights that the program needs for requests of its own. Default: none.
 	Rules []rbacv1.PolicyRule `json:"rules,omitempty"`
+}
+
+// Finalize is what runs for an object that is being deleted.
+type Finalize struct {
+	// Command is the program and its arguments. Required.
+	Command []string `json:"command"`
 }
 
 // ExitCodes say what exit statuses mean.

@@ -38,7 +38,8 @@ func TestPlugin(t *testing.T) {
 			"failing":  `{"command":["/bin/sh","-c","echo no; exit 3"],"exitCodes":{"terminal":[3]}}`,
 			"full": `{"command":["cat"],"env":{"A":"b"},"passEnv":["HOME"],"secretEnv":{"TOKEN":{"env":"EXEC_TEST_TOKEN"}},
 				"dir":"/tmp","timeout":"30s","grace":"0s","outputLevel":"debug","maxOutput":0,"exitCodes":{"success":[1],"terminal":[2]}}`,
-			"endless": `{"command":["sleep","3600"],"timeout":"100ms","grace":"10ms","outputLevel":"off"}`,
+			"finalizing": `{"command":["true"],"finalize":{"command":["false"]}}`,
+			"endless":    `{"command":["sleep","3600"],"timeout":"100ms","grace":"10ms","outputLevel":"off"}`,
 		},
 		Objects: []handlers.Object{handlerstest.Object(t, configMap)},
 	})

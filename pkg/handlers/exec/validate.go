@@ -31,7 +31,10 @@ var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func validate(c *Config) []handlers.Problem {
 	v := &validator{taken: map[string]string{}}
-	v.command(c.Command)
+	v.command("command", c.Command)
+	if c.Finalize != nil {
+		v.command("finalize.command", c.Finalize.Command)
+	}
 	v.environment(c)
 	v.dir(c.Dir)
 	v.exitCodes(c.ExitCodes)
@@ -67,21 +70,22 @@ func (v *validator) text(path, s string, extra int) {
 	}
 }
 
-func (v *validator) command(command []string) {
+func (v *validator) command(path string, command []string) {
 	if len(command) == 0 {
-		v.add("command", "want at least the program", `for example ["/usr/local/bin/sync"]`)
+		v.add(path, "want at least the program", `for example ["/usr/local/bin/sync"]`)
 		return
 	}
 	for i, arg := range command {
-		v.text(fmt.Sprintf("command[%d]", i), arg, 0)
+		v.text(fmt.Sprintf("%s[%d]", path, i), arg, 0)
 	}
+	first := path + "[0]"
 	switch program := command[0]; {
 	case program == "":
-		v.add("command[0]", "want a program", `for example "/usr/local/bin/sync"`)
+		v.add(first, "want a program", `for example "/usr/local/bin/sync"`)
 	case strings.ContainsRune(program, '/') && !filepath.IsAbs(program):
-		v.add("command[0]", fmt.Sprintf("%q is a relative path", program), "want an absolute path, or a name to look up in PATH")
+		v.add(first, fmt.Sprintf("%q is a relative path", program), "want an absolute path, or a name to look up in PATH")
 	case strings.ContainsAny(program, " \t\n"):
-		v.add("command[0]", fmt.Sprintf("%q has white space in it", program), "there is no shell: write each argument as a string of its own")
+		v.add(first, fmt.Sprintf("%q has white space in it", program), "there is no shell: write each argument as a string of its own")
 	}
 }
 
