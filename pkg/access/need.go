@@ -94,13 +94,16 @@ func OfWatch(ctx context.Context, def config.Definition, finder kinds.Finder) ([
 	return inNamespaces(def, rule), nil
 }
 
-// OfHandler returns what a definition's handler needs, as its plugin says: in the namespaces that
-// the definition watches, and in the whole cluster for what has no namespace. With an error it
-// returns what is known. The error joins one for each part of a rule that grants nothing, or of
-// which that is not known.
+// OfHandler returns what a definition's handler needs, as its plugin says, and its finalizer: in
+// the namespaces that the definition watches, and in the whole cluster for what has no namespace.
+// With an error it returns what is known. The error joins one for each part of a rule that grants
+// nothing, or of which that is not known.
 func OfHandler(ctx context.Context, def config.Definition, finder kinds.Finder) ([]Requirement, error) {
-	var needs []Requirement
+	needs, err := ofFinalizer(ctx, def, finder)
 	var errs []error
+	if CannotAsk(err) != nil { // Anything else is said of the watch.
+		errs = append(errs, err)
+	}
 	for _, rule := range def.Handler.Rules() {
 		if len(rule.NonResourceURLs) > 0 {
 			needs = append(needs, Requirement{
@@ -123,6 +126,19 @@ func OfHandler(ctx context.Context, def config.Definition, finder kinds.Finder) 
 		needs, errs = append(needs, composing...), append(errs, err)
 	}
 	return needs, errors.Join(errs...)
+}
+
+// ofFinalizer returns what it takes to add the definition's finalizer, and to remove it. The error
+// is that of OfWatch.
+func ofFinalizer(ctx context.Context, def config.Definition, finder kinds.Finder) ([]Requirement, error) {
+	if def.Finalizer == "" {
+		return nil, nil
+	}
+	needs, err := OfWatch(ctx, def, finder)
+	for i := range needs {
+		needs[i].Rule.Verbs = []string{"patch"}
+	}
+	return needs, err
 }
 
 // ofResource returns what a rule needs of one of its resources.

@@ -126,6 +126,24 @@ func TestGrants(t *testing.T) {
 				`controllers: b: {watch: {apiVersion: "example.com/v1", kind: "Pond"}, handler: log: {}}`,
 			[]string{`* {apiGroups: ["example.com"], resources: ["geese", "ponds"], verbs: ["list", "watch"]}`},
 		},
+		"a finalizer": {
+			disabled + `controllers: a: {
+				watch: {apiVersion: "v1", kind: "Pod", namespaces: ["x"]}
+				finalizer: "example.com/a"
+				handler: exec: {command: ["true"], finalize: command: ["true"]}
+			}
+			controllers: b: {
+				watch: {apiVersion: "example.com/v1", kind: "Pond", fieldSelector: "metadata.name=one"}
+				finalizer: "example.com/b"
+				handler: exec: {command: ["true"], finalize: command: ["true"]}
+			}
+			controllers: c: {watch: {apiVersion: "v1", kind: "Pod", namespaces: ["y"]}, handler: log: {}}`,
+			[]string{
+				`* {apiGroups: ["example.com"], resources: ["ponds"], resourceNames: ["one"], verbs: ["list", "watch", "patch"]}`,
+				`x {apiGroups: [""], resources: ["pods"], verbs: ["list", "watch", "patch"]}`,
+				`y {apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"]}`,
+			},
+		},
 		"rules of a plugin": {
 			disabled + `controllers: a: {
 				watch: {apiVersion: "v1", kind: "Pod", namespaces: ["x"]}

@@ -117,6 +117,9 @@ type Definition struct {
 	// EveryReplica is true when the definition says leaderElection: "disabled": it runs on every
 	// replica.
 	EveryReplica bool
+	// Finalizer is put into the objects before they are handled, and taken out when the handler has
+	// finalized them; empty, the default, is none.
+	Finalizer string
 	// Paused keeps the definition without running it.
 	Paused bool
 	// Digest is over everything above but Name, with defaults filled in.

@@ -75,6 +75,8 @@ controllers: a: `
 		`{mode: "concurrent", workers: 4}`, `resync: "1m"`, `retry: maxRetries: 0`, `retry: initialDelay: "6ms"`,
 		`retry: maxDelay: "6m"`, `rate: perSecond: 1`, `rate: {perSecond: 1, burst: 2}`, `timeout: "2m"`,
 		`leaderElection: "disabled"`, `paused: true`,
+		`{handler: exec: {argv: ["ls"], shell: true}, finalizer: "example.com/a"}`,
+		`{handler: exec: {argv: ["ls"], shell: true}, finalizer: "example.com/b"}`,
 	} {
 		sum := digest(t, "f.cue", template+change)
 		if other, ok := seen[sum]; ok {

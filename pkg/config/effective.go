@@ -125,6 +125,7 @@ func controllerOf(c Definition, handler []byte) *language.Controller {
 		Retry:          language.Retry{MaxRetries: language.RetryCount(c.Retry.MaxRetries), InitialDelay: short(c.Retry.InitialDelay), MaxDelay: short(c.Retry.MaxDelay)},
 		Timeout:        short(c.Timeout),
 		LeaderElection: language.Required,
+		Finalizer:      c.Finalizer,
 		Paused:         c.Paused,
 	}
 	if where := c.Filter.Where(); where != nil {

@@ -237,6 +237,9 @@ func (l *loader) config(schema cue.Value) *Config {
 	for i, c := range cfg.Definitions {
 		handler, ok := bound[c.Name]
 		cfg.Definitions[i].Handler = handler
+		if ok {
+			l.checkFinalizes(c.Name, c.Finalizer, handler)
+		}
 		if at := (diagnostic.Path{"controllers", c.Name, "handler"}); !ok && !l.report.Explained(at) {
 			l.report.Add(l.doc.KeyPosition(at), at, "cannot be used", "this is a mistake in kooperd: it does not know why")
 		}

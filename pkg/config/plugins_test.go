@@ -110,7 +110,8 @@ var logPlugin = handlers.Plugin[logConfig]{
 
 var execPlugin = handlers.Plugin[execConfig]{
 	Name: "exec", Summary: "runs a program", Schema: execSchema, New: nothing[execConfig],
-	Defaults: func() execConfig { return execConfig{Timeout: handlers.Duration(10e9)} },
+	Defaults:  func() execConfig { return execConfig{Timeout: handlers.Duration(10e9)} },
+	Finalizes: func(c execConfig) bool { return c.Shell },
 	Validate: func(c *execConfig) []handlers.Problem {
 		var problems []handlers.Problem
 		if c.Token != nil {
@@ -159,6 +160,9 @@ func TestPluginMistakes(t *testing.T) {
 		"MetadataOnly panics": {bad(func(p *handlers.Plugin[settings]) {
 			p.MetadataOnly = func(settings) bool { panic("boom") }
 		}), "MetadataOnly panicked: boom"},
+		"Finalizes panics": {bad(func(p *handlers.Plugin[settings]) {
+			p.Finalizes = func(settings) bool { panic("boom") }
+		}), "Finalizes panicked: boom"},
 	}
 	file := write(t, "f.yaml", `apiVersion: kooperd.dev/v1alpha1
 controllers:
@@ -182,5 +186,41 @@ controllers:
 				t.Errorf("(-want +have):\n%s", diff)
 			}
 		})
+	}
+}
+
+var composerPlugin = handlers.Plugin[struct{}]{
+	Name: "children", Summary: "makes children", Schema: "#Config: {}",
+	Owns:      func(struct{}) []handlers.OwnedKind { return nil },
+	Finalizes: func(struct{}) bool { return true },
+	NewComposer: func(context.Context, handlers.Env, struct{}) (handlers.Composer, error) {
+		return handlers.ComposerFunc(func(context.Context, handlers.ComposeRequest) (handlers.Composition, error) {
+			return handlers.Composition{}, nil
+		}), nil
+	},
+}
+
+// TestFinalizerOfComposer gives a finalizer to a definition that has its own.
+func TestFinalizerOfComposer(t *testing.T) {
+	file := write(t, "f.yaml", `apiVersion: kooperd.dev/v1alpha1
+controllers:
+  a:
+    watch: {apiVersion: v1, kind: Pod}
+    finalizer: example.com/cleanup
+    handler: {children: {}}
+  b:
+    watch: {apiVersion: v1, kind: Pod}
+    finalizer: example.com/other
+    handler: {log: {}}
+`)
+	registry, err := handlers.NewRegistry(composerPlugin, logPlugin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = config.Load(t.Context(), []string{file}, config.Options{Registry: registry})
+	want := file + ":5:16: controllers.a.finalizer: the children plugin has a finalizer where it needs one; leave it out\n" +
+		file + ":9:16: controllers.b.finalizer: the log plugin cannot finalize; leave it out"
+	if err == nil || err.Error() != want {
+		t.Errorf("Load: %v\nwant:\n%s", err, want)
 	}
 }

@@ -47,6 +47,7 @@ func resolve(f *language.File) (*Config, []problem) {
 			cfg.Definitions = append(cfg.Definitions, r.controller(diagnostic.Path{"controllers", name}, name, c))
 		}
 	}
+	r.problems = append(r.problems, sharedFinalizers(cfg.Definitions)...)
 	for i, name := range f.Removed {
 		if f.Controllers[name] != nil {
 			r.report(diagnostic.Path{"removed", diagnostic.IndexStep(i)}, fmt.Sprintf("controller %q is still there", name),
@@ -115,7 +116,11 @@ func (r *resolver) controller(at diagnostic.Path, name string, c *language.Contr
 		Rate:         rateOf(c.Rate),
 		Timeout:      r.duration(at.With("timeout"), c.Timeout, time.Millisecond),
 		EveryReplica: c.LeaderElection == language.Disabled,
+		Finalizer:    c.Finalizer,
 		Paused:       c.Paused,
+	}
+	if message, hint := finalizerMistake(c); message != "" {
+		r.report(at.With("finalizer"), message, hint)
 	}
 	out.Filter = r.filter(at, out.Watch.Kind, c)
 	if c.Resync != language.Off {

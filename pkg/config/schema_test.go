@@ -115,7 +115,7 @@ controllers:
 		"missing setting":     replace("argv: [ls]", ""),
 		"setting too large":   replace("argv: [ls]", "argv: [ls], retries: 9"),
 		"secret as text":      replace("argv: [ls]", "argv: [ls], token: hunter2"),
-		"later field":         replace("watch:", "finalizer: example.com/x\n    watch:"),
+		"later field":         replace("watch:", "quota: 100\n    watch:"),
 	}
 	for name, text := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -297,7 +297,7 @@ controllers: {a: {watch: {apiVersion: v1, kind: Pod}, mode: concurrent, rate: {p
 	add("#Retry", have.Controllers["a"]["retry"].(map[string]any))
 	add("#Rate", have.Controllers["a"]["rate"].(map[string]any))
 	delete(got, "#Controller.rate")
-	for _, none := range []string{"#Controller.rate", "#Engine.maxConcurrent", "#Controller.ignore", "#Controller.where", "#LeaderElection.namespace", "#Watch.namespaces", "#Watch.labelSelector", "#Watch.fieldSelector"} {
+	for _, none := range []string{"#Controller.rate", "#Engine.maxConcurrent", "#Controller.ignore", "#Controller.where", "#Controller.finalizer", "#LeaderElection.namespace", "#Watch.namespaces", "#Watch.labelSelector", "#Watch.fieldSelector"} {
 		if want[none] == "" {
 			t.Errorf("%s documents no default", none)
 		}

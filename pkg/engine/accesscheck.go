@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"kooperd.dev/kooperd/pkg/access"
+	"kooperd.dev/kooperd/pkg/config"
 )
 
 const (
@@ -39,6 +40,11 @@ type accessCheck struct {
 	mu      sync.Mutex
 	asked   bool // at least once
 	lacking string
+}
+
+// needsRights reports whether there is anything to ask for.
+func needsRights(def config.Definition) bool {
+	return len(def.Handler.Rules()) > 0 || def.Handler.Composes() || def.Finalizer != "" || len(def.Watch.Namespaces) > 0
 }
 
 // run asks until ctx ends.

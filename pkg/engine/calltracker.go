@@ -28,10 +28,11 @@ type callTracker struct {
 // trackedCall is one call under way. While a definition changes from one kind to another, there may
 // be two for objects of the same name.
 type trackedCall struct {
-	plugin string
-	key    kube.Key
-	begun  time.Time
-	limit  time.Duration // after which it is overdue
+	plugin   string
+	function string
+	key      kube.Key
+	begun    time.Time
+	limit    time.Duration // after which it is overdue
 }
 
 func (c *trackedCall) object() string { return telemetry.ObjectName(c.key.Namespace, c.key.Name) }
@@ -43,8 +44,8 @@ func newCallTracker(changed func()) *callTracker {
 }
 
 // begin notes the beginning of a call with a timeout; end must follow.
-func (t *callTracker) begin(plugin string, key kube.Key, begun time.Time, timeout time.Duration) *trackedCall {
-	call := &trackedCall{plugin: plugin, key: key, begun: begun, limit: timeout + overdueGrace}
+func (t *callTracker) begin(plugin, function string, key kube.Key, begun time.Time, timeout time.Duration) *trackedCall {
+	call := &trackedCall{plugin: plugin, function: function, key: key, begun: begun, limit: timeout + overdueGrace}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.running[call] = struct{}{}
@@ -129,7 +130,7 @@ func (t *callTracker) names() []string {
 	defer t.mu.Unlock()
 	names := make([]string, 0, len(t.running))
 	for call := range t.running {
-		names = append(names, fmt.Sprintf("the %s handler's Handle for %s", call.plugin, call.object()))
+		names = append(names, fmt.Sprintf("the %s handler's %s for %s", call.plugin, call.function, call.object()))
 	}
 	return names
 }

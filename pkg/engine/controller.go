@@ -151,17 +151,17 @@ func (c *controller) newRevision(def config.Definition, replaced *revision) (*re
 	}
 	r.composing = newComposing(c, r)
 	r.builder = &handlerBuilder{
-		definition: c.name, plugin: def.Handler, make: r.makeHandler, env: func() (handlers.Env, error) { return c.env(r) },
+		definition: c.name, plugin: def.Handler, make: c.withFinalizer(r), env: func() (handlers.Env, error) { return c.env(r) },
 		metrics: c.metrics, logger: c.logger, changed: r.refresh,
 		registry: newRegisterer(prometheus.WrapRegistererWith(
 			prometheus.Labels{telemetry.KeyController: c.name}, c.allMetrics.Registry()), replaced != nil),
 	}
 	r.rights = &accessCheck{
-		needed:  len(def.Handler.Rules()) > 0 || def.Handler.Composes() || len(def.Watch.Namespaces) > 0,
+		needed:  needsRights(def),
 		missing: func(ctx context.Context) ([]access.Finding, error) { return c.api.findMissing(ctx, def) },
 		failing: r.objects.failures.any, changed: r.refresh, logger: c.logger,
 	}
-	r.predicate = newChangePredicate(def, c.metrics, c.logger, r.refresh)
+	r.predicate = newChangePredicate(def, c.finalizerOf(def), c.metrics, c.logger, r.refresh)
 	return r, lifetime{current}
 }
 
@@ -179,7 +179,9 @@ func (c *controller) env(r *revision) (handlers.Env, error) {
 	if err != nil {
 		return handlers.Env{}, err
 	}
-	return handlers.Env{Definition: c.name, Kind: r.def.Watch.Kind, Logger: c.logger, Clients: clients, Events: events}, nil
+	return handlers.Env{
+		Definition: c.name, Kind: r.def.Watch.Kind, Finalizer: r.def.Finalizer, Logger: c.logger, Clients: clients, Events: events,
+	}, nil
 }
 
 // keep runs a revision until current ends.

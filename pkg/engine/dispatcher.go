@@ -219,6 +219,8 @@ func (d *dispatcher) onEvent(w *watched, e kube.Event) {
 		}
 		d.queue.Drop(e.Key)
 	case d.revision.composing.isOwn(e, d.changed):
+	case d.revision.def.Finalizer != "" && e.OnlyAddsFinalizer(d.revision.def.Finalizer):
+		// The call that adds the finalizer goes on with this state.
 	case d.filter != nil:
 		d.filter.change(e)
 	default:
@@ -307,6 +309,11 @@ func (d *dispatcher) object(item queue.Item[kube.Key]) (handlers.Object, bool) {
 	obj, ok := d.revision.watches.primary().Get(item.Key.Namespace, item.Key.Name)
 	if !ok {
 		d.queue.Done(item.Key) // Not Drop: the object may be created again at this moment.
+		return nil, false
+	}
+	if _, left := finalizable(d.revision.def.Finalizer, obj); left {
+		d.revision.objects.succeeded(item.Key) // It was finalized, or never handled.
+		d.queue.Done(item.Key)
 		return nil, false
 	}
 	if d.filter != nil {

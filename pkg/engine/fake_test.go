@@ -39,6 +39,8 @@ type fakeServer struct {
 	planned  []kube.Watch
 	missing  map[string][]access.Finding // by definition
 	clientOf func(definition string) error
+
+	onFinalizer func(what string, obj handlers.Object) error // what becomes of a write of finalizers
 }
 
 func newFakeServer() *fakeServer {
@@ -76,6 +78,10 @@ func (f *fakeServer) clients(definition string, _ *kube.Gate, _ *kube.Consistenc
 }
 
 func (f *fakeServer) Kinds() *kinds.Discovery { return nil }
+
+func (f *fakeServer) finalizers(def config.Definition, _ handlers.Clients) finalizers {
+	return &fakeFinalizers{server: f, name: def.Finalizer, kind: def.Watch.Kind}
+}
 
 func (f *fakeServer) findMissing(_ context.Context, def config.Definition) ([]access.Finding, error) {
 	f.mu.Lock()

@@ -29,6 +29,8 @@ type changePredicate struct {
 	where   *trigger.Condition // nil: every change is wanted
 	reads   kube.FieldMask     // what where reads
 
+	finalizer string // where does not decide on objects that are to be finalized
+
 	secret  bool // what a failure says may contain what must not be seen
 	metrics *telemetry.Controller
 	logger  logr.Logger
@@ -41,15 +43,16 @@ type changePredicate struct {
 	last     string // the last of them
 }
 
-// newChangePredicate returns nil for a definition without a filter.
+// newChangePredicate returns nil for a definition without a filter. finalizer is the one that its
+// objects may have, empty for none.
 func newChangePredicate(
-	def config.Definition, metrics *telemetry.Controller, logger logr.Logger, changed func(),
+	def config.Definition, finalizer string, metrics *telemetry.Controller, logger logr.Logger, changed func(),
 ) *changePredicate {
 	if def.Filter == nil {
 		return nil
 	}
 	p := &changePredicate{
-		where: def.Filter.Where(), metrics: metrics, logger: logger, changed: changed,
+		where: def.Filter.Where(), finalizer: finalizer, metrics: metrics, logger: logger, changed: changed,
 		secret:  def.Watch.Kind.Group == "" && def.Watch.Kind.Kind == "Secret",
 		logging: xrate.Sometimes{Interval: conditionLogInterval},
 	}
@@ -73,9 +76,13 @@ func (p *changePredicate) matchesChange(ctx context.Context, e kube.Event) bool 
 }
 
 // matches evaluates the condition. A failure is not an answer: the handler is called, so that
-// nothing is lost, and the failure is counted and logged.
+// nothing is lost, and the failure is counted and logged. Without a call, an object that has the
+// finalizer would never go.
 func (p *changePredicate) matches(ctx context.Context, key kube.Key, now, old handlers.Object) bool {
 	if p.where == nil {
+		return true
+	}
+	if finalize, _ := finalizable(p.finalizer, now); finalize {
 		return true
 	}
 	holds, err := p.evaluate(ctx, now, old)

@@ -18,13 +18,20 @@ import (
 // errTimeout is the cause of a context that the definition's timeout has ended.
 var errTimeout = errors.New("the definition's timeout has passed")
 
+// The functions of a handler, as logs and states name them.
+const (
+	handleFunction   = "Handle"
+	finalizeFunction = "Finalize"
+)
+
 // reconciler calls the handler of a definition and tells the queue what follows.
 type reconciler struct {
-	plugin  string
-	handler handlers.Handler
-	timeout time.Duration
-	queue   *queue.Queue[kube.Key]
-	objects *objectState
+	plugin    string
+	finalizer string // of the definition; empty for none
+	handler   handlers.Handler
+	timeout   time.Duration
+	queue     *queue.Queue[kube.Key]
+	objects   *objectState
 	// handles reports whether an object is one of those that the definition handles by now.
 	handles func(kube.Key) bool
 	calls   *callTracker
@@ -47,6 +54,11 @@ type outcome struct {
 // of a panic, and then the goroutine ends.
 func (r *reconciler) reconcile(ctx context.Context, item queue.Item[kube.Key], obj handlers.Object) {
 	o := outcome{logger: telemetry.ForCall(r.logger, item.Key.Namespace, item.Key.Name, rand.Uint64())} //nolint:gosec // a name for log lines, not a secret
+	function := handleFunction
+	if finalize, _ := finalizable(r.finalizer, obj); finalize {
+		function = finalizeFunction
+		o.logger = o.logger.WithValues("function", function)
+	}
 	callCtx, cancel := context.WithTimeoutCause(r.callContext(ctx, &o, item.Key), r.timeout, errTimeout)
 	defer cancel()
 	if item.Attempt > 0 {
@@ -58,7 +70,7 @@ func (r *reconciler) reconcile(ctx context.Context, item queue.Item[kube.Key], o
 	}
 	start := time.Now()
 	r.metrics.Busy.Inc()
-	call := r.calls.begin(r.plugin, item.Key, start, r.timeout)
+	call := r.calls.begin(r.plugin, function, item.Key, start, r.timeout)
 	returned := false
 	defer func() {
 		if !returned {

@@ -42,6 +42,7 @@ type rig struct {
 	// What the plugin does. A nil function does nothing.
 	construct func(ctx context.Context, env handlers.Env, version string) error
 	handle    func(ctx context.Context, version string, req handlers.Request) (handlers.Result, error)
+	finalize  func(ctx context.Context, version string, req handlers.Request) (handlers.Result, error)
 	close     func(version string) error
 
 	endTerm, startDrain, stopAll context.CancelFunc
@@ -142,6 +143,7 @@ func (r *rig) definition(name, version string, options ...func(*config.Definitio
 		Rules: func(handlerConfig) []rbacv1.PolicyRule {
 			return []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"patch"}}}
 		},
+		Finalizes: func(handlerConfig) bool { return true },
 		New: func(ctx context.Context, env handlers.Env, c handlerConfig) (handlers.Handler, error) {
 			if r.construct != nil {
 				if err := r.construct(ctx, env, c.Version); err != nil {
@@ -177,14 +179,24 @@ type testHandler struct {
 }
 
 func (h *testHandler) Handle(ctx context.Context, req handlers.Request) (handlers.Result, error) {
+	return h.call(ctx, "", h.rig.handle, req)
+}
+
+func (h *testHandler) Finalize(ctx context.Context, req handlers.Request) (handlers.Result, error) {
+	return h.call(ctx, "finalize ", h.rig.finalize, req)
+}
+
+// call notes a call and lets the test handle it.
+func (h *testHandler) call(
+	ctx context.Context, function string, handle func(context.Context, string, handlers.Request) (handlers.Result, error), req handlers.Request,
+) (handlers.Result, error) {
 	r, object := h.rig, h.definition+"/"+req.Object.GroupVersionKind().Kind+"/"+req.Object.Name()
 	r.mu.Lock()
 	if r.busy[object] {
 		r.t.Errorf("two calls for %s at a time", object)
 	}
 	r.busy[object] = true
-	r.calls = append(r.calls, fmt.Sprintf("%s %s%s %s %s#%d", time.Since(r.begin), h.definition, h.version, req.Object.Name(), req.Cause, req.Attempt))
-	handle := r.handle
+	r.calls = append(r.calls, fmt.Sprintf("%s %s%s%s %s %s#%d", time.Since(r.begin), function, h.definition, h.version, req.Object.Name(), req.Cause, req.Attempt))
 	r.mu.Unlock()
 	defer func() {
 		r.mu.Lock()

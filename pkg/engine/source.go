@@ -46,6 +46,8 @@ type apiServer interface {
 	clients(definition string, gate *kube.Gate, own *kube.ConsistencyStore) (handlers.Clients, error)
 	// Kinds finds out how kinds are served.
 	Kinds() *kinds.Discovery
+	// finalizers returns what writes the finalizer of a definition, by the clients of its handler.
+	finalizers(def config.Definition, clients handlers.Clients) finalizers
 	// findMissing returns what keeps a definition's handler from working, such as missing rights,
 	// or its objects from coming, such as missing namespaces. An error means that this is not
 	// known.
@@ -78,6 +80,10 @@ func (c *cluster) clients(
 	definition string, gate *kube.Gate, own *kube.ConsistencyStore,
 ) (handlers.Clients, error) {
 	return c.Clients(definition, gate, own)
+}
+
+func (c *cluster) finalizers(def config.Definition, clients handlers.Clients) finalizers {
+	return &clusterFinalizers{name: def.Finalizer, kind: def.Watch.Kind, finder: c.Kinds(), client: clients.Dynamic}
 }
 
 func (c *cluster) findMissing(ctx context.Context, def config.Definition) ([]access.Finding, error) {

@@ -60,7 +60,7 @@ func (b Bound) Owns() []OwnedKind { return slices.Clone(b.owns) }
 func (b Bound) Reads() []Related { return slices.Clone(b.reads) }
 
 // Finalizes reports whether the handler is a Finalizer, so that its definition may have a
-// finalizer.
+// finalizer, or the composer wants to be called for parents that are being deleted.
 func (b Bound) Finalizes() bool { return b.finalizes }
 
 // Equal reports whether both have the same plugin and the same effective config, so that a handler

@@ -32,9 +32,9 @@ type Plugin[C any] struct {
 	// metadata. Then the rest may stay at the API server, which saves most of the memory:
 	// Object.JSON and Object.Into give apiVersion, kind and metadata, and sometimes more. Optional.
 	MetadataOnly func(C) bool
-	// Finalizes reports whether a handler with this config implements Finalizer, or a composer with
-	// it has something to do for a parent that is being deleted. Only then may the definition have
-	// a finalizer. Optional.
+	// Finalizes reports whether a handler with this config implements Finalizer. Only then may the
+	// definition have a finalizer. Of a composer, it reports whether it is to be called for a
+	// parent that is being deleted; kooperd chooses the finalizer for that. Optional.
 	Finalizes func(C) bool
 	// New makes the handler of one definition. It is called on every replica, whether it leads or
 	// not, so it must not change the cluster; an error degrades that definition alone and is
@@ -88,7 +88,7 @@ type AnyPlugin interface {
 
 // Describe tells what the plugin is.
 func (p Plugin[C]) Describe() Description {
-	return Description{Name: p.Name, Summary: p.Summary, Schema: p.Schema, Package: reflect.TypeFor[C]().PkgPath(), Finalizes: p.Finalizes != nil}
+	return Description{Name: p.Name, Summary: p.Summary, Schema: p.Schema, Package: reflect.TypeFor[C]().PkgPath(), Finalizes: p.Finalizes != nil && p.New != nil}
 }
 
 func (p Plugin[C]) check() error {

@@ -49,7 +49,7 @@ func (p placement) hint(at diagnostic.Path, s *SchemaNode) string {
 		return hint
 	}
 	hint := ""
-	if len(s.names) > 0 && len(s.names) <= 12 {
+	if len(s.names) > 0 && len(s.names) <= 20 {
 		hint = "known here: " + diagnostic.Listing(s.names, "and")
 	}
 	if len(at) == 1 {

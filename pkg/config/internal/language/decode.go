@@ -53,6 +53,7 @@ type Controller struct {
 	Rate           *Rate                      `json:"rate,omitempty"`
 	Timeout        string                     `json:"timeout"`
 	LeaderElection string                     `json:"leaderElection"`
+	Finalizer      string                     `json:"finalizer,omitempty"`
 	Paused         bool                       `json:"paused"`
 }
 
