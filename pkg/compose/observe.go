@@ -30,6 +30,7 @@ func observe(object handlers.Object, metadataOnly bool) observedChild {
 		ID:  ChildID{Kind: kind.GroupKind(), Namespace: object.Namespace(), Name: object.Name()},
 		UID: object.UID(), ResourceVersion: object.ResourceVersion(), Controller: controllerOf(m),
 		Deleting: m.DeletionTimestamp != nil, Finalizers: m.Finalizers, Whole: !metadataOnly, marks: marksOf(m),
+		references: m.OwnerReferences,
 	}
 	if fields := kube.FieldsOf(object); fields != nil {
 		o.Owned, o.OwnedReferences = fields.Set(), fields.OwnerReferences()

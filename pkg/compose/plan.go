@@ -4,10 +4,9 @@ import (
 	"fmt"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
-
-	"kooperd.dev/kooperd/pkg/handlers"
 )
 
 // Observed is an object that has to do with a parent: it carries the parent's mark, or it is where
@@ -37,8 +36,9 @@ type Observed struct {
 	// Tree is the object as JSON values.
 	Tree func() (map[string]any, error)
 
-	marks   marks
-	applied string // hash of what was applied in this very state, as far as it is remembered
+	marks      marks
+	references []metav1.OwnerReference // all there are
+	applied    string                  // hash of what was applied in this very state, as far as it is remembered
 }
 
 // Input is all that a plan depends on.
@@ -258,42 +258,6 @@ func (p *planner) existing(d *Desired, o *Observed) Op {
 		return p.current(d, o)
 	}
 	return p.drifted(d, o)
-}
-
-// drifted decides on a child whose hash says that it was applied as it should be.
-func (p *planner) drifted(d *Desired, o *Observed) Op {
-	leaves := uncoveredLeaves(d.tree, o.Owned)
-	reference := d.refs && o.Controller != p.Parent.UID
-	if len(leaves) == 0 && !reference {
-		return p.current(d, o)
-	}
-	if !o.Whole && slices.ContainsFunc(leaves, func(u uncovered) bool { return !u.ofMetadata() }) {
-		return Op{Action: Read, Reason: ReasonDrift, NotReady: "it has to be read"}
-	}
-	tree, err := o.Tree()
-	if err != nil {
-		return refuse(ReasonForeign, fmt.Sprintf("%s cannot be read: %v", o.ID, err))
-	}
-	leaves = slices.DeleteFunc(leaves, func(u uncovered) bool { return u.equalLive(tree) })
-	if len(leaves) == 0 && !reference {
-		if o.Owned == nil { // Without our entry it could never be deleted, and no field of it removed.
-			return Op{Action: Apply, Reason: ReasonDrift, Message: "metadata.managedFields", NotReady: "it is being set right"}
-		}
-		return p.current(d, o)
-	}
-	message := describe(leaves)
-	if reference {
-		message = "metadata.ownerReferences"
-	}
-	op := p.current(d, o)
-	switch d.Policy.Drift {
-	case handlers.DriftReport:
-		op.Reason, op.Message = ReasonDrift, fmt.Sprintf("another party has changed %s", message)
-	case handlers.DriftIgnore:
-	default:
-		op = Op{Action: Apply, Reason: ReasonDrift, Message: message, NotReady: "it is being set right"}
-	}
-	return op
 }
 
 // current is the op of a child that is left as it is.

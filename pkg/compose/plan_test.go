@@ -221,6 +221,25 @@ func TestPlanOfDrift(t *testing.T) {
 			},
 			want: []string{"apply Drift ConfigMap team-a/page: metadata.ownerReferences"},
 		},
+		"a field of the owner reference": {
+			made: pages(page), desired: pages(page),
+			others: func(c *cluster) {
+				c.edit(pageID, "kubectl", func(tree map[string]any) {
+					object(tree, "metadata")["ownerReferences"] = []any{website.reference(true)}
+				})
+			},
+			want: []string{"apply Drift ConfigMap team-a/page: metadata.ownerReferences"},
+		},
+		"an owner more": {
+			made: pages(page), desired: pages(page),
+			others: func(c *cluster) {
+				c.edit(pageID, "kubectl", func(tree map[string]any) {
+					other := map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "uid-of-x"}
+					object(tree, "metadata")["ownerReferences"] = []any{other, website.reference(false)}
+				})
+			},
+			want: []string{"skip Current ConfigMap team-a/page"},
+		},
 		"what was applied in this very state, as is remembered": {
 			made: pages(page), desired: pages(page), others: bye,
 			input: func(in *Input) { in.Observed[0].applied = in.Desired[0].hash },
@@ -331,6 +350,45 @@ func TestPlanProvesOwnership(t *testing.T) {
 		"no managedFields, changed": {
 			made: pages(page), others: wiped, desired: pages(configMap("page", map[string]any{"html": "bye"})),
 			want: []string{"apply Changed ConfigMap team-a/page"},
+		},
+		"no managedFields": {
+			made: pages(page), others: wiped, desired: pages(page),
+			want: []string{"apply Drift ConfigMap team-a/page: metadata.managedFields"},
+		},
+		"no managedFields, while the metadata alone is known": {
+			made: pages(page), others: wiped, desired: pages(page), metadataOnly: []schema.GroupKind{configMapKind.GroupKind()},
+			want: []string{"read Drift ConfigMap team-a/page"},
+		},
+		"the parent's mark edited": {
+			made: pages(page), desired: pages(page),
+			others: func(c *cluster) { c.edit(pageID, "kubectl", labelled(ParentUIDLabel, string(other.UID))) },
+			want:   []string{"apply Drift ConfigMap team-a/page: .metadata.labels.kooperd.dev/parent-uid"},
+		},
+		"the definition's mark edited": {
+			made: pages(page), desired: pages(page),
+			others: func(c *cluster) { c.edit(pageID, "kubectl", labelled(DefinitionLabel, "shops")) },
+			want:   []string{"apply Drift ConfigMap team-a/page: .metadata.labels.kooperd.dev/definition"},
+		},
+		"the definition's mark edited, which then is another's that does not desire it": {
+			made:   pages(page),
+			others: func(c *cluster) { c.edit(pageID, "kubectl", labelled(DefinitionLabel, "shops")) },
+			input:  func(in *Input) { in.Definition = "shops" },
+			want:   []string{"refuse Foreign ConfigMap team-a/page" + notOurs},
+		},
+		"the installation's mark edited": {
+			made: pages(page), desired: pages(page),
+			others: func(c *cluster) { c.edit(pageID, "kubectl", labelled(InstallationLabel, "iother")) },
+			want:   []string{"apply Drift ConfigMap team-a/page: .metadata.labels.kooperd.dev/installation"},
+		},
+		"the parent's mark edited and the reference removed": {
+			made: pages(page), desired: pages(page),
+			others: func(c *cluster) {
+				c.edit(pageID, "kubectl", func(tree map[string]any) {
+					delete(object(tree, "metadata"), "ownerReferences")
+					labelled(ParentUIDLabel, string(other.UID))(tree)
+				})
+			},
+			want: []string{"refuse Foreign ConfigMap team-a/page" + notOurs},
 		},
 		"no managedFields and no controller reference": {
 			made: pages(page), desired: pages(page),

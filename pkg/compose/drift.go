@@ -1,0 +1,69 @@
+package compose
+
+import (
+	"fmt"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// drifted decides on a child whose hash says that it was applied as it should be.
+func (p *planner) drifted(d *Desired, o *Observed) Op {
+	leaves := uncoveredLeaves(d.tree, o.Owned)
+	referred := hasReferences(d.tree, o.references)
+	if len(leaves) == 0 && referred {
+		return p.current(d, o)
+	}
+	if !o.Whole && slices.ContainsFunc(leaves, func(u uncovered) bool { return !u.ofMetadata() }) {
+		return Op{Action: Read, Reason: ReasonDrift, NotReady: "it has to be read"}
+	}
+	tree, err := o.Tree()
+	if err != nil {
+		return refuse(ReasonForeign, fmt.Sprintf("%s cannot be read: %v", o.ID, err))
+	}
+	leaves = slices.DeleteFunc(leaves, func(u uncovered) bool { return u.equalLive(tree) })
+	if len(leaves) == 0 && referred {
+		if o.Owned == nil { // Without our entry it could never be deleted, and no field of it removed.
+			return Op{Action: Apply, Reason: ReasonDrift, Message: "metadata.managedFields", NotReady: "it is being set right"}
+		}
+		return p.current(d, o)
+	}
+	message := describe(leaves)
+	if !referred {
+		message = "metadata.ownerReferences"
+	}
+	op := p.current(d, o)
+	switch d.Policy.Drift {
+	case handlers.DriftReport:
+		op.Reason, op.Message = ReasonDrift, fmt.Sprintf("another party has changed %s", message)
+	case handlers.DriftIgnore:
+	default:
+		op = Op{Action: Apply, Reason: ReasonDrift, Message: message, NotReady: "it is being set right"}
+	}
+	return op
+}
+
+// hasReferences reports whether all owner references of a tree are there as they should be.
+func hasReferences(tree map[string]any, live []metav1.OwnerReference) bool {
+	metadata, _ := tree["metadata"].(map[string]any)
+	wanted, _ := metadata["ownerReferences"].([]any)
+	return !slices.ContainsFunc(wanted, func(want any) bool {
+		reference, _ := want.(map[string]any)
+		uid, _ := reference["uid"].(string)
+		i := slices.IndexFunc(live, func(r metav1.OwnerReference) bool { return r.UID == types.UID(uid) })
+		return i < 0 || !isReference(reference, live[i])
+	})
+}
+
+// isReference reports whether a live owner reference is the one that is wanted.
+func isReference(want map[string]any, live metav1.OwnerReference) bool {
+	is := func(name string, value *bool) bool {
+		wanted, _ := want[name].(bool)
+		return wanted == (value != nil && *value)
+	}
+	return want["apiVersion"] == live.APIVersion && want["kind"] == live.Kind && want["name"] == live.Name &&
+		is("controller", live.Controller) && is("blockOwnerDeletion", live.BlockOwnerDeletion)
+}
