@@ -42,6 +42,27 @@ func equalValues(want, live any, quantities bool) bool {
 	}
 }
 
+// hasMore reports whether a live value, which has all that is wanted, has something besides.
+func hasMore(want, live any) bool {
+	switch want := want.(type) {
+	case map[string]any:
+		have, _ := live.(map[string]any)
+		for name, v := range have {
+			if wanted, ok := want[name]; len(want) > 0 && (!ok && !isEmpty(v) || ok && hasMore(wanted, v)) {
+				return true
+			}
+		}
+	case []any:
+		have, _ := live.([]any)
+		for i, v := range have {
+			if len(want) > 0 && (i >= len(want) || hasMore(want[i], v)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // isEmpty reports whether a value is the same as none.
 func isEmpty(v any) bool {
 	switch v := v.(type) {
@@ -59,6 +80,10 @@ func isEmpty(v any) bool {
 func equalScalars(want, live any, quantities bool) bool {
 	if want == live {
 		return true
+	}
+	_, isWhole := want.(int64)
+	if _, alsoWhole := live.(int64); isWhole && alsoWhole {
+		return false // As floats they could be the same.
 	}
 	a, isNumber := number(want)
 	b, alsoNumber := number(live)
@@ -79,14 +104,19 @@ func number(v any) (float64, bool) {
 	}
 }
 
-// equalQuantities reports whether both are quantities of the same amount: 1000m is 1.
+// equalQuantities reports whether both are quantities of the same amount: 1000m is 1. A live text
+// counts as one only in the form in which the API server stores quantities, or the version 1.2
+// would be the same as the version 1.20.
 func equalQuantities(want, live any) bool {
 	a, ok := quantity(want)
 	if !ok {
 		return false
 	}
 	b, ok := quantity(live)
-	return ok && a.Cmp(b) == 0
+	if text, isText := live.(string); !ok || isText && b.String() != text {
+		return false
+	}
+	return a.Cmp(b) == 0
 }
 
 func quantity(v any) (resource.Quantity, bool) {

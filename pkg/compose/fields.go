@@ -16,6 +16,14 @@ type uncovered struct {
 	// keys are the steps by which the live value is found: names, and list items.
 	steps []step
 	want  any
+	lost  *lost
+}
+
+// lost is a map or list with a leaf in it, of which nothing is ours. It may be atomic: then it was
+// ours as a whole, and what another party has put in besides is drift.
+type lost struct {
+	depth int // it is what the first steps lead to
+	want  any
 }
 
 // step is one step into a tree.
@@ -39,7 +47,7 @@ func (u uncovered) ofMetadata() bool { return len(u.steps) > 0 && u.steps[0].nam
 // at: the caller compares those. A status of which set has nothing is none either: of most kinds,
 // the API server takes it from nobody who writes the object.
 func uncoveredLeaves(tree map[string]any, set *fieldpath.Set) []uncovered {
-	w := &leafWalk{}
+	w := &leafWalk{wiped: set == nil}
 	if set == nil {
 		set = fieldpath.NewSet()
 	}
@@ -57,7 +65,11 @@ func uncoveredLeaves(tree map[string]any, set *fieldpath.Set) []uncovered {
 	return w.found
 }
 
-type leafWalk struct{ found []uncovered }
+type leafWalk struct {
+	found []uncovered
+	wiped bool  // there is no entry of ours
+	lost  *lost // where the walk is
+}
 
 func (w *leafWalk) metadata(metadata any, set *fieldpath.Set) {
 	fields, _ := metadata.(map[string]any)
@@ -102,12 +114,14 @@ func (w *leafWalk) value(path fieldpath.Path, steps []step, v any, set *fieldpat
 		}
 		if !divided {
 			below = fieldpath.NewSet()
+			defer w.lose(steps, v)()
 		}
 		for _, name := range slices.Sorted(maps.Keys(v)) {
 			w.field(path, steps, name, v[name], below)
 		}
 	case []any:
 		if len(v) == 0 || !divided {
+			defer w.lose(steps, v)()
 			w.leaf(owned || divided, path, steps, v)
 			return
 		}
@@ -117,6 +131,16 @@ func (w *leafWalk) value(path fieldpath.Path, steps []step, v any, set *fieldpat
 	default:
 		w.leaf(owned, path, steps, v)
 	}
+}
+
+// lose notes that nothing at or below some steps is ours, until the returned function is called.
+// Labels and annotations are shared with others, and without an entry of ours nothing is known.
+func (w *leafWalk) lose(steps []step, v any) (found func()) {
+	if w.lost != nil || w.wiped || steps[0].name == "metadata" {
+		return func() {}
+	}
+	w.lost = &lost{depth: len(steps), want: v}
+	return func() { w.lost = nil }
 }
 
 // item looks at an item of an associative list.
@@ -179,34 +203,43 @@ func keyFits(key value.FieldList, item map[string]any) bool {
 
 func (w *leafWalk) leaf(covered bool, path fieldpath.Path, steps []step, want any) {
 	if !covered {
-		w.found = append(w.found, uncovered{path: path, steps: steps, want: want})
+		w.found = append(w.found, uncovered{path: path, steps: steps, want: want, lost: w.lost})
 	}
 }
 
 // equalLive reports whether the leaf is on the live object as it should be.
 func (u uncovered) equalLive(live map[string]any) bool {
-	var at any = live
-	for i, s := range u.steps {
+	at, ok := find(live, u.steps)
+	if !ok || !equalValues(u.want, at, u.quantities()) {
+		return false
+	}
+	if u.lost == nil {
+		return true
+	}
+	around, _ := find(live, u.steps[:u.lost.depth])
+	return !hasMore(u.lost.want, around)
+}
+
+// find follows steps into a live object. A field that is missing is nil, and so is all below it. It
+// returns false where a list item is missing, or something else than an object is.
+func find(live any, steps []step) (at any, ok bool) {
+	for _, s := range steps {
 		if s.list {
-			items, _ := at.([]any)
+			items, _ := live.([]any)
 			next := slices.IndexFunc(items, s.selects)
 			if next < 0 {
-				return false
+				return nil, false
 			}
-			at = items[next]
+			live = items[next]
 			continue
 		}
-		fields, isObject := at.(map[string]any)
-		next, has := fields[s.name]
-		if !isObject && at != nil {
-			return false
+		fields, isObject := live.(map[string]any)
+		if !isObject && live != nil {
+			return nil, false
 		}
-		if !has && i < len(u.steps)-1 {
-			return isEmpty(u.want)
-		}
-		at = next
+		live = fields[s.name]
 	}
-	return equalValues(u.want, at, u.quantities())
+	return live, true
 }
 
 // quantities reports whether a text may be a quantity there: labels, annotations and the data of a

@@ -162,6 +162,9 @@ func TestPlanOfDrift(t *testing.T) {
 		child.Policy.Drift = drift
 		return pages(child)
 	}
+	widget := handlers.Child{Name: "part", Object: untyped(widgetKind, "", "part", map[string]any{
+		"spec": map[string]any{"replicas": int64(1), "selector": map[string]any{"app": "web"}},
+	})}
 	runPlans(t, map[string]planCase{
 		"a value, fixed": {
 			made: pages(page), desired: pages(page), others: bye,
@@ -192,6 +195,14 @@ func TestPlanOfDrift(t *testing.T) {
 				}
 			},
 			want: []string{"skip Current ConfigMap team-a/page"},
+		},
+		"an atomic map that was extended": {
+			made: pages(widget), desired: pages(widget), others: func(c *cluster) {
+				c.edit(idOf(widgetKind, "team-a", "part"), "kubectl", func(tree map[string]any) {
+					object(object(tree, "spec"), "selector")["version"] = "v2"
+				})
+			},
+			want: []string{"apply Drift Widget team-a/part: .spec.selector.app"},
 		},
 		"more than is desired": {
 			made: pages(page), desired: pages(page), others: func(c *cluster) { c.edit(pageID, "kubectl", withData("css", "red")) },
