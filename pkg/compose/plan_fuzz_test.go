@@ -1,0 +1,517 @@
+package compose
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// FuzzPlan plays a story in a cluster: the children of a parent change, others change and delete
+// and copy objects, another parent wants the same ones, plans are carried out late or by half, and
+// what is remembered is lost. Whatever happens, no object is written or deleted that is not ours,
+// and once all others are quiet, everything is as desired after one write of each object.
+func FuzzPlan(f *testing.F) {
+	for _, text := range stories {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s := newStory(t, text)
+		for s.tape.more() {
+			s.step()
+		}
+		s.settle()
+	})
+}
+
+// stories are seeds, by what they begin with: see step.
+var stories = []string{
+	"",
+	"\x00\x01\x00\x00\x00\x00\x00\x01", // one child, made
+	"\x00\x01\x00\x00\x00\x00\x00\x01\x02\x00\x05\x01\x01",                     // and changed by another
+	"\x00\x02\x00\x00\x00\x00\x00\x01\x01\x00\x01\x00\x01\x01",                 // two, in order
+	"\x00\x01\x00\x00\x00\x00\x00\x01\x00\x01\x01\x00\x00\x00\x00\x01\x01",     // renamed
+	"\x00\x01\x03\x00\x00\x00\x04\x01\x00\x00\x01",                             // a claim that may be pruned
+	"\x00\x02\x04\x00\x00\x00\x04\x05\x01\x00\x00\x00\x01\x00\x00\x01",         // a namespace and what is in it
+	"\x04\x00\x01\x00\x00\x00\x00\x00\x01",                                     // another parent was first
+	"\x00\x01\x00\x00\x00\x00\x00\x01\x02\x00\x07\x00\x00\x01",                 // managedFields wiped
+	"\x00\x01\x00\x00\x00\x00\x00\x01\x02\x00\x00\x01\x02\x00\x01\x02\x01",     // marks edited
+	"\x00\x01\x00\x00\x00\x00\x00\x03\x02\x00\x05\x01\x05",                     // a plan carried out late
+	"\x06\x00\x01\x00\x00\x00\x00\x00\x01\x02\x00\x05\x01\x01",                 // metadata alone
+	"\x00\x01\x06\x00\x00\x00\x00\x01\x02\x06\x08\x01\x00\x01\x06\x00\x01\x00", // lists
+}
+
+// shop is another parent that wants the same objects.
+var shop = Parent{Kind: websiteKind, Namespace: "team-a", Name: "shop", UID: "uid-of-shop"}
+
+// wants are the objects that may be children.
+var wants = []struct {
+	kind            schema.GroupVersionKind
+	namespace, name string
+}{
+	{kind: configMapKind, name: "one"}, {kind: configMapKind, name: "two"}, {kind: secretKind, name: "one"},
+	{kind: claimKind, name: "disk"}, {kind: namespaceKind, name: "space"}, {kind: configMapKind, namespace: "space", name: "inside"},
+	{kind: widgetKind, name: "one"},
+}
+
+func wantID(i int) ChildID {
+	w := wants[i]
+	if w.namespace == "" && resources[w.kind].Namespaced {
+		w.namespace = "team-a"
+	}
+	return idOf(w.kind, w.namespace, w.name)
+}
+
+// variants are what the children may have beside their metadata.
+var variants = []map[string]any{
+	{"data": map[string]any{"a": "1"}},
+	{"data": map[string]any{"a": "2", "b": "1"}},
+	{"data": map[string]any{}, "spec": map[string]any{"replicas": int64(1), "selector": map[string]any{"app": "web"}}},
+	{"spec": map[string]any{
+		"groups": []any{"x", "y"}, "args": []any{"-v", int64(1)},
+		"containers": []any{
+			map[string]any{"name": "web", "cpu": "1", "ports": []any{map[string]any{"containerPort": int64(80)}}},
+			map[string]any{"name": "log"},
+		},
+	}},
+}
+
+// tape is what decides how a story goes on.
+type tape struct{ rest []byte }
+
+func (t *tape) more() bool { return len(t.rest) > 0 }
+
+// next returns a number below n.
+func (t *tape) next(n int) int {
+	if len(t.rest) == 0 {
+		return 0
+	}
+	v := int(t.rest[0])
+	t.rest = t.rest[1:]
+	return v % n
+}
+
+// story is one run of FuzzPlan.
+type story struct {
+	*cluster
+	t            *testing.T
+	tape         *tape
+	desired      []*Desired
+	late         []Op
+	hold         bool
+	metadataOnly []schema.GroupKind
+	whole        map[ChildID]bool     // read past the caches
+	remembered   map[types.UID]string // version and hash of what was applied
+	makers       map[types.UID]string // who has made an object
+	refused      map[ChildID]bool     // by a conflict
+	written      map[ChildID]int      // since all others are quiet
+}
+
+func newStory(t *testing.T, text []byte) *story {
+	if len(text) > 400 {
+		text = text[:400]
+	}
+	return &story{
+		cluster: newCluster(), t: t, tape: &tape{rest: text}, whole: map[ChildID]bool{}, remembered: map[types.UID]string{},
+		makers: map[types.UID]string{}, refused: map[ChildID]bool{}, written: map[ChildID]int{},
+	}
+}
+
+func (s *story) step() {
+	switch s.tape.next(8) {
+	case 0:
+		s.desired = s.wish(website)
+	case 1:
+		s.carryOut(s.plan(), s.tape.next(8))
+	case 2:
+		s.bystander()
+	case 3:
+		s.late = s.plan()
+	case 4:
+		s.otherParent()
+	case 5:
+		s.carryOut(s.late, 8)
+	case 6:
+		s.metadataOnly = nil
+		if s.tape.next(2) == 0 {
+			s.metadataOnly = []schema.GroupKind{configMapKind.GroupKind(), widgetKind.GroupKind()}
+		}
+	case 7:
+		clear(s.remembered)
+		s.hold = s.tape.next(2) == 1
+	}
+}
+
+// wish makes what is desired for a parent.
+func (s *story) wish(parent Parent) []*Desired {
+	m := makerFor(parent)
+	var all []*Desired
+	for range s.tape.next(5) {
+		w := wants[s.tape.next(len(wants))]
+		child := handlers.Child{Name: []string{"", "a", "b", "c"}[s.tape.next(4)]}
+		child.Object = untyped(w.kind, w.namespace, w.name, variants[s.tape.next(len(variants))])
+		for after := s.tape.next(8); after > 0; after >>= 1 {
+			if after&1 == 1 {
+				child.After = append(child.After, []string{"a", "b", "c"}[after%3])
+			}
+		}
+		policy := s.tape.next(32)
+		child.Policy.Drift = []handlers.Drift{"", handlers.DriftReport, handlers.DriftIgnore, handlers.DriftFix}[policy&3]
+		child.Policy.Prune = policy&4 > 0
+		if policy&8 > 0 {
+			child.Policy.Conflicts = handlers.ConflictsFail
+		}
+		if policy&16 > 0 {
+			child.Policy.Ready = func(o handlers.Object) (bool, string) { return o.Metadata().Annotations["ready"] != "", "it says not" }
+		}
+		d, err := m.make(child)
+		if err != nil {
+			s.t.Fatalf("making a child: %v", err)
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// observe is what a pass observes.
+func (s *story) observe() []*Observed {
+	all := s.observed(s.t, website, s.desired, s.metadataOnly...)
+	for i, o := range all {
+		if s.whole[o.ID] {
+			object, err := s.objects[o.ID].read(false)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			all[i] = observe(object, false).Observed
+		}
+		if version, hash, ok := strings.Cut(s.remembered[o.UID], " "); ok && version == o.ResourceVersion {
+			all[i].applied = hash
+		}
+	}
+	return all
+}
+
+// plan plans, and checks that it is a function and harms no other.
+func (s *story) plan() []Op {
+	in := Input{Installation: installation, Definition: definition, Parent: website, Desired: s.desired, Observed: s.observe()}
+	if s.hold {
+		in.Hold = "it is held"
+	}
+	ops := Plan(in)
+	text := words(ops)
+	if again := words(Plan(in)); !slices.Equal(text, again) {
+		s.t.Fatalf("two plans of one input:\n%v\n%v", text, again)
+	}
+	in.Observed = slices.Clone(in.Observed)
+	slices.Reverse(in.Observed)
+	again := words(Plan(in))
+	if n := len(s.desired); !slices.Equal(text[:n], again[:n]) {
+		s.t.Fatalf("two orders of what is observed:\n%v\n%v", text, again)
+	}
+	slices.Sort(again)
+	if !slices.Equal(slices.Sorted(slices.Values(text)), again) {
+		s.t.Fatalf("two orders of what is observed:\n%v\n%v", text, again)
+	}
+	for i, op := range ops {
+		s.judge(op)
+		if op.Desired != nil && op.Desired != s.desired[i] {
+			s.t.Fatalf("op %d is about %s, and desired is %s", i, op.Desired.ID, s.desired[i].ID)
+		}
+	}
+	return ops
+}
+
+// judge checks that an op is lawful in the present state.
+func (s *story) judge(op Op) {
+	o, exists := s.objects[op.ID]
+	switch op.Action {
+	case Create:
+		if exists {
+			s.t.Fatalf("%s is created, and exists", op.ID)
+		}
+	case Apply:
+		if !exists || s.makers[o.uid] != "website" && !s.wiped(o) {
+			s.t.Fatalf("%s is applied, and was made by %q", op.ID, s.makers[o.uid])
+		}
+	case Delete:
+		switch {
+		case !exists || s.makers[o.uid] != "website":
+			s.t.Fatalf("%s is deleted, and was made by another", op.ID)
+		case !s.proven(o):
+			s.t.Fatalf("%s is deleted without a proof", op.ID)
+		case o.deleting:
+			s.t.Fatalf("%s is deleted twice", op.ID)
+		case s.hold:
+			s.t.Fatalf("%s is deleted while that is held", op.ID)
+		case slices.ContainsFunc(s.desired, func(d *Desired) bool { return d.ID == op.ID }):
+			s.t.Fatalf("%s is deleted and desired", op.ID)
+		case slices.Contains(protected, op.ID.Kind) && o.annotation(PruneAnnotation) != "true":
+			s.t.Fatalf("%s is protected", op.ID)
+		}
+	}
+}
+
+func (s *stored) metadata(of, name string) string {
+	metadata, _ := s.tree["metadata"].(map[string]any)
+	texts, _ := metadata[of].(map[string]any)
+	text, _ := texts[name].(string)
+	return text
+}
+
+func (s *stored) annotation(name string) string { return s.metadata("annotations", name) }
+
+// proven is the law in other words: our entry has the label with the parent's UID, or the owner
+// reference to it.
+func (s *story) proven(o *stored) bool {
+	entry, ok := o.managers[FieldManager]
+	if !ok {
+		return false
+	}
+	fields := entry.Set().String()
+	byLabel := strings.Contains(fields, ".metadata.labels."+ParentUIDLabel) && o.metadata("labels", ParentUIDLabel) == string(website.UID)
+	return byLabel || strings.Contains(fields, fmt.Sprintf(".metadata.ownerReferences[uid=%q]", website.UID))
+}
+
+// wiped reports whether an object has all that a child has but our entry in managedFields.
+func (s *story) wiped(o *stored) bool {
+	_, entry := o.managers[FieldManager]
+	if entry || o.metadata("labels", ParentUIDLabel) != string(website.UID) || o.metadata("labels", InstallationLabel) != installation {
+		return false
+	}
+	metadata, _ := o.tree["metadata"].(map[string]any)
+	references, _ := metadata["ownerReferences"].([]any)
+	return slices.ContainsFunc(references, func(r any) bool {
+		reference, _ := r.(map[string]any)
+		controller, _ := reference["controller"].(bool)
+		return reference["uid"] == string(website.UID) && controller
+	})
+}
+
+// carryOut carries out the first ops of a plan, as it is now or was before.
+func (s *story) carryOut(ops []Op, most int) {
+	for _, op := range ops {
+		if most--; most < 0 {
+			return
+		}
+		before := s.objects[op.ID]
+		if op.Action == Read {
+			s.whole[op.ID] = true
+			continue
+		}
+		err := s.execute([]Op{op})
+		now := s.objects[op.ID]
+		switch {
+		case apierrors.IsConflict(err) && reasonFor(errors.Unwrap(err)) == ReasonConflict:
+			s.refused[op.ID] = true
+		case err != nil && reasonFor(errors.Unwrap(err)) != reasonStale && !apierrors.IsNotFound(err):
+			s.t.Fatalf("carrying out: %v", err)
+		case err != nil:
+		case op.Action == Create || op.Action == Apply:
+			if before != nil && (op.Observed == nil || op.Observed.UID != before.uid) {
+				s.t.Fatalf("%s has overwritten another object", words([]Op{op}))
+			}
+			s.makers[now.uid] = "website"
+			s.remembered[now.uid] = now.version + " " + op.Desired.hash
+			s.written[op.ID]++
+			delete(s.whole, op.ID)
+		case op.Action == Delete:
+			if before.uid != op.Observed.UID || s.makers[before.uid] != "website" {
+				s.t.Fatalf("%s has deleted another object", words([]Op{op}))
+			}
+			s.written[op.ID]++
+		}
+	}
+}
+
+// otherParent makes or deletes the children of another parent.
+func (s *story) otherParent() {
+	in := Input{Installation: installation, Definition: definition, Parent: shop}
+	in.Desired = s.wish(shop)
+	in.Observed = s.observed(s.t, shop, in.Desired)
+	for _, op := range Plan(in) {
+		if err := s.execute([]Op{op}); err == nil && op.Action == Create {
+			s.makers[s.objects[op.ID].uid] = "shop"
+		}
+	}
+}
+
+// bystander does something that only another party does.
+func (s *story) bystander() {
+	id := wantID(s.tape.next(len(wants)))
+	o, exists := s.objects[id]
+	what := s.tape.next(13)
+	if !exists && what != 4 && what != 8 {
+		return
+	}
+	values := []string{"", string(website.UID), string(shop.UID), definition, installation, "x"}
+	switch what {
+	case 0:
+		s.edit(id, "kubectl", labelled([]string{ParentUIDLabel, DefinitionLabel, InstallationLabel}[s.tape.next(3)], values[s.tape.next(len(values))]))
+	case 1:
+		name := []string{AppliedAnnotation, ChildAnnotation, PruneAnnotation, ParentAnnotation, "ready"}[s.tape.next(5)]
+		s.edit(id, "kubectl", annotated(name, []string{"", "true", "a", o.annotation(AppliedAnnotation)}[s.tape.next(4)]))
+	case 2:
+		s.edit(id, "kubectl", func(tree map[string]any) { delete(object(tree, "metadata"), "ownerReferences") })
+	case 3:
+		parent := []Parent{website, shop}[s.tape.next(2)]
+		s.edit(id, "kubectl", func(tree map[string]any) {
+			object(tree, "metadata")["ownerReferences"] = []any{parent.reference(s.tape.next(2) == 0)}
+		})
+	case 4:
+		s.copyTo(id, wantID(s.tape.next(len(wants))))
+	case 5:
+		s.edit(id, "kubectl", withData([]string{"a", "b"}[s.tape.next(2)], []string{"", "1", "2", "3"}[s.tape.next(4)]))
+	case 6:
+		if err := s.delete(id, "", ""); err != nil {
+			s.t.Fatal(err)
+		}
+	case 7:
+		s.wipe(id)
+	case 8:
+		s.otherApply(id)
+	case 9:
+		s.edit(id, "kubectl", func(tree map[string]any) { object(tree, "metadata")["finalizers"] = []any{"example.com/guard"} })
+	case 10:
+		s.edit(id, "kubectl", func(tree map[string]any) { delete(object(tree, "metadata"), "finalizers") })
+		if o.deleting {
+			delete(s.objects, id)
+		}
+	case 11:
+		s.edit(id, "kubectl", func(tree map[string]any) {
+			delete(tree, []string{"data", "spec"}[s.tape.next(2)])
+		})
+	case 12:
+		s.edit(id, "kubectl", func(tree map[string]any) { object(object(tree, "spec"), "selector")["version"] = "v2" })
+	}
+	if made := s.objects[id]; made != nil && s.makers[made.uid] == "" {
+		s.makers[made.uid] = "kubectl"
+	}
+}
+
+// copyTo makes an object with everything that another has.
+func (s *story) copyTo(id, from ChildID) {
+	o := s.objects[from]
+	if o == nil || s.objects[id] != nil {
+		return
+	}
+	s.edit(id, "kubectl", func(tree map[string]any) {
+		for name, v := range runtime.DeepCopyJSON(o.tree) {
+			switch name {
+			case "apiVersion", "kind":
+			case "metadata":
+				metadata, _ := v.(map[string]any)
+				for _, field := range []string{"labels", "annotations", "ownerReferences"} {
+					if metadata[field] != nil {
+						object(tree, "metadata")[field] = metadata[field]
+					}
+				}
+			default:
+				tree[name] = v
+			}
+		}
+	})
+}
+
+// otherApply applies values by another field manager.
+func (s *story) otherApply(id ChildID) {
+	kind := schema.GroupVersionKind{Group: id.Kind.Group, Version: "v1", Kind: id.Kind.Kind}
+	tree := untyped(kind, id.Namespace, id.Name, variants[s.tape.next(len(variants))])
+	if _, err := s.apply(kind, id, "other", tree.Object, s.tape.next(2) == 0); err != nil && !apierrors.IsConflict(err) {
+		s.t.Fatalf("applying by another: %v", err)
+	}
+}
+
+// settle goes on without any other until nothing is done any more.
+func (s *story) settle() {
+	clear(s.written)
+	clear(s.refused)
+	for range maxRounds {
+		ops := slices.DeleteFunc(s.plan(), func(op Op) bool {
+			return op.Action == Skip || op.Action == Wait || op.Action == Refuse || op.Action == Retain || s.refused[op.ID]
+		})
+		if len(ops) == 0 {
+			s.check()
+			return
+		}
+		s.carryOut(ops, len(ops))
+	}
+	s.t.Fatalf("it does not settle: %v", words(s.plan()))
+}
+
+// check checks that all is as desired.
+func (s *story) check() {
+	for id, n := range s.written {
+		if n > 1 {
+			s.t.Errorf("%s was written %d times", id, n)
+		}
+	}
+	ops := s.plan()
+	for _, op := range ops {
+		if op.Desired == nil || op.Action != Skip {
+			continue
+		}
+		o := s.objects[op.ID]
+		if o == nil {
+			s.t.Errorf("%s is said to be there, and is not", op.ID)
+			continue
+		}
+		keeps := op.Desired.Policy.Drift == "" || op.Desired.Policy.Drift == handlers.DriftFix
+		if path := missing(op.Desired.tree, o.tree); path != "" && keeps {
+			s.t.Errorf("%s is said to be as desired, and %s is not", op.ID, path)
+		}
+		if want := selectorIn(op.Desired.tree); keeps && want != nil && !maps.Equal(want, selectorIn(o.tree)) {
+			s.t.Errorf("%s is said to be as desired, and its selector is %v", op.ID, selectorIn(o.tree))
+		}
+	}
+	for id, o := range s.objects {
+		gone := !s.proven(o) || o.metadata("labels", ParentUIDLabel) != string(website.UID) || o.metadata("labels", DefinitionLabel) != definition ||
+			o.metadata("labels", InstallationLabel) != installation
+		if gone || slices.ContainsFunc(ops, func(op Op) bool { return op.ID == id && (op.Desired != nil || op.Action != Refuse) }) {
+			continue
+		}
+		s.t.Errorf("%s is ours, and nothing is said of it", id)
+	}
+}
+
+// selectorIn is what is atomic.
+func selectorIn(tree map[string]any) map[string]any {
+	spec, _ := tree["spec"].(map[string]any)
+	selector, _ := spec["selector"].(map[string]any)
+	return selector
+}
+
+// missing returns where live lacks something of want. Lists count as they are, but for defaults.
+func missing(want, live any) string {
+	switch want := want.(type) {
+	case map[string]any:
+		have, _ := live.(map[string]any)
+		for _, name := range slices.Sorted(maps.Keys(want)) {
+			if path := missing(want[name], have[name]); path != "" {
+				return "." + name + strings.TrimPrefix(path, ".=")
+			}
+		}
+		return ""
+	case []any:
+		have, _ := live.([]any)
+		for _, item := range want {
+			if !slices.ContainsFunc(have, func(v any) bool { return missing(item, v) == "" }) {
+				return fmt.Sprintf("[%v]", item)
+			}
+		}
+		return ""
+	default:
+		if want != live {
+			return ".="
+		}
+		return ""
+	}
+}
