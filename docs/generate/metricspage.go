@@ -26,6 +26,7 @@ type metric struct {
 var groups = []struct{ title, text, prefix string }{
 	{"Definitions, as Kooper names them", "They keep the names and labels of Kooper, so its dashboards work.", "kooper_"},
 	{"Definitions", "", "kooperd_controller_"},
+	{"Children", "Of definitions whose plugin makes composers.", "kooperd_compose_"},
 	{"Sources", "A source is one list and watch, shared by all definitions that watch the same.", "kooperd_source_"},
 	{"Leadership", "", "kooperd_le"},
 	{"Leadership", "", "leader_"},
@@ -41,7 +42,7 @@ var labelTexts = map[string]string{
 	"controller":  "name of the definition",
 	"requeue":     "`true` for retries and for calls that a handler asked for with `RequeueAfter`, else `false`",
 	"success":     "`true` or `false`",
-	"state":       "`Waiting`, `Syncing`, `Running`, `ReloadPending`, `Degraded` or `Paused`; a source is never `ReloadPending` or `Paused`",
+	"state":       "`Waiting`, `Syncing`, `Running`, `ReloadPending`, `Degraded` or `Paused`; a source is never `ReloadPending` or `Paused`; of children: `ready`, `notReady` or `refused`",
 	"kind":        "kind that is watched",
 	"api_version": "API group and version of the kind",
 	"namespace":   "namespace that is watched; empty for the whole cluster",
@@ -50,7 +51,7 @@ var labelTexts = map[string]string{
 	"name":        "of the lease, in `leader_election_master_status`; else of the definition",
 	"to":          "`standby`, `leading`, `draining`, `released` or `lost`",
 	"limit":       "`rate` for that of the definition, `maxConcurrent` for the engine's",
-	"reason":      "why an event is skipped: `ignore` or `where`; or a request refused: `unauthenticated`, `forbidden`, or `undecided` when the API server could not be asked",
+	"reason":      "why an event is skipped: `ignore` or `where`; or a request refused: `unauthenticated`, `forbidden`, or `undecided` when the API server could not be asked; of children: why one was applied, refused or could not be written",
 	"server":      "`metrics` or `health`",
 	"result":      "`success` or `error`",
 	"hash":        "of the config files",
@@ -175,6 +176,7 @@ func exercise(m *telemetry.Metrics) {
 	m.ObserveLeaseWatch(func() time.Duration { return 0 })
 	m.ObserveLog(func() uint64 { return 0 })
 	c := m.Controller("definition")
+	c.Compose()
 	c.ObserveRunning(func() (sum, longest time.Duration) { return 0, 0 })
 	for _, limit := range []string{telemetry.LimitRate, telemetry.LimitMaxConcurrent} {
 		c.ObserveThrottled(limit, func() time.Duration { return 0 })

@@ -129,7 +129,7 @@ func (c *composerNeeds) keep(parent kinds.Resource) {
 	rule := func(resource, verb string) rbacv1.PolicyRule {
 		return rbacv1.PolicyRule{APIGroups: []string{parent.Group}, Resources: []string{resource}, Verbs: []string{verb}}
 	}
-	if verbs := parent.Subresources["status"]; slices.Contains(verbs, "patch") && !scheme.Scheme.Recognizes(c.def.Watch.Kind) {
+	if verbs := parent.Subresources["status"]; !c.def.NoStatus && slices.Contains(verbs, "patch") && !scheme.Scheme.Recognizes(c.def.Watch.Kind) {
 		c.add(false, rule(parent.Name+"/status", "patch"))
 	}
 	if c.finalizes || c.def.Handler.Finalizes() {

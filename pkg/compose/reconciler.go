@@ -74,6 +74,8 @@ type Options struct {
 	Kind schema.GroupVersionKind
 	// Composer says what should exist.
 	Composer handlers.Composer
+	// NoStatus is true when nothing is to be written to the status of the parents.
+	NoStatus bool
 	// Finalizes is true when the composer wants to be called for a parent that is being deleted.
 	Finalizes bool
 	// Parents is the cache of the parents.

@@ -120,6 +120,9 @@ type Definition struct {
 	// Finalizer is put into the objects before they are handled, and taken out when the handler has
 	// finalized them; empty, the default, is none.
 	Finalizer string
+	// NoStatus is true when a composer's definition says status: "none": nothing is written to the
+	// status of the objects.
+	NoStatus bool
 	// Paused keeps the definition without running it.
 	Paused bool
 	// Digest is over everything above but Name, with defaults filled in.

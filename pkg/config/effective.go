@@ -128,6 +128,12 @@ func controllerOf(c Definition, handler []byte) *language.Controller {
 		Finalizer:      c.Finalizer,
 		Paused:         c.Paused,
 	}
+	if c.Handler.Composes() {
+		out.Status = language.StatusOwn
+	}
+	if c.NoStatus {
+		out.Status = language.StatusNone
+	}
 	if where := c.Filter.Where(); where != nil {
 		text := where.Text()
 		out.Where = &text

@@ -239,12 +239,13 @@ func (l *loader) config(schema cue.Value) *Config {
 		cfg.Definitions[i].Handler = handler
 		if ok {
 			l.checkFinalizes(c.Name, c.Finalizer, handler)
+			l.checkComposer(c, f.Controllers[c.Name].Status, handler)
 		}
 		if at := (diagnostic.Path{"controllers", c.Name, "handler"}); !ok && !l.report.Explained(at) {
 			l.report.Add(l.doc.KeyPosition(at), at, "cannot be used", "this is a mistake in kooperd: it does not know why")
 		}
 	}
-	l.reportProblems(problems)
+	l.reportProblems(append(problems, sharedStatuses(cfg.Definitions)...))
 	return cfg
 }
 

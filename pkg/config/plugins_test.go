@@ -200,6 +200,56 @@ var composerPlugin = handlers.Plugin[struct{}]{
 	},
 }
 
+// TestComposers has definitions of composers, and of another plugin, that cannot be.
+func TestComposers(t *testing.T) {
+	file := write(t, "f.yaml", `apiVersion: kooperd.dev/v1alpha1
+controllers:
+  a-site:
+    watch: {apiVersion: example.com/v1, kind: Site}
+    handler: {children: {}}
+  b-site:
+    watch: {apiVersion: example.com/v2, kind: Site, labelSelector: tier=web}
+    handler: {children: {}}
+  c-site:
+    watch: {apiVersion: example.com/v1, kind: Site}
+    status: none
+    handler: {children: {}}
+  every:
+    watch: {apiVersion: v1, kind: Pod}
+    leaderElection: disabled
+    handler: {children: {}}
+  handler:
+    watch: {apiVersion: v1, kind: Pod}
+    status: own
+    handler: {log: {}}
+  pods-1:
+    watch: {apiVersion: v1, kind: Pod}
+    handler: {children: {}}
+  pods-2:
+    watch: {apiVersion: v1, kind: Pod}
+    handler: {children: {}}
+  red:
+    watch: {apiVersion: example.com/v1, kind: Ball, labelSelector: color=red}
+    handler: {children: {}}
+  blue:
+    watch: {apiVersion: example.com/v1, kind: Ball, labelSelector: "color=blue,size"}
+    handler: {children: {}}
+`)
+	registry, err := handlers.NewRegistry(composerPlugin, logPlugin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = config.Load(t.Context(), []string{file}, config.Options{Registry: registry})
+	want := file + `:7:12: controllers.b-site.watch: controller "a-site" writes the status of the same Site objects: ` +
+		`each would undo what the other has written; write status: "none" in one of them` + "\n" +
+		file + `:15:21: controllers.every.leaderElection: the children plugin cannot run on every replica: ` +
+		`all of them would write the same children; leave it out` + "\n" +
+		file + `:19:13: controllers.handler.status: the log plugin makes no composers, whose parents' status kooperd keeps; leave it out`
+	if err == nil || err.Error() != want {
+		t.Errorf("Load: %v\nwant:\n%s", err, want)
+	}
+}
+
 // TestFinalizerOfComposer gives a finalizer to a definition that has its own.
 func TestFinalizerOfComposer(t *testing.T) {
 	file := write(t, "f.yaml", `apiVersion: kooperd.dev/v1alpha1

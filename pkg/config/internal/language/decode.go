@@ -54,6 +54,7 @@ type Controller struct {
 	Timeout        string                     `json:"timeout"`
 	LeaderElection string                     `json:"leaderElection"`
 	Finalizer      string                     `json:"finalizer,omitempty"`
+	Status         string                     `json:"status,omitempty"`
 	Paused         bool                       `json:"paused"`
 }
 
@@ -110,6 +111,8 @@ const (
 	Disabled   = "disabled"
 	Required   = "required"
 	Off        = "off"
+	StatusOwn  = "own"
+	StatusNone = "none"
 
 	DefaultWorkers = 3
 	DefaultBurst   = 1

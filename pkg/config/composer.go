@@ -1,0 +1,67 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
+	"kooperd.dev/kooperd/pkg/config/internal/language"
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// checkComposer reports what does not go together with the plugin's being one of composers, or not.
+func (l *loader) checkComposer(def Definition, status string, handler handlers.Bound) {
+	at := diagnostic.Path{"controllers", def.Name}
+	switch {
+	case !handler.Composes() && status != "":
+		at = at.With("status")
+		l.report.Add(l.doc.ValuePosition(at), at, fmt.Sprintf("the %s plugin makes no composers, whose parents' status kooperd keeps", handler.Plugin()),
+			"leave it out")
+	case handler.Composes() && def.EveryReplica:
+		at = at.With("leaderElection")
+		l.report.Add(l.doc.ValuePosition(at), at, fmt.Sprintf("the %s plugin cannot run on every replica: all of them would write the same children", handler.Plugin()),
+			"leave it out")
+	}
+}
+
+// sharedStatuses reports definitions that would write the status of the same objects in turn.
+func sharedStatuses(definitions []Definition) (problems []problem) {
+	writes := func(def Definition) bool {
+		return def.Handler.Composes() && !def.NoStatus && !scheme.Scheme.Recognizes(def.Watch.Kind)
+	}
+	for i, def := range definitions {
+		if !writes(def) {
+			continue
+		}
+		same := func(other Definition) bool {
+			return writes(other) && other.Watch.Kind.GroupKind() == def.Watch.Kind.GroupKind() && overlap(other, def) && mayMeet(other, def)
+		}
+		if first := slices.IndexFunc(definitions[:i], same); first >= 0 {
+			problems = append(problems, problem{
+				at: diagnostic.Path{"controllers", def.Name, "watch"},
+				message: fmt.Sprintf("controller %q writes the status of the same %s objects: each would undo what the other has written",
+					definitions[first].Name, def.Watch.Kind.Kind),
+				hint: fmt.Sprintf("write status: %q in one of them", language.StatusNone),
+			})
+		}
+	}
+	return problems
+}
+
+// mayMeet reports whether two definitions of one kind may watch the same object by their label
+// selectors: that is known of those alone that ask for different values of one label.
+func mayMeet(a, b Definition) bool {
+	if a.Watch.LabelSelector == nil || b.Watch.LabelSelector == nil {
+		return true
+	}
+	requirements, _ := a.Watch.LabelSelector.Requirements()
+	for _, r := range requirements {
+		value, exact := b.Watch.LabelSelector.RequiresExactMatch(r.Key())
+		if own, also := a.Watch.LabelSelector.RequiresExactMatch(r.Key()); exact && also && own != value {
+			return false
+		}
+	}
+	return true
+}
