@@ -13,14 +13,15 @@ import (
 	"kooperd.dev/kooperd/pkg/kube"
 )
 
-// relate returns the related objects of the parent by name.
+// relate returns the related objects of the parent by name. A Relater is given what it has asked
+// for and nothing else: what its plugin reads may be a whole kind.
 func (p *pass) relate(ctx context.Context) (map[string][]handlers.Object, error) {
 	found := make(map[string][]handlers.Object, len(p.Related))
-	for _, source := range p.Related {
-		found[source.Name] = source.list(source.Related, p.parent)
-	}
 	relater, ok := p.Composer.(handlers.Relater)
 	if !ok {
+		for _, source := range p.Related {
+			found[source.Name] = source.list(source.Related, p.parent)
+		}
 		return found, nil
 	}
 	asked, err := relater.Relate(ctx, p.object)
@@ -39,13 +40,13 @@ func (p *pass) relate(ctx context.Context) (map[string][]handlers.Object, error)
 }
 
 // listAsked returns what a Relater has asked for, which must lie within what the plugin reads.
-func (r *Reconciler) listAsked(related handlers.Related) ([]handlers.Object, error) {
+func (p *pass) listAsked(related handlers.Related) ([]handlers.Object, error) {
 	var objects []handlers.Object
 	declared := false
-	for _, source := range r.Related {
+	for _, source := range p.Related {
 		if source.GroupVersionKind() == related.GroupVersionKind() {
 			declared = true
-			objects = append(objects, source.list(related, Parent{Namespace: related.Namespace})...)
+			objects = append(objects, source.list(related, p.parent)...)
 		}
 	}
 	if !declared {
@@ -61,12 +62,14 @@ func (s RelatedSource) list(related handlers.Related, parent Parent) []handlers.
 	if related.SameNamespace {
 		namespace = parent.Namespace
 	}
-	if related.ObjectName != "" && namespace != "" {
+	if related.ObjectName != "" {
 		object, ok := s.Source.Get(namespace, related.ObjectName)
-		if !ok || !selects(related.LabelSelector, object) {
+		switch {
+		case ok && selects(related.LabelSelector, object):
+			return []handlers.Object{object}
+		case ok, namespace != "":
 			return nil
 		}
-		return []handlers.Object{object}
 	}
 	objects := s.Source.List(namespace, selectorOf(related.LabelSelector))
 	if related.ObjectName != "" {

@@ -49,7 +49,8 @@ type ComposeRequest struct {
 	// not they are still desired. One that is being deleted is among them.
 	Children Children
 	// Related are the objects that the composer reads besides, by the name of the Related that
-	// selects them, each sorted by namespace and name.
+	// selects them, each sorted by namespace and name. For a Relater, these are what it has asked
+	// for, else what the plugin Reads.
 	Related map[string][]Object
 	// Cause is why the call is made.
 	Cause Cause
