@@ -2,6 +2,7 @@ package compose
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -146,16 +147,30 @@ func (c *Client) patchStatus(ctx context.Context, t target, body []byte) (handle
 	})
 }
 
-// delete deletes the very version of an object that is known.
-func (c *Client) delete(ctx context.Context, t target, uid types.UID, resourceVersion string) error {
+// delete deletes the very version of an object that is known. It returns the object if that is
+// still there, being deleted.
+func (c *Client) delete(ctx context.Context, t target, uid types.UID, resourceVersion string) (handlers.Object, error) {
 	path, err := c.path(ctx, t)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	background := metav1.DeletePropagationBackground
-	return c.rest.Delete().AbsPath(path...).Body(&metav1.DeleteOptions{
+	result := c.rest.Delete().AbsPath(path...).Body(&metav1.DeleteOptions{
 		TypeMeta:          metav1.TypeMeta{APIVersion: "v1", Kind: "DeleteOptions"},
 		Preconditions:     &metav1.Preconditions{UID: &uid, ResourceVersion: &resourceVersion},
 		PropagationPolicy: &background,
-	}).SetHeader("Accept", runtime.ContentTypeJSON).Do(ctx).Error()
+	}).SetHeader("Accept", runtime.ContentTypeJSON).Do(ctx)
+	body, err := result.Raw()
+	if err != nil {
+		return nil, result.Error() // It has the causes.
+	}
+	var answer metav1.PartialObjectMetadata
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil, fmt.Errorf("reading what has become of a %s: %w", t.kind.Kind, err)
+	}
+	graceful := answer.DeletionGracePeriodSeconds != nil && *answer.DeletionGracePeriodSeconds > 0
+	if answer.Kind != t.kind.Kind || len(answer.Finalizers) == 0 && !graceful {
+		return nil, nil //nolint:nilnil // there is none any more
+	}
+	return kube.ReadObject(body, t.kind, FieldManager, t.metadataOnly)
 }

@@ -146,9 +146,13 @@ func (x *executor) delete(ctx context.Context, o observedChild) *opError {
 	t := x.target(o.kind, o.ID)
 	for try := 0; ; try++ {
 		x.Memory.beginWrite(x.parent.UID, o.ID)
-		err := x.Client.delete(ctx, t, o.UID, o.ResourceVersion)
-		gone := err == nil || apierrors.IsNotFound(err)
-		x.Memory.endDelete(x.parent.UID, o.ID, o.UID, gone)
+		left, err := x.Client.delete(ctx, t, o.UID, o.ResourceVersion)
+		gone := err == nil && left == nil || apierrors.IsNotFound(err)
+		if left != nil {
+			x.Memory.endWrite(x.parent.UID, o.ID, "", left)
+		} else {
+			x.Memory.endDelete(x.parent.UID, o.ID, o.UID, gone)
+		}
 		switch {
 		case err == nil:
 			x.Metrics.Deleted()
