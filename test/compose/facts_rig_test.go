@@ -107,7 +107,11 @@ type subject struct {
 
 func newSubject(t *testing.T, k factKind, namespace, name string) *subject {
 	t.Helper()
-	config := shared.AdminConfig()
+	return newSubjectAs(t, shared.AdminConfig(), k, namespace, name)
+}
+
+func newSubjectAs(t *testing.T, config *rest.Config, k factKind, namespace, name string) *subject {
+	t.Helper()
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		t.Fatal(err)

@@ -44,6 +44,9 @@ func (c *composer) compose(req handlers.ComposeRequest) (handlers.Composition, e
 		composition.Pending = append(composition.Pending, handlers.Pending{Name: name, On: "the test"})
 	}
 	for _, part := range c.config.Children {
+		if part.When != nil && !slices.Contains(part.When, f.text) {
+			continue
+		}
 		child, err := part.child(f)
 		if pending, ok := errors.AsType[handlers.Pending](err); ok {
 			pending.Name = part.Name

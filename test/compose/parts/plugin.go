@@ -28,6 +28,7 @@ type Config struct {
 type Child struct {
 	Name      string             `json:"name,omitempty"`
 	Object    map[string]any     `json:"object"`
+	When      []string           `json:"when,omitempty"`
 	After     []string           `json:"after,omitempty"`
 	Drift     handlers.Drift     `json:"drift,omitempty"`
 	Conflicts handlers.Conflicts `json:"conflicts,omitempty"`
