@@ -239,24 +239,3 @@ func ExampleDuration() {
 	fmt.Println(time.Duration(c.Every), err)
 	// Output: 1m30s <nil>
 }
-
-// A composer is a function, too: from an object to the objects that should exist for it.
-func ExampleCompose() {
-	composer := handlers.Compose(func(_ context.Context, cm *corev1.ConfigMap, _ handlers.Children) (handlers.Composition, error) {
-		receipt := &corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{Name: cm.Name + "-receipt"},
-			Data:       map[string]string{"total": cm.Data["items"]},
-		}
-		return handlers.Composition{Children: handlers.ChildrenOf(receipt)}, nil
-	})
-	composition, err := composer.Compose(context.Background(), handlers.ComposeRequest{Object: cart()})
-	fmt.Println(len(composition.Children), err)
-	// Output: 1 <nil>
-}
-
-// What cannot be told yet is an error. It never looks like an empty set.
-func ExamplePending() {
-	var err error = handlers.Pending{Name: "server", On: "Secret shop/password", Why: "it does not exist"}
-	fmt.Println(err)
-	// Output: child server is waiting for Secret shop/password: it does not exist
-}
