@@ -32,6 +32,7 @@ var checks = map[string]func(t *testing.T, p *daemon.Process){
 	"leader-election":       checkLeaderElection,
 	"custom-build":          checkCustomBuild,
 	"triggers":              checkTriggers,
+	"team-namespaces":       checkTeamNamespaces,
 }
 
 func TestExamples(t *testing.T) {

@@ -19,6 +19,9 @@ import (
 // Label is the label of a Namespace that names its team.
 const Label = "team"
 
+// verbs are what a team may do with its own objects.
+var verbs = []string{"get", "list", "watch", "create", "update", "patch", "delete"}
+
 // name is that of all objects that are made in a Namespace.
 const name = "team"
 
@@ -75,7 +78,7 @@ func (c Config) compose(_ context.Context, ns *metav1.PartialObjectMetadata, _ h
 			Ingress:     []networkingv1.NetworkPolicyIngressRule{{From: []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{}}}}},
 		}},
 		&rbacv1.Role{ObjectMeta: in, Rules: []rbacv1.PolicyRule{
-			{APIGroups: []string{"", "apps"}, Resources: []string{"pods", "services", "configmaps", "deployments"}, Verbs: []string{"*"}},
+			{APIGroups: []string{"", "apps"}, Resources: []string{"pods", "services", "configmaps", "deployments"}, Verbs: verbs},
 		}},
 		&rbacv1.RoleBinding{
 			ObjectMeta: in,
