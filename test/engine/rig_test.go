@@ -60,6 +60,8 @@ type options struct {
 	definitions string
 	engine      string // the text of `engine`
 	handle      func(ctx context.Context, env handlers.Env, req handlers.Request) (handlers.Result, error)
+	finalize    func(ctx context.Context, env handlers.Env, req handlers.Request) (handlers.Result, error) // nil: the plugin cannot
+	metadata    bool                                                                                       // is all that the plugin reads
 	build       func(env handlers.Env) error
 	gate        *kube.Gate
 	shutdown    time.Duration
@@ -72,16 +74,25 @@ func start(t *testing.T, opts options) *rig {
 	r.options = opts
 	r.plugin = handlers.Plugin[testConfig]{
 		Name: "test", Summary: "Calls a function of the test", Schema: "#Config: {version?: string}",
+		Finalizes:    func(testConfig) bool { return opts.finalize != nil },
+		MetadataOnly: func(testConfig) bool { return opts.metadata },
 		New: func(_ context.Context, env handlers.Env, c testConfig) (handlers.Handler, error) {
 			if opts.build != nil {
 				if err := opts.build(env); err != nil {
 					return nil, err
 				}
 			}
-			return handlers.HandlerFunc(func(ctx context.Context, req handlers.Request) (handlers.Result, error) {
+			handler := handlers.HandlerFunc(func(ctx context.Context, req handlers.Request) (handlers.Result, error) {
 				r.record(env.Definition, c.Version, req)
 				return opts.handle(ctx, env, req)
-			}), nil
+			})
+			if opts.finalize == nil {
+				return handler, nil
+			}
+			return finalizing{handler, func(ctx context.Context, req handlers.Request) (handlers.Result, error) {
+				r.record(finalizedBy(env.Definition), c.Version, req)
+				return opts.finalize(ctx, env, req)
+			}}, nil
 		},
 	}
 	r.registry = prometheus.NewRegistry()
@@ -120,6 +131,19 @@ func start(t *testing.T, opts options) *rig {
 	})
 	return r
 }
+
+// finalizing is a handler that is also a finalizer.
+type finalizing struct {
+	handlers.Handler
+	finalize handlers.HandlerFunc
+}
+
+func (f finalizing) Finalize(ctx context.Context, req handlers.Request) (handlers.Result, error) {
+	return f.finalize(ctx, req)
+}
+
+// finalizedBy is under which name the calls of Finalize are kept.
+func finalizedBy(definition string) string { return definition + "/finalize" }
 
 // apply makes definitions what runs.
 func (r *rig) apply(t *testing.T, definitions string) engine.Changes {
