@@ -17,8 +17,8 @@ func (p *planner) drifted(d *Desired, o *Observed) Op {
 	if len(leaves) == 0 && referred {
 		return p.current(d, o)
 	}
-	if !o.Whole && slices.ContainsFunc(leaves, func(u uncovered) bool { return !u.ofMetadata() }) {
-		return Op{Action: Read, Reason: ReasonDrift, NotReady: "it has to be read"}
+	if !o.Whole && slices.ContainsFunc(leaves, func(u uncovered) bool { return !u.ofMetadata() && !isEmpty(u.want) }) {
+		return unseen(d, leaves)
 	}
 	tree, err := o.Tree()
 	if err != nil {
@@ -44,6 +44,16 @@ func (p *planner) drifted(d *Desired, o *Observed) Op {
 		op = Op{Action: Apply, Reason: ReasonDrift, Message: message, NotReady: "it is being set right"}
 	}
 	return op
+}
+
+// unseen decides on a child of which fields are not ours any more, and of which the metadata alone
+// is known. To read it would mostly show that they have other values. Where they have not, to apply
+// it makes them ours again, so that it is done once.
+func unseen(d *Desired, leaves []uncovered) Op {
+	if d.Policy.Drift == handlers.DriftReport || d.Policy.Drift == handlers.DriftIgnore {
+		return Op{Action: Read, Reason: ReasonDrift, NotReady: "it has to be read"}
+	}
+	return Op{Action: Apply, Reason: ReasonDrift, Message: describe(leaves), NotReady: "it is being set right"}
 }
 
 // hasReferences reports whether all owner references of a tree are there as they should be.

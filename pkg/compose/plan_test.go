@@ -210,7 +210,7 @@ func TestPlanOfDrift(t *testing.T) {
 		},
 		"a value, while the metadata alone is known": {
 			made: pages(page), desired: pages(page), others: bye, metadataOnly: []schema.GroupKind{configMapKind.GroupKind()},
-			want: []string{"read Drift ConfigMap team-a/page"},
+			want: []string{"apply Drift ConfigMap team-a/page: .data.html"},
 		},
 		"a mark, while the metadata alone is known": {
 			made: pages(page), desired: pages(page), metadataOnly: []schema.GroupKind{configMapKind.GroupKind()},
@@ -368,7 +368,7 @@ func TestPlanProvesOwnership(t *testing.T) {
 		},
 		"no managedFields, while the metadata alone is known": {
 			made: pages(page), others: wiped, desired: pages(page), metadataOnly: []schema.GroupKind{configMapKind.GroupKind()},
-			want: []string{"read Drift ConfigMap team-a/page"},
+			want: []string{"apply Drift ConfigMap team-a/page: .data.html and 6 more"},
 		},
 		"the parent's mark edited": {
 			made: pages(page), desired: pages(page),
