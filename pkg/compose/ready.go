@@ -26,7 +26,7 @@ func readyByKind(kind schema.GroupKind, tree map[string]any) (bool, string) {
 	case schema.GroupKind{Group: "apps", Kind: "DaemonSet"}:
 		return daemonsReady(tree, seen)
 	case schema.GroupKind{Group: "batch", Kind: "Job"}:
-		return conditionTrue(tree, "Complete")
+		return jobReady(tree)
 	case schema.GroupKind{Kind: "Pod"}:
 		return podReady(tree)
 	case schema.GroupKind{Kind: "PersistentVolumeClaim"}:
@@ -69,6 +69,13 @@ func daemonsReady(tree map[string]any, seen bool) (bool, string) {
 		}
 	}
 	return true, ""
+}
+
+func jobReady(tree map[string]any) (bool, string) {
+	if status, message := conditionOf(tree, "Failed"); status == "True" {
+		return false, "it has failed: " + message
+	}
+	return conditionTrue(tree, "Complete")
 }
 
 func podReady(tree map[string]any) (bool, string) {
