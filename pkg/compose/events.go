@@ -19,9 +19,11 @@ func ParentUID(object handlers.Object) types.UID {
 // OnChild calls add, at once or later, for the parents that a changed child is about: the one whose
 // mark it carries or has carried, and those that are refused because of it. An event that is that
 // of a write of ours is left out, as that write's own call goes on with the answer.
-func (r *Reconciler) OnChild(e kube.Event, add func(kube.Key)) {
-	old, now := e.Old(), e.Now()
-	event := heldEvent{deleted: e.Type == kube.Deleted}
+func (r *Reconciler) OnChild(e kube.Event, add func(kube.Key)) { r.onChild(e.Old(), e.Now(), add) }
+
+// onChild is OnChild for a child before and after its change; nil where there is none.
+func (r *Reconciler) onChild(old, now handlers.Object, add func(kube.Key)) {
+	event := heldEvent{deleted: now == nil}
 	switch {
 	case now != nil:
 		event.uid, event.version = now.UID(), now.ResourceVersion()
@@ -62,12 +64,17 @@ func (r *Reconciler) addParent(uid types.UID, add func(kube.Key)) {
 // OwnEvent reports whether an event of a parent is that of a write of ours, which calls for
 // nothing. While that cannot be known, it returns true too, and calls add later if it is not.
 func (r *Reconciler) OwnEvent(e kube.Event, add func(kube.Key)) bool {
-	now := e.Now()
+	return r.ownEvent(e.Now(), add)
+}
+
+// ownEvent is OwnEvent for a parent after its change, nil if it is gone.
+func (r *Reconciler) ownEvent(now handlers.Object, add func(kube.Key)) bool {
 	if now == nil {
 		return false
 	}
+	key := kube.Key{Namespace: now.Namespace(), Name: now.Name()}
 	return r.Memory.ownParentEvent(now.UID(), heldEvent{
-		uid: now.UID(), version: now.ResourceVersion(), notify: func() { add(e.Key) },
+		uid: now.UID(), version: now.ResourceVersion(), notify: func() { add(key) },
 	})
 }
 

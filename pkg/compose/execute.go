@@ -31,8 +31,11 @@ func (x *executor) execute(ctx context.Context, ops []Op) (changed bool) {
 		default:
 			continue
 		}
+		mu.Lock()
+		_, again := x.live[op.ID]
+		mu.Unlock()
 		running.Go(func() error {
-			seen, failure := x.carryOut(ctx, op)
+			seen, failure := x.carryOut(ctx, op, again)
 			mu.Lock()
 			defer mu.Unlock()
 			if failure != nil && ctx.Err() == nil {
@@ -53,7 +56,8 @@ func (x *executor) execute(ctx context.Context, ops []Op) (changed bool) {
 }
 
 // carryOut does what an op says. It returns what it has read past the caches, or why it failed.
-func (x *executor) carryOut(ctx context.Context, op Op) (*observedChild, *opError) {
+// again is true when the object has been read in this pass before.
+func (x *executor) carryOut(ctx context.Context, op Op, again bool) (*observedChild, *opError) {
 	if op.Action == Read {
 		return x.read(ctx, op, false)
 	}
@@ -61,7 +65,7 @@ func (x *executor) carryOut(ctx context.Context, op Op) (*observedChild, *opErro
 	if failure == nil || failure.reason != reasonStale {
 		return nil, failure
 	}
-	if _, again := x.live[op.ID]; again {
+	if again {
 		return nil, failure // It has just been read: whoever changes it all the time has to end first.
 	}
 	return x.read(ctx, op, x.target(op.Desired.Kind, op.ID).metadataOnly)
@@ -127,8 +131,8 @@ func (x *executor) rememberRead(ops []Op) {
 	}
 }
 
-// executeDeletes deletes what the plan says.
-func (x *executor) executeDeletes(ctx context.Context, ops []Op, observed map[ChildID]observedChild) {
+// executeDeletes deletes what the plan says, and reports whether there was something that could be.
+func (x *executor) executeDeletes(ctx context.Context, ops []Op, observed map[ChildID]observedChild) (deleted bool) {
 	for i, op := range ops {
 		if op.Action != Delete || ctx.Err() != nil {
 			continue
@@ -136,8 +140,11 @@ func (x *executor) executeDeletes(ctx context.Context, ops []Op, observed map[Ch
 		if failure := x.delete(ctx, observed[op.ID]); failure != nil {
 			x.failed[op.ID] = failure
 			ops[i].Action, ops[i].Reason, ops[i].Message = Wait, failure.reason, failure.Error()
+			continue
 		}
+		deleted = true
 	}
+	return deleted
 }
 
 // delete deletes a child in the version that was proven to be ours. If it turns out to be another
@@ -167,6 +174,8 @@ func (x *executor) delete(ctx context.Context, o observedChild) *opError {
 		}
 		object, err := x.Client.get(ctx, t)
 		if apierrors.IsNotFound(err) {
+			x.Memory.beginWrite(x.parent.UID, o.ID)
+			x.Memory.endDelete(x.parent.UID, o.ID, o.UID, true)
 			return nil
 		}
 		if err != nil {
@@ -175,6 +184,7 @@ func (x *executor) delete(ctx context.Context, o observedChild) *opError {
 		now := observe(object, t.metadataOnly)
 		judge := &planner{Input: Input{Installation: x.Installation, Definition: x.Definition, Parent: x.parent}}
 		if now.UID != o.UID || !judge.proven(now.Observed) {
+			x.live[o.ID] = now
 			return nil // It is not ours any more.
 		}
 		o = now

@@ -36,6 +36,7 @@ type pass struct {
 	*executor
 	req         handlers.Request
 	composition handlers.Composition
+	rounds      int   // how often the composer has been asked
 	err         error // why the children are not known
 	ops         []Op  // the last plan
 }
@@ -53,11 +54,11 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 		return p.cleanUp(ctx)
 	}
 	settled := p.converge(ctx)
+	for settled && p.err == nil && p.prune(ctx) {
+		settled = p.converge(ctx) // What the composer says may be about what is gone now.
+	}
 	if err := ended(ctx); err != nil {
 		return handlers.Result{}, err
-	}
-	if p.err == nil {
-		p.prune(ctx)
 	}
 	p.note()
 	statusErr := p.writeStatus(ctx)
@@ -91,7 +92,8 @@ func ended(ctx context.Context) error {
 // converge asks the composer, and creates and applies, until nothing changes any more. It returns
 // false if that took too many rounds.
 func (p *pass) converge(ctx context.Context) (settled bool) {
-	for range maxRounds {
+	for p.rounds < maxRounds {
+		p.rounds++
 		observed := p.observeChildren()
 		desired := p.compose(ctx, observed)
 		if p.err != nil || ctx.Err() != nil {
@@ -179,8 +181,9 @@ func (p *pass) plan(observed map[ChildID]observedChild, desired []*Desired, hold
 	return ops
 }
 
-// prune deletes what is not desired any more, if all is well.
-func (p *pass) prune(ctx context.Context) {
+// prune deletes what is not desired any more, if all is well. It reports whether it has deleted
+// something.
+func (p *pass) prune(ctx context.Context) (deleted bool) {
 	observed := p.observeChildren()
 	desired := make([]*Desired, 0, len(p.ops))
 	for _, op := range p.ops {
@@ -190,7 +193,7 @@ func (p *pass) prune(ctx context.Context) {
 	}
 	p.observeAt(observed, desired)
 	p.ops = p.plan(observed, desired, p.hold())
-	p.executeDeletes(ctx, p.ops, observed)
+	return p.executeDeletes(ctx, p.ops, observed)
 }
 
 // hold says why nothing may be deleted; empty if it may.

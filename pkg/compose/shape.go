@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"kooperd.dev/kooperd/pkg/kinds"
@@ -88,7 +89,10 @@ func (c *Client) statusFields(ctx context.Context, kind schema.GroupVersionKind,
 	}
 	path := []string{"/openapi/v3/apis", kind.Group, kind.Version}
 	text, err := c.rest.Get().AbsPath(path...).SetHeader("Accept", "application/json").Do(ctx).Raw()
-	if err != nil {
+	switch {
+	case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
+		return statusFields{served: true}, nil // An aggregated API server need not have a schema.
+	case err != nil:
 		return statusFields{}, fmt.Errorf("reading the schema of %s: %w", kind.Kind, err)
 	}
 	var document openAPI

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -232,8 +233,12 @@ func (p *pass) conditions() []condition {
 		}
 	}
 	if p.err != nil {
-		block("ComposeFailed", p.err.Error())
-		degrade("ComposeFailed", p.err.Error())
+		reason := Reason("ComposeFailed")
+		if failure, ok := errors.AsType[*opError](p.err); ok {
+			reason = failure.reason
+		}
+		block(reason, p.err.Error())
+		degrade(reason, p.err.Error())
 		return []condition{ready, progressing, degraded}
 	}
 	// What waits for something else is not what blocks.
