@@ -3,6 +3,7 @@ package compose
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -19,6 +20,9 @@ import (
 
 // stateTries is how often a change is made anew because somebody else has changed the ConfigMap.
 const stateTries = 5
+
+// errCreating is what fails when the ConfigMap does not exist.
+var errCreating = errors.New("creating it")
 
 // Record is what a definition has owned, as the ConfigMap has it. It says where to look for
 // children, and proves nothing about them.
@@ -132,6 +136,9 @@ func (s *State) try(ctx context.Context, id string, edit func(Record, bool) Reco
 		_, err = s.client.Create(ctx, &corev1.ConfigMap{
 			ObjectMeta: metav1.ObjectMeta{Name: s.name}, Data: map[string]string{id: string(encoded)},
 		}, metav1.CreateOptions{FieldManager: FieldManager})
+		if err != nil {
+			err = fmt.Errorf("%w: %w", errCreating, err)
+		}
 		return err
 	}
 	if found.Data == nil {
@@ -148,10 +155,17 @@ func (s *State) explain(err error) error {
 	case err == nil:
 		return nil
 	case apierrors.IsForbidden(err):
-		rule := rbacv1.PolicyRule{
-			APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{s.name}, Verbs: []string{"get", "update"},
-		}
-		err = &kube.ForbiddenError{Namespace: s.namespace, Rule: rule, Err: err}
+		err = &kube.ForbiddenError{Namespace: s.namespace, Rule: s.rule(err), Err: err}
 	}
 	return fmt.Errorf("recording what the definition owns in ConfigMap %s/%s: %w", s.namespace, s.name, err)
+}
+
+// rule is the right whose lack a refusal is about. The right to create has no name: the authorizer
+// does not know it.
+func (s *State) rule(refusal error) rbacv1.PolicyRule {
+	rule := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"create"}}
+	if !errors.Is(refusal, errCreating) {
+		rule.ResourceNames, rule.Verbs = []string{s.name}, []string{"get", "update"}
+	}
+	return rule
 }
