@@ -11,11 +11,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kinds"
 	"kooperd.dev/kooperd/pkg/kube"
 )
 
@@ -29,7 +31,7 @@ func needsWhole(def config.Definition) bool {
 func watchesOfComposer(def config.Definition, installation string) []watched {
 	var watches []watched
 	ofInstallation := labels.SelectorFromSet(labels.Set{compose.InstallationLabel: installation})
-	for _, owned := range def.Handler.Owns() {
+	for _, owned := range ownedKinds(def) {
 		w := kube.Watch{
 			Kind: owned.GroupVersionKind(), LabelSelector: ofInstallation, FieldManager: compose.FieldManager,
 			MetadataOnly: owned.MetadataOnly,
@@ -41,7 +43,10 @@ func watchesOfComposer(def config.Definition, installation string) []watched {
 	}
 	for _, related := range def.Handler.Reads() {
 		w := kube.Watch{Kind: related.GroupVersionKind(), Namespaces: def.Watch.Namespaces, MetadataOnly: related.MetadataOnly}
-		if related.Namespace != "" {
+		switch {
+		case isClusterScoped(related.GroupVersionKind()):
+			w.Namespaces = nil
+		case related.Namespace != "":
 			w.Namespaces = []string{related.Namespace}
 		}
 		if related.LabelSelector != nil {
@@ -53,6 +58,23 @@ func watchesOfComposer(def config.Definition, installation string) []watched {
 		watches = append(watches, watched{watch: w})
 	}
 	return watches
+}
+
+// ownedKinds are the kinds of a definition's children. Those that have no namespace are looked for
+// in the whole cluster, whatever namespaces the definition watches.
+func ownedKinds(def config.Definition) []handlers.OwnedKind {
+	owns := slices.Clone(def.Handler.Owns())
+	for i := range owns {
+		owns[i].AnyNamespace = owns[i].AnyNamespace || isClusterScoped(owns[i].GroupVersionKind())
+	}
+	return owns
+}
+
+// isClusterScoped reports whether a kind is one of Kubernetes itself that has no namespace. Of a
+// custom kind, that is not known before the API server is asked.
+func isClusterScoped(kind schema.GroupVersionKind) bool {
+	resource, err := kinds.BuiltIn().Kind(context.Background(), kind) //nolint:forbidigo // a table asks nobody
+	return err == nil && !resource.Namespaced
 }
 
 // composing is what a revision has whose plugin makes composers. A nil *composing is that of a
@@ -189,7 +211,7 @@ func (c *composing) make(composer handlers.Composer, env handlers.Env) (handlers
 }
 
 func (c *composing) children() []compose.ChildSource {
-	owns := c.revision.def.Handler.Owns()
+	owns := ownedKinds(c.revision.def)
 	sources := make([]compose.ChildSource, len(owns))
 	for i, owned := range owns {
 		sources[i] = compose.ChildSource{OwnedKind: owned, Source: c.revision.watches.watches[1+i].source}

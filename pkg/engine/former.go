@@ -29,7 +29,7 @@ func (c *composing) begin(ctx context.Context, run func(func()), add func(kube.K
 		return true
 	}
 	def := c.revision.def
-	record := compose.RecordOf(def.Watch.Kind.GroupVersion().String(), def.Watch.Kind.Kind, def.Handler.Owns(),
+	record := compose.RecordOf(def.Watch.Kind.GroupVersion().String(), def.Watch.Kind.Kind, ownedKinds(def),
 		def.Watch.Namespaces, compose.FinalizerOf(c.controller.installation, def.Name))
 	var former []compose.OwnedRecord
 	backoff := recordBackoff.DelayFunc()
