@@ -24,12 +24,12 @@ func NewChecker(finder kinds.Finder, reviews Reviews, namespaces *Namespaces) *C
 	return &Checker{finder: finder, reviewer: NewReviewer(reviews), namespaces: namespaces}
 }
 
-// Finding is something that keeps a definition, the lease, or the config in a ConfigMap from
-// working in a cluster.
+// Finding is something that keeps a definition, the lease, or a ConfigMap from working in a
+// cluster.
 type Finding struct {
-	// Definition is whose it is; empty for the lease, and for a ConfigMap of the config.
+	// Definition is whose it is; empty for the lease, and for a ConfigMap.
 	Definition string `json:"definition,omitempty"`
-	// ConfigMap is that of the config, as NAMESPACE/NAME, if it is about that; empty otherwise.
+	// ConfigMap is the one that it is about, as NAMESPACE/NAME; empty otherwise.
 	ConfigMap string `json:"configMap,omitempty"`
 	// Message says what is wrong, in one line.
 	Message string `json:"message"`
@@ -59,6 +59,12 @@ func (c *Checker) Handler(ctx context.Context, def config.Definition) ([]Finding
 // that the API server could not be asked.
 func (c *Checker) Lease(ctx context.Context, lease config.LeaderElection, namespace string) ([]Finding, error) {
 	return c.check(ctx, "", OfLease(lease, namespace), nil)
+}
+
+// Records finds which rights to the ConfigMap are missing in which is noted what composers own.
+// namespace is as for OfLease. The error means that the API server could not be asked.
+func (c *Checker) Records(ctx context.Context, lease config.LeaderElection, namespace string) ([]Finding, error) {
+	return c.check(ctx, "", OfRecords(lease, namespace), nil)
 }
 
 // ConfigSource finds which rights a config in ConfigMaps lacks. The error means that the API server

@@ -9,79 +9,130 @@ import (
 
 	eventsv1 "k8s.io/api/events/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kinds"
+	"kooperd.dev/kooperd/pkg/kube"
 )
 
-// childVerbs are what is done with children: they are watched, applied, deleted, and read where
-// that tells more than the watch. To apply an object that does not exist is to create it.
-var childVerbs = []string{"get", "list", "watch", "create", "patch", "delete"}
+// watchVerbs are what it takes to watch.
+var watchVerbs = []string{"list", "watch"}
+
+// childVerbs are what is done with children besides watching them: they are applied, deleted, and
+// read where that tells more than the watch. To apply an object that does not exist is to create
+// it.
+var childVerbs = []string{"get", "create", "patch", "delete"}
 
 // recordsSuffix follows the name of the lease in that of the ConfigMap with the records of what
 // composers own.
 const recordsSuffix = "-definitions"
 
-// RecordsName is the name of the ConfigMap beside a lease in which is noted what composers own.
-func RecordsName(leaseName string) string { return leaseName + recordsSuffix }
+// defaultLeaseName is that of the config language.
+const defaultLeaseName = "kooperd"
 
-// ofRecords returns what that ConfigMap needs. namespace is as for OfLease.
-func ofRecords(lease config.LeaderElection, namespace string) []Requirement {
-	namespace, name := cmp.Or(lease.Namespace, namespace), RecordsName(lease.Name)
+// RecordsName is the name of the ConfigMap beside a lease in which is noted what composers own. An
+// empty name stands for the default: without a lease there is that ConfigMap too.
+func RecordsName(leaseName string) string { return cmp.Or(leaseName, defaultLeaseName) + recordsSuffix }
+
+// NeedsRecords reports whether that ConfigMap is needed: some definition with composers is not
+// paused.
+func NeedsRecords(cfg *config.Config) bool {
+	return slices.ContainsFunc(cfg.Definitions, func(def config.Definition) bool { return !def.Paused && def.Handler.Composes() })
+}
+
+// OfRecords returns what that ConfigMap needs. namespace is as for OfLease.
+func OfRecords(lease config.LeaderElection, namespace string) []Requirement {
+	name := types.NamespacedName{Namespace: cmp.Or(lease.Namespace, namespace), Name: RecordsName(lease.Name)}
 	rule := func(names []string, verbs ...string) Requirement {
-		return Requirement{Namespace: namespace, Rule: rbacv1.PolicyRule{
+		return Requirement{ConfigMap: name.String(), Namespace: name.Namespace, Rule: rbacv1.PolicyRule{
 			APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: names, Verbs: verbs,
 		}}
 	}
-	return []Requirement{rule([]string{name}, "get", "update"), rule(nil, "create")}
+	return []Requirement{rule([]string{name.Name}, "get", "update"), rule(nil, "create")}
 }
 
 // ofComposer returns what the runtime needs for a definition whose plugin makes composers. With an
-// error it returns what is known.
+// error it returns what is known. An error about the parents is that of OfWatch, and is left out.
 func ofComposer(ctx context.Context, def config.Definition, finder kinds.Finder) ([]Requirement, error) {
-	c := composerNeeds{def: def}
-	parent, err := finder.Kind(ctx, def.Watch.Kind)
-	if err != nil {
-		return nil, err
-	}
-	for _, owned := range def.Handler.Owns() {
-		resource, err := kinds.Watchable(ctx, finder, owned.GroupVersionKind(), false)
-		if err != nil {
-			c.errs = append(c.errs, fmt.Errorf("a kind that the %s composer owns: %w", def.Handler.Plugin(), err))
-			continue
+	parent, parentErr := finder.Kind(ctx, def.Watch.Kind)
+	c := composerNeeds{def: def, parent: parent, finalizes: finalizesParents(ctx, def, finder)}
+	var owned, read []func()
+	for _, kind := range def.Handler.Owns() {
+		if resource, ok := c.find(ctx, finder, "owns", kind.GroupVersionKind()); ok {
+			owned = append(owned, func() { c.own(kind, resource) })
 		}
-		c.own(owned, resource, parent)
 	}
 	for _, related := range def.Handler.Reads() {
-		resource, err := kinds.Watchable(ctx, finder, related.GroupVersionKind(), false)
-		if err != nil {
-			c.errs = append(c.errs, fmt.Errorf("a kind that the %s composer reads: %w", def.Handler.Plugin(), err))
-			continue
+		if resource, ok := c.find(ctx, finder, "reads", related.GroupVersionKind()); ok {
+			read = append(read, func() { c.read(related, resource) })
 		}
-		c.read(related, resource)
 	}
-	c.keep(parent)
+	if parentErr != nil {
+		return nil, errors.Join(append(c.errs, CannotAsk(parentErr))...)
+	}
+	for _, add := range slices.Concat(owned, read) {
+		add()
+	}
+	c.keep()
 	return c.needs, errors.Join(c.errs...)
+}
+
+// finalizesParents reports whether the parents of a definition get a finalizer, as far as the kinds
+// are known: the garbage collector does not delete their children, or the composer asks for it.
+func finalizesParents(ctx context.Context, def config.Definition, finder kinds.Finder) bool {
+	parent, err := finder.Kind(ctx, def.Watch.Kind)
+	return def.Handler.Finalizes() || err == nil && parent.Namespaced &&
+		slices.ContainsFunc(def.Handler.Owns(), func(owned handlers.OwnedKind) bool {
+			resource, err := finder.Kind(ctx, owned.GroupVersionKind())
+			return err == nil && isEverywhere(owned, resource)
+		})
+}
+
+// isEverywhere reports whether children are in the whole cluster, whatever the parents' namespaces.
+func isEverywhere(owned handlers.OwnedKind, resource kinds.Resource) bool {
+	return !resource.Namespaced || owned.AnyNamespace
 }
 
 // composerNeeds collects what one definition needs.
 type composerNeeds struct {
 	def       config.Definition
+	parent    kinds.Resource
 	needs     []Requirement
 	errs      []error
 	finalizes bool // parents get a finalizer
 	blocks    bool // children block the deletion of their parents
 }
 
+// find finds a kind that the composer owns or reads.
+func (c *composerNeeds) find(
+	ctx context.Context, finder kinds.Finder, what string, kind schema.GroupVersionKind,
+) (resource kinds.Resource, ok bool) {
+	resource, err := kinds.Watchable(ctx, finder, kind, false)
+	if err != nil {
+		c.errs = append(c.errs, fmt.Errorf("a kind that the %s composer %s: %w", c.def.Handler.Plugin(), what, err))
+	}
+	return resource, err == nil
+}
+
+// outside reports whether the finalizers have to be removable without a Role in the namespace of
+// the parents: a namespace that is deleted takes its Roles along, before the parents.
+func (c *composerNeeds) outside() bool { return c.finalizes && len(c.def.Watch.Namespaces) > 0 }
+
 // own adds what children of one kind need.
-func (c *composerNeeds) own(owned handlers.OwnedKind, resource, parent kinds.Resource) {
-	everywhere := !resource.Namespaced || owned.AnyNamespace
-	rule := rbacv1.PolicyRule{APIGroups: []string{resource.Group}, Resources: []string{resource.Name}, Verbs: childVerbs}
+func (c *composerNeeds) own(owned handlers.OwnedKind, resource kinds.Resource) {
+	everywhere := isEverywhere(owned, resource)
+	rule := rbacv1.PolicyRule{APIGroups: []string{resource.Group}, Resources: []string{resource.Name}, Verbs: watchVerbs}
+	c.add(everywhere || c.outside(), rule)
+	rule.Verbs = childVerbs
 	c.add(everywhere, rule)
-	c.blocks = c.blocks || owned.BlockOwnerDeletion
-	c.finalizes = c.finalizes || parent.Namespaced && everywhere
+	if !c.parent.Namespaced || resource.Namespaced { // Other children have no owner reference to it.
+		c.blocks = c.blocks || owned.BlockOwnerDeletion
+	}
 	if resource.Group != rbacv1.GroupName {
 		return
 	}
@@ -112,7 +163,7 @@ func (c *composerNeeds) bind(owned handlers.OwnedKind, everywhere bool) {
 
 // read adds what related objects need.
 func (c *composerNeeds) read(related handlers.Related, resource kinds.Resource) {
-	rule := rbacv1.PolicyRule{APIGroups: []string{resource.Group}, Resources: []string{resource.Name}, Verbs: []string{"list", "watch"}}
+	rule := rbacv1.PolicyRule{APIGroups: []string{resource.Group}, Resources: []string{resource.Name}, Verbs: watchVerbs}
 	if related.ObjectName != "" {
 		rule.ResourceNames = []string{related.ObjectName}
 	}
@@ -120,33 +171,41 @@ func (c *composerNeeds) read(related handlers.Related, resource kinds.Resource) 
 		c.needs = append(c.needs, Requirement{Definition: c.def.Name, Namespace: related.Namespace, Rule: rule})
 		return
 	}
-	c.add(!resource.Namespaced, rule)
+	c.add(!resource.Namespaced || c.outside(), rule)
 }
 
 // keep adds what is done with the parents: their status and finalizers are kept, and events are
 // recorded about them.
-func (c *composerNeeds) keep(parent kinds.Resource) {
-	rule := func(resource, verb string) rbacv1.PolicyRule {
-		return rbacv1.PolicyRule{APIGroups: []string{parent.Group}, Resources: []string{resource}, Verbs: []string{verb}}
+func (c *composerNeeds) keep() {
+	rule := func(resource string, verbs ...string) rbacv1.PolicyRule {
+		rule := rbacv1.PolicyRule{APIGroups: []string{c.parent.Group}, Resources: []string{resource}, Verbs: verbs}
+		if name := kube.SelectedName(c.def.Watch.FieldSelector); name != "" {
+			rule.ResourceNames = []string{name}
+		}
+		return rule
 	}
-	if verbs := parent.Subresources["status"]; !c.def.NoStatus && slices.Contains(verbs, "patch") && !scheme.Scheme.Recognizes(c.def.Watch.Kind) {
-		c.add(false, rule(parent.Name+"/status", "patch"))
+	verbs := c.parent.Subresources["status"]
+	if !c.def.NoStatus && slices.Contains(verbs, "patch") && !scheme.Scheme.Recognizes(c.def.Watch.Kind) {
+		c.add(false, rule(c.parent.Name+"/status", "patch"))
 	}
-	if c.finalizes || c.def.Handler.Finalizes() {
-		c.add(false, rule(parent.Name, "patch"))
+	if c.finalizes {
+		c.add(c.outside(), rule(c.parent.Name, "patch"))
+	}
+	if c.outside() {
+		c.add(true, rule(c.parent.Name, watchVerbs...))
 	}
 	if c.blocks {
-		c.add(false, rule(parent.Name+"/finalizers", "update"))
+		c.add(false, rule(c.parent.Name+"/finalizers", "update"))
 	}
 	events := rbacv1.PolicyRule{APIGroups: []string{eventsv1.GroupName}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}}
-	if parent.Namespaced {
-		for _, need := range inNamespaces(c.def, events) {
-			need.Optional = true
-			c.needs = append(c.needs, need)
-		}
-		return
+	needs := []Requirement{{Definition: c.def.Name, Namespace: metav1.NamespaceDefault, Rule: events}}
+	if c.parent.Namespaced {
+		needs = inNamespaces(c.def, events)
 	}
-	c.needs = append(c.needs, Requirement{Definition: c.def.Name, Namespace: "default", Rule: events, Optional: true})
+	for _, need := range needs {
+		need.Optional = true
+		c.needs = append(c.needs, need)
+	}
 }
 
 // add adds a rule for the namespaces that the definition watches, or for the whole cluster.

@@ -18,9 +18,10 @@ import (
 
 // Requirement is one rule that something needs, in one namespace or in the whole cluster.
 type Requirement struct {
-	// Definition is the one that needs it; empty for the lease, and for a ConfigMap of the config.
+	// Definition is the one that needs it; empty for the lease, and for a ConfigMap.
 	Definition string
-	// ConfigMap is that of the config which needs it, as NAMESPACE/NAME; empty for anything else.
+	// ConfigMap is that of the config which needs it, or that in which is noted what composers own,
+	// as NAMESPACE/NAME; empty for anything else.
 	ConfigMap string
 	// Namespace is where it is needed; empty is the whole cluster.
 	Namespace string
@@ -57,8 +58,8 @@ func OfConfig(
 	if NeedsLease(cfg, source) {
 		needs = append(needs, OfLease(cfg.LeaderElection, leaseNamespace)...)
 	}
-	if slices.ContainsFunc(cfg.Definitions, func(def config.Definition) bool { return !def.Paused && def.Handler.Composes() }) {
-		needs = append(needs, ofRecords(cfg.LeaderElection, leaseNamespace)...)
+	if NeedsRecords(cfg) {
+		needs = append(needs, OfRecords(cfg.LeaderElection, leaseNamespace)...)
 	}
 	return append(needs, OfConfigSource(source)...), errors.Join(errs...)
 }

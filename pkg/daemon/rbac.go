@@ -93,6 +93,9 @@ func printRBAC(cmd *cobra.Command, registry *handlers.Registry, paths []string, 
 		return err
 	}
 	if flags.format == helmValues {
+		for _, note := range notes {
+			cmd.PrintErrln("kooperd: " + note)
+		}
 		return writeHelmValues(cmd.OutOrStdout(), needs)
 	}
 	if len(source.ConfigMaps) > 0 {
@@ -115,7 +118,7 @@ func (f rbacFlags) needs(ctx context.Context, stderr io.Writer, cfg *config.Conf
 	needs []access.Requirement, notes []string, err error,
 ) {
 	namespace := ""
-	if access.NeedsLease(cfg, source) {
+	if access.NeedsLease(cfg, source) || access.NeedsRecords(cfg) {
 		var note string
 		if namespace, note, err = podLeaseNamespace(cfg.LeaderElection, f.namespace, account); err != nil {
 			return nil, nil, err
@@ -129,8 +132,8 @@ func (f rbacFlags) needs(ctx context.Context, stderr io.Writer, cfg *config.Conf
 		}
 	}
 	if f.live {
-		needs, err = f.askCluster(ctx, stderr, cfg, source, namespace)
-		return needs, notes, err
+		needs, warnings, err := f.askCluster(ctx, stderr, cfg, source, namespace)
+		return needs, append(notes, warnings...), err
 	}
 	table := kinds.BuiltIn()
 	for _, path := range f.crds {
@@ -141,31 +144,31 @@ func (f rbacFlags) needs(ctx context.Context, stderr io.Writer, cfg *config.Conf
 		table = table.With(resources...)
 	}
 	needs, err = access.OfConfig(ctx, cfg, source, namespace, table)
-	return needs, notes, unknownRights(err)
+	return needs, append(notes, access.Warnings(ctx, cfg, table)...), unknownRights(err)
 }
 
-// askCluster returns what a config needs, by the resources that the cluster serves.
+// askCluster returns what a config needs, and warnings, by the resources that the cluster serves.
 func (f rbacFlags) askCluster(
 	ctx context.Context, stderr io.Writer, cfg *config.Config, source access.ConfigSource, namespace string,
-) ([]access.Requirement, error) {
+) (needs []access.Requirement, warnings []string, err error) {
 	where, err := loadClusterConfig(f.cluster.kubeconfig, f.cluster.context)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cluster, err := connect(where)
 	if err != nil {
-		return nil, &runError{err}
+		return nil, nil, &runError{err}
 	}
 	defer cluster.Close()
-	var needs []access.Requirement
 	var answer error
 	if err := ask(ctx, stderr, where, f.cluster.timeout, func(ctx context.Context) error {
 		needs, answer = access.OfConfig(ctx, cfg, source, namespace, cluster.Kinds())
+		warnings = access.Warnings(ctx, cfg, cluster.Kinds())
 		return access.CannotAsk(answer)
 	}); err != nil {
-		return nil, &runError{fmt.Errorf("asking the cluster: %w", err)}
+		return nil, nil, &runError{fmt.Errorf("asking the cluster: %w", err)}
 	}
-	return needs, unknownRights(answer)
+	return needs, warnings, unknownRights(answer)
 }
 
 // check looks at the flags alone.

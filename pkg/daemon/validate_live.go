@@ -146,6 +146,13 @@ func (c *liveCheck) run(ctx context.Context, leaseNamespace string) error {
 			return err
 		}
 	}
+	if access.NeedsRecords(c.cfg) {
+		found, err := c.checker.Records(ctx, c.cfg.LeaderElection, leaseNamespace)
+		if err != nil {
+			return err
+		}
+		c.found = append(c.found, found...)
+	}
 	rights, err := c.checker.ConfigSource(ctx, c.source)
 	if err != nil {
 		return err
