@@ -33,7 +33,8 @@ type Config struct {
 type LeaderElection struct {
 	// Disabled runs everything at once, without a lease.
 	Disabled bool
-	// Name is the name of the Lease. Default: kooperd.
+	// Name is the name of the Lease. Default: kooperd, also when Disabled: composers mark their
+	// children with it.
 	Name string
 	// Namespace is where the Lease is. Empty, the default, leaves the choice to the daemon:
 	// $POD_NAMESPACE, else the service account's, else the kubeconfig context's, else "default".

@@ -119,6 +119,18 @@ func checkGolden(t *testing.T, file string, have []byte) {
 	}
 }
 
+// TestNameWithoutLease is about the name that the children of composers are marked with, and the
+// ConfigMap that says what has been owned: both are the same with a lease and without.
+func TestNameWithoutLease(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(path, []byte(`{"apiVersion": "kooperd.dev/v1alpha1", "leaderElection": "disabled", "controllers": {}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if le := mustLoad(t, path).LeaderElection; !le.Disabled || le.Name != "kooperd" {
+		t.Errorf("have %+v, want no lease, and its name", le)
+	}
+}
+
 // TestDesignExample pins the Go values of the example that the documentation opens with.
 func TestDesignExample(t *testing.T) {
 	definition := func(team string) config.Definition {

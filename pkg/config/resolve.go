@@ -62,7 +62,7 @@ func resolve(f *language.File) (*Config, []problem) {
 // in the schema.
 func (r *resolver) election(at diagnostic.Path, e language.LeaderElection) LeaderElection {
 	if e.Disabled {
-		return LeaderElection{Disabled: true}
+		return LeaderElection{Disabled: true, Name: e.Fields.Name} // The children of composers are marked with it.
 	}
 	le := LeaderElection{Name: e.Fields.Name, Namespace: e.Fields.Namespace, OnLost: OnLost(e.Fields.OnLost), Lock: Lock(e.Fields.Lock)}
 	if len(le.Name) > validation.DNS1123SubdomainMaxLength {
