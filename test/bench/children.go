@@ -17,7 +17,13 @@ const (
 	measureEachReads    = "reads among them"
 	measureSettledCPU   = "CPU, until settled"
 	measureWrites       = "writes and dry runs among them"
+	measureAnonymous    = "of it anonymous, not the program's file"
+	measureParentRSS    = "RSS after, of each further parent"
+	measureParentCPU    = "CPU of each further parent"
 )
+
+// leastParents are those of rows that show what a program costs without them.
+const leastParents = 10
 
 // childFixture is the cluster of the rows about children. Its audit log costs all programs the
 // same.
@@ -26,8 +32,8 @@ var childFixture = fixture{shape: siteShape, audit: true}
 // composers are the programs that make children, and restarted those of them that can be restarted:
 // the floor knows nothing of what is there.
 var (
-	composers = []program{manager, informer}
-	restarted = []program{manager}
+	composers = programs
+	restarted = []program{kooperd, manager}
 )
 
 // childOrder is what a program does in the rows about children.
@@ -38,25 +44,22 @@ func childOrder() order.Order {
 // childRows are the rows about children of so many parents.
 func childRows(parents int) []row {
 	return []row{
-		convergeRow(parents),
-		childRestartRow("children-restart-few", 10), childRestartRow("children-restart", parents),
+		convergeRow("children-few", leastParents), convergeRow("children", parents),
+		childRestartRow("children-restart-few", leastParents), childRestartRow("children-restart", parents),
 		definitionRow(parents), changeRow(parents), driftRow(parents), failoverRow(parents),
 	}
 }
 
 // convergeRow is a row in which parents are created while a program runs. The floor is a bare
 // client that applies the same.
-func convergeRow(parents int) row {
-	return row{
-		name: "children", title: fmt.Sprintf("%d parents created by %d clients, 3 children each", parents, siteCreators),
+func convergeRow(name string, parents int) row {
+	r := row{
+		name: name, title: fmt.Sprintf("%d parents created by %d clients, 3 children each", parents, siteCreators),
 		fixture: childFixture, measured: composers,
 		measures: []measure{
-			{name: measureConverged, unit: seconds, targets: []target{{of: informer, factor: 1.3}}},
-			{name: measureEach, targets: []target{{factor: 4.2}}},
-			{name: measureEachChildren}, {name: measureEachStatus}, {name: measureEachReads},
-			{name: measureSettledCPU, unit: seconds, targets: []target{{of: manager, factor: 0.6}}},
-			{name: measurePeak, unit: megabytes, targets: []target{{of: manager, factor: 1}}},
-			{name: measureRSS, unit: megabytes},
+			{name: measureConverged, unit: seconds},
+			{name: measureSettledCPU, unit: seconds}, {name: measurePeak, unit: megabytes},
+			{name: measureRSS, unit: megabytes}, {name: measureAnonymous, unit: megabytes},
 		},
 		order: childOrder,
 		run: func(ctx context.Context, s *scene, p program, o order.Order) (readings, error) {
@@ -67,6 +70,19 @@ func convergeRow(parents int) row {
 			return readings{p: numbers}, err
 		},
 	}
+	if name == "children-few" {
+		return r
+	}
+	further := float64(parents - leastParents)
+	r.measures[0].targets = []target{{of: informer, factor: 1.3}}
+	r.measures[1].targets = []target{{of: manager, factor: 0.6}}
+	r.measures[2].targets = []target{{of: manager, factor: 1}}
+	r.measures = append(r.measures,
+		measure{name: measureParentCPU, unit: microseconds, marginal: &marginal{of: measureSettledCPU, base: "children-few", objects: further, scale: 1e6}},
+		measure{name: measureParentRSS, unit: kilobytes, marginal: &marginal{of: measureRSS, base: "children-few", objects: further, scale: 1e3}},
+		measure{name: measureEach, targets: []target{{factor: 4.2}}},
+		measure{name: measureEachChildren}, measure{name: measureEachStatus}, measure{name: measureEachReads})
+	return r
 }
 
 // measureConverge lets a program make the children of all parents. It has made those of one before,
@@ -106,7 +122,7 @@ func (c *composing) settled(ctx context.Context, r replica, numbers map[string]f
 	if err := pause(ctx, c.settle); err != nil {
 		return err
 	}
-	rss, peak, err := r.memory()
+	memory, err := r.status()
 	if err != nil {
 		return err
 	}
@@ -114,7 +130,8 @@ func (c *composing) settled(ctx context.Context, r replica, numbers map[string]f
 	if err != nil {
 		return err
 	}
-	numbers[measureSettledCPU], numbers[measurePeak], numbers[measureRSS] = cpu, peak/1e6, rss/1e6
+	numbers[measureSettledCPU], numbers[measurePeak] = cpu, memory["VmHWM"]/1e6
+	numbers[measureRSS], numbers[measureAnonymous] = memory["VmRSS"]/1e6, memory["RssAnon"]/1e6
 	return nil
 }
 

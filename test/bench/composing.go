@@ -127,9 +127,12 @@ func (s *scene) askedBy(ctx context.Context, user string, from, to time.Time) (a
 	return all[user], err
 }
 
-// writes are the requests that would change an object, dry runs among them.
+// writes are the requests that would change an object, dry runs among them. To ask what one may do
+// is to create something that is kept nowhere.
 func (a asked) writes() asked {
-	return slices.DeleteFunc(slices.Clone(a), func(e cluster.AuditEvent) bool { return !e.IsWrite() })
+	return slices.DeleteFunc(slices.Clone(a), func(e cluster.AuditEvent) bool {
+		return !e.IsWrite() || e.ObjectRef.APIGroup == "authorization.k8s.io"
+	})
 }
 
 // about are the requests about objects of a resource, as a path: "configmaps", "sites/status".

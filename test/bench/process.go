@@ -161,10 +161,17 @@ func (p *process) tail() string {
 
 // memory returns the present and the largest resident memory of the process in bytes.
 func (p *process) memory() (rss, peak float64, err error) {
+	status, err := p.status()
+	return status["VmRSS"], status["VmHWM"], err
+}
+
+// status returns what the kernel says of the process's memory, in bytes.
+func (p *process) status() (map[string]float64, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
-		return 0, 0, fmt.Errorf("reading the memory of %s: %w", p.program, err)
+		return nil, fmt.Errorf("reading the memory of %s: %w", p.program, err)
 	}
+	status := map[string]float64{}
 	for line := range strings.Lines(string(data)) {
 		key, value, _ := strings.Cut(line, ":")
 		kilobytes, isNumber := strings.CutSuffix(strings.TrimSpace(value), " kB")
@@ -173,16 +180,11 @@ func (p *process) memory() (rss, peak float64, err error) {
 		}
 		n, err := strconv.ParseFloat(kilobytes, 64)
 		if err != nil {
-			return 0, 0, fmt.Errorf("reading the memory of %s: %w", p.program, err)
+			return nil, fmt.Errorf("reading the memory of %s: %w", p.program, err)
 		}
-		switch key {
-		case "VmRSS":
-			rss = n * 1024
-		case "VmHWM":
-			peak = n * 1024
-		}
+		status[key] = n * 1024
 	}
-	return rss, peak, nil
+	return status, nil
 }
 
 // ticks is how many units of /proc/PID/stat a second has, on every architecture of Linux.

@@ -174,12 +174,16 @@ func (c *composer) apply(ctx context.Context, p parent, part string) error {
 
 // writeStatus says that the children of a parent are there.
 func (c *composer) writeStatus(ctx context.Context, p parent) error {
+	now := metav1.NewTime(time.Now())
+	condition := func(name, reason string, status metav1.ConditionStatus) metav1.Condition {
+		return metav1.Condition{Type: name, Status: status, Reason: reason, ObservedGeneration: p.Metadata.Generation, LastTransitionTime: now}
+	}
 	body, err := json.Marshal(map[string]any{"status": map[string]any{
-		"observed": p.Spec.Text,
-		"conditions": []metav1.Condition{{
-			Type: order.Ready, Status: metav1.ConditionTrue, Reason: "Made", ObservedGeneration: p.Metadata.Generation,
-			LastTransitionTime: metav1.NewTime(time.Now()),
-		}},
+		"observed": p.Spec.Text, "observedGeneration": p.Metadata.Generation,
+		"conditions": []metav1.Condition{
+			condition(order.Ready, "Ready", metav1.ConditionTrue), condition("Progressing", "Settled", metav1.ConditionFalse),
+			condition("Degraded", "AsDesired", metav1.ConditionFalse),
+		},
 	}})
 	if err != nil {
 		return fmt.Errorf("writing the status of %s: %w", p.Metadata.Name, err)
