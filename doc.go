@@ -10,9 +10,12 @@
 //	pkg/config, pkg/kube, pkg/election,         files to a checked config; the API server; lease to term;
 //	pkg/fence, pkg/server, pkg/handlers/<name>  the admission policy; the HTTP endpoints; the built-in plugins
 //	pkg/access                                  the rights that a config needs, as RBAC rules
+//	pkg/compose                                 the runtime of composers: children are applied, kept right and deleted
 //	pkg/engine                                  config, plugins and API server to running controllers
+//	pkg/reload                                  a changed config to changed controllers
 //	pkg/daemon                                  wiring, lifecycle and the commands
 //	cmd/kooperd, examples/<name>, docs/generate programs; the last one writes the reference pages
 //
-// To write a plugin begin at pkg/handlers; to build a daemon with it, at examples/custom-build.
+// To write a plugin begin at pkg/handlers; to build a daemon with it, at examples/custom-build, or
+// at examples/team-namespaces for one that makes other objects.
 package kooperd

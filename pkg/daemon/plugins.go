@@ -50,11 +50,7 @@ func writePlugins(w io.Writer, registry *handlers.Registry, names []string, whol
 	}
 	if whole {
 		d := descriptions[0]
-		finalizes := ""
-		if d.Finalizes {
-			finalizes = "its definitions may have a finalizer\n"
-		}
-		_, err := fmt.Fprintf(w, "%s: %s\npackage %s\n%s\n%s\n", d.Name, d.Summary, d.Package, finalizes, strings.TrimSpace(d.Schema))
+		_, err := fmt.Fprintf(w, "%s: %s\npackage %s\n%s\n%s\n", d.Name, d.Summary, d.Package, abilities(d), strings.TrimSpace(d.Schema))
 		return err
 	}
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
@@ -64,4 +60,24 @@ func writePlugins(w io.Writer, registry *handlers.Registry, names []string, whol
 		}
 	}
 	return table.Flush()
+}
+
+// abilities are lines about what handlers of a plugin do besides handling objects.
+func abilities(d handlers.Description) string {
+	var text strings.Builder
+	if d.Finalizes {
+		text.WriteString("its definitions may have a finalizer\n")
+	}
+	if d.Composes {
+		text.WriteString("makes composers")
+		for i, owned := range d.Owns {
+			separator := ", "
+			if i == 0 {
+				separator = ", which by default own "
+			}
+			text.WriteString(separator + owned.APIVersion + " " + owned.Kind)
+		}
+		text.WriteString("\n")
+	}
+	return text.String()
 }

@@ -74,6 +74,21 @@ func TestBoundComposer(t *testing.T) {
 	}
 }
 
+func TestDescribeComposer(t *testing.T) {
+	d := composerPlugin("p").Describe()
+	if diff := cmp.Diff(ownsConfigMaps(config{}), d.Owns); diff != "" || !d.Composes || d.Finalizes {
+		t.Errorf("Describe = %+v; Owns (-want +got):\n%s", d, diff)
+	}
+	if d := plugin("p").Describe(); d.Composes || len(d.Owns) > 0 {
+		t.Errorf("Describe of a plugin of handlers = %+v", d)
+	}
+	panics := composerPlugin("p")
+	panics.Owns = func(config) []handlers.OwnedKind { panic("no config is good enough") }
+	if d := panics.Describe(); !d.Composes || len(d.Owns) > 0 {
+		t.Errorf("Describe of a plugin whose Owns panics = %+v", d)
+	}
+}
+
 func TestBindRefusesWhatAComposerSaysOfItself(t *testing.T) {
 	tests := map[string]struct {
 		change func(*handlers.Plugin[config])

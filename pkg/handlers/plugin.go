@@ -75,6 +75,10 @@ type Description struct {
 	// Finalizes reports whether definitions with this plugin may have a finalizer, with some config
 	// at least.
 	Finalizes bool `json:"finalizes"`
+	// Composes reports whether the plugin makes composers.
+	Composes bool `json:"composes"`
+	// Owns are the kinds that its composers may make with the default config.
+	Owns []OwnedKind `json:"owns,omitempty"`
 }
 
 // AnyPlugin is a Plugin of any config type. Only Plugin implements it.
@@ -88,7 +92,23 @@ type AnyPlugin interface {
 
 // Describe tells what the plugin is.
 func (p Plugin[C]) Describe() Description {
-	return Description{Name: p.Name, Summary: p.Summary, Schema: p.Schema, Package: reflect.TypeFor[C]().PkgPath(), Finalizes: p.Finalizes != nil && p.New != nil}
+	d := Description{
+		Name: p.Name, Summary: p.Summary, Schema: p.Schema, Package: reflect.TypeFor[C]().PkgPath(),
+		Finalizes: p.Finalizes != nil && p.New != nil, Composes: p.NewComposer != nil,
+	}
+	if p.NewComposer != nil && p.Owns != nil {
+		d.Owns = p.ownsByDefault()
+	}
+	return d
+}
+
+// ownsByDefault returns none when the plugin's code panics: a definition that uses it says so.
+func (p Plugin[C]) ownsByDefault() (owns []OwnedKind) {
+	c, err := p.decode(nil)
+	if err == nil {
+		_ = p.protect("Owns", func() { owns = p.Owns(c) })
+	}
+	return owns
 }
 
 func (p Plugin[C]) check() error {
