@@ -1,7 +1,9 @@
 package compose_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"strconv"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -233,6 +235,75 @@ func TestOneFieldOfManyParents(t *testing.T) {
 	r.ready(t, "p3")
 	p.settle(t, "p3")
 	r.onlyWrites(t, mark, "patch configmaps p3-a: 200", "patch things/status p3: 200")
+}
+
+// TestManyChanges changes a parent faster than it is handled: no past state is written again.
+func TestManyChanges(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.define(t, configMap("a"))
+	r.start(t)
+	r.thing(t, "p", "0")
+	n := size(50, 500)
+	for i := range n {
+		r.patch(t, things, "p", fmt.Sprintf(`{"spec": {"text": "%d"}}`, i+1))
+	}
+	r.await(t, configMaps, "the last change", func(o objects) bool { return o.text("p-a", "data", "text") == fmt.Sprint(n) })
+	r.ready(t, "p")
+	last := -1
+	for _, text := range r.applied(t, "p-a") {
+		i, err := strconv.Atoi(text)
+		if err != nil || i <= last {
+			t.Errorf("%q was applied after %d", text, last)
+		}
+		last = i
+	}
+}
+
+// applied are the texts that a ConfigMap was applied with, in the order of the answers.
+func (r *rig) applied(t *testing.T, name string) (texts []string) {
+	t.Helper()
+	for _, e := range r.audit(t, r.begun) {
+		if e.Verb != "patch" || e.ObjectRef.Name != name || e.ResponseStatus.Code >= 300 {
+			continue
+		}
+		var body struct{ Data struct{ Text string } }
+		if err := json.Unmarshal(e.RequestObject, &body); err != nil {
+			t.Fatalf("reading the audit log: %v", err)
+		}
+		texts = append(texts, body.Data.Text)
+	}
+	return texts
+}
+
+// TestReloadWritesNothing changes the config in ways that are none for the children.
+func TestReloadWritesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	d := definition{Config: parts.Config{Children: []parts.Child{configMap("a"), configMap("b")}, Status: map[string]any{"text": "{text}"}}}
+	r.defineAll(t, map[string]definition{definitionName: d})
+	p := r.start(t)
+	for i := range 5 {
+		r.thing(t, fmt.Sprintf("p%d", i), "x")
+	}
+	for i := range 5 {
+		r.ready(t, fmt.Sprintf("p%d", i))
+	}
+	p.settle(t, "p0")
+	mark := shared.AuditMark(t)
+	apart := definition{Config: parts.Config{Children: []parts.Child{configMap("a")}}, settings: map[string]any{"watch": map[string]any{
+		"apiVersion": "v1", "kind": "Secret", "namespaces": []string{r.namespace}, "labelSelector": "nothing",
+	}}}
+	r.defineAll(t, map[string]definition{definitionName: d, "apart": apart})
+	p.reload(t)
+	p.settle(t, "p0")
+	d.Children = []parts.Child{configMap("b"), configMap("a")}
+	r.defineAll(t, map[string]definition{definitionName: d, "apart": apart})
+	p.reload(t)
+	for i := range 5 {
+		p.settle(t, fmt.Sprintf("p%d", i))
+	}
+	r.noWrites(t, mark, "after changes of the config that change no child")
 }
 
 // fixed is a child that does not depend on the text of its parent.

@@ -1,6 +1,8 @@
 package compose_test
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -47,6 +49,31 @@ func TestChain(t *testing.T) {
 	mark := shared.AuditMark(t)
 	p.settle(t, "p")
 	r.noWrites(t, mark, "after a chain of children")
+}
+
+// TestNewestFirst starts with parents that are there already: the newest comes first, so that it
+// does not wait for all the others.
+func TestNewestFirst(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.define(t, configMap("a"))
+	const n = 20
+	for i := range n {
+		r.thing(t, fmt.Sprintf("p%02d", i), "x")
+	}
+	r.start(t)
+	r.await(t, configMaps, "all children", func(o objects) bool { return len(o) > n })
+	var order []string
+	for _, c := range r.record.all(t) {
+		if !slices.Contains(order, c.Object) {
+			order = append(order, c.Object)
+		}
+	}
+	want := slices.Sorted(slices.Values(order))
+	slices.Reverse(want)
+	if len(order) != n || !slices.Equal(order, want) {
+		t.Errorf("order of the first calls: %q, want the newest first", order)
+	}
 }
 
 // TestCycle has children that come after each other.

@@ -192,6 +192,30 @@ func TestBystanders(t *testing.T) {
 	unchanged("without the parent")
 }
 
+// TestMarkedStranger has an object with copied marks where a child is going to be.
+func TestMarkedStranger(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.define(t, configMap("a"))
+	p := r.start(t)
+	r.thing(t, "p", "x")
+	r.ready(t, "p")
+	stranger := marked(r.get(t, configMaps, "p-a"), "p-late")
+	stranger.Object["data"] = map[string]any{"mine": "yes"}
+	stranger = r.createObject(t, configMaps, stranger)
+	p.settle(t, "p")
+	r.untouched(t, configMaps, stranger)
+	r.define(t, configMap("a"), configMap("late"))
+	p.reload(t)
+	r.awaitCondition(t, "p", "p-late")
+	p.settle(t, "p")
+	r.untouched(t, configMaps, stranger)
+	p.kill9(t)
+	p = r.start(t)
+	p.settle(t, "p")
+	r.untouched(t, configMaps, stranger)
+}
+
 // kubectlCopy makes a copy as people do: kubectl get, another name, kubectl create.
 func (r *rig) kubectlCopy(t *testing.T, from *unstructured.Unstructured, name string) {
 	t.Helper()

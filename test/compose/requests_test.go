@@ -1,6 +1,7 @@
 package compose_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -28,15 +29,21 @@ func (s sent) String() string {
 // notAboutChildren are resources that an installation writes and that no parent causes.
 var notAboutChildren = []string{"leases", "selfsubjectaccessreviews", "selfsubjectrulesreviews"}
 
-// sent returns the requests of the installation since mark, but those for its lease and about its
-// rights. A watch is among them when it has ended.
+// audit returns what the audit log has of the installation since mark, but what is about its lease
+// and its rights. A watch is among that when it has ended.
+func (r *rig) audit(t testing.TB, mark cluster.AuditMark) []cluster.AuditEvent {
+	t.Helper()
+	user := "system:serviceaccount:" + r.leases + ":" + r.account
+	return slices.DeleteFunc(shared.AuditSince(t, mark), func(e cluster.AuditEvent) bool {
+		return e.User.Username != user || slices.Contains(notAboutChildren, e.ObjectRef.Resource)
+	})
+}
+
+// sent returns the requests of the installation since mark, as audit does.
 func (r *rig) sent(t testing.TB, mark cluster.AuditMark) []sent {
 	t.Helper()
 	var all []sent
-	for _, e := range shared.AuditSince(t, mark) {
-		if e.User.Username != "system:serviceaccount:"+r.leases+":"+r.account || slices.Contains(notAboutChildren, e.ObjectRef.Resource) {
-			continue
-		}
+	for _, e := range r.audit(t, mark) {
 		uri, err := url.Parse(e.RequestURI)
 		if err != nil {
 			t.Fatalf("reading the audit log: %v", err)
@@ -51,6 +58,47 @@ func (r *rig) sent(t testing.TB, mark cluster.AuditMark) []sent {
 		})
 	}
 	return all
+}
+
+// judge fails the test if a write of the installation could meet another object than it was meant
+// for.
+func (r *rig) judge(t testing.TB) {
+	t.Helper()
+	for _, e := range r.audit(t, r.begun) {
+		if !e.IsWrite() || e.ObjectRef.Resource == "events" || e.ObjectRef.Namespace == r.leases || len(e.RequestObject) == 0 {
+			continue // Bodies with credentials are not in the log.
+		}
+		if complaint := unguarded(e); complaint != "" {
+			t.Errorf("%s %s: %s: %s", e.Verb, e.RequestURI, complaint, e.RequestObject)
+		}
+	}
+}
+
+// unguarded says what is missing in a write.
+func unguarded(e cluster.AuditEvent) string {
+	var body struct {
+		Metadata, Preconditions struct{ UID, ResourceVersion string }
+	}
+	// A JSON patch is a list.
+	if err := json.Unmarshal(e.RequestObject, &body); err != nil {
+		if !strings.Contains(string(e.RequestObject), `"/metadata/uid"`) {
+			return "a patch without a test of the UID"
+		}
+		return ""
+	}
+	switch {
+	case e.Verb == "delete" && (body.Preconditions.UID == "" || body.Preconditions.ResourceVersion == ""):
+		return "a delete without preconditions"
+	case e.Verb == "delete":
+		return ""
+	case e.Verb != "patch":
+		return "neither a patch nor a delete"
+	case e.ObjectRef.Subresource == "status" && body.Metadata.ResourceVersion == "":
+		return "a status for any version"
+	case body.Metadata.UID == "" && body.Metadata.ResourceVersion != "1":
+		return "it neither creates nor has a UID"
+	}
+	return ""
 }
 
 // writes are the requests since mark that would change something, dry runs included. Events are

@@ -121,6 +121,7 @@ func newInstallation(t *testing.T, namespace string) *rig {
 	r.rest = shared.ServiceAccount(t, r.leases, r.account, cluster.ClusterWide(everything))
 	r.kubeconfig = cluster.WriteKubeconfig(t, r.rest, r.leases)
 	r.begun = shared.AuditMark(t)
+	t.Cleanup(func() { r.judge(t) })
 	return r
 }
 
