@@ -81,12 +81,20 @@ func (p *parentMemory) child(id ChildID) *childMemory {
 	return c
 }
 
-// meet notes that a parent of that key is being handled, in place of an earlier one of its name.
-func (m *Memory) meet(key kube.Key, uid types.UID) {
+// meet notes that a parent of that key is being handled. It drops an earlier one of its name, and
+// returns how its children were counted.
+func (m *Memory) meet(key kube.Key, uid types.UID) (before counts) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if earlier, ok := m.byKey[key]; ok && earlier != uid {
+		if p := m.parents[earlier]; p != nil {
+			before = p.counts
+		}
+		delete(m.parents, earlier)
+	}
 	m.of(uid).key = key
 	m.byKey[key] = uid
+	return before
 }
 
 // forget drops a parent that is gone, and returns how its children were counted.

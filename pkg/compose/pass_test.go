@@ -40,8 +40,7 @@ var keys = handlers.ComposerFunc(func(_ context.Context, req handlers.ComposeReq
 	}
 	c := handlers.Composition{Status: map[string]any{"children": len(req.Children)}}
 	for i, name := range site.Spec.Children {
-		data := map[string]any{"data": map[string]any{"data": site.Spec.Data}}
-		child := handlers.Child{Name: name, Object: untyped(configMapKind, "", req.Object.Name()+"-"+name, data)}
+		child := keyChild(req.Object.Name(), name, site.Spec.Data)
 		if site.Spec.Ordered && i > 0 {
 			child.After = site.Spec.Children[i-1 : i]
 		}
@@ -52,6 +51,13 @@ var keys = handlers.ComposerFunc(func(_ context.Context, req handlers.ComposeReq
 	}
 	return c, nil
 })
+
+// keyChild is one of the children.
+func keyChild(parent, name, data string) handlers.Child {
+	return handlers.Child{
+		Name: name, Object: untyped(configMapKind, "", parent+"-"+name, map[string]any{"data": map[string]any{"data": data}}),
+	}
+}
 
 func names(n int) []any {
 	var all []any

@@ -137,7 +137,7 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 	begun := r.now()
 	defer func() { r.Metrics.Pass(r.now().Sub(begun)) }()
 	key := kube.Key{Namespace: req.Object.Namespace(), Name: req.Object.Name()}
-	r.Memory.meet(key, req.Object.UID())
+	r.Metrics.Children(r.Memory.meet(key, req.Object.UID()).negative())
 	return newPass(r, key, req).run(ctx)
 }
 
