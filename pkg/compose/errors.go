@@ -77,7 +77,7 @@ func passing(err error) bool {
 		return true
 	}
 	if status, ok := statusOf(err); ok {
-		return status.Code >= http.StatusInternalServerError || status.Code == http.StatusTooManyRequests || apierrors.IsConflict(err)
+		return status.Code >= http.StatusInternalServerError || status.Code == http.StatusTooManyRequests || stale(err)
 	}
 	return true
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -46,7 +45,7 @@ func (f *finder) Kind(_ context.Context, kind schema.GroupVersionKind) (kinds.Re
 	f.asked++
 	resource, ok := resources[kind]
 	if !ok {
-		return kinds.Resource{}, &meta.NoKindMatchError{GroupKind: kind.GroupKind(), SearchedVersions: []string{kind.Version}}
+		return kinds.Resource{}, &kinds.NotServedError{What: "kind " + kind.Kind}
 	}
 	return resource, nil
 }
