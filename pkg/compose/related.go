@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -28,6 +29,7 @@ func (p *pass) relate(ctx context.Context) (map[string][]handlers.Object, error)
 	if err != nil {
 		return nil, &composeError{err: fmt.Errorf("finding related objects: %w", err)}
 	}
+	p.Memory.setRelated(p.parent.UID, asked) // Before the caches are read, or a change in between calls no parent.
 	for _, related := range asked {
 		objects, err := p.listAsked(related)
 		if err != nil {
@@ -35,7 +37,6 @@ func (p *pass) relate(ctx context.Context) (map[string][]handlers.Object, error)
 		}
 		found[related.Name] = objects
 	}
-	p.Memory.setRelated(p.parent.UID, asked)
 	return found, nil
 }
 
@@ -102,21 +103,44 @@ func selects(selector *metav1.LabelSelector, object handlers.Object) bool {
 	return parsed == nil || parsed.Matches(labels.Set(object.Metadata().Labels))
 }
 
-// OnRelated calls add for the parents that read an object which has changed. static is the index of
+// OnRelated calls add for the parents that read an object which has changed. source is the index of
 // the RelatedSource that the event is from.
 func (r *Reconciler) OnRelated(source int, e kube.Event, add func(kube.Key)) {
+	r.onRelated(source, changeOf(e.Key, e.Old(), e.Now()), add)
+}
+
+func (r *Reconciler) onRelated(source int, c change, add func(kube.Key)) {
 	related := r.Related[source].Related
 	if _, relates := r.Composer.(handlers.Relater); relates {
-		for _, key := range r.Memory.relatedTo(related, e) {
+		for _, key := range r.Memory.relatedTo(related, c) {
 			add(key)
 		}
 		return
 	}
 	for _, key := range r.Parents.Keys() {
-		if !related.SameNamespace || key.Namespace == e.Key.Namespace {
+		if !related.SameNamespace || key.Namespace == "" || key.Namespace == c.key.Namespace {
 			add(key)
 		}
 	}
+}
+
+// change is one of a related object.
+type change struct {
+	key    kube.Key
+	labels func() []labels.Set // before and after it, as far as they are known
+}
+
+// changeOf makes a change of an object before and after it, which may be nil. Many parents may ask
+// for its labels, and none.
+func changeOf(key kube.Key, objects ...handlers.Object) change {
+	return change{key: key, labels: sync.OnceValue(func() (sets []labels.Set) {
+		for _, object := range objects {
+			if object != nil {
+				sets = append(sets, object.Metadata().Labels)
+			}
+		}
+		return sets
+	})}
 }
 
 func (m *Memory) setRelated(parent types.UID, asked []handlers.Related) {
@@ -125,15 +149,15 @@ func (m *Memory) setRelated(parent types.UID, asked []handlers.Related) {
 	m.of(parent).related = asked
 }
 
-// relatedTo returns the parents whose composer has asked for the object of an event. Of one that
-// has never been asked, nothing is known, and its first call is still to come.
-func (m *Memory) relatedTo(declared handlers.Related, e kube.Event) []kube.Key {
+// relatedTo returns the parents whose composer has asked for the object that has changed. Of one
+// that has never been asked, nothing is known, and its first call is still to come.
+func (m *Memory) relatedTo(declared handlers.Related, c change) []kube.Key {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var keys []kube.Key
 	for _, p := range m.parents {
 		if slices.ContainsFunc(p.related, func(related handlers.Related) bool {
-			return related.GroupVersionKind() == declared.GroupVersionKind() && concerns(related, p.key, e)
+			return related.GroupVersionKind() == declared.GroupVersionKind() && concerns(related, p.key, c)
 		}) {
 			keys = append(keys, p.key)
 		}
@@ -141,22 +165,19 @@ func (m *Memory) relatedTo(declared handlers.Related, e kube.Event) []kube.Key {
 	return keys
 }
 
-// concerns reports whether an event is about an object that related selects, before or after it.
-func concerns(related handlers.Related, parent kube.Key, e kube.Event) bool {
+// concerns reports whether a change is of an object that related selects, before or after it.
+func concerns(related handlers.Related, parent kube.Key, c change) bool {
 	namespace := related.Namespace
 	if related.SameNamespace {
 		namespace = parent.Namespace
 	}
-	if namespace != "" && namespace != e.Key.Namespace || related.ObjectName != "" && related.ObjectName != e.Key.Name {
+	if namespace != "" && namespace != c.key.Namespace || related.ObjectName != "" && related.ObjectName != c.key.Name {
 		return false
 	}
-	if related.LabelSelector == nil {
+	selector := selectorOf(related.LabelSelector)
+	if selector == nil {
 		return true
 	}
-	for _, object := range []handlers.Object{e.Old(), e.Now()} {
-		if object != nil && selects(related.LabelSelector, object) {
-			return true
-		}
-	}
-	return e.Old() == nil && e.Now() == nil
+	sets := c.labels()
+	return len(sets) == 0 || slices.ContainsFunc(sets, func(set labels.Set) bool { return selector.Matches(set) })
 }
