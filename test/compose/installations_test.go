@@ -164,4 +164,5 @@ func (r *rig) fence(t *testing.T) {
 	if err != nil {
 		t.Fatalf("waiting for the fence: %v", err)
 	}
+	r.begun = shared.AuditMark(t) // What has been asked as the installation was not by it.
 }
