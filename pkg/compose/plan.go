@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
@@ -151,6 +152,7 @@ func Plan(in Input) []Op {
 			ops = append(ops, p.undesired(o))
 		}
 	}
+	keepNamespaces(ops)
 	return ops
 }
 
@@ -332,8 +334,6 @@ func (p *planner) undesired(o *Observed) Op {
 		return set(Wait, ReasonDeleting, "it is being deleted"+waitingFor(o.Finalizers))
 	case slices.Contains(protected, o.ID.Kind) && !o.marks.prune:
 		return set(Retain, ReasonProtected, "objects of its kind are deleted only where that child says so")
-	case p.inUse(o.ID):
-		return set(Retain, ReasonInUse, "children that are kept are in it")
 	}
 	if i, ok := p.byName[o.marks.child]; ok && !p.desired(i).Ready {
 		return set(Wait, ReasonReplaced, fmt.Sprintf("%s, which replaces it, is not ready", p.Desired[i].ID))
@@ -344,10 +344,19 @@ func (p *planner) undesired(o *Observed) Op {
 	return set(Delete, ReasonNotDesired, "")
 }
 
-// inUse reports whether a namespace has children that are desired.
-func (p *planner) inUse(id ChildID) bool {
-	return id.Kind.Kind == "Namespace" && id.Kind.Group == "" &&
-		slices.ContainsFunc(p.Desired, func(d *Desired) bool { return d.ID.Namespace == id.Name })
+// keepNamespaces keeps those namespaces in which a child is kept: one that is desired, or that is
+// not deleted now.
+func keepNamespaces(ops []Op) {
+	kept := func(namespace string) bool {
+		return slices.ContainsFunc(ops, func(op Op) bool {
+			return op.ID.Namespace == namespace && (op.Desired != nil || op.Action == Retain || op.Reason == ReasonReplaced)
+		})
+	}
+	for i, op := range ops {
+		if op.Action == Delete && op.ID.Kind == (schema.GroupKind{Kind: "Namespace"}) && kept(op.ID.Name) {
+			ops[i].Action, ops[i].Reason, ops[i].Message = Retain, ReasonInUse, "children that are kept are in it"
+		}
+	}
 }
 
 func waitingFor(finalizers []string) string {

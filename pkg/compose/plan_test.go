@@ -551,6 +551,22 @@ func TestPlanPrunes(t *testing.T) {
 			made: pages(space, inside), desired: pages(inside),
 			want: []string{"skip Current ConfigMap space/inside", "retain InUse Namespace space: children that are kept are in it"},
 		},
+		"a namespace with a child of a protected kind": {
+			made: pages(space, handlers.Child{Name: "disk", Object: untyped(claimKind, "space", "disk", nil)}),
+			want: []string{
+				"retain InUse Namespace space: children that are kept are in it",
+				"retain Protected PersistentVolumeClaim space/disk: objects of its kind are deleted only where that child says so",
+			},
+		},
+		"a namespace with a child that has moved out of it and is not ready": {
+			made:    pages(space, inside),
+			desired: pages(handlers.Child{Name: "inside", Object: untyped(configMapKind, "", "inside", nil)}),
+			want: []string{
+				"create Absent ConfigMap team-a/inside",
+				"wait Replaced ConfigMap space/inside: ConfigMap team-a/inside, which replaces it, is not ready",
+				"retain InUse Namespace space: children that are kept are in it",
+			},
+		},
 		"a namespace with a child that goes too": {
 			made: pages(space, inside),
 			want: []string{"delete NotDesired ConfigMap space/inside", "delete NotDesired Namespace space"},
