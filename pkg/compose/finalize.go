@@ -2,10 +2,12 @@ package compose
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -58,17 +60,22 @@ func (c *current) parentClient(ctx context.Context) (dynamic.ResourceInterface, 
 
 // cleanUp deletes the children of a parent that is being deleted, as far as the garbage collector
 // does not, and then removes the finalizer. It goes by what is provably ours, and never asks what
-// is desired.
+// is desired. Whoever deletes the parent may want to keep what depends on it: then all is kept.
 func (p *pass) cleanUp(ctx context.Context) (handlers.Result, error) {
 	if !p.hasFinalizer() {
 		return handlers.Result{}, nil
 	}
-	left, err := p.deleteAll(ctx)
-	if err != nil {
-		return handlers.Result{}, slowly(err, p.req.Attempt)
-	}
-	if len(left) > 0 {
-		return handlers.Result{}, p.writeConditions(ctx, p.deletingConditions(left))
+	if !slices.Contains(p.meta.Finalizers, metav1.FinalizerOrphanDependents) {
+		left, err := p.deleteAll(ctx)
+		if err == nil && len(left) > 0 {
+			return handlers.Result{}, p.writeConditions(ctx, deletingConditions(left))
+		}
+		if err != nil && ctx.Err() == nil {
+			err = errors.Join(err, p.writeConditions(ctx, stuckConditions(err)))
+		}
+		if err != nil {
+			return handlers.Result{}, slowly(err, p.req.Attempt)
+		}
 	}
 	client, err := p.parentClient(ctx)
 	if err != nil {
@@ -81,32 +88,32 @@ func (p *pass) cleanUp(ctx context.Context) (handlers.Result, error) {
 	return handlers.Result{}, nil
 }
 
-// deleteAll deletes what the garbage collector does not, and returns what is still there.
+// deleteAll deletes what the garbage collector does not, and returns what is still there. Of what
+// may refer to the parent, it is the collector's to decide: a reference that is gone may have been
+// removed so that the object stays.
 func (p *pass) deleteAll(ctx context.Context) (left []string, err error) {
 	observed := p.observeChildren()
-	p.ops = slices.DeleteFunc(p.plan(observed, nil, ""), func(op Op) bool {
-		return op.Observed.Controller == p.parent.UID && p.parent.mayOwn(op.ID.Namespace)
-	})
+	p.ops = slices.DeleteFunc(p.plan(observed, nil, ""), func(op Op) bool { return p.parent.mayOwn(op.ID.Namespace) })
 	p.executeDeletes(ctx, p.ops, observed)
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}
+	p.note()
 	if err := p.firstError(); err != nil {
 		return nil, err
 	}
-	p.note()
-	for id, o := range p.observeChildren() {
-		for _, op := range p.ops {
-			if op.ID == id && (op.Action == Delete || op.Action == Wait) {
-				left = append(left, id.String()+waitingFor(o.Finalizers))
-			}
+	now := p.observeChildren()
+	for _, op := range p.ops {
+		if o, there := now[op.ID]; there && (op.Action == Delete || op.Action == Wait) {
+			left = append(left, op.ID.String()+waitingFor(o.Finalizers))
 		}
 	}
 	slices.Sort(left)
 	return left, nil
 }
 
-func (p *pass) deletingConditions(left []string) []condition {
+// deletingConditions say what the deletion of the parent waits for.
+func deletingConditions(left []string) []condition {
 	message := "waiting until the children are gone: " + left[0]
 	if n := len(left) - 1; n > 0 {
 		message = fmt.Sprintf("%s, and %d more", message, n)
@@ -115,6 +122,19 @@ func (p *pass) deletingConditions(left []string) []condition {
 		{kind: conditionReady, status: false, reason: string(ReasonDeleting), message: message},
 		{kind: conditionProgressing, status: true, reason: string(ReasonDeleting), message: message},
 		{kind: conditionDegraded, status: false, reason: string(ReasonDeleting)},
+	}
+}
+
+// stuckConditions say why the parent cannot be deleted.
+func stuckConditions(err error) []condition {
+	reason, message := ReasonDeleting, err.Error()
+	if failure, ok := errors.AsType[*opError](err); ok {
+		reason = failure.reason
+	}
+	return []condition{
+		{kind: conditionReady, status: false, reason: string(reason), message: message},
+		{kind: conditionProgressing, status: true, reason: string(ReasonDeleting), message: message},
+		{kind: conditionDegraded, status: true, reason: string(reason), message: message},
 	}
 }
 
