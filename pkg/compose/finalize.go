@@ -77,6 +77,9 @@ func (p *pass) cleanUp(ctx context.Context) (handlers.Result, error) {
 			return handlers.Result{}, slowly(err, p.req.Attempt)
 		}
 	}
+	if !p.listed() {
+		return handlers.Result{RequeueAfter: listedInterval}, nil
+	}
 	client, err := p.parentClient(ctx)
 	if err != nil {
 		return handlers.Result{}, err

@@ -22,6 +22,9 @@ type current struct {
 	object handlers.Object
 	meta   *metav1.ObjectMeta
 	parent Parent
+	// composed is the metadata of the parent that the composer has seen last. What is known by now
+	// may be newer.
+	composed *metav1.ObjectMeta
 }
 
 func (c *current) setParent(object handlers.Object) {
@@ -44,6 +47,7 @@ type pass struct {
 func newPass(r *Reconciler, key kube.Key, req handlers.Request) *pass {
 	c := &current{Reconciler: r, key: key}
 	c.setParent(r.Memory.newest(req.Object, r.Parents))
+	c.composed = c.meta
 	seen := &observer{current: c, live: map[ChildID]observedChild{}}
 	return &pass{executor: &executor{observer: seen, failed: map[ChildID]*opError{}}, req: req}
 }
@@ -53,20 +57,20 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	if p.meta.DeletionTimestamp != nil && (!p.Finalizes || !p.hasFinalizer()) {
 		return p.cleanUp(ctx)
 	}
-	settled := p.converge(ctx)
-	for settled && p.err == nil && p.prune(ctx) {
-		settled = p.converge(ctx) // What the composer says may be about what is gone now.
-	}
+	settled, whole := p.makeRight(ctx)
 	if err := ended(ctx); err != nil {
 		return handlers.Result{}, err
 	}
+	if !whole {
+		return handlers.Result{RequeueAfter: listedInterval}, nil
+	}
 	p.note()
+	if p.composed.DeletionTimestamp != nil && p.composition.Finalized && p.firstError() == nil {
+		return p.cleanUp(ctx)
+	}
 	statusErr := p.writeStatus(ctx)
 	if err := ended(ctx); err != nil {
 		return handlers.Result{}, err
-	}
-	if p.meta.DeletionTimestamp != nil && p.composition.Finalized && p.firstError() == nil {
-		return p.cleanUp(ctx)
 	}
 	if err := p.firstError(); err != nil {
 		return handlers.Result{}, err
@@ -79,6 +83,18 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 		result.RequeueAfter = time.Second
 	}
 	return result, nil
+}
+
+// makeRight brings the children in line. settled is false if that took too many rounds, and whole
+// if a cache has ceased to be complete: what is not in it may exist nevertheless.
+func (p *pass) makeRight(ctx context.Context) (settled, whole bool) {
+	for {
+		settled = p.converge(ctx)
+		if whole = p.listed(); !whole || !settled || p.err != nil || !p.prune(ctx) {
+			return settled, whole
+		}
+		// What the composer says may be about what is gone now.
+	}
 }
 
 // ended returns why the call has to end, if it has.
@@ -102,6 +118,9 @@ func (p *pass) converge(ctx context.Context) (settled bool) {
 		if p.err = p.ensureFinalizer(ctx, desired); p.err != nil {
 			return true
 		}
+		if !sameForComposer(p.composed, p.meta) {
+			continue
+		}
 		p.observeAt(observed, desired)
 		p.ops = p.plan(observed, desired, "")
 		if !p.execute(ctx, p.ops) {
@@ -111,8 +130,15 @@ func (p *pass) converge(ctx context.Context) (settled bool) {
 	return false
 }
 
+// sameForComposer reports whether nothing but what kooperd itself writes differs: the event of that
+// write calls for nothing.
+func sameForComposer(a, b *metav1.ObjectMeta) bool {
+	return a.Generation == b.Generation && maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations)
+}
+
 // compose asks the composer what should exist. p.err says why that is not known.
 func (p *pass) compose(ctx context.Context, observed map[ChildID]observedChild) []*Desired {
+	p.composed = p.meta
 	related, err := p.relate(ctx)
 	if err != nil {
 		p.err = err

@@ -152,10 +152,10 @@ func (c *current) desiredStatus(fields statusFields, live, own map[string]any, c
 	delete(want, "conditions")
 	if fields.keeps("conditions") {
 		existing, _ := live["conditions"].([]any)
-		want["conditions"] = stampConditions(existing, given, conditions, c.meta.Generation, c.now())
+		want["conditions"] = stampConditions(existing, given, conditions, c.composed.Generation, c.now())
 	}
 	if fields.keeps("observedGeneration") {
-		want["observedGeneration"] = c.meta.Generation
+		want["observedGeneration"] = c.composed.Generation
 	}
 	for name := range want {
 		if !fields.keeps(name) {
