@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"slices"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -87,9 +88,7 @@ func (m *Memory) meet(key kube.Key, uid types.UID) (before counts) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if earlier, ok := m.byKey[key]; ok && earlier != uid {
-		if p := m.parents[earlier]; p != nil {
-			before = p.counts
-		}
+		before = m.parents[earlier].counted()
 		delete(m.parents, earlier)
 	}
 	m.of(uid).key = key
@@ -97,17 +96,24 @@ func (m *Memory) meet(key kube.Key, uid types.UID) (before counts) {
 	return before
 }
 
-// forget drops a parent that is gone, and returns how its children were counted.
-func (m *Memory) forget(key kube.Key) counts {
+// forget drops a parent that is gone, the latest of that key where uid is empty, and returns how
+// its children were counted.
+func (m *Memory) forget(key kube.Key, uid types.UID) counts {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	uid, ok := m.byKey[key]
-	if !ok {
-		return counts{}
+	if uid == "" {
+		uid = m.byKey[key]
 	}
-	delete(m.byKey, key)
-	p := m.parents[uid]
+	if m.byKey[key] == uid {
+		delete(m.byKey, key)
+	}
+	before := m.parents[uid].counted()
 	delete(m.parents, uid)
+	return before
+}
+
+// counted is how the children of a parent were counted. It may be nil.
+func (p *parentMemory) counted() counts {
 	if p == nil {
 		return counts{}
 	}
@@ -146,9 +152,13 @@ func (m *Memory) endDelete(parent types.UID, id ChildID, uid types.UID, deleted 
 		*c = childMemory{uid: uid, gone: true, writing: c.writing}
 	}
 	held := c.writing.end()
+	isOwn := func(event heldEvent) bool { return deleted && event.deleted && event.uid == uid }
+	if slices.ContainsFunc(held, isOwn) {
+		delete(m.of(parent).children, id) // The cache has it.
+	}
 	m.mu.Unlock()
 	for _, event := range held {
-		if !deleted || !event.deleted || event.uid != uid {
+		if !isOwn(event) {
 			event.notify()
 		}
 	}
@@ -194,8 +204,11 @@ func (m *Memory) ownEvent(parent types.UID, id ChildID, event heldEvent) bool {
 	case c.writing.n > 0:
 		c.writing.held = append(c.writing.held, event)
 		return true
+	case event.deleted && c.gone && c.uid == event.uid:
+		delete(p.children, id) // The cache has it.
+		return true
 	case event.deleted:
-		return c.gone && c.uid == event.uid
+		return false
 	case c.gone || c.uid != event.uid || c.version != event.version:
 		return false
 	}
@@ -249,11 +262,11 @@ func (m *Memory) ownParentEvent(parent types.UID, event heldEvent) bool {
 // the last write, if the cache does not have that yet.
 func (m *Memory) newest(handed handlers.Object, source Source) handlers.Object {
 	key := kube.Key{Namespace: handed.Namespace(), Name: handed.Name()}
+	m.mu.Lock()
+	defer m.mu.Unlock() // An answer may be dropped once the cache has it, and not before it is read.
 	if now, ok := source.Get(key.Namespace, key.Name); ok && now.UID() == handed.UID() {
 		handed = now
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	p := m.parents[handed.UID()]
 	if p == nil || p.answer == nil {
 		return handed

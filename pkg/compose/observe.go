@@ -82,15 +82,22 @@ type observer struct {
 // observeChildren returns everything that carries the mark of the parent, as the caches have it
 // with the answers to our own writes that they do not have yet.
 func (o *observer) observeChildren() map[ChildID]observedChild {
-	all := map[ChildID]observedChild{}
+	sources := o.children()
+	found := make([][]handlers.Object, len(sources))
 	ofParent := labels.SelectorFromSet(labels.Set{ParentUIDLabel: string(o.parent.UID)})
-	for _, source := range o.children() {
-		for _, object := range source.Source.List("", ofParent) {
+	remembered := o.Memory.recall(o.parent.UID, o.sourceOf, func() {
+		for i, source := range sources {
+			found[i] = source.Source.List("", ofParent)
+		}
+	})
+	all := map[ChildID]observedChild{}
+	for i, source := range sources {
+		for _, object := range found[i] {
 			child := observe(object, source.MetadataOnly)
 			all[child.ID] = child
 		}
 	}
-	o.Memory.overlay(o.parent.UID, all, o.sourceOf)
+	o.Memory.forgetChildren(o.parent.UID, overlay(all, remembered))
 	maps.Copy(all, o.live)
 	return all
 }

@@ -4,58 +4,90 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
 )
 
-// overlay puts what is remembered over what the caches have: answers that they do not have yet, and
-// objects that were deleted. It drops what they have by now.
-func (m *Memory) overlay(
-	parent types.UID, observed map[ChildID]observedChild, sourceOf func(schema.GroupKind) (ChildSource, bool),
-) {
+// recalled is what is remembered of one child when the caches are read.
+type recalled struct {
+	uid           types.UID
+	version, hash string
+	answer        handlers.Object // nil when the cache has it
+	metadataOnly  bool            // of the answer
+	gone          bool            // the object of that UID was deleted
+}
+
+// recall calls list, which reads the caches, and returns what is remembered of the children of a
+// parent besides. An answer that comes to a cache while that is read is in one of both at least:
+// what the caches have is dropped before, and the event that drops it has to wait.
+func (m *Memory) recall(
+	parent types.UID, sourceOf func(schema.GroupKind) (ChildSource, bool), list func(),
+) map[ChildID]recalled {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.parents[parent]
 	if p == nil {
-		return
+		list()
+		return nil
 	}
+	all := make(map[ChildID]recalled, len(p.children))
 	for id, c := range p.children {
 		source, ok := sourceOf(id.Kind)
 		if !ok {
 			delete(p.children, id)
 			continue
 		}
-		cached, there := observed[id]
-		if c.gone {
-			c.overlayDeletion(p, id, cached, there, observed)
-			continue
-		}
 		if c.answer != nil && source.Source.Reached(kube.Key{Namespace: id.Namespace, Name: id.Name}, c.version) {
 			c.answer = nil
 		}
-		if c.answer != nil {
-			cached, there = observe(c.answer, source.MetadataOnly), true
+		all[id] = recalled{
+			uid: c.uid, version: c.version, hash: c.hash, answer: c.answer, gone: c.gone, metadataOnly: source.MetadataOnly,
+		}
+	}
+	list()
+	return all
+}
+
+// overlay puts what is remembered over what the caches have: answers that they do not have yet, and
+// objects that were deleted. It returns what need not be remembered any more.
+func overlay(observed map[ChildID]observedChild, remembered map[ChildID]recalled) (done []ChildID) {
+	for id, c := range remembered {
+		cached, there := observed[id]
+		switch {
+		case c.gone && there && cached.UID == c.uid && !cached.Deleting:
+			delete(observed, id)
+			continue
+		case c.gone && there: // Another object has its name, or it is still being deleted.
+			done = append(done, id)
+			continue
+		case c.gone: // It is remembered until its event, which calls nobody then.
+			continue
+		case c.answer != nil:
+			cached, there = observe(c.answer, c.metadataOnly), true
 			observed[id] = cached
 		}
 		switch {
-		case there && cached.UID == c.uid && cached.ResourceVersion == c.version:
+		case !there:
+			done = append(done, id)
+		case cached.UID == c.uid && cached.ResourceVersion == c.version:
 			cached.applied = c.hash
-		case !there && c.writing.n == 0:
-			delete(p.children, id)
 		}
 	}
+	return done
 }
 
-// overlayDeletion takes a deleted object out, until the cache knows that it is gone, or that it is
-// still being deleted.
-func (c *childMemory) overlayDeletion(
-	p *parentMemory, id ChildID, cached observedChild, there bool, observed map[ChildID]observedChild,
-) {
-	if there && cached.UID == c.uid && !cached.Deleting {
-		delete(observed, id)
+// forgetChildren drops what is remembered of some children.
+func (m *Memory) forgetChildren(parent types.UID, ids []ChildID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.parents[parent]
+	if p == nil {
 		return
 	}
-	if c.writing.n == 0 {
-		delete(p.children, id)
+	for _, id := range ids {
+		if c := p.children[id]; c != nil && c.writing.n == 0 {
+			delete(p.children, id)
+		}
 	}
 }
 
@@ -71,10 +103,16 @@ func (m *Memory) isGone(parent types.UID, id ChildID, uid types.UID) bool {
 	return c != nil && c.gone && c.uid == uid
 }
 
-// clear forgets everything.
-func (m *Memory) clear() {
+// clear forgets everything, and returns how the children were counted.
+func (m *Memory) clear() (total counts) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for _, p := range m.parents {
+		total.ready += p.counts.ready
+		total.notReady += p.counts.notReady
+		total.refused += p.counts.refused
+	}
 	clear(m.parents)
 	clear(m.byKey)
+	return total
 }

@@ -137,7 +137,13 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 	begun := r.now()
 	defer func() { r.Metrics.Pass(r.now().Sub(begun)) }()
 	key := kube.Key{Namespace: req.Object.Namespace(), Name: req.Object.Name()}
-	r.Metrics.Children(r.Memory.meet(key, req.Object.UID()).negative())
+	uid := req.Object.UID()
+	r.Metrics.Children(r.Memory.meet(key, uid).negative())
+	defer func() {
+		if _, there := r.Parents.GetByUID(uid); !there { // What came of the pass is not to be remembered.
+			r.forget(key, uid)
+		}
+	}()
 	return newPass(r, key, req).run(ctx)
 }
 
@@ -158,17 +164,18 @@ func (r *Reconciler) listed() bool {
 }
 
 // Forget drops what is remembered of a parent that is gone.
-func (r *Reconciler) Forget(key kube.Key) {
+func (r *Reconciler) Forget(key kube.Key) { r.forget(key, "") }
+
+func (r *Reconciler) forget(key kube.Key, uid types.UID) {
 	r.waiting.forget(key)
-	r.Metrics.Children(r.Memory.forget(key).negative())
+	r.Metrics.Children(r.Memory.forget(key, uid).negative())
 }
 
 // Pause is called when this replica stops handling objects: what is remembered may be wrong when
 // it begins again.
 func (r *Reconciler) Pause() {
 	r.waiting.clear()
-	r.Memory.clear()
-	r.Metrics.ResetChildren()
+	r.Metrics.Children(r.Memory.clear().negative())
 }
 
 // AddFormer adds a kind that the definition has owned: what is left of it is deleted. The returned

@@ -125,10 +125,3 @@ func (c *Compose) Children(ready, notReady, refused int) {
 		}
 	}
 }
-
-// ResetChildren says that nothing is known of children any more.
-func (c *Compose) ResetChildren() {
-	for _, state := range childStates {
-		c.vectors.children.WithLabelValues(c.definition, state).Set(0)
-	}
-}

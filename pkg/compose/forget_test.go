@@ -1,0 +1,145 @@
+package compose
+
+import (
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+)
+
+var webKey = kube.Key{Namespace: "team-a", Name: "web"}
+
+// isEmpty fails the test when something of a parent is remembered.
+func (r *rig) isEmpty(t *testing.T) {
+	t.Helper()
+	m := r.Memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.parents) > 0 || len(m.byKey) > 0 {
+		t.Errorf("remembered are %d parents by UID and %d by name, want none", len(m.parents), len(m.byKey))
+	}
+	r.waiting.mu.Lock()
+	defer r.waiting.mu.Unlock()
+	if len(r.waiting.parents) > 0 || len(r.waiting.objects) > 0 {
+		t.Errorf("waiting is %v", r.waiting.objects)
+	}
+	families, err := r.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			if n := metric.GetGauge().GetValue(); family.GetName() == "kooperd_compose_children" && n != 0 {
+				t.Errorf("%v %s children", n, metric.GetLabel())
+			}
+		}
+	}
+}
+
+// TestNothingIsLeftOfAParentThatGoesDuringItsPass deletes the parent while it is handled.
+func TestNothingIsLeftOfAParentThatGoesDuringItsPass(t *testing.T) {
+	m := &meanwhile{}
+	r := newRig(t, rigOptions{composer: m})
+	r.newWebsite("web", map[string]any{"children": names(3)})
+	r.server.answer = func(w http.ResponseWriter, asked request) bool {
+		if asked.path != configMapPath("web-c") {
+			return false
+		}
+		sendError(w, apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "web-c", errDamaged))
+		return true
+	}
+	m.happens = func() {
+		r.server.do(func(c *cluster) { delete(c.objects, idOf(websiteKind, "team-a", "web")) })
+		r.syncParents()
+		r.Forget(webKey)
+	}
+	if _, err := r.pass(t, "web"); err == nil {
+		t.Error("no error")
+	}
+	r.isEmpty(t)
+}
+
+func TestAnotherParentOfTheNameReplacesTheFirst(t *testing.T) {
+	r := newRig(t, rigOptions{composer: keys})
+	r.newWebsite("web", map[string]any{"children": names(3)})
+	r.mustPass(t, "web")
+	r.server.do(func(c *cluster) { delete(c.objects, idOf(websiteKind, "team-a", "web")) })
+	r.newWebsite("web", nil)
+	r.mustPass(t, "web")
+	r.Forget(webKey)
+	r.isEmpty(t)
+}
+
+func TestPauseForgetsAll(t *testing.T) {
+	r := newRig(t, rigOptions{composer: keys})
+	for _, name := range []string{"web", "shop"} {
+		r.newWebsite(name, map[string]any{"children": names(3)})
+		r.mustPass(t, name)
+	}
+	if n := testutil.CollectAndCount(r.registry, "kooperd_compose_children"); n != 3 {
+		t.Errorf("%d series, want one for each state", n)
+	}
+	r.Pause()
+	r.isEmpty(t)
+}
+
+// racing is a Source in which something happens once, just after it was listed.
+type racing struct {
+	Source
+	happens func()
+}
+
+func (s *racing) List(namespace string, selector labels.Selector) []handlers.Object {
+	found := s.Source.List(namespace, selector)
+	if happens := s.happens; happens != nil {
+		s.happens = nil
+		happens()
+	}
+	return found
+}
+
+// TestAnswersThatComeWhileTheCacheIsRead lets the events of the pass before come between the
+// reading of the cache and that of what is remembered.
+func TestAnswersThatComeWhileTheCacheIsRead(t *testing.T) {
+	tests := map[string]struct{ before, after int }{
+		"children that were made": {before: 0, after: 3}, "children that were deleted": {before: 3, after: 0},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, rigOptions{composer: keys})
+			r.newWebsite("web", map[string]any{"children": names(tc.before)})
+			r.mustPass(t, "web")
+			r.sync()
+			r.setSpec("web", map[string]any{"children": names(tc.after)})
+			r.sync()
+			r.mustPass(t, "web")
+			r.asked()
+			var events sync.WaitGroup
+			r.Children[0].Source = &racing{Source: r.Children[0].Source, happens: func() {
+				arrived := make(chan struct{})
+				arrive := sync.OnceFunc(func() { close(arrived) })
+				events.Go(func() {
+					r.server.do(func(c *cluster) {
+						r.caches[configMapKind].sync(c, configMapKind.GroupKind(), InstallationLabel, false, func(old, now handlers.Object) {
+							arrive()
+							r.onChild(old, now, func(kube.Key) { t.Error("an own write calls the parent") })
+						})
+					})
+				})
+				<-arrived
+			}}
+			r.mustPass(t, "web")
+			events.Wait()
+			if asked := r.asked(); len(asked) > 0 {
+				t.Errorf("requests %v", asked)
+			}
+		})
+	}
+}
