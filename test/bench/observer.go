@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -82,38 +82,38 @@ func (w *observer) begin(ctx context.Context, group *errgroup.Group, s *scene) e
 	if err != nil {
 		return fmt.Errorf("listing children: %w", err)
 	}
-	siteEvents, err := sites.Watch(ctx, metav1.ListOptions{ResourceVersion: siteList.GetResourceVersion()})
-	if err != nil {
-		return fmt.Errorf("watching parents: %w", err)
-	}
-	mapEvents, err := maps.Watch(ctx, metav1.ListOptions{ResourceVersion: mapList.ResourceVersion})
-	if err != nil {
-		siteEvents.Stop()
-		return fmt.Errorf("watching children: %w", err)
-	}
-	for _, events := range []watch.Interface{siteEvents, mapEvents} {
-		group.Go(func() error { return w.follow(ctx, events) })
+	group.Go(func() error { return w.follow(ctx, siteList.GetResourceVersion(), sites.Watch) })
+	group.Go(func() error { return w.follow(ctx, mapList.ResourceVersion, maps.Watch) })
+	return nil
+}
+
+// follow notes all events after a version until ctx ends. The API server ends the watch of a client
+// that does not keep up, as may happen to any on a busy machine: then another one goes on.
+func (w *observer) follow(ctx context.Context, version string, open func(context.Context, metav1.ListOptions) (watch.Interface, error)) error {
+	for ctx.Err() == nil {
+		events, err := open(ctx, metav1.ListOptions{ResourceVersion: version})
+		if err == nil {
+			version, err = w.drain(events, version)
+		}
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("watching: %w", err)
+		}
 	}
 	return nil
 }
 
-// follow notes all events of a watch. That it ends while ctx has not is a failure: no run lasts so
-// long.
-func (w *observer) follow(ctx context.Context, events watch.Interface) error {
+// drain notes all events of one watch, and returns the version to go on from.
+func (w *observer) drain(events watch.Interface, version string) (string, error) {
 	defer events.Stop()
 	for event := range events.ResultChan() {
-		err := w.note(event, time.Now())
-		if ctx.Err() != nil {
-			return nil
+		if err := w.note(event, time.Now()); err != nil {
+			return version, err
 		}
-		if err != nil {
-			return err
+		if object, err := meta.Accessor(event.Object); err == nil {
+			version = object.GetResourceVersion()
 		}
 	}
-	if ctx.Err() == nil {
-		return errors.New("a watch has ended")
-	}
-	return nil
+	return version, nil
 }
 
 // note notes one event.
@@ -142,7 +142,7 @@ func (w *observer) note(event watch.Event, at time.Time) error {
 			s.children[object.Name[cut+1:]] = now
 		})
 	default:
-		return fmt.Errorf("watching: unexpected %T in an event %s", object, event.Type)
+		return fmt.Errorf("unexpected %T in an event %s: %w", object, event.Type, apierrors.FromObject(event.Object))
 	}
 	return nil
 }

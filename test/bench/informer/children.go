@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -11,6 +10,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -94,30 +95,46 @@ func (c *composer) watchParents(ctx context.Context, tasks chan<- func() error) 
 			return err
 		}
 	}
-	events, err := c.sites.Watch(ctx, metav1.ListOptions{ResourceVersion: list.GetResourceVersion()})
-	if err != nil {
-		return fmt.Errorf("watching parents: %w", err)
-	}
-	defer events.Stop()
-	for event := range events.ResultChan() {
+	options := metav1.ListOptions{ResourceVersion: list.GetResourceVersion()}
+	return follow(ctx, options, c.sites.Watch, func(event watch.Event) error {
 		if object, ok := event.Object.(*unstructured.Unstructured); ok && event.Type != watch.Deleted {
-			if err := c.take(ctx, object, tasks); err != nil {
-				return err
-			}
+			return c.take(ctx, object, tasks)
 		}
-	}
-	return ended(ctx)
+		return nil
+	})
 }
 
-// ended is the end of a watch, which is a failure while there is work: no run lasts long enough for
-// the API server to end one.
-func ended(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	default:
-		return errors.New("the watch has ended")
+// follow sees every event after the version of the options until ctx ends. The API server ends the
+// watch of a client that does not keep up; then another one goes on.
+func follow(ctx context.Context, options metav1.ListOptions, open func(context.Context, metav1.ListOptions) (watch.Interface, error),
+	see func(watch.Event) error) error {
+	for ctx.Err() == nil {
+		events, err := open(ctx, options)
+		if err == nil {
+			err = drain(events, &options, see)
+		}
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("watching: %w", err)
+		}
 	}
+	return nil
+}
+
+// drain sees every event of one watch, and notes the version to go on from.
+func drain(events watch.Interface, options *metav1.ListOptions, see func(watch.Event) error) error {
+	defer events.Stop()
+	for event := range events.ResultChan() {
+		if event.Type == watch.Error {
+			return apierrors.FromObject(event.Object)
+		}
+		if err := see(event); err != nil {
+			return err
+		}
+		if object, err := meta.Accessor(event.Object); err == nil {
+			options.ResourceVersion = object.GetResourceVersion()
+		}
+	}
+	return nil
 }
 
 // take orders what a parent needs unless it is as it was.
@@ -207,15 +224,10 @@ func (c *composer) watchChildren(ctx context.Context, tasks chan<- func() error)
 		return fmt.Errorf("listing children: %w", err)
 	}
 	options.ResourceVersion = list.ResourceVersion
-	events, err := children.Watch(ctx, options)
-	if err != nil {
-		return fmt.Errorf("watching children: %w", err)
-	}
-	defer events.Stop()
-	for event := range events.ResultChan() {
+	return follow(ctx, options, children.Watch, func(event watch.Event) error {
 		child, ok := event.Object.(*corev1.ConfigMap)
 		if !ok || len(child.OwnerReferences) != 1 {
-			continue
+			return nil
 		}
 		c.mu.Lock()
 		p, lives := c.parents[child.OwnerReferences[0].Name]
@@ -224,6 +236,6 @@ func (c *composer) watchChildren(ctx context.Context, tasks chan<- func() error)
 		if lives && (event.Type == watch.Deleted || !maps.Equal(child.Data, c.order.ChildData(p.Spec, part))) {
 			tasks <- func() error { return c.apply(ctx, p, part) }
 		}
-	}
-	return ended(ctx)
+		return nil
+	})
 }
