@@ -13,7 +13,7 @@ import (
 // uncovered is a leaf of what is desired that lies neither at nor below a field that is ours.
 type uncovered struct {
 	path fieldpath.Path
-	// keys are the steps by which the live value is found: names, and list items.
+	// steps are those by which the live value is found.
 	steps []step
 	want  any
 	lost  *lost
@@ -28,10 +28,10 @@ type lost struct {
 
 // step is one step into a tree.
 type step struct {
-	name string         // of a field
-	key  map[string]any // of a list item, by its keys
-	item any            // of a list item, by its value
-	list bool
+	name string // of a field
+	list bool   // it is into a list item
+	key  *value.FieldList
+	item any // the item as it is wanted
 }
 
 // String is the path as people write it.
@@ -59,27 +59,39 @@ func uncoveredLeaves(tree map[string]any, set *fieldpath.Set) []uncovered {
 		case name == "metadata":
 			w.metadata(tree[name], child(set, element))
 		default:
-			w.field(nil, nil, name, tree[name], set)
+			w.field(name, tree[name], set)
 		}
 	}
 	return w.found
 }
 
+// leafWalk is a walk through a tree.
 type leafWalk struct {
 	found []uncovered
-	wiped bool  // there is no entry of ours
-	lost  *lost // where the walk is
+	path  fieldpath.Path // where the walk is
+	steps []step         // the same
+	wiped bool           // there is no entry of ours
+	lost  *lost          // what of the path is lost
+}
+
+func (w *leafWalk) enter(element fieldpath.PathElement, s step) {
+	w.path, w.steps = append(w.path, element), append(w.steps, s)
+}
+
+func (w *leafWalk) leave() {
+	w.path, w.steps = w.path[:len(w.path)-1], w.steps[:len(w.steps)-1]
 }
 
 func (w *leafWalk) metadata(metadata any, set *fieldpath.Set) {
 	fields, _ := metadata.(map[string]any)
 	name := "metadata"
-	path, steps := fieldpath.Path{{FieldName: &name}}, []step{{name: name}}
+	w.enter(fieldpath.PathElement{FieldName: &name}, step{name: name})
+	defer w.leave()
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		switch name {
 		case "name", "namespace", "ownerReferences":
 		default:
-			w.field(path, steps, name, fields[name], set)
+			w.field(name, fields[name], set)
 		}
 	}
 }
@@ -93,14 +105,16 @@ func child(set *fieldpath.Set, element fieldpath.PathElement) *fieldpath.Set {
 }
 
 // field looks at a member of an object. set is what is owned of the object.
-func (w *leafWalk) field(path fieldpath.Path, steps []step, name string, v any, set *fieldpath.Set) {
+func (w *leafWalk) field(name string, v any, set *fieldpath.Set) {
 	element := fieldpath.PathElement{FieldName: &name}
-	w.value(append(slices.Clip(path), element), append(slices.Clip(steps), step{name: name}), v, set, element, true)
+	w.enter(element, step{name: name})
+	defer w.leave()
+	w.value(v, set, element, true)
 }
 
 // value looks at what is at an element of set. whole says that an element without anything below
 // it stands for everything there.
-func (w *leafWalk) value(path fieldpath.Path, steps []step, v any, set *fieldpath.Set, element fieldpath.PathElement, whole bool) {
+func (w *leafWalk) value(v any, set *fieldpath.Set, element fieldpath.PathElement, whole bool) {
 	owned := set.Members.Has(element)
 	below, divided := set.Children.Get(element)
 	if owned && !divided && whole {
@@ -109,61 +123,66 @@ func (w *leafWalk) value(path fieldpath.Path, steps []step, v any, set *fieldpat
 	switch v := v.(type) {
 	case map[string]any:
 		if len(v) == 0 {
-			w.leaf(owned || divided, path, steps, v)
+			w.leaf(owned || divided, v)
 			return
 		}
 		if !divided {
 			below = fieldpath.NewSet()
-			defer w.lose(steps, v)()
+			defer w.lose(v)()
 		}
 		for _, name := range slices.Sorted(maps.Keys(v)) {
-			w.field(path, steps, name, v[name], below)
+			w.field(name, v[name], below)
 		}
 	case []any:
 		if len(v) == 0 || !divided {
-			defer w.lose(steps, v)()
-			w.leaf(owned || divided, path, steps, v)
+			defer w.lose(v)()
+			w.leaf(owned || divided, v)
 			return
 		}
 		for _, item := range v {
-			w.item(path, steps, item, below)
+			w.item(item, below)
 		}
 	default:
-		w.leaf(owned, path, steps, v)
+		w.leaf(owned, v)
 	}
 }
 
-// lose notes that nothing at or below some steps is ours, until the returned function is called.
-// Labels and annotations are shared with others, and without an entry of ours nothing is known.
-func (w *leafWalk) lose(steps []step, v any) (found func()) {
-	if w.lost != nil || w.wiped || steps[0].name == "metadata" {
+// lose notes, until the returned function is called, that nothing here or below is ours. Labels and
+// annotations are shared with others, and without an entry of ours nothing is known.
+func (w *leafWalk) lose(v any) (found func()) {
+	if w.lost != nil || w.wiped || w.steps[0].name == "metadata" {
 		return func() {}
 	}
-	w.lost = &lost{depth: len(steps), want: v}
+	w.lost = &lost{depth: len(w.steps), want: v}
 	return func() { w.lost = nil }
 }
 
 // item looks at an item of an associative list.
-func (w *leafWalk) item(path fieldpath.Path, steps []step, item any, set *fieldpath.Set) {
+func (w *leafWalk) item(item any, set *fieldpath.Set) {
 	fields, isObject := item.(map[string]any)
 	if !isObject {
 		v := value.NewValueInterface(item)
 		element := fieldpath.PathElement{Value: &v}
-		w.leaf(set.Members.Has(element), append(slices.Clip(path), element), append(slices.Clip(steps), step{item: item, list: true}), item)
+		w.enter(element, step{list: true, item: item})
+		defer w.leave()
+		w.leaf(set.Members.Has(element), item)
 		return
 	}
-	element, key, ok := findItem(fields, set)
-	steps = append(slices.Clip(steps), step{key: key, item: item, list: true})
-	if !ok {
-		w.leaf(false, path, steps, item)
+	element, ok := findItem(fields, set)
+	if !ok { // The leaf is named by its list.
+		w.steps = append(w.steps, step{list: true, item: item})
+		w.leaf(false, item)
+		w.steps = w.steps[:len(w.steps)-1]
 		return
 	}
-	w.value(append(slices.Clip(path), element), steps, item, set, element, false)
+	w.enter(element, step{list: true, key: element.Key, item: item})
+	defer w.leave()
+	w.value(item, set, element, false)
 }
 
 // findItem returns the key of an item of an associative list, as set has it: with the defaults of
 // keys that the item leaves out. Without one that fits, or with several, the item is not ours.
-func findItem(item map[string]any, set *fieldpath.Set) (found fieldpath.PathElement, key map[string]any, ok bool) {
+func findItem(item map[string]any, set *fieldpath.Set) (found fieldpath.PathElement, ok bool) {
 	ambiguous := false
 	fits := func(element fieldpath.PathElement) {
 		switch {
@@ -176,14 +195,7 @@ func findItem(item map[string]any, set *fieldpath.Set) (found fieldpath.PathElem
 	}
 	set.Members.Iterate(fits)
 	set.Children.Iterate(func(element fieldpath.PathElement) { fits(element) })
-	if !ok || ambiguous {
-		return found, nil, false
-	}
-	key = map[string]any{}
-	for _, field := range *found.Key {
-		key[field.Name] = field.Value.Unstructured()
-	}
-	return found, key, true
+	return found, ok && !ambiguous
 }
 
 func keyFits(key value.FieldList, item map[string]any) bool {
@@ -201,9 +213,9 @@ func keyFits(key value.FieldList, item map[string]any) bool {
 	return some
 }
 
-func (w *leafWalk) leaf(covered bool, path fieldpath.Path, steps []step, want any) {
+func (w *leafWalk) leaf(covered bool, want any) {
 	if !covered {
-		w.found = append(w.found, uncovered{path: path, steps: steps, want: want, lost: w.lost})
+		w.found = append(w.found, uncovered{path: slices.Clone(w.path), steps: slices.Clone(w.steps), want: want, lost: w.lost})
 	}
 }
 
@@ -259,12 +271,9 @@ func (s step) selects(item any) bool {
 	if !isObject || s.key == nil {
 		return equalValues(s.item, item, true)
 	}
-	for name, v := range s.key {
-		if !equalValues(v, fields[name], false) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(*s.key, func(field value.Field) bool {
+		return !equalValues(field.Value.Unstructured(), fields[field.Name], false)
+	})
 }
 
 // describe names the leaves for a person: the first one, and how many more there are.

@@ -210,6 +210,9 @@ func (p *pass) plan(observed map[ChildID]observedChild, desired []*Desired, hold
 // prune deletes what is not desired any more, if all is well. It reports whether it has deleted
 // something.
 func (p *pass) prune(ctx context.Context) (deleted bool) {
+	if len(p.failed) == 0 && !slices.ContainsFunc(p.ops, func(op Op) bool { return op.Action == Delete }) {
+		return false
+	}
 	observed := p.observeChildren()
 	desired := make([]*Desired, 0, len(p.ops))
 	for _, op := range p.ops {

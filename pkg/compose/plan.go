@@ -299,9 +299,16 @@ func notOurs(o *Observed) string {
 	return fmt.Sprintf("%s exists and was not made by kooperd", o.ID)
 }
 
-// ownsLabel reports whether our field manager owns a label of an object.
+// markPaths are the paths of the labels that are marks.
+var markPaths = map[string]fieldpath.Path{
+	InstallationLabel: fieldpath.MakePathOrDie("metadata", "labels", InstallationLabel),
+	DefinitionLabel:   fieldpath.MakePathOrDie("metadata", "labels", DefinitionLabel),
+	ParentUIDLabel:    fieldpath.MakePathOrDie("metadata", "labels", ParentUIDLabel),
+}
+
+// ownsLabel reports whether our field manager owns one of the labels that are marks.
 func ownsLabel(o *Observed, name string) bool {
-	return o.Owned != nil && o.Owned.Has(fieldpath.MakePathOrDie("metadata", "labels", name))
+	return o.Owned != nil && o.Owned.Has(markPaths[name])
 }
 
 // proven reports whether an object is provably the child of the parent: our field manager owns the

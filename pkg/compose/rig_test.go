@@ -293,6 +293,7 @@ func sendError(w http.ResponseWriter, err error) {
 type cache struct {
 	mu      sync.Mutex
 	objects map[kube.Key]handlers.Object
+	labels  map[kube.Key]labels.Set // of the objects
 	version int
 	gone    bool
 }
@@ -329,7 +330,7 @@ func (c *cache) List(namespace string, selector labels.Selector) []handlers.Obje
 	defer c.mu.Unlock()
 	var found []handlers.Object
 	for key, o := range c.objects {
-		if (namespace == "" || key.Namespace == namespace) && (selector == nil || selector.Matches(labels.Set(o.Metadata().Labels))) {
+		if (namespace == "" || key.Namespace == namespace) && (selector == nil || selector.Matches(c.labels[key])) {
 			found = append(found, o)
 		}
 	}
@@ -347,7 +348,7 @@ func (c *cache) Keys() []kube.Key {
 // sync brings the cache up to date with what a cluster has of a kind, by label if selector is not
 // empty. It calls event for every change.
 func (c *cache) sync(cluster *cluster, kind schema.GroupKind, label string, metadataOnly bool, event func(old, now handlers.Object)) {
-	next := map[kube.Key]handlers.Object{}
+	next, sets := map[kube.Key]handlers.Object{}, map[kube.Key]labels.Set{}
 	for id, s := range cluster.objects {
 		if id.Kind != kind || label != "" && s.metadata("labels", label) == "" {
 			continue
@@ -357,10 +358,11 @@ func (c *cache) sync(cluster *cluster, kind schema.GroupKind, label string, meta
 			panic(err)
 		}
 		next[kube.Key{Namespace: id.Namespace, Name: id.Name}] = o
+		sets[kube.Key{Namespace: id.Namespace, Name: id.Name}] = o.Metadata().Labels
 	}
 	c.mu.Lock()
 	before := c.objects
-	c.objects, c.version = next, cluster.version
+	c.objects, c.labels, c.version = next, sets, cluster.version
 	c.mu.Unlock()
 	for key, o := range next {
 		old := before[key]
