@@ -558,3 +558,21 @@ func (r *rig) live(id ChildID) (o handlers.Object, err error) {
 	r.server.do(func(c *cluster) { o, err = c.objects[id].read(false) })
 	return o, err
 }
+
+func TestPassMakesNoChildrenOfChildren(t *testing.T) {
+	r := newRig(t, rigOptions{composer: keys})
+	r.newWebsite("web", map[string]any{"children": names(1)})
+	r.server.do(func(c *cluster) {
+		c.edit(idOf(websiteKind, "team-a", "web"), "kubectl", func(tree map[string]any) {
+			labelled(DefinitionLabel, definition)(tree)
+			labelled(InstallationLabel, installation)(tree)
+		})
+	})
+	r.sync()
+	if _, err := r.pass(t, "web"); !errors.Is(err, errOwnChild) || !handlers.IsTerminal(err) {
+		t.Errorf("error %v, want a terminal one", err)
+	}
+	if asked := r.asked(); len(asked) > 0 {
+		t.Errorf("requests %v", asked)
+	}
+}

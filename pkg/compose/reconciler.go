@@ -131,20 +131,21 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 	if !r.listed() {
 		return handlers.Result{RequeueAfter: listedInterval}, nil
 	}
-	if labels := req.Object.Metadata().Labels; labels[DefinitionLabel] == r.Definition && labels[InstallationLabel] == r.Installation {
-		return handlers.Result{}, handlers.Terminal(errOwnChild)
-	}
 	begun := r.now()
 	defer func() { r.Metrics.Pass(r.now().Sub(begun)) }()
 	key := kube.Key{Namespace: req.Object.Namespace(), Name: req.Object.Name()}
 	uid := req.Object.UID()
+	p := newPass(r, key, req)
+	if mark := p.meta.Labels; mark[DefinitionLabel] == r.Definition && mark[InstallationLabel] == r.Installation {
+		return handlers.Result{}, handlers.Terminal(errOwnChild)
+	}
 	r.Metrics.Children(r.Memory.meet(key, uid).negative())
 	defer func() {
 		if _, there := r.Parents.GetByUID(uid); !there { // What came of the pass is not to be remembered.
 			r.forget(key, uid)
 		}
 	}()
-	return newPass(r, key, req).run(ctx)
+	return p.run(ctx)
 }
 
 // listed reports whether all caches have been complete. The engine waits for that before it calls;
