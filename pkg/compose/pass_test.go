@@ -248,12 +248,7 @@ func TestPassDeletesNothingWhenNotAllIsKnown(t *testing.T) {
 // ways a request can, and shows that calls that are repeated until there is no error lead to the
 // same end.
 func TestPassSurvivesAnyFailure(t *testing.T) {
-	reset := func(w http.ResponseWriter, _ request) {
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if err == nil {
-			conn.Close()
-		}
-	}
+	reset := func(w http.ResponseWriter, _ request) { resetConnection(w) }
 	answer := func(err error) func(http.ResponseWriter, request) {
 		return func(w http.ResponseWriter, _ request) { sendError(w, err) }
 	}
@@ -283,6 +278,14 @@ func TestPassSurvivesAnyFailure(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// resetConnection ends a request without an answer.
+func resetConnection(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err == nil {
+		conn.Close()
 	}
 }
 
