@@ -183,6 +183,20 @@ func (r *Reconciler) Pause() {
 // function removes it again.
 func (r *Reconciler) AddFormer(source ChildSource) (remove func()) { return r.former.add(source) }
 
+// Awaits reports whether an object of a kind has been made or changed that no cache has shown yet.
+func (r *Reconciler) Awaits(kind schema.GroupKind) bool {
+	r.Memory.mu.Lock()
+	defer r.Memory.mu.Unlock()
+	for _, p := range r.Memory.parents {
+		for id, c := range p.children {
+			if id.Kind == kind && (c.answer != nil || c.writing.n > 0) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // children are the caches of all kinds that are or were owned.
 func (r *Reconciler) children() []ChildSource {
 	return append(slices.Clip(r.Children), r.former.list()...)

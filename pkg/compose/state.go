@@ -12,6 +12,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -58,22 +59,28 @@ func RecordOf(apiVersion, kind string, owns []handlers.OwnedKind, namespaces []s
 	return record
 }
 
+// GroupKind is the kind, whatever the version.
+func (o OwnedRecord) GroupKind() schema.GroupKind {
+	return schema.FromAPIVersionAndKind(o.APIVersion, o.Kind).GroupKind()
+}
+
 // sameKind reports whether both are of one kind, whatever the version.
 func (o OwnedRecord) sameKind(other OwnedRecord) bool {
-	return handlers.OwnedKind{APIVersion: o.APIVersion, Kind: o.Kind}.GroupVersionKind().GroupKind() ==
-		handlers.OwnedKind{APIVersion: other.APIVersion, Kind: other.Kind}.GroupVersionKind().GroupKind()
+	return o.GroupKind() == other.GroupKind()
 }
 
 // State is the ConfigMap that has the records of all definitions. It is safe for concurrent use.
 type State struct {
 	client          corev1client.ConfigMapInterface
 	namespace, name string
-	mu              sync.Mutex // one change at a time, so that definitions do not hinder each other
+
+	mu   sync.Mutex        // one change at a time, so that definitions do not hinder each other
+	last map[string]Record // as this process has written or found them, by definition
 }
 
 // NewState returns the State in the ConfigMap of that name, which need not exist.
 func NewState(client corev1client.ConfigMapInterface, namespace, name string) *State {
-	return &State{client: client, namespace: namespace, name: name}
+	return &State{client: client, namespace: namespace, name: name, last: map[string]Record{}}
 }
 
 // Activate records what a definition owns, before it makes anything. It returns the kinds that the
@@ -123,18 +130,30 @@ func (s *State) try(ctx context.Context, id string, edit func(Record, bool) Reco
 	var before Record
 	text, known := found.Data[id]
 	if known && json.Unmarshal([]byte(text), &before) != nil {
-		before, known = Record{}, false // It was damaged by hand: what is known now replaces it.
+		known = false
 	}
-	encoded, err := json.Marshal(edit(before, known))
+	if !known { // It is new, or was damaged or removed by hand: what is known replaces it.
+		before, known = s.last[id]
+	}
+	next := edit(before, known)
+	encoded, err := json.Marshal(next)
 	if err != nil {
 		return fmt.Errorf("encoding the record of %s: %w", id, err)
 	}
-	if text == string(encoded) {
-		return nil
+	if text != string(encoded) {
+		err = s.write(ctx, found, absent, id, string(encoded))
 	}
+	if err == nil {
+		s.last[id] = next
+	}
+	return err
+}
+
+// write writes the record of a definition into the ConfigMap that was found, or is absent.
+func (s *State) write(ctx context.Context, found *corev1.ConfigMap, absent bool, id, record string) error {
 	if absent {
-		_, err = s.client.Create(ctx, &corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{Name: s.name}, Data: map[string]string{id: string(encoded)},
+		_, err := s.client.Create(ctx, &corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Name: s.name}, Data: map[string]string{id: record},
 		}, metav1.CreateOptions{FieldManager: FieldManager})
 		if err != nil {
 			err = fmt.Errorf("%w: %w", errCreating, err)
@@ -144,8 +163,8 @@ func (s *State) try(ctx context.Context, id string, edit func(Record, bool) Reco
 	if found.Data == nil {
 		found.Data = map[string]string{}
 	}
-	found.Data[id] = string(encoded)
-	_, err = s.client.Update(ctx, found, metav1.UpdateOptions{FieldManager: FieldManager})
+	found.Data[id] = record
+	_, err := s.client.Update(ctx, found, metav1.UpdateOptions{FieldManager: FieldManager})
 	return err
 }
 

@@ -100,11 +100,13 @@ func (d *dispatcher) start(term phases, previous *dispatcher) {
 	for range n {
 		d.workers = append(d.workers, &workerSlot{ended: make(chan struct{})})
 	}
+	var earlier []<-chan struct{} // closed when the calls of earlier revisions have returned
 	if previous != nil {
 		d.revision.limits.rate.inherit(previous.revision.limits.rate)
 		for i, awaited := range previous.handOver() {
 			slot := d.workers[i%n]
 			slot.awaited = append(slot.awaited, awaited...)
+			earlier = append(earlier, awaited...)
 		}
 	}
 	begun := make(chan struct{})
@@ -112,7 +114,7 @@ func (d *dispatcher) start(term phases, previous *dispatcher) {
 		close(begun)
 	} else {
 		d.running.Go(func() {
-			if d.revision.composing.begin(d.phases.taking, d.running.Go, d.changed) {
+			if d.revision.composing.begin(d.phases.taking, d.running.Go, d.changed, earlier) {
 				close(begun)
 			}
 		})

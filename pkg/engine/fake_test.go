@@ -223,7 +223,11 @@ func (s *fakeSource) ListOwned(types.UID) []handlers.Object { return nil }
 
 func (s *fakeSource) GetByUID(types.UID) (handlers.Object, bool) { return nil, false }
 
-func (s *fakeSource) Listed() bool { return true }
+func (s *fakeSource) Listed() bool {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	return s.state != status.Syncing
+}
 
 func (s *fakeSource) Reached(kube.Key, string) bool { return true }
 

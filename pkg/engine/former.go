@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/wait"
 
@@ -23,15 +24,39 @@ var recordBackoff = wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Ca
 
 // begin records what the definition owns, before anything is made, and looks after what it has
 // owned before. It returns false when ctx has ended before that. Whoever calls it waits for the
-// goroutines that it adds by run.
-func (c *composing) begin(ctx context.Context, run func(func()), add func(kube.Key)) bool {
+// goroutines that it adds by run. earlier are closed when the calls of earlier revisions, which may
+// still make objects of those kinds, have returned.
+func (c *composing) begin(ctx context.Context, run func(func()), add func(kube.Key), earlier []<-chan struct{}) bool {
 	if c == nil || c.controller.records == nil {
 		return true
 	}
+	kinds, ok := c.activate(ctx)
+	if !ok {
+		return false
+	}
+	all := make([]*former, len(kinds))
+	for i, kind := range kinds {
+		all[i] = c.watchFormer(ctx, kind, add)
+	}
+	// A parent that is deleted is let go when nothing of it is left, so these have to be seen.
+	for _, f := range all {
+		select {
+		case <-f.source.Synced():
+		case <-ctx.Done():
+		}
+	}
+	for _, f := range all {
+		run(func() { f.prune(ctx, add, earlier) })
+	}
+	return true
+}
+
+// activate records what the definition owns, and returns what it has owned before. It returns false
+// when ctx has ended before that.
+func (c *composing) activate(ctx context.Context) (former []compose.OwnedRecord, ok bool) {
 	def := c.revision.def
 	record := compose.RecordOf(def.Watch.Kind.GroupVersion().String(), def.Watch.Kind.Kind, ownedKinds(def),
 		def.Watch.Namespaces, compose.FinalizerOf(c.controller.installation, def.Name))
-	var former []compose.OwnedRecord
 	backoff := recordBackoff.DelayFunc()
 	var delay time.Duration
 	err := wait.DelayFunc(func() time.Duration { return delay }).Until(ctx, true, true, func(ctx context.Context) (bool, error) {
@@ -44,13 +69,7 @@ func (c *composing) begin(ctx context.Context, run func(func()), add func(kube.K
 		delay = backoff()
 		return err == nil, nil
 	})
-	if err != nil {
-		return false
-	}
-	for _, kind := range former {
-		run(func() { c.prune(ctx, kind, add) })
-	}
-	return true
+	return former, err == nil
 }
 
 // setTrouble notes why nothing can be handled yet.
@@ -71,47 +90,73 @@ func (c *composing) error() error {
 	return c.trouble
 }
 
-// prune watches a kind that the definition does not own any more, so that what it has made of it is
-// deleted, until nothing is left or ctx ends.
-func (c *composing) prune(ctx context.Context, kind compose.OwnedRecord, add func(kube.Key)) {
-	logger := c.controller.logger.WithValues("kind", kind.Kind, "apiVersion", kind.APIVersion)
-	logger.Info("looking for children of a kind that the definition does not own any more")
+// former is a kind that a definition has owned and does not own any more.
+type former struct {
+	*composing
+	kind   compose.OwnedRecord
+	source source
+	logger logr.Logger
+	wake   chan struct{} // holds a note that something has changed
+	stop   func()        // ends the watch
+}
+
+// watchFormer watches a kind that the definition does not own any more, so that what it has made of
+// it is seen.
+func (c *composing) watchFormer(ctx context.Context, kind compose.OwnedRecord, add func(kube.Key)) *former {
+	f := &former{
+		composing: c, kind: kind, wake: make(chan struct{}, 1),
+		logger: c.controller.logger.WithValues("kind", kind.Kind, "apiVersion", kind.APIVersion),
+	}
 	owned := handlers.OwnedKind{APIVersion: kind.APIVersion, Kind: kind.Kind, AnyNamespace: len(kind.Namespaces) == 0, MetadataOnly: true}
-	source := c.controller.api.watch(ctx, kube.Watch{
+	f.source = c.controller.api.watch(ctx, kube.Watch{
 		Kind: owned.GroupVersionKind(), Namespaces: kind.Namespaces, FieldManager: compose.FieldManager, MetadataOnly: true,
 		LabelSelector: labels.SelectorFromSet(labels.Set{compose.InstallationLabel: c.controller.installation}),
 	})
-	defer source.Close()
-	wake := make(chan struct{}, 1)
 	look := func() {
 		select {
-		case wake <- struct{}{}:
+		case f.wake <- struct{}{}:
 		default:
 		}
 	}
-	defer source.Subscribe(func(e kube.Event) { c.callParents(e, add); look() }, look)()
-	reconciler := c.reconciler.Load()
-	defer reconciler.AddFormer(compose.ChildSource{OwnedKind: owned, Source: source, Former: true})()
-	// What was in a cache that is shared comes with no event.
-	c.onFormer(source, add)
-	ofDefinition := labels.SelectorFromSet(labels.Set{compose.DefinitionLabel: c.revision.def.Name})
+	unsubscribe := f.source.Subscribe(func(e kube.Event) { c.callParents(e, add); look() }, look)
+	remove := c.reconciler.Load().AddFormer(compose.ChildSource{OwnedKind: owned, Source: f.source, Former: true})
+	f.stop = func() {
+		remove()
+		unsubscribe()
+		f.source.Close()
+	}
+	return f
+}
+
+// prune calls for the parents, so that what is left is deleted, until there is nothing or ctx ends.
+func (f *former) prune(ctx context.Context, add func(kube.Key), earlier []<-chan struct{}) {
+	defer f.stop()
+	f.logger.Info("looking for children of a kind that the definition does not own any more")
+	f.callAll(add) // What was in a cache that is shared comes with no event.
+	for _, returned := range earlier {
+		select {
+		case <-returned:
+		case <-ctx.Done():
+			return
+		}
+	}
 	again := time.NewTicker(formerInterval)
 	defer again.Stop()
 	said := ""
 	for {
-		if source.Listed() && len(source.List("", ofDefinition)) == 0 {
-			if err := c.controller.records.Release(ctx, c.revision.def.Name, kind); err == nil {
-				logger.Info("nothing is left of a kind that the definition does not own any more")
+		if f.isGone() {
+			if err := f.controller.records.Release(ctx, f.revision.def.Name, f.kind); err == nil {
+				f.logger.Info("nothing is left of a kind that the definition does not own any more")
 				return
 			}
 		}
-		if state, reason := source.Status(); reason != nil && reason.Error() != said {
+		if state, reason := f.source.Status(); reason != nil && reason.Error() != said {
 			said = reason.Error()
-			logger.Info("children of a kind that the definition does not own any more cannot be looked at",
+			f.logger.Info("children of a kind that the definition does not own any more cannot be looked at",
 				"state", state, telemetry.KeyReason, said)
 		}
 		select {
-		case <-wake:
+		case <-f.wake:
 		case <-again.C:
 		case <-ctx.Done():
 			return
@@ -119,11 +164,21 @@ func (c *composing) prune(ctx context.Context, kind compose.OwnedRecord, add fun
 	}
 }
 
-// onFormer calls for the parents of everything that a source has.
-func (c *composing) onFormer(source source, add func(kube.Key)) {
-	for _, object := range source.List("", nil) {
+// isGone reports whether nothing is left of the kind, nor of what calls have made of it and the
+// cache does not have yet.
+func (f *former) isGone() bool {
+	if !f.source.Listed() || f.reconciler.Load().Awaits(f.kind.GroupKind()) {
+		return false
+	}
+	ofDefinition := labels.SelectorFromSet(labels.Set{compose.DefinitionLabel: f.revision.def.Name})
+	return len(f.source.List("", ofDefinition)) == 0
+}
+
+// callAll calls for the parents of everything that the source has.
+func (f *former) callAll(add func(kube.Key)) {
+	for _, object := range f.source.List("", nil) {
 		uid := compose.ParentUID(object)
-		if parent, ok := c.revision.watches.primary().GetByUID(uid); ok {
+		if parent, ok := f.revision.watches.primary().GetByUID(uid); ok {
 			add(kube.Key{Namespace: parent.Namespace(), Name: parent.Name()})
 		}
 	}
