@@ -25,6 +25,7 @@ type Client struct {
 	rest   rest.Interface
 	finder kinds.Finder
 
+	asking    chan struct{} // holds a value while the finder is asked: many parents want to know at once
 	mu        sync.Mutex
 	resources map[schema.GroupVersionKind]kinds.Resource
 }
@@ -38,16 +39,22 @@ func NewClient(config *rest.Config, finder kinds.Finder) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the client for children: %w", err)
 	}
-	return &Client{rest: client, finder: finder, resources: map[schema.GroupVersionKind]kinds.Resource{}}, nil
+	return &Client{rest: client, finder: finder, asking: make(chan struct{}, 1), resources: map[schema.GroupVersionKind]kinds.Resource{}}, nil
 }
 
 // resource finds how a kind is served, once.
 func (c *Client) resource(ctx context.Context, kind schema.GroupVersionKind) (kinds.Resource, error) {
-	c.mu.Lock()
-	known, ok := c.resources[kind]
-	c.mu.Unlock()
-	if ok {
+	if known, ok := c.known(kind); ok {
 		return known, nil
+	}
+	select {
+	case c.asking <- struct{}{}:
+		defer func() { <-c.asking }()
+	case <-ctx.Done():
+		return kinds.Resource{}, context.Cause(ctx)
+	}
+	if known, ok := c.known(kind); ok {
+		return known, nil // since
 	}
 	found, err := c.finder.Kind(ctx, kind)
 	if err != nil {
@@ -57,6 +64,13 @@ func (c *Client) resource(ctx context.Context, kind schema.GroupVersionKind) (ki
 	defer c.mu.Unlock()
 	c.resources[kind] = found
 	return found, nil
+}
+
+func (c *Client) known(kind schema.GroupVersionKind) (kinds.Resource, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known, ok := c.resources[kind]
+	return known, ok
 }
 
 // forget makes the next request ask how a kind is served.
