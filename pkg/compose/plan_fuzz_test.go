@@ -33,21 +33,38 @@ func FuzzPlan(f *testing.F) {
 	})
 }
 
-// stories are seeds, by what they begin with: see step.
+// Parts of the seeds: see step.
+const (
+	wishes   = "\x00"     // and how many children, each by object, name, variant, After and policy
+	carried  = "\x01\x07" // a plan, and how many of its ops are carried out
+	others   = "\x02"     // and an object, and what is done with it
+	oneChild = wishes + "\x01\x00\x01\x00\x00\x00" + carried
+)
+
+// stories are seeds.
 var stories = []string{
 	"",
-	"\x00\x01\x00\x00\x00\x00\x00\x01", // one child, made
-	"\x00\x01\x00\x00\x00\x00\x00\x01\x02\x00\x05\x01\x01",                     // and changed by another
-	"\x00\x02\x00\x00\x00\x00\x00\x01\x01\x00\x01\x00\x01\x01",                 // two, in order
-	"\x00\x01\x00\x00\x00\x00\x00\x01\x00\x01\x01\x00\x00\x00\x00\x01\x01",     // renamed
-	"\x00\x01\x03\x00\x00\x00\x04\x01\x00\x00\x01",                             // a claim that may be pruned
-	"\x00\x02\x04\x00\x00\x00\x04\x05\x01\x00\x00\x00\x01\x00\x00\x01",         // a namespace and what is in it
-	"\x04\x00\x01\x00\x00\x00\x00\x00\x01",                                     // another parent was first
-	"\x00\x01\x00\x00\x00\x00\x00\x01\x02\x00\x07\x00\x00\x01",                 // managedFields wiped
-	"\x00\x01\x00\x00\x00\x00\x00\x01\x02\x00\x00\x01\x02\x00\x01\x02\x01",     // marks edited
-	"\x00\x01\x00\x00\x00\x00\x00\x03\x02\x00\x05\x01\x05",                     // a plan carried out late
-	"\x06\x00\x01\x00\x00\x00\x00\x00\x01\x02\x00\x05\x01\x01",                 // metadata alone
-	"\x00\x01\x06\x00\x00\x00\x00\x01\x02\x06\x08\x01\x00\x01\x06\x00\x01\x00", // lists
+	oneChild,
+	oneChild + others + "\x00\x05\x00\x03" + carried,                                                                  // its data is changed
+	oneChild + others + "\x00\x00\x00\x02" + carried,                                                                  // the parent's mark is edited
+	oneChild + others + "\x00\x00\x01\x05" + others + "\x00\x01\x00\x00" + carried,                                    // so are others
+	oneChild + others + "\x00\x02" + carried,                                                                          // the owner reference is removed
+	oneChild + others + "\x00\x03\x01\x00" + carried,                                                                  // another parent is its controller
+	oneChild + others + "\x00\x07" + carried + wishes + "\x00" + carried,                                              // managedFields are wiped
+	oneChild + others + "\x01\x04\x00" + wishes + "\x01\x01\x01\x00\x00\x00" + carried,                                // it is copied
+	oneChild + others + "\x00\x09" + wishes + "\x00" + carried + wishes + "\x01\x00\x01\x00\x00\x00" + carried,        // it ends slowly
+	oneChild + wishes + "\x01\x01\x01\x00\x00\x00" + carried,                                                          // it is renamed
+	oneChild + "\x03" + others + "\x00\x06" + others + "\x00\x08\x00\x00" + "\x05",                                    // a plan comes late
+	"\x06\x00" + oneChild + others + "\x00\x05\x00\x03" + carried,                                                     // metadata alone
+	"\x04\x01\x00\x01\x00\x00\x00" + oneChild,                                                                         // another parent was first
+	others + "\x00\x08\x01\x00" + oneChild,                                                                            // a stranger was
+	wishes + "\x02\x00\x01\x00\x00\x00\x01\x02\x00\x01\x00" + carried,                                                 // two, in order
+	wishes + "\x02\x00\x01\x00\x02\x00\x01\x02\x00\x01\x00" + carried,                                                 // a cycle
+	wishes + "\x02\x00\x01\x00\x00\x00\x00\x02\x00\x00\x00" + carried,                                                 // one object twice
+	wishes + "\x01\x03\x01\x02\x00\x04" + carried + wishes + "\x00" + carried,                                         // a claim is pruned
+	wishes + "\x02\x04\x01\x00\x00\x04\x05\x02\x00\x00\x00" + carried + wishes + "\x01\x05\x02\x00\x00\x00" + carried, // a namespace is in use
+	wishes + "\x01\x06\x01\x02\x00\x00" + carried + others + "\x06\x0c" + carried,                                     // an atomic map is extended
+	wishes + "\x01\x06\x01\x03\x00\x00" + carried + others + "\x06\x0b\x02" + others + "\x06\x0b\x04" + carried,       // lists are changed
 }
 
 // shop is another parent that wants the same objects.
@@ -159,9 +176,10 @@ func (s *story) wish(parent Parent) []*Desired {
 		w := wants[s.tape.next(len(wants))]
 		child := handlers.Child{Name: []string{"", "a", "b", "c"}[s.tape.next(4)]}
 		child.Object = untyped(w.kind, w.namespace, w.name, variants[s.tape.next(len(variants))])
-		for after := s.tape.next(8); after > 0; after >>= 1 {
-			if after&1 == 1 {
-				child.After = append(child.After, []string{"a", "b", "c"}[after%3])
+		after := s.tape.next(8)
+		for i, name := range []string{"a", "b", "c"} {
+			if after>>i&1 == 1 {
+				child.After = append(child.After, name)
 			}
 		}
 		policy := s.tape.next(32)
@@ -387,7 +405,19 @@ func (s *story) bystander() {
 		}
 	case 11:
 		s.edit(id, "kubectl", func(tree map[string]any) {
-			delete(tree, []string{"data", "spec"}[s.tape.next(2)])
+			spec := object(tree, "spec")
+			switch s.tape.next(5) {
+			case 0:
+				delete(tree, "data")
+			case 1:
+				delete(tree, "spec")
+			case 2:
+				spec["containers"] = []any{map[string]any{"name": "web", "cpu": "2", "ports": []any{map[string]any{"containerPort": int64(81)}}}}
+			case 3:
+				spec["containers"] = []any{map[string]any{"name": "new"}, map[string]any{"name": "web", "cpu": "1000m"}}
+			case 4:
+				spec["groups"] = []any{"y", "z"}
+			}
 		})
 	case 12:
 		s.edit(id, "kubectl", func(tree map[string]any) { object(object(tree, "spec"), "selector")["version"] = "v2" })
