@@ -90,6 +90,20 @@ func TestPauseForgetsAll(t *testing.T) {
 	r.isEmpty(t)
 }
 
+func TestRetainForgetsOthers(t *testing.T) {
+	r := newRig(t, rigOptions{composer: keys})
+	for _, name := range []string{"web", "shop"} {
+		r.newWebsite(name, map[string]any{"children": names(3)})
+		r.mustPass(t, name)
+	}
+	r.Retain(func(key kube.Key) bool { return key == webKey })
+	if n := len(r.Memory.parents); n != 1 {
+		t.Errorf("remembered are %d parents, want one", n)
+	}
+	r.Retain(func(kube.Key) bool { return false })
+	r.isEmpty(t)
+}
+
 // racing is a Source in which something happens once, just after it was listed.
 type racing struct {
 	Source

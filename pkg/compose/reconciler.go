@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -170,6 +171,19 @@ func (r *Reconciler) Forget(key kube.Key) { r.forget(key, "") }
 func (r *Reconciler) forget(key kube.Key, uid types.UID) {
 	r.waiting.forget(key)
 	r.Metrics.Children(r.Memory.forget(key, uid).negative())
+}
+
+// Retain drops what is remembered of all parents but those of which exists is true: another
+// revision may handle fewer.
+func (r *Reconciler) Retain(exists func(kube.Key) bool) {
+	r.Memory.mu.Lock()
+	keys := slices.Collect(maps.Keys(r.Memory.byKey))
+	r.Memory.mu.Unlock()
+	for _, key := range keys {
+		if !exists(key) {
+			r.Forget(key)
+		}
+	}
 }
 
 // Pause is called when this replica stops handling objects: what is remembered may be wrong when

@@ -154,6 +154,28 @@ func (c *composing) pause() {
 	}
 }
 
+// retired is called when the last call of the revision has returned. now is the revision that
+// handles objects, nil if none does.
+func (c *composing) retired(now *revision) {
+	if c == nil {
+		return
+	}
+	r := c.reconciler.Load()
+	switch {
+	case r == nil:
+	case now == nil || now.composing == nil || now.objects != c.revision.objects:
+		r.Pause()
+	default:
+		r.Retain(func(key kube.Key) bool {
+			_, ok := now.watches.primary().Get(key.Namespace, key.Name)
+			return ok
+		})
+	}
+	if current, next := c.controller.rollout.revisions(); current != nil && current.composing == nil && (next == nil || next.composing == nil) {
+		c.controller.metrics.Compose().Remove()
+	}
+}
+
 // order returns the keys of all objects, those that changed last first where they are parents: a
 // new parent does not wait behind all old ones.
 func (c *composing) order(parents source) []kube.Key {

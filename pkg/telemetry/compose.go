@@ -125,3 +125,14 @@ func (c *Compose) Children(ready, notReady, refused int) {
 		}
 	}
 }
+
+// Remove takes the series out when the definition makes no composers any more. Compose brings them
+// back.
+func (c *Compose) Remove() {
+	v := c.vectors
+	for _, vector := range []interface {
+		DeletePartialMatch(labels prometheus.Labels) int
+	}{v.passes, v.applies, v.deletes, v.skips, v.statuses, v.refusals, v.errors, v.children} {
+		vector.DeletePartialMatch(prometheus.Labels{labelController: c.definition})
+	}
+}
