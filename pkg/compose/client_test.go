@@ -2,6 +2,7 @@ package compose
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -290,5 +291,26 @@ func TestStatusLeavesOutWhatIsNotKept(t *testing.T) {
 	}
 	if schemas != 1 || writes != 1 {
 		t.Errorf("%d requests for the schema and %d writes, want one each", schemas, writes)
+	}
+}
+
+// TestStatusFieldThatIsNew adds a field to the schema after that was read.
+func TestStatusFieldThatIsNew(t *testing.T) {
+	const schema = `{"components": {"schemas": {"website": {
+		"x-kubernetes-group-version-kind": [{"group": "demo.kooperd.dev", "version": "v1", "kind": "Website"}],
+		"properties": {"status": {"properties": {"conditions": {}%s}}}}}}}`
+	r := newRig(t, rigOptions{composer: keys})
+	r.server.schema = fmt.Sprintf(schema, "")
+	r.newWebsite("web", map[string]any{"children": names(1)})
+	r.mustPass(t, "web")
+	if n := r.text("status", "children"); n != "<nil>" {
+		t.Fatalf("status.children is %s, which the schema does not have", n)
+	}
+	r.server.do(func(*cluster) { r.server.schema = fmt.Sprintf(schema, `, "children": {}`) })
+	r.status.shape.at = r.status.shape.at.Add(-doubtAge)
+	r.sync()
+	r.mustPass(t, "web")
+	if n := r.text("status", "children"); n != "1" {
+		t.Errorf("status.children is %s, want 1", n)
 	}
 }

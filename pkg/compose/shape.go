@@ -14,8 +14,13 @@ import (
 	"kooperd.dev/kooperd/pkg/kinds"
 )
 
-// shapeAge is for how long the schema of a kind is believed: a CustomResourceDefinition may change.
-const shapeAge = 5 * time.Minute
+const (
+	// shapeAge is for how long the schema of a kind is believed: a CustomResourceDefinition may
+	// change.
+	shapeAge = 5 * time.Minute
+	// doubtAge is the same where the schema has no field that a composer sets: it may be new.
+	doubtAge = 10 * time.Second
+)
 
 // statusFields says what of a status the API server keeps.
 type statusFields struct {
@@ -34,14 +39,21 @@ type statusShape struct {
 	told   map[string]bool // fields that are not kept, which has been logged
 }
 
-// fields finds out what of a status is kept. It asks the API server once in a while, however many
-// parents there are.
-func (w *statusWriter) fields(ctx context.Context) (statusFields, error) {
+// fields finds out what of a status is kept, and of this one in particular. It asks the API server
+// once in a while, however many parents there are.
+func (w *statusWriter) fields(ctx context.Context, status map[string]any) (statusFields, error) {
 	w.shape.mu.Lock()
 	defer w.shape.mu.Unlock()
-	if !w.shape.at.IsZero() && time.Since(w.shape.at) < shapeAge {
+	age := shapeAge
+	for name := range status {
+		if !w.shape.fields.keeps(name) {
+			age = doubtAge
+		}
+	}
+	if !w.shape.at.IsZero() && time.Since(w.shape.at) < age {
 		return w.shape.fields, nil
 	}
+	w.client.forget(w.kind) // It may have a status subresource by now.
 	resource, err := w.client.resource(ctx, w.kind)
 	if err != nil {
 		return statusFields{}, err

@@ -61,7 +61,7 @@ func (c *current) putStatus(ctx context.Context, own map[string]any, conditions 
 	if c.NoStatus || scheme.Scheme.Recognizes(c.Kind) {
 		return nil // Built-in kinds have a status of their own makers.
 	}
-	fields, err := c.status.fields(ctx)
+	fields, err := c.status.fields(ctx, own)
 	if err != nil || !fields.served {
 		return err
 	}
