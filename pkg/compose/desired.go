@@ -164,21 +164,32 @@ func (m maker) mark(d *Desired, owned ownedKind) {
 	if d.Policy.Prune && slices.Contains(protected, d.ID.Kind) {
 		noted[PruneAnnotation] = "true"
 	}
-	if d.refs = m.parent.mayOwn(d.ID.Namespace); d.refs {
-		metadata := object(d.tree, "metadata")
-		others, _ := metadata["ownerReferences"].([]any)
-		others = slices.DeleteFunc(others, func(other any) bool {
-			reference, _ := other.(map[string]any)
-			controller, _ := reference["controller"].(bool)
-			return controller || reference["uid"] == string(m.parent.UID)
-		})
-		metadata["ownerReferences"] = append(others, m.parent.reference(owned.BlockOwnerDeletion))
-	}
+	m.refer(d, owned)
 	if scheme.Scheme.Recognizes(d.Kind) {
 		delete(d.tree, "status") // The API server ignores it.
 	}
 	if d.ID.Kind == (schema.GroupKind{Kind: "Secret"}) {
 		encodeStringData(d.tree)
+	}
+}
+
+// refer adds the owner reference, where the API allows it. The object may be a copy of one with
+// another controller: the garbage collector would delete it for that.
+func (m maker) refer(d *Desired, owned ownedKind) {
+	metadata := object(d.tree, "metadata")
+	references, _ := metadata["ownerReferences"].([]any)
+	references = slices.DeleteFunc(references, func(other any) bool {
+		reference, _ := other.(map[string]any)
+		controller, _ := reference["controller"].(bool)
+		return controller || reference["uid"] == string(m.parent.UID)
+	})
+	if d.refs = m.parent.mayOwn(d.ID.Namespace); d.refs {
+		references = append(references, m.parent.reference(owned.BlockOwnerDeletion))
+	}
+	if len(references) > 0 {
+		metadata["ownerReferences"] = references
+	} else {
+		delete(metadata, "ownerReferences")
 	}
 }
 

@@ -160,7 +160,13 @@ func TestMakeOwnerReferences(t *testing.T) {
 			parent: website, child: handlers.Child{Object: untyped(configMapKind, "", "a", nil)}, block: true, want: []any{website.reference(true)},
 		},
 		"in another namespace": {parent: website, child: handlers.Child{Object: untyped(configMapKind, "team-b", "a", nil)}},
-		"cluster-scoped":       {parent: website, child: handlers.Child{Object: untyped(namespaceKind, "", "a", nil)}},
+		"a copy in another namespace": {
+			parent: website,
+			child: handlers.Child{Object: untyped(configMapKind, "team-b", "a", map[string]any{
+				"metadata": map[string]any{"ownerReferences": []any{controller}},
+			})},
+		},
+		"cluster-scoped": {parent: website, child: handlers.Child{Object: untyped(namespaceKind, "", "a", nil)}},
 		"of a cluster-scoped parent": {
 			parent: clusterWide, child: handlers.Child{Object: untyped(configMapKind, "team-b", "a", nil)}, want: []any{clusterWide.reference(false)},
 		},
