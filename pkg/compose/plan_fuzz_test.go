@@ -52,6 +52,8 @@ var stories = []string{
 	oneChild + others + "\x00\x03\x01\x00" + carried,                                                                  // another parent is its controller
 	oneChild + others + "\x00\x07" + carried + wishes + "\x00" + carried,                                              // managedFields are wiped
 	oneChild + others + "\x01\x04\x00" + wishes + "\x01\x01\x01\x00\x00\x00" + carried,                                // it is copied
+	oneChild + others + "\x01\x04\x00" + carried,                                                                      // a copy is not desired
+	wishes + "\x01\x03\x01\x02\x00\x00" + carried + wishes + "\x00" + carried,                                         // a claim is kept
 	oneChild + others + "\x00\x09" + wishes + "\x00" + carried + wishes + "\x01\x00\x01\x00\x00\x00" + carried,        // it ends slowly
 	oneChild + wishes + "\x01\x01\x01\x00\x00\x00" + carried,                                                          // it is renamed
 	oneChild + "\x03" + others + "\x00\x06" + others + "\x00\x08\x00\x00" + "\x05",                                    // a plan comes late
