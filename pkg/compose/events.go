@@ -150,7 +150,7 @@ func (c counts) negative() (ready, notReady, refused int) { return -c.ready, -c.
 func (p *pass) note() {
 	var now counts
 	var refused []ChildID
-	text := ""
+	var first Op
 	for _, op := range p.ops {
 		switch {
 		case op.Action == Refuse || p.failed[op.ID] != nil:
@@ -159,8 +159,8 @@ func (p *pass) note() {
 			if p.failed[op.ID] == nil {
 				p.Metrics.Refused(string(op.Reason))
 			}
-			if text == "" {
-				text = op.Message
+			if first.Message == "" {
+				first = op
 			}
 		case op.Desired == nil:
 		case op.Ready:
@@ -173,21 +173,34 @@ func (p *pass) note() {
 		}
 	}
 	p.waiting.set(p.key, refused)
+	text := first.Message
 	before, said := p.Memory.note(p.parent.UID, now, text)
 	p.Metrics.Children(now.ready-before.ready, now.notReady-before.notReady, now.refused-before.refused)
 	if text != "" && text != said {
-		p.Events.Eventf(p.reference(), nil, corev1.EventTypeWarning, "Refused", "Apply", "%s", shorten(text))
+		p.Events.Eventf(p.reference(), p.referenceTo(first), corev1.EventTypeWarning, "Refused", "Apply", "%s", shorten(text))
 	}
 }
 
-// reference is the parent as events name it.
+// reference is the parent as events name it. It has no version, so that the same event about it is
+// counted in a series, and not made anew.
 func (c *current) reference() *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(c.Kind)
 	u.SetNamespace(c.parent.Namespace)
 	u.SetName(c.parent.Name)
 	u.SetUID(c.parent.UID)
-	u.SetResourceVersion(c.object.ResourceVersion())
+	return u
+}
+
+// referenceTo is the object of an op as events name it.
+func (p *pass) referenceTo(op Op) *unstructured.Unstructured {
+	u := &unstructured.Unstructured{}
+	if source, ok := p.sourceOf(op.ID.Kind); ok {
+		u.SetGroupVersionKind(source.GroupVersionKind())
+	}
+	u.SetNamespace(op.ID.Namespace)
+	u.SetName(op.ID.Name)
+	u.SetUID(uidOf(op.Observed))
 	return u
 }
 
