@@ -24,6 +24,10 @@ import (
 // do.
 const patience = 60 * time.Second
 
+// enforceOwners makes the API server ask for more rights: a child that blocks the deletion of its
+// parent needs one. What works with it works without it.
+const enforceOwners = "enable-admission-plugins=OwnerReferencesPermissionEnforcement"
+
 // rigsAtOnce is how many tests may run at a time. They mostly wait.
 const rigsAtOnce = 6
 
@@ -55,7 +59,7 @@ func run(m *testing.M) int {
 			return complain(err)
 		}
 	}
-	return cluster.Main(m, cluster.Options{Audit: true}, &shared)
+	return cluster.Main(m, cluster.Options{Audit: true, APIServerArgs: []string{enforceOwners}}, &shared)
 }
 
 // build compiles the program as it is shipped, without the race detector.

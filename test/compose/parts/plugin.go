@@ -43,6 +43,8 @@ type Owns struct {
 	AnyNamespace       bool   `json:"anyNamespace,omitempty"`
 	MetadataOnly       bool   `json:"metadataOnly,omitempty"`
 	BlockOwnerDeletion bool   `json:"blockOwnerDeletion,omitempty"`
+	RoleNames          string `json:"roleNames,omitempty"` // with commas
+	Binds              string `json:"binds,omitempty"`     // a ClusterRole
 }
 
 // Reads selects objects that are read besides.
@@ -52,6 +54,8 @@ type Reads struct {
 	Kind          string `json:"kind"`
 	Label         string `json:"label,omitempty"`
 	SameNamespace bool   `json:"sameNamespace,omitempty"`
+	ObjectName    string `json:"objectName,omitempty"`
+	Namespace     string `json:"namespace,omitempty"`
 }
 
 // Plugin returns the plugin, whose calls go into record.
@@ -74,10 +78,17 @@ func Plugin(record *Record) handlers.Plugin[Config] {
 func owned(all []Owns) []handlers.OwnedKind {
 	var kinds []handlers.OwnedKind
 	for _, o := range all {
-		kinds = append(kinds, handlers.OwnedKind{
+		k := handlers.OwnedKind{
 			APIVersion: o.APIVersion, Kind: o.Kind, AnyNamespace: o.AnyNamespace,
 			MetadataOnly: o.MetadataOnly, BlockOwnerDeletion: o.BlockOwnerDeletion,
-		})
+		}
+		if o.RoleNames != "" {
+			k.RoleNames = strings.Split(o.RoleNames, ",")
+		}
+		if o.Binds != "" {
+			k.Binds = []handlers.RoleRef{{Kind: "ClusterRole", Name: o.Binds}}
+		}
+		kinds = append(kinds, k)
 	}
 	return kinds
 }
@@ -85,7 +96,10 @@ func owned(all []Owns) []handlers.OwnedKind {
 func related(all []Reads) []handlers.Related {
 	var kinds []handlers.Related
 	for _, r := range all {
-		k := handlers.Related{Name: r.Name, APIVersion: r.APIVersion, Kind: r.Kind, SameNamespace: r.SameNamespace, MetadataOnly: true}
+		k := handlers.Related{
+			Name: r.Name, APIVersion: r.APIVersion, Kind: r.Kind, ObjectName: r.ObjectName, Namespace: r.Namespace,
+			SameNamespace: r.SameNamespace, MetadataOnly: true,
+		}
 		if key, value, ok := strings.Cut(r.Label, "="); ok {
 			k.LabelSelector = &metav1.LabelSelector{MatchLabels: map[string]string{key: value}}
 		}
