@@ -3,6 +3,7 @@ package compose_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -141,9 +142,7 @@ func (r *rig) child(kind owned, letter string) parts.Child {
 		metadata["namespace"] = kind.namespace
 	}
 	object := map[string]any{"apiVersion": kind.APIVersion, "kind": kind.Kind, "metadata": metadata}
-	for name, value := range kind.body {
-		object[name] = value
-	}
+	maps.Copy(object, kind.body)
 	return parts.Child{Name: strings.ToLower(kind.Kind) + "-" + letter, Object: object}
 }
 
@@ -166,9 +165,7 @@ func (r *rig) shape(t *testing.T, s shape, letters ...string) {
 		}
 	}
 	settings := map[string]any{}
-	for name, value := range s.settings {
-		settings[name] = value
-	}
+	maps.Copy(settings, s.settings)
 	watch := map[string]any{"apiVersion": things.GroupVersion().String(), "kind": "Thing", "namespaces": []string{r.namespace}}
 	if s.watch != nil {
 		watch = s.watch
