@@ -21,8 +21,8 @@ import (
 )
 
 // patience is how long a test waits for what should come soon, on a machine that has much else to
-// do.
-const patience = 60 * time.Second
+// do. The garbage collector looks for new kinds every 30 s, and then has to list them.
+const patience = 150 * time.Second
 
 // enforceOwners makes the API server ask for more rights: a child that blocks the deletion of its
 // parent needs one. What works with it works without it.
