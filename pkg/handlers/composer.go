@@ -18,6 +18,9 @@ import (
 // object never overlap, while calls for different objects may. It must return when ctx ends, and it
 // must not change what the request has.
 //
+// What kooperd writes for a composer calls it no further time: the parent's own status is no input,
+// and what a status should say has to follow from the rest of the request.
+//
 // An error means that the children are not known: nothing is deleted, and the call is retried. So
 // an error, or a Pending, is never the same as an empty set.
 //
@@ -170,7 +173,7 @@ const (
 )
 
 // Pending stands for a child, or for a whole answer, that cannot be told yet. It is an error, so
-// Compose may return it as one.
+// Compose may return it as one: the value and no pointer to it, and not joined with another error.
 type Pending struct {
 	// Name is the child's name; empty for the whole answer.
 	Name string
