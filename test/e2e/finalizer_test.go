@@ -125,7 +125,7 @@ func TestFinalizerInANamespaceThatGoes(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "controllers.cue")
 	write(t, file, config)
 	roles, _, status := kooperd(t, nil, "rbac", file)
-	if status != 0 || !strings.Contains(roles, "patch") || strings.Contains(roles, "ClusterRole") {
+	if status != 0 || !strings.Contains(roles, "patch") || strings.Contains(roles, "kind: ClusterRole") {
 		t.Errorf("kooperd rbac: status %d, roles:\n%s", status, roles)
 	}
 	p := daemon.Start(t, daemon.Options{Config: config, Kubeconfig: kubeconfig})

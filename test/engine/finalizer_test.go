@@ -42,7 +42,8 @@ func (r *rig) live(t *testing.T, name string) *corev1.ConfigMap {
 func (r *rig) setFinalizers(t *testing.T, name, list string) {
 	t.Helper()
 	patch := fmt.Sprintf(`{"metadata":{"finalizers":%s}}`, list)
-	_, err := shared.Client().CoreV1().ConfigMaps(r.namespace).Patch(t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	ctx := context.WithoutCancel(t.Context()) // for cleanup
+	_, err := shared.Client().CoreV1().ConfigMaps(r.namespace).Patch(ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	if err != nil {
 		t.Errorf("setting the finalizers of %s: %v", name, err)
 	}
@@ -63,7 +64,8 @@ func TestFinalizer(t *testing.T) {
 	for name, metadata := range map[string]bool{"whole objects": false, "metadata": true} {
 		t.Run(name, func(t *testing.T) {
 			var r *rig
-			started := make(chan struct{}) // when r is set
+			t.Cleanup(func() { r.setFinalizers(t, "b", "[]") }) // After the rig's own, which looks for open connections.
+			started := make(chan struct{})                      // when r is set
 			r = start(t, options{
 				definitions: finalizerDefinition, metadata: metadata,
 				handle: func(_ context.Context, _ handlers.Env, req handlers.Request) (handlers.Result, error) {
@@ -96,8 +98,6 @@ func TestFinalizer(t *testing.T) {
 			if calls[2].object != "b" || len(r.of(finalizedBy("d"))) != 1 {
 				t.Errorf("calls: %+v, and of Finalize: %+v", calls, r.of(finalizedBy("d")))
 			}
-			r.stop()
-			r.setFinalizers(t, "b", "[]")
 		})
 	}
 }
@@ -106,7 +106,9 @@ func TestFinalizer(t *testing.T) {
 // of its name. That one is not touched, and then handled like any other.
 func TestFinalizeWhileItsNameIsTaken(t *testing.T) {
 	finalizing, release := make(chan struct{}), make(chan struct{})
-	r := start(t, options{
+	var r *rig
+	t.Cleanup(func() { r.setFinalizers(t, "a", "[]") }) // After the rig's own, see TestFinalizer.
+	r = start(t, options{
 		definitions: finalizerDefinition,
 		handle: func(context.Context, handlers.Env, handlers.Request) (handlers.Result, error) {
 			return handlers.Result{}, nil
@@ -134,6 +136,4 @@ func TestFinalizeWhileItsNameIsTaken(t *testing.T) {
 	if calls := r.of(finalizedBy("d")); len(calls) != 1 {
 		t.Errorf("calls of Finalize: %+v, want one", calls)
 	}
-	r.stop()
-	r.setFinalizers(t, "a", "[]")
 }
