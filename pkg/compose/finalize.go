@@ -51,11 +51,7 @@ func (c *current) parentClient(ctx context.Context) (dynamic.ResourceInterface, 
 	if err != nil {
 		return nil, err
 	}
-	client := c.Dynamic.Resource(c.Kind.GroupVersion().WithResource(resource.Name))
-	if c.parent.Namespace == "" {
-		return client, nil
-	}
-	return client.Namespace(c.parent.Namespace), nil
+	return c.Dynamic.Resource(c.Kind.GroupVersion().WithResource(resource.Name)).Namespace(c.parent.Namespace), nil
 }
 
 // cleanUp deletes the children of a parent that is being deleted, as far as the garbage collector

@@ -23,7 +23,7 @@ type Memory struct {
 type parentMemory struct {
 	key      kube.Key
 	answer   handlers.Object // to the last write of the parent; nil when the cache has it
-	status   string          // hash of the status that was written, see statusWritten
+	status   string          // hash of the status that was written, see wroteStatus
 	version  string          // resourceVersion of the parent after that
 	refused  string          // what the last event about a refusal said
 	counts   counts

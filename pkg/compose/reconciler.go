@@ -56,9 +56,6 @@ type Source interface {
 type ChildSource struct {
 	handlers.OwnedKind
 	Source Source
-	// Former is true for a kind that the definition owned before: what is left of it is deleted,
-	// and nothing new is made.
-	Former bool
 }
 
 // RelatedSource is the cache of related objects.
@@ -67,7 +64,7 @@ type RelatedSource struct {
 	Source Source
 }
 
-// Options of New. All fields but Finalizes, Children and Related are required.
+// Options of New. All fields but NoStatus, Finalizes, Children and Related are required.
 type Options struct {
 	// Definition is the id of the definition, and Installation that of the installation.
 	Definition, Installation string

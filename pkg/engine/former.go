@@ -119,7 +119,7 @@ func (c *composing) watchFormer(ctx context.Context, kind compose.OwnedRecord, a
 		}
 	}
 	unsubscribe := f.source.Subscribe(func(e kube.Event) { c.callParents(e, add); look() }, look)
-	remove := c.reconciler.Load().AddFormer(compose.ChildSource{OwnedKind: owned, Source: f.source, Former: true})
+	remove := c.reconciler.Load().AddFormer(compose.ChildSource{OwnedKind: owned, Source: f.source})
 	f.stop = func() {
 		remove()
 		unsubscribe()
