@@ -62,13 +62,7 @@ func convergeRow(name string, parents int) row {
 			{name: measureRSS, unit: megabytes}, {name: measureAnonymous, unit: megabytes},
 		},
 		order: childOrder,
-		run: func(ctx context.Context, s *scene, p program, o order.Order) (readings, error) {
-			numbers := map[string]float64{}
-			err := s.compose(ctx, o, func(ctx context.Context, c *composing) error {
-				return c.measureConverge(ctx, p, o, parents, numbers)
-			})
-			return readings{p: numbers}, err
-		},
+		run:   ofChildren(parents, (*composing).measureConverge),
 	}
 	if name == "children-few" {
 		return r
@@ -147,13 +141,7 @@ func childRestartRow(name string, parents int) row {
 			{name: measurePeak, unit: megabytes},
 		},
 		order: childOrder,
-		run: func(ctx context.Context, s *scene, p program, o order.Order) (readings, error) {
-			numbers := map[string]float64{}
-			err := s.compose(ctx, o, func(ctx context.Context, c *composing) error {
-				return c.measureRestart(ctx, p, o, parents, numbers)
-			})
-			return readings{p: numbers}, err
-		},
+		run:   ofChildren(parents, (*composing).measureRestart),
 	}
 	if name == "children-restart" {
 		r.measures[2].targets = []target{{of: kooperd, row: "children-restart-few", factor: 1}}

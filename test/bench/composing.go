@@ -24,6 +24,17 @@ type composing struct {
 	running []replica
 }
 
+// ofChildren is the run of a row about the children of so many parents, which measure fills in.
+func ofChildren(
+	parents int, measure func(c *composing, ctx context.Context, p program, o order.Order, parents int, numbers map[string]float64) error,
+) func(context.Context, *scene, program, order.Order) (readings, error) {
+	return func(ctx context.Context, s *scene, p program, o order.Order) (readings, error) {
+		numbers := map[string]float64{}
+		err := s.compose(ctx, o, func(ctx context.Context, c *composing) error { return measure(c, ctx, p, o, parents, numbers) })
+		return readings{p: numbers}, err
+	}
+}
+
 // compose clears away what was before, and does work before the eyes of an observer who expects
 // the children of an order. Programs that are still running at the end of work are stopped.
 func (s *scene) compose(ctx context.Context, o order.Order, work func(ctx context.Context, c *composing) error) error {

@@ -24,13 +24,7 @@ func definitionRow(parents int) row {
 			{name: measureEach}, {name: measureEachChildren}, {name: measureEachStatus}, {name: measureEachReads},
 		},
 		order: childOrder,
-		run: func(ctx context.Context, s *scene, p program, o order.Order) (readings, error) {
-			numbers := map[string]float64{}
-			err := s.compose(ctx, o, func(ctx context.Context, c *composing) error {
-				return c.measureDefinition(ctx, p, o, parents, numbers)
-			})
-			return readings{p: numbers}, err
-		},
+		run:   ofChildren(parents, (*composing).measureDefinition),
 	}
 }
 

@@ -44,12 +44,8 @@ func driftRow(parents int) row {
 		},
 		order: childOrder,
 		run: func(ctx context.Context, s *scene, p program, o order.Order) (readings, error) {
-			numbers := map[string]float64{}
 			o.Repair = true
-			err := s.compose(ctx, o, func(ctx context.Context, c *composing) error {
-				return c.measureDrift(ctx, p, o, parents, numbers)
-			})
-			return readings{p: numbers}, err
+			return ofChildren(parents, (*composing).measureDrift)(ctx, s, p, o)
 		},
 	}
 }
@@ -116,13 +112,7 @@ func changeRow(parents int) row {
 			{name: measureEachChildren, targets: []target{{factor: 1}}}, {name: measureEachStatus, targets: []target{{factor: 1}}},
 		},
 		order: childOrder,
-		run: func(ctx context.Context, s *scene, p program, o order.Order) (readings, error) {
-			numbers := map[string]float64{}
-			err := s.compose(ctx, o, func(ctx context.Context, c *composing) error {
-				return c.measureChanges(ctx, p, o, parents, numbers)
-			})
-			return readings{p: numbers}, err
-		},
+		run:   ofChildren(parents, (*composing).measureChanges),
 	}
 }
 

@@ -39,13 +39,7 @@ func failoverRow(parents int) row {
 			o.LeaseNamespace = namespace
 			return o
 		},
-		run: func(ctx context.Context, s *scene, p program, o order.Order) (readings, error) {
-			numbers := map[string]float64{}
-			err := s.compose(ctx, o, func(ctx context.Context, c *composing) error {
-				return c.measureFailover(ctx, p, o, parents, numbers)
-			})
-			return readings{p: numbers}, err
-		},
+		run: ofChildren(parents, (*composing).measureFailover),
 	}
 }
 
