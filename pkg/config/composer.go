@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
@@ -24,6 +25,25 @@ func (l *loader) checkComposer(def Definition, status string, handler handlers.B
 		l.report.Add(l.doc.ValuePosition(at), at, fmt.Sprintf("the %s plugin cannot run on every replica: all of them would write the same children", handler.Plugin()),
 			"leave it out")
 	}
+}
+
+// maxRecordedLease is how long the name of a lease may be where there are composers: that of the
+// ConfigMap in which is noted what they own is longer by "-definitions".
+const maxRecordedLease = validation.DNS1123SubdomainMaxLength - len("-definitions")
+
+// longLease reports a lease whose name is too long for the ConfigMap that composers need.
+func longLease(cfg *Config) []problem {
+	name := cfg.LeaderElection.Name
+	composes := func(def Definition) bool { return def.Handler.Composes() }
+	if len(name) <= maxRecordedLease || len(name) > validation.DNS1123SubdomainMaxLength || !slices.ContainsFunc(cfg.Definitions, composes) {
+		return nil
+	}
+	return []problem{{
+		at: diagnostic.Path{"leaderElection", "name"},
+		message: fmt.Sprintf("has %d characters: the ConfigMap %s-definitions, in which is noted what composers own, would have a name that is too long",
+			len(name), name),
+		hint: fmt.Sprintf("want at most %d", maxRecordedLease),
+	}}
 }
 
 // sharedStatuses reports definitions that would write the status of the same objects in turn.

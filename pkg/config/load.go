@@ -245,7 +245,7 @@ func (l *loader) config(schema cue.Value) *Config {
 			l.report.Add(l.doc.KeyPosition(at), at, "cannot be used", "this is a mistake in kooperd: it does not know why")
 		}
 	}
-	l.reportProblems(append(problems, sharedStatuses(cfg.Definitions)...))
+	l.reportProblems(slices.Concat(problems, sharedStatuses(cfg.Definitions), longLease(cfg)))
 	return cfg
 }
 

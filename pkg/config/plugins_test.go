@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -245,6 +246,37 @@ controllers:
 		file + `:15:21: controllers.every.leaderElection: the children plugin cannot run on every replica: ` +
 		`all of them would write the same children; leave it out` + "\n" +
 		file + `:19:13: controllers.handler.status: the log plugin makes no composers, whose parents' status kooperd keeps; leave it out`
+	if err == nil || err.Error() != want {
+		t.Errorf("Load: %v\nwant:\n%s", err, want)
+	}
+}
+
+// TestLeaseOfComposers has a lease whose name is too long for the ConfigMap beside it.
+func TestLeaseOfComposers(t *testing.T) {
+	registry, err := handlers.NewRegistry(composerPlugin, logPlugin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	load := func(handler string, length int) (file string, err error) {
+		file = write(t, "f.yaml", fmt.Sprintf(`apiVersion: kooperd.dev/v1alpha1
+leaderElection: {name: %s}
+controllers:
+  a:
+    watch: {apiVersion: v1, kind: Pod}
+    handler: {%s}
+`, strings.Repeat("n", length), handler))
+		_, err = config.Load(t.Context(), []string{file}, config.Options{Registry: registry})
+		return file, err
+	}
+	if _, err := load("children: {}", 241); err != nil {
+		t.Errorf("with 241 characters: %v", err)
+	}
+	if _, err := load("log: {}", 253); err != nil {
+		t.Errorf("without a composer: %v", err)
+	}
+	file, err := load("children: {}", 242)
+	want := file + ":2:24: leaderElection.name: has 242 characters: the ConfigMap " + strings.Repeat("n", 242) +
+		"-definitions, in which is noted what composers own, would have a name that is too long; want at most 241"
 	if err == nil || err.Error() != want {
 		t.Errorf("Load: %v\nwant:\n%s", err, want)
 	}

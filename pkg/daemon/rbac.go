@@ -43,8 +43,8 @@ to read and watch that one, and to keep the last accepted config beside it.
 It contacts nothing. The resources of built-in kinds are known; those of custom kinds are found in their
 CustomResourceDefinitions (--crds) or by asking the cluster (--live).
 
---format helm-values prints the value rbac.rules of the Helm chart, without the rights to the lease and to the config, which
-the chart grants by its own values.`
+--format helm-values prints the values rbac.rules and, for composers, rbac.composers of the Helm chart. The rights to the
+lease and to the config are left out: the chart grants them by its own values.`
 
 func newRBACCommand(registry *handlers.Registry) *cobra.Command {
 	var flags rbacFlags
@@ -96,7 +96,7 @@ func printRBAC(cmd *cobra.Command, registry *handlers.Registry, paths []string, 
 		for _, note := range notes {
 			cmd.PrintErrln("kooperd: " + note)
 		}
-		return writeHelmValues(cmd.OutOrStdout(), needs)
+		return writeHelmValues(cmd.OutOrStdout(), needs, access.NeedsRecords(cfg))
 	}
 	if len(source.ConfigMaps) > 0 {
 		notes = append(notes, "RBAC cannot limit the right to create to a name, so kooperd may create any ConfigMap in namespace "+
@@ -224,8 +224,9 @@ func unknownRights(err error) error {
 	return unknown
 }
 
-// writeHelmValues writes the chart's value rbac.rules.
-func writeHelmValues(w io.Writer, needs []access.Requirement) error {
+// writeHelmValues writes the chart's value rbac.rules, and rbac.composers for a config with
+// composers.
+func writeHelmValues(w io.Writer, needs []access.Requirement, composers bool) error {
 	var definitions []access.Requirement
 	for _, need := range needs {
 		if need.Definition != "" {
@@ -240,7 +241,11 @@ func writeHelmValues(w io.Writer, needs []access.Requirement) error {
 	if grants.Namespaces != nil {
 		rules["namespaces"] = grants.Namespaces
 	}
-	text, err := yaml.Marshal(map[string]any{"rbac": map[string]any{"rules": rules}})
+	rbac := map[string]any{"rules": rules}
+	if composers {
+		rbac["composers"] = true
+	}
+	text, err := yaml.Marshal(map[string]any{"rbac": rbac})
 	if err != nil {
 		return &runError{fmt.Errorf("printing values: %w", err)}
 	}

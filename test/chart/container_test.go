@@ -49,7 +49,7 @@ func (r *podRun) start(ctx context.Context) error {
 	// A container finds the API server and its token at fixed places, which do not exist here.
 	env["KUBECONFIG"] = kubeconfig
 	env["PATH"] = programs
-	cmd := exec.Command(binary("kooperd"), r.arguments(container)...)
+	cmd := exec.Command(program(container), r.arguments(container)...)
 	for name, value := range env {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
@@ -67,6 +67,14 @@ func (r *podRun) start(ctx context.Context) error {
 	r.processes = append(r.processes, process)
 	r.mu.Unlock()
 	return nil
+}
+
+// program is the entrypoint of the container's image.
+func program(container *corev1.Container) string {
+	if container.Image == composersImage {
+		return filepath.Join(programs, "composed")
+	}
+	return binary("kooperd")
 }
 
 // outputFile has the standard output of all runs.

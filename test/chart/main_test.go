@@ -46,10 +46,10 @@ func runTests(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	programs = dir
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", dir, "./greet-widget")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", dir, "./greet-widget", "../compose/composed")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "building greet-widget: %v\n%s", err, out)
+		fmt.Fprintf(os.Stderr, "building the programs of this test: %v\n%s", err, out)
 		return 1
 	}
 	return cluster.Main(m, cluster.Options{

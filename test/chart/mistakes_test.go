@@ -53,8 +53,12 @@ func TestMistakes(t *testing.T) {
 		"one port for two":    {args: append(config, "--set", "metrics.port=8081"), want: "metrics.port and healthPort are both 8081"},
 		"open profiles":       {args: append(config, "--set", "profiling=true"), want: "it needs metrics.enabled and metrics.authenticate"},
 		"two without a lease": {args: append(config, "--set", "leaderElection.enabled=false"), want: "replicas is 2 and leaderElection.enabled is false"},
-		"flow of no lease":    {args: append(config, "--set", "flowSchema.enabled=true,leaderElection.lock=configMap"), want: "flowSchema.enabled needs a lease"},
-		"fence of no lease":   {args: append(config, "--set", "fence.enabled=true,leaderElection.lock=configMap"), want: "fence.enabled needs a lease"},
+		"lease of composers": {
+			args: append(config, "--set", "rbac.composers=true,leaderElection.name="+strings.Repeat("n", 242)),
+			want: "leaderElection.name has 242 characters: with rbac.composers it can have 241",
+		},
+		"flow of no lease":  {args: append(config, "--set", "flowSchema.enabled=true,leaderElection.lock=configMap"), want: "flowSchema.enabled needs a lease"},
+		"fence of no lease": {args: append(config, "--set", "fence.enabled=true,leaderElection.lock=configMap"), want: "fence.enabled needs a lease"},
 		"fence of the default account": {
 			args: append(config, "--set", "fence.enabled=true,serviceAccount.create=false"),
 			want: "fence.enabled needs a service account that belongs to kooperd alone",

@@ -83,6 +83,7 @@ func variants(t *testing.T) map[string][]string {
 		"--values", examples(t)["one-namespace"], "--set-string", "leaderElection.name=123,fullnameOverride=456,nameOverride=789",
 		"--set", "serviceAccount.name=default",
 	}
+	all["composers"] = []string{"--values", examples(t)["one-namespace"], "--set", "rbac.composers=true"}
 	all["lock of Kooper"] = []string{"--values", examples(t)["one-namespace"], "--set", "leaderElection.lock=configMap"}
 	all["reload"] = append([]string{"--values", examples(t)["one-namespace"], "--set", "reload=true"}, everything...)
 	all["reload of an existing ConfigMap"] = []string{"--set", "image=a,existingConfigMap=controllers,serviceAccount.create=false,reload=true"}

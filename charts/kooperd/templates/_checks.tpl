@@ -70,6 +70,9 @@ wanted they are refused by values.schema.json; a key is a string by the time it 
 {{- if and (not .Values.leaderElection.enabled) (gt (int .Values.replicas) 1) -}}
 {{- fail (printf "\n\nreplicas is %d and leaderElection.enabled is false: all of them would work at once; set replicas to 1\n" (int .Values.replicas)) -}}
 {{- end -}}
+{{- if and .Values.rbac.composers .Values.leaderElection.enabled (gt (len (include "kooperd.leaseName" .)) 241) -}}
+{{- fail (printf "\n\nleaderElection.name has %d characters: with rbac.composers it can have 241, because the ConfigMap beside the lease has a longer name\n" (len (include "kooperd.leaseName" .))) -}}
+{{- end -}}
 {{- if and .Values.flowSchema.enabled (not (and .Values.leaderElection.enabled $lease)) -}}
 {{- fail "\n\nflowSchema.enabled needs a lease: leaderElection.enabled, and leaderElection.lock other than configMap\n" -}}
 {{- end -}}

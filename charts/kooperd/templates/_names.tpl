@@ -40,6 +40,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.leaderElection.namespace | default .Release.Namespace -}}
 {{- end -}}
 
+{{- /* The ConfigMap in which kooperd notes what composers own, and its namespace. Without a lease it has kooperd's default name. */ -}}
+{{- define "kooperd.definitionsName" -}}
+{{- printf "%s-definitions" (ternary (include "kooperd.leaseName" .) "kooperd" .Values.leaderElection.enabled) -}}
+{{- end -}}
+
+{{- define "kooperd.definitionsNamespace" -}}
+{{- ternary (include "kooperd.leaseNamespace" .) .Release.Namespace .Values.leaderElection.enabled -}}
+{{- end -}}
+
 {{- /* The ConfigMaps of the chart have a hash of what is in them in their names, so that each version of the pods has its own. The
 one that kooperd follows always has the same name. */ -}}
 {{- define "kooperd.configMapName" -}}
