@@ -149,6 +149,16 @@ func (c *Client) apply(ctx context.Context, t target, body []byte, force bool) (
 	})
 }
 
+// tryCreate asks whether an object could be created, and creates nothing. The name of t does not
+// count.
+func (c *Client) tryCreate(ctx context.Context, t target, body []byte) error {
+	_, err := c.send(ctx, t, "", func(path ...string) *rest.Request {
+		return c.rest.Post().AbsPath(path[:len(path)-1]...).Param("fieldManager", FieldManager).
+			Param("dryRun", metav1.DryRunAll).Body(body)
+	})
+	return err
+}
+
 // get reads an object, past all caches.
 func (c *Client) get(ctx context.Context, t target) (handlers.Object, error) {
 	return c.send(ctx, t, "", func(path ...string) *rest.Request { return c.rest.Get().AbsPath(path...) })

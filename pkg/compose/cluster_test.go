@@ -387,7 +387,7 @@ func (c *cluster) execute(ops []Op) error {
 				return err
 			}
 			_, err = c.apply(op.Desired.Kind, op.ID, FieldManager, tree, op.Desired.Policy.Conflicts != handlers.ConflictsFail)
-		case Delete:
+		case Delete, Recreate:
 			err = c.delete(op.ID, op.Observed.UID, op.Observed.ResourceVersion)
 		}
 		if err != nil {

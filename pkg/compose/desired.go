@@ -250,6 +250,9 @@ func withoutNulls(value any) {
 }
 
 func checkPolicy(p handlers.ChildPolicy) error {
+	if err := checkUpdate(p); err != nil {
+		return err
+	}
 	switch p.Drift {
 	case "", handlers.DriftFix, handlers.DriftReport, handlers.DriftIgnore:
 	default:

@@ -193,9 +193,9 @@ func (c *current) reference() *unstructured.Unstructured {
 }
 
 // referenceTo is the object of an op as events name it.
-func (p *pass) referenceTo(op Op) *unstructured.Unstructured {
+func (o *observer) referenceTo(op Op) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
-	if source, ok := p.sourceOf(op.ID.Kind); ok {
+	if source, ok := o.sourceOf(op.ID.Kind); ok {
 		u.SetGroupVersionKind(source.GroupVersionKind())
 	}
 	u.SetNamespace(op.ID.Namespace)

@@ -27,7 +27,7 @@ func (x *executor) execute(ctx context.Context, ops []Op) (changed bool) {
 	running.SetLimit(writesAtOnce)
 	for _, op := range ops {
 		switch op.Action {
-		case Create, Apply, Read:
+		case Create, Apply, Recreate, Read:
 		default:
 			continue
 		}
@@ -58,10 +58,16 @@ func (x *executor) execute(ctx context.Context, ops []Op) (changed bool) {
 // carryOut does what an op says. It returns what it has read past the caches, or why it failed.
 // again is true when the object has been read in this pass before.
 func (x *executor) carryOut(ctx context.Context, op Op, again bool) (*observedChild, *opError) {
-	if op.Action == Read {
+	switch op.Action {
+	case Read:
 		return x.read(ctx, op, false)
+	case Recreate:
+		return x.recreate(ctx, op)
 	}
 	failure := x.apply(ctx, op)
+	if mayBeRecreated(op, failure) {
+		return x.tryRecreate(ctx, op, failure)
+	}
 	if failure == nil || failure.reason != reasonStale {
 		return nil, failure
 	}

@@ -8,6 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"kooperd.dev/kooperd/pkg/handlers"
 )
 
 // Observed is an object that has to do with a parent: it carries the parent's mark, or it is where
@@ -40,6 +42,7 @@ type Observed struct {
 	marks      marks
 	references []metav1.OwnerReference // all there are
 	applied    string                  // hash of what was applied in this very state, as far as it is remembered
+	immutable  string                  // hash of what the API server does not make of it, and would make anew
 }
 
 // Input is all that a plan depends on.
@@ -65,6 +68,8 @@ const (
 	Create Action = "create"
 	// Apply changes an object of ours.
 	Apply Action = "apply"
+	// Recreate deletes an object of ours that cannot be changed, so that it is made anew.
+	Recreate Action = "recreate"
 	// Delete deletes an object of ours.
 	Delete Action = "delete"
 	// Read reads an object whole, to know whether it has to be changed.
@@ -114,6 +119,11 @@ const (
 	ReasonProtected Reason = "Protected"
 	// ReasonInUse: the namespace has children that are kept.
 	ReasonInUse Reason = "InUse"
+	// ReasonImmutable: the API server does not change the object to what is desired, and would make
+	// a new one so.
+	ReasonImmutable Reason = "Immutable"
+	// ReasonOnDelete: the object is changed when somebody deletes it.
+	ReasonOnDelete Reason = "OnDelete"
 	// ReasonConflict: another field manager owns what the child sets.
 	ReasonConflict Reason = "Conflict"
 )
@@ -217,7 +227,7 @@ func (p *planner) decide(i int) Op {
 	if o == nil {
 		return Op{Action: Create, Reason: ReasonAbsent, NotReady: "it does not exist yet"}
 	}
-	op := p.existing(d, o)
+	op := p.recreated(d, o, p.existing(d, o))
 	op.Observed = o
 	return op
 }
@@ -252,6 +262,9 @@ func (p *planner) existing(d *Desired, o *Observed) Op {
 	if o.Deleting {
 		message := "it is being deleted" + waitingFor(o.Finalizers)
 		return Op{Action: Wait, Reason: ReasonDeleting, Message: message, NotReady: message}
+	}
+	if o.marks.applied != d.hash && d.Policy.Update == handlers.UpdateOnDelete {
+		return p.outdated(d, o)
 	}
 	if o.marks.applied != d.hash {
 		return Op{Action: Apply, Reason: ReasonChanged, NotReady: "it is being changed"}

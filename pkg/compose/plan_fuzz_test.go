@@ -65,6 +65,8 @@ var stories = []string{
 	wishes + "\x02\x00\x01\x00\x00\x00\x00\x02\x00\x00\x00" + carried,                                                 // one object twice
 	wishes + "\x01\x03\x01\x02\x00\x04" + carried + wishes + "\x00" + carried,                                         // a claim is pruned
 	wishes + "\x02\x04\x01\x00\x00\x04\x05\x02\x00\x00\x00" + carried + wishes + "\x01\x05\x02\x00\x00\x00" + carried, // a namespace is in use
+	oneChild + wishes + "\x01\x00\x01\x01\x00\x20" + carried + carried + carried,                                      // it is made anew
+	oneChild + wishes + "\x01\x00\x01\x01\x00\x40" + carried + others + "\x00\x06" + carried,                          // it is changed when it is deleted
 	wishes + "\x01\x06\x01\x02\x00\x00" + carried + others + "\x06\x0c" + carried,                                     // an atomic map is extended
 	wishes + "\x01\x06\x01\x03\x00\x00" + carried + others + "\x06\x0b\x02" + others + "\x06\x0b\x04" + carried,       // lists are changed
 }
@@ -133,6 +135,7 @@ type story struct {
 	makers       map[types.UID]string // who has made an object
 	refused      map[ChildID]bool     // by a conflict
 	written      map[ChildID]int      // since all others are quiet
+	immutable    map[types.UID]string // hash of what an object could not be changed to
 }
 
 func newStory(t *testing.T, text []byte) *story {
@@ -141,7 +144,7 @@ func newStory(t *testing.T, text []byte) *story {
 	}
 	return &story{
 		cluster: newCluster(), t: t, tape: &tape{rest: text}, whole: map[ChildID]bool{}, remembered: map[types.UID]string{},
-		makers: map[types.UID]string{}, refused: map[ChildID]bool{}, written: map[ChildID]int{},
+		makers: map[types.UID]string{}, refused: map[ChildID]bool{}, written: map[ChildID]int{}, immutable: map[types.UID]string{},
 	}
 }
 
@@ -184,7 +187,9 @@ func (s *story) wish(parent Parent) []*Desired {
 				child.After = append(child.After, name)
 			}
 		}
-		policy := s.tape.next(32)
+		policy := s.tape.next(256)
+		child.Policy.Update = []handlers.Update{"", handlers.UpdateRecreate, handlers.UpdateOnDelete, handlers.UpdateInPlace}[policy>>5&3]
+		child.Policy.AllowDataLoss = policy&128 > 0 && child.Policy.Update == handlers.UpdateRecreate
 		child.Policy.Drift = []handlers.Drift{"", handlers.DriftReport, handlers.DriftIgnore, handlers.DriftFix}[policy&3]
 		child.Policy.Prune = policy&4 > 0
 		if policy&8 > 0 {
@@ -216,6 +221,7 @@ func (s *story) observe() []*Observed {
 		if version, hash, ok := strings.Cut(s.remembered[o.UID], " "); ok && version == o.ResourceVersion {
 			all[i].applied = hash
 		}
+		all[i].immutable = s.immutable[o.UID]
 	}
 	return all
 }
@@ -261,6 +267,14 @@ func (s *story) judge(op Op) {
 	case Apply:
 		if !exists || s.makers[o.uid] != "website" && !s.wiped(o) {
 			s.t.Fatalf("%s is applied, and was made by %q", op.ID, s.makers[o.uid])
+		}
+		if op.Desired.Policy.Update == handlers.UpdateOnDelete && o.annotation(AppliedAnnotation) != op.Desired.hash {
+			s.t.Fatalf("%s is changed, and to be so when it is deleted", op.ID)
+		}
+	case Recreate:
+		holds := slices.Contains(protected, op.ID.Kind) && !op.Desired.Policy.AllowDataLoss
+		if !s.proven(o) || o.deleting || op.Desired.Policy.Update != handlers.UpdateRecreate || s.immutable[o.uid] != op.Desired.hash || holds {
+			s.t.Fatalf("%s is made anew", op.ID)
 		}
 	case Delete:
 		switch {
@@ -327,6 +341,10 @@ func (s *story) carryOut(ops []Op, most int) {
 			s.whole[op.ID] = true
 			continue
 		}
+		if op.Action == Apply && op.Desired.Policy.Update == handlers.UpdateRecreate && op.ID.Kind.Kind != "Widget" {
+			s.immutable[op.Observed.UID] = op.Desired.hash
+			continue
+		}
 		err := s.execute([]Op{op})
 		now := s.objects[op.ID]
 		switch {
@@ -343,11 +361,13 @@ func (s *story) carryOut(ops []Op, most int) {
 			s.remembered[now.uid] = now.version + " " + op.Desired.hash
 			s.written[op.ID]++
 			delete(s.whole, op.ID)
-		case op.Action == Delete:
+		case op.Action == Delete || op.Action == Recreate:
 			if before.uid != op.Observed.UID || s.makers[before.uid] != "website" {
 				s.t.Fatalf("%s has deleted another object", words([]Op{op}))
 			}
-			s.written[op.ID]++
+			if op.Action == Delete {
+				s.written[op.ID]++
+			}
 		}
 	}
 }
@@ -488,7 +508,7 @@ func (s *story) check() {
 	}
 	ops := s.plan()
 	for _, op := range ops {
-		if op.Desired == nil || op.Action != Skip {
+		if op.Desired == nil || op.Action != Skip || op.Reason == ReasonOnDelete {
 			continue
 		}
 		o := s.objects[op.ID]

@@ -284,6 +284,9 @@ func (p *pass) sumUp(op Op, block, progress, degrade func(Reason, string)) {
 	if op.Reason == ReasonDrift && op.Action == Skip {
 		degrade(ReasonDrift, message(op.Message))
 	}
+	if op.Reason == ReasonOnDelete {
+		progress(ReasonOnDelete, message(op.Message))
+	}
 }
 
 // stampConditions returns all conditions: those of other parties as they are, the composer's, and

@@ -139,6 +139,14 @@ type ChildPolicy struct {
 	// Conflicts says what follows when another field manager owns a field that the child sets.
 	// Default: ConflictsForce.
 	Conflicts Conflicts
+	// Update says how the object is changed when what it should be has changed. Default:
+	// UpdateInPlace.
+	Update Update
+	// AllowDataLoss lets UpdateRecreate delete what may hold data: a PersistentVolumeClaim, a
+	// PersistentVolume, a Namespace, a CustomResourceDefinition, or a StatefulSet with
+	// volumeClaimTemplates. Default: such an object is left as it is, and the parent's condition
+	// says why.
+	AllowDataLoss bool
 	// Prune allows that a Namespace, CustomResourceDefinition, PersistentVolume or
 	// PersistentVolumeClaim is deleted when it is no longer desired. It has to be there while the
 	// child is desired. Children of other kinds need no such word.

@@ -15,14 +15,15 @@ var childStates = []string{"ready", "notReady", "refused"}
 // composeVectors are the metrics of all composers. A definition has series from the moment on when
 // it is known to be one.
 type composeVectors struct {
-	passes   *prometheus.HistogramVec
-	applies  *prometheus.CounterVec
-	deletes  *prometheus.CounterVec
-	skips    *prometheus.CounterVec
-	statuses *prometheus.CounterVec
-	refusals *prometheus.CounterVec
-	errors   *prometheus.CounterVec
-	children *prometheus.GaugeVec
+	passes    *prometheus.HistogramVec
+	applies   *prometheus.CounterVec
+	deletes   *prometheus.CounterVec
+	recreates *prometheus.CounterVec
+	skips     *prometheus.CounterVec
+	statuses  *prometheus.CounterVec
+	refusals  *prometheus.CounterVec
+	errors    *prometheus.CounterVec
+	children  *prometheus.GaugeVec
 }
 
 // Reasons that a metric may have, as pkg/compose names them.
@@ -43,6 +44,8 @@ func newComposeVectors(d *definitionVectors) composeVectors {
 			labelController, "reason"), applyReasons...),
 		deletes: ofDefinitions(d, counter("kooperd_compose_deletes_total",
 			"Children deleted because they were not desired any more.", labelController)),
+		recreates: ofDefinitions(d, counter("kooperd_compose_recreates_total",
+			"Children deleted to be made anew, because they could not be changed.", labelController)),
 		skips: ofDefinitions(d, counter("kooperd_compose_skips_total",
 			"Children looked at that were as desired, so that nothing was sent.", labelController)),
 		statuses: ofDefinitions(d, counter("kooperd_compose_status_writes_total",
@@ -71,6 +74,7 @@ func (c *Controller) Compose() *Compose {
 	made := &Compose{vectors: v, definition: c.name}
 	v.passes.WithLabelValues(c.name)
 	v.deletes.WithLabelValues(c.name)
+	v.recreates.WithLabelValues(c.name)
 	v.skips.WithLabelValues(c.name)
 	v.statuses.WithLabelValues(c.name)
 	for _, reason := range applyReasons {
@@ -100,6 +104,9 @@ func (c *Compose) Applied(reason string) {
 
 // Deleted counts a child that was deleted.
 func (c *Compose) Deleted() { c.vectors.deletes.WithLabelValues(c.definition).Inc() }
+
+// Recreated counts a child that was deleted to be made anew.
+func (c *Compose) Recreated() { c.vectors.recreates.WithLabelValues(c.definition).Inc() }
 
 // Skipped counts a child that was as desired.
 func (c *Compose) Skipped() { c.vectors.skips.WithLabelValues(c.definition).Inc() }
@@ -132,7 +139,7 @@ func (c *Compose) Remove() {
 	v := c.vectors
 	for _, vector := range []interface {
 		DeletePartialMatch(labels prometheus.Labels) int
-	}{v.passes, v.applies, v.deletes, v.skips, v.statuses, v.refusals, v.errors, v.children} {
+	}{v.passes, v.applies, v.deletes, v.recreates, v.skips, v.statuses, v.refusals, v.errors, v.children} {
 		vector.DeletePartialMatch(prometheus.Labels{labelController: c.definition})
 	}
 }

@@ -322,6 +322,14 @@ func badChildren(t *testing.T) map[string]badPlugin {
 			plugin: composingOf(handlers.Child{Name: "x", Object: configMap("a"), Policy: handlers.ChildPolicy{Conflicts: "fight"}}),
 			want:   `child x: there is no conflicts policy "fight"`,
 		},
+		"update policy": {
+			plugin: composingOf(handlers.Child{Name: "x", Object: configMap("a"), Policy: handlers.ChildPolicy{Update: "replace"}}),
+			want:   `child x: there is no update policy "replace"`,
+		},
+		"data loss": {
+			plugin: composingOf(handlers.Child{Name: "x", Object: configMap("a"), Policy: handlers.ChildPolicy{AllowDataLoss: true}}),
+			want:   `child x: AllowDataLoss is for the update policy recreate`,
+		},
 		"ready": {
 			plugin: composingOf(handlers.Child{Name: "x", Object: configMap("a"), Policy: handlers.ChildPolicy{Ready: ready}}),
 			want:   `child x: Ready says true "", and then false "" of the same object`,

@@ -147,6 +147,12 @@ func (j *judge) policy(name string, p handlers.ChildPolicy) {
 	if !slices.Contains([]handlers.Conflicts{"", handlers.ConflictsForce, handlers.ConflictsFail}, p.Conflicts) {
 		j.reportf("child %s: there is no conflicts policy %q", name, p.Conflicts)
 	}
+	if !slices.Contains([]handlers.Update{"", handlers.UpdateInPlace, handlers.UpdateRecreate, handlers.UpdateOnDelete}, p.Update) {
+		j.reportf("child %s: there is no update policy %q", name, p.Update)
+	}
+	if p.AllowDataLoss && p.Update != handlers.UpdateRecreate {
+		j.reportf("child %s: AllowDataLoss is for the update policy recreate", name)
+	}
 }
 
 // ready asks whether the child would be ready if it were there as it is desired.

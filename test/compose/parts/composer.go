@@ -79,7 +79,9 @@ func (part Child) child(f filler) (handlers.Child, error) {
 	}
 	child := handlers.Child{
 		Name: part.Name, Object: &unstructured.Unstructured{Object: object}, After: part.After,
-		Policy: handlers.ChildPolicy{Drift: part.Drift, Conflicts: part.Conflicts, Prune: part.Prune},
+		Policy: handlers.ChildPolicy{
+			Drift: part.Drift, Conflicts: part.Conflicts, Prune: part.Prune, Update: part.Update, AllowDataLoss: part.AllowDataLoss,
+		},
 	}
 	if by := part.ReadyBy; by != "" {
 		child.Policy.Ready = func(o handlers.Object) (bool, string) {

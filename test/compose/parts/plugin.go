@@ -26,14 +26,16 @@ type Config struct {
 
 // Child is one child of each parent.
 type Child struct {
-	Name      string             `json:"name,omitempty"`
-	Object    map[string]any     `json:"object"`
-	When      []string           `json:"when,omitempty"`
-	After     []string           `json:"after,omitempty"`
-	Drift     handlers.Drift     `json:"drift,omitempty"`
-	Conflicts handlers.Conflicts `json:"conflicts,omitempty"`
-	Prune     bool               `json:"prune,omitempty"`
-	ReadyBy   string             `json:"readyBy,omitempty"`
+	Name          string             `json:"name,omitempty"`
+	Object        map[string]any     `json:"object"`
+	When          []string           `json:"when,omitempty"`
+	After         []string           `json:"after,omitempty"`
+	Drift         handlers.Drift     `json:"drift,omitempty"`
+	Conflicts     handlers.Conflicts `json:"conflicts,omitempty"`
+	Prune         bool               `json:"prune,omitempty"`
+	ReadyBy       string             `json:"readyBy,omitempty"`
+	Update        handlers.Update    `json:"update,omitempty"`
+	AllowDataLoss bool               `json:"allowDataLoss,omitempty"`
 }
 
 // Owns is a kind of children.
