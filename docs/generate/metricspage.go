@@ -42,7 +42,7 @@ var labelTexts = map[string]string{
 	"controller":  "name of the definition",
 	"requeue":     "`true` for retries and for calls that a handler asked for with `RequeueAfter`, else `false`",
 	"success":     "`true` or `false`",
-	"state":       "`Waiting`, `Syncing`, `Running`, `ReloadPending`, `Degraded` or `Paused`; a source is never `ReloadPending` or `Paused`; of children: `ready`, `notReady` or `refused`",
+	"state":       "`Waiting`, `Syncing`, `Running`, `ReloadPending`, `PruneHeld`, `Degraded` or `Paused`; a source is never `ReloadPending`, `PruneHeld` or `Paused`; of children: `ready`, `notReady` or `refused`",
 	"kind":        "kind that is watched",
 	"api_version": "API group and version of the kind",
 	"namespace":   "namespace that is watched; empty for the whole cluster",

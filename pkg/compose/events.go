@@ -140,10 +140,22 @@ func (w *waiting) on(id ChildID) []kube.Key {
 	return keys
 }
 
-// counts are the children of parents by their state.
-type counts struct{ ready, notReady, refused int }
+// counts are the children of parents by their state, and the parents that are in a state besides.
+type counts struct{ ready, notReady, refused, held int }
 
-func (c counts) negative() (ready, notReady, refused int) { return -c.ready, -c.notReady, -c.refused }
+func (c counts) plus(o counts) counts {
+	return counts{ready: c.ready + o.ready, notReady: c.notReady + o.notReady, refused: c.refused + o.refused, held: c.held + o.held}
+}
+
+func (c counts) negative() counts {
+	return counts{ready: -c.ready, notReady: -c.notReady, refused: -c.refused, held: -c.held}
+}
+
+// count changes what is counted.
+func (r *Reconciler) count(by counts) {
+	r.Metrics.Children(by.ready, by.notReady, by.refused)
+	r.Metrics.Held(by.held)
+}
 
 // note counts the children, remembers what the parent waits for, and records an event about what is
 // refused.
@@ -168,14 +180,17 @@ func (p *pass) note() {
 		default:
 			now.notReady++
 		}
-		if op.Action == Skip {
+		switch {
+		case op.Action == Skip:
 			p.Metrics.Skipped()
+		case op.Reason == ReasonPruneHeld:
+			now.held = 1
 		}
 	}
 	p.waiting.set(p.key, refused)
 	text := first.Message
 	before, said := p.Memory.note(p.parent.UID, now, text)
-	p.Metrics.Children(now.ready-before.ready, now.notReady-before.notReady, now.refused-before.refused)
+	p.count(now.plus(before.negative()))
 	if text != "" && text != said {
 		p.Events.Eventf(p.reference(), p.referenceTo(first), corev1.EventTypeWarning, "Refused", "Apply", "%s", shorten(text))
 	}

@@ -92,7 +92,7 @@ func (p *pass) cleanUp(ctx context.Context) (handlers.Result, error) {
 // removed so that the object stays.
 func (p *pass) deleteAll(ctx context.Context) (left []string, err error) {
 	observed := p.observeChildren()
-	p.ops = slices.DeleteFunc(p.plan(observed, nil, ""), func(op Op) bool { return p.parent.mayOwn(op.ID.Namespace) })
+	p.ops = slices.DeleteFunc(p.plan(observed, nil, "", ""), func(op Op) bool { return p.parent.mayOwn(op.ID.Namespace) })
 	p.executeDeletes(ctx, p.ops, observed)
 	if err := ended(ctx); err != nil {
 		return nil, err

@@ -17,6 +17,8 @@ type Memory struct {
 	mu      sync.Mutex
 	parents map[types.UID]*parentMemory
 	byKey   map[kube.Key]types.UID
+	// Brake holds deletions of the definition.
+	Brake *Brake
 }
 
 // parentMemory is what is remembered of one parent.
@@ -59,7 +61,7 @@ type heldEvent struct {
 
 // NewMemory returns an empty Memory.
 func NewMemory() *Memory {
-	return &Memory{parents: map[types.UID]*parentMemory{}, byKey: map[kube.Key]types.UID{}}
+	return &Memory{parents: map[types.UID]*parentMemory{}, byKey: map[kube.Key]types.UID{}, Brake: &Brake{}}
 }
 
 // of returns what is remembered of a parent. m.mu is held.
@@ -86,11 +88,13 @@ func (p *parentMemory) child(id ChildID) *childMemory {
 // returns how its children were counted.
 func (m *Memory) meet(key kube.Key, uid types.UID) (before counts) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if earlier, ok := m.byKey[key]; ok && earlier != uid {
-		before = m.parents[earlier].counted()
-		delete(m.parents, earlier)
+	earlier, ok := m.byKey[key]
+	m.mu.Unlock()
+	if ok && earlier != uid {
+		before = m.forget(key, earlier)
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.of(uid).key = key
 	m.byKey[key] = uid
 	return before
@@ -100,7 +104,6 @@ func (m *Memory) meet(key kube.Key, uid types.UID) (before counts) {
 // its children were counted.
 func (m *Memory) forget(key kube.Key, uid types.UID) counts {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	if uid == "" {
 		uid = m.byKey[key]
 	}
@@ -109,6 +112,8 @@ func (m *Memory) forget(key kube.Key, uid types.UID) counts {
 	}
 	before := m.parents[uid].counted()
 	delete(m.parents, uid)
+	m.mu.Unlock()
+	m.Brake.release(uid)
 	return before
 }
 

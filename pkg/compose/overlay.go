@@ -1,6 +1,8 @@
 package compose
 
 import (
+	"time"
+
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -106,13 +108,12 @@ func (m *Memory) isGone(parent types.UID, id ChildID, uid types.UID) bool {
 // clear forgets everything, and returns how the children were counted.
 func (m *Memory) clear() (total counts) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	for _, p := range m.parents {
-		total.ready += p.counts.ready
-		total.notReady += p.counts.notReady
-		total.refused += p.counts.refused
+		total = total.plus(p.counts)
 	}
 	clear(m.parents)
 	clear(m.byKey)
+	m.mu.Unlock()
+	m.Brake.reset(time.Time{})
 	return total
 }

@@ -79,10 +79,23 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 		return handlers.Result{}, slowly(statusErr, p.req.Attempt)
 	}
 	result := handlers.Result{RequeueAfter: p.composition.RequeueAfter}
-	if !settled && (result.RequeueAfter == 0 || result.RequeueAfter > time.Second) {
-		result.RequeueAfter = time.Second
+	if !settled {
+		again(&result, time.Second)
+	}
+	switch {
+	case p.isHeld(p.ops):
+		again(&result, heldInterval)
+	case len(p.composition.Pending) == 0:
+		p.Memory.Brake.sweep(p.parent.UID, p.now())
 	}
 	return result, nil
+}
+
+// again asks for another call after d at the latest.
+func again(result *handlers.Result, d time.Duration) {
+	if result.RequeueAfter == 0 || result.RequeueAfter > d {
+		result.RequeueAfter = d
+	}
 }
 
 // makeRight brings the children in line. settled is false if that took too many rounds, and whole
@@ -122,7 +135,7 @@ func (p *pass) converge(ctx context.Context) (settled bool) {
 			continue
 		}
 		p.observeAt(observed, desired)
-		p.ops = p.plan(observed, desired, "")
+		p.ops = p.plan(observed, desired, "", "")
 		if !p.execute(ctx, p.ops) {
 			return true
 		}
@@ -189,14 +202,14 @@ func (p *pass) desire(ctx context.Context, children []handlers.Child) ([]*Desire
 }
 
 // plan plans, without what has failed in this pass.
-func (p *pass) plan(observed map[ChildID]observedChild, desired []*Desired, hold string) []Op {
+func (p *pass) plan(observed map[ChildID]observedChild, desired []*Desired, hold, brake string) []Op {
 	objects := make([]*Observed, 0, len(observed))
 	for _, id := range slices.SortedFunc(maps.Keys(observed), compareIDs) {
 		objects = append(objects, observed[id].Observed)
 	}
 	ops := Plan(Input{
 		Installation: p.Installation, Definition: p.Definition, Parent: p.parent,
-		Desired: desired, Observed: objects, Hold: hold,
+		Desired: desired, Observed: objects, Hold: hold, Brake: brake,
 	})
 	for i, op := range ops {
 		if failure := p.failed[op.ID]; failure != nil && op.Desired != nil && op.Action != Wait {
@@ -221,8 +234,20 @@ func (p *pass) prune(ctx context.Context) (deleted bool) {
 		}
 	}
 	p.observeAt(observed, desired)
-	p.ops = p.plan(observed, desired, p.hold())
-	return p.executeDeletes(ctx, p.ops, observed)
+	hold := p.hold()
+	p.ops = p.plan(observed, desired, hold, "")
+	if deletes := deletesIn(p.ops); deletes > 0 {
+		brake, counted := p.pullBrake(deletes)
+		if brake != "" {
+			p.ops = p.plan(observed, desired, hold, brake)
+			return false
+		}
+		deleted = p.executeDeletes(ctx, p.ops, observed)
+		if counted {
+			p.Memory.Brake.giveBack(deletes-deletesIn(p.ops), p.now())
+		}
+	}
+	return deleted
 }
 
 // hold says why nothing may be deleted; empty if it may.

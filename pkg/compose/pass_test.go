@@ -490,8 +490,11 @@ func TestPassesAtOnce(t *testing.T) {
 	r := newRig(t, rigOptions{composer: keys})
 	const parents, rounds = 8, 5
 	for i := range parents {
-		r.newWebsite(fmt.Sprintf("web%d", i), map[string]any{"children": names(4), "data": "0"})
+		name := fmt.Sprintf("web%d", i)
+		r.newWebsite(name, map[string]any{"children": names(4), "data": "0"})
+		r.next(t, idOf(websiteKind, "team-a", name), annotated(AllowPruneAnnotation, time.Now().UTC().Format(time.RFC3339)))
 	}
+	r.sync()
 	var running sync.WaitGroup
 	for i := range parents {
 		running.Go(func() {

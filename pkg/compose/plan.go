@@ -57,6 +57,8 @@ type Input struct {
 	Observed []*Observed
 	// Hold says why nothing may be deleted; empty if it may.
 	Hold string
+	// Brake says why nothing may be deleted before somebody says so; empty if it may.
+	Brake string
 }
 
 // Action is what is to be done with one object.
@@ -115,6 +117,8 @@ const (
 	ReasonReplaced Reason = "Replaced"
 	// ReasonHeld: nothing may be deleted at the moment.
 	ReasonHeld Reason = "Held"
+	// ReasonPruneHeld: too many children would be deleted at once.
+	ReasonPruneHeld Reason = "PruneHeld"
 	// ReasonProtected: objects of its kind are pruned by an explicit word alone.
 	ReasonProtected Reason = "Protected"
 	// ReasonInUse: the namespace has children that are kept.
@@ -360,6 +364,9 @@ func (p *planner) undesired(o *Observed) Op {
 	}
 	if p.Hold != "" {
 		return set(Wait, ReasonHeld, p.Hold)
+	}
+	if p.Brake != "" {
+		return set(Wait, ReasonPruneHeld, "it is not desired any more: "+p.Brake)
 	}
 	return set(Delete, ReasonNotDesired, "")
 }

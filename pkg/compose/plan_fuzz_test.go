@@ -68,6 +68,7 @@ var stories = []string{
 	oneChild + wishes + "\x01\x00\x01\x01\x00\x20" + carried + carried + carried,                                      // it is made anew
 	oneChild + wishes + "\x01\x00\x01\x01\x00\x40" + carried + others + "\x00\x06" + carried,                          // it is changed when it is deleted
 	wishes + "\x01\x06\x01\x02\x00\x00" + carried + others + "\x06\x0c" + carried,                                     // an atomic map is extended
+	oneChild + "\x07\x02" + wishes + "\x00" + carried,                                                                 // too many would go
 	wishes + "\x01\x06\x01\x03\x00\x00" + carried + others + "\x06\x0b\x02" + others + "\x06\x0b\x04" + carried,       // lists are changed
 }
 
@@ -128,7 +129,7 @@ type story struct {
 	tape         *tape
 	desired      []*Desired
 	late         []Op
-	hold         bool
+	hold, brake  bool
 	metadataOnly []schema.GroupKind
 	whole        map[ChildID]bool     // read past the caches
 	remembered   map[types.UID]string // version and hash of what was applied
@@ -169,7 +170,8 @@ func (s *story) step() {
 		}
 	case 7:
 		clear(s.remembered)
-		s.hold = s.tape.next(2) == 1
+		why := s.tape.next(4)
+		s.hold, s.brake = why&1 > 0, why&2 > 0
 	}
 }
 
@@ -232,6 +234,9 @@ func (s *story) plan() []Op {
 	if s.hold {
 		in.Hold = "it is held"
 	}
+	if s.brake {
+		in.Brake = "too many would go"
+	}
 	ops := Plan(in)
 	text := words(ops)
 	if again := words(Plan(in)); !slices.Equal(text, again) {
@@ -284,7 +289,7 @@ func (s *story) judge(op Op) {
 			s.t.Fatalf("%s is deleted without a proof", op.ID)
 		case o.deleting:
 			s.t.Fatalf("%s is deleted twice", op.ID)
-		case s.hold:
+		case s.hold || s.brake:
 			s.t.Fatalf("%s is deleted while that is held", op.ID)
 		case slices.ContainsFunc(s.desired, func(d *Desired) bool { return d.ID == op.ID }):
 			s.t.Fatalf("%s is deleted and desired", op.ID)

@@ -575,6 +575,14 @@ func TestPlanPrunes(t *testing.T) {
 			made: pages(page), input: func(in *Input) { in.Hold = "child x is pending" },
 			want: []string{"wait Held ConfigMap team-a/page: child x is pending"},
 		},
+		"while the brake holds": {
+			made: pages(page), input: func(in *Input) { in.Brake = "too many would go" },
+			want: []string{"wait PruneHeld ConfigMap team-a/page: it is not desired any more: too many would go"},
+		},
+		"while the brake holds, and something else does": {
+			made: pages(page), input: func(in *Input) { in.Hold, in.Brake = "child x is pending", "too many would go" },
+			want: []string{"wait Held ConfigMap team-a/page: child x is pending"},
+		},
 		"a renamed child is kept until the new one is there": {
 			made: pages(page), desired: pages(handlers.Child{Name: "page", Object: untyped(configMapKind, "", "page-2", nil)}),
 			want: []string{

@@ -137,7 +137,7 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 	if mark := p.meta.Labels; mark[DefinitionLabel] == r.Definition && mark[InstallationLabel] == r.Installation {
 		return handlers.Result{}, handlers.Terminal(errOwnChild)
 	}
-	r.Metrics.Children(r.Memory.meet(key, uid).negative())
+	r.count(r.Memory.meet(key, uid).negative())
 	defer func() {
 		if _, there := r.Parents.GetByUID(uid); !there { // What came of the pass is not to be remembered.
 			r.forget(key, uid)
@@ -167,7 +167,7 @@ func (r *Reconciler) Forget(key kube.Key) { r.forget(key, "") }
 
 func (r *Reconciler) forget(key kube.Key, uid types.UID) {
 	r.waiting.forget(key)
-	r.Metrics.Children(r.Memory.forget(key, uid).negative())
+	r.count(r.Memory.forget(key, uid).negative())
 }
 
 // Retain drops what is remembered of all parents but those of which exists is true: another
@@ -187,7 +187,7 @@ func (r *Reconciler) Retain(exists func(kube.Key) bool) {
 // it begins again.
 func (r *Reconciler) Pause() {
 	r.waiting.clear()
-	r.Metrics.Children(r.Memory.clear().negative())
+	r.count(r.Memory.clear().negative())
 }
 
 // AddFormer adds a kind that the definition has owned: what is left of it is deleted. The returned

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -22,6 +23,10 @@ import (
 // stateTries is how often a change is made anew because somebody else has changed the ConfigMap.
 const stateTries = 5
 
+// recentChange is for how long a change of a definition may be under way when another process goes
+// on with it.
+const recentChange = 10 * time.Minute
+
 // errCreating is what fails when the ConfigMap does not exist.
 var errCreating = errors.New("creating it")
 
@@ -35,6 +40,10 @@ type Record struct {
 	Owns []OwnedRecord `json:"owns"`
 	// Finalizer is the one that the parents may carry.
 	Finalizer string `json:"finalizer,omitempty"`
+	// Digest stands for all that the config says of the definition, and Changed is when it became
+	// so.
+	Digest  string    `json:"digest,omitempty"`
+	Changed time.Time `json:"changed,omitzero"`
 }
 
 // OwnedRecord is one kind of children.
@@ -84,8 +93,9 @@ func NewState(client corev1client.ConfigMapInterface, namespace, name string) *S
 }
 
 // Activate records what a definition owns, before it makes anything. It returns the kinds that the
-// definition has owned before and does not own any more.
-func (s *State) Activate(ctx context.Context, id string, record Record) (former []OwnedRecord, err error) {
+// definition has owned before and does not own any more, and when it has become what it is, if that
+// was just now or shortly before an earlier process ended.
+func (s *State) Activate(ctx context.Context, id string, record Record) (former []OwnedRecord, changed time.Time, err error) {
 	err = s.change(ctx, id, func(before Record, known bool) Record {
 		former = nil
 		for _, owned := range before.Owns {
@@ -95,9 +105,16 @@ func (s *State) Activate(ctx context.Context, id string, record Record) (former 
 		}
 		next := record
 		next.Owns = slices.Concat(record.Owns, former)
+		if changed = before.Changed; !known || before.Digest != record.Digest || changed.IsZero() {
+			changed = time.Now().UTC().Truncate(time.Second)
+		}
+		next.Changed = changed
 		return next
 	})
-	return former, err
+	if time.Since(changed) > recentChange {
+		changed = time.Time{}
+	}
+	return former, changed, err
 }
 
 // Release removes a kind from what a definition has owned, when nothing of it is left.

@@ -44,7 +44,7 @@ func TestStateRemembersARecordThatIsGone(t *testing.T) {
 			state := NewState(client, "kooper-system", "records")
 			activate := func(record Record, want ...OwnedRecord) {
 				t.Helper()
-				former, err := state.Activate(t.Context(), "websites", record)
+				former, _, err := state.Activate(t.Context(), "websites", record)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -267,6 +267,8 @@ func (p *pass) sumUp(op Op, block, progress, degrade func(Reason, string)) {
 	case failure != nil:
 		degrade(failure.reason, failure.Error())
 		block(failure.reason, failure.Error())
+	case op.Reason == ReasonPruneHeld:
+		degrade(op.Reason, message(op.Message))
 	case op.Desired == nil && op.Action == Wait:
 		progress(op.Reason, message(op.Message))
 	case op.Desired == nil:

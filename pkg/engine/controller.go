@@ -241,6 +241,7 @@ func (c *controller) condition() condition {
 	failures := current.objects.failures
 	now.failing = failures.describe()
 	now.failed, now.exhausted = failures.counts()
+	now.held = current.objects.memory.Brake.Held()
 	if next != nil {
 		now.pending = next.pending()
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/hex"
 	"math"
 	"time"
 
@@ -27,7 +28,11 @@ var recordBackoff = wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Ca
 // goroutines that it adds by run. earlier are closed when the calls of earlier revisions, which may
 // still make objects of those kinds, have returned.
 func (c *composing) begin(ctx context.Context, run func(func()), add func(kube.Key), earlier []<-chan struct{}) bool {
-	if c == nil || c.controller.records == nil {
+	if c == nil {
+		return true
+	}
+	if c.controller.records == nil {
+		c.revision.objects.memory.Brake.DefinitionChanged(c.revision.made)
 		return true
 	}
 	kinds, ok := c.activate(ctx)
@@ -57,11 +62,13 @@ func (c *composing) activate(ctx context.Context) (former []compose.OwnedRecord,
 	def := c.revision.def
 	record := compose.RecordOf(def.Watch.Kind.GroupVersion().String(), def.Watch.Kind.Kind, ownedKinds(def),
 		def.Watch.Namespaces, compose.FinalizerOf(c.controller.installation, def.Name))
+	record.Digest = hex.EncodeToString(def.Digest[:])
+	var changed time.Time
 	backoff := recordBackoff.DelayFunc()
 	var delay time.Duration
 	err := wait.DelayFunc(func() time.Duration { return delay }).Until(ctx, true, true, func(ctx context.Context) (bool, error) {
 		var err error
-		former, err = c.controller.records.Activate(ctx, def.Name, record)
+		former, changed, err = c.controller.records.Activate(ctx, def.Name, record)
 		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}
@@ -69,6 +76,7 @@ func (c *composing) activate(ctx context.Context) (former []compose.OwnedRecord,
 		delay = backoff()
 		return err == nil, nil
 	})
+	c.revision.objects.memory.Brake.DefinitionChanged(changed)
 	return former, err == nil
 }
 

@@ -93,7 +93,7 @@ func TestFormerKindIsSeenBeforeTheFirstCall(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client := fake.NewClientset().CoreV1().ConfigMaps("kooper-system")
 				before := compose.RecordOf("v1", "Pod", []handlers.OwnedKind{{APIVersion: "v1", Kind: "Secret"}}, nil, "")
-				if _, err := compose.NewState(client, "kooper-system", "records").Activate(t.Context(), "pods", before); err != nil {
+				if _, _, err := compose.NewState(client, "kooper-system", "records").Activate(t.Context(), "pods", before); err != nil {
 					t.Fatal(err)
 				}
 				r := newRig(t, 1, withRecords(client))

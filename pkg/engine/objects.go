@@ -17,9 +17,11 @@ type objectState struct {
 }
 
 func newObjectState(def config.Definition, changed func()) *objectState {
-	return &objectState{
+	s := &objectState{
 		own: kube.NewConsistencyStore(def.Watch.Kind), failures: newFailures(), memory: compose.NewMemory(), changed: changed,
 	}
+	s.memory.Brake.OnHeld(changed)
+	return s
 }
 
 // succeeded notes a call that returned no error.

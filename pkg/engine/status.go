@@ -26,6 +26,8 @@ type condition struct {
 	overdue, failing string
 	// failed and exhausted are how many objects failed last, and are out of retries.
 	failed, exhausted int
+	// held says why no children are deleted; empty if they are.
+	held string
 	// undecidable says why no event can be decided on; empty if some can.
 	undecidable string
 	// pending says why a changed definition does not replace the running one yet; empty if none
@@ -71,6 +73,9 @@ func (c condition) obstacle() (state status.State, reason string) {
 		if reason != "" {
 			return status.Degraded, reason
 		}
+	}
+	if c.held != "" {
+		return status.PruneHeld, c.held
 	}
 	return status.Running, ""
 }

@@ -35,6 +35,7 @@ var conditions = map[string]struct {
 	"calls fail":         {condition{source: status.Running, built: true, failing: "1 object"}, status.Degraded, "1 object"},
 	"undecidable":        {condition{source: status.Running, built: true, undecidable: "no such key"}, status.Degraded, "no such key"},
 	"a change waits":     {condition{source: status.Running, built: true, pending: "not yet"}, status.ReloadPending, "the change of the definition waits: not yet"},
+	"children are kept":  {condition{source: status.Running, built: true, held: "too many"}, status.PruneHeld, "too many"},
 	"everything works":   {condition{source: status.Running, built: true}, status.Running, ""},
 }
 
@@ -65,6 +66,13 @@ func TestStateIsTheFirstObstacle(t *testing.T) {
 		"a change of what lists again": {
 			condition{source: status.Syncing, built: true, pending: "not yet"},
 			status.Syncing, "the change of the definition waits: not yet",
+		},
+		"failed calls before children that are kept": {
+			condition{source: status.Running, built: true, failing: "1 object", held: "too many"}, status.Degraded, "1 object",
+		},
+		"children that are kept before a change that waits": {
+			condition{source: status.Running, built: true, held: "too many", pending: "not yet"},
+			status.PruneHeld, "too many; the change of the definition waits: not yet",
 		},
 		"stuck calls before failed calls": {condition{source: status.Running, built: true, overdue: "a", failing: "b"}, status.Degraded, "a"},
 	}

@@ -61,7 +61,7 @@ func ready(w http.ResponseWriter, r *http.Request, board *status.Board) {
 func statusLine(name string, s status.Status) string {
 	mark := "[+]"
 	switch s.State {
-	case status.Degraded:
+	case status.Degraded, status.PruneHeld:
 		mark = "[-]"
 	case status.Waiting, status.Syncing, status.ReloadPending:
 		mark = "[ ]"

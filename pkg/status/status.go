@@ -26,6 +26,9 @@ const (
 	// ReloadPending means that objects are handled as the config said before: what it says now
 	// cannot take over yet, and the reason says why.
 	ReloadPending State = "ReloadPending"
+	// PruneHeld means that objects are handled, but that no children are deleted before somebody
+	// says so: too many would go at once.
+	PruneHeld State = "PruneHeld"
 	// Degraded means that something keeps the definition from its work; the reason says what.
 	Degraded State = "Degraded"
 	// Paused means that the config says paused: true.
@@ -34,11 +37,11 @@ const (
 
 // States lists every state in the order of a definition's life.
 func States() []State {
-	return []State{Waiting, Syncing, Running, ReloadPending, Degraded, Paused}
+	return []State{Waiting, Syncing, Running, ReloadPending, PruneHeld, Degraded, Paused}
 }
 
 // OfSource reports whether a source may be in this state, too.
-func (s State) OfSource() bool { return s != ReloadPending && s != Paused }
+func (s State) OfSource() bool { return s != ReloadPending && s != PruneHeld && s != Paused }
 
 // Severity orders states that are true together, of several watches say: a failure says more than a
 // wait, and a wait more than a first list under way.

@@ -24,6 +24,7 @@ type composeVectors struct {
 	refusals  *prometheus.CounterVec
 	errors    *prometheus.CounterVec
 	children  *prometheus.GaugeVec
+	held      *prometheus.GaugeVec
 }
 
 // Reasons that a metric may have, as pkg/compose names them.
@@ -58,6 +59,9 @@ func newComposeVectors(d *definitionVectors) composeVectors {
 		children: ofDefinitions(d, gauge("kooperd_compose_children",
 			"Children by state, as the last call for their parent has left them; 0 on a standby.", labelController, "state"),
 			childStates...),
+		held: ofDefinitions(d, gauge("kooperd_compose_prune_held_parents",
+			"Parents with children that are not desired any more and not deleted, because too many children would go at once.",
+			labelController)),
 	}
 }
 
@@ -77,6 +81,7 @@ func (c *Controller) Compose() *Compose {
 	v.recreates.WithLabelValues(c.name)
 	v.skips.WithLabelValues(c.name)
 	v.statuses.WithLabelValues(c.name)
+	v.held.WithLabelValues(c.name)
 	for _, reason := range applyReasons {
 		v.applies.WithLabelValues(c.name, reason)
 	}
@@ -133,13 +138,20 @@ func (c *Compose) Children(ready, notReady, refused int) {
 	}
 }
 
+// Held changes how many parents have children whose deletion is held.
+func (c *Compose) Held(parents int) {
+	if parents != 0 {
+		c.vectors.held.WithLabelValues(c.definition).Add(float64(parents))
+	}
+}
+
 // Remove takes the series out when the definition makes no composers any more. Compose brings them
 // back.
 func (c *Compose) Remove() {
 	v := c.vectors
 	for _, vector := range []interface {
 		DeletePartialMatch(labels prometheus.Labels) int
-	}{v.passes, v.applies, v.deletes, v.recreates, v.skips, v.statuses, v.refusals, v.errors, v.children} {
+	}{v.passes, v.applies, v.deletes, v.recreates, v.skips, v.statuses, v.refusals, v.errors, v.children, v.held} {
 		vector.DeletePartialMatch(prometheus.Labels{labelController: c.definition})
 	}
 }

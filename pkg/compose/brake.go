@@ -1,0 +1,283 @@
+package compose
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// AllowPruneAnnotation on a parent is the word on which its children may be deleted although the
+// brake holds. Its value is the time that the parent's condition names.
+const AllowPruneAnnotation = "kooperd.dev/allow-prune"
+
+const (
+	// brakeMinutes is over how many minutes deletions are counted.
+	brakeMinutes = 10
+	// brakeFloor is how many children may go in that time in any case, and brakeShare the part of
+	// all children, one in so many.
+	brakeFloor = 10
+	brakeShare = 5
+	// totalAge is for how long the number of all children is believed.
+	totalAge = 5 * time.Second
+	// heldInterval is how often a parent whose deletions are held is looked at again.
+	heldInterval = time.Minute
+	// freeTime is for how long after a change of the definition the first pass of each parent is
+	// not counted, and for how long a word on a parent counts after a restart.
+	freeTime = time.Hour
+)
+
+// Brake holds the deletion of children of one definition when too many of them would be gone in a
+// short time, and neither their parents were deleted nor the definition changed. It is safe for
+// concurrent use.
+type Brake struct {
+	mu      sync.Mutex
+	minutes [brakeMinutes]brakeMinute // a ring
+	total   int                       // children there were, with those that went
+	counted time.Time                 // when that was so
+	changed time.Time                 // when the definition became what it is
+	since   time.Time                 // when the hold began; zero while there is none
+	message string                    // says why
+	held    map[types.UID]int         // how many children each parent would lose
+	swept   map[types.UID]struct{}    // parents for which the change was carried out; nil later
+	notify  func()                    // called when a hold begins or ends; nil for none
+}
+
+// brakeMinute is how many children were deleted in one minute.
+type brakeMinute struct {
+	number  int64
+	deleted int
+}
+
+// recent is how many children were deleted lately. b.mu is held.
+func (b *Brake) recent(now time.Time) (n int) {
+	for _, minute := range b.minutes {
+		if now.Unix()/60-minute.number < brakeMinutes {
+			n += minute.deleted
+		}
+	}
+	return n
+}
+
+// add counts deletions. b.mu is held.
+func (b *Brake) add(n int, now time.Time) {
+	number := now.Unix() / 60
+	minute := &b.minutes[number%brakeMinutes]
+	if minute.number != number {
+		*minute = brakeMinute{number: number}
+	}
+	minute.deleted = max(minute.deleted+n, 0)
+}
+
+// take asks for the deletion of n children of a parent. It returns why that is held, or counts
+// them. total counts all children of the definition.
+func (b *Brake) take(parent types.UID, n int, now time.Time, total func() int) (held string) {
+	b.mu.Lock()
+	wanted := b.recent(now) + n
+	stale := now.Sub(b.counted) >= totalAge
+	b.mu.Unlock()
+	all := 0
+	if stale && wanted > brakeFloor {
+		all = total() // It reads caches, and has locks of its own.
+	}
+	held, notify := b.decide(parent, n, now, all)
+	if notify != nil {
+		notify()
+	}
+	return held
+}
+
+// decide is take with the number of children that there are; 0 where that need not be known anew.
+func (b *Brake) decide(parent types.UID, n int, now time.Time, all int) (held string, notify func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	recent := b.recent(now)
+	if all > 0 {
+		b.total, b.counted = all+recent, now
+	}
+	wanted := recent + n
+	for other, more := range b.held {
+		if other != parent {
+			wanted += more
+		}
+	}
+	if wanted <= brakeFloor || wanted*brakeShare <= b.total {
+		b.add(n, now)
+		return "", b.end()
+	}
+	if b.since.IsZero() {
+		b.since, b.held, notify = now.Truncate(time.Second), map[types.UID]int{}, b.notify
+		b.message = fmt.Sprintf("%d of the %d children of the definition would be gone within %d minutes, so none is deleted. "+
+			"If they are to go, annotate the parent with %s=%s, or change the definition",
+			wanted, b.total, brakeMinutes, AllowPruneAnnotation, b.since.UTC().Format(time.RFC3339))
+	}
+	b.held[parent] = n
+	return b.message, notify
+}
+
+// end ends a hold, if there is one, and returns what to call then; nil for nothing. b.mu is held.
+func (b *Brake) end() (notify func()) {
+	if b.since.IsZero() {
+		return nil
+	}
+	b.since, b.message, b.held = time.Time{}, "", nil
+	return b.notify
+}
+
+// giveBack is called for deletions that were counted and have failed.
+func (b *Brake) giveBack(n int, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.add(-n, now)
+}
+
+// release notes that nothing of a parent is held any more. With the last one, the hold ends.
+func (b *Brake) release(parent types.UID) {
+	b.mu.Lock()
+	_, held := b.held[parent]
+	delete(b.held, parent)
+	var notify func()
+	if held && len(b.held) == 0 {
+		notify = b.end()
+	}
+	b.mu.Unlock()
+	if notify != nil {
+		notify()
+	}
+}
+
+// reset forgets everything. changed is when the definition became what it is.
+func (b *Brake) reset(changed time.Time) {
+	b.mu.Lock()
+	notify := b.end()
+	b.minutes, b.total, b.counted, b.changed, b.swept = [brakeMinutes]brakeMinute{}, 0, time.Time{}, changed, nil
+	b.mu.Unlock()
+	if notify != nil {
+		notify()
+	}
+}
+
+// isFree reports whether the deletions of a parent are those of a changed definition.
+func (b *Brake) isFree(parent types.UID, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, swept := b.swept[parent]
+	return !swept && b.isChanging(now)
+}
+
+// isChanging reports whether the definition has changed lately. b.mu is held.
+func (b *Brake) isChanging(now time.Time) bool {
+	return !b.changed.IsZero() && now.Sub(b.changed) < freeTime
+}
+
+// sweep notes that what a change of the definition does to a parent is done.
+func (b *Brake) sweep(parent types.UID, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case !b.isChanging(now):
+		b.swept = nil
+	case b.swept == nil:
+		b.swept = map[types.UID]struct{}{parent: {}}
+	default:
+		b.swept[parent] = struct{}{}
+	}
+}
+
+// isAllowed reports whether somebody has said on the parent that its children may go: in answer to
+// the hold, or, when the hold has been forgotten by a restart, a short time ago.
+func (b *Brake) isAllowed(word string, now time.Time) bool {
+	at, err := time.Parse(time.RFC3339, word)
+	if err != nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.since.IsZero() {
+		return at.Equal(b.since)
+	}
+	age := now.Sub(at)
+	return age >= 0 && age < freeTime
+}
+
+// Held says why no children are deleted although they are not desired any more; empty if they are.
+func (b *Brake) Held() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.message
+}
+
+// OnHeld makes changed be called when Held may return something else. It is called before the
+// first pass.
+func (b *Brake) OnHeld(changed func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.notify = changed
+}
+
+// DefinitionChanged says when the definition became what it is. What goes because of that is not
+// counted. The zero time is long ago.
+func (b *Brake) DefinitionChanged(at time.Time) {
+	b.mu.Lock()
+	same := b.changed.Equal(at)
+	b.mu.Unlock()
+	if !same {
+		b.reset(at)
+	}
+}
+
+// pullBrake returns why the children that are to be deleted are held; empty if they are not. It
+// reports whether they are counted.
+func (c *current) pullBrake(deletes int) (held string, counted bool) {
+	b, now := c.Memory.Brake, c.now()
+	if b.isFree(c.parent.UID, now) || b.isAllowed(c.meta.Annotations[AllowPruneAnnotation], now) {
+		return "", false
+	}
+	held = b.take(c.parent.UID, deletes, now, c.countAll)
+	return held, held == ""
+}
+
+func deletesIn(ops []Op) (n int) {
+	for _, op := range ops {
+		if op.Action == Delete {
+			n++
+		}
+	}
+	return n
+}
+
+// isHeld reports whether the brake holds something of the parent. If not, it lets the parent out of
+// what is held.
+func (c *current) isHeld(ops []Op) bool {
+	if slices.ContainsFunc(ops, func(op Op) bool { return op.Reason == ReasonPruneHeld }) {
+		return true
+	}
+	c.Memory.Brake.release(c.parent.UID)
+	return false
+}
+
+// countAll counts all children of the definition that there are.
+func (r *Reconciler) countAll() (n int) {
+	ofDefinition := labels.SelectorFromSet(labels.Set{DefinitionLabel: r.Definition})
+	for _, source := range r.children() {
+		n += len(source.Source.List("", ofDefinition))
+	}
+	return max(n-countGone(r.Memory), 0)
+}
+
+// countGone counts the children that were deleted and may be in the caches still.
+func countGone(m *Memory) (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.parents {
+		for _, c := range p.children {
+			if c.gone {
+				n++
+			}
+		}
+	}
+	return n
+}
