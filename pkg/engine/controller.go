@@ -28,6 +28,7 @@ type shared struct {
 	shutdown   time.Duration
 	recorders  map[Group]*recorders
 	slots      *fairSemaphore
+	initial    *initialLimiter
 	// installation marks the children of composers.
 	installation string
 	records      *compose.State // nil: what they own is not noted

@@ -278,6 +278,8 @@ func (d *dispatcher) step(keys *throttledQueue) bool {
 	if !ok {
 		return false
 	}
+	release := d.awaitTurn(item)
+	defer release()
 	if !d.mayWork(item.Key) {
 		keys.abort()
 		d.queue.Postpone(item.Key, item.Priority, 0)
@@ -292,6 +294,17 @@ func (d *dispatcher) step(keys *throttledQueue) bool {
 	keys.commit()
 	d.reconciler.reconcile(d.phases.calls, item, obj)
 	return true
+}
+
+// awaitTurn waits until a call may begin if it is one of those that a term begins with. The returned
+// function follows its end.
+func (d *dispatcher) awaitTurn(item queue.Item[kube.Key]) (release func()) {
+	if item.Priority == queue.Initial && d.revision.composing != nil {
+		if release := d.revision.composing.controller.initial.acquire(d.phases.taking); release != nil {
+			return release
+		}
+	}
+	return func() {}
 }
 
 // mayWork reports whether a call for key may begin now. Nothing else asks. A gate that is shut
