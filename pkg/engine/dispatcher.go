@@ -296,8 +296,8 @@ func (d *dispatcher) step(keys *throttledQueue) bool {
 	return true
 }
 
-// awaitTurn waits until a call may begin if it is one of those that a term begins with. The returned
-// function follows its end.
+// awaitTurn waits until a call may begin if it is one of those that a term begins with. The
+// returned function follows its end.
 func (d *dispatcher) awaitTurn(item queue.Item[kube.Key]) (release func()) {
 	if item.Priority == queue.Initial && d.revision.composing != nil {
 		if release := d.revision.composing.controller.initial.acquire(d.phases.taking); release != nil {

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// initialTurn is for how long a first call keeps others from beginning. One that takes longer is
-	// taken to wait for an answer, and not to compute.
+	// initialTurn is for how long a first call keeps others from beginning. One that takes longer
+	// is taken to wait for an answer, and not to compute.
 	initialTurn = 2 * time.Millisecond
 	// initialRest is the pause of first calls where there is only one processor, and initialBusy is
 	// how often there is one.
