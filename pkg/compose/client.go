@@ -86,12 +86,17 @@ type target struct {
 	namespace    string
 	name         string
 	metadataOnly bool // the answer may leave out everything else
+	json         bool // the answer has to be JSON
 }
 
 // accept is the Accept header of a request for an object.
 func (t target) accept() string {
 	const partial = ";as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 	switch {
+	case t.json && t.metadataOnly:
+		return runtime.ContentTypeJSON + partial + "," + runtime.ContentTypeJSON
+	case t.json:
+		return runtime.ContentTypeJSON
 	case t.metadataOnly:
 		return runtime.ContentTypeProtobuf + partial + "," + runtime.ContentTypeJSON + partial + "," + runtime.ContentTypeJSON
 	case scheme.Scheme.Recognizes(t.kind):
@@ -121,6 +126,15 @@ func (c *Client) path(ctx context.Context, t target) ([]string, error) {
 func (c *Client) send(
 	ctx context.Context, t target, subresource string, build func(path ...string) *rest.Request,
 ) (handlers.Object, error) {
+	body, err := c.sendRaw(ctx, t, subresource, build)
+	if err != nil {
+		return nil, err
+	}
+	return kube.ReadObject(body, t.kind, FieldManager, t.metadataOnly)
+}
+
+// sendRaw is send with the answer as it is.
+func (c *Client) sendRaw(ctx context.Context, t target, subresource string, build func(path ...string) *rest.Request) ([]byte, error) {
 	path, err := c.path(ctx, t)
 	if err != nil {
 		return nil, err
@@ -138,7 +152,7 @@ func (c *Client) send(
 		}
 		return nil, result.Error() // It has the causes.
 	}
-	return kube.ReadObject(body, t.kind, FieldManager, t.metadataOnly)
+	return body, nil
 }
 
 // apply applies an object by server-side apply.

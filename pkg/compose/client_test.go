@@ -80,7 +80,7 @@ func TestClientReadsAnswers(t *testing.T) {
 	s := newServer(t)
 	c := s.client(t)
 	d := desire(t, website, page)[0]
-	body, err := d.body("")
+	body, err := Op{Desired: d}.body()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestClientReadsAnswers(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := observe(made, metadataOnly)
-		if o.ID != pageID || !ownsLabel(o.Observed, ParentUIDLabel) || o.Controller != website.UID || o.marks.applied != d.hash {
+		if o.ID != pageID || !ownsLabel(o.Observed, ParentUIDLabel) || !o.controlledBy(website.UID) || o.marks.applied != d.hash {
 			t.Errorf("observed is %+v", o.Observed)
 		}
 		text, err := made.JSON()
@@ -102,7 +102,7 @@ func TestClientReadsAnswers(t *testing.T) {
 		if has := strings.Contains(string(text), `"html"`); has == metadataOnly {
 			t.Errorf("metadataOnly %v: the answer has the rest: %v", metadataOnly, has)
 		}
-		if body, err = d.body(made.UID()); err != nil {
+		if body, err = (Op{Desired: d, Observed: o.Observed}).body(); err != nil {
 			t.Fatal(err)
 		}
 	}

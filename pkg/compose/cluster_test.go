@@ -377,16 +377,19 @@ func (c *cluster) execute(ops []Op) error {
 	for _, op := range ops {
 		var err error
 		switch op.Action {
-		case Create, Apply:
+		case Create, Apply, Adopt:
 			var body []byte
-			if body, err = op.Desired.body(uidOf(op.Observed)); err != nil {
+			if err = c.takeOver(&op); err != nil {
+				break
+			}
+			if body, err = op.body(); err != nil {
 				return err
 			}
 			var tree map[string]any
 			if tree, err = decodeTree(body); err != nil {
 				return err
 			}
-			_, err = c.apply(op.Desired.Kind, op.ID, FieldManager, tree, op.Desired.Policy.Conflicts != handlers.ConflictsFail)
+			_, err = c.apply(op.Desired.Kind, op.ID, FieldManager, tree, op.force())
 		case Delete, Recreate:
 			err = c.delete(op.ID, op.Observed.UID, op.Observed.ResourceVersion)
 		}
@@ -395,6 +398,32 @@ func (c *cluster) execute(ops []Op) error {
 		}
 	}
 	return nil
+}
+
+// takeOver is that of an executor.
+func (c *cluster) takeOver(op *Op) error {
+	if len(op.managers) == 0 {
+		return nil
+	}
+	o := *op.Observed
+	patch, err := takeOverPatch(&o, op.managers, op.Desired.Kind.GroupVersion().String())
+	if err == nil {
+		err = c.jsonPatch(op.ID, patch)
+	}
+	if err == nil {
+		o.ResourceVersion, op.Observed = c.objects[op.ID].version, &o
+	}
+	return err
+}
+
+// live is an object as it is read to find out whether it may be adopted.
+func (c *cluster) live(id ChildID, metadataOnly bool) (*Observed, error) {
+	text, err := c.objects[id].encode()
+	if err != nil {
+		return nil, err
+	}
+	o, err := observeLive(text, target{kind: c.objects[id].kind, metadataOnly: metadataOnly})
+	return o.Observed, err
 }
 
 // makerFor makes the children of a parent, of all kinds.

@@ -13,7 +13,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/kubernetes/scheme"
 
@@ -160,6 +159,7 @@ func (m maker) mark(d *Desired, owned ownedKind) {
 	noted := annotations(d.tree)
 	noted[ParentAnnotation], noted[ChildAnnotation] = m.parent.text(), d.Name
 	delete(noted, AppliedAnnotation)
+	delete(noted, AdoptedAnnotation)
 	delete(noted, PruneAnnotation)
 	if d.Policy.Prune && slices.Contains(protected, d.ID.Kind) {
 		noted[PruneAnnotation] = "true"
@@ -263,24 +263,42 @@ func checkPolicy(p handlers.ChildPolicy) error {
 	default:
 		return fmt.Errorf("there is no conflicts policy %q: want force or fail", p.Conflicts)
 	}
-	return nil
+	return checkAdoption(p)
 }
 
-// body is what is sent to apply the child: for an object that exists with its UID, so that no other
-// one of that name is changed; for one that does not, so that none is.
-func (d *Desired) body(uid types.UID) ([]byte, error) {
-	tree := maps.Clone(d.tree)
+// body is what is sent to apply a child: for an object that exists with its UID, so that no other
+// one of that name is changed; for one that does not, so that none is. One that is adopted is
+// changed in the state that was seen alone.
+func (op Op) body() ([]byte, error) {
+	d, tree := op.Desired, maps.Clone(op.Desired.tree)
 	metadata := maps.Clone(object(d.tree, "metadata"))
-	if tree["metadata"] = metadata; uid != "" {
-		metadata["uid"] = string(uid)
-	} else {
+	tree["metadata"] = metadata
+	switch o := op.Observed; {
+	case o == nil:
 		metadata["resourceVersion"] = "1" // No object has it: the API server creates, or refuses.
+	case op.Action == Adopt:
+		metadata["uid"], metadata["resourceVersion"] = string(o.UID), o.ResourceVersion
+	default:
+		metadata["uid"] = string(o.UID)
+	}
+	if op.adopted {
+		noted := maps.Clone(annotations(d.tree))
+		noted[AdoptedAnnotation] = "true"
+		metadata["annotations"] = noted
 	}
 	text, err := json.Marshal(tree)
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s: %w", d.ID, err)
 	}
 	return text, nil
+}
+
+// force reports whether the fields of a child are taken from other field managers.
+func (op Op) force() bool {
+	if c := op.Desired.Policy.Conflicts; c != "" {
+		return c == handlers.ConflictsForce
+	}
+	return !op.adopted
 }
 
 // object returns a member that is an object, and makes it if it is not there.

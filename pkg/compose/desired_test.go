@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/handlers"
 )
@@ -292,10 +293,11 @@ func TestHashDiffers(t *testing.T) {
 func TestBody(t *testing.T) {
 	d, want := made(t, website, page)
 	for uid, field := range map[string]string{"": "resourceVersion", "uid-1": "uid"} {
-		text, err := d.body("")
+		op := Op{Desired: d}
 		if uid != "" {
-			text, err = d.body("uid-1")
+			op.Observed = &Observed{UID: types.UID(uid)}
 		}
+		text, err := op.body()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,8 +7,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
-	"kooperd.dev/kooperd/pkg/handlers"
 )
 
 // maxDeleteTries is how often a delete is tried against states that turn out to be old.
@@ -27,7 +25,7 @@ func (x *executor) execute(ctx context.Context, ops []Op) (changed bool) {
 	running.SetLimit(writesAtOnce)
 	for _, op := range ops {
 		switch op.Action {
-		case Create, Apply, Recreate, Read:
+		case Create, Apply, Adopt, Recreate, Read:
 		default:
 			continue
 		}
@@ -60,11 +58,14 @@ func (x *executor) execute(ctx context.Context, ops []Op) (changed bool) {
 func (x *executor) carryOut(ctx context.Context, op Op, again bool) (*observedChild, *opError) {
 	switch op.Action {
 	case Read:
-		return x.read(ctx, op, false)
+		return x.read(ctx, op, op.Reason == ReasonDrift)
 	case Recreate:
 		return x.recreate(ctx, op)
 	}
-	failure := x.apply(ctx, op)
+	failure := x.takeOver(ctx, &op)
+	if failure == nil {
+		failure = x.apply(ctx, op)
+	}
 	if mayBeRecreated(op, failure) {
 		return x.tryRecreate(ctx, op, failure)
 	}
@@ -74,19 +75,18 @@ func (x *executor) carryOut(ctx context.Context, op Op, again bool) (*observedCh
 	if again {
 		return nil, failure // It has just been read: whoever changes it all the time has to end first.
 	}
-	return x.read(ctx, op, x.target(op.Desired.Kind, op.ID).metadataOnly)
+	return x.read(ctx, op, false)
 }
 
 // apply creates or changes a child.
 func (x *executor) apply(ctx context.Context, op Op) *opError {
 	d := op.Desired
-	body, err := d.body(uidOf(op.Observed))
+	body, err := op.body()
 	if err != nil {
 		return &opError{reason: reasonInvalid, err: err}
 	}
-	force := d.Policy.Conflicts != handlers.ConflictsFail
 	x.Memory.beginWrite(x.parent.UID, op.ID)
-	answer, err := x.Client.apply(ctx, x.target(d.Kind, op.ID), body, force)
+	answer, err := x.Client.apply(ctx, x.target(d.Kind, op.ID), body, op.force())
 	if err != nil {
 		answer = nil
 	}
@@ -99,14 +99,18 @@ func (x *executor) apply(ctx context.Context, op Op) *opError {
 		return failure
 	}
 	x.Metrics.Applied(string(op.Reason))
+	x.tellAdopted(op)
 	x.Logger.V(1).Info("applied child", "child", op.ID.String(), "reason", op.Reason, "parent", x.parent.text())
 	return nil
 }
 
-// read reads an object past the caches. One that is not there is no failure.
-func (x *executor) read(ctx context.Context, op Op, metadataOnly bool) (*observedChild, *opError) {
+// read reads an object past the caches, whole or as the caches have it. One that is not there is no
+// failure.
+func (x *executor) read(ctx context.Context, op Op, whole bool) (*observedChild, *opError) {
 	t := x.target(op.Desired.Kind, op.ID)
-	t.metadataOnly = metadataOnly
+	if t.metadataOnly = t.metadataOnly && !whole; adopts(op.Desired.Policy) {
+		return x.readLive(ctx, t, op.ID)
+	}
 	object, err := x.Client.get(ctx, t)
 	if apierrors.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // there is none, and that is no failure
@@ -114,7 +118,7 @@ func (x *executor) read(ctx context.Context, op Op, metadataOnly bool) (*observe
 	if err != nil {
 		return nil, failed("reading", op.ID, err)
 	}
-	o := observe(object, metadataOnly)
+	o := observe(object, t.metadataOnly)
 	return &o, nil
 }
 

@@ -27,6 +27,8 @@ const (
 	ChildAnnotation = "kooperd.dev/child"
 	// AppliedAnnotation is a hash of what was applied.
 	AppliedAnnotation = "kooperd.dev/applied"
+	// AdoptedAnnotation is "true" on a child that was made by others.
+	AdoptedAnnotation = "kooperd.dev/adopted"
 	// PruneAnnotation is "true" on a child of a protected kind that may be pruned.
 	PruneAnnotation = "kooperd.dev/prune"
 )
@@ -49,7 +51,7 @@ type marks struct {
 	installation, definition   string
 	parentUID                  types.UID
 	parent, child, applied     string
-	prune                      bool
+	prune, adopted             bool
 	hasInstallation, hasParent bool
 }
 
@@ -57,6 +59,7 @@ func marksOf(m *metav1.ObjectMeta) marks {
 	found := marks{
 		definition: m.Labels[DefinitionLabel], parent: m.Annotations[ParentAnnotation], child: m.Annotations[ChildAnnotation],
 		applied: m.Annotations[AppliedAnnotation], prune: m.Annotations[PruneAnnotation] == "true",
+		adopted: m.Annotations[AdoptedAnnotation] == "true",
 	}
 	found.installation, found.hasInstallation = m.Labels[InstallationLabel]
 	uid, hasParent := m.Labels[ParentUIDLabel]

@@ -28,7 +28,7 @@ func observe(object handlers.Object, metadataOnly bool) observedChild {
 	kind := object.GroupVersionKind()
 	o := &Observed{
 		ID:  ChildID{Kind: kind.GroupKind(), Namespace: object.Namespace(), Name: object.Name()},
-		UID: object.UID(), ResourceVersion: object.ResourceVersion(), Controller: controllerOf(m),
+		UID: object.UID(), ResourceVersion: object.ResourceVersion(),
 		Deleting: m.DeletionTimestamp != nil, Finalizers: m.Finalizers, Whole: !metadataOnly, marks: marksOf(m),
 		references: m.OwnerReferences,
 	}
@@ -103,8 +103,8 @@ func (o *observer) observeChildren() map[ChildID]observedChild {
 }
 
 // sourceOf returns the cache of a kind that is owned, or was.
-func (o *observer) sourceOf(kind schema.GroupKind) (ChildSource, bool) {
-	for _, source := range o.children() {
+func (r *Reconciler) sourceOf(kind schema.GroupKind) (ChildSource, bool) {
+	for _, source := range r.children() {
 		if source.GroupVersionKind().GroupKind() == kind {
 			return source, true
 		}

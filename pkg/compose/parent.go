@@ -1,6 +1,8 @@
 package compose
 
 import (
+	"slices"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -40,10 +42,17 @@ func (p Parent) text() string {
 	return p.Namespace + "/" + p.Name
 }
 
-// controllerOf returns the UID of the controller of an object, empty if none.
-func controllerOf(m *metav1.ObjectMeta) types.UID {
-	if owner := metav1.GetControllerOfNoCopy(m); owner != nil {
-		return owner.UID
+// controllerIn returns the owner that is the controller, nil if none.
+func controllerIn(references []metav1.OwnerReference) *metav1.OwnerReference {
+	i := slices.IndexFunc(references, func(r metav1.OwnerReference) bool { return r.Controller != nil && *r.Controller })
+	if i < 0 {
+		return nil
 	}
-	return ""
+	return &references[i]
+}
+
+// controlledBy reports whether the owner of that UID is the controller of an object.
+func (o *Observed) controlledBy(uid types.UID) bool {
+	owner := controllerIn(o.references)
+	return owner != nil && owner.UID == uid
 }

@@ -20,8 +20,6 @@ type Observed struct {
 	// UID and ResourceVersion are those of the state that was observed.
 	UID             types.UID
 	ResourceVersion string
-	// Controller is the UID of the controller that its owner references name; empty if none.
-	Controller types.UID
 	// Owned is what our field manager owns of it by apply, without owner references; nil if it has
 	// no such entry.
 	Owned *fieldpath.Set
@@ -33,6 +31,9 @@ type Observed struct {
 	Finalizers []string
 	// Whole is false when the metadata alone is known.
 	Whole bool
+	// Managers are the entries of its managedFields when the object has been read to find out
+	// whether it may be adopted; nil if it has not.
+	Managers []metav1.ManagedFieldsEntry
 	// Ready reports whether the object is ready, and if not, why. It is asked with the policy of
 	// the child, if that is desired.
 	Ready func(*Desired) (ready bool, why string)
@@ -72,6 +73,8 @@ const (
 	Apply Action = "apply"
 	// Recreate deletes an object of ours that cannot be changed, so that it is made anew.
 	Recreate Action = "recreate"
+	// Adopt makes an object ours that is not.
+	Adopt Action = "adopt"
 	// Delete deletes an object of ours.
 	Delete Action = "delete"
 	// Read reads an object whole, to know whether it has to be changed.
@@ -97,6 +100,8 @@ const (
 	ReasonChanged Reason = "Changed"
 	// ReasonDrift: another party has changed what is desired.
 	ReasonDrift Reason = "Drift"
+	// ReasonAdopted: the object was not ours, and the child may take it over.
+	ReasonAdopted Reason = "Adopted"
 	// ReasonCurrent: the object is as desired.
 	ReasonCurrent Reason = "Current"
 	// ReasonForeign: the object is not provably ours.
@@ -149,6 +154,9 @@ type Op struct {
 	// Ready reports whether the child is as desired, and ready. NotReady says why it is not.
 	Ready    bool
 	NotReady string
+
+	managers []string // whose fields become ours before
+	adopted  bool     // the object was made by others
 }
 
 // Plan decides what is to be done for one parent: first the desired children in their order, then
@@ -232,7 +240,7 @@ func (p *planner) decide(i int) Op {
 		return Op{Action: Create, Reason: ReasonAbsent, NotReady: "it does not exist yet"}
 	}
 	op := p.recreated(d, o, p.existing(d, o))
-	op.Observed = o
+	op.Observed, op.adopted = o, op.adopted || o.marks.adopted
 	return op
 }
 
@@ -261,7 +269,7 @@ func (p *planner) after(d *Desired) (Op, bool) {
 // existing decides on a child of which there is an object.
 func (p *planner) existing(d *Desired, o *Observed) Op {
 	if reason, message := p.foreign(o); reason != "" {
-		return refuse(reason, message)
+		return p.stranger(d, o, refuse(reason, message))
 	}
 	if o.Deleting {
 		message := "it is being deleted" + waitingFor(o.Finalizers)
@@ -340,7 +348,7 @@ func (p *planner) proven(o *Observed) bool {
 // the marks, and the parent controls it. It may be applied, and is never deleted.
 func (p *planner) wiped(o *Observed) bool {
 	m := o.marks
-	return o.Owned == nil && len(o.OwnedReferences) == 0 && o.Controller == p.Parent.UID && m.parentUID == p.Parent.UID &&
+	return o.Owned == nil && len(o.OwnedReferences) == 0 && o.controlledBy(p.Parent.UID) && m.parentUID == p.Parent.UID &&
 		m.installation == p.Installation && m.definition == p.Definition
 }
 

@@ -45,6 +45,7 @@ const (
 var stories = []string{
 	"",
 	oneChild,
+<<<<<<< HEAD
 	oneChild + others + "\x00\x05\x00\x03" + carried,                                                                  // its data is changed
 	oneChild + others + "\x00\x00\x00\x02" + carried,                                                                  // the parent's mark is edited
 	oneChild + others + "\x00\x00\x01\x05" + others + "\x00\x01\x00\x00" + carried,                                    // so are others
@@ -70,7 +71,40 @@ var stories = []string{
 	wishes + "\x01\x06\x01\x02\x00\x00" + carried + others + "\x06\x0c" + carried,                                     // an atomic map is extended
 	oneChild + "\x07\x02" + wishes + "\x00" + carried,                                                                 // too many would go
 	wishes + "\x01\x06\x01\x03\x00\x00" + carried + others + "\x06\x0b\x02" + others + "\x06\x0b\x04" + carried,       // lists are changed
+=======
+	oneChild + others + "\x00\x05\x00\x03" + carried,                                                                    // its data is changed
+	oneChild + others + "\x00\x00\x00\x02" + carried,                                                                    // the parent's mark is edited
+	oneChild + others + "\x00\x00\x01\x05" + others + "\x00\x01\x00\x00" + carried,                                      // so are others
+	oneChild + others + "\x00\x02" + carried,                                                                            // the owner reference is removed
+	oneChild + others + "\x00\x03\x01\x00" + carried,                                                                    // another parent is its controller
+	oneChild + others + "\x00\x07" + carried + wishes + "\x00" + carried,                                                // managedFields are wiped
+	oneChild + others + "\x01\x04\x00" + wishes + "\x01\x01\x01\x00\x00\x00" + carried,                                  // it is copied
+	oneChild + others + "\x01\x04\x00" + carried,                                                                        // a copy is not desired
+	wishes + "\x01\x03\x01\x02\x00\x00" + carried + wishes + "\x00" + carried,                                           // a claim is kept
+	oneChild + others + "\x00\x09" + wishes + "\x00" + carried + wishes + "\x01\x00\x01\x00\x00\x00" + carried,          // it ends slowly
+	oneChild + wishes + "\x01\x01\x01\x00\x00\x00" + carried,                                                            // it is renamed
+	oneChild + "\x03" + others + "\x00\x06" + others + "\x00\x08\x00\x00" + "\x05",                                      // a plan comes late
+	"\x06\x00" + oneChild + others + "\x00\x05\x00\x03" + carried,                                                       // metadata alone
+	"\x04\x01\x00\x01\x00\x00\x00" + oneChild,                                                                           // another parent was first
+	others + "\x00\x08\x01\x00" + oneChild,                                                                              // a stranger was
+	wishes + "\x02\x00\x01\x00\x00\x00\x01\x02\x00\x01\x00" + carried,                                                   // two, in order
+	wishes + "\x02\x00\x01\x00\x02\x00\x01\x02\x00\x01\x00" + carried,                                                   // a cycle
+	wishes + "\x02\x00\x01\x00\x00\x00\x00\x02\x00\x00\x00" + carried,                                                   // one object twice
+	wishes + "\x01\x03\x01\x02\x00\x04" + carried + wishes + "\x00" + carried,                                           // a claim is pruned
+	wishes + "\x02\x04\x01\x00\x00\x04\x05\x02\x00\x00\x00" + carried + wishes + "\x01\x05\x02\x00\x00\x00" + carried,   // a namespace is in use
+	oneChild + wishes + "\x01\x00\x01\x01\x00\x20" + carried + carried + carried,                                        // it is made anew
+	oneChild + wishes + "\x01\x00\x01\x01\x00\x40" + carried + others + "\x00\x06" + carried,                            // it is changed when it is deleted
+	others + "\x00\x08\x01\x00" + wishes + "\x01\x00\x05\x00\x00\x00" + carried + carried,                               // a stranger is adopted
+	others + "\x00\x05\x00\x01" + others + "\x00\x08\x01\x00" + wishes + "\x01\x00\x11\x00\x00\x00" + carried + carried, // it is taken over
+	"\x08\x01\x00\x01\x00\x00\x00" + wishes + "\x01\x00\x09\x00\x00\x00" + carried + carried,                            // a restore
+	oneChild + others + "\x01\x04\x00" + wishes + "\x01\x01\x05\x00\x00\x00" + carried + carried,                        // a copy is adopted
+	wishes + "\x01\x06\x01\x02\x00\x00" + carried + others + "\x06\x0c" + carried,                                       // an atomic map is extended
+	wishes + "\x01\x06\x01\x03\x00\x00" + carried + others + "\x06\x0b\x02" + others + "\x06\x0b\x04" + carried,         // lists are changed
+>>>>>>> b7a1171 (compose, handlers: children that take over objects that exist)
 }
+
+// former is a parent that had the place of the website: after a restore, children are of its UID.
+var former = Parent{Kind: websiteKind, Namespace: "team-a", Name: "web", UID: "uid-of-former"}
 
 // shop is another parent that wants the same objects.
 var shop = Parent{Kind: websiteKind, Namespace: "team-a", Name: "shop", UID: "uid-of-shop"}
@@ -132,6 +166,7 @@ type story struct {
 	hold, brake  bool
 	metadataOnly []schema.GroupKind
 	whole        map[ChildID]bool     // read past the caches
+	live         map[ChildID]bool     // read past the caches with managedFields
 	remembered   map[types.UID]string // version and hash of what was applied
 	makers       map[types.UID]string // who has made an object
 	refused      map[ChildID]bool     // by a conflict
@@ -144,13 +179,13 @@ func newStory(t *testing.T, text []byte) *story {
 		text = text[:400]
 	}
 	return &story{
-		cluster: newCluster(), t: t, tape: &tape{rest: text}, whole: map[ChildID]bool{}, remembered: map[types.UID]string{},
+		cluster: newCluster(), t: t, tape: &tape{rest: text}, whole: map[ChildID]bool{}, live: map[ChildID]bool{}, remembered: map[types.UID]string{},
 		makers: map[types.UID]string{}, refused: map[ChildID]bool{}, written: map[ChildID]int{}, immutable: map[types.UID]string{},
 	}
 }
 
 func (s *story) step() {
-	switch s.tape.next(8) {
+	switch s.tape.next(9) {
 	case 0:
 		s.desired = s.wish(website)
 	case 1:
@@ -160,7 +195,7 @@ func (s *story) step() {
 	case 3:
 		s.late = s.plan()
 	case 4:
-		s.otherParent()
+		s.otherParent(shop)
 	case 5:
 		s.carryOut(s.late, 8)
 	case 6:
@@ -170,8 +205,14 @@ func (s *story) step() {
 		}
 	case 7:
 		clear(s.remembered)
+<<<<<<< HEAD
 		why := s.tape.next(4)
 		s.hold, s.brake = why&1 > 0, why&2 > 0
+=======
+		s.hold = s.tape.next(2) == 1
+	case 8:
+		s.otherParent(former)
+>>>>>>> b7a1171 (compose, handlers: children that take over objects that exist)
 	}
 }
 
@@ -181,7 +222,9 @@ func (s *story) wish(parent Parent) []*Desired {
 	var all []*Desired
 	for range s.tape.next(5) {
 		w := wants[s.tape.next(len(wants))]
-		child := handlers.Child{Name: []string{"", "a", "b", "c"}[s.tape.next(4)]}
+		name := s.tape.next(32)
+		adopt := name >> 2
+		child := handlers.Child{Name: []string{"", "a", "b", "c"}[name&3]}
 		child.Object = untyped(w.kind, w.namespace, w.name, variants[s.tape.next(len(variants))])
 		after := s.tape.next(8)
 		for i, name := range []string{"a", "b", "c"} {
@@ -200,6 +243,12 @@ func (s *story) wish(parent Parent) []*Desired {
 		if policy&16 > 0 {
 			child.Policy.Ready = func(o handlers.Object) (bool, string) { return o.Metadata().Annotations["ready"] != "", "it says not" }
 		}
+		if adopt&4 > 0 {
+			child.Policy.AdoptFrom = []string{"kubectl"}
+		}
+		if adopt != 7 { // The others are contradicted by AdoptFrom.
+			child.Policy.Adopt = []handlers.Adopt{"", handlers.AdoptIfUnowned, handlers.AdoptRestored, handlers.AdoptNever}[adopt&3]
+		}
 		d, err := m.make(child)
 		if err != nil {
 			s.t.Fatalf("making a child: %v", err)
@@ -213,12 +262,14 @@ func (s *story) wish(parent Parent) []*Desired {
 func (s *story) observe() []*Observed {
 	all := s.observed(s.t, website, s.desired, s.metadataOnly...)
 	for i, o := range all {
-		if s.whole[o.ID] {
-			object, err := s.objects[o.ID].read(false)
+		if s.whole[o.ID] || s.live[o.ID] {
+			seen, err := s.cluster.live(o.ID, !s.whole[o.ID] && !o.Whole)
 			if err != nil {
 				s.t.Fatal(err)
 			}
-			all[i] = observe(object, false).Observed
+			if all[i] = seen; !s.live[o.ID] {
+				seen.Managers = nil
+			}
 		}
 		if version, hash, ok := strings.Cut(s.remembered[o.UID], " "); ok && version == o.ResourceVersion {
 			all[i].applied = hash
@@ -299,6 +350,33 @@ func (s *story) judge(op Op) {
 	}
 }
 
+// unadoptable says why an object is not to be adopted: the law in other words.
+func (s *story) unadoptable(policy handlers.ChildPolicy, o *stored) string {
+	metadata, _ := o.tree["metadata"].(map[string]any)
+	references, _ := metadata["ownerReferences"].([]any)
+	for _, r := range references {
+		reference, _ := r.(map[string]any)
+		if controller, _ := reference["controller"].(bool); controller && reference["name"] != "web" {
+			return "it is controlled by another"
+		}
+	}
+	mark := func(label string) string { return o.metadata("labels", label) }
+	uid, inst, def := mark(ParentUIDLabel), mark(InstallationLabel), mark(DefinitionLabel)
+	entry, applied := o.managers["kubectl"]
+	from := len(policy.AdoptFrom) > 0 && (applied && !entry.Set().Empty() || o.managers[FieldManager] != nil)
+	switch {
+	case o.deleting:
+		return "it is being deleted"
+	case policy.Adopt == handlers.AdoptRestored && inst == installation && def == definition && o.annotation(ParentAnnotation) == "team-a/web":
+		return ""
+	case uid != "" && uid != string(website.UID), inst != "" && inst != installation, def != "" && def != definition:
+		return "it is marked by another"
+	case policy.Adopt != handlers.AdoptIfUnowned && !from:
+		return "the policy does not say so"
+	}
+	return ""
+}
+
 func (s *stored) metadata(of, name string) string {
 	metadata, _ := s.tree["metadata"].(map[string]any)
 	texts, _ := metadata[of].(map[string]any)
@@ -343,7 +421,8 @@ func (s *story) carryOut(ops []Op, most int) {
 		}
 		before := s.objects[op.ID]
 		if op.Action == Read {
-			s.whole[op.ID] = true
+			s.whole[op.ID] = s.whole[op.ID] || op.Reason == ReasonDrift
+			s.live[op.ID] = s.live[op.ID] || op.Reason != ReasonDrift
 			continue
 		}
 		if op.Action == Apply && op.Desired.Policy.Update == handlers.UpdateRecreate && op.ID.Kind.Kind != "Widget" {
@@ -358,7 +437,7 @@ func (s *story) carryOut(ops []Op, most int) {
 		case err != nil && reasonFor(errors.Unwrap(err)) != reasonStale && !apierrors.IsNotFound(err):
 			s.t.Fatalf("carrying out: %v", err)
 		case err != nil:
-		case op.Action == Create || op.Action == Apply:
+		case op.Action == Create || op.Action == Apply || op.Action == Adopt:
 			if before != nil && (op.Observed == nil || op.Observed.UID != before.uid) {
 				s.t.Fatalf("%s has overwritten another object", words([]Op{op}))
 			}
@@ -366,7 +445,10 @@ func (s *story) carryOut(ops []Op, most int) {
 			s.remembered[now.uid] = now.version + " " + op.Desired.hash
 			s.written[op.ID]++
 			delete(s.whole, op.ID)
+			delete(s.live, op.ID)
 		case op.Action == Delete || op.Action == Recreate:
+			delete(s.live, op.ID)
+		case op.Action == Delete:
 			if before.uid != op.Observed.UID || s.makers[before.uid] != "website" {
 				s.t.Fatalf("%s has deleted another object", words([]Op{op}))
 			}
@@ -378,13 +460,13 @@ func (s *story) carryOut(ops []Op, most int) {
 }
 
 // otherParent makes or deletes the children of another parent.
-func (s *story) otherParent() {
-	in := Input{Installation: installation, Definition: definition, Parent: shop}
-	in.Desired = s.wish(shop)
-	in.Observed = s.observed(s.t, shop, in.Desired)
+func (s *story) otherParent(parent Parent) {
+	in := Input{Installation: installation, Definition: definition, Parent: parent}
+	in.Desired = s.wish(parent)
+	in.Observed = s.observed(s.t, parent, in.Desired)
 	for _, op := range Plan(in) {
 		if err := s.execute([]Op{op}); err == nil && op.Action == Create {
-			s.makers[s.objects[op.ID].uid] = "shop"
+			s.makers[s.objects[op.ID].uid] = string(parent.UID)
 		}
 	}
 }
@@ -402,7 +484,7 @@ func (s *story) bystander() {
 	case 0:
 		s.edit(id, "kubectl", labelled([]string{ParentUIDLabel, DefinitionLabel, InstallationLabel}[s.tape.next(3)], values[s.tape.next(len(values))]))
 	case 1:
-		name := []string{AppliedAnnotation, ChildAnnotation, PruneAnnotation, ParentAnnotation, "ready"}[s.tape.next(5)]
+		name := []string{AppliedAnnotation, ChildAnnotation, PruneAnnotation, ParentAnnotation, "ready", AdoptedAnnotation}[s.tape.next(6)]
 		s.edit(id, "kubectl", annotated(name, []string{"", "true", "a", o.annotation(AppliedAnnotation)}[s.tape.next(4)]))
 	case 2:
 		s.edit(id, "kubectl", func(tree map[string]any) { delete(object(tree, "metadata"), "ownerReferences") })

@@ -38,6 +38,8 @@ type planCase struct {
 	desired []handlers.Child
 	// metadataOnly are kinds of which the metadata alone is cached.
 	metadataOnly []schema.GroupKind
+	// live says that what is observed has been read to find out whether it may be adopted.
+	live bool
 	// input changes the input.
 	input func(in *Input)
 	want  []string
@@ -60,6 +62,16 @@ func (tc planCase) run(t *testing.T) {
 	in := Input{
 		Installation: installation, Definition: definition, Parent: website, Desired: desired,
 		Observed: c.observed(t, website, desired, tc.metadataOnly...),
+	}
+	for i, o := range in.Observed {
+		if !tc.live {
+			break
+		}
+		seen, err := c.live(o.ID, !o.Whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Observed[i] = seen
 	}
 	if tc.input != nil {
 		tc.input(&in)
@@ -618,7 +630,7 @@ func TestPlanOfAChildThatCannotBeRead(t *testing.T) {
 	d := desire(t, website, page)
 	o := &Observed{
 		ID: pageID, UID: "u", Owned: fieldpath.NewSet(fieldpath.MakePathOrDie("metadata", "labels", ParentUIDLabel)), Whole: true,
-		OwnedReferences: []types.UID{website.UID}, Controller: website.UID,
+		OwnedReferences: []types.UID{website.UID},
 		Tree: func() (map[string]any, error) { return nil, errDamaged },
 		marks: marks{
 			installation: installation, definition: definition, parentUID: website.UID, applied: d[0].hash,

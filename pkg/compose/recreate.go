@@ -93,7 +93,7 @@ func ofFields(err error) bool {
 // tryRecreate finds out whether a child whose change was refused could be made anew. If so, it
 // returns the child as it is now, with the note that it cannot be changed.
 func (x *executor) tryRecreate(ctx context.Context, op Op, refused *opError) (*observedChild, *opError) {
-	now, failure := x.read(ctx, op, false)
+	now, failure := x.read(ctx, op, true)
 	if failure != nil || now == nil || now.UID != op.Observed.UID || now.Deleting {
 		return now, failure
 	}
@@ -160,7 +160,7 @@ func (x *executor) recreate(ctx context.Context, op Op) (*observedChild, *opErro
 	}
 	switch {
 	case apierrors.IsConflict(err):
-		return x.read(ctx, op, x.target(op.Desired.Kind, op.ID).metadataOnly) // It has changed, and may be changed now.
+		return x.read(ctx, op, false) // It has changed, and may be changed now.
 	case err != nil && !gone:
 		failure := failed("deleting", op.ID, err)
 		x.Metrics.Failed(string(failure.reason))

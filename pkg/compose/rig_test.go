@@ -26,6 +26,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kinds"
@@ -171,7 +172,7 @@ func (s *server) change(r request, contentType string, kind schema.GroupVersionK
 			_, err = s.cluster.apply(kind, id, FieldManager, tree, strings.Contains(r.query, "force=true"))
 		}
 	case contentType == string(types.JSONPatchType):
-		err = s.cluster.patchFinalizers(id, []byte(r.body))
+		err = s.cluster.jsonPatch(id, []byte(r.body))
 	case contentType == string(types.MergePatchType) && subresource == "status":
 		err = s.cluster.patchStatus(id, []byte(r.body))
 	case r.method != http.MethodGet:
@@ -204,12 +205,15 @@ func (c *cluster) patchStatus(id ChildID, body []byte) error {
 	return nil
 }
 
-// patchFinalizers is a JSON patch of the finalizers.
-func (c *cluster) patchFinalizers(id ChildID, body []byte) error {
-	var operations []struct {
-		Op, Path string
-		Value    any
-	}
+// operation is one of a JSON patch.
+type operation struct {
+	Op, Path string
+	Value    json.RawMessage
+}
+
+// jsonPatch is a JSON patch of the finalizers, or of managedFields.
+func (c *cluster) jsonPatch(id ChildID, body []byte) error {
+	var operations []operation
 	if err := json.Unmarshal(body, &operations); err != nil {
 		return err
 	}
@@ -217,20 +221,64 @@ func (c *cluster) patchFinalizers(id ChildID, body []byte) error {
 	if !exists {
 		return apierrors.NewNotFound(schema.GroupResource{Resource: id.Kind.Kind}, id.Name)
 	}
+	if slices.ContainsFunc(operations, func(o operation) bool { return o.Path == "/metadata/managedFields" }) {
+		return c.patchManagers(id, s, operations)
+	}
+	return c.patchFinalizers(id, s, operations)
+}
+
+// patchManagers replaces the managedFields of the version that the patch has.
+func (c *cluster) patchManagers(id ChildID, s *stored, operations []operation) error {
+	managers := fieldpath.ManagedFields{}
+	for _, operation := range operations {
+		switch operation.Path {
+		case "/metadata/uid":
+			if string(operation.Value) != strconv.Quote(string(s.uid)) {
+				return apierrors.NewInvalid(id.Kind, id.Name, nil)
+			}
+		case "/metadata/resourceVersion":
+			if string(operation.Value) != strconv.Quote(s.version) {
+				return apierrors.NewConflict(schema.GroupResource{Resource: id.Kind.Kind}, id.Name, errors.New("the object has been modified"))
+			}
+		default:
+			var entries []metav1.ManagedFieldsEntry
+			if err := json.Unmarshal(operation.Value, &entries); err != nil {
+				return err
+			}
+			for _, entry := range entries {
+				set, err := fieldsOf(entry)
+				if err != nil {
+					return err
+				}
+				managers[entry.Manager] = fieldpath.NewVersionedSet(set, "v1", entry.Operation == metav1.ManagedFieldsOperationApply)
+			}
+		}
+	}
+	s.managers = managers
+	c.store(id, s, true)
+	return nil
+}
+
+// patchFinalizers is a JSON patch of the finalizers.
+func (c *cluster) patchFinalizers(id ChildID, s *stored, operations []operation) error {
 	tree := runtime.DeepCopyJSON(s.tree)
 	metadata := object(tree, "metadata")
 	for _, operation := range operations {
+		var value any
+		if err := json.Unmarshal(operation.Value, &value); err != nil && operation.Op != "remove" {
+			return err
+		}
 		switch {
 		case operation.Path == "/metadata/uid":
-			if operation.Value != string(s.uid) {
+			if value != string(s.uid) {
 				return apierrors.NewInvalid(id.Kind, id.Name, nil)
 			}
 		case operation.Op == "test":
-			if have, _ := metadata["finalizers"].([]any); fmt.Sprint(have) != fmt.Sprint(operation.Value) && operation.Value != nil {
+			if have, _ := metadata["finalizers"].([]any); fmt.Sprint(have) != fmt.Sprint(value) && value != nil {
 				return apierrors.NewInvalid(id.Kind, id.Name, nil)
 			}
 		default:
-			metadata["finalizers"] = operation.Value
+			metadata["finalizers"] = value
 		}
 	}
 	if fmt.Sprint(tree) == fmt.Sprint(s.tree) {

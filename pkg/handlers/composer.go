@@ -137,7 +137,7 @@ type ChildPolicy struct {
 	// Drift says what follows when another party changes what the child sets. Default: DriftFix.
 	Drift Drift
 	// Conflicts says what follows when another field manager owns a field that the child sets.
-	// Default: ConflictsForce.
+	// Default: ConflictsForce; ConflictsFail for a child that was adopted, unless it was restored.
 	Conflicts Conflicts
 	// Update says how the object is changed when what it should be has changed. Default:
 	// UpdateInPlace.
@@ -147,6 +147,14 @@ type ChildPolicy struct {
 	// volumeClaimTemplates. Default: such an object is left as it is, and the parent's condition
 	// says why.
 	AllowDataLoss bool
+	// Adopt says which objects become the child that exist and that kooperd has not made for this
+	// parent. One that another object controls never does, nor one that has the marks of another
+	// parent or installation. Default: AdoptNever.
+	Adopt Adopt
+	// AdoptFrom are field managers, for example "kubectl-client-side-apply" or "helm": an object of
+	// which they have set fields becomes the child too, and these fields become kooperd's. Fields
+	// among them that the child does not set are removed. Default: none.
+	AdoptFrom []string
 	// Prune allows that a Namespace, CustomResourceDefinition, PersistentVolume or
 	// PersistentVolumeClaim is deleted when it is no longer desired. It has to be there while the
 	// child is desired. Children of other kinds need no such word.
@@ -178,6 +186,20 @@ const (
 	ConflictsForce Conflicts = "force"
 	// ConflictsFail leaves the child as it is; the parent's condition names manager and field.
 	ConflictsFail Conflicts = "fail"
+)
+
+// Adopt says which objects become a child that exist and that kooperd has not made for its parent.
+type Adopt string
+
+// Which objects become a child.
+const (
+	// AdoptNever: none. The child is refused.
+	AdoptNever Adopt = "never"
+	// AdoptIfUnowned: those that no object controls.
+	AdoptIfUnowned Adopt = "ifUnowned"
+	// AdoptRestored: those that this definition has made for an earlier object of the parent's
+	// namespace and name. After a restore from a backup, all parents have new UIDs.
+	AdoptRestored Adopt = "restored"
 )
 
 // Pending stands for a child, or for a whole answer, that cannot be told yet. It is an error, so

@@ -29,7 +29,7 @@ type composeVectors struct {
 
 // Reasons that a metric may have, as pkg/compose names them.
 var (
-	applyReasons   = []string{"Absent", "Changed", "Drift"}
+	applyReasons   = []string{"Absent", "Adopted", "Changed", "Drift"}
 	refusalReasons = []string{"Foreign", "OtherParent", "Duplicate", "Order"}
 	errorReasons   = []string{
 		"Conflict", "Forbidden", "Invalid", "NamespaceTerminating", "NotFound", "NotServed", "QuotaExceeded", "Stale", "Unavailable",

@@ -81,6 +81,7 @@ func (part Child) child(f filler) (handlers.Child, error) {
 		Name: part.Name, Object: &unstructured.Unstructured{Object: object}, After: part.After,
 		Policy: handlers.ChildPolicy{
 			Drift: part.Drift, Conflicts: part.Conflicts, Prune: part.Prune, Update: part.Update, AllowDataLoss: part.AllowDataLoss,
+			Adopt: part.Adopt, AdoptFrom: part.AdoptFrom,
 		},
 	}
 	if by := part.ReadyBy; by != "" {

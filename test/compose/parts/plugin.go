@@ -32,6 +32,8 @@ type Child struct {
 	After         []string           `json:"after,omitempty"`
 	Drift         handlers.Drift     `json:"drift,omitempty"`
 	Conflicts     handlers.Conflicts `json:"conflicts,omitempty"`
+	Adopt         handlers.Adopt     `json:"adopt,omitempty"`
+	AdoptFrom     []string           `json:"adoptFrom,omitempty"`
 	Prune         bool               `json:"prune,omitempty"`
 	ReadyBy       string             `json:"readyBy,omitempty"`
 	Update        handlers.Update    `json:"update,omitempty"`
