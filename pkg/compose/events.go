@@ -210,7 +210,7 @@ func (c *current) reference() *unstructured.Unstructured {
 // referenceTo is the object of an op as events name it.
 func (o *observer) referenceTo(op Op) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
-	if source, ok := o.sourceOf(op.ID.Kind); ok {
+	if source, ok := o.sourceOf(op.ID); ok {
 		u.SetGroupVersionKind(source.GroupVersionKind())
 	}
 	u.SetNamespace(op.ID.Namespace)

@@ -61,6 +61,9 @@ func (p *pass) cleanUp(ctx context.Context) (handlers.Result, error) {
 	if !p.hasFinalizer() {
 		return handlers.Result{}, nil
 	}
+	if !p.mayWrite(ctx) {
+		return handlers.Result{RequeueAfter: listedInterval}, ended(ctx)
+	}
 	if !slices.Contains(p.meta.Finalizers, metav1.FinalizerOrphanDependents) {
 		left, err := p.deleteAll(ctx)
 		if err == nil && len(left) > 0 {

@@ -93,8 +93,10 @@ func (o *observer) observeChildren() map[ChildID]observedChild {
 	all := map[ChildID]observedChild{}
 	for i, source := range sources {
 		for _, object := range found[i] {
-			child := observe(object, source.MetadataOnly)
-			all[child.ID] = child
+			if source.covers(object.Namespace()) {
+				child := observe(object, source.MetadataOnly)
+				all[child.ID] = child
+			}
 		}
 	}
 	o.Memory.forgetChildren(o.parent.UID, overlay(all, remembered))
@@ -102,10 +104,10 @@ func (o *observer) observeChildren() map[ChildID]observedChild {
 	return all
 }
 
-// sourceOf returns the cache of a kind that is owned, or was.
-func (r *Reconciler) sourceOf(kind schema.GroupKind) (ChildSource, bool) {
+// sourceOf returns the cache in which an object is looked for whose kind is owned, or was.
+func (r *Reconciler) sourceOf(id ChildID) (ChildSource, bool) {
 	for _, source := range r.children() {
-		if source.GroupVersionKind().GroupKind() == kind {
+		if source.GroupVersionKind().GroupKind() == id.Kind && source.covers(id.Namespace) {
 			return source, true
 		}
 	}
@@ -119,7 +121,7 @@ func (o *observer) observeAt(all map[ChildID]observedChild, desired []*Desired) 
 		if _, known := all[d.ID]; known {
 			continue
 		}
-		source, ok := o.sourceOf(d.ID.Kind)
+		source, ok := o.sourceOf(d.ID)
 		if !ok {
 			continue
 		}

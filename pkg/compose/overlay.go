@@ -3,7 +3,6 @@ package compose
 import (
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -23,7 +22,7 @@ type recalled struct {
 // parent besides. An answer that comes to a cache while that is read is in one of both at least:
 // what the caches have is dropped before, and the event that drops it has to wait.
 func (m *Memory) recall(
-	parent types.UID, sourceOf func(schema.GroupKind) (ChildSource, bool), list func(),
+	parent types.UID, sourceOf func(ChildID) (ChildSource, bool), list func(),
 ) map[ChildID]recalled {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -34,7 +33,7 @@ func (m *Memory) recall(
 	}
 	all := make(map[ChildID]recalled, len(p.children))
 	for id, c := range p.children {
-		source, ok := sourceOf(id.Kind)
+		source, ok := sourceOf(id)
 		if !ok {
 			delete(p.children, id)
 			continue

@@ -42,6 +42,7 @@ type pass struct {
 	rounds      int   // how often the composer has been asked
 	err         error // why the children are not known
 	ops         []Op  // the last plan
+	lost        bool  // the work is over before anything could be recorded
 }
 
 func newPass(r *Reconciler, key kube.Key, req handlers.Request) *pass {
@@ -99,11 +100,12 @@ func again(result *handlers.Result, d time.Duration) {
 }
 
 // makeRight brings the children in line. settled is false if that took too many rounds, and whole
-// if a cache has ceased to be complete: what is not in it may exist nevertheless.
+// if a cache has ceased to be complete: what is not in it may exist nevertheless. It is false, too,
+// if nothing may be made, because that could not be recorded.
 func (p *pass) makeRight(ctx context.Context) (settled, whole bool) {
 	for {
 		settled = p.converge(ctx)
-		if whole = p.listed(); !whole || !settled || p.err != nil || !p.prune(ctx) {
+		if whole = p.listed() && !p.lost; !whole || !settled || p.err != nil || !p.prune(ctx) {
 			return settled, whole
 		}
 		// What the composer says may be about what is gone now.
@@ -118,6 +120,13 @@ func ended(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
+// mayWrite reports whether what the definition owns is recorded. It waits for that.
+func (p *pass) mayWrite(ctx context.Context) bool {
+	ok, err := p.Recorded.await(ctx)
+	p.lost = !ok && err == nil
+	return ok
+}
+
 // converge asks the composer, and creates and applies, until nothing changes any more. It returns
 // false if that took too many rounds.
 func (p *pass) converge(ctx context.Context) (settled bool) {
@@ -126,6 +135,9 @@ func (p *pass) converge(ctx context.Context) (settled bool) {
 		observed := p.observeChildren()
 		desired := p.compose(ctx, observed)
 		if p.err != nil || ctx.Err() != nil {
+			return true
+		}
+		if !p.mayWrite(ctx) {
 			return true
 		}
 		if p.err = p.ensureFinalizer(ctx, desired); p.err != nil {

@@ -56,6 +56,13 @@ type Source interface {
 type ChildSource struct {
 	handlers.OwnedKind
 	Source Source
+	// Namespaces are those that Source has; none stands for all but Except.
+	Namespaces, Except []string
+}
+
+// covers reports whether the objects of a namespace are looked for in this cache.
+func (s ChildSource) covers(namespace string) bool {
+	return (len(s.Namespaces) == 0 || slices.Contains(s.Namespaces, namespace)) && !slices.Contains(s.Except, namespace)
 }
 
 // RelatedSource is the cache of related objects.
@@ -100,6 +107,9 @@ type Options struct {
 // line with what the composer says. It is safe for concurrent use for different parents.
 type Reconciler struct {
 	Options
+	// Recorded is what passes wait for before they change anything.
+	Recorded Recorded
+
 	former  formerSources
 	waiting *waiting
 	status  *statusWriter

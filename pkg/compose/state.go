@@ -5,184 +5,252 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"maps"
 	"sync"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
-	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
 )
 
 // stateTries is how often a change is made anew because somebody else has changed the ConfigMap.
 const stateTries = 5
 
-// recentChange is for how long a change of a definition may be under way when another process goes
-// on with it.
-const recentChange = 10 * time.Minute
-
 // errCreating is what fails when the ConfigMap does not exist.
 var errCreating = errors.New("creating it")
 
-// Record is what a definition has owned, as the ConfigMap has it. It says where to look for
-// children, and proves nothing about them.
-type Record struct {
-	// APIVersion and Kind are those of the parents.
-	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
-	// Owns are the kinds that the definition owns, or has owned and may still have children of.
-	Owns []OwnedRecord `json:"owns"`
-	// Finalizer is the one that the parents may carry.
-	Finalizer string `json:"finalizer,omitempty"`
-	// Digest stands for all that the config says of the definition, and Changed is when it became
-	// so.
-	Digest  string    `json:"digest,omitempty"`
-	Changed time.Time `json:"changed,omitzero"`
-}
-
-// OwnedRecord is one kind of children.
-type OwnedRecord struct {
-	// APIVersion and Kind name the kind.
-	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
-	// Namespaces are those in which children may be; none stands for all.
-	Namespaces []string `json:"namespaces,omitempty"`
-}
-
-// RecordOf is the record of a definition as it is now. namespaces are those that it watches.
-func RecordOf(apiVersion, kind string, owns []handlers.OwnedKind, namespaces []string, finalizer string) Record {
-	record := Record{APIVersion: apiVersion, Kind: kind, Finalizer: finalizer, Owns: []OwnedRecord{}}
-	for _, owned := range owns {
-		of := OwnedRecord{APIVersion: owned.APIVersion, Kind: owned.Kind}
-		if !owned.AnyNamespace {
-			of.Namespaces = namespaces
-		}
-		record.Owns = append(record.Owns, of)
-	}
-	return record
-}
-
-// GroupKind is the kind, whatever the version.
-func (o OwnedRecord) GroupKind() schema.GroupKind {
-	return schema.FromAPIVersionAndKind(o.APIVersion, o.Kind).GroupKind()
-}
-
-// sameKind reports whether both are of one kind, whatever the version.
-func (o OwnedRecord) sameKind(other OwnedRecord) bool {
-	return o.GroupKind() == other.GroupKind()
-}
-
-// State is the ConfigMap that has the records of all definitions. It is safe for concurrent use.
+// State is the ConfigMap that has the records of all definitions. It is read once in each term, for
+// all of them, and changes that come together are one write. It is safe for concurrent use.
 type State struct {
 	client          corev1client.ConfigMapInterface
 	namespace, name string
 
-	mu   sync.Mutex        // one change at a time, so that definitions do not hinder each other
-	last map[string]Record // as this process has written or found them, by definition
+	turn chan struct{} // holds a value while nobody reads or writes
+
+	mu      sync.Mutex
+	last    map[string]Record // as this process has written or found them, by definition
+	found   *corev1.ConfigMap // as it was read or written in this term; nil before
+	absent  bool              // it does not exist
+	pending []*edit           // the changes that wait for the turn
+}
+
+// edit is the change of one record.
+type edit struct {
+	id string
+	// apply returns the record after the change. known is false for a definition without one.
+	apply func(before Record, known bool) Record
+	done  chan struct{}
+	err   error // read it after done
 }
 
 // NewState returns the State in the ConfigMap of that name, which need not exist.
 func NewState(client corev1client.ConfigMapInterface, namespace, name string) *State {
-	return &State{client: client, namespace: namespace, name: name, last: map[string]Record{}}
+	s := &State{client: client, namespace: namespace, name: name, last: map[string]Record{}, turn: make(chan struct{}, 1)}
+	s.turn <- struct{}{}
+	return s
 }
 
-// Activate records what a definition owns, before it makes anything. It returns the kinds that the
-// definition has owned before and does not own any more, and when it has become what it is, if that
-// was just now or shortly before an earlier process ended.
-func (s *State) Activate(ctx context.Context, id string, record Record) (former []OwnedRecord, changed time.Time, err error) {
-	err = s.change(ctx, id, func(before Record, known bool) Record {
-		former = nil
-		for _, owned := range before.Owns {
-			if known && !slices.ContainsFunc(record.Owns, owned.sameKind) {
-				former = append(former, owned)
-			}
+// Begin is called at the beginning of a term. Another process may have written in between, so the
+// next change reads the ConfigMap again.
+func (s *State) Begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found = nil
+}
+
+// Learn reads the records, so that Expects may be true at the beginning of a term.
+func (s *State) Learn(ctx context.Context) error {
+	found, err := s.client.Get(ctx, s.name, metav1.GetOptions{})
+	if err != nil {
+		return s.explain(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id := range found.Data {
+		if record, ok := recordIn(found, id); ok {
+			s.last[id] = record
 		}
-		next := record
-		next.Owns = slices.Concat(record.Owns, former)
-		if changed = before.Changed; !known || before.Digest != record.Digest || changed.IsZero() {
-			changed = time.Now().UTC().Truncate(time.Second)
-		}
-		next.Changed = changed
+	}
+	return nil
+}
+
+// Expects reports whether, as far as is known, Activate has nothing to write, and finds no former
+// kinds.
+func (s *State) Expects(id string, scope Scope) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, known := s.last[id]
+	next, found := before.activate(scope)
+	return known && len(found.Former) == 0 && encoded(next) == encoded(before)
+}
+
+// Activate records what a definition has to do with, before it makes anything.
+func (s *State) Activate(ctx context.Context, id string, scope Scope) (found Activation, err error) {
+	err = s.change(ctx, id, func(before Record, _ bool) (next Record) {
+		next, found = before.activate(scope)
 		return next
 	})
-	if time.Since(changed) > recentChange {
-		changed = time.Time{}
-	}
-	return former, changed, err
+	return found, err
 }
 
 // Release removes a kind from what a definition has owned, when nothing of it is left.
 func (s *State) Release(ctx context.Context, id string, kind OwnedRecord) error {
-	return s.change(ctx, id, func(before Record, _ bool) Record {
-		before.Owns = slices.DeleteFunc(slices.Clone(before.Owns), kind.sameKind)
-		return before
-	})
+	return s.change(ctx, id, func(before Record, _ bool) Record { return before.release(kind) })
 }
 
 // change changes the record of one definition by compare-and-swap.
-func (s *State) change(ctx context.Context, id string, edit func(before Record, known bool) Record) error {
+func (s *State) change(ctx context.Context, id string, apply func(before Record, known bool) Record) error {
+	e := &edit{id: id, apply: apply, done: make(chan struct{})}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	var err error
-	for range stateTries {
-		if err = s.try(ctx, id, edit); !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
-			break
-		}
+	s.pending = append(s.pending, e)
+	s.mu.Unlock()
+	select {
+	case <-e.done: // Another one has taken it along.
+		return e.err
+	case <-s.turn:
+		defer func() { s.turn <- struct{}{} }()
+	case <-ctx.Done():
+		s.withdraw(e)
+		return context.Cause(ctx)
 	}
-	return s.explain(err)
+	s.mu.Lock()
+	edits := s.pending
+	s.pending = nil
+	s.mu.Unlock()
+	err := s.explain(s.write(ctx, edits))
+	for _, other := range edits {
+		other.err = err
+		close(other.done)
+	}
+	<-e.done
+	return e.err
 }
 
-func (s *State) try(ctx context.Context, id string, edit func(Record, bool) Record) error {
+// withdraw takes a change back that nobody has made yet.
+func (s *State) withdraw(e *edit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, other := range s.pending {
+		if other == e {
+			s.pending = append(s.pending[:i:i], s.pending[i+1:]...)
+			return
+		}
+	}
+}
+
+// write makes changes by one write, and by none if there is nothing to change. It has the turn.
+func (s *State) write(ctx context.Context, edits []*edit) error {
+	if len(edits) == 0 {
+		return nil
+	}
+	var err error
+	for range stateTries {
+		err = s.try(ctx, edits)
+		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && !apierrors.IsNotFound(err) {
+			return err
+		}
+		s.Begin() // It is another one by now.
+	}
+	return err
+}
+
+func (s *State) try(ctx context.Context, edits []*edit) error {
+	found, err := s.read(ctx)
+	if err != nil {
+		return err
+	}
+	next := found.DeepCopy()
+	if next.Data == nil {
+		next.Data = map[string]string{}
+	}
+	records := map[string]Record{}
+	for _, e := range edits {
+		before, known := records[e.id]
+		if !known {
+			before, known = s.recorded(found, e.id)
+		}
+		records[e.id] = e.apply(before, known)
+		next.Data[e.id] = encoded(records[e.id])
+	}
+	if !maps.Equal(found.Data, next.Data) {
+		if next, err = s.put(ctx, next); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found, s.absent = next, false
+	maps.Copy(s.last, records)
+	return nil
+}
+
+// read returns the ConfigMap as it was found in this term.
+func (s *State) read(ctx context.Context) (*corev1.ConfigMap, error) {
+	s.mu.Lock()
+	found := s.found
+	s.mu.Unlock()
+	if found != nil {
+		return found, nil
+	}
 	found, err := s.client.Get(ctx, s.name, metav1.GetOptions{})
 	absent := apierrors.IsNotFound(err)
 	if err != nil && !absent {
-		return err
+		return nil, err
 	}
-	var before Record
-	text, known := found.Data[id]
-	if known && json.Unmarshal([]byte(text), &before) != nil {
-		known = false
+	if absent {
+		found = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: s.name}}
 	}
-	if !known { // It is new, or was damaged or removed by hand: what is known replaces it.
-		before, known = s.last[id]
-	}
-	next := edit(before, known)
-	encoded, err := json.Marshal(next)
-	if err != nil {
-		return fmt.Errorf("encoding the record of %s: %w", id, err)
-	}
-	if text != string(encoded) {
-		err = s.write(ctx, found, absent, id, string(encoded))
-	}
-	if err == nil {
-		s.last[id] = next
-	}
-	return err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found, s.absent = found, absent
+	return found, nil
 }
 
-// write writes the record of a definition into the ConfigMap that was found, or is absent.
-func (s *State) write(ctx context.Context, found *corev1.ConfigMap, absent bool, id, record string) error {
-	if absent {
-		_, err := s.client.Create(ctx, &corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{Name: s.name}, Data: map[string]string{id: record},
-		}, metav1.CreateOptions{FieldManager: FieldManager})
-		if err != nil {
-			err = fmt.Errorf("%w: %w", errCreating, err)
-		}
-		return err
+// recorded is the record of a definition. One that was damaged or removed by hand is replaced by
+// what is known.
+func (s *State) recorded(found *corev1.ConfigMap, id string) (Record, bool) {
+	if record, ok := recordIn(found, id); ok {
+		return record, true
 	}
-	if found.Data == nil {
-		found.Data = map[string]string{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	record, known := s.last[id]
+	return record, known
+}
+
+func recordIn(found *corev1.ConfigMap, id string) (record Record, ok bool) {
+	text, ok := found.Data[id]
+	if !ok || json.Unmarshal([]byte(text), &record) != nil {
+		return Record{}, false
 	}
-	found.Data[id] = record
-	_, err := s.client.Update(ctx, found, metav1.UpdateOptions{FieldManager: FieldManager})
-	return err
+	return record, true
+}
+
+func encoded(record Record) string {
+	text, err := json.Marshal(record)
+	if err != nil {
+		panic(fmt.Sprintf("compose: encoding a record: %v", err)) // It has texts alone.
+	}
+	return string(text)
+}
+
+// put writes the ConfigMap.
+func (s *State) put(ctx context.Context, next *corev1.ConfigMap) (*corev1.ConfigMap, error) {
+	s.mu.Lock()
+	absent := s.absent
+	s.mu.Unlock()
+	if !absent {
+		return s.client.Update(ctx, next, metav1.UpdateOptions{FieldManager: FieldManager})
+	}
+	made, err := s.client.Create(ctx, next, metav1.CreateOptions{FieldManager: FieldManager})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errCreating, err)
+	}
+	return made, nil
 }
 
 // explain adds what a person needs to know.

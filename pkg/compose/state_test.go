@@ -1,9 +1,13 @@
 package compose
 
 import (
+	"runtime"
+	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -11,13 +15,13 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// recordOf is the record of the definition that owns these kinds of the core.
-func recordOf(kinds ...string) Record {
+// scopeOf is the scope of the definition that owns these kinds of the core.
+func scopeOf(kinds ...string) Scope {
 	var owns []handlers.OwnedKind
 	for _, kind := range kinds {
 		owns = append(owns, handlers.OwnedKind{APIVersion: "v1", Kind: kind})
 	}
-	return RecordOf("demo.kooperd.dev/v1", "Website", owns, nil, "")
+	return Scope{APIVersion: "demo.kooperd.dev/v1", Kind: "Website", Owns: OwnedRecords(owns, nil)}
 }
 
 // TestStateRemembersARecordThatIsGone changes the ConfigMap by hand between two changes of a
@@ -42,22 +46,23 @@ func TestStateRemembersARecordThatIsGone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			client := fake.NewClientset().CoreV1().ConfigMaps("kooper-system")
 			state := NewState(client, "kooper-system", "records")
-			activate := func(record Record, want ...OwnedRecord) {
+			activate := func(scope Scope, want ...OwnedRecord) {
 				t.Helper()
-				former, _, err := state.Activate(t.Context(), "websites", record)
+				state.Begin()
+				found, err := state.Activate(t.Context(), "websites", scope)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(want, former); diff != "" {
+				if diff := cmp.Diff(want, found.Former); diff != "" {
 					t.Errorf("owned before (-want +got):\n%s", diff)
 				}
 			}
 			secret, claim := OwnedRecord{APIVersion: "v1", Kind: "Secret"}, OwnedRecord{APIVersion: "v1", Kind: "PersistentVolumeClaim"}
-			activate(recordOf("ConfigMap", "Secret", "PersistentVolumeClaim"))
+			activate(scopeOf("ConfigMap", "Secret", "PersistentVolumeClaim"))
 			if err := change(client); err != nil {
 				t.Fatal(err)
 			}
-			activate(recordOf("ConfigMap"), secret, claim)
+			activate(scopeOf("ConfigMap"), secret, claim)
 			if err := change(client); err != nil {
 				t.Fatal(err)
 			}
@@ -66,7 +71,121 @@ func TestStateRemembersARecordThatIsGone(t *testing.T) {
 			}
 			// Another process has what is written alone.
 			state = NewState(client, "kooper-system", "records")
-			activate(recordOf(), OwnedRecord{APIVersion: "v1", Kind: "ConfigMap"}, claim)
+			activate(scopeOf(), OwnedRecord{APIVersion: "v1", Kind: "ConfigMap"}, claim)
 		})
+	}
+}
+
+// TestFormerKinds has definitions that own less than before, by kind or by namespace.
+func TestFormerKinds(t *testing.T) {
+	owned := func(anywhere bool, namespaces ...string) OwnedRecord {
+		return OwnedRecord{APIVersion: "v1", Kind: "Secret", AnyNamespace: anywhere, Namespaces: namespaces}
+	}
+	in := func(namespaces []string, owns ...OwnedRecord) Scope {
+		return Scope{APIVersion: "demo.kooperd.dev/v1", Kind: "Website", Namespaces: namespaces, Owns: owns}
+	}
+	except := func(o OwnedRecord, namespaces ...string) OwnedRecord {
+		o.Except = namespaces
+		return o
+	}
+	a, ab := []string{"a"}, []string{"a", "b"}
+	for name, tc := range map[string]struct {
+		before, now Scope
+		want        []OwnedRecord
+	}{
+		"nothing changes":                  {before: in(a, owned(false, "a")), now: in(a, owned(false, "a"))},
+		"anywhere, and in one namespace":   {before: in(a, owned(true)), now: in(a, owned(false, "a")), want: []OwnedRecord{except(owned(true), "a")}},
+		"anywhere, and in all namespaces":  {before: in(nil, owned(true)), now: in(nil, owned(false))},
+		"in one namespace, and anywhere":   {before: in(a, owned(false, "a")), now: in(a, owned(true))},
+		"a namespace less":                 {before: in(ab, owned(false, "a", "b")), now: in(a, owned(false, "a"))},
+		"the kind":                         {before: in(ab, owned(false, "a", "b")), now: in(ab), want: []OwnedRecord{owned(false, "a", "b")}},
+		"the kind, and a namespace":        {before: in(ab, owned(false, "a", "b")), now: in(a), want: []OwnedRecord{owned(false, "a")}},
+		"the kind, and all namespaces":     {before: in(a, owned(false, "a")), now: in([]string{"c"})},
+		"the kind, everywhere before":      {before: in(nil, owned(false)), now: in(a), want: []OwnedRecord{owned(false, "a")}},
+		"the kind, anywhere before":        {before: in(a, owned(true)), now: in(a), want: []OwnedRecord{owned(true)}},
+		"the kind once more in both parts": {before: in(a, owned(true), owned(true)), now: in(a), want: []OwnedRecord{owned(true)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			next, found := Record{Scope: tc.before}.activate(tc.now)
+			former := found.Former
+			if diff := cmp.Diff(tc.want, former); diff != "" {
+				t.Errorf("former kinds (-want +got):\n%s", diff)
+			}
+			for _, kind := range former {
+				next = next.release(kind)
+			}
+			if diff := cmp.Diff(tc.now.Owns, next.Owns, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("owned after their release (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestStateIsReadOnceInATerm has several definitions, and several terms.
+func TestStateIsReadOnceInATerm(t *testing.T) {
+	client := fake.NewClientset()
+	configMaps := client.CoreV1().ConfigMaps("kooper-system")
+	state := NewState(configMaps, "kooper-system", "records")
+	take := func() (verbs []string) {
+		for _, action := range client.Actions() {
+			verbs = append(verbs, action.GetVerb())
+		}
+		client.ClearActions()
+		return verbs
+	}
+	names := []string{"a", "b", "c"}
+	activate := func(want ...string) {
+		t.Helper()
+		for _, name := range names {
+			if _, err := state.Activate(t.Context(), name, scopeOf("Secret")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff(want, take()); diff != "" {
+			t.Errorf("requests (-want +got):\n%s", diff)
+		}
+	}
+	state.Begin()
+	activate("get", "create", "update", "update")
+	activate()
+	state.Begin()
+	activate("get")
+
+	state = NewState(configMaps, "kooper-system", "records")
+	if state.Expects("a", scopeOf("Secret")) {
+		t.Error("records are expected that were never read")
+	}
+	if err := state.Learn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for scope, want := range map[string]bool{"Secret": true, "ConfigMap": false} {
+		if have := state.Expects("a", scopeOf(scope)); have != want {
+			t.Errorf("is it expected that a owns %s? %t, want %t", scope, have, want)
+		}
+	}
+	take()
+	activate("get")
+
+	// Changes that come while one is written wait, and are one write together.
+	state.Begin()
+	<-state.turn
+	var changes sync.WaitGroup
+	for _, name := range names {
+		changes.Go(func() {
+			if _, err := state.Activate(t.Context(), name, scopeOf("Secret", "ConfigMap")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for waiting := 0; waiting < len(names); {
+		state.mu.Lock()
+		waiting = len(state.pending)
+		state.mu.Unlock()
+		runtime.Gosched()
+	}
+	state.turn <- struct{}{}
+	changes.Wait()
+	if have := take(); !slices.Equal(have, []string{"get", "update"}) {
+		t.Errorf("requests %v, want one of each kind", have)
 	}
 }

@@ -236,7 +236,8 @@ func (c *composing) children() []compose.ChildSource {
 	owns := ownedKinds(c.revision.def)
 	sources := make([]compose.ChildSource, len(owns))
 	for i, owned := range owns {
-		sources[i] = compose.ChildSource{OwnedKind: owned, Source: c.revision.watches.watches[1+i].source}
+		w := c.revision.watches.watches[1+i]
+		sources[i] = compose.ChildSource{OwnedKind: owned, Source: w.source, Namespaces: w.watch.Namespaces}
 	}
 	return sources
 }

@@ -132,6 +132,7 @@ func (e *Engine) Run(ctx context.Context) {
 		e.launch(c)
 	}
 	e.mu.Unlock()
+	recording.Go(func() { e.learnRecords(ctx) })
 	<-ctx.Done()
 	e.mu.Lock()
 	e.launch = nil
@@ -160,6 +161,9 @@ func (e *Engine) Work(term context.Context, drain Drain, group Group) {
 			e.mu.Unlock()
 			c.working.Done()
 		})
+	}
+	if group == UnderLease && e.shared.records != nil {
+		e.shared.records.Begin()
 	}
 	e.mu.Lock()
 	e.terms[group] = begin

@@ -39,6 +39,8 @@ type fakeServer struct {
 	planned  []kube.Watch
 	missing  map[string][]access.Finding // by definition
 	clientOf func(definition string) error
+	listed   map[schema.GroupVersionKind][]handlers.Object // what List returns
+	byUID    handlers.Object                               // what GetByUID returns; nil for nothing
 
 	onFinalizer func(what string, obj handlers.Object) error // what becomes of a write of finalizers
 }
@@ -186,6 +188,7 @@ type fakeSource struct {
 	// These are guarded by server.mu.
 	state       status.State
 	err         error
+	lists       int // calls of List
 	lastID      int
 	subscribers map[int]subscriber
 }
@@ -217,11 +220,24 @@ func (s *fakeSource) Get(namespace, name string) (handlers.Object, bool) {
 	return obj, ok && s.sees(key)
 }
 
-func (s *fakeSource) List(string, labels.Selector) []handlers.Object { return nil }
+func (s *fakeSource) List(string, labels.Selector) []handlers.Object {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	s.lists++
+	return s.server.listed[s.watch.Kind]
+}
 
 func (s *fakeSource) ListOwned(types.UID) []handlers.Object { return nil }
 
-func (s *fakeSource) GetByUID(types.UID) (handlers.Object, bool) { return nil, false }
+func (s *fakeSource) GetByUID(types.UID) (handlers.Object, bool) {
+	return s.server.byUID, s.server.byUID != nil
+}
+
+func (s *fakeSource) listCount() int {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	return s.lists
+}
 
 func (s *fakeSource) Listed() bool {
 	s.server.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -16,17 +17,25 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// formerInterval is how often is looked whether something is left of a kind that is not owned any
-// more.
-const formerInterval = 5 * time.Second
+const (
+	// formerInterval is how often is looked whether something is left of a kind that is not owned
+	// any more.
+	formerInterval = 5 * time.Second
+	// formerPause is the time after a look in which there is no other one: each is at all that is
+	// left, which may be much, and each that goes is an event.
+	formerPause = time.Second
+)
 
 // recordBackoff is the delay between tries to record what a definition owns.
 var recordBackoff = wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Cap: 30 * time.Second, Steps: math.MaxInt32}
 
-// begin records what the definition owns, before anything is made, and looks after what it has
-// owned before. It returns false when ctx has ended before that. Whoever calls it waits for the
-// goroutines that it adds by run. earlier are closed when the calls of earlier revisions, which may
-// still make objects of those kinds, have returned.
+// begin records what the definition has to do with, before anything is made, and looks after what
+// it has owned before. It returns false when ctx has ended before that. Whoever calls it waits for
+// the goroutines that it adds by run. earlier are closed when the calls of earlier revisions, which
+// may still make objects of those kinds, have returned.
+//
+// Where everything is expected to be recorded, calls need not wait for the answer of the API
+// server: what they want to change does.
 func (c *composing) begin(ctx context.Context, run func(func()), add func(kube.Key), earlier []<-chan struct{}) bool {
 	if c == nil {
 		return true
@@ -35,12 +44,29 @@ func (c *composing) begin(ctx context.Context, run func(func()), add func(kube.K
 		c.revision.objects.memory.Brake.DefinitionChanged(c.revision.made)
 		return true
 	}
-	kinds, ok := c.activate(ctx)
+	recording := compose.NewRecording()
+	c.reconciler.Load().Recorded.Await(recording)
+	record := func() bool {
+		ok := c.record(ctx, run, add, earlier)
+		recording.End(ok)
+		return ok
+	}
+	if !c.controller.records.Expects(c.revision.def.Name, c.scope()) {
+		return record()
+	}
+	run(func() { record() })
+	return true
+}
+
+// record is begin that waits for everything.
+func (c *composing) record(ctx context.Context, run func(func()), add func(kube.Key), earlier []<-chan struct{}) bool {
+	found, ok := c.activate(ctx)
 	if !ok {
 		return false
 	}
-	all := make([]*former, len(kinds))
-	for i, kind := range kinds {
+	c.revision.objects.memory.Brake.DefinitionChanged(found.Changed)
+	all := make([]*former, len(found.Former))
+	for i, kind := range found.Former {
 		all[i] = c.watchFormer(ctx, kind, add)
 	}
 	// A parent that is deleted is let go when nothing of it is left, so these have to be seen.
@@ -56,19 +82,24 @@ func (c *composing) begin(ctx context.Context, run func(func()), add func(kube.K
 	return true
 }
 
-// activate records what the definition owns, and returns what it has owned before. It returns false
-// when ctx has ended before that.
-func (c *composing) activate(ctx context.Context) (former []compose.OwnedRecord, ok bool) {
+// scope is what the definition has to do with.
+func (c *composing) scope() compose.Scope {
 	def := c.revision.def
-	record := compose.RecordOf(def.Watch.Kind.GroupVersion().String(), def.Watch.Kind.Kind, ownedKinds(def),
-		def.Watch.Namespaces, compose.FinalizerOf(c.controller.installation, def.Name))
-	record.Digest = hex.EncodeToString(def.Digest[:])
-	var changed time.Time
+	return compose.Scope{
+		APIVersion: def.Watch.Kind.GroupVersion().String(), Kind: def.Watch.Kind.Kind, Namespaces: def.Watch.Namespaces,
+		Owns: compose.OwnedRecords(ownedKinds(def), def.Watch.Namespaces), Finalizer: compose.FinalizerOf(c.controller.installation, def.Name),
+		Digest: hex.EncodeToString(def.Digest[:]),
+	}
+}
+
+// activate records what the definition has to do with. It returns false when ctx has ended before
+// that.
+func (c *composing) activate(ctx context.Context) (found compose.Activation, ok bool) {
 	backoff := recordBackoff.DelayFunc()
 	var delay time.Duration
 	err := wait.DelayFunc(func() time.Duration { return delay }).Until(ctx, true, true, func(ctx context.Context) (bool, error) {
 		var err error
-		former, changed, err = c.controller.records.Activate(ctx, def.Name, record)
+		found, err = c.controller.records.Activate(ctx, c.revision.def.Name, c.scope())
 		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}
@@ -76,8 +107,7 @@ func (c *composing) activate(ctx context.Context) (former []compose.OwnedRecord,
 		delay = backoff()
 		return err == nil, nil
 	})
-	c.revision.objects.memory.Brake.DefinitionChanged(changed)
-	return former, err == nil
+	return found, err == nil
 }
 
 // setTrouble notes why nothing can be handled yet.
@@ -106,6 +136,7 @@ type former struct {
 	logger logr.Logger
 	wake   chan struct{} // holds a note that something has changed
 	stop   func()        // ends the watch
+	seen   bool          // children of parents that are not handled were there at the last look
 }
 
 // watchFormer watches a kind that the definition does not own any more, so that what it has made of
@@ -115,7 +146,8 @@ func (c *composing) watchFormer(ctx context.Context, kind compose.OwnedRecord, a
 		composing: c, kind: kind, wake: make(chan struct{}, 1),
 		logger: c.controller.logger.WithValues("kind", kind.Kind, "apiVersion", kind.APIVersion),
 	}
-	owned := handlers.OwnedKind{APIVersion: kind.APIVersion, Kind: kind.Kind, AnyNamespace: len(kind.Namespaces) == 0, MetadataOnly: true}
+	owned := handlers.OwnedKind{APIVersion: kind.APIVersion, Kind: kind.Kind, AnyNamespace: kind.AnyNamespace, MetadataOnly: true}
+	child := compose.ChildSource{OwnedKind: owned, Namespaces: kind.Namespaces, Except: kind.Except}
 	f.source = c.controller.api.watch(ctx, kube.Watch{
 		Kind: owned.GroupVersionKind(), Namespaces: kind.Namespaces, FieldManager: compose.FieldManager, MetadataOnly: true,
 		LabelSelector: labels.SelectorFromSet(labels.Set{compose.InstallationLabel: c.controller.installation}),
@@ -126,8 +158,14 @@ func (c *composing) watchFormer(ctx context.Context, kind compose.OwnedRecord, a
 		default:
 		}
 	}
-	unsubscribe := f.source.Subscribe(func(e kube.Event) { c.callParents(e, add); look() }, look)
-	remove := c.reconciler.Load().AddFormer(compose.ChildSource{OwnedKind: owned, Source: f.source})
+	unsubscribe := f.source.Subscribe(func(e kube.Event) {
+		if !slices.Contains(kind.Except, e.Key.Namespace) {
+			c.callParents(e, add)
+			look()
+		}
+	}, look)
+	child.Source = f.source
+	remove := c.reconciler.Load().AddFormer(child)
 	f.stop = func() {
 		remove()
 		unsubscribe()
@@ -163,23 +201,50 @@ func (f *former) prune(ctx context.Context, add func(kube.Key), earlier []<-chan
 			f.logger.Info("children of a kind that the definition does not own any more cannot be looked at",
 				"state", state, telemetry.KeyReason, said)
 		}
-		select {
-		case <-f.wake:
-		case <-again.C:
-		case <-ctx.Done():
+		if !f.pause(ctx, again.C) {
 			return
 		}
 	}
 }
 
-// isGone reports whether nothing is left of the kind, nor of what calls have made of it and the
-// cache does not have yet.
+// pause waits for the next look. It returns false when ctx has ended.
+func (f *former) pause(ctx context.Context, again <-chan time.Time) bool {
+	rest := time.NewTimer(formerPause)
+	defer rest.Stop()
+	select {
+	case <-rest.C:
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-f.wake:
+	case <-again:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// isGone reports whether the parents that are handled have nothing left of the kind, nor of what
+// calls have made of it and the cache does not have yet. Where others have something left, it takes
+// two looks: the cache of the parents may be late.
 func (f *former) isGone() bool {
 	if !f.source.Listed() || f.reconciler.Load().Awaits(f.kind.GroupKind()) {
 		return false
 	}
 	ofDefinition := labels.SelectorFromSet(labels.Set{compose.DefinitionLabel: f.revision.def.Name})
-	return len(f.source.List("", ofDefinition)) == 0
+	left := slices.DeleteFunc(f.source.List("", ofDefinition), func(object handlers.Object) bool {
+		return slices.Contains(f.kind.Except, object.Namespace())
+	})
+	if slices.ContainsFunc(left, func(object handlers.Object) bool {
+		_, handled := f.revision.watches.primary().GetByUID(compose.ParentUID(object))
+		return handled
+	}) {
+		return false
+	}
+	seen := f.seen
+	f.seen = len(left) > 0
+	return seen || len(left) == 0
 }
 
 // callAll calls for the parents of everything that the source has.

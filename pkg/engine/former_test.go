@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -9,14 +10,19 @@ import (
 	"testing/synctest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	clienttesting "k8s.io/client-go/testing"
 
 	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/handlers/handlerstest"
+	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/status"
 )
 
@@ -92,8 +98,8 @@ func TestFormerKindIsSeenBeforeTheFirstCall(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client := fake.NewClientset().CoreV1().ConfigMaps("kooper-system")
-				before := compose.RecordOf("v1", "Pod", []handlers.OwnedKind{{APIVersion: "v1", Kind: "Secret"}}, nil, "")
-				if _, _, err := compose.NewState(client, "kooper-system", "records").Activate(t.Context(), "pods", before); err != nil {
+				before := compose.Scope{APIVersion: "v1", Kind: "Pod", Owns: []compose.OwnedRecord{{APIVersion: "v1", Kind: "Secret"}}}
+				if _, err := compose.NewState(client, "kooper-system", "records").Activate(t.Context(), "pods", before); err != nil {
 					t.Fatal(err)
 				}
 				r := newRig(t, 1, withRecords(client))
@@ -133,6 +139,81 @@ func TestFormerKindIsWatchedWhileEarlierCallsMakeIt(t *testing.T) {
 		}
 		if open := r.api.open(secretKind); len(open) > 0 {
 			t.Error("after the call, Secrets are watched")
+		}
+	})
+}
+
+// TestFirstCallOfATerm has a replica that knows what is recorded: its first call waits for no
+// answer of the API server, unless something is to be recorded that it does not know.
+func TestFirstCallOfATerm(t *testing.T) {
+	for name, tc := range map[string]struct {
+		recorded string
+		want     []string
+	}{
+		"as expected":   {recorded: "Secret", want: []string{"0s compose object-0"}},
+		"not yet known": {recorded: "ConfigMap"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				clients, answer := fake.NewClientset(), make(chan struct{})
+				client := clients.CoreV1().ConfigMaps("kooper-system")
+				r := newRig(t, 1, withRecords(client))
+				def := r.composing("pods", nil, "Secret")
+				scope := compose.Scope{
+					APIVersion: "v1", Kind: "Pod", Owns: []compose.OwnedRecord{{APIVersion: "v1", Kind: tc.recorded}},
+					Finalizer: compose.FinalizerOf("", "pods"), Digest: hex.EncodeToString(def.Digest[:]),
+				}
+				if _, err := compose.NewState(client, "kooper-system", "records").Activate(t.Context(), "pods", scope); err != nil {
+					t.Fatal(err)
+				}
+				r.apply(def)
+				r.run()
+				defer r.stop()
+				clients.PrependReactor("get", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
+					<-answer
+					return false, nil, nil
+				})
+				r.lead()
+				r.expect(tc.want...)
+				close(answer)
+				synctest.Wait()
+				if kinds := recorded(t, client, "pods"); kinds[0] != "Secret" {
+					t.Errorf("recorded are %v", kinds)
+				}
+			})
+		})
+	}
+}
+
+// TestFormerKindIsLookedAtOnceASecond has many events of what is left of a kind.
+func TestFormerKindIsLookedAtOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset().CoreV1().ConfigMaps("kooper-system")
+		before := compose.Scope{APIVersion: "v1", Kind: "Pod", Owns: []compose.OwnedRecord{{APIVersion: "v1", Kind: "Secret"}}}
+		if _, err := compose.NewState(client, "kooper-system", "records").Activate(t.Context(), "pods", before); err != nil {
+			t.Fatal(err)
+		}
+		r := newRig(t, 1, withRecords(client))
+		left, err := handlers.ObjectOf(&corev1.Secret{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: metav1.ObjectMeta{Name: "left"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.api.listed = map[schema.GroupVersionKind][]handlers.Object{secretKind: {left}}
+		r.api.byUID = left // The parent is handled.
+		r.start(r.composing("pods", nil))
+		defer r.stop()
+		synctest.Wait()
+		source := r.api.open(secretKind)[0]
+		begun := source.listCount()
+		for range 20 { // ten events a second, for two seconds
+			time.Sleep(100 * time.Millisecond)
+			r.api.emit(secretKind, kube.NewChange(left, left))
+			synctest.Wait()
+		}
+		if looks := source.listCount() - begun; looks > 2 {
+			t.Errorf("in two seconds it was looked %d times at what is left, want at most 2", looks)
 		}
 	})
 }

@@ -1,0 +1,132 @@
+package compose
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// recentChange is for how long a change of a definition may be under way when another process goes
+// on with it.
+const recentChange = 10 * time.Minute
+
+// Record is what a definition has to do with, and what it has left behind, as the ConfigMap has it.
+// It says where to look, and proves nothing.
+type Record struct {
+	Scope
+	// Changed is when the definition became what it is.
+	Changed time.Time `json:"changed,omitzero"`
+}
+
+// Scope is what a definition has to do with.
+type Scope struct {
+	// APIVersion and Kind are those of the parents.
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	// Namespaces are those of the parents; none stands for all.
+	Namespaces []string `json:"namespaces,omitempty"`
+	// Owns are the kinds that the definition owns, or has owned and may still have children of.
+	Owns []OwnedRecord `json:"owns"`
+	// Finalizer is the one that the parents may carry.
+	Finalizer string `json:"finalizer,omitempty"`
+	// Digest stands for all that the config says of the definition.
+	Digest string `json:"digest,omitempty"`
+}
+
+// Activation is what Activate has found.
+type Activation struct {
+	// Former are the kinds of which the definition may have children that it does not own any more,
+	// or not there.
+	Former []OwnedRecord
+	// Changed is when the definition has become what it is, if that was just now or shortly before
+	// an earlier process ended; zero if not.
+	Changed time.Time
+}
+
+// OwnedRecord is one kind of children.
+type OwnedRecord struct {
+	// APIVersion and Kind name the kind.
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	// AnyNamespace is true when children may be anywhere, whatever namespace their parent is in.
+	AnyNamespace bool `json:"anyNamespace,omitempty"`
+	// Namespaces are those in which children may be; none stands for all.
+	Namespaces []string `json:"namespaces,omitempty"`
+	// Except are those that are looked at anyway, because the definition owns the kind there.
+	Except []string `json:"-"`
+}
+
+// OwnedRecords are the kinds of a definition that watches these namespaces, none for all.
+func OwnedRecords(owns []handlers.OwnedKind, namespaces []string) []OwnedRecord {
+	records := make([]OwnedRecord, 0, len(owns))
+	for _, owned := range owns {
+		record := OwnedRecord{APIVersion: owned.APIVersion, Kind: owned.Kind, AnyNamespace: owned.AnyNamespace}
+		if !owned.AnyNamespace {
+			record.Namespaces = namespaces
+		}
+		records = append(records, record)
+	}
+	return records
+}
+
+// GroupKind is the kind, whatever the version.
+func (o OwnedRecord) GroupKind() schema.GroupKind {
+	return schema.FromAPIVersionAndKind(o.APIVersion, o.Kind).GroupKind()
+}
+
+// same reports whether both are of one kind, whatever the version, in the same namespaces.
+func (o OwnedRecord) same(other OwnedRecord) bool {
+	return o.GroupKind() == other.GroupKind() && o.AnyNamespace == other.AnyNamespace && slices.Equal(o.Namespaces, other.Namespaces)
+}
+
+// activate returns the record of a definition that has to do with scope from now on, and what of
+// its kinds its parents may have children of that scope does not show.
+func (r Record) activate(scope Scope) (next Record, found Activation) {
+	var former []OwnedRecord
+	for _, before := range r.Owns {
+		if left, ok := before.without(scope); ok && !slices.ContainsFunc(former, left.same) {
+			former = append(former, left)
+		}
+	}
+	next = Record{Scope: scope, Changed: r.Changed}
+	next.Owns = slices.Concat(scope.Owns, former)
+	if r.Digest != scope.Digest || r.Changed.IsZero() {
+		next.Changed = time.Now().UTC().Truncate(time.Second)
+	}
+	found.Former = former
+	if time.Since(next.Changed) <= recentChange {
+		found.Changed = next.Changed
+	}
+	return next, found
+}
+
+// without returns what is left of a kind that was owned: that part in which the parents of scope
+// may have children that a watch of what scope owns does not show. It returns false for nothing.
+func (o OwnedRecord) without(scope Scope) (OwnedRecord, bool) {
+	everywhere := o.AnyNamespace || len(o.Namespaces) == 0
+	now := slices.IndexFunc(scope.Owns, func(other OwnedRecord) bool { return other.GroupKind() == o.GroupKind() })
+	switch {
+	case now >= 0 && (!o.AnyNamespace || scope.Owns[now].AnyNamespace || len(scope.Namespaces) == 0):
+		return o, false // Without AnyNamespace, children are beside their parents.
+	case now >= 0:
+		o.Except = scope.Owns[now].Namespaces
+		return o, true
+	case everywhere && !o.AnyNamespace:
+		o.Namespaces = scope.Namespaces
+	case !everywhere && len(scope.Namespaces) > 0:
+		o.Namespaces = slices.DeleteFunc(slices.Clone(o.Namespaces), func(namespace string) bool {
+			return !slices.Contains(scope.Namespaces, namespace)
+		})
+		return o, len(o.Namespaces) > 0
+	}
+	return o, true
+}
+
+// release returns the record without a kind of which nothing is left.
+func (r Record) release(kind OwnedRecord) Record {
+	r.Owns = slices.DeleteFunc(slices.Clone(r.Owns), kind.same)
+	return r
+}

@@ -1,0 +1,42 @@
+package compose
+
+import (
+	"context"
+	"sync/atomic"
+)
+
+// Recording is the end of recording what a definition owns. Until then nothing is made: without the
+// record, it could be left behind for ever.
+type Recording struct {
+	done chan struct{}
+	ok   bool // read it after done
+}
+
+// NewRecording returns one that has not ended. End must follow.
+func NewRecording() *Recording { return &Recording{done: make(chan struct{})} }
+
+// End is called once, with whether it is recorded. If not, the work is over.
+func (r *Recording) End(ok bool) {
+	r.ok = ok
+	close(r.done)
+}
+
+// Recorded lets the passes of a Reconciler wait. It is safe for concurrent use.
+type Recorded struct{ now atomic.Pointer[Recording] }
+
+// Await lets passes from now on wait for the end of a recording before they change anything.
+func (r *Recorded) Await(recording *Recording) { r.now.Store(recording) }
+
+// await reports whether all is recorded. The error is that of ctx, if that ends before.
+func (r *Recorded) await(ctx context.Context) (bool, error) {
+	now := r.now.Load()
+	if now == nil {
+		return true, nil
+	}
+	select {
+	case <-now.done:
+		return now.ok, nil
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+}
