@@ -15,6 +15,14 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
+// adoptionStories are seeds of FuzzPlan.
+var adoptionStories = []string{
+	others + "\x00\x08\x01\x00" + wishes + "\x01\x00\x05\x00\x00\x00" + carried + carried,                               // a stranger is adopted
+	others + "\x00\x05\x00\x01" + others + "\x00\x08\x01\x00" + wishes + "\x01\x00\x11\x00\x00\x00" + carried + carried, // it is taken over
+	"\x08\x01\x00\x01\x00\x00\x00" + wishes + "\x01\x00\x09\x00\x00\x00" + carried + carried,                            // a restore
+	oneChild + others + "\x01\x04\x00" + wishes + "\x01\x01\x05\x00\x00\x00" + carried + carried,                        // a copy is adopted
+}
+
 // adopting is the page with an adopt policy.
 func adopting(policy handlers.ChildPolicy) []handlers.Child {
 	child := page

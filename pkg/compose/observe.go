@@ -105,8 +105,8 @@ func (o *observer) observeChildren() map[ChildID]observedChild {
 }
 
 // sourceOf returns the cache in which an object is looked for whose kind is owned, or was.
-func (r *Reconciler) sourceOf(id ChildID) (ChildSource, bool) {
-	for _, source := range r.children() {
+func (c *current) sourceOf(id ChildID) (ChildSource, bool) {
+	for _, source := range c.children() {
 		if source.GroupVersionKind().GroupKind() == id.Kind && source.covers(id.Namespace) {
 			return source, true
 		}

@@ -296,62 +296,6 @@ func (p *planner) current(d *Desired, o *Observed) Op {
 	return Op{Action: Skip, Reason: ReasonCurrent, Ready: ready, NotReady: why}
 }
 
-// foreign says why an object that stands where a child should be is not to be written; empty when
-// it may be.
-func (p *planner) foreign(o *Observed) (Reason, string) {
-	m := o.marks // One that another party has edited says nothing.
-	switch {
-	case m.hasInstallation && m.installation != p.Installation && (ownsLabel(o, InstallationLabel) || !p.proven(o)):
-		return ReasonForeign, fmt.Sprintf("%s belongs to another installation of kooperd (label %s)", o.ID, InstallationLabel)
-	case m.hasParent && m.parentUID != p.Parent.UID && (ownsLabel(o, ParentUIDLabel) || slices.Contains(o.OwnedReferences, m.parentUID)):
-		return ReasonOtherParent, childOfAnother(o)
-	case !p.proven(o) && !p.wiped(o):
-		return ReasonForeign, notOurs(o)
-	case m.definition != "" && m.definition != p.Definition && ownsLabel(o, DefinitionLabel):
-		return ReasonOtherParent, childOfAnother(o)
-	}
-	return "", ""
-}
-
-func childOfAnother(o *Observed) string {
-	return fmt.Sprintf("%s is child %s of %s, made by definition %s", o.ID, o.marks.child, o.marks.parent, o.marks.definition)
-}
-
-func notOurs(o *Observed) string {
-	if o.marks.hasParent {
-		return fmt.Sprintf("%s carries the marks of a child and was not made by kooperd", o.ID)
-	}
-	return fmt.Sprintf("%s exists and was not made by kooperd", o.ID)
-}
-
-// markPaths are the paths of the labels that are marks.
-var markPaths = map[string]fieldpath.Path{
-	InstallationLabel: fieldpath.MakePathOrDie("metadata", "labels", InstallationLabel),
-	DefinitionLabel:   fieldpath.MakePathOrDie("metadata", "labels", DefinitionLabel),
-	ParentUIDLabel:    fieldpath.MakePathOrDie("metadata", "labels", ParentUIDLabel),
-}
-
-// ownsLabel reports whether our field manager owns one of the labels that are marks.
-func ownsLabel(o *Observed, name string) bool {
-	return o.Owned != nil && o.Owned.Has(markPaths[name])
-}
-
-// proven reports whether an object is provably the child of the parent: our field manager owns the
-// mark of the parent or the owner reference to it. A copied label is owned by the one who copied
-// it.
-func (p *planner) proven(o *Observed) bool {
-	byMark := o.marks.hasParent && o.marks.parentUID == p.Parent.UID && ownsLabel(o, ParentUIDLabel)
-	return byMark || slices.Contains(o.OwnedReferences, p.Parent.UID)
-}
-
-// wiped reports whether an object is a child whose managedFields somebody has removed: it has all
-// the marks, and the parent controls it. It may be applied, and is never deleted.
-func (p *planner) wiped(o *Observed) bool {
-	m := o.marks
-	return o.Owned == nil && len(o.OwnedReferences) == 0 && o.controlledBy(p.Parent.UID) && m.parentUID == p.Parent.UID &&
-		m.installation == p.Installation && m.definition == p.Definition
-}
-
 // undesired decides on an object that carries the marks of the parent and is not desired.
 func (p *planner) undesired(o *Observed) Op {
 	op := Op{ID: o.ID, Observed: o}

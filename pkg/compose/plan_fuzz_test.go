@@ -21,7 +21,7 @@ import (
 // what is remembered is lost. Whatever happens, no object is written or deleted that is not ours,
 // and once all others are quiet, everything is as desired after one write of each object.
 func FuzzPlan(f *testing.F) {
-	for _, text := range stories {
+	for _, text := range slices.Concat(stories, adoptionStories) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -45,7 +45,6 @@ const (
 var stories = []string{
 	"",
 	oneChild,
-<<<<<<< HEAD
 	oneChild + others + "\x00\x05\x00\x03" + carried,                                                                  // its data is changed
 	oneChild + others + "\x00\x00\x00\x02" + carried,                                                                  // the parent's mark is edited
 	oneChild + others + "\x00\x00\x01\x05" + others + "\x00\x01\x00\x00" + carried,                                    // so are others
@@ -71,36 +70,6 @@ var stories = []string{
 	wishes + "\x01\x06\x01\x02\x00\x00" + carried + others + "\x06\x0c" + carried,                                     // an atomic map is extended
 	oneChild + "\x07\x02" + wishes + "\x00" + carried,                                                                 // too many would go
 	wishes + "\x01\x06\x01\x03\x00\x00" + carried + others + "\x06\x0b\x02" + others + "\x06\x0b\x04" + carried,       // lists are changed
-=======
-	oneChild + others + "\x00\x05\x00\x03" + carried,                                                                    // its data is changed
-	oneChild + others + "\x00\x00\x00\x02" + carried,                                                                    // the parent's mark is edited
-	oneChild + others + "\x00\x00\x01\x05" + others + "\x00\x01\x00\x00" + carried,                                      // so are others
-	oneChild + others + "\x00\x02" + carried,                                                                            // the owner reference is removed
-	oneChild + others + "\x00\x03\x01\x00" + carried,                                                                    // another parent is its controller
-	oneChild + others + "\x00\x07" + carried + wishes + "\x00" + carried,                                                // managedFields are wiped
-	oneChild + others + "\x01\x04\x00" + wishes + "\x01\x01\x01\x00\x00\x00" + carried,                                  // it is copied
-	oneChild + others + "\x01\x04\x00" + carried,                                                                        // a copy is not desired
-	wishes + "\x01\x03\x01\x02\x00\x00" + carried + wishes + "\x00" + carried,                                           // a claim is kept
-	oneChild + others + "\x00\x09" + wishes + "\x00" + carried + wishes + "\x01\x00\x01\x00\x00\x00" + carried,          // it ends slowly
-	oneChild + wishes + "\x01\x01\x01\x00\x00\x00" + carried,                                                            // it is renamed
-	oneChild + "\x03" + others + "\x00\x06" + others + "\x00\x08\x00\x00" + "\x05",                                      // a plan comes late
-	"\x06\x00" + oneChild + others + "\x00\x05\x00\x03" + carried,                                                       // metadata alone
-	"\x04\x01\x00\x01\x00\x00\x00" + oneChild,                                                                           // another parent was first
-	others + "\x00\x08\x01\x00" + oneChild,                                                                              // a stranger was
-	wishes + "\x02\x00\x01\x00\x00\x00\x01\x02\x00\x01\x00" + carried,                                                   // two, in order
-	wishes + "\x02\x00\x01\x00\x02\x00\x01\x02\x00\x01\x00" + carried,                                                   // a cycle
-	wishes + "\x02\x00\x01\x00\x00\x00\x00\x02\x00\x00\x00" + carried,                                                   // one object twice
-	wishes + "\x01\x03\x01\x02\x00\x04" + carried + wishes + "\x00" + carried,                                           // a claim is pruned
-	wishes + "\x02\x04\x01\x00\x00\x04\x05\x02\x00\x00\x00" + carried + wishes + "\x01\x05\x02\x00\x00\x00" + carried,   // a namespace is in use
-	oneChild + wishes + "\x01\x00\x01\x01\x00\x20" + carried + carried + carried,                                        // it is made anew
-	oneChild + wishes + "\x01\x00\x01\x01\x00\x40" + carried + others + "\x00\x06" + carried,                            // it is changed when it is deleted
-	others + "\x00\x08\x01\x00" + wishes + "\x01\x00\x05\x00\x00\x00" + carried + carried,                               // a stranger is adopted
-	others + "\x00\x05\x00\x01" + others + "\x00\x08\x01\x00" + wishes + "\x01\x00\x11\x00\x00\x00" + carried + carried, // it is taken over
-	"\x08\x01\x00\x01\x00\x00\x00" + wishes + "\x01\x00\x09\x00\x00\x00" + carried + carried,                            // a restore
-	oneChild + others + "\x01\x04\x00" + wishes + "\x01\x01\x05\x00\x00\x00" + carried + carried,                        // a copy is adopted
-	wishes + "\x01\x06\x01\x02\x00\x00" + carried + others + "\x06\x0c" + carried,                                       // an atomic map is extended
-	wishes + "\x01\x06\x01\x03\x00\x00" + carried + others + "\x06\x0b\x02" + others + "\x06\x0b\x04" + carried,         // lists are changed
->>>>>>> b7a1171 (compose, handlers: children that take over objects that exist)
 }
 
 // former is a parent that had the place of the website: after a restore, children are of its UID.
@@ -205,14 +174,10 @@ func (s *story) step() {
 		}
 	case 7:
 		clear(s.remembered)
-<<<<<<< HEAD
 		why := s.tape.next(4)
 		s.hold, s.brake = why&1 > 0, why&2 > 0
-=======
-		s.hold = s.tape.next(2) == 1
 	case 8:
 		s.otherParent(former)
->>>>>>> b7a1171 (compose, handlers: children that take over objects that exist)
 	}
 }
 
@@ -332,6 +297,10 @@ func (s *story) judge(op Op) {
 		if !s.proven(o) || o.deleting || op.Desired.Policy.Update != handlers.UpdateRecreate || s.immutable[o.uid] != op.Desired.hash || holds {
 			s.t.Fatalf("%s is made anew", op.ID)
 		}
+	case Adopt:
+		if why := s.unadoptable(op.Desired.Policy, o); !exists || why != "" {
+			s.t.Fatalf("%s is adopted: %s", op.ID, why)
+		}
 	case Delete:
 		switch {
 		case !exists || s.makers[o.uid] != "website":
@@ -447,8 +416,6 @@ func (s *story) carryOut(ops []Op, most int) {
 			delete(s.whole, op.ID)
 			delete(s.live, op.ID)
 		case op.Action == Delete || op.Action == Recreate:
-			delete(s.live, op.ID)
-		case op.Action == Delete:
 			if before.uid != op.Observed.UID || s.makers[before.uid] != "website" {
 				s.t.Fatalf("%s has deleted another object", words([]Op{op}))
 			}

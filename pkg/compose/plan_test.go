@@ -631,7 +631,7 @@ func TestPlanOfAChildThatCannotBeRead(t *testing.T) {
 	o := &Observed{
 		ID: pageID, UID: "u", Owned: fieldpath.NewSet(fieldpath.MakePathOrDie("metadata", "labels", ParentUIDLabel)), Whole: true,
 		OwnedReferences: []types.UID{website.UID},
-		Tree: func() (map[string]any, error) { return nil, errDamaged },
+		Tree:            func() (map[string]any, error) { return nil, errDamaged },
 		marks: marks{
 			installation: installation, definition: definition, parentUID: website.UID, applied: d[0].hash,
 			hasInstallation: true, hasParent: true,
