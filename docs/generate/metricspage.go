@@ -52,6 +52,7 @@ var labelTexts = map[string]string{
 	"to":          "`standby`, `leading`, `draining`, `released` or `lost`",
 	"limit":       "`rate` for that of the definition, `maxConcurrent` for the engine's",
 	"reason":      "why an event is skipped: `ignore` or `where`; or a request refused: `unauthenticated`, `forbidden`, or `undecided` when the API server could not be asked; of children: why one was applied, refused or could not be written",
+	"manager":     "field manager of another party; `other` beyond 20 of them",
 	"server":      "`metrics` or `health`",
 	"result":      "`success` or `error`",
 	"hash":        "of the config files",

@@ -260,12 +260,12 @@ func (c *current) isHeld(ops []Op) bool {
 }
 
 // countAll counts all children of the definition that there are.
-func (r *Reconciler) countAll() (n int) {
-	ofDefinition := labels.SelectorFromSet(labels.Set{DefinitionLabel: r.Definition})
-	for _, source := range r.children() {
+func (c *current) countAll() (n int) {
+	ofDefinition := labels.SelectorFromSet(labels.Set{DefinitionLabel: c.Definition})
+	for _, source := range c.children() {
 		n += len(source.Source.List("", ofDefinition))
 	}
-	return max(n-countGone(r.Memory), 0)
+	return max(n-countGone(c.Memory), 0)
 }
 
 // countGone counts the children that were deleted and may be in the caches still.

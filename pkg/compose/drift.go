@@ -27,13 +27,13 @@ func (p *planner) drifted(d *Desired, o *Observed) Op {
 	leaves = slices.DeleteFunc(leaves, func(u uncovered) bool { return u.equalLive(tree) })
 	if len(leaves) == 0 && referred {
 		if o.Owned == nil { // Without our entry it could never be deleted, and no field of it removed.
-			return Op{Action: Apply, Reason: ReasonDrift, Message: "metadata.managedFields", NotReady: "it is being set right"}
+			return Op{Action: Apply, Reason: ReasonDrift, Message: "metadata.managedFields", NotReady: "it is being set right", drift: driftsOf("managedFields")}
 		}
 		return p.current(d, o)
 	}
-	message := describe(leaves)
+	message, fields := describe(leaves), driftsIn(leaves)
 	if !referred {
-		message = "metadata.ownerReferences"
+		message, fields = "metadata.ownerReferences", append(driftsOf("ownerReferences"), fields...)
 	}
 	op := p.current(d, o)
 	switch d.Policy.Drift {
@@ -41,7 +41,7 @@ func (p *planner) drifted(d *Desired, o *Observed) Op {
 		op.Reason, op.Message = ReasonDrift, fmt.Sprintf("another party has changed %s", message)
 	case handlers.DriftIgnore:
 	default:
-		op = Op{Action: Apply, Reason: ReasonDrift, Message: message, NotReady: "it is being set right"}
+		op = Op{Action: Apply, Reason: ReasonDrift, Message: message, NotReady: "it is being set right", drift: fields}
 	}
 	return op
 }
@@ -53,7 +53,7 @@ func unseen(d *Desired, leaves []uncovered) Op {
 	if d.Policy.Drift == handlers.DriftReport || d.Policy.Drift == handlers.DriftIgnore {
 		return Op{Action: Read, Reason: ReasonDrift, NotReady: "it has to be read"}
 	}
-	return Op{Action: Apply, Reason: ReasonDrift, Message: describe(leaves), NotReady: "it is being set right"}
+	return Op{Action: Apply, Reason: ReasonDrift, Message: describe(leaves), NotReady: "it is being set right", drift: driftsIn(leaves)}
 }
 
 // hasReferences reports whether all owner references of a tree are there as they should be.

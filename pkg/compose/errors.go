@@ -65,6 +65,15 @@ func slowly(err error, attempt int) error {
 	return &slowError{err: err, delay: min(delay, lastSlowRetry)}
 }
 
+// sooner makes a slow retry come after d at the latest; 0 for no matter when.
+func sooner(err error, d time.Duration) error {
+	slow, ok := errors.AsType[*slowError](err)
+	if !ok || d == 0 || slow.delay <= d {
+		return err
+	}
+	return &slowError{err: err, delay: d}
+}
+
 // passing reports whether an error is one of those that pass by themselves.
 func passing(err error) bool {
 	if errors.Is(err, kube.ErrNotLeading) || kinds.IsNotServed(err) {

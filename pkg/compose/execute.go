@@ -98,6 +98,9 @@ func (x *executor) apply(ctx context.Context, op Op) *opError {
 		}
 		return failure
 	}
+	if fields := op.drift; op.Action != Create || x.Memory.fights.made(x.parent.UID, op.ID) {
+		x.Memory.fights.revert(x.parent.UID, op.ID, d.hash, fields, x.now())
+	}
 	x.Metrics.Applied(string(op.Reason))
 	x.tellAdopted(op)
 	x.Logger.V(1).Info("applied child", "child", op.ID.String(), "reason", op.Reason, "parent", x.parent.text())

@@ -18,7 +18,8 @@ type Memory struct {
 	parents map[types.UID]*parentMemory
 	byKey   map[kube.Key]types.UID
 	// Brake holds deletions of the definition.
-	Brake *Brake
+	Brake  *Brake
+	fights *fights
 }
 
 // parentMemory is what is remembered of one parent.
@@ -61,7 +62,7 @@ type heldEvent struct {
 
 // NewMemory returns an empty Memory.
 func NewMemory() *Memory {
-	return &Memory{parents: map[types.UID]*parentMemory{}, byKey: map[kube.Key]types.UID{}, Brake: &Brake{}}
+	return &Memory{parents: map[types.UID]*parentMemory{}, byKey: map[kube.Key]types.UID{}, Brake: &Brake{}, fights: newFights()}
 }
 
 // of returns what is remembered of a parent. m.mu is held.
@@ -114,6 +115,7 @@ func (m *Memory) forget(key kube.Key, uid types.UID) counts {
 	delete(m.parents, uid)
 	m.mu.Unlock()
 	m.Brake.release(uid)
+	m.fights.forget(uid)
 	return before
 }
 

@@ -99,7 +99,11 @@ func (o *observer) observeChildren() map[ChildID]observedChild {
 			}
 		}
 	}
-	o.Memory.forgetChildren(o.parent.UID, overlay(all, remembered))
+	done := overlay(all, remembered)
+	o.Memory.forgetChildren(o.parent.UID, done)
+	for _, id := range vanished(done, remembered, all) {
+		o.Memory.fights.vanish(o.parent.UID, id)
+	}
 	maps.Copy(all, o.live)
 	return all
 }

@@ -67,6 +67,9 @@ func overlay(observed map[ChildID]observedChild, remembered map[ChildID]recalled
 			cached, there = observe(c.answer, c.metadataOnly), true
 			observed[id] = cached
 		}
+		if there && cached.UID == c.uid {
+			cached.last = c.hash
+		}
 		switch {
 		case !there:
 			done = append(done, id)
@@ -114,5 +117,6 @@ func (m *Memory) clear() (total counts) {
 	clear(m.byKey)
 	m.mu.Unlock()
 	m.Brake.reset(time.Time{})
+	m.fights.clear()
 	return total
 }

@@ -43,6 +43,8 @@ type pass struct {
 	err         error // why the children are not known
 	ops         []Op  // the last plan
 	lost        bool  // the work is over before anything could be recorded
+	fights      []fighting
+	next        time.Duration // after which it is to be looked at again; 0 for never
 }
 
 func newPass(r *Reconciler, key kube.Key, req handlers.Request) *pass {
@@ -65,6 +67,7 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	if !whole {
 		return handlers.Result{RequeueAfter: listedInterval}, nil
 	}
+	p.lookAtFights(ctx)
 	p.note()
 	if p.composed.DeletionTimestamp != nil && p.composition.Finalized && p.firstError() == nil {
 		return p.cleanUp(ctx)
@@ -74,12 +77,13 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 		return handlers.Result{}, err
 	}
 	if err := p.firstError(); err != nil {
-		return handlers.Result{}, err
+		return handlers.Result{}, sooner(err, p.next)
 	}
 	if statusErr != nil {
 		return handlers.Result{}, slowly(statusErr, p.req.Attempt)
 	}
 	result := handlers.Result{RequeueAfter: p.composition.RequeueAfter}
+	again(&result, p.next)
 	if !settled {
 		again(&result, time.Second)
 	}
@@ -92,9 +96,9 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	return result, nil
 }
 
-// again asks for another call after d at the latest.
+// again asks for another call after d at the latest; 0 for no matter when.
 func again(result *handlers.Result, d time.Duration) {
-	if result.RequeueAfter == 0 || result.RequeueAfter > d {
+	if d > 0 && (result.RequeueAfter == 0 || result.RequeueAfter > d) {
 		result.RequeueAfter = d
 	}
 }
@@ -222,6 +226,7 @@ func (p *pass) plan(observed map[ChildID]observedChild, desired []*Desired, hold
 	ops := Plan(Input{
 		Installation: p.Installation, Definition: p.Definition, Parent: p.parent,
 		Desired: desired, Observed: objects, Hold: hold, Brake: brake,
+		Damped: p.Memory.fights.damped(p.parent.UID, desired, p.now()),
 	})
 	for i, op := range ops {
 		if failure := p.failed[op.ID]; failure != nil && op.Desired != nil && op.Action != Wait {

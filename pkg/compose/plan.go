@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
@@ -42,8 +41,14 @@ type Observed struct {
 
 	marks      marks
 	references []metav1.OwnerReference // all there are
-	applied    string                  // hash of what was applied in this very state, as far as it is remembered
-	immutable  string                  // hash of what the API server does not make of it, and would make anew
+	memo
+}
+
+// memo is what is remembered of an object, as far as it is: hashes of what was applied.
+type memo struct {
+	applied   string // in this very state
+	last      string // last, in whatever state
+	immutable string // of what is refused because the object cannot be changed so
 }
 
 // Input is all that a plan depends on.
@@ -60,6 +65,8 @@ type Input struct {
 	Hold string
 	// Brake says why nothing may be deleted before somebody says so; empty if it may.
 	Brake string
+	// Damped are children with fields that are not to be set back at the moment.
+	Damped map[ChildID]Damped
 }
 
 // Action is what is to be done with one object.
@@ -124,6 +131,8 @@ const (
 	ReasonHeld Reason = "Held"
 	// ReasonPruneHeld: too many children would be deleted at once.
 	ReasonPruneHeld Reason = "PruneHeld"
+	// ReasonFight: another party changes the child again and again.
+	ReasonFight Reason = "Fight"
 	// ReasonProtected: objects of its kind are pruned by an explicit word alone.
 	ReasonProtected Reason = "Protected"
 	// ReasonInUse: the namespace has children that are kept.
@@ -157,6 +166,7 @@ type Op struct {
 
 	managers []string // whose fields become ours before
 	adopted  bool     // the object was made by others
+	drift    []drift  // what an Apply sets back
 }
 
 // Plan decides what is to be done for one parent: first the desired children in their order, then
@@ -237,9 +247,9 @@ func (p *planner) decide(i int) Op {
 	}
 	o := p.at[d.ID]
 	if o == nil {
-		return Op{Action: Create, Reason: ReasonAbsent, NotReady: "it does not exist yet"}
+		return p.Damped[d.ID].hold(d, nil, Op{Action: Create, Reason: ReasonAbsent, NotReady: "it does not exist yet", drift: []drift{{}}})
 	}
-	op := p.recreated(d, o, p.existing(d, o))
+	op := p.recreated(d, o, p.Damped[d.ID].hold(d, o, p.existing(d, o)))
 	op.Observed, op.adopted = o, op.adopted || o.marks.adopted
 	return op
 }
@@ -279,7 +289,7 @@ func (p *planner) existing(d *Desired, o *Observed) Op {
 		return p.outdated(d, o)
 	}
 	if o.marks.applied != d.hash {
-		return Op{Action: Apply, Reason: ReasonChanged, NotReady: "it is being changed"}
+		return Op{Action: Apply, Reason: ReasonChanged, NotReady: "it is being changed", drift: unmarked(d, o)}
 	}
 	if o.applied == d.hash {
 		return p.current(d, o)
@@ -321,21 +331,6 @@ func (p *planner) undesired(o *Observed) Op {
 		return set(Wait, ReasonPruneHeld, "it is not desired any more: "+p.Brake)
 	}
 	return set(Delete, ReasonNotDesired, "")
-}
-
-// keepNamespaces keeps those namespaces in which a child is kept: one that is desired, or that is
-// not deleted now.
-func keepNamespaces(ops []Op) {
-	kept := func(namespace string) bool {
-		return slices.ContainsFunc(ops, func(op Op) bool {
-			return op.ID.Namespace == namespace && (op.Desired != nil || op.Action == Retain || op.Reason == ReasonReplaced)
-		})
-	}
-	for i, op := range ops {
-		if op.Action == Delete && op.ID.Kind == (schema.GroupKind{Kind: "Namespace"}) && kept(op.ID.Name) {
-			ops[i].Action, ops[i].Reason, ops[i].Message = Retain, ReasonInUse, "children that are kept are in it"
-		}
-	}
 }
 
 func waitingFor(finalizers []string) string {

@@ -68,6 +68,7 @@ var stories = []string{
 	oneChild + wishes + "\x01\x00\x01\x01\x00\x20" + carried + carried + carried,                                      // it is made anew
 	oneChild + wishes + "\x01\x00\x01\x01\x00\x40" + carried + others + "\x00\x06" + carried,                          // it is changed when it is deleted
 	wishes + "\x01\x06\x01\x02\x00\x00" + carried + others + "\x06\x0c" + carried,                                     // an atomic map is extended
+	oneChild + "\x07\x04\x00" + others + "\x00\x05\x00\x03" + carried + others + "\x00\x06" + carried,                 // it is fought about
 	oneChild + "\x07\x02" + wishes + "\x00" + carried,                                                                 // too many would go
 	wishes + "\x01\x06\x01\x03\x00\x00" + carried + others + "\x06\x0b\x02" + others + "\x06\x0b\x04" + carried,       // lists are changed
 }
@@ -133,6 +134,7 @@ type story struct {
 	desired      []*Desired
 	late         []Op
 	hold, brake  bool
+	damped       map[ChildID]Damped
 	metadataOnly []schema.GroupKind
 	whole        map[ChildID]bool     // read past the caches
 	live         map[ChildID]bool     // read past the caches with managedFields
@@ -149,7 +151,7 @@ func newStory(t *testing.T, text []byte) *story {
 	}
 	return &story{
 		cluster: newCluster(), t: t, tape: &tape{rest: text}, whole: map[ChildID]bool{}, live: map[ChildID]bool{}, remembered: map[types.UID]string{},
-		makers: map[types.UID]string{}, refused: map[ChildID]bool{}, written: map[ChildID]int{}, immutable: map[types.UID]string{},
+		damped: map[ChildID]Damped{}, makers: map[types.UID]string{}, refused: map[ChildID]bool{}, written: map[ChildID]int{}, immutable: map[types.UID]string{},
 	}
 }
 
@@ -174,8 +176,11 @@ func (s *story) step() {
 		}
 	case 7:
 		clear(s.remembered)
-		why := s.tape.next(4)
+		why := s.tape.next(8)
 		s.hold, s.brake = why&1 > 0, why&2 > 0
+		if clear(s.damped); why&4 > 0 {
+			s.damped[wantID(s.tape.next(len(wants)))] = Damped{Paths: []string{""}, Others: true, Message: "there is a fight"}
+		}
 	case 8:
 		s.otherParent(former)
 	}
@@ -236,7 +241,8 @@ func (s *story) observe() []*Observed {
 				seen.Managers = nil
 			}
 		}
-		if version, hash, ok := strings.Cut(s.remembered[o.UID], " "); ok && version == o.ResourceVersion {
+		version, hash, _ := strings.Cut(s.remembered[o.UID], " ")
+		if all[i].last = hash; version == o.ResourceVersion {
 			all[i].applied = hash
 		}
 		all[i].immutable = s.immutable[o.UID]
@@ -246,7 +252,7 @@ func (s *story) observe() []*Observed {
 
 // plan plans, and checks that it is a function and harms no other.
 func (s *story) plan() []Op {
-	in := Input{Installation: installation, Definition: definition, Parent: website, Desired: s.desired, Observed: s.observe()}
+	in := Input{Installation: installation, Definition: definition, Parent: website, Desired: s.desired, Observed: s.observe(), Damped: s.damped}
 	if s.hold {
 		in.Hold = "it is held"
 	}
@@ -280,6 +286,9 @@ func (s *story) plan() []Op {
 // judge checks that an op is lawful in the present state.
 func (s *story) judge(op Op) {
 	o, exists := s.objects[op.ID]
+	if _, damped := s.damped[op.ID]; damped && (op.Action == Create || op.Action == Apply && op.Reason == ReasonDrift) {
+		s.t.Fatalf("%s is set back while it is fought about", op.ID)
+	}
 	switch op.Action {
 	case Create:
 		if exists {
@@ -540,6 +549,7 @@ func (s *story) otherApply(id ChildID) {
 func (s *story) settle() {
 	clear(s.written)
 	clear(s.refused)
+	clear(s.damped)
 	for range maxRounds {
 		ops := slices.DeleteFunc(s.plan(), func(op Op) bool {
 			return op.Action == Skip || op.Action == Wait || op.Action == Refuse || op.Action == Retain || s.refused[op.ID]

@@ -120,6 +120,7 @@ var _ handlers.Handler = (*Reconciler)(nil)
 
 // New returns a Reconciler. It contacts nothing.
 func New(o Options) *Reconciler {
+	o.Memory.fights.showBy(o.Metrics.Fights)
 	return &Reconciler{
 		Options: o, waiting: newWaiting(), now: time.Now,
 		status: &statusWriter{kind: o.Kind, client: o.Client, logger: o.Logger},

@@ -252,6 +252,10 @@ func (p *pass) conditions() []condition {
 			p.sumUp(op, block, progress, degrade)
 		}
 	}
+	for _, f := range p.fights {
+		block(ReasonFight, f.message)
+		degrade(ReasonFight, f.message)
+	}
 	for _, pending := range p.composition.Pending {
 		block("Pending", pending.Error())
 		progress("Pending", pending.Error())
@@ -267,6 +271,7 @@ func (p *pass) sumUp(op Op, block, progress, degrade func(Reason, string)) {
 	case failure != nil:
 		degrade(failure.reason, failure.Error())
 		block(failure.reason, failure.Error())
+	case op.Reason == ReasonFight: // It is said of the fight.
 	case op.Reason == ReasonPruneHeld:
 		degrade(op.Reason, message(op.Message))
 	case op.Desired == nil && op.Action == Wait:

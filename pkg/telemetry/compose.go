@@ -25,6 +25,7 @@ type composeVectors struct {
 	errors    *prometheus.CounterVec
 	children  *prometheus.GaugeVec
 	held      *prometheus.GaugeVec
+	fights    *prometheus.GaugeVec
 }
 
 // Reasons that a metric may have, as pkg/compose names them.
@@ -62,6 +63,9 @@ func newComposeVectors(d *definitionVectors) composeVectors {
 		held: ofDefinitions(d, gauge("kooperd_compose_prune_held_parents",
 			"Parents with children that are not desired any more and not deleted, because too many children would go at once.",
 			labelController)),
+		fights: ofDefinitions(d, gauge("kooperd_compose_fights",
+			"Children that another party changes again and again, by its field manager; empty where that is not known.",
+			labelController, "manager"), ""),
 	}
 }
 
@@ -82,6 +86,7 @@ func (c *Controller) Compose() *Compose {
 	v.skips.WithLabelValues(c.name)
 	v.statuses.WithLabelValues(c.name)
 	v.held.WithLabelValues(c.name)
+	v.fights.WithLabelValues(c.name, "")
 	for _, reason := range applyReasons {
 		v.applies.WithLabelValues(c.name, reason)
 	}
@@ -145,13 +150,23 @@ func (c *Compose) Held(parents int) {
 	}
 }
 
+// Fights sets how many children a field manager changes again and again; empty where it is not
+// known.
+func (c *Compose) Fights(manager string, children int) {
+	if children == 0 && manager != "" {
+		c.vectors.fights.DeleteLabelValues(c.definition, manager)
+		return
+	}
+	c.vectors.fights.WithLabelValues(c.definition, manager).Set(float64(children))
+}
+
 // Remove takes the series out when the definition makes no composers any more. Compose brings them
 // back.
 func (c *Compose) Remove() {
 	v := c.vectors
 	for _, vector := range []interface {
 		DeletePartialMatch(labels prometheus.Labels) int
-	}{v.passes, v.applies, v.deletes, v.recreates, v.skips, v.statuses, v.refusals, v.errors, v.children, v.held} {
+	}{v.passes, v.applies, v.deletes, v.recreates, v.skips, v.statuses, v.refusals, v.errors, v.children, v.held, v.fights} {
 		vector.DeletePartialMatch(prometheus.Labels{labelController: c.definition})
 	}
 }

@@ -1,0 +1,132 @@
+package compose
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+)
+
+// Damped are fields of a child that are not to be set back at the moment, because another party
+// changes them again and again.
+type Damped struct {
+	// Paths are the fields; an empty one is the child itself, which is not to be made again.
+	Paths []string
+	// Others says that so are all fields that were not changed before.
+	Others bool
+	// Message says more for a person.
+	Message string
+}
+
+// driftsIn are the fields of leaves.
+func driftsIn(leaves []uncovered) []drift {
+	fields := make([]drift, 0, len(leaves))
+	for _, leaf := range leaves {
+		fields = append(fields, drift{text: strings.TrimPrefix(leaf.String(), "."), path: leaf.path})
+	}
+	return fields
+}
+
+// driftsOf is a field of the metadata.
+func driftsOf(names ...any) []drift {
+	path := fieldpath.MakePathOrDie(append([]any{"metadata"}, names...)...)
+	return []drift{{text: strings.TrimPrefix(path.String(), "."), path: path}}
+}
+
+// unmarked is what another party has changed of a child that does not say any more that it is what
+// was applied.
+func unmarked(d *Desired, o *Observed) []drift {
+	if o.last != d.hash {
+		return nil // It was not applied: it is what is desired that has changed.
+	}
+	return driftsOf("annotations", AppliedAnnotation)
+}
+
+// hold makes an op wait that would set back what is fought about, and nothing else. o is nil where
+// there is no object.
+func (f Damped) hold(d *Desired, o *Observed, op Op) Op {
+	if len(f.Paths) == 0 || len(op.drift) == 0 || op.Action != Create && op.Action != Apply {
+		return op
+	}
+	for _, field := range op.drift[:min(len(op.drift), maxPaths)] {
+		if !slices.Contains(f.Paths, field.text) && (!f.Others || field.text == "") {
+			return op
+		}
+	}
+	wait := Op{Action: Wait, Reason: ReasonFight, Message: f.Message, NotReady: f.Message}
+	if o != nil && o.Ready != nil {
+		wait.Ready, _ = o.Ready(d)
+	}
+	return wait
+}
+
+// lookAtFights finds out what is fought about, with whom, and when to look again.
+func (p *pass) lookAtFights(ctx context.Context) {
+	fights := p.Memory.fights
+	for id, path := range fights.asks(p.parent.UID, p.ops, p.now()) {
+		source, ok := p.sourceOf(id)
+		if !ok {
+			continue
+		}
+		entries, err := p.Client.managedFields(ctx, p.target(source.GroupVersionKind(), id))
+		if err != nil {
+			p.Logger.V(1).Info("reading who changes a child", "child", id.String(), "parent", p.parent.text(), "error", err.Error())
+			continue
+		}
+		fights.name(p.parent.UID, id, managerOf(entries, path))
+	}
+	p.fights, p.next = fights.look(p.parent.UID, p.ops, p.now())
+}
+
+// managerOf returns the other manager that has set a field last; empty if there is none.
+func managerOf(entries []metav1.ManagedFieldsEntry, path fieldpath.Path) string {
+	var found metav1.ManagedFieldsEntry
+	for _, entry := range entries {
+		if entry.Manager == FieldManager || entry.FieldsV1 == nil || found.Manager != "" && entry.Time.Before(found.Time) {
+			continue
+		}
+		var set fieldpath.Set
+		if set.FromJSON(entry.FieldsV1.GetRawReader()) == nil && touches(&set, path) {
+			found = entry
+		}
+	}
+	return found.Manager
+}
+
+// touches reports whether a set has a field, something in it, or something that it is in.
+func touches(set *fieldpath.Set, path fieldpath.Path) bool {
+	for i, element := range path {
+		if i > 0 && set.Members.Has(element) {
+			return true
+		}
+		below, ok := set.Children.Get(element)
+		if !ok {
+			return false
+		}
+		set = below
+	}
+	return true
+}
+
+// managedFields reads who manages which fields of an object.
+func (c *Client) managedFields(ctx context.Context, t target) ([]metav1.ManagedFieldsEntry, error) {
+	path, err := c.path(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	const partial = runtime.ContentTypeJSON + ";as=PartialObjectMetadata;g=meta.k8s.io;v=v1," + runtime.ContentTypeJSON
+	body, err := c.rest.Get().AbsPath(path...).SetHeader("Accept", partial).Do(ctx).Raw()
+	if err != nil {
+		return nil, err
+	}
+	var object metav1.PartialObjectMetadata
+	if err := json.Unmarshal(body, &object); err != nil {
+		return nil, fmt.Errorf("reading a %s: %w", t.kind.Kind, err)
+	}
+	return object.ManagedFields, nil
+}

@@ -1,0 +1,22 @@
+package compose
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// keepNamespaces keeps those namespaces in which a child is kept: one that is desired, or that is
+// not deleted now.
+func keepNamespaces(ops []Op) {
+	kept := func(namespace string) bool {
+		return slices.ContainsFunc(ops, func(op Op) bool {
+			return op.ID.Namespace == namespace && (op.Desired != nil || op.Action == Retain || op.Reason == ReasonReplaced)
+		})
+	}
+	for i, op := range ops {
+		if op.Action == Delete && op.ID.Kind == (schema.GroupKind{Kind: "Namespace"}) && kept(op.ID.Name) {
+			ops[i].Action, ops[i].Reason, ops[i].Message = Retain, ReasonInUse, "children that are kept are in it"
+		}
+	}
+}
