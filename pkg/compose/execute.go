@@ -150,6 +150,7 @@ func (x *executor) executeDeletes(ctx context.Context, ops []Op, observed map[Ch
 		if op.Action != Delete || ctx.Err() != nil {
 			continue
 		}
+		delete(x.live, op.ID) // It is going to be another one, or none.
 		if failure := x.delete(ctx, observed[op.ID]); failure != nil {
 			x.failed[op.ID] = failure
 			ops[i].Action, ops[i].Reason, ops[i].Message = Wait, failure.reason, failure.Error()

@@ -54,10 +54,13 @@ func (c *current) parentClient(ctx context.Context) (dynamic.ResourceInterface, 
 	return c.Dynamic.Resource(c.Kind.GroupVersion().WithResource(resource.Name)).Namespace(c.parent.Namespace), nil
 }
 
+// cleaning is a pass for a parent that is being deleted.
+type cleaning struct{ *pass }
+
 // cleanUp deletes the children of a parent that is being deleted, as far as the garbage collector
 // does not, and then removes the finalizer. It goes by what is provably ours, and never asks what
 // is desired. Whoever deletes the parent may want to keep what depends on it: then all is kept.
-func (p *pass) cleanUp(ctx context.Context) (handlers.Result, error) {
+func (p cleaning) cleanUp(ctx context.Context) (handlers.Result, error) {
 	if !p.hasFinalizer() {
 		return handlers.Result{}, nil
 	}
@@ -65,7 +68,7 @@ func (p *pass) cleanUp(ctx context.Context) (handlers.Result, error) {
 		return handlers.Result{RequeueAfter: listedInterval}, ended(ctx)
 	}
 	if !slices.Contains(p.meta.Finalizers, metav1.FinalizerOrphanDependents) {
-		left, err := p.deleteAll(ctx)
+		left, err := p.deleteSeenAndUnseen(ctx)
 		if err == nil && len(left) > 0 {
 			return handlers.Result{}, p.writeConditions(ctx, deletingConditions(left))
 		}
@@ -76,7 +79,7 @@ func (p *pass) cleanUp(ctx context.Context) (handlers.Result, error) {
 			return handlers.Result{}, slowly(err, p.req.Attempt)
 		}
 	}
-	if !p.listed() {
+	if !p.listed(true) {
 		return handlers.Result{RequeueAfter: listedInterval}, nil
 	}
 	client, err := p.parentClient(ctx)
@@ -90,10 +93,23 @@ func (p *pass) cleanUp(ctx context.Context) (handlers.Result, error) {
 	return handlers.Result{}, nil
 }
 
+// deleteSeenAndUnseen is deleteAll that does not trust the caches when they have nothing left.
+func (p cleaning) deleteSeenAndUnseen(ctx context.Context) (left []string, err error) {
+	left, err = p.deleteAll(ctx)
+	if err != nil || len(left) > 0 {
+		return left, err
+	}
+	found, err := p.findUnseen(ctx)
+	if err != nil || !found {
+		return nil, err
+	}
+	return p.deleteAll(ctx)
+}
+
 // deleteAll deletes what the garbage collector does not, and returns what is still there. Of what
 // may refer to the parent, it is the collector's to decide: a reference that is gone may have been
 // removed so that the object stays.
-func (p *pass) deleteAll(ctx context.Context) (left []string, err error) {
+func (p cleaning) deleteAll(ctx context.Context) (left []string, err error) {
 	observed := p.observeChildren()
 	p.ops = slices.DeleteFunc(p.plan(observed, nil, "", ""), func(op Op) bool { return p.parent.mayOwn(op.ID.Namespace) })
 	p.executeDeletes(ctx, p.ops, observed)

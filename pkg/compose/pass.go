@@ -58,7 +58,7 @@ func newPass(r *Reconciler, key kube.Key, req handlers.Request) *pass {
 // run brings the children and the status in line.
 func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	if p.meta.DeletionTimestamp != nil && (!p.Finalizes || !p.hasFinalizer()) {
-		return p.cleanUp(ctx)
+		return cleaning{p}.cleanUp(ctx)
 	}
 	settled, whole := p.makeRight(ctx)
 	if err := ended(ctx); err != nil {
@@ -70,7 +70,7 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	p.lookAtFights(ctx)
 	p.note()
 	if p.composed.DeletionTimestamp != nil && p.composition.Finalized && p.firstError() == nil {
-		return p.cleanUp(ctx)
+		return cleaning{p}.cleanUp(ctx)
 	}
 	statusErr := p.writeStatus(ctx)
 	if err := ended(ctx); err != nil {
@@ -109,7 +109,7 @@ func again(result *handlers.Result, d time.Duration) {
 func (p *pass) makeRight(ctx context.Context) (settled, whole bool) {
 	for {
 		settled = p.converge(ctx)
-		if whole = p.listed() && !p.lost; !whole || !settled || p.err != nil || !p.prune(ctx) {
+		if whole = p.listed(p.meta.DeletionTimestamp != nil) && !p.lost; !whole || !settled || p.err != nil || !p.prune(ctx) {
 			return settled, whole
 		}
 		// What the composer says may be about what is gone now.

@@ -18,6 +18,7 @@ import (
 
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -47,6 +48,8 @@ type Source interface {
 	List(namespace string, selector labels.Selector) []handlers.Object
 	// Listed reports whether the cache has been complete, and the kind is not gone since.
 	Listed() bool
+	// Status returns the state, and why it is Waiting or Degraded.
+	Status() (status.State, error)
 	// Keys returns the keys of all objects.
 	Keys() []kube.Key
 }
@@ -110,10 +113,11 @@ type Reconciler struct {
 	// Recorded is what passes wait for before they change anything.
 	Recorded Recorded
 
-	former  formerSources
-	waiting *waiting
-	status  *statusWriter
-	now     func() time.Time
+	caughtUp caughtUp
+	former   formerSources
+	waiting  *waiting
+	status   *statusWriter
+	now      func() time.Time
 }
 
 var _ handlers.Handler = (*Reconciler)(nil)
@@ -137,7 +141,7 @@ func (r *Reconciler) Close() error {
 
 // Handle implements handlers.Handler. An error that says RetryAfter is to be retried then.
 func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers.Result, error) {
-	if !r.listed() {
+	if !r.listed(req.Object.Metadata().DeletionTimestamp != nil) {
 		return handlers.Result{RequeueAfter: listedInterval}, nil
 	}
 	begun := r.now()
@@ -158,12 +162,15 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 }
 
 // listed reports whether all caches have been complete. The engine waits for that before it calls;
-// a kind may go in between.
-func (r *Reconciler) listed() bool {
+// a kind may go in between. For a parent that is being deleted, one that is not served is left out.
+func (r *Reconciler) listed(deleting bool) bool {
 	for _, source := range r.Children {
-		if !source.Source.Listed() {
+		if !source.Source.Listed() && (!deleting || !source.absent()) {
 			return false
 		}
+	}
+	if deleting && !r.Finalizes {
+		return r.Parents.Listed() // What is related is of no concern.
 	}
 	for _, source := range r.Related {
 		if !source.Source.Listed() {
@@ -197,6 +204,7 @@ func (r *Reconciler) Retain(exists func(kube.Key) bool) {
 // Pause is called when this replica stops handling objects: what is remembered may be wrong when
 // it begins again.
 func (r *Reconciler) Pause() {
+	r.caughtUp.clear()
 	r.waiting.clear()
 	r.count(r.Memory.clear().negative())
 }

@@ -31,6 +31,7 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kinds"
 	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -123,6 +124,10 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	if strings.HasPrefix(asked.path, "/openapi/") {
 		s.sendSchema(w)
+		return
+	}
+	if kind, namespace, ok := collectionIn(asked.path); ok && r.Method == http.MethodGet {
+		s.list(w, kind, namespace, r.URL.Query().Get("labelSelector"))
 		return
 	}
 	kind, id, subresource, ok := idIn(asked.path)
@@ -353,6 +358,15 @@ func (c *cache) Reached(_ kube.Key, resourceVersion string) bool {
 	defer c.mu.Unlock()
 	version, err := strconv.Atoi(resourceVersion)
 	return err != nil || c.version >= version
+}
+
+func (c *cache) Status() (status.State, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone {
+		return status.Waiting, nil
+	}
+	return status.Running, nil
 }
 
 func (c *cache) Get(namespace, name string) (handlers.Object, bool) {

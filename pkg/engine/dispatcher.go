@@ -66,6 +66,8 @@ type dispatcher struct {
 	mu      sync.Mutex
 	workers []*workerSlot
 	handed  bool // another dispatcher has taken over, and no worker may begin any more
+
+	held heldKeys
 }
 
 // workerSlot is the place of one worker. It begins when the workers of earlier revisions whose
@@ -233,10 +235,11 @@ func (d *dispatcher) onEvent(w *watched, e kube.Event) {
 // changed asks for a call because of something else than the object itself.
 func (d *dispatcher) changed(key kube.Key) { d.ask(key, queue.Change) }
 
-// awaitListed waits until every cache that the calls depend on has been complete. It returns false
-// when no call may begin any more.
+// awaitListed waits until every cache that the calls depend on has been complete. Kinds that are
+// not served are waited for by each object, see object. It returns false when no call may begin any
+// more.
 func (d *dispatcher) awaitListed() bool {
-	for len(d.revision.watches.watches) > 1 && !d.revision.watches.listed() {
+	for len(d.revision.watches.watches) > 1 && !d.revision.watches.listedButAbsent() {
 		again := time.NewTimer(listedInterval)
 		select {
 		case <-again.C:
@@ -324,6 +327,11 @@ func (d *dispatcher) object(item queue.Item[kube.Key]) (handlers.Object, bool) {
 	obj, ok := d.revision.watches.primary().Get(item.Key.Namespace, item.Key.Name)
 	if !ok {
 		d.queue.Done(item.Key) // Not Drop: the object may be created again at this moment.
+		return nil, false
+	}
+	if len(d.revision.watches.watches) > 1 && !d.revision.watches.listed() && obj.Metadata().DeletionTimestamp == nil {
+		d.queue.Done(item.Key)
+		d.hold(item)
 		return nil, false
 	}
 	if _, left := finalizable(d.revision.def.Finalizer, obj); left {
