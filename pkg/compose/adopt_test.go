@@ -156,7 +156,8 @@ func TestFormerParentIsOfTheNamespace(t *testing.T) {
 }
 
 // What another manager has set goes when the child ceases to set it, whatever the operation and
-// the version were, and what a subresource has set stays whose it is.
+// the version were, and what a subresource has set stays whose it is. What the child leaves to
+// others is left.
 func TestTakeOverPatch(t *testing.T) {
 	fields := func(names ...string) *metav1.FieldsV1 {
 		text := `{"f:data":{`
@@ -175,7 +176,8 @@ func TestTakeOverPatch(t *testing.T) {
 		entry("helm", update, "v1", "", "a"), entry("helm", update, "v1beta1", "", "b"), entry("helm", apply, "v1", "", "c"),
 		entry(FieldManager, apply, "v1beta1", "", "d"), entry("other", update, "v1", "", "e"), entry("helm", update, "v1", "status", "f"),
 	}}
-	patch, err := takeOverPatch(o, []string{"helm"}, "v1")
+	d := desire(t, website, ignoring(page, "data.c"))[0]
+	patch, err := takeOverPatch(o, []string{"helm"}, "v1", d.released)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +196,7 @@ func TestTakeOverPatch(t *testing.T) {
 	for manager, set := range c.objects[id].managers {
 		got[manager] = strings.ReplaceAll(set.Set().String(), "\n", " ")
 	}
-	want := map[string]string{FieldManager: ".data.a .data.b .data.c .data.d", "other": ".data.e", "helm": ".data.f"}
+	want := map[string]string{FieldManager: ".data.a .data.b .data.d", CreateManager: ".data.c", "other": ".data.e", "helm": ".data.f"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("managers (-want +got):\n%s", diff)
 	}

@@ -390,6 +390,8 @@ func (c *cluster) execute(ops []Op) error {
 				return err
 			}
 			_, err = c.apply(op.Desired.Kind, op.ID, FieldManager, tree, op.force())
+		case HandOver:
+			err = c.handOver(op.ID, op.Observed.UID, op.Desired)
 		case Delete, Recreate:
 			err = c.delete(op.ID, op.Observed.UID, op.Observed.ResourceVersion)
 		}
@@ -406,7 +408,7 @@ func (c *cluster) takeOver(op *Op) error {
 		return nil
 	}
 	o := *op.Observed
-	patch, err := takeOverPatch(&o, op.managers, op.Desired.Kind.GroupVersion().String())
+	patch, err := takeOverPatch(&o, op.managers, op.Desired.Kind.GroupVersion().String(), op.Desired.released)
 	if err == nil {
 		err = c.jsonPatch(op.ID, patch)
 	}
@@ -424,6 +426,34 @@ func (c *cluster) live(id ChildID, metadataOnly bool) (*Observed, error) {
 	}
 	o, err := observeLive(text, target{kind: c.objects[id].kind, metadataOnly: metadataOnly})
 	return o.Observed, err
+}
+
+// handOver leaves fields to others, as a Client does.
+func (c *cluster) handOver(id ChildID, uid types.UID, d *Desired) error {
+	s, exists := c.objects[id]
+	resource := schema.GroupResource{Group: id.Kind.Group, Resource: id.Kind.Kind}
+	switch {
+	case !exists:
+		return apierrors.NewNotFound(resource, id.Name)
+	case uid != s.uid:
+		return apierrors.NewConflict(resource, id.Name, errReplaced)
+	}
+	entry, ok := s.managers[FieldManager]
+	if !ok {
+		return nil
+	}
+	moved := d.released(entry.Set())
+	if moved.Empty() {
+		return nil
+	}
+	s.managers = s.managers.Copy()
+	s.managers[FieldManager] = fieldpath.NewVersionedSet(entry.Set().Difference(moved), "v1", true)
+	if before, ok := s.managers[CreateManager]; ok {
+		moved = moved.Union(before.Set())
+	}
+	s.managers[CreateManager] = fieldpath.NewVersionedSet(moved, "v1", false)
+	c.store(id, s, true)
+	return nil
 }
 
 // makerFor makes the children of a parent, of all kinds.

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -50,9 +52,12 @@ type Desired struct {
 	// Policy says how it is kept.
 	Policy handlers.ChildPolicy
 
-	tree map[string]any // what is applied, marks included
-	hash string
-	refs bool // it has an owner reference to the parent
+	tree     map[string]any // what is applied, marks included
+	hash     string
+	full     map[string]any // what a new object is made of, where that is more; nil if it is the same
+	ignored  []ignoredPath
+	generate func(context.Context, *unstructured.Unstructured) error
+	refs     bool // it has an owner reference to the parent
 }
 
 // systemFields are those of the metadata that the API server sets. They are never applied.
@@ -66,6 +71,9 @@ var protected = []schema.GroupKind{
 	{Kind: "Namespace"}, {Kind: "PersistentVolume"}, {Kind: "PersistentVolumeClaim"},
 	{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"},
 }
+
+// ofSecrets is the kind of Secrets.
+var ofSecrets = schema.GroupKind{Kind: "Secret"}
 
 // maker makes what is desired of what a composer says.
 type maker struct {
@@ -86,7 +94,7 @@ func (m maker) make(child handlers.Child) (*Desired, error) {
 	if err != nil {
 		return nil, fmt.Errorf("child %q: %w", child.Name, err)
 	}
-	d := &Desired{Name: child.Name, After: child.After, Policy: child.Policy, tree: tree}
+	d := &Desired{Name: child.Name, After: child.After, Policy: child.Policy, tree: tree, generate: child.Generate}
 	owned, err := m.identify(d)
 	if err != nil {
 		if child.Name != "" {
@@ -94,10 +102,16 @@ func (m maker) make(child handlers.Child) (*Desired, error) {
 		}
 		return nil, err
 	}
-	if err := checkPolicy(d.Policy); err != nil {
+	if err := errors.Join(checkPolicy(d.Policy), checkGenerate(child)); err != nil {
 		return nil, fmt.Errorf("child %s: %w", d.Name, err)
 	}
 	m.mark(d, owned)
+	if d.Policy.Update == handlers.UpdateCreateOnly {
+		d.full, d.tree = d.tree, onlyMarks(d.tree)
+	}
+	if err := d.splitIgnored(); err != nil {
+		return nil, fmt.Errorf("child %s: %w", d.Name, err)
+	}
 	text, err := json.Marshal(d.tree)
 	if err != nil {
 		return nil, fmt.Errorf("child %s: encoding it: %w", d.Name, err)
@@ -105,6 +119,9 @@ func (m maker) make(child handlers.Child) (*Desired, error) {
 	sum := sha256.Sum256(text)
 	d.hash = "v1-" + hex.EncodeToString(sum[:16])
 	annotations(d.tree)[AppliedAnnotation] = d.hash
+	if d.full != nil {
+		annotations(d.full)[AppliedAnnotation] = d.hash
+	}
 	return d, nil
 }
 
@@ -168,7 +185,7 @@ func (m maker) mark(d *Desired, owned ownedKind) {
 	if scheme.Scheme.Recognizes(d.Kind) {
 		delete(d.tree, "status") // The API server ignores it.
 	}
-	if d.ID.Kind == (schema.GroupKind{Kind: "Secret"}) {
+	if d.ID.Kind == ofSecrets {
 		encodeStringData(d.tree)
 	}
 }
@@ -267,22 +284,26 @@ func checkPolicy(p handlers.ChildPolicy) error {
 }
 
 // body is what is sent to apply a child: for an object that exists with its UID, so that no other
-// one of that name is changed; for one that does not, so that none is. One that is adopted is
-// changed in the state that was seen alone.
+// one of that name is changed; for one that does not, so that none is. One that is adopted, or of
+// which the other fields are not ours any more, is changed in the state that was seen alone.
 func (op Op) body() ([]byte, error) {
-	d, tree := op.Desired, maps.Clone(op.Desired.tree)
-	metadata := maps.Clone(object(d.tree, "metadata"))
+	d, whole := op.Desired, op.Desired.tree
+	if op.Observed == nil && d.full != nil {
+		whole = d.full
+	}
+	tree := maps.Clone(whole)
+	metadata := maps.Clone(object(whole, "metadata"))
 	tree["metadata"] = metadata
 	switch o := op.Observed; {
 	case o == nil:
 		metadata["resourceVersion"] = "1" // No object has it: the API server creates, or refuses.
-	case op.Action == Adopt:
+	case op.Action == Adopt, d.Policy.Update == handlers.UpdateCreateOnly:
 		metadata["uid"], metadata["resourceVersion"] = string(o.UID), o.ResourceVersion
 	default:
 		metadata["uid"] = string(o.UID)
 	}
 	if op.adopted {
-		noted := maps.Clone(annotations(d.tree))
+		noted := maps.Clone(annotations(whole))
 		noted[AdoptedAnnotation] = "true"
 		metadata["annotations"] = noted
 	}

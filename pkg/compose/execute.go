@@ -25,7 +25,7 @@ func (x *executor) execute(ctx context.Context, ops []Op) (changed bool) {
 	running.SetLimit(writesAtOnce)
 	for _, op := range ops {
 		switch op.Action {
-		case Create, Apply, Adopt, Recreate, Read:
+		case Create, Apply, Adopt, HandOver, Recreate, Read:
 		default:
 			continue
 		}
@@ -56,23 +56,25 @@ func (x *executor) execute(ctx context.Context, ops []Op) (changed bool) {
 // carryOut does what an op says. It returns what it has read past the caches, or why it failed.
 // again is true when the object has been read in this pass before.
 func (x *executor) carryOut(ctx context.Context, op Op, again bool) (*observedChild, *opError) {
+	var failure *opError
 	switch op.Action {
 	case Read:
 		return x.read(ctx, op, op.Reason == ReasonDrift)
 	case Recreate:
 		return x.recreate(ctx, op)
+	case HandOver:
+		failure = x.handOver(ctx, op)
+	default:
+		if failure = x.takeOver(ctx, &op); failure == nil {
+			failure = x.apply(ctx, op)
+		}
 	}
-	failure := x.takeOver(ctx, &op)
-	if failure == nil {
-		failure = x.apply(ctx, op)
-	}
-	if mayBeRecreated(op, failure) {
+	switch {
+	case mayBeRecreated(op, failure):
 		return x.tryRecreate(ctx, op, failure)
-	}
-	if failure == nil || failure.reason != reasonStale {
+	case failure == nil || failure.reason != reasonStale:
 		return nil, failure
-	}
-	if again {
+	case again:
 		return nil, failure // It has just been read: whoever changes it all the time has to end first.
 	}
 	return x.read(ctx, op, false)
@@ -81,18 +83,24 @@ func (x *executor) carryOut(ctx context.Context, op Op, again bool) (*observedCh
 // apply creates or changes a child.
 func (x *executor) apply(ctx context.Context, op Op) *opError {
 	d := op.Desired
-	body, err := op.body()
+	body, err := x.body(ctx, op)
 	if err != nil {
 		return &opError{reason: reasonInvalid, err: err}
 	}
 	x.Memory.beginWrite(x.parent.UID, op.ID)
 	answer, err := x.Client.apply(ctx, x.target(d.Kind, op.ID), body, op.force())
+	if err != nil && ofCreateManager(err) {
+		answer, err = x.Client.apply(ctx, x.target(d.Kind, op.ID), body, true)
+	}
 	if err != nil {
 		answer = nil
 	}
 	x.Memory.endWrite(x.parent.UID, op.ID, d.hash, answer)
 	if err != nil {
 		failure := failed("applying", op.ID, err)
+		if op.Action == Create && d.generate != nil {
+			failure.err = fmt.Errorf("applying %s: %w", op.ID, withoutValues(err))
+		}
 		if failure.reason != reasonStale {
 			x.Metrics.Failed(string(failure.reason))
 		}

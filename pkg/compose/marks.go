@@ -33,6 +33,12 @@ const (
 	PruneAnnotation = "kooperd.dev/prune"
 )
 
+// The names of all marks.
+var (
+	markLabels      = []string{InstallationLabel, DefinitionLabel, ParentUIDLabel}
+	markAnnotations = []string{ParentAnnotation, ChildAnnotation, AppliedAnnotation, PruneAnnotation, AdoptedAnnotation}
+)
+
 // Installation names an installation of kooperd by its lease. It is a valid label value, and a
 // valid label of a DNS name.
 func Installation(leaseNamespace, leaseName string) string {

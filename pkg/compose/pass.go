@@ -280,7 +280,7 @@ func (p *pass) hold() string {
 		case op.Desired == nil:
 		case op.Action == Refuse:
 			return fmt.Sprintf("%s is refused", op.ID)
-		case op.Action == Create, op.Action == Apply, op.Action == Adopt, op.Action == Recreate, op.Action == Read:
+		case op.Action == Create, op.Action == Apply, op.Action == Adopt, op.Action == HandOver, op.Action == Recreate, op.Action == Read:
 			return fmt.Sprintf("%s is still to be applied", op.ID)
 		}
 	}

@@ -78,6 +78,8 @@ const (
 	Create Action = "create"
 	// Apply changes an object of ours.
 	Apply Action = "apply"
+	// HandOver leaves fields of an object of ours to others, with their values.
+	HandOver Action = "handOver"
 	// Recreate deletes an object of ours that cannot be changed, so that it is made anew.
 	Recreate Action = "recreate"
 	// Adopt makes an object ours that is not.
@@ -137,6 +139,9 @@ const (
 	ReasonProtected Reason = "Protected"
 	// ReasonInUse: the namespace has children that are kept.
 	ReasonInUse Reason = "InUse"
+	// ReasonReleased: what is desired has fields no more that are ours, and that are not to be
+	// removed.
+	ReasonReleased Reason = "Released"
 	// ReasonImmutable: the API server does not change the object to what is desired, and would make
 	// a new one so.
 	ReasonImmutable Reason = "Immutable"
@@ -249,7 +254,7 @@ func (p *planner) decide(i int) Op {
 	if o == nil {
 		return p.Damped[d.ID].hold(d, nil, Op{Action: Create, Reason: ReasonAbsent, NotReady: "it does not exist yet", drift: []drift{{}}})
 	}
-	op := p.recreated(d, o, p.Damped[d.ID].hold(d, o, p.existing(d, o)))
+	op := handedOver(d, o, p.recreated(d, o, p.Damped[d.ID].hold(d, o, p.existing(d, o))))
 	op.Observed, op.adopted = o, op.adopted || o.marks.adopted
 	return op
 }

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -67,6 +68,8 @@ var stories = []string{
 	wishes + "\x02\x04\x01\x00\x00\x04\x05\x02\x00\x00\x00" + carried + wishes + "\x01\x05\x02\x00\x00\x00" + carried, // a namespace is in use
 	oneChild + wishes + "\x01\x00\x01\x01\x00\x20" + carried + carried + carried,                                      // it is made anew
 	oneChild + wishes + "\x01\x00\x01\x01\x00\x40" + carried + others + "\x00\x06" + carried,                          // it is changed when it is deleted
+	oneChild + wishes + "\x01\x00\x01\x01\x00\x60" + carried + carried + others + "\x00\x05\x00\x03" + carried,        // it is not changed any more
+	wishes + "\x01\x06\x01\x02\x00\x00" + carried + wishes + "\x01\x06\x01\x03\x00\x80" + carried + carried,           // fields are left to others
 	wishes + "\x01\x06\x01\x02\x00\x00" + carried + others + "\x06\x0c" + carried,                                     // an atomic map is extended
 	oneChild + "\x07\x04\x00" + others + "\x00\x05\x00\x03" + carried + others + "\x00\x06" + carried,                 // it is fought about
 	oneChild + "\x07\x02" + wishes + "\x00" + carried,                                                                 // too many would go
@@ -110,6 +113,9 @@ var variants = []map[string]any{
 		},
 	}},
 }
+
+// ignores are what a child may leave to others.
+var ignores = []string{"data.b", "spec.containers[name=log]", "spec.args"}
 
 // tape is what decides how a story goes on.
 type tape struct{ rest []byte }
@@ -203,8 +209,11 @@ func (s *story) wish(parent Parent) []*Desired {
 			}
 		}
 		policy := s.tape.next(256)
-		child.Policy.Update = []handlers.Update{"", handlers.UpdateRecreate, handlers.UpdateOnDelete, handlers.UpdateInPlace}[policy>>5&3]
+		child.Policy.Update = []handlers.Update{"", handlers.UpdateRecreate, handlers.UpdateOnDelete, handlers.UpdateCreateOnly}[policy>>5&3]
 		child.Policy.AllowDataLoss = policy&128 > 0 && child.Policy.Update == handlers.UpdateRecreate
+		if policy&128 > 0 && !child.Policy.AllowDataLoss {
+			child.Policy.Ignore = ignores
+		}
 		child.Policy.Drift = []handlers.Drift{"", handlers.DriftReport, handlers.DriftIgnore, handlers.DriftFix}[policy&3]
 		child.Policy.Prune = policy&4 > 0
 		if policy&8 > 0 {
@@ -294,7 +303,7 @@ func (s *story) judge(op Op) {
 		if exists {
 			s.t.Fatalf("%s is created, and exists", op.ID)
 		}
-	case Apply:
+	case Apply, HandOver:
 		if !exists || s.makers[o.uid] != "website" && !s.wiped(o) {
 			s.t.Fatalf("%s is applied, and was made by %q", op.ID, s.makers[o.uid])
 		}
@@ -407,24 +416,32 @@ func (s *story) carryOut(ops []Op, most int) {
 			s.immutable[op.Observed.UID] = op.Desired.hash
 			continue
 		}
+		left := s.leftToOthers(op)
 		err := s.execute([]Op{op})
 		now := s.objects[op.ID]
+		if after := s.leftToOthers(op); op.Action != Recreate && left != "" && left != after {
+			s.t.Fatalf("%s has changed what is left to others:\n%s\n%s", words([]Op{op}), left, after)
+		}
 		switch {
 		case apierrors.IsConflict(err) && reasonFor(errors.Unwrap(err)) == ReasonConflict:
 			s.refused[op.ID] = true
 		case err != nil && reasonFor(errors.Unwrap(err)) != reasonStale && !apierrors.IsNotFound(err):
 			s.t.Fatalf("carrying out: %v", err)
 		case err != nil:
-		case op.Action == Create || op.Action == Apply || op.Action == Adopt:
+		case op.Action == Create || op.Action == Apply || op.Action == Adopt || op.Action == HandOver:
 			if before != nil && (op.Observed == nil || op.Observed.UID != before.uid) {
 				s.t.Fatalf("%s has overwritten another object", words([]Op{op}))
 			}
 			s.makers[now.uid] = "website"
+			delete(s.whole, op.ID)
+			if delete(s.live, op.ID); op.Action == HandOver {
+				delete(s.remembered, now.uid)
+				continue
+			}
 			s.remembered[now.uid] = now.version + " " + op.Desired.hash
 			s.written[op.ID]++
-			delete(s.whole, op.ID)
-			delete(s.live, op.ID)
 		case op.Action == Delete || op.Action == Recreate:
+			delete(s.live, op.ID)
 			if before.uid != op.Observed.UID || s.makers[before.uid] != "website" {
 				s.t.Fatalf("%s has deleted another object", words([]Op{op}))
 			}
@@ -433,6 +450,41 @@ func (s *story) carryOut(ops []Op, most int) {
 			}
 		}
 	}
+}
+
+// leftToOthers is what of an object is not to be changed by an op; empty if all may be.
+func (s *story) leftToOthers(op Op) string {
+	o := s.objects[op.ID]
+	if o == nil || op.Desired == nil || op.Action == Create {
+		return ""
+	}
+	tree := runtime.DeepCopyJSON(o.tree)
+	only := map[string]any{"kind": tree["kind"]}
+	spec, _ := tree["spec"].(map[string]any)
+	data, _ := tree["data"].(map[string]any)
+	only["replicas"] = spec["replicas"]
+	if wanted, _ := op.Desired.tree["spec"].(map[string]any); wanted["replicas"] != nil {
+		delete(only, "replicas") // It is the child's to set.
+	}
+	switch policy := op.Desired.Policy; {
+	case op.Action == HandOver:
+		only = tree
+	case policy.Update == handlers.UpdateCreateOnly:
+		only = map[string]any{"spec": tree["spec"], "data": tree["data"]}
+	case len(policy.Ignore) > 0:
+		only["b"], only["args"] = data["b"], spec["args"]
+		containers, _ := spec["containers"].([]any)
+		for _, item := range containers {
+			if fields, _ := item.(map[string]any); fields["name"] == "log" {
+				only["log"] = item
+			}
+		}
+	}
+	text, err := json.Marshal(only)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(text)
 }
 
 // otherParent makes or deletes the children of another parent.

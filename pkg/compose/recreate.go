@@ -25,9 +25,9 @@ var (
 
 func checkUpdate(p handlers.ChildPolicy) error {
 	switch p.Update {
-	case "", handlers.UpdateInPlace, handlers.UpdateRecreate, handlers.UpdateOnDelete:
+	case "", handlers.UpdateInPlace, handlers.UpdateRecreate, handlers.UpdateOnDelete, handlers.UpdateCreateOnly:
 	default:
-		return fmt.Errorf("there is no update policy %q: want inPlace, recreate or onDelete", p.Update)
+		return fmt.Errorf("there is no update policy %q: want inPlace, recreate, onDelete or createOnly", p.Update)
 	}
 	if p.AllowDataLoss && p.Update != handlers.UpdateRecreate {
 		return errors.New("AllowDataLoss is for the update policy recreate")
@@ -131,8 +131,12 @@ func (x *executor) tryCreate(ctx context.Context, op Op) error {
 // nameless is the child as it is created under a name that the API server makes.
 func (d *Desired) nameless() ([]byte, error) {
 	const most = 50 // A name that is a label may have 63 bytes.
-	tree := maps.Clone(d.tree)
-	metadata := maps.Clone(object(d.tree, "metadata"))
+	whole := d.tree
+	if d.full != nil {
+		whole = d.full
+	}
+	tree := maps.Clone(whole)
+	metadata := maps.Clone(object(whole, "metadata"))
 	tree["metadata"] = metadata
 	delete(metadata, "name")
 	metadata["generateName"] = strings.TrimRight(d.ID.Name[:min(len(d.ID.Name), most)], "-.") + "-"

@@ -134,8 +134,8 @@ func TestHoldsData(t *testing.T) {
 
 func TestMakeChecksUpdate(t *testing.T) {
 	for want, policy := range map[string]handlers.ChildPolicy{
-		`there is no update policy "replace": want inPlace, recreate or onDelete`: {Update: "replace"},
-		"AllowDataLoss is for the update policy recreate":                         {AllowDataLoss: true},
+		`there is no update policy "replace": want inPlace, recreate, onDelete or createOnly`: {Update: "replace"},
+		"AllowDataLoss is for the update policy recreate":                                     {AllowDataLoss: true},
 	} {
 		child := page
 		child.Policy = policy

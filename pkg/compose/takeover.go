@@ -59,7 +59,7 @@ func (x *executor) takeOver(ctx context.Context, op *Op) *opError {
 		return nil
 	}
 	o := *op.Observed
-	patch, err := takeOverPatch(&o, op.managers, op.Desired.Kind.GroupVersion().String())
+	patch, err := takeOverPatch(&o, op.managers, op.Desired.Kind.GroupVersion().String(), op.Desired.released)
 	if err != nil {
 		return failed("taking over", op.ID, err)
 	}
@@ -80,7 +80,10 @@ func (x *executor) takeOver(ctx context.Context, op *Op) *opError {
 // takeOverPatch moves the entries of some field managers, whether they have updated or applied,
 // into our own. Entries of other versions are read as if they were of the one that we apply: what
 // the paths mean is mostly the same, and one of another version would be lost.
-func takeOverPatch(o *Observed, managers []string, apiVersion string) ([]byte, error) {
+//
+// What released returns of the fields that are ours then is left to others: what is applied next
+// does not have it, and would remove it.
+func takeOverPatch(o *Observed, managers []string, apiVersion string, released releaser) ([]byte, error) {
 	object := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{ManagedFields: slices.Clone(o.Managers)}}
 	names := sets.New[string]()
 	for i := range object.ManagedFields {
@@ -100,9 +103,13 @@ func takeOverPatch(o *Observed, managers []string, apiVersion string) ([]byte, e
 	if err := csaupgrade.UpgradeManagedFields(object, names, FieldManager); err != nil {
 		return nil, err
 	}
+	entries, err := moveFields(object.ManagedFields, released)
+	if err != nil {
+		return nil, err
+	}
 	return json.Marshal([]map[string]any{
 		{"op": "test", "path": "/metadata/uid", "value": o.UID},
-		{"op": "replace", "path": "/metadata/managedFields", "value": object.ManagedFields},
+		{"op": "replace", "path": "/metadata/managedFields", "value": entries},
 		{"op": "replace", "path": "/metadata/resourceVersion", "value": o.ResourceVersion},
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
@@ -128,6 +129,14 @@ type Child struct {
 	Object runtime.Object
 	// After names children that have to be ready before this one is made or changed.
 	After []string
+	// Generate completes a copy of Object with what cannot be a function of the request, such as
+	// a password. It is for a child with UpdateCreateOnly, and is called when the object is absent
+	// and about to be created: what it adds stays until the object is deleted. It may be called
+	// more than once for one object, as when a request fails; what it added then is gone. It must
+	// not change what names the object, and its error must not have in it what it has made. Of
+	// what the API server says against the object, no more than names of fields is said on. Calls
+	// for different children may overlap. Default: nothing is added.
+	Generate func(ctx context.Context, object *unstructured.Unstructured) error
 	// Policy says how the child is kept. The zero value is what most children need.
 	Policy ChildPolicy
 }
@@ -155,6 +164,13 @@ type ChildPolicy struct {
 	// which they have set fields becomes the child too, and these fields become kooperd's. Fields
 	// among them that the child does not set are removed. Default: none.
 	AdoptFrom []string
+	// Ignore are paths of fields that are left to others, such as spec.replicas,
+	// metadata.annotations["example.com/note"], or spec.containers[name="web"].resources. Object
+	// says what they are in a new object. Afterwards they are neither changed nor looked at, and
+	// they belong to the field manager kooperd-create until another one sets them. A path that is
+	// added for an object that exists leaves the value there is. No path lies within a list or map
+	// that the API server takes as one value, such as the selector of a Deployment. Default: none.
+	Ignore []string
 	// Prune allows that a Namespace, CustomResourceDefinition, PersistentVolume or
 	// PersistentVolumeClaim is deleted when it is no longer desired. It has to be there while the
 	// child is desired. Children of other kinds need no such word.

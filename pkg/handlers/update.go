@@ -15,4 +15,7 @@ const (
 	// UpdateOnDelete leaves the object as it is until somebody deletes it, and then makes it as it
 	// should be.
 	UpdateOnDelete Update = "onDelete"
+	// UpdateCreateOnly makes the object when it is absent, and never changes it: neither when what
+	// it should be changes, nor when another party changes it. Only the marks are kept.
+	UpdateCreateOnly Update = "createOnly"
 )

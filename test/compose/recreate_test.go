@@ -288,7 +288,7 @@ func TestOnDelete(t *testing.T) {
 	}
 }
 
-// eventsOf are the messages of the events of a reason about an object.
+// eventsOf are the messages of the events of a reason, or of any, about an object.
 func (r *rig) eventsOf(t testing.TB, about *unstructured.Unstructured, reason string) (messages []string) {
 	t.Helper()
 	list, err := shared.Client().EventsV1().Events(r.namespace).List(t.Context(), metav1.ListOptions{})
@@ -296,7 +296,7 @@ func (r *rig) eventsOf(t testing.TB, about *unstructured.Unstructured, reason st
 		t.Fatal(err)
 	}
 	for _, e := range list.Items {
-		if e.Regarding.UID == about.GetUID() && e.Reason == reason {
+		if e.Regarding.UID == about.GetUID() && (reason == "" || e.Reason == reason) {
 			messages = append(messages, e.Note)
 		}
 	}

@@ -83,7 +83,10 @@ func (a answer) text() string {
 		p := c.Policy
 		shown.Children = append(shown.Children, child{
 			Name: c.Name, Object: c.Object, After: c.After,
-			Kept: []string{string(p.Drift), string(p.Conflicts), fmt.Sprint(p.Prune), fmt.Sprint(p.Ready != nil)},
+			Kept: []string{
+				string(p.Drift), string(p.Conflicts), fmt.Sprint(p.Prune), fmt.Sprint(p.Ready != nil),
+				string(p.Update), fmt.Sprint(p.AllowDataLoss), fmt.Sprint(p.Ignore), fmt.Sprint(c.Generate != nil),
+			},
 		})
 	}
 	return textOf(shown)

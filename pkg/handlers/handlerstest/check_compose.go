@@ -146,7 +146,7 @@ func (c *composerCheck) calls(composer handlers.Composer) []call {
 			doing: fmt.Sprintf("composing for %q", name),
 			do: func(ctx context.Context) (mistake string, err error) {
 				given := ask(ctx, composer, c.requests[name])
-				return strings.Join(c.mistakes(name, given), "; "), given.err
+				return strings.Join(c.mistakes(ctx, name, given), "; "), given.err
 			},
 		})
 	}

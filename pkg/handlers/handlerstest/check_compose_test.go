@@ -326,6 +326,16 @@ func badChildren(t *testing.T) map[string]badPlugin {
 			plugin: composingOf(handlers.Child{Name: "x", Object: configMap("a"), Policy: handlers.ChildPolicy{Update: "replace"}}),
 			want:   `child x: there is no update policy "replace"`,
 		},
+		"generate": {
+			plugin: composingOf(handlers.Child{Name: "x", Object: configMap("a"), Generate: renames}),
+			want:   `child x: Generate is for the update policy createOnly`,
+		},
+		"generate a name": {
+			plugin: composingOf(handlers.Child{
+				Name: "x", Object: configMap("a"), Generate: renames, Policy: handlers.ChildPolicy{Update: handlers.UpdateCreateOnly},
+			}),
+			want: `child x: Generate changes apiVersion, kind, name or namespace`,
+		},
 		"data loss": {
 			plugin: composingOf(handlers.Child{Name: "x", Object: configMap("a"), Policy: handlers.ChildPolicy{AllowDataLoss: true}}),
 			want:   `child x: AllowDataLoss is for the update policy recreate`,
@@ -432,3 +442,9 @@ type composerClosedOnce struct {
 }
 
 func (c *composerClosedOnce) Close() error { return c.once.Close() }
+
+// renames is a Generate that changes the name.
+func renames(_ context.Context, object *unstructured.Unstructured) error {
+	object.SetName(object.GetName() + "-2")
+	return nil
+}

@@ -1,6 +1,7 @@
 package handlerstest
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ import (
 const maxStatus = 32 << 10
 
 // mistakes are what is wrong with an answer by itself. name is that of the request.
-func (c *composerCheck) mistakes(name string, a answer) []string {
+func (c *composerCheck) mistakes(ctx context.Context, name string, a answer) []string {
 	j := &judge{composerCheck: c, req: c.requests[name], byName: map[string]handlers.Child{}}
 	_, j.sample = c.samples[name]
 	if a.damage != "" {
@@ -30,7 +31,7 @@ func (c *composerCheck) mistakes(name string, a answer) []string {
 		return j.found // Nobody reads the rest.
 	}
 	for _, child := range a.composition.Children {
-		j.child(child)
+		j.child(ctx, child)
 	}
 	for _, child := range a.composition.Children {
 		j.order(child)
@@ -75,7 +76,7 @@ func mayRead(declared, asked handlers.Related) bool {
 }
 
 // child looks at one child by itself.
-func (j *judge) child(child handlers.Child) {
+func (j *judge) child(ctx context.Context, child handlers.Child) {
 	u, err := unstructuredOf(child.Object)
 	if err != nil {
 		j.reportf("child %q: %v", child.Name, err)
@@ -103,6 +104,7 @@ func (j *judge) child(child handlers.Child) {
 	j.identity(name, owned, u)
 	j.roles(name, owned, u)
 	j.policy(name, child.Policy)
+	j.generates(ctx, name, child, u)
 	j.ready(name, owned, child.Policy, u)
 }
 
@@ -147,11 +149,30 @@ func (j *judge) policy(name string, p handlers.ChildPolicy) {
 	if !slices.Contains([]handlers.Conflicts{"", handlers.ConflictsForce, handlers.ConflictsFail}, p.Conflicts) {
 		j.reportf("child %s: there is no conflicts policy %q", name, p.Conflicts)
 	}
-	if !slices.Contains([]handlers.Update{"", handlers.UpdateInPlace, handlers.UpdateRecreate, handlers.UpdateOnDelete}, p.Update) {
+	updates := []handlers.Update{"", handlers.UpdateInPlace, handlers.UpdateRecreate, handlers.UpdateOnDelete, handlers.UpdateCreateOnly}
+	if !slices.Contains(updates, p.Update) {
 		j.reportf("child %s: there is no update policy %q", name, p.Update)
 	}
 	if p.AllowDataLoss && p.Update != handlers.UpdateRecreate {
 		j.reportf("child %s: AllowDataLoss is for the update policy recreate", name)
+	}
+}
+
+// generates looks at what a child generates.
+func (j *judge) generates(ctx context.Context, name string, child handlers.Child, u *unstructured.Unstructured) {
+	switch {
+	case child.Generate == nil:
+		return
+	case child.Policy.Update != handlers.UpdateCreateOnly:
+		j.reportf("child %s: Generate is for the update policy createOnly", name)
+	}
+	made := u.DeepCopy()
+	if err := child.Generate(ctx, made); err != nil {
+		j.reportf("child %s: Generate: %v", name, err)
+		return
+	}
+	if made.GroupVersionKind() != u.GroupVersionKind() || made.GetName() != u.GetName() || made.GetNamespace() != u.GetNamespace() {
+		j.reportf("child %s: Generate changes apiVersion, kind, name or namespace", name)
 	}
 }
 

@@ -2,14 +2,19 @@ package parts
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"kooperd.dev/kooperd/pkg/handlers"
 )
+
+// Generated is how each generated value begins.
+const Generated = "generated!"
 
 // composer makes the children of one revision of a definition.
 type composer struct {
@@ -82,7 +87,13 @@ func (part Child) child(f filler) (handlers.Child, error) {
 		Policy: handlers.ChildPolicy{
 			Drift: part.Drift, Conflicts: part.Conflicts, Prune: part.Prune, Update: part.Update, AllowDataLoss: part.AllowDataLoss,
 			Adopt: part.Adopt, AdoptFrom: part.AdoptFrom,
+			Ignore: part.Ignore,
 		},
+	}
+	if path := part.Generate; path != "" {
+		child.Generate = func(_ context.Context, object *unstructured.Unstructured) error {
+			return unstructured.SetNestedField(object.Object, Generated+rand.Text(), strings.Split(path, ".")...)
+		}
 	}
 	if by := part.ReadyBy; by != "" {
 		child.Policy.Ready = func(o handlers.Object) (bool, string) {

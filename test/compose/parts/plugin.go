@@ -38,6 +38,8 @@ type Child struct {
 	ReadyBy       string             `json:"readyBy,omitempty"`
 	Update        handlers.Update    `json:"update,omitempty"`
 	AllowDataLoss bool               `json:"allowDataLoss,omitempty"`
+	Ignore        []string           `json:"ignore,omitempty"`
+	Generate      string             `json:"generate,omitempty"` // path of a field
 }
 
 // Owns is a kind of children.
