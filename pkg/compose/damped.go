@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -65,22 +66,22 @@ func (f Damped) hold(d *Desired, o *Observed, op Op) Op {
 	return wait
 }
 
-// lookAtFights finds out what is fought about, with whom, and when to look again.
-func (p *pass) lookAtFights(ctx context.Context) {
-	fights := p.Memory.fights
-	for id, path := range fights.asks(p.parent.UID, p.ops, p.now()) {
-		source, ok := p.sourceOf(id)
+// lookAtFights finds out what is fought about, with whom, and after how long to look again.
+func (x *executor) lookAtFights(ctx context.Context, ops []Op) ([]fighting, time.Duration) {
+	fights := x.Memory.fights
+	for id, path := range fights.asks(x.parent.UID, ops, x.now()) {
+		source, ok := x.sourceOf(id)
 		if !ok {
 			continue
 		}
-		entries, err := p.Client.managedFields(ctx, p.target(source.GroupVersionKind(), id))
+		entries, err := x.Client.managedFields(ctx, x.target(source.GroupVersionKind(), id))
 		if err != nil {
-			p.Logger.V(1).Info("reading who changes a child", "child", id.String(), "parent", p.parent.text(), "error", err.Error())
+			x.Logger.V(1).Info("reading who changes a child", "child", id.String(), "parent", x.parent.text(), "error", err.Error())
 			continue
 		}
-		fights.name(p.parent.UID, id, managerOf(entries, path))
+		fights.name(x.parent.UID, id, managerOf(entries, path))
 	}
-	p.fights, p.next = fights.look(p.parent.UID, p.ops, p.now())
+	return fights.look(x.parent.UID, ops, x.now())
 }
 
 // managerOf returns the other manager that has set a field last; empty if there is none.

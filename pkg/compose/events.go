@@ -3,7 +3,6 @@ package compose
 import (
 	"sync"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -157,12 +156,10 @@ func (r *Reconciler) count(by counts) {
 	r.Metrics.Held(by.held)
 }
 
-// note counts the children, remembers what the parent waits for, and records an event about what is
-// refused.
+// note counts the children, and remembers what the parent waits for.
 func (p *pass) note() {
 	var now counts
 	var refused []ChildID
-	var first Op
 	for _, op := range p.ops {
 		switch {
 		case op.Action == Refuse || p.failed[op.ID] != nil:
@@ -170,9 +167,6 @@ func (p *pass) note() {
 			refused = append(refused, op.ID)
 			if p.failed[op.ID] == nil {
 				p.Metrics.Refused(string(op.Reason))
-			}
-			if first.Message == "" {
-				first = op
 			}
 		case op.Desired == nil:
 		case op.Ready:
@@ -188,12 +182,7 @@ func (p *pass) note() {
 		}
 	}
 	p.waiting.set(p.key, refused)
-	text := first.Message
-	before, said := p.Memory.note(p.parent.UID, now, text)
-	p.count(now.plus(before.negative()))
-	if text != "" && text != said {
-		p.Events.Eventf(p.reference(), p.referenceTo(first), corev1.EventTypeWarning, "Refused", "Apply", "%s", shorten(text))
-	}
+	p.count(now.plus(p.Memory.note(p.parent.UID, now).negative()))
 }
 
 // reference is the parent as events name it. It has no version, so that the same event about it is
@@ -207,24 +196,25 @@ func (c *current) reference() *unstructured.Unstructured {
 	return u
 }
 
-// referenceTo is the object of an op as events name it.
-func (o *observer) referenceTo(op Op) *unstructured.Unstructured {
+// referenceTo is a child as events name it.
+func (c *current) referenceTo(id ChildID) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
-	if source, ok := o.sourceOf(op.ID); ok {
+	if source, ok := c.sourceOf(id); ok {
 		u.SetGroupVersionKind(source.GroupVersionKind())
+		if child, there := source.Source.Get(id.Namespace, id.Name); there {
+			u.SetUID(child.UID())
+		}
 	}
-	u.SetNamespace(op.ID.Namespace)
-	u.SetName(op.ID.Name)
-	u.SetUID(uidOf(op.Observed))
+	u.SetNamespace(id.Namespace)
+	u.SetName(id.Name)
 	return u
 }
 
-// note replaces what is remembered of a parent's children, and returns what was before.
-func (m *Memory) note(parent types.UID, now counts, refused string) (before counts, said string) {
+// note replaces how a parent's children are counted, and returns how they were before.
+func (m *Memory) note(parent types.UID, now counts) (before counts) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.of(parent)
-	before, said = p.counts, p.refused
-	p.counts, p.refused = now, refused
-	return before, said
+	before, p.counts = p.counts, now
+	return before
 }

@@ -339,7 +339,9 @@ func (f *fights) look(parent types.UID, ops []Op, now time.Time) (all []fighting
 			f.drop(parent, id)
 			continue
 		}
-		f.count(one, one.first() != nil)
+		first := one.first()
+		known := first != nil && (first.text == "" || !one.asked.IsZero()) // It is said when is known who it is.
+		f.count(one, known)
 		for _, r := range one.fields {
 			if !r.isDamped() {
 				continue
@@ -352,7 +354,7 @@ func (f *fights) look(parent types.UID, ops []Op, now time.Time) (all []fighting
 				again = wait
 			}
 		}
-		if message := one.message(id); message != "" {
+		if message := one.message(id); known {
 			all = append(all, fighting{id: id, message: message})
 		}
 	}

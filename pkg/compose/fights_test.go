@@ -261,6 +261,7 @@ func TestFightsAreBounded(t *testing.T) {
 		for range freeReverts {
 			f.revert(parent, pageID, "hash", fields, at)
 		}
+		f.asks(parent, []Op{{ID: pageID, Reason: ReasonFight}}, at)
 		f.name(parent, pageID, fmt.Sprint("manager-", i))
 		f.look(parent, nil, at)
 	}

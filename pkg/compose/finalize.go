@@ -117,6 +117,7 @@ func (p cleaning) deleteAll(ctx context.Context) (left []string, err error) {
 		return nil, err
 	}
 	p.note()
+	p.report(p.troubles(), p.err == nil, p.req.Attempt)
 	if err := p.firstError(); err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ type Memory struct {
 	// Brake holds deletions of the definition.
 	Brake  *Brake
 	fights *fights
+	events *eventLog
 }
 
 // parentMemory is what is remembered of one parent.
@@ -28,7 +29,6 @@ type parentMemory struct {
 	answer   handlers.Object // to the last write of the parent; nil when the cache has it
 	status   string          // hash of the status that was written, see wroteStatus
 	version  string          // resourceVersion of the parent after that
-	refused  string          // what the last event about a refusal said
 	counts   counts
 	children map[ChildID]*childMemory
 	related  []handlers.Related // what a Relater has asked for
@@ -62,7 +62,7 @@ type heldEvent struct {
 
 // NewMemory returns an empty Memory.
 func NewMemory() *Memory {
-	return &Memory{parents: map[types.UID]*parentMemory{}, byKey: map[kube.Key]types.UID{}, Brake: &Brake{}, fights: newFights()}
+	return &Memory{parents: map[types.UID]*parentMemory{}, byKey: map[kube.Key]types.UID{}, Brake: &Brake{}, fights: newFights(), events: newEventLog()}
 }
 
 // of returns what is remembered of a parent. m.mu is held.
@@ -116,6 +116,7 @@ func (m *Memory) forget(key kube.Key, uid types.UID) counts {
 	m.mu.Unlock()
 	m.Brake.release(uid)
 	m.fights.forget(uid)
+	m.events.forget(uid)
 	return before
 }
 

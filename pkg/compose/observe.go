@@ -105,6 +105,11 @@ func (o *observer) observeChildren() map[ChildID]observedChild {
 		o.Memory.fights.vanish(o.parent.UID, id)
 	}
 	maps.Copy(all, o.live)
+	for id, child := range all {
+		if id.Kind == ofSecrets {
+			o.secrets.add(child.object)
+		}
+	}
 	return all
 }
 
@@ -132,6 +137,7 @@ func (o *observer) observeAt(all map[ChildID]observedChild, desired []*Desired) 
 		object, there := source.Source.Get(d.ID.Namespace, d.ID.Name)
 		if there && !o.Memory.isGone(o.parent.UID, d.ID, object.UID()) {
 			all[d.ID] = observe(object, source.MetadataOnly)
+			o.secrets.add(object)
 		}
 	}
 }

@@ -1,10 +1,6 @@
 package compose
 
-import (
-	"strings"
-
-	"k8s.io/apimachinery/pkg/types"
-)
+import "strings"
 
 // compareTexts compares pairs of texts, the first pair first.
 func compareTexts(pairs ...string) int {
@@ -14,12 +10,4 @@ func compareTexts(pairs ...string) int {
 		}
 	}
 	return 0
-}
-
-// uidOf returns the UID of an object that may not be there.
-func uidOf(o *Observed) types.UID {
-	if o == nil {
-		return ""
-	}
-	return o.UID
 }

@@ -118,5 +118,6 @@ func (m *Memory) clear() (total counts) {
 	m.mu.Unlock()
 	m.Brake.reset(time.Time{})
 	m.fights.clear()
+	m.events.clear()
 	return total
 }

@@ -25,6 +25,7 @@ type current struct {
 	// composed is the metadata of the parent that the composer has seen last. What is known by now
 	// may be newer.
 	composed *metav1.ObjectMeta
+	secrets  *redactor
 }
 
 func (c *current) setParent(object handlers.Object) {
@@ -48,9 +49,10 @@ type pass struct {
 }
 
 func newPass(r *Reconciler, key kube.Key, req handlers.Request) *pass {
-	c := &current{Reconciler: r, key: key}
+	c := &current{Reconciler: r, key: key, secrets: &redactor{}}
 	c.setParent(r.Memory.newest(req.Object, r.Parents))
 	c.composed = c.meta
+	c.secrets.add(c.object)
 	seen := &observer{current: c, live: map[ChildID]observedChild{}}
 	return &pass{executor: &executor{observer: seen, failed: map[ChildID]*opError{}}, req: req}
 }
@@ -67,8 +69,9 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	if !whole {
 		return handlers.Result{RequeueAfter: listedInterval}, nil
 	}
-	p.lookAtFights(ctx)
+	p.fights, p.next = p.lookAtFights(ctx, p.ops)
 	p.note()
+	p.report(p.troubles(), p.err == nil, p.req.Attempt)
 	if p.composed.DeletionTimestamp != nil && p.composition.Finalized && p.firstError() == nil {
 		return cleaning{p}.cleanUp(ctx)
 	}
@@ -173,10 +176,16 @@ func (p *pass) compose(ctx context.Context, observed map[ChildID]observedChild) 
 		p.err = err
 		return nil
 	}
-	p.composition, err = p.Composer.Compose(ctx, handlers.ComposeRequest{
+	for _, objects := range related {
+		p.secrets.addAll(objects)
+	}
+	p.composition, err = p.Composer.Compose(p.secrets.inContext(ctx), handlers.ComposeRequest{
 		Object: p.object, Children: p.childrenFor(observed), Related: related,
 		Cause: p.req.Cause, Attempt: p.req.Attempt, Finalizing: p.meta.DeletionTimestamp != nil,
 	})
+	for _, child := range p.composition.Children {
+		p.secrets.addDesired(child)
+	}
 	if pending, ok := errors.AsType[handlers.Pending](err); ok {
 		p.composition.Pending, err = append(p.composition.Pending, pending), nil
 	}
@@ -260,6 +269,7 @@ func (p *pass) prune(ctx context.Context) (deleted bool) {
 			return false
 		}
 		deleted = p.executeDeletes(ctx, p.ops, observed)
+		p.tellPruned(p.ops)
 		if counted {
 			p.Memory.Brake.giveBack(deletes-deletesIn(p.ops), p.now())
 		}

@@ -158,7 +158,9 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 			r.forget(key, uid)
 		}
 	}()
-	return p.run(ctx)
+	defer func() { p.secrets.panicAgain(recover()) }()
+	result, err := p.run(ctx)
+	return result, p.secrets.cleanError(err)
 }
 
 // listed reports whether all caches have been complete. The engine waits for that before it calls;

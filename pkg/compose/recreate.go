@@ -172,7 +172,7 @@ func (x *executor) recreate(ctx context.Context, op Op) (*observedChild, *opErro
 	}
 	x.Metrics.Recreated()
 	x.Logger.Info("deleted child to make it anew", "child", op.ID.String(), "parent", x.parent.text())
-	x.Events.Eventf(x.reference(), x.referenceTo(op), corev1.EventTypeNormal, "Recreated", "Delete", "%s", shorten(fmt.Sprintf(
-		"%s cannot be changed to what is desired: it was deleted, and is made anew when it is gone", op.ID)))
+	x.tell(corev1.EventTypeNormal, "Recreated", "Delete", op.ID, fmt.Sprintf(
+		"%s cannot be changed to what is desired: it was deleted, and is made anew when it is gone", op.ID))
 	return nil, nil //nolint:nilnil // there is none to be shown any more
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -152,6 +151,7 @@ func (c *current) desiredStatus(fields statusFields, live, own map[string]any, c
 	delete(want, "conditions")
 	if fields.keeps("conditions") {
 		existing, _ := live["conditions"].([]any)
+		given, conditions = c.secrets.cleanConditions(given, conditions)
 		want["conditions"] = stampConditions(existing, given, conditions, c.composed.Generation, c.now())
 	}
 	if fields.keeps("observedGeneration") {
@@ -233,10 +233,7 @@ func (p *pass) conditions() []condition {
 		}
 	}
 	if p.err != nil {
-		reason := Reason("ComposeFailed")
-		if failure, ok := errors.AsType[*opError](p.err); ok {
-			reason = failure.reason
-		}
+		reason := reasonOf(p.err)
 		block(reason, p.err.Error())
 		degrade(reason, p.err.Error())
 		return []condition{ready, progressing, degraded}

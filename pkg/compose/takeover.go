@@ -130,7 +130,7 @@ func (x *executor) tellAdopted(op Op) {
 		return
 	}
 	text := fmt.Sprintf("%s existed and is child %s now: %s", op.ID, op.Desired.Name, op.Message)
-	x.Events.Eventf(x.reference(), x.referenceTo(op), corev1.EventTypeNormal, "Adopted", "Apply", "%s", shorten(text))
+	x.tell(corev1.EventTypeNormal, "Adopted", "Apply", op.ID, text)
 }
 
 // getManaged reads an object with its managedFields, past all caches, as JSON.

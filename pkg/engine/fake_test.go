@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -70,13 +72,17 @@ func (f *fakeServer) plan(watches []kube.Watch) {
 	f.planned = watches
 }
 
+// errUnreachable is what becomes of every request: a test has no network.
+var errUnreachable = errors.New("no route to the API server")
+
 func (f *fakeServer) clients(definition string, _ *kube.Gate, _ *kube.ConsistencyStore) (handlers.Clients, error) {
 	if f.clientOf != nil {
 		if err := f.clientOf(definition); err != nil {
 			return handlers.Clients{}, err
 		}
 	}
-	return handlers.Clients{REST: &rest.Config{Host: "https://fake.invalid"}}, nil
+	unreachable := roundTripper(func(*http.Request) (*http.Response, error) { return nil, errUnreachable })
+	return handlers.Clients{REST: &rest.Config{Host: "https://fake.invalid", Transport: unreachable}}, nil
 }
 
 func (f *fakeServer) Kinds() *kinds.Discovery { return nil }

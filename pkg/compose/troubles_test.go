@@ -1,0 +1,154 @@
+package compose
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// recorded are the events since the last call.
+func (r *rig) recorded() (all []string) {
+	for {
+		select {
+		case event := <-r.events.Events:
+			all = append(all, event)
+		default:
+			return all
+		}
+	}
+}
+
+// refuse makes the API server refuse to write a child, or not any more.
+func (r *rig) refuse(name string, err *apierrors.StatusError) {
+	r.server.mu.Lock()
+	defer r.server.mu.Unlock()
+	r.server.answer = func(w http.ResponseWriter, asked request) bool {
+		if err == nil || asked.method != http.MethodPatch || asked.path != configMapPath(name) {
+			return false
+		}
+		sendError(w, err)
+		return true
+	}
+}
+
+func forbidden(name string) *apierrors.StatusError {
+	return apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, name, errDamaged)
+}
+
+func TestNoEventsWhileAllIsWell(t *testing.T) {
+	r := newRig(t, rigOptions{composer: keys})
+	r.newWebsite("web", map[string]any{"children": names(3), "data": "1"})
+	r.mustPass(t, "web")
+	r.sync()
+	r.setSpec("web", map[string]any{"data": "2"})
+	r.server.do(func(c *cluster) { c.edit(idOf(configMapKind, "team-a", "web-a"), "kubectl", withData("data", "x")) })
+	r.sync()
+	r.mustPass(t, "web")
+	if events := r.recorded(); len(events) > 0 {
+		t.Errorf("events %v", events)
+	}
+}
+
+func TestEventsAboutTroubleAndItsEnd(t *testing.T) {
+	r := newRig(t, rigOptions{composer: keys})
+	r.newWebsite("web", map[string]any{"children": names(2), "data": "1"})
+	r.refuse("web-b", forbidden("web-b"))
+	for range 5 {
+		if _, err := r.pass(t, "web"); err == nil {
+			t.Fatal("nothing is refused")
+		}
+		r.sync()
+	}
+	if got := r.recorded(); len(got) != 1 || !strings.HasPrefix(got[0], "Warning Forbidden applying ConfigMap team-a/web-b: ") {
+		t.Errorf("while it lasts, there are events %q", got)
+	}
+	r.setSpec("web", map[string]any{"fail": true})
+	r.sync()
+	for range fewFailures + 2 {
+		if _, err := r.pass(t, "web"); err == nil {
+			t.Fatal("the composer does not fail")
+		}
+	}
+	if got := r.recorded(); len(got) != 0 {
+		t.Errorf("what may be over by itself, and what is not known to be over, has events %q", got)
+	}
+	if _, err := r.Handle(t.Context(), handlers.Request{Object: r.parent("web"), Attempt: fewFailures}); err == nil {
+		t.Fatal("the composer does not fail")
+	}
+	if got := r.recorded(); len(got) != 1 || !strings.HasPrefix(got[0], "Warning ComposeFailed composing: the spec says") {
+		t.Errorf("a composer that keeps failing has events %q", got)
+	}
+	r.refuse("", nil)
+	r.setSpec("web", map[string]any{"fail": false})
+	r.sync()
+	r.mustPass(t, "web")
+	r.mustPass(t, "web")
+	want := []string{"Normal Recovered ComposeFailed is over", "Normal Recovered Forbidden of ConfigMap team-a/web-b is over"}
+	if got := r.recorded(); !slices.Equal(slices.Sorted(slices.Values(got)), want) {
+		t.Errorf("after the end, there are events %q, want %q", got, want)
+	}
+	r.sync()
+	r.setSpec("web", map[string]any{"children": []any{}})
+	r.sync()
+	r.mustPass(t, "web")
+	want = []string{"Normal Pruned deleted ConfigMap team-a/web-a and 1 more children, which are not desired any more"}
+	if got := r.recorded(); !slices.Equal(got, want) {
+		t.Errorf("after a deletion, there are events %q, want %q", got, want)
+	}
+}
+
+// TestEventsHaveABudget has a trouble that comes and goes for an hour, and children that go again
+// and again.
+func TestEventsHaveABudget(t *testing.T) {
+	r := newRig(t, rigOptions{composer: keys})
+	at := time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC)
+	r.now = func() time.Time { return at }
+	r.newWebsite("web", map[string]any{"children": names(1), "data": "1"})
+	count := map[string]int{}
+	for i := range 60 {
+		at = at.Add(time.Minute)
+		r.refuse("web-a", nil)
+		if i%2 == 0 {
+			r.refuse("web-a", forbidden("web-a"))
+		}
+		r.setSpec("web", map[string]any{"data": fmt.Sprint(i), "children": names(1 + i%2)})
+		r.sync()
+		_, _ = r.pass(t, "web") // It fails every other time.
+		for _, event := range r.recorded() {
+			count[strings.Fields(event)[0]]++
+		}
+	}
+	for _, kind := range []string{corev1.EventTypeNormal, corev1.EventTypeWarning} {
+		if n := count[kind]; n < 10 || n > parentEvents+10 {
+			t.Errorf("%d events are %s", n, kind)
+		}
+	}
+	for range definitionEvents {
+		if !r.Memory.events.allow("another", corev1.EventTypeNormal, at) {
+			break
+		}
+	}
+	if r.Memory.events.allow("another", corev1.EventTypeNormal, at) || !r.Memory.events.allow("another", corev1.EventTypeWarning, at) {
+		t.Error("warnings share the limit of what is normal")
+	}
+}
+
+func TestEventsOfAFight(t *testing.T) {
+	r := newFightRig(t)
+	r.rivals(t, time.Minute, withData("data", "theirs"))
+	r.goOn(t)
+	got := r.recorded()
+	if len(got) != 2 || !strings.HasPrefix(got[0], `Warning Fight field manager "rival" sets data.data of ConfigMap team-a/web-a`) ||
+		got[1] != "Normal Recovered Fight of ConfigMap team-a/web-a is over" {
+		t.Errorf("events %q", got)
+	}
+}
