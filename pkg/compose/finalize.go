@@ -54,8 +54,11 @@ func (c *current) parentClient(ctx context.Context) (dynamic.ResourceInterface, 
 	return c.Dynamic.Resource(c.Kind.GroupVersion().WithResource(resource.Name)).Namespace(c.parent.Namespace), nil
 }
 
-// cleaning is a pass for a parent that is being deleted.
-type cleaning struct{ *pass }
+// cleaning is a pass for a parent that is being deleted, or is not handled any more.
+type cleaning struct {
+	*pass
+	all bool // not only what the garbage collector does not delete
+}
 
 // cleanUp deletes the children of a parent that is being deleted, as far as the garbage collector
 // does not, and then removes the finalizer. It goes by what is provably ours, and never asks what
@@ -111,7 +114,12 @@ func (p cleaning) deleteSeenAndUnseen(ctx context.Context) (left []string, err e
 // removed so that the object stays.
 func (p cleaning) deleteAll(ctx context.Context) (left []string, err error) {
 	observed := p.observeChildren()
-	p.ops = slices.DeleteFunc(p.plan(observed, nil, "", ""), func(op Op) bool { return p.parent.mayOwn(op.ID.Namespace) })
+	p.ops = slices.DeleteFunc(p.plan(observed, nil, "", ""), func(op Op) bool { return !p.all && p.parent.mayOwn(op.ID.Namespace) })
+	if n := deletesIn(p.ops); p.all && n > 0 {
+		if held, _ := p.pullBrake(n); held != "" {
+			return []string{held}, nil
+		}
+	}
 	p.executeDeletes(ctx, p.ops, observed)
 	if err := ended(ctx); err != nil {
 		return nil, err

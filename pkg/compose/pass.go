@@ -60,7 +60,7 @@ func newPass(r *Reconciler, key kube.Key, req handlers.Request) *pass {
 // run brings the children and the status in line.
 func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	if p.meta.DeletionTimestamp != nil && (!p.Finalizes || !p.hasFinalizer()) {
-		return cleaning{p}.cleanUp(ctx)
+		return cleaning{pass: p}.cleanUp(ctx)
 	}
 	settled, whole := p.makeRight(ctx)
 	if err := ended(ctx); err != nil {
@@ -73,7 +73,7 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	p.note()
 	p.report(p.troubles(), p.err == nil, p.req.Attempt)
 	if p.composed.DeletionTimestamp != nil && p.composition.Finalized && p.firstError() == nil {
-		return cleaning{p}.cleanUp(ctx)
+		return cleaning{pass: p}.cleanUp(ctx)
 	}
 	statusErr := p.writeStatus(ctx)
 	if err := ended(ctx); err != nil {

@@ -78,8 +78,8 @@ type RelatedSource struct {
 type Options struct {
 	// Definition is the id of the definition, and Installation that of the installation.
 	Definition, Installation string
-	// Kind is the kind of the parents.
-	Kind schema.GroupVersionKind
+	// Selection is which parents are handled.
+	Selection
 	// Composer says what should exist.
 	Composer handlers.Composer
 	// NoStatus is true when nothing is to be written to the status of the parents.
@@ -112,6 +112,9 @@ type Reconciler struct {
 	Options
 	// Recorded is what passes wait for before they change anything.
 	Recorded Recorded
+	// Leavers are parents that may be handled no more. One of them for which there is a call, and
+	// that is not in the cache, is left.
+	Leavers Leavers
 
 	caughtUp caughtUp
 	former   formerSources
@@ -158,6 +161,10 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 			r.forget(key, uid)
 		}
 	}()
+	if _, handled := r.Parents.GetByUID(uid); !handled && r.Leavers.has(key, uid) {
+		return cleaning{pass: p}.leave(ctx)
+	}
+	r.Leavers.drop(key)
 	defer func() { p.secrets.panicAgain(recover()) }()
 	result, err := p.run(ctx)
 	return result, p.secrets.cleanError(err)
@@ -207,6 +214,7 @@ func (r *Reconciler) Retain(exists func(kube.Key) bool) {
 // it begins again.
 func (r *Reconciler) Pause() {
 	r.caughtUp.clear()
+	r.Leavers.clear()
 	r.waiting.clear()
 	r.count(r.Memory.clear().negative())
 }

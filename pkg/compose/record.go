@@ -19,6 +19,9 @@ type Record struct {
 	Scope
 	// Changed is when the definition became what it is.
 	Changed time.Time `json:"changed,omitzero"`
+	// Left is what it had to do with before a change of the file: there may be children and
+	// finalizers of parents that it does not handle any more.
+	Left []Scope `json:"left,omitempty"`
 }
 
 // Scope is what a definition has to do with.
@@ -28,6 +31,9 @@ type Scope struct {
 	Kind       string `json:"kind"`
 	// Namespaces are those of the parents; none stands for all.
 	Namespaces []string `json:"namespaces,omitempty"`
+	// LabelSelector and FieldSelector select the parents; empty for all.
+	LabelSelector string `json:"labelSelector,omitempty"`
+	FieldSelector string `json:"fieldSelector,omitempty"`
 	// Owns are the kinds that the definition owns, or has owned and may still have children of.
 	Owns []OwnedRecord `json:"owns"`
 	// Finalizer is the one that the parents may carry.
@@ -44,6 +50,18 @@ type Activation struct {
 	// Changed is when the definition has become what it is, if that was just now or shortly before
 	// an earlier process ended; zero if not.
 	Changed time.Time
+	// Left is what it had to do with before a change of the file.
+	Left []Scope
+}
+
+// selectsAs reports whether the parents of both are the same, whatever the version of their kind.
+func (s Scope) selectsAs(other Scope) bool {
+	return s.parentKind() == other.parentKind() && slices.Equal(s.Namespaces, other.Namespaces) &&
+		s.LabelSelector == other.LabelSelector && s.FieldSelector == other.FieldSelector
+}
+
+func (s Scope) parentKind() schema.GroupKind {
+	return schema.FromAPIVersionAndKind(s.APIVersion, s.Kind).GroupKind()
 }
 
 // OwnedRecord is one kind of children.
@@ -86,17 +104,24 @@ func (o OwnedRecord) same(other OwnedRecord) bool {
 // its kinds its parents may have children of that scope does not show.
 func (r Record) activate(scope Scope) (next Record, found Activation) {
 	var former []OwnedRecord
+	left := r.Left
+	if r.Kind != "" && !r.selectsAs(scope) {
+		left = append(slices.DeleteFunc(slices.Clone(left), r.Scope.selectsAs), r.Scope)
+	}
 	for _, before := range r.Owns {
+		if r.parentKind() != scope.parentKind() {
+			break // Its parents are not handled any more.
+		}
 		if left, ok := before.without(scope); ok && !slices.ContainsFunc(former, left.same) {
 			former = append(former, left)
 		}
 	}
-	next = Record{Scope: scope, Changed: r.Changed}
+	next = Record{Scope: scope, Changed: r.Changed, Left: left}
 	next.Owns = slices.Concat(scope.Owns, former)
 	if r.Digest != scope.Digest || r.Changed.IsZero() {
 		next.Changed = time.Now().UTC().Truncate(time.Second)
 	}
-	found.Former = former
+	found.Former, found.Left = former, left
 	if time.Since(next.Changed) <= recentChange {
 		found.Changed = next.Changed
 	}

@@ -85,7 +85,7 @@ func (s *State) Expects(id string, scope Scope) bool {
 	defer s.mu.Unlock()
 	before, known := s.last[id]
 	next, found := before.activate(scope)
-	return known && len(found.Former) == 0 && encoded(next) == encoded(before)
+	return known && len(found.Former) == 0 && len(found.Left) == 0 && encoded(next) == encoded(before)
 }
 
 // Activate records what a definition has to do with, before it makes anything.

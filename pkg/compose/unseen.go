@@ -84,7 +84,7 @@ func (p cleaning) findUnseen(ctx context.Context) (found bool, err error) {
 			for _, object := range objects {
 				child := observe(object, true)
 				_, known := seen[child.ID]
-				if known || p.Memory.isGone(p.parent.UID, child.ID, child.UID) || p.parent.mayOwn(child.ID.Namespace) {
+				if known || p.Memory.isGone(p.parent.UID, child.ID, child.UID) || !p.all && p.parent.mayOwn(child.ID.Namespace) {
 					continue
 				}
 				p.live[child.ID], found = child, true

@@ -222,9 +222,9 @@ func (c *composing) make(composer handlers.Composer, env handlers.Env) (handlers
 		return nil, err
 	}
 	r := compose.New(compose.Options{
-		Definition: c.revision.def.Name, Installation: c.controller.installation, Kind: c.revision.def.Watch.Kind,
+		Definition: c.revision.def.Name, Installation: c.controller.installation,
 		NoStatus: c.revision.def.NoStatus, Composer: composer, Finalizes: c.revision.def.Handler.Finalizes(),
-		Parents: c.revision.watches.primary(), Children: c.children(), Related: c.related(),
+		Selection: selectionOf(c.revision.def.Watch), Parents: c.revision.watches.primary(), Children: c.children(), Related: c.related(),
 		Client: client, Dynamic: env.Clients.Dynamic, Memory: c.revision.objects.memory,
 		Metrics: c.controller.metrics.Compose(), Events: env.Events, Logger: env.Logger,
 	})

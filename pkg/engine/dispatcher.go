@@ -116,7 +116,7 @@ func (d *dispatcher) start(term phases, previous *dispatcher) {
 		close(begun)
 	} else {
 		d.running.Go(func() {
-			if d.revision.composing.begin(d.phases.taking, d.running.Go, d.changed, earlier) {
+			if d.revision.composing.begin(d.phases.taking, d.running.Go, d.changed, d.call, earlier) {
 				close(begun)
 			}
 		})
@@ -222,6 +222,9 @@ func (d *dispatcher) onEvent(w *watched, e kube.Event) {
 			d.filter.forget(e.Key)
 		}
 		d.queue.Drop(e.Key)
+		if d.revision.composing.gone(e) {
+			d.queue.Add(e.Key, queue.Change)
+		}
 	case d.revision.composing.isOwn(e, d.changed):
 	case d.revision.def.Finalizer != "" && e.OnlyAddsFinalizer(d.revision.def.Finalizer):
 		// The call that adds the finalizer goes on with this state.
@@ -234,6 +237,9 @@ func (d *dispatcher) onEvent(w *watched, e kube.Event) {
 
 // changed asks for a call because of something else than the object itself.
 func (d *dispatcher) changed(key kube.Key) { d.ask(key, queue.Change) }
+
+// call asks for a call whatever the filter says.
+func (d *dispatcher) call(key kube.Key) { d.queue.Add(key, queue.Resync) }
 
 // awaitListed waits until every cache that the calls depend on has been complete. Kinds that are
 // not served are waited for by each object, see object. It returns false when no call may begin any
@@ -326,6 +332,9 @@ func (d *dispatcher) object(item queue.Item[kube.Key]) (handlers.Object, bool) {
 	}
 	obj, ok := d.revision.watches.primary().Get(item.Key.Namespace, item.Key.Name)
 	if !ok {
+		if obj, ok = d.revision.composing.leaver(item.Key); ok {
+			return obj, true
+		}
 		d.queue.Done(item.Key) // Not Drop: the object may be created again at this moment.
 		return nil, false
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -32,11 +33,12 @@ var recordBackoff = wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Ca
 // begin records what the definition has to do with, before anything is made, and looks after what
 // it has owned before. It returns false when ctx has ended before that. Whoever calls it waits for
 // the goroutines that it adds by run. earlier are closed when the calls of earlier revisions, which
-// may still make objects of those kinds, have returned.
+// may still make objects of those kinds, have returned. add asks for a call by the filter, and call
+// for one whatever it says.
 //
 // Where everything is expected to be recorded, calls need not wait for the answer of the API
 // server: what they want to change does.
-func (c *composing) begin(ctx context.Context, run func(func()), add func(kube.Key), earlier []<-chan struct{}) bool {
+func (c *composing) begin(ctx context.Context, run func(func()), add, call func(kube.Key), earlier []<-chan struct{}) bool {
 	if c == nil {
 		return true
 	}
@@ -47,7 +49,7 @@ func (c *composing) begin(ctx context.Context, run func(func()), add func(kube.K
 	recording := compose.NewRecording()
 	c.reconciler.Load().Recorded.Await(recording)
 	record := func() bool {
-		ok := c.record(ctx, run, add, earlier)
+		ok := c.record(ctx, run, add, call, earlier)
 		recording.End(ok)
 		return ok
 	}
@@ -59,12 +61,15 @@ func (c *composing) begin(ctx context.Context, run func(func()), add func(kube.K
 }
 
 // record is begin that waits for everything.
-func (c *composing) record(ctx context.Context, run func(func()), add func(kube.Key), earlier []<-chan struct{}) bool {
+func (c *composing) record(ctx context.Context, run func(func()), add, call func(kube.Key), earlier []<-chan struct{}) bool {
 	found, ok := c.activate(ctx)
 	if !ok {
 		return false
 	}
 	c.revision.objects.memory.Brake.DefinitionChanged(found.Changed)
+	if len(found.Left) == 0 && selectionOf(c.revision.def.Watch).Selects() { // Else, children of others are retained.
+		run(func() { findLeavers(ctx, c, call) })
+	}
 	all := make([]*former, len(found.Former))
 	for i, kind := range found.Former {
 		all[i] = c.watchFormer(ctx, kind, add)
@@ -88,6 +93,7 @@ func (c *composing) scope() compose.Scope {
 	return compose.Scope{
 		APIVersion: def.Watch.Kind.GroupVersion().String(), Kind: def.Watch.Kind.Kind, Namespaces: def.Watch.Namespaces,
 		Owns: compose.OwnedRecords(ownedKinds(def), def.Watch.Namespaces), Finalizer: compose.FinalizerOf(c.controller.installation, def.Name),
+		LabelSelector: textOf(def.Watch.LabelSelector), FieldSelector: textOf(def.Watch.FieldSelector),
 		Digest: hex.EncodeToString(def.Digest[:]),
 	}
 }
@@ -108,6 +114,14 @@ func (c *composing) activate(ctx context.Context) (found compose.Activation, ok 
 		return err == nil, nil
 	})
 	return found, err == nil
+}
+
+// textOf is the text of a selector, empty for none.
+func textOf(selector fmt.Stringer) string {
+	if selector == nil {
+		return ""
+	}
+	return selector.String()
 }
 
 // setTrouble notes why nothing can be handled yet.
