@@ -16,6 +16,7 @@
 //	pkg/daemon                                  wiring, lifecycle and the commands
 //	cmd/kooperd, examples/<name>, docs/generate programs; the last one writes the reference pages
 //
-// To write a plugin begin at pkg/handlers; to build a daemon with it, at examples/custom-build, or
-// at examples/team-namespaces for one that makes other objects.
+// To write a plugin begin at pkg/handlers; to build a daemon with it, at examples/custom-build, at
+// examples/team-namespaces for one that makes other objects, or at examples/chaos-operator for one
+// with a custom resource.
 package kooperd

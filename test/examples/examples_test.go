@@ -17,7 +17,7 @@ import (
 var shared *cluster.Cluster
 
 func TestMain(m *testing.M) {
-	os.Exit(cluster.Main(m, cluster.Options{}, &shared))
+	os.Exit(cluster.Main(m, cluster.Options{Audit: true}, &shared))
 }
 
 // checks are what each example must show, by its folder. A folder without an entry here fails the
@@ -33,6 +33,7 @@ var checks = map[string]func(t *testing.T, p *daemon.Process){
 	"custom-build":          checkCustomBuild,
 	"triggers":              checkTriggers,
 	"team-namespaces":       checkTeamNamespaces,
+	"chaos-operator":        checkChaosOperator,
 }
 
 func TestExamples(t *testing.T) {

@@ -45,7 +45,7 @@ func checkTeamsAgain(t *testing.T, pods func(string) string) {
 	t.Helper()
 	before := append(teamVersions(t, "checkout"), teamVersions(t, "catalog")...)
 	config := filepath.Join(t.TempDir(), "controllers.cue")
-	text := readExample(t, "controllers.cue")
+	text := readExample(t, "team-namespaces", "controllers.cue")
 	write := func(text string) {
 		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -86,9 +86,10 @@ func checkTeamsAgain(t *testing.T, pods func(string) string) {
 	}
 }
 
-func readExample(t *testing.T, name string) string {
+// readExample returns the text of a file of an example.
+func readExample(t *testing.T, example, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(daemon.Root(t), "examples", "team-namespaces", name))
+	text, err := os.ReadFile(filepath.Join(daemon.Root(t), "examples", example, name))
 	if err != nil {
 		t.Fatal(err)
 	}
