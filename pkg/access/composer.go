@@ -185,7 +185,7 @@ func (c *composerNeeds) keep() {
 		return rule
 	}
 	verbs := c.parent.Subresources["status"]
-	if !c.def.NoStatus && slices.Contains(verbs, "patch") && !scheme.Scheme.Recognizes(c.def.Watch.Kind) {
+	if !c.def.Status.None && slices.Contains(verbs, "patch") && !scheme.Scheme.Recognizes(c.def.Watch.Kind) {
 		c.add(false, rule(c.parent.Name+"/status", "patch"))
 	}
 	if c.finalizes {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/events"
 
+	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/status"
@@ -74,7 +75,7 @@ type RelatedSource struct {
 	Source Source
 }
 
-// Options of New. All fields but NoStatus, Finalizes, Children and Related are required.
+// Options of New. All fields but Status, Finalizes, Children and Related are required.
 type Options struct {
 	// Definition is the id of the definition, and Installation that of the installation.
 	Definition, Installation string
@@ -82,8 +83,8 @@ type Options struct {
 	Selection
 	// Composer says what should exist.
 	Composer handlers.Composer
-	// NoStatus is true when nothing is to be written to the status of the parents.
-	NoStatus bool
+	// Status says what is written to the status of the parents.
+	Status config.Status
 	// Finalizes is true when the composer wants to be called for a parent that is being deleted.
 	Finalizes bool
 	// Parents is the cache of the parents.

@@ -57,7 +57,7 @@ func (p *pass) writeConditions(ctx context.Context, conditions []condition) erro
 // putStatus writes the status if it is another one. own is nil where the composer's fields are to
 // be left alone.
 func (c *current) putStatus(ctx context.Context, own map[string]any, conditions []condition) error {
-	if c.NoStatus || scheme.Scheme.Recognizes(c.Kind) {
+	if c.Status.None || scheme.Scheme.Recognizes(c.Kind) {
 		return nil // Built-in kinds have a status of their own makers.
 	}
 	fields, err := c.status.fields(ctx, own)
@@ -145,6 +145,9 @@ func (c *current) desiredStatus(fields statusFields, live, own map[string]any, c
 		want = maps.Clone(own)
 		given, _ = own["conditions"].([]any)
 	}
+	if c.Status.ConditionPrefix != "" {
+		want = maps.Clone(live) // Others write the rest.
+	}
 	if want == nil {
 		want = map[string]any{}
 	}
@@ -152,9 +155,9 @@ func (c *current) desiredStatus(fields statusFields, live, own map[string]any, c
 	if fields.keeps("conditions") {
 		existing, _ := live["conditions"].([]any)
 		given, conditions = c.secrets.cleanConditions(given, conditions)
-		want["conditions"] = stampConditions(existing, given, conditions, c.composed.Generation, c.now())
+		want["conditions"] = stampConditions(existing, c.Status.ConditionPrefix, given, conditions, c.composed.Generation, c.now())
 	}
-	if fields.keeps("observedGeneration") {
+	if c.Status.ConditionPrefix == "" && fields.keeps("observedGeneration") {
 		want["observedGeneration"] = c.composed.Generation
 	}
 	for name := range want {
@@ -294,8 +297,9 @@ func (p *pass) sumUp(op Op, block, progress, degrade func(Reason, string)) {
 }
 
 // stampConditions returns all conditions: those of other parties as they are, the composer's, and
-// kooperd's own. A condition whose status stays keeps the time of its last transition.
-func stampConditions(existing, given []any, own []condition, generation int64, now time.Time) []any {
+// kooperd's own, whose types begin with prefix. A condition whose status stays keeps the time of
+// its last transition.
+func stampConditions(existing []any, prefix string, given []any, own []condition, generation int64, now time.Time) []any {
 	stamp := now.UTC().Format(time.RFC3339)
 	before := map[string]map[string]any{}
 	for _, item := range existing {
@@ -307,12 +311,16 @@ func stampConditions(existing, given []any, own []condition, generation int64, n
 	var made []map[string]any
 	for _, item := range given {
 		if c, ok := item.(map[string]any); ok && !slices.Contains([]any{conditionReady, conditionProgressing, conditionDegraded}, c["type"]) {
-			made = append(made, maps.Clone(c))
+			c = maps.Clone(c)
+			if name, ok := c["type"].(string); ok {
+				c["type"] = prefix + name
+			}
+			made = append(made, c)
 		}
 	}
 	for _, c := range own {
 		made = append(made, map[string]any{
-			"type": c.kind, "status": truth(c.status), "reason": c.reason, "message": shorten(c.message),
+			"type": prefix + c.kind, "status": truth(c.status), "reason": c.reason, "message": shorten(c.message),
 		})
 	}
 	all := make([]any, 0, len(existing)+len(made))

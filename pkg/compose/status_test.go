@@ -140,11 +140,11 @@ func TestStampConditions(t *testing.T) {
 				tc.given = "[]"
 			}
 			existing, given := list(t, tc.existing), list(t, tc.given)
-			got := stampConditions(existing, given, tc.own, 4, now)
+			got := stampConditions(existing, "", given, tc.own, 4, now)
 			if diff := cmp.Diff(list(t, tc.want), got); diff != "" {
 				t.Errorf("conditions (-want +got):\n%s", diff)
 			}
-			again := stampConditions(got, given, tc.own, 4, now.Add(time.Hour))
+			again := stampConditions(got, "", given, tc.own, 4, now.Add(time.Hour))
 			if diff := cmp.Diff(got, again); diff != "" {
 				t.Errorf("the next time they are others (-before +after):\n%s", diff)
 			}

@@ -15,6 +15,7 @@ import (
 // checkComposer reports what does not go together with the plugin's being one of composers, or not.
 func (l *loader) checkComposer(def Definition, status string, handler handlers.Bound) {
 	at := diagnostic.Path{"controllers", def.Name}
+	l.checkConditionPrefix(def, handler)
 	switch {
 	case !handler.Composes() && status != "":
 		at = at.With("status")
@@ -25,6 +26,26 @@ func (l *loader) checkComposer(def Definition, status string, handler handlers.B
 		l.report.Add(l.doc.ValuePosition(at), at, fmt.Sprintf("the %s plugin cannot run on every replica: all of them would write the same children", handler.Plugin()),
 			"leave it out")
 	}
+}
+
+// checkConditionPrefix reports a prefix of conditions that are not written.
+func (l *loader) checkConditionPrefix(def Definition, handler handlers.Bound) {
+	hint := "leave it out"
+	var message string
+	switch {
+	case def.Status.ConditionPrefix == "":
+		return
+	case !handler.Composes():
+		message = fmt.Sprintf("the %s plugin makes no composers, whose parents' conditions kooperd keeps", handler.Plugin())
+	case def.Status.None:
+		message, hint = `the definition says status: "none", so no condition is written`, "leave one of both out"
+	case scheme.Scheme.Recognizes(def.Watch.Kind):
+		message = fmt.Sprintf("the status of a %s is that of Kubernetes itself, so no condition is written", def.Watch.Kind.Kind)
+	default:
+		return
+	}
+	at := diagnostic.Path{"controllers", def.Name, "conditionPrefix"}
+	l.report.Add(l.doc.ValuePosition(at), at, message, hint)
 }
 
 // maxRecordedLease is how long the name of a lease may be where there are composers: that of the
@@ -49,21 +70,21 @@ func longLease(cfg *Config) []problem {
 // sharedStatuses reports definitions that would write the status of the same objects in turn.
 func sharedStatuses(definitions []Definition) (problems []problem) {
 	writes := func(def Definition) bool {
-		return def.Handler.Composes() && !def.NoStatus && !scheme.Scheme.Recognizes(def.Watch.Kind)
+		return def.Handler.Composes() && !def.Status.None && !scheme.Scheme.Recognizes(def.Watch.Kind)
 	}
 	for i, def := range definitions {
 		if !writes(def) {
 			continue
 		}
 		same := func(other Definition) bool {
-			return writes(other) && other.Watch.Kind.GroupKind() == def.Watch.Kind.GroupKind() && overlap(other, def) && mayMeet(other, def)
+			return writes(other) && other.Status.ConditionPrefix == def.Status.ConditionPrefix && other.Watch.Kind.GroupKind() == def.Watch.Kind.GroupKind() && overlap(other, def) && mayMeet(other, def)
 		}
 		if first := slices.IndexFunc(definitions[:i], same); first >= 0 {
 			problems = append(problems, problem{
 				at: diagnostic.Path{"controllers", def.Name, "watch"},
 				message: fmt.Sprintf("controller %q writes the status of the same %s objects: each would undo what the other has written",
 					definitions[first].Name, def.Watch.Kind.Kind),
-				hint: fmt.Sprintf("write status: %q in one of them", language.StatusNone),
+				hint: fmt.Sprintf("write status: %q in one of them, or a conditionPrefix that no other one has", language.StatusNone),
 			})
 		}
 	}

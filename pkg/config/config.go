@@ -121,13 +121,21 @@ type Definition struct {
 	// Finalizer is put into the objects before they are handled, and taken out when the handler has
 	// finalized them; empty, the default, is none.
 	Finalizer string
-	// NoStatus is true when a composer's definition says status: "none": nothing is written to the
-	// status of the objects.
-	NoStatus bool
+	// Status says what a composer's definition writes to the status of the objects.
+	Status Status
 	// Paused keeps the definition without running it.
 	Paused bool
 	// Digest is over everything above but Name, with defaults filled in.
 	Digest Digest
+}
+
+// Status says what is written to the status of a composer's objects; the zero value is everything.
+type Status struct {
+	// None is true when nothing is written.
+	None bool
+	// ConditionPrefix is what the types of all conditions begin with, and nothing but conditions is
+	// written then; empty, the default, is none.
+	ConditionPrefix string
 }
 
 // Rate bounds how often the objects of one definition are handled: within any t seconds at most

@@ -235,6 +235,27 @@ controllers:
   blue:
     watch: {apiVersion: example.com/v1, kind: Ball, labelSelector: "color=blue,size"}
     handler: {children: {}}
+  with-prefix:
+    watch: {apiVersion: example.com/v1, kind: Site}
+    conditionPrefix: Backup
+    handler: {children: {}}
+  same-prefix:
+    watch: {apiVersion: example.com/v1, kind: Site}
+    conditionPrefix: Backup
+    handler: {children: {}}
+  prefix-of-a-handler:
+    watch: {apiVersion: v1, kind: Pod}
+    conditionPrefix: Backup
+    handler: {log: {}}
+  prefix-without-status:
+    watch: {apiVersion: example.com/v1, kind: Ball}
+    conditionPrefix: Backup
+    status: none
+    handler: {children: {}}
+  prefix-built-in:
+    watch: {apiVersion: v1, kind: Pod}
+    conditionPrefix: Backup
+    handler: {children: {}}
 `)
 	registry, err := handlers.NewRegistry(composerPlugin, logPlugin)
 	if err != nil {
@@ -242,10 +263,15 @@ controllers:
 	}
 	_, err = config.Load(t.Context(), []string{file}, config.Options{Registry: registry})
 	want := file + `:7:12: controllers.b-site.watch: controller "a-site" writes the status of the same Site objects: ` +
-		`each would undo what the other has written; write status: "none" in one of them` + "\n" +
+		`each would undo what the other has written; write status: "none" in one of them, or a conditionPrefix that no other one has` + "\n" +
 		file + `:15:21: controllers.every.leaderElection: the children plugin cannot run on every replica: ` +
 		`all of them would write the same children; leave it out` + "\n" +
-		file + `:19:13: controllers.handler.status: the log plugin makes no composers, whose parents' status kooperd keeps; leave it out`
+		file + `:19:13: controllers.handler.status: the log plugin makes no composers, whose parents' status kooperd keeps; leave it out` + "\n" +
+		file + `:34:12: controllers.with-prefix.watch: controller "same-prefix" writes the status of the same Site objects: ` +
+		`each would undo what the other has written; write status: "none" in one of them, or a conditionPrefix that no other one has` + "\n" +
+		file + `:43:22: controllers.prefix-of-a-handler.conditionPrefix: the log plugin makes no composers, whose parents' conditions kooperd keeps; leave it out` + "\n" +
+		file + `:47:22: controllers.prefix-without-status.conditionPrefix: the definition says status: "none", so no condition is written; leave one of both out` + "\n" +
+		file + `:52:22: controllers.prefix-built-in.conditionPrefix: the status of a Pod is that of Kubernetes itself, so no condition is written; leave it out`
 	if err == nil || err.Error() != want {
 		t.Errorf("Load: %v\nwant:\n%s", err, want)
 	}

@@ -223,7 +223,7 @@ func (c *composing) make(composer handlers.Composer, env handlers.Env) (handlers
 	}
 	r := compose.New(compose.Options{
 		Definition: c.revision.def.Name, Installation: c.controller.installation,
-		NoStatus: c.revision.def.NoStatus, Composer: composer, Finalizes: c.revision.def.Handler.Finalizes(),
+		Status: c.revision.def.Status, Composer: composer, Finalizes: c.revision.def.Handler.Finalizes(),
 		Selection: selectionOf(c.revision.def.Watch), Parents: c.revision.watches.primary(), Children: c.children(), Related: c.related(),
 		Client: client, Dynamic: env.Clients.Dynamic, Memory: c.revision.objects.memory,
 		Metrics: c.controller.metrics.Compose(), Events: env.Events, Logger: env.Logger,

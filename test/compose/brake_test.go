@@ -162,4 +162,3 @@ func (r *rig) childrenNamed(t *testing.T, child string) (names []string) {
 	}
 	return names
 }
-
