@@ -106,6 +106,7 @@ type composerNeeds struct {
 	errs      []error
 	finalizes bool // parents get a finalizer
 	blocks    bool // children block the deletion of their parents
+	notes     bool // parents get an annotation about children that have finished
 }
 
 // find finds a kind that the composer owns or reads.
@@ -133,6 +134,8 @@ func (c *composerNeeds) own(owned handlers.OwnedKind, resource kinds.Resource) {
 	if !c.parent.Namespaced || resource.Namespaced { // Other children have no owner reference to it.
 		c.blocks = c.blocks || owned.BlockOwnerDeletion
 	}
+	kind := schema.GroupKind{Group: resource.Group, Kind: resource.Kind}
+	c.notes = c.notes || handlers.Finishes(kind) && !owned.MetadataOnly
 	if resource.Group != rbacv1.GroupName {
 		return
 	}
@@ -188,7 +191,7 @@ func (c *composerNeeds) keep() {
 	if !c.def.Status.None && slices.Contains(verbs, "patch") && !scheme.Scheme.Recognizes(c.def.Watch.Kind) {
 		c.add(false, rule(c.parent.Name+"/status", "patch"))
 	}
-	if c.finalizes {
+	if c.finalizes || c.notes {
 		c.add(c.outside(), rule(c.parent.Name, "patch"))
 	}
 	if c.outside() {

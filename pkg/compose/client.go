@@ -178,6 +178,13 @@ func (c *Client) get(ctx context.Context, t target) (handlers.Object, error) {
 	return c.send(ctx, t, "", func(path ...string) *rest.Request { return c.rest.Get().AbsPath(path...) })
 }
 
+// mergePatch changes an object by a merge patch.
+func (c *Client) mergePatch(ctx context.Context, t target, body []byte) (handlers.Object, error) {
+	return c.send(ctx, t, "", func(path ...string) *rest.Request {
+		return c.rest.Patch(types.MergePatchType).AbsPath(path...).Param("fieldManager", FieldManager).Body(body)
+	})
+}
+
 // patchStatus changes the status by a merge patch.
 func (c *Client) patchStatus(ctx context.Context, t target, body []byte) (handlers.Object, error) {
 	return c.send(ctx, t, "status", func(path ...string) *rest.Request {

@@ -46,6 +46,7 @@ var resources = map[schema.GroupVersionKind]kinds.Resource{
 	configMapKind:  {Version: "v1", Name: "configmaps", Kind: "ConfigMap", Namespaced: true},
 	secretKind:     {Version: "v1", Name: "secrets", Kind: "Secret", Namespaced: true},
 	namespaceKind:  {Version: "v1", Name: "namespaces", Kind: "Namespace"},
+	podKind:        {Version: "v1", Name: "pods", Kind: "Pod", Namespaced: true},
 	claimKind:      {Version: "v1", Name: "persistentvolumeclaims", Kind: "PersistentVolumeClaim", Namespaced: true},
 	deploymentKind: {Group: "apps", Version: "v1", Name: "deployments", Kind: "Deployment", Namespaced: true},
 	widgetKind:     {Group: "demo.kooperd.dev", Version: "v1", Name: "widgets", Kind: "Widget", Namespaced: true},

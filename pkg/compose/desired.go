@@ -178,6 +178,7 @@ func (m maker) mark(d *Desired, owned ownedKind) {
 	delete(noted, AppliedAnnotation)
 	delete(noted, AdoptedAnnotation)
 	delete(noted, PruneAnnotation)
+	delete(noted, DoneAnnotation(m.installation, m.definition))
 	if d.Policy.Prune && slices.Contains(protected, d.ID.Kind) {
 		noted[PruneAnnotation] = "true"
 	}
@@ -267,7 +268,7 @@ func withoutNulls(value any) {
 }
 
 func checkPolicy(p handlers.ChildPolicy) error {
-	if err := checkUpdate(p); err != nil {
+	if err := errors.Join(checkUpdate(p), checkWhenGone(p)); err != nil {
 		return err
 	}
 	switch p.Drift {

@@ -26,8 +26,8 @@ func TestMakeRefuses(t *testing.T) {
 	}{
 		"no object": {child: handlers.Child{Name: "a"}, want: `child "a": it has no object`},
 		"a kind that is not owned": {
-			child: handlers.Child{Object: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a"}}},
-			want:  "the plugin does not say that it owns v1 Pod",
+			child: handlers.Child{Object: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}}},
+			want:  "the plugin does not say that it owns v1 Node",
 		},
 		"another version of an owned kind": {
 			child: handlers.Child{Name: "d", Object: untyped(schema.GroupVersionKind{Group: "apps", Version: "v1beta1", Kind: "Deployment"}, "", "d", nil)},

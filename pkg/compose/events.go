@@ -42,7 +42,12 @@ func (r *Reconciler) onChild(old, now handlers.Object, add func(kube.Key)) {
 			continue
 		}
 		seen[parent] = true
-		event.notify = func() { r.addParent(parent, add) }
+		event.notify = func() {
+			if _, there := r.Parents.GetByUID(parent); there && now == nil {
+				noteFinished(r.Memory, parent, old)
+			}
+			r.addParent(parent, add)
+		}
 		if !r.Memory.ownEvent(parent, id, event) {
 			event.notify()
 		}

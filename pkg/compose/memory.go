@@ -29,10 +29,12 @@ type parentMemory struct {
 	answer   handlers.Object // to the last write of the parent; nil when the cache has it
 	status   string          // hash of the status that was written, see wroteStatus
 	version  string          // resourceVersion of the parent after that
+	earlier  string          // resourceVersion of the parent after the write before
 	counts   counts
 	children map[ChildID]*childMemory
 	related  []handlers.Related // what a Relater has asked for
 	writing  writing            // of the parent
+	finished map[string]string  // children that are gone, see noteFinished
 }
 
 // childMemory is what is remembered of one child.
@@ -235,18 +237,18 @@ func (m *Memory) endParentWrite(parent types.UID, statusHash string, answer hand
 	m.mu.Lock()
 	p := m.of(parent)
 	if answer != nil {
-		p.answer, p.version = answer, answer.ResourceVersion()
+		p.answer, p.earlier, p.version = answer, p.version, answer.ResourceVersion()
 		if statusHash != "" {
 			p.status = statusHash
 		}
 	}
 	held := p.writing.end()
-	version := p.version
+	version, earlier := p.version, p.earlier
 	if arrived(held, answer) {
 		p.answer = nil
 	}
 	m.mu.Unlock()
-	notify(held, answer, version)
+	notify(slices.DeleteFunc(held, func(event heldEvent) bool { return event.version == earlier && !event.deleted }), answer, version)
 }
 
 func (m *Memory) ownParentEvent(parent types.UID, event heldEvent) bool {
@@ -258,6 +260,8 @@ func (m *Memory) ownParentEvent(parent types.UID, event heldEvent) bool {
 		return false
 	case p.writing.n > 0:
 		p.writing.held = append(p.writing.held, event)
+		return true
+	case event.version != "" && p.earlier == event.version:
 		return true
 	case p.version == "" || p.version != event.version:
 		return false

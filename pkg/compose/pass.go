@@ -75,7 +75,7 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	if p.composed.DeletionTimestamp != nil && p.composition.Finalized && p.firstError() == nil {
 		return cleaning{pass: p}.cleanUp(ctx)
 	}
-	statusErr := p.writeStatus(ctx)
+	statusErr := errors.Join(finishing{p}.remember(ctx), p.writeStatus(ctx))
 	if err := ended(ctx); err != nil {
 		return handlers.Result{}, err
 	}
@@ -234,7 +234,7 @@ func (p *pass) plan(observed map[ChildID]observedChild, desired []*Desired, hold
 	}
 	ops := Plan(Input{
 		Installation: p.Installation, Definition: p.Definition, Parent: p.parent,
-		Desired: desired, Observed: objects, Hold: hold, Brake: brake,
+		Desired: desired, Observed: objects, Hold: hold, Brake: brake, Done: p.done(),
 		Damped: p.Memory.fights.damped(p.parent.UID, desired, p.now()),
 	})
 	for i, op := range ops {

@@ -61,6 +61,8 @@ type Input struct {
 	Desired []*Desired
 	// Observed are the objects there are, each once.
 	Observed []*Observed
+	// Done are the children that have finished, by name, with what the parent's annotation says.
+	Done map[string]string
 	// Hold says why nothing may be deleted; empty if it may.
 	Hold string
 	// Brake says why nothing may be deleted before somebody says so; empty if it may.
@@ -142,6 +144,8 @@ const (
 	// ReasonReleased: what is desired has fields no more that are ours, and that are not to be
 	// removed.
 	ReasonReleased Reason = "Released"
+	// ReasonDone: the object has finished, and is gone.
+	ReasonDone Reason = "Done"
 	// ReasonImmutable: the API server does not change the object to what is desired, and would make
 	// a new one so.
 	ReasonImmutable Reason = "Immutable"
@@ -251,6 +255,9 @@ func (p *planner) decide(i int) Op {
 		return op
 	}
 	o := p.at[d.ID]
+	if op, done := p.finished(d); done && o == nil {
+		return op
+	}
 	if o == nil {
 		return p.Damped[d.ID].hold(d, nil, Op{Action: Create, Reason: ReasonAbsent, NotReady: "it does not exist yet", drift: []drift{{}}})
 	}
@@ -285,6 +292,9 @@ func (p *planner) after(d *Desired) (Op, bool) {
 func (p *planner) existing(d *Desired, o *Observed) Op {
 	if reason, message := p.foreign(o); reason != "" {
 		return p.stranger(d, o, refuse(reason, message))
+	}
+	if op, done := p.finished(d); done && o.Deleting {
+		return op
 	}
 	if o.Deleting {
 		message := "it is being deleted" + waitingFor(o.Finalizers)

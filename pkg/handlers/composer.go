@@ -164,6 +164,10 @@ type ChildPolicy struct {
 	// which they have set fields becomes the child too, and these fields become kooperd's. Fields
 	// among them that the child does not set are removed. Default: none.
 	AdoptFrom []string
+	// WhenGone says what follows when the child is a Job or Pod that has finished, whether well or
+	// not, and is gone: deleted by its TTL or by a person. It is not looked at for a kind that is
+	// owned with MetadataOnly, whose objects are made again. Default: WhenGoneDone.
+	WhenGone WhenGone
 	// Ignore are paths of fields that are left to others, such as spec.replicas,
 	// metadata.annotations["example.com/note"], or spec.containers[name="web"].resources. Object
 	// says what they are in a new object. Afterwards they are neither changed nor looked at, and

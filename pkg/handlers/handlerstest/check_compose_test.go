@@ -336,6 +336,10 @@ func badChildren(t *testing.T) map[string]badPlugin {
 			}),
 			want: `child x: Generate changes apiVersion, kind, name or namespace`,
 		},
+		"whenGone policy": {
+			plugin: composingOf(handlers.Child{Name: "x", Object: configMap("a"), Policy: handlers.ChildPolicy{WhenGone: "again"}}),
+			want:   `child x: there is no whenGone policy "again"`,
+		},
 		"data loss": {
 			plugin: composingOf(handlers.Child{Name: "x", Object: configMap("a"), Policy: handlers.ChildPolicy{AllowDataLoss: true}}),
 			want:   `child x: AllowDataLoss is for the update policy recreate`,

@@ -153,6 +153,9 @@ func (j *judge) policy(name string, p handlers.ChildPolicy) {
 	if !slices.Contains(updates, p.Update) {
 		j.reportf("child %s: there is no update policy %q", name, p.Update)
 	}
+	if !slices.Contains([]handlers.WhenGone{"", handlers.WhenGoneDone, handlers.WhenGoneRecreate}, p.WhenGone) {
+		j.reportf("child %s: there is no whenGone policy %q", name, p.WhenGone)
+	}
 	if p.AllowDataLoss && p.Update != handlers.UpdateRecreate {
 		j.reportf("child %s: AllowDataLoss is for the update policy recreate", name)
 	}

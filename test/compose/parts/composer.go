@@ -87,7 +87,7 @@ func (part Child) child(f filler) (handlers.Child, error) {
 		Policy: handlers.ChildPolicy{
 			Drift: part.Drift, Conflicts: part.Conflicts, Prune: part.Prune, Update: part.Update, AllowDataLoss: part.AllowDataLoss,
 			Adopt: part.Adopt, AdoptFrom: part.AdoptFrom,
-			Ignore: part.Ignore,
+			Ignore: part.Ignore, WhenGone: part.WhenGone,
 		},
 	}
 	if path := part.Generate; path != "" {

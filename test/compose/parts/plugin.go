@@ -40,6 +40,7 @@ type Child struct {
 	AllowDataLoss bool               `json:"allowDataLoss,omitempty"`
 	Ignore        []string           `json:"ignore,omitempty"`
 	Generate      string             `json:"generate,omitempty"` // path of a field
+	WhenGone      handlers.WhenGone  `json:"whenGone,omitempty"`
 }
 
 // Owns is a kind of children.

@@ -1,0 +1,145 @@
+package compose
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+var podKind = schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
+
+// pod is a child that finishes.
+func pod(image string) handlers.Child {
+	return handlers.Child{Name: "run", Object: untyped(podKind, "", "run", map[string]any{"spec": map[string]any{"image": image}})}
+}
+
+func TestPlanOfFinished(t *testing.T) {
+	podID := idOf(podKind, "team-a", "run")
+	hash := desire(t, website, pod("a"))[0].hash
+	done := func(said string) func(*Input) {
+		return func(in *Input) { in.Done = map[string]string{"run": said} }
+	}
+	again := pod("a")
+	again.Policy.WhenGone = handlers.WhenGoneRecreate
+	const message = ": it has finished, and is not made again until what is desired changes"
+	going := func(c *cluster) {
+		c.edit(podID, "kubectl", func(tree map[string]any) { object(tree, "metadata")["finalizers"] = []any{"foregroundDeletion"} })
+		if err := c.delete(podID, "", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runPlans(t, map[string]planCase{
+		"gone":            {desired: pages(pod("a")), input: done(outcome(hash, false)), want: []string{"skip Done Pod team-a/run" + message}},
+		"failed and gone": {desired: pages(pod("a")), input: done(outcome(hash, true)), want: []string{"skip Done Pod team-a/run" + message}},
+		"another is desired": {
+			desired: pages(pod("b")), input: done(outcome(hash, false)), want: []string{"create Absent Pod team-a/run"},
+		},
+		"gone, to be made again": {desired: pages(again), input: done(outcome(hash, false)), want: []string{"create Absent Pod team-a/run"}},
+		"gone without a note":    {desired: pages(pod("a")), want: []string{"create Absent Pod team-a/run"}},
+		"a kind that does not finish": {
+			desired: pages(configMap("run", map[string]any{"a": "1"})), want: []string{"create Absent ConfigMap team-a/run"},
+			input: func(in *Input) { in.Done = map[string]string{"run": outcome(in.Desired[0].hash, false)} },
+		},
+		"there": {
+			made: pages(pod("a")), desired: pages(pod("a")), input: done(outcome(hash, false)), want: []string{"skip Current Pod team-a/run"},
+		},
+		"going": {
+			made: pages(pod("a")), desired: pages(pod("a")), input: done(outcome(hash, false)), others: going,
+			want: []string{"skip Done Pod team-a/run" + message},
+		},
+		"going without a note": {
+			made: pages(pod("a")), desired: pages(pod("a")), others: going,
+			want: []string{"wait Deleting Pod team-a/run: it is being deleted and waits for finalizer foregroundDeletion"},
+		},
+	})
+}
+
+func TestOutcomeOf(t *testing.T) {
+	condition := func(kind string) map[string]any {
+		return map[string]any{"status": map[string]any{"conditions": []any{map[string]any{"type": kind, "status": "True"}}}}
+	}
+	phase := func(phase string) map[string]any { return map[string]any{"status": map[string]any{"phase": phase}} }
+	job := schema.GroupKind{Group: "batch", Kind: "Job"}
+	for name, tc := range map[string]struct {
+		kind schema.GroupKind
+		tree map[string]any
+		want string
+	}{
+		"new Job": {kind: job}, "complete Job": {kind: job, tree: condition("Complete"), want: "v1-x"},
+		"failed Job": {kind: job, tree: condition("Failed"), want: "!v1-x"}, "suspended Job": {kind: job, tree: condition("Suspended")},
+		"running Pod": {kind: podKind.GroupKind(), tree: phase("Running")}, "succeeded Pod": {kind: podKind.GroupKind(), tree: phase("Succeeded"), want: "v1-x"},
+		"failed Pod": {kind: podKind.GroupKind(), tree: phase("Failed"), want: "!v1-x"},
+	} {
+		if got := outcomeOf(tc.kind, "v1-x", tc.tree); got != tc.want {
+			t.Errorf("%s: %q, want %q", name, got, tc.want)
+		}
+	}
+}
+
+func TestWhatIsNoted(t *testing.T) {
+	hash := desire(t, website, pod("a"))[0].hash
+	stays := Op{Desired: desire(t, website, pod("a"))[0], Reason: ReasonDone}
+	for name, tc := range map[string]struct {
+		ops     []Op
+		pending []handlers.Pending
+		before  map[string]string
+		gone    map[string]string
+		want    map[string]string
+	}{
+		"nothing":              {want: map[string]string{}},
+		"not desired any more": {before: map[string]string{"run": "v1-x"}, want: map[string]string{}},
+		"done":                 {ops: []Op{stays}, before: map[string]string{"run": outcome(hash, true)}, want: map[string]string{"run": outcome(hash, true)}},
+		"gone meanwhile":       {ops: []Op{stays}, gone: map[string]string{"run": outcome(hash, false)}, want: map[string]string{"run": outcome(hash, false)}},
+		"pending": {
+			pending: []handlers.Pending{{Name: "run"}}, before: map[string]string{"run": "v1-x", "other": "v1-y"}, want: map[string]string{"run": "v1-x"},
+		},
+		"all pending":       {pending: []handlers.Pending{{}}, before: map[string]string{"run": "v1-x"}, want: map[string]string{"run": "v1-x"}},
+		"waits for another": {ops: []Op{{Desired: stays.Desired, Reason: ReasonAfter}}, before: map[string]string{"run": "v1-x"}, want: map[string]string{"run": "v1-x"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			memory := NewMemory()
+			memory.of(website.UID).finished = tc.gone
+			c := &current{Reconciler: &Reconciler{Options: Options{Memory: memory}}, parent: website, meta: &metav1.ObjectMeta{}}
+			text := ""
+			for _, name := range []string{"run", "other"} {
+				if said, ok := tc.before[name]; ok {
+					text += fmt.Sprintf("%s%q: %q", strings.Repeat(",", min(len(text), 1)), name, said)
+				}
+			}
+			c.meta.Annotations = map[string]string{DoneAnnotation("", ""): "{" + text + "}"}
+			f := finishing{&pass{executor: &executor{observer: &observer{current: c}}, ops: tc.ops, composition: handlers.Composition{Pending: tc.pending}}}
+			if diff := cmp.Diff(tc.want, f.next(f.doneBefore())); diff != "" {
+				t.Errorf("noted (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestNoteIsBounded(t *testing.T) {
+	c := &current{Reconciler: &Reconciler{Options: Options{Memory: NewMemory()}}, parent: website, meta: &metav1.ObjectMeta{}}
+	p := &pass{executor: &executor{observer: &observer{current: c}}}
+	gone := map[string]string{}
+	for i := range 2000 {
+		child := pod("a")
+		child.Name = fmt.Sprintf("run-%d", i)
+		d := desire(t, website, child)[0]
+		gone[d.Name] = outcome(d.hash, false)
+		p.ops = append(p.ops, Op{Desired: d, Reason: ReasonDone})
+	}
+	c.Memory.of(website.UID).finished = maps.Clone(gone)
+	next := finishing{p}.next(nil)
+	size := 0
+	for name, said := range next {
+		size += len(name) + len(said)
+	}
+	if size > maxDone || len(next) < 500 {
+		t.Errorf("%d are noted, with %d bytes", len(next), size)
+	}
+}
