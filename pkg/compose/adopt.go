@@ -126,7 +126,7 @@ func (p *planner) isFormerParent(o *Observed, owner metav1.OwnerReference) bool 
 // place the parent has.
 func (p *planner) restored(o *Observed) bool {
 	m := o.marks
-	return m.installation == p.Installation && m.definition == p.Definition && m.parent == p.Parent.text() && m.parentUID != p.Parent.UID
+	return m.installation == p.Installation && p.identity().has(m.definition) && m.parent == p.Parent.text() && m.parentUID != p.Parent.UID
 }
 
 // marked names whose child an object says it is, unless that is the parent's.
@@ -137,7 +137,7 @@ func (p *planner) marked(o *Observed) string {
 		return fmt.Sprintf("it has the mark of another installation of kooperd (label %s)", InstallationLabel)
 	case m.hasParent && m.parentUID != p.Parent.UID:
 		return fmt.Sprintf("it has the mark of another parent, %s", m.parent)
-	case m.definition != "" && m.definition != p.Definition:
+	case m.definition != "" && !p.identity().has(m.definition):
 		return fmt.Sprintf("it has the mark of definition %s", m.definition)
 	}
 	return ""

@@ -277,5 +277,5 @@ func TestPassAdopts(t *testing.T) {
 
 // children are the requests about children.
 func children(requests []string) []string {
-	return slices.DeleteFunc(requests, func(text string) bool { return !strings.Contains(text, "/configmaps/") })
+	return slices.DeleteFunc(slices.Clone(requests), func(text string) bool { return !strings.Contains(text, "/configmaps/") })
 }

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -261,7 +260,7 @@ func (c *current) isHeld(ops []Op) bool {
 
 // countAll counts all children of the definition that there are.
 func (c *current) countAll() (n int) {
-	ofDefinition := labels.SelectorFromSet(labels.Set{DefinitionLabel: c.Definition})
+	ofDefinition := c.Identity.selector()
 	for _, source := range c.children() {
 		n += len(source.Source.List("", ofDefinition))
 	}

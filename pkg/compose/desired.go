@@ -51,6 +51,8 @@ type Desired struct {
 	After []string
 	// Policy says how it is kept.
 	Policy handlers.ChildPolicy
+	// Formerly are names that it has had before.
+	Formerly []string
 
 	tree     map[string]any // what is applied, marks included
 	hash     string
@@ -94,7 +96,7 @@ func (m maker) make(child handlers.Child) (*Desired, error) {
 	if err != nil {
 		return nil, fmt.Errorf("child %q: %w", child.Name, err)
 	}
-	d := &Desired{Name: child.Name, After: child.After, Policy: child.Policy, tree: tree, generate: child.Generate}
+	d := &Desired{Name: child.Name, After: child.After, Policy: child.Policy, Formerly: child.Formerly, tree: tree, generate: child.Generate}
 	owned, err := m.identify(d)
 	if err != nil {
 		if child.Name != "" {

@@ -38,7 +38,7 @@ func (r *Reconciler) onChild(old, now handlers.Object, add func(kube.Key)) {
 		id = ChildID{Kind: object.GroupVersionKind().GroupKind(), Namespace: object.Namespace(), Name: object.Name()}
 		labels := object.Metadata().Labels
 		parent := types.UID(labels[ParentUIDLabel])
-		if parent == "" || seen[parent] || labels[DefinitionLabel] != r.Definition {
+		if parent == "" || seen[parent] || !r.Identity.has(labels[DefinitionLabel]) {
 			continue
 		}
 		seen[parent] = true

@@ -204,7 +204,7 @@ func (x *executor) delete(ctx context.Context, o observedChild) *opError {
 			return failed("reading", o.ID, err)
 		}
 		now := observe(object, t.metadataOnly)
-		judge := &planner{Input: Input{Installation: x.Installation, Definition: x.Definition, Parent: x.parent}}
+		judge := &planner{Input: Input{Installation: x.Installation, Definition: x.Definition, Formerly: x.Formerly, Parent: x.parent}}
 		if now.UID != o.UID || !judge.proven(now.Observed) {
 			x.live[o.ID] = now
 			return nil // It is not ours any more.

@@ -16,13 +16,21 @@ import (
 
 func (c *current) finalizer() string { return FinalizerOf(c.Installation, c.Definition) }
 
-func (c *current) hasFinalizer() bool { return slices.Contains(c.meta.Finalizers, c.finalizer()) }
+func (c *current) hasFinalizer() bool {
+	return slices.Contains(c.meta.Finalizers, c.finalizer()) || c.hasFormerFinalizer()
+}
+
+func (c *current) hasFormerFinalizer() bool {
+	return slices.ContainsFunc(c.formerFinalizers(), func(name string) bool { return slices.Contains(c.meta.Finalizers, name) })
+}
 
 // ensureFinalizer adds the finalizer before anything is made that only we can clean up: children
-// that cannot have an owner reference to the parent.
+// that cannot have an owner reference to the parent. It takes the place of one that the definition
+// has had under another id.
 func (c *current) ensureFinalizer(ctx context.Context, desired []*Desired) error {
 	needed := c.Finalizes || slices.ContainsFunc(desired, func(d *Desired) bool { return !d.refs })
-	if !needed || c.hasFinalizer() || c.meta.DeletionTimestamp != nil {
+	outdated := c.hasFormerFinalizer()
+	if !outdated && (!needed || c.hasFinalizer()) || c.meta.DeletionTimestamp != nil {
 		return nil
 	}
 	client, err := c.parentClient(ctx)
@@ -30,7 +38,7 @@ func (c *current) ensureFinalizer(ctx context.Context, desired []*Desired) error
 		return err
 	}
 	c.Memory.beginParentWrite(c.parent.UID)
-	now, ok, err := kube.AddFinalizer(ctx, client, c.object, c.finalizer())
+	now, ok, err := kube.AddFinalizer(ctx, client, c.object, c.finalizer(), c.formerFinalizers()...)
 	if err != nil || !ok {
 		now = nil
 	}
@@ -89,7 +97,7 @@ func (p cleaning) cleanUp(ctx context.Context) (handlers.Result, error) {
 	if err != nil {
 		return handlers.Result{}, err
 	}
-	if err := kube.RemoveFinalizer(ctx, client, p.object, p.finalizer()); err != nil {
+	if err := kube.RemoveFinalizer(ctx, client, p.object, append(p.formerFinalizers(), p.finalizer())...); err != nil {
 		return handlers.Result{}, err
 	}
 	p.Logger.V(1).Info("removed finalizer", "finalizer", p.finalizer(), "parent", p.parent.text())

@@ -156,7 +156,7 @@ func (p cleaning) listParent(ctx context.Context, q query) (handlers.Object, err
 // FindLeavers notes the parents of all children that are not handled, and returns their keys. They
 // may have left while no process was there to see it.
 func FindLeavers(r *Reconciler) (found []kube.Key) {
-	ofDefinition := labels.SelectorFromSet(labels.Set{DefinitionLabel: r.Definition, InstallationLabel: r.Installation})
+	ofDefinition := r.Identity.selector()
 	for _, source := range r.children() {
 		for _, child := range source.Source.List("", ofDefinition) {
 			uid, parent := ParentUID(child), child.Metadata().Annotations[ParentAnnotation]

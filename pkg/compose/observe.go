@@ -146,9 +146,9 @@ func (o *observer) observeAt(all map[ChildID]observedChild, desired []*Desired) 
 // this parent and definition.
 func (o *observer) childrenFor(all map[ChildID]observedChild) handlers.Children {
 	var children handlers.Children
-	judge := &planner{Input: Input{Installation: o.Installation, Definition: o.Definition, Parent: o.parent}}
+	judge := &planner{Input: Input{Installation: o.Installation, Definition: o.Definition, Formerly: o.Formerly, Parent: o.parent}}
 	for _, child := range all {
-		if child.marks.definition == o.Definition && (judge.proven(child.Observed) || judge.wiped(child.Observed)) {
+		if o.Identity.has(child.marks.definition) && (judge.proven(child.Observed) || judge.wiped(child.Observed)) {
 			children = append(children, handlers.ObservedChild{Name: child.marks.child, Object: child.object})
 		}
 	}

@@ -233,7 +233,7 @@ func (p *pass) plan(observed map[ChildID]observedChild, desired []*Desired, hold
 		objects = append(objects, observed[id].Observed)
 	}
 	ops := Plan(Input{
-		Installation: p.Installation, Definition: p.Definition, Parent: p.parent,
+		Installation: p.Installation, Definition: p.Definition, Formerly: p.Formerly, Parent: p.parent,
 		Desired: desired, Observed: objects, Hold: hold, Brake: brake, Done: p.done(),
 		Damped: p.Memory.fights.damped(p.parent.UID, desired, p.now()),
 	})

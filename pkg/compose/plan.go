@@ -55,6 +55,8 @@ type memo struct {
 type Input struct {
 	// Installation and Definition are the marks of what is ours.
 	Installation, Definition string
+	// Formerly are definitions whose children are ours too: the definition was called so before.
+	Formerly []string
 	// Parent is the object that the children are for.
 	Parent Parent
 	// Desired are the children as they should be, in the order of the composer.
@@ -188,7 +190,7 @@ func Plan(in Input) []Op {
 		ops = append(ops, p.desired(i))
 	}
 	for _, o := range in.Observed {
-		if !p.wanted(o.ID) && o.marks.hasParent && o.marks.parentUID == in.Parent.UID && o.marks.definition == in.Definition &&
+		if !p.wanted(o.ID) && o.marks.hasParent && o.marks.parentUID == in.Parent.UID && in.identity().has(o.marks.definition) &&
 			o.marks.installation == in.Installation {
 			ops = append(ops, p.undesired(o))
 		}
@@ -336,7 +338,7 @@ func (p *planner) undesired(o *Observed) Op {
 	case slices.Contains(protected, o.ID.Kind) && !o.marks.prune:
 		return set(Retain, ReasonProtected, "objects of its kind are deleted only where that child says so")
 	}
-	if i, ok := p.byName[o.marks.child]; ok && !p.desired(i).Ready {
+	if i := successor(p, o.marks.child); i >= 0 && !p.desired(i).Ready {
 		return set(Wait, ReasonReplaced, fmt.Sprintf("%s, which replaces it, is not ready", p.Desired[i].ID))
 	}
 	if p.Hold != "" {

@@ -77,8 +77,8 @@ type RelatedSource struct {
 
 // Options of New. All fields but Status, Finalizes, Children and Related are required.
 type Options struct {
-	// Definition is the id of the definition, and Installation that of the installation.
-	Definition, Installation string
+	// Identity is which children are those of the definition.
+	Identity
 	// Selection is which parents are handled.
 	Selection
 	// Composer says what should exist.
@@ -153,7 +153,7 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 	key := kube.Key{Namespace: req.Object.Namespace(), Name: req.Object.Name()}
 	uid := req.Object.UID()
 	p := newPass(r, key, req)
-	if mark := p.meta.Labels; mark[DefinitionLabel] == r.Definition && mark[InstallationLabel] == r.Installation {
+	if mark := p.meta.Labels; r.Identity.has(mark[DefinitionLabel]) && mark[InstallationLabel] == r.Installation {
 		return handlers.Result{}, handlers.Terminal(errOwnChild)
 	}
 	r.count(r.Memory.meet(key, uid).negative())

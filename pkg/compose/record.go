@@ -40,6 +40,8 @@ type Scope struct {
 	Finalizer string `json:"finalizer,omitempty"`
 	// Digest stands for all that the config says of the definition.
 	Digest string `json:"digest,omitempty"`
+	// Formerly are ids that the definition has had before. Their records become part of its own.
+	Formerly []string `json:"-"`
 }
 
 // Activation is what Activate has found.
@@ -126,6 +128,21 @@ func (r Record) activate(scope Scope) (next Record, found Activation) {
 		found.Changed = next.Changed
 	}
 	return next, found
+}
+
+// merge returns the record of a definition with that of one for which it goes on. known is false
+// when it has none itself.
+func (r Record) merge(former Record, known bool) Record {
+	if !known {
+		return former
+	}
+	if former.parentKind() == r.parentKind() {
+		r.Owns = slices.Concat(r.Owns, former.Owns)
+	}
+	if r.Left = slices.Concat(r.Left, former.Left); !former.selectsAs(r.Scope) {
+		r.Left = append(r.Left, former.Scope)
+	}
+	return r
 }
 
 // without returns what is left of a kind that was owned: that part in which the parents of scope

@@ -41,6 +41,8 @@ type State struct {
 // edit is the change of one record.
 type edit struct {
 	id string
+	// formerly are records that become part of this one.
+	formerly []string
 	// apply returns the record after the change. known is false for a definition without one.
 	apply func(before Record, known bool) Record
 	done  chan struct{}
@@ -85,26 +87,31 @@ func (s *State) Expects(id string, scope Scope) bool {
 	defer s.mu.Unlock()
 	before, known := s.last[id]
 	next, found := before.activate(scope)
+	for _, former := range scope.Formerly {
+		if _, known := s.last[former]; known {
+			return false
+		}
+	}
 	return known && len(found.Former) == 0 && len(found.Left) == 0 && encoded(next) == encoded(before)
 }
 
 // Activate records what a definition has to do with, before it makes anything.
 func (s *State) Activate(ctx context.Context, id string, scope Scope) (found Activation, err error) {
-	err = s.change(ctx, id, func(before Record, _ bool) (next Record) {
+	err = s.change(ctx, &edit{id: id, formerly: scope.Formerly, apply: func(before Record, _ bool) (next Record) {
 		next, found = before.activate(scope)
 		return next
-	})
+	}})
 	return found, err
 }
 
 // Release removes a kind from what a definition has owned, when nothing of it is left.
 func (s *State) Release(ctx context.Context, id string, kind OwnedRecord) error {
-	return s.change(ctx, id, func(before Record, _ bool) Record { return before.release(kind) })
+	return s.change(ctx, &edit{id: id, apply: func(before Record, _ bool) Record { return before.release(kind) }})
 }
 
 // change changes the record of one definition by compare-and-swap.
-func (s *State) change(ctx context.Context, id string, apply func(before Record, known bool) Record) error {
-	e := &edit{id: id, apply: apply, done: make(chan struct{})}
+func (s *State) change(ctx context.Context, e *edit) error {
+	e.done = make(chan struct{})
 	s.mu.Lock()
 	s.pending = append(s.pending, e)
 	s.mu.Unlock()
@@ -168,10 +175,18 @@ func (s *State) try(ctx context.Context, edits []*edit) error {
 		next.Data = map[string]string{}
 	}
 	records := map[string]Record{}
+	var merged []string
 	for _, e := range edits {
 		before, known := records[e.id]
 		if !known {
 			before, known = s.recorded(found, e.id)
+		}
+		for _, id := range e.formerly {
+			if former, ok := s.recorded(found, id); ok {
+				before, known = before.merge(former, known), true
+				merged = append(merged, id)
+			}
+			delete(next.Data, id)
 		}
 		records[e.id] = e.apply(before, known)
 		next.Data[e.id] = encoded(records[e.id])
@@ -185,6 +200,9 @@ func (s *State) try(ctx context.Context, edits []*edit) error {
 	defer s.mu.Unlock()
 	s.found, s.absent = next, false
 	maps.Copy(s.last, records)
+	for _, id := range merged {
+		delete(s.last, id)
+	}
 	return nil
 }
 

@@ -121,11 +121,12 @@ type Definition struct {
 	// Finalizer is put into the objects before they are handled, and taken out when the handler has
 	// finalized them; empty, the default, is none.
 	Finalizer string
-	// Status says what a composer's definition writes to the status of the objects.
-	Status Status
+	// Children is what only the definition of a composer says.
+	Children
 	// Paused keeps the definition without running it.
 	Paused bool
-	// Digest is over everything above but Name, with defaults filled in.
+	// Digest is over everything above but Name, and ID where that is the same, with defaults filled
+	// in.
 	Digest Digest
 }
 

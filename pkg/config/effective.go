@@ -118,19 +118,22 @@ func controllerOf(c Definition, handler []byte) *language.Controller {
 			LabelSelector: selectorOf(c.Watch.LabelSelector),
 			FieldSelector: selectorOf(c.Watch.FieldSelector),
 		},
-		Ignore:          c.Filter.Ignored().Texts(),
-		Handler:         map[string]json.RawMessage{c.Handler.Plugin(): handler},
-		Mode:            string(c.Mode),
-		Resync:          language.Off,
-		Retry:           language.Retry{MaxRetries: language.RetryCount(c.Retry.MaxRetries), InitialDelay: short(c.Retry.InitialDelay), MaxDelay: short(c.Retry.MaxDelay)},
-		Timeout:         short(c.Timeout),
-		LeaderElection:  language.Required,
-		Finalizer:       c.Finalizer,
-		ConditionPrefix: c.Status.ConditionPrefix,
-		Paused:          c.Paused,
+		Ignore:         c.Filter.Ignored().Texts(),
+		Handler:        map[string]json.RawMessage{c.Handler.Plugin(): handler},
+		Mode:           string(c.Mode),
+		Resync:         language.Off,
+		Retry:          language.Retry{MaxRetries: language.RetryCount(c.Retry.MaxRetries), InitialDelay: short(c.Retry.InitialDelay), MaxDelay: short(c.Retry.MaxDelay)},
+		Timeout:        short(c.Timeout),
+		LeaderElection: language.Required,
+		Finalizer:      c.Finalizer,
+		Children:       language.Children{ConditionPrefix: c.Status.ConditionPrefix, Formerly: c.Formerly},
+		Paused:         c.Paused,
 	}
 	if c.Handler.Composes() {
 		out.Status = language.StatusOwn
+	}
+	if id := c.IDs()[0]; id != c.Name {
+		out.ID = id
 	}
 	if c.Status.None {
 		out.Status = language.StatusNone

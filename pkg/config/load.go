@@ -240,12 +240,13 @@ func (l *loader) config(schema cue.Value) *Config {
 		if ok {
 			l.checkFinalizes(c.Name, c.Finalizer, handler)
 			l.checkComposer(c, f.Controllers[c.Name].Status, handler)
+			l.checkIdentity(c.Name, f.Controllers[c.Name], handler)
 		}
 		if at := (diagnostic.Path{"controllers", c.Name, "handler"}); !ok && !l.report.Explained(at) {
 			l.report.Add(l.doc.KeyPosition(at), at, "cannot be used", "this is a mistake in kooperd: it does not know why")
 		}
 	}
-	l.reportProblems(slices.Concat(problems, sharedStatuses(cfg.Definitions), longLease(cfg)))
+	l.reportProblems(slices.Concat(problems, sharedStatuses(cfg.Definitions), identities(cfg.Definitions), longLease(cfg)))
 	return cfg
 }
 

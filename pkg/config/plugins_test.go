@@ -277,6 +277,80 @@ controllers:
 	}
 }
 
+// TestIdentities has ids and former ids that cannot be.
+func TestIdentities(t *testing.T) {
+	file := write(t, "f.yaml", `apiVersion: kooperd.dev/v1alpha1
+controllers:
+  a:
+    watch: {apiVersion: example.com/v1, kind: A}
+    handler: {children: {}}
+  b:
+    watch: {apiVersion: example.com/v1, kind: B}
+    handler: {children: {}}
+    id: a
+  c:
+    watch: {apiVersion: example.com/v1, kind: C}
+    handler: {children: {}}
+    id: x
+    formerly: [x, a, old, old]
+  d:
+    watch: {apiVersion: example.com/v1, kind: D}
+    handler: {children: {}}
+    formerly: [old, c]
+  e:
+    watch: {apiVersion: example.com/v1, kind: E}
+    handler: {log: {}}
+    id: y
+    formerly: [z]
+`)
+	registry, err := handlers.NewRegistry(composerPlugin, logPlugin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = config.Load(t.Context(), []string{file}, config.Options{Registry: registry})
+	want := []string{
+		`:9:9: controllers.b.id: controller "a" has the same id "a", which is its name if it says nothing else; give each its own`,
+		`:14:16: controllers.c.formerly[0]: "x" is its id now; leave it out`,
+		`:14:19: controllers.c.formerly[1]: "a" is the id of controller "a", which keeps its children; name ids alone that no definition has any more`,
+		`:14:27: controllers.c.formerly[3]: "old" is there twice; leave it out`,
+		`:18:16: controllers.d.formerly[0]: controller "c" goes on for "old" already; say it in one of them`,
+		`:22:9: controllers.e.id: the log plugin makes no children, which it is for; leave it out`,
+		`:23:15: controllers.e.formerly: the log plugin makes no children, which it is for; leave it out`,
+	}
+	if err == nil || err.Error() != file+strings.Join(want, "\n"+file) {
+		t.Errorf("Load: %v\nwant:\n%s", err, file+strings.Join(want, "\n"+file))
+	}
+}
+
+// TestIdentity has a definition whose name has changed twice: its id stays, or is among the former
+// ones. Where it is the name, it makes no difference to the digest.
+func TestIdentity(t *testing.T) {
+	registry, err := handlers.NewRegistry(composerPlugin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	load := func(name, more string) config.Definition {
+		t.Helper()
+		cfg, err := config.Load(t.Context(), []string{write(t, "f.yaml", "apiVersion: kooperd.dev/v1alpha1\ncontrollers:\n  "+name+
+			":\n    watch: {apiVersion: example.com/v1, kind: A}\n    handler: {children: {}}\n"+more)}, config.Options{Registry: registry})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg.Definitions[0]
+	}
+	a, b, kept, renamed := load("a", ""), load("b", ""), load("b", "    id: a\n"), load("b", "    formerly: [a]\n")
+	ids := [][]string{a.IDs(), kept.IDs(), renamed.IDs()}
+	if diff := cmp.Diff([][]string{{"a"}, {"a"}, {"b", "a"}}, ids); diff != "" {
+		t.Errorf("IDs (-want +got):\n%s", diff)
+	}
+	if a.Digest != b.Digest || kept.Digest == b.Digest || renamed.Digest == b.Digest {
+		t.Error("the digests do not say whose children they are about")
+	}
+	if same := load("a", "    id: a\n"); same.Digest != a.Digest {
+		t.Error("an id that is the name makes a difference")
+	}
+}
+
 // TestLeaseOfComposers has a lease whose name is too long for the ConfigMap beside it.
 func TestLeaseOfComposers(t *testing.T) {
 	registry, err := handlers.NewRegistry(composerPlugin, logPlugin)

@@ -80,17 +80,21 @@ func changesOf(before, after map[string]config.Definition) Changes {
 // converge brings the controllers in line with what is wanted. e.mu is held.
 func (e *Engine) converge() {
 	for name, c := range e.controllers {
-		def, ok := e.wanted[name]
+		_, ok := e.wanted[name]
 		switch {
-		case c.isRetired(): // Its end comes here again.
-		case ok:
-			c.set(def)
-			e.begin(c) // It may be of another group now.
+		case ok || c.isRetired(): // The end of one that is retired comes here again.
 		case e.launch == nil: // It does not run yet.
 			c.remove()
 			delete(e.controllers, name)
 		default:
+			e.shared.endings.add(c.rollout.definition().IDs()[0], c.gone)
 			c.retire()
+		}
+	}
+	for name, c := range e.controllers {
+		if def, ok := e.wanted[name]; ok && !c.isRetired() {
+			c.set(def)
+			e.begin(c) // It may be of another group now.
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.wanted)) {
@@ -123,6 +127,7 @@ func (e *Engine) ended(ctx context.Context, c *controller) {
 		return
 	}
 	c.remove()
+	close(c.gone)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.controllers, c.name)

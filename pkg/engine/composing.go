@@ -222,7 +222,9 @@ func (c *composing) make(composer handlers.Composer, env handlers.Env) (handlers
 		return nil, err
 	}
 	r := compose.New(compose.Options{
-		Definition: c.revision.def.Name, Installation: c.controller.installation,
+		Identity: compose.Identity{
+			Installation: c.controller.installation, Definition: c.revision.def.IDs()[0], Formerly: c.revision.def.Formerly,
+		},
 		Status: c.revision.def.Status, Composer: composer, Finalizes: c.revision.def.Handler.Finalizes(),
 		Selection: selectionOf(c.revision.def.Watch), Parents: c.revision.watches.primary(), Children: c.children(), Related: c.related(),
 		Client: client, Dynamic: env.Clients.Dynamic, Memory: c.revision.objects.memory,

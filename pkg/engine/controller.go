@@ -33,6 +33,7 @@ type shared struct {
 	installation string
 	records      *compose.State // nil: what they own is not noted
 	changes      changes        // of the definitions' states
+	endings      endings
 	// watchesOf returns what a definition watches, the objects that it handles first.
 	watchesOf func(config.Definition) []watched
 }
@@ -50,6 +51,7 @@ type controller struct {
 
 	retire     func()        // ends the definition, for good
 	retired    chan struct{} // closed by retire
+	gone       chan struct{} // closed when run has returned after that
 	working    sync.WaitGroup
 	observing  sync.Mutex                 // makes computing and showing the limits one step
 	turn       chan struct{}              // holds a value while no group works on the definition
@@ -60,7 +62,7 @@ func newController(s *shared, def config.Definition) *controller {
 	logger := s.log.WithValues(telemetry.KeyController, def.Name)
 	c := &controller{
 		shared: s, name: def.Name, logger: logger, metrics: s.allMetrics.Controller(def.Name),
-		limits: newLimits(nil, s.slots.newClient()), retired: make(chan struct{}), turn: make(chan struct{}, 1),
+		limits: newLimits(nil, s.slots.newClient()), retired: make(chan struct{}), gone: make(chan struct{}), turn: make(chan struct{}, 1),
 	}
 	c.turn <- struct{}{}
 	c.retire = sync.OnceFunc(func() { close(c.retired) })
@@ -162,7 +164,7 @@ func (c *controller) newRevision(def config.Definition, replaced *revision) (*re
 		missing: func(ctx context.Context) ([]access.Finding, error) { return c.api.findMissing(ctx, def) },
 		failing: r.objects.failures.any, changed: r.refresh, logger: c.logger,
 	}
-	r.predicate = newChangePredicate(def, c.finalizerOf(def), c.metrics, c.logger, r.refresh)
+	r.predicate = newChangePredicate(def, c.finalizersOf(def), c.metrics, c.logger, r.refresh)
 	return r, lifetime{current}
 }
 

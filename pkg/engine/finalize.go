@@ -80,13 +80,17 @@ func (h *finalizingHandler) finalize(ctx context.Context, req handlers.Request) 
 	return result, h.finalizers.remove(ctx, req.Object)
 }
 
-// finalizerOf returns the finalizer that a definition puts into its objects, empty for none: that
-// of the definition, or the one that a composer has where it needs one.
-func (s *shared) finalizerOf(def config.Definition) string {
-	if def.Handler.Composes() {
-		return compose.FinalizerOf(s.installation, def.Name)
+// finalizersOf returns the finalizers that a definition puts into its objects, or has put there
+// under another id: that of the definition, or those that a composer has where it needs one.
+func (s *shared) finalizersOf(def config.Definition) []string {
+	if !def.Handler.Composes() {
+		return []string{def.Finalizer}
 	}
-	return def.Finalizer
+	var names []string
+	for _, id := range def.IDs() {
+		names = append(names, compose.FinalizerOf(s.installation, id))
+	}
+	return names
 }
 
 // finalizable reports whether an object is one to finalize: it is being deleted and has the

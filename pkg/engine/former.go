@@ -42,6 +42,9 @@ func (c *composing) begin(ctx context.Context, run func(func()), add, call func(
 	if c == nil {
 		return true
 	}
+	if !awaitEndings(ctx, c) {
+		return false
+	}
 	if c.controller.records == nil {
 		c.revision.objects.memory.Brake.DefinitionChanged(c.revision.made)
 		return true
@@ -53,7 +56,7 @@ func (c *composing) begin(ctx context.Context, run func(func()), add, call func(
 		recording.End(ok)
 		return ok
 	}
-	if !c.controller.records.Expects(c.revision.def.Name, c.scope()) {
+	if !c.controller.records.Expects(c.revision.def.IDs()[0], c.scope()) {
 		return record()
 	}
 	run(func() { record() })
@@ -92,9 +95,9 @@ func (c *composing) scope() compose.Scope {
 	def := c.revision.def
 	return compose.Scope{
 		APIVersion: def.Watch.Kind.GroupVersion().String(), Kind: def.Watch.Kind.Kind, Namespaces: def.Watch.Namespaces,
-		Owns: compose.OwnedRecords(ownedKinds(def), def.Watch.Namespaces), Finalizer: compose.FinalizerOf(c.controller.installation, def.Name),
+		Owns: compose.OwnedRecords(ownedKinds(def), def.Watch.Namespaces), Finalizer: compose.FinalizerOf(c.controller.installation, def.IDs()[0]),
 		LabelSelector: textOf(def.Watch.LabelSelector), FieldSelector: textOf(def.Watch.FieldSelector),
-		Digest: hex.EncodeToString(def.Digest[:]),
+		Digest: hex.EncodeToString(def.Digest[:]), Formerly: def.Formerly,
 	}
 }
 
@@ -105,7 +108,7 @@ func (c *composing) activate(ctx context.Context) (found compose.Activation, ok 
 	var delay time.Duration
 	err := wait.DelayFunc(func() time.Duration { return delay }).Until(ctx, true, true, func(ctx context.Context) (bool, error) {
 		var err error
-		found, err = c.controller.records.Activate(ctx, c.revision.def.Name, c.scope())
+		found, err = c.controller.records.Activate(ctx, c.revision.def.IDs()[0], c.scope())
 		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}
@@ -205,7 +208,7 @@ func (f *former) prune(ctx context.Context, add func(kube.Key), earlier []<-chan
 	said := ""
 	for {
 		if f.isGone() {
-			if err := f.controller.records.Release(ctx, f.revision.def.Name, f.kind); err == nil {
+			if err := f.controller.records.Release(ctx, f.revision.def.IDs()[0], f.kind); err == nil {
 				f.logger.Info("nothing is left of a kind that the definition does not own any more")
 				return
 			}
@@ -246,8 +249,7 @@ func (f *former) isGone() bool {
 	if !f.source.Listed() || f.reconciler.Load().Awaits(f.kind.GroupKind()) {
 		return false
 	}
-	ofDefinition := labels.SelectorFromSet(labels.Set{compose.DefinitionLabel: f.revision.def.Name})
-	left := slices.DeleteFunc(f.source.List("", ofDefinition), func(object handlers.Object) bool {
+	left := slices.DeleteFunc(f.source.List("", f.reconciler.Load().OfDefinition()), func(object handlers.Object) bool {
 		return slices.Contains(f.kind.Except, object.Namespace())
 	})
 	if slices.ContainsFunc(left, func(object handlers.Object) bool {

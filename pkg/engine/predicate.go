@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,7 +30,7 @@ type changePredicate struct {
 	where   *trigger.Condition // nil: every change is wanted
 	reads   kube.FieldMask     // what where reads
 
-	finalizer string // where does not decide on objects that are to be finalized
+	finalizers []string // where does not decide on objects that are to be finalized
 
 	secret  bool // what a failure says may contain what must not be seen
 	metrics *telemetry.Controller
@@ -43,16 +44,16 @@ type changePredicate struct {
 	last     string // the last of them
 }
 
-// newChangePredicate returns nil for a definition without a filter. finalizer is the one that its
+// newChangePredicate returns nil for a definition without a filter. finalizers are those that its
 // objects may have, empty for none.
 func newChangePredicate(
-	def config.Definition, finalizer string, metrics *telemetry.Controller, logger logr.Logger, changed func(),
+	def config.Definition, finalizers []string, metrics *telemetry.Controller, logger logr.Logger, changed func(),
 ) *changePredicate {
 	if def.Filter == nil {
 		return nil
 	}
 	p := &changePredicate{
-		where: def.Filter.Where(), finalizer: finalizer, metrics: metrics, logger: logger, changed: changed,
+		where: def.Filter.Where(), finalizers: finalizers, metrics: metrics, logger: logger, changed: changed,
 		secret:  def.Watch.Kind.Group == "" && def.Watch.Kind.Kind == "Secret",
 		logging: xrate.Sometimes{Interval: conditionLogInterval},
 	}
@@ -82,7 +83,7 @@ func (p *changePredicate) matches(ctx context.Context, key kube.Key, now, old ha
 	if p.where == nil {
 		return true
 	}
-	if finalize, _ := finalizable(p.finalizer, now); finalize {
+	if slices.ContainsFunc(p.finalizers, func(name string) bool { finalize, _ := finalizable(name, now); return finalize }) {
 		return true
 	}
 	holds, err := p.evaluate(ctx, now, old)

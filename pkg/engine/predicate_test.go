@@ -37,7 +37,7 @@ func predicateOf(t *testing.T, where string) (*changePredicate, *[]string, *prom
 	registry := prometheus.NewRegistry()
 	var log []string
 	def := config.Definition{Name: "test", Filter: filterOf(t, schema.GroupVersionKind{}, nil, where)}
-	p := newChangePredicate(def, "", telemetry.NewMetrics(registry).Controller("test"),
+	p := newChangePredicate(def, []string{""}, telemetry.NewMetrics(registry).Controller("test"),
 		funcr.New(func(_, args string) { log = append(log, args) }, funcr.Options{}), func() {})
 	return p, &log, registry
 }

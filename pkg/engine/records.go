@@ -51,7 +51,7 @@ func (e *Engine) lacksRecords() bool {
 		if next != nil {
 			current = next
 		}
-		if current != nil && current.composing != nil && !e.shared.records.Expects(c.name, current.composing.scope()) {
+		if current != nil && current.composing != nil && !e.shared.records.Expects(current.def.IDs()[0], current.composing.scope()) {
 			return true
 		}
 	}

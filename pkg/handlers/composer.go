@@ -122,6 +122,9 @@ type Child struct {
 	// Name is the child's name within its parent: what stays the same when the name of the object
 	// changes. Empty stands for the kind and the object's name, as in "ConfigMap/web".
 	Name string
+	// Formerly are names that the child has had before. An object that was made under one of them,
+	// and is not that of any child now, is deleted only when this child is ready. Default: none.
+	Formerly []string
 	// Object is what should be, and no more than that: fields that are not set are left to others.
 	// It is a struct of Kubernetes itself, whose empty fields count as not set, or an
 	// *unstructured.Unstructured, or another struct with apiVersion and kind filled in. Without a

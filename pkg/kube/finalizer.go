@@ -33,20 +33,26 @@ var (
 // kind and namespace. It returns the object with the finalizer. ok is false when the object is
 // gone or being deleted: then nothing was added.
 //
+// Others that the object has go with the same request: those for which this one stands from now on.
+//
 // It takes one request, and none when obj has the finalizer. That is a JSON patch, which needs the
 // right to patch alone and never creates an object. It holds for the object with obj's UID, and for
 // the finalizers that obj has. If others have changed these, they are read and the patch is made
 // anew.
 func AddFinalizer(
-	ctx context.Context, client dynamic.ResourceInterface, obj handlers.Object, name string,
+	ctx context.Context, client dynamic.ResourceInterface, obj handlers.Object, name string, instead ...string,
 ) (now handlers.Object, ok bool, err error) {
 	now, err = editFinalizers(ctx, client, obj, func(seen *metav1.ObjectMeta) []patchOperation {
-		if seen.DeletionTimestamp != nil || slices.Contains(seen.Finalizers, name) {
+		left := withoutFinalizers(seen, instead)
+		if seen.DeletionTimestamp != nil || slices.Contains(left, name) && len(left) == len(seen.Finalizers) {
 			return nil
+		}
+		if !slices.Contains(left, name) {
+			left = append(left, name)
 		}
 		return []patchOperation{
 			{Op: "test", Path: "/metadata/finalizers", Value: seen.Finalizers}, // null if there are none
-			{Op: "add", Path: "/metadata/finalizers", Value: append(slices.Clone(seen.Finalizers), name)},
+			{Op: "add", Path: "/metadata/finalizers", Value: left},
 		}
 	})
 	switch {
@@ -58,11 +64,16 @@ func AddFinalizer(
 	return now, now.Metadata().DeletionTimestamp == nil, nil
 }
 
-// RemoveFinalizer makes sure that an object does not have a finalizer, in the way of AddFinalizer.
-// An object that is gone has none.
-func RemoveFinalizer(ctx context.Context, client dynamic.ResourceInterface, obj handlers.Object, name string) error {
+// withoutFinalizers returns the finalizers but those of some names. The result is the caller's own.
+func withoutFinalizers(seen *metav1.ObjectMeta, names []string) []string {
+	return slices.DeleteFunc(slices.Clone(seen.Finalizers), func(other string) bool { return slices.Contains(names, other) })
+}
+
+// RemoveFinalizer makes sure that an object does not have any of some finalizers, in the way of
+// AddFinalizer. An object that is gone has none.
+func RemoveFinalizer(ctx context.Context, client dynamic.ResourceInterface, obj handlers.Object, names ...string) error {
 	_, err := editFinalizers(ctx, client, obj, func(seen *metav1.ObjectMeta) []patchOperation {
-		left := slices.DeleteFunc(slices.Clone(seen.Finalizers), func(other string) bool { return other == name })
+		left := withoutFinalizers(seen, names)
 		if len(left) == len(seen.Finalizers) {
 			return nil
 		}
@@ -72,7 +83,7 @@ func RemoveFinalizer(ctx context.Context, client dynamic.ResourceInterface, obj 
 		}
 	})
 	if err != nil && !isGone(err) {
-		return fmt.Errorf("removing finalizer %s: %w", name, err)
+		return fmt.Errorf("removing finalizer %s: %w", names[len(names)-1], err)
 	}
 	return nil
 }

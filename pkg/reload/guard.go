@@ -91,7 +91,7 @@ func (g guard) removals(running, next *config.Config) error {
 func missing(running, next *config.Config) []string {
 	var gone []string
 	for _, d := range running.Definitions {
-		if !has(next, d.Name) && !slices.Contains(next.Removed, d.Name) {
+		if !has(next, d.Name) && !slices.Contains(next.Removed, d.Name) && !goesOn(next, d) {
 			gone = append(gone, d.Name)
 		}
 	}
@@ -103,6 +103,11 @@ func has(cfg *config.Config, name string) bool {
 		return strings.Compare(d.Name, name)
 	})
 	return found
+}
+
+// goesOn reports whether a definition has another name now: one there has its id, or has had it.
+func goesOn(cfg *config.Config, d config.Definition) bool {
+	return slices.ContainsFunc(cfg.Definitions, func(now config.Definition) bool { return slices.Contains(now.IDs(), d.IDs()[0]) })
 }
 
 // listed names the first few.

@@ -83,7 +83,7 @@ func (part Child) child(f filler) (handlers.Child, error) {
 		return handlers.Child{}, err
 	}
 	child := handlers.Child{
-		Name: part.Name, Object: &unstructured.Unstructured{Object: object}, After: part.After,
+		Name: part.Name, Object: &unstructured.Unstructured{Object: object}, After: part.After, Formerly: part.Formerly,
 		Policy: handlers.ChildPolicy{
 			Drift: part.Drift, Conflicts: part.Conflicts, Prune: part.Prune, Update: part.Update, AllowDataLoss: part.AllowDataLoss,
 			Adopt: part.Adopt, AdoptFrom: part.AdoptFrom,

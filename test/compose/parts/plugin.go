@@ -30,6 +30,7 @@ type Child struct {
 	Object        map[string]any     `json:"object"`
 	When          []string           `json:"when,omitempty"`
 	After         []string           `json:"after,omitempty"`
+	Formerly      []string           `json:"formerly,omitempty"`
 	Drift         handlers.Drift     `json:"drift,omitempty"`
 	Conflicts     handlers.Conflicts `json:"conflicts,omitempty"`
 	Adopt         handlers.Adopt     `json:"adopt,omitempty"`

@@ -42,21 +42,28 @@ type Engine struct {
 
 // Controller is a definition.
 type Controller struct {
-	Watch           Watch                      `json:"watch"`
-	Ignore          []string                   `json:"ignore,omitempty"`
-	Where           *string                    `json:"where,omitempty"`
-	Handler         map[string]json.RawMessage `json:"handler"`
-	Mode            string                     `json:"mode"`
-	Workers         *int                       `json:"workers,omitempty"`
-	Resync          string                     `json:"resync"`
-	Retry           Retry                      `json:"retry"`
-	Rate            *Rate                      `json:"rate,omitempty"`
-	Timeout         string                     `json:"timeout"`
-	LeaderElection  string                     `json:"leaderElection"`
-	Finalizer       string                     `json:"finalizer,omitempty"`
-	Status          string                     `json:"status,omitempty"`
-	ConditionPrefix string                     `json:"conditionPrefix,omitempty"`
-	Paused          bool                       `json:"paused"`
+	Watch          Watch                      `json:"watch"`
+	Ignore         []string                   `json:"ignore,omitempty"`
+	Where          *string                    `json:"where,omitempty"`
+	Handler        map[string]json.RawMessage `json:"handler"`
+	Mode           string                     `json:"mode"`
+	Workers        *int                       `json:"workers,omitempty"`
+	Resync         string                     `json:"resync"`
+	Retry          Retry                      `json:"retry"`
+	Rate           *Rate                      `json:"rate,omitempty"`
+	Timeout        string                     `json:"timeout"`
+	LeaderElection string                     `json:"leaderElection"`
+	Finalizer      string                     `json:"finalizer,omitempty"`
+	Children
+	Paused bool `json:"paused"`
+}
+
+// Children is what only the definition of a composer says.
+type Children struct {
+	Status          string   `json:"status,omitempty"`
+	ConditionPrefix string   `json:"conditionPrefix,omitempty"`
+	ID              string   `json:"id,omitempty"`
+	Formerly        []string `json:"formerly,omitempty"`
 }
 
 // Watch names the objects of a definition.

@@ -1,0 +1,62 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// endings are the definitions that are ending, by their ids: another one of the same id, or one
+// that goes on for it, waits for their last calls, so that no child is written by both.
+type endings struct {
+	mu   sync.Mutex
+	ends map[string][]<-chan struct{} // each closed when a definition has ended
+}
+
+// add notes that a definition of that id ends, and that end is closed then.
+func (l *endings) add(id string, end <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ends == nil {
+		l.ends = map[string][]<-chan struct{}{}
+	}
+	l.ends[id] = append(slices.DeleteFunc(l.ends[id], isClosed), end)
+}
+
+// of returns the ends that are to come of definitions with that id.
+func (l *endings) of(id string) []<-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	left := slices.DeleteFunc(slices.Clone(l.ends[id]), isClosed)
+	if len(left) == 0 {
+		delete(l.ends, id)
+	}
+	return left
+}
+
+func isClosed(end <-chan struct{}) bool {
+	select {
+	case <-end:
+		return true
+	default:
+		return false
+	}
+}
+
+// awaitEndings waits until the last calls of those definitions have returned whose children are
+// those of the revision. It returns false when ctx has ended before that.
+func awaitEndings(ctx context.Context, c *composing) bool {
+	for _, id := range c.revision.def.IDs() {
+		for _, end := range c.controller.endings.of(id) {
+			c.setTrouble(fmt.Errorf("waiting for the last call of definition %s, whose children these are", id)) //nolint:err113 // for a person
+			select {
+			case <-end:
+			case <-ctx.Done():
+				return false
+			}
+			c.setTrouble(nil)
+		}
+	}
+	return true
+}
