@@ -145,20 +145,24 @@ func (w *waiting) on(id ChildID) []kube.Key {
 }
 
 // counts are the children of parents by their state, and the parents that are in a state besides.
-type counts struct{ ready, notReady, refused, held int }
+type counts struct{ ready, notReady, refused, held, paused int }
 
 func (c counts) plus(o counts) counts {
-	return counts{ready: c.ready + o.ready, notReady: c.notReady + o.notReady, refused: c.refused + o.refused, held: c.held + o.held}
+	return counts{
+		ready: c.ready + o.ready, notReady: c.notReady + o.notReady, refused: c.refused + o.refused,
+		held: c.held + o.held, paused: c.paused + o.paused,
+	}
 }
 
 func (c counts) negative() counts {
-	return counts{ready: -c.ready, notReady: -c.notReady, refused: -c.refused, held: -c.held}
+	return counts{ready: -c.ready, notReady: -c.notReady, refused: -c.refused, held: -c.held, paused: -c.paused}
 }
 
 // count changes what is counted.
 func (r *Reconciler) count(by counts) {
 	r.Metrics.Children(by.ready, by.notReady, by.refused)
 	r.Metrics.Held(by.held)
+	r.Metrics.Paused(by.paused)
 }
 
 // note counts the children, and remembers what the parent waits for.

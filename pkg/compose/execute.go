@@ -36,6 +36,10 @@ func (x *executor) execute(ctx context.Context, ops []Op) (changed bool) {
 			seen, failure := x.carryOut(ctx, op, again)
 			mu.Lock()
 			defer mu.Unlock()
+			if failure != nil && failure.reason == reasonTerminating && op.Action == Create {
+				noteTerminating(x.Memory, x.parent.UID, op.ID.Namespace, x.now())
+				failure = nil // The next plan leaves it out.
+			}
 			if failure != nil && ctx.Err() == nil {
 				x.failed[op.ID] = failure
 			}

@@ -3,6 +3,7 @@ package compose
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -35,6 +36,8 @@ type parentMemory struct {
 	related  []handlers.Related // what a Relater has asked for
 	writing  writing            // of the parent
 	finished map[string]string  // children that are gone, see noteFinished
+
+	terminating map[string]time.Time // namespaces that are being deleted, with when that was said
 }
 
 // childMemory is what is remembered of one child.

@@ -26,6 +26,7 @@ type current struct {
 	// may be newer.
 	composed *metav1.ObjectMeta
 	secrets  *redactor
+	paused   bool // the parent is left alone
 }
 
 func (c *current) setParent(object handlers.Object) {
@@ -62,6 +63,9 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	if p.meta.DeletionTimestamp != nil && (!p.Finalizes || !p.hasFinalizer()) {
 		return cleaning{pass: p}.cleanUp(ctx)
 	}
+	if isPaused(p.meta) {
+		return p.pause(ctx)
+	}
 	settled, whole := p.makeRight(ctx)
 	if err := ended(ctx); err != nil {
 		return handlers.Result{}, err
@@ -89,6 +93,9 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	again(&result, p.next)
 	if !settled {
 		again(&result, time.Second)
+	}
+	if awaitsNamespace(p.parent, p.ops) {
+		again(&result, terminatingInterval)
 	}
 	switch {
 	case p.isHeld(p.ops):
@@ -237,6 +244,7 @@ func (p *pass) plan(observed map[ChildID]observedChild, desired []*Desired, hold
 		Desired: desired, Observed: objects, Hold: hold, Brake: brake, Done: p.done(),
 		Damped: p.Memory.fights.damped(p.parent.UID, desired, p.now()),
 	})
+	p.leaveTerminating(ops)
 	for i, op := range ops {
 		if failure := p.failed[op.ID]; failure != nil && op.Desired != nil && op.Action != Wait {
 			ops[i].Action, ops[i].Reason, ops[i].Message = Refuse, failure.reason, failure.Error()
@@ -290,6 +298,8 @@ func (p *pass) hold() string {
 		case op.Desired == nil:
 		case op.Action == Refuse:
 			return fmt.Sprintf("%s is refused", op.ID)
+		case op.Reason == reasonTerminating:
+			return fmt.Sprintf("%s is not there", op.ID)
 		case op.Action == Create, op.Action == Apply, op.Action == Adopt, op.Action == HandOver, op.Action == Recreate, op.Action == Read:
 			return fmt.Sprintf("%s is still to be applied", op.ID)
 		}

@@ -154,10 +154,13 @@ func (c *current) desiredStatus(fields statusFields, live, own map[string]any, c
 	delete(want, "conditions")
 	if fields.keeps("conditions") {
 		existing, _ := live["conditions"].([]any)
+		if !c.paused {
+			existing = withoutPaused(existing, c.Status.ConditionPrefix)
+		}
 		given, conditions = c.secrets.cleanConditions(given, conditions)
 		want["conditions"] = stampConditions(existing, c.Status.ConditionPrefix, given, conditions, c.composed.Generation, c.now())
 	}
-	if c.Status.ConditionPrefix == "" && fields.keeps("observedGeneration") {
+	if c.Status.ConditionPrefix == "" && fields.keeps("observedGeneration") && !c.paused {
 		want["observedGeneration"] = c.composed.Generation
 	}
 	for name := range want {
@@ -272,6 +275,9 @@ func (p *pass) sumUp(op Op, block, progress, degrade func(Reason, string)) {
 		degrade(failure.reason, failure.Error())
 		block(failure.reason, failure.Error())
 	case op.Reason == ReasonFight: // It is said of the fight.
+	case op.Reason == reasonTerminating && op.Action == Wait:
+		degrade(op.Reason, message(op.Message))
+		block(op.Reason, message(op.Message))
 	case op.Reason == ReasonPruneHeld:
 		degrade(op.Reason, message(op.Message))
 	case op.Desired == nil && op.Action == Wait:
@@ -333,8 +339,10 @@ func stampConditions(existing []any, prefix string, given []any, own []condition
 		if at, ok := old["lastTransitionTime"]; ok && old["status"] == c["status"] {
 			c["lastTransitionTime"] = at
 		}
-		if _, kept := old["observedGeneration"]; kept || old == nil {
-			c["observedGeneration"] = generation
+		if observed, kept := old["observedGeneration"]; kept || old == nil {
+			if c["observedGeneration"] = generation; name == prefix+conditionPaused && kept {
+				c["observedGeneration"] = observed // It does not look at the parent.
+			}
 		}
 	}
 	for _, item := range existing {

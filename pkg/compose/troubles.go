@@ -77,6 +77,8 @@ func (p *pass) troubles() (all []trouble) {
 			add(failure.reason, op.ID, failure.Error(), failure)
 		case op.Action == Refuse:
 			add(op.Reason, op.ID, op.Message, nil)
+		case op.Reason == reasonTerminating && op.ID.Namespace != p.parent.Namespace: // There, events are refused too.
+			add(op.Reason, ChildID{}, fmt.Sprintf("%s: %s", op.ID, op.Message), nil)
 		case op.Reason == ReasonPruneHeld:
 			add(op.Reason, ChildID{}, fmt.Sprintf("%s: %s", op.ID, op.Message), nil)
 		case op.Reason == ReasonDrift && op.Action == Skip:

@@ -25,6 +25,7 @@ type composeVectors struct {
 	errors    *prometheus.CounterVec
 	children  *prometheus.GaugeVec
 	held      *prometheus.GaugeVec
+	paused    *prometheus.GaugeVec
 	fights    *prometheus.GaugeVec
 }
 
@@ -63,6 +64,8 @@ func newComposeVectors(d *definitionVectors) composeVectors {
 		held: ofDefinitions(d, gauge("kooperd_compose_prune_held_parents",
 			"Parents with children that are not desired any more and not deleted, because too many children would go at once.",
 			labelController)),
+		paused: ofDefinitions(d, gauge("kooperd_compose_paused_parents",
+			"Parents that are left alone because their annotation kooperd.dev/paused says so.", labelController)),
 		fights: ofDefinitions(d, gauge("kooperd_compose_fights",
 			"Children that another party changes again and again, by its field manager; empty where that is not known.",
 			labelController, "manager"), ""),
@@ -86,6 +89,7 @@ func (c *Controller) Compose() *Compose {
 	v.skips.WithLabelValues(c.name)
 	v.statuses.WithLabelValues(c.name)
 	v.held.WithLabelValues(c.name)
+	v.paused.WithLabelValues(c.name)
 	v.fights.WithLabelValues(c.name, "")
 	for _, reason := range applyReasons {
 		v.applies.WithLabelValues(c.name, reason)
@@ -150,6 +154,13 @@ func (c *Compose) Held(parents int) {
 	}
 }
 
+// Paused changes how many parents are left alone.
+func (c *Compose) Paused(parents int) {
+	if parents != 0 {
+		c.vectors.paused.WithLabelValues(c.definition).Add(float64(parents))
+	}
+}
+
 // Fights sets how many children a field manager changes again and again; empty where it is not
 // known.
 func (c *Compose) Fights(manager string, children int) {
@@ -166,7 +177,7 @@ func (c *Compose) Remove() {
 	v := c.vectors
 	for _, vector := range []interface {
 		DeletePartialMatch(labels prometheus.Labels) int
-	}{v.passes, v.applies, v.deletes, v.recreates, v.skips, v.statuses, v.refusals, v.errors, v.children, v.held, v.fights} {
+	}{v.passes, v.applies, v.deletes, v.recreates, v.skips, v.statuses, v.refusals, v.errors, v.children, v.held, v.paused, v.fights} {
 		vector.DeletePartialMatch(prometheus.Labels{labelController: c.definition})
 	}
 }

@@ -64,6 +64,7 @@ type Reads struct {
 	SameNamespace bool   `json:"sameNamespace,omitempty"`
 	ObjectName    string `json:"objectName,omitempty"`
 	Namespace     string `json:"namespace,omitempty"`
+	Whole         bool   `json:"whole,omitempty"`
 }
 
 // Plugin returns the plugin, whose calls go into record.
@@ -106,7 +107,7 @@ func related(all []Reads) []handlers.Related {
 	for _, r := range all {
 		k := handlers.Related{
 			Name: r.Name, APIVersion: r.APIVersion, Kind: r.Kind, ObjectName: r.ObjectName, Namespace: r.Namespace,
-			SameNamespace: r.SameNamespace, MetadataOnly: true,
+			SameNamespace: r.SameNamespace, MetadataOnly: !r.Whole,
 		}
 		if key, value, ok := strings.Cut(r.Label, "="); ok {
 			k.LabelSelector = &metav1.LabelSelector{MatchLabels: map[string]string{key: value}}

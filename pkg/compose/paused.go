@@ -1,0 +1,58 @@
+package compose
+
+import (
+	"context"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// PausedAnnotation is "true" on a parent that is to be left alone: nothing of it is made, changed
+// or deleted until the annotation is gone, or the parent is deleted.
+const PausedAnnotation = "kooperd.dev/paused"
+
+const (
+	// conditionPaused is there while a parent is paused, and else not at all.
+	conditionPaused = "Paused"
+	// reasonAnnotation is its reason.
+	reasonAnnotation = "Annotation"
+)
+
+// isPaused reports whether a parent is to be left alone.
+func isPaused(parent *metav1.ObjectMeta) bool {
+	return parent.DeletionTimestamp == nil && parent.Annotations[PausedAnnotation] == "true"
+}
+
+// pause says on the parent that it is left alone. All else that its status says stays.
+func (c *current) pause(ctx context.Context) (handlers.Result, error) {
+	c.count(notePaused(c.Memory, c.parent.UID))
+	c.paused = true
+	message := fmt.Sprintf("the annotation %s is true: nothing is made, changed or deleted", PausedAnnotation)
+	err := c.putStatus(ctx, nil, []condition{{kind: conditionPaused, status: true, reason: reasonAnnotation, message: message}})
+	return handlers.Result{}, err
+}
+
+// notePaused notes that a parent is paused, and returns what that changes of what is counted.
+func notePaused(m *Memory, parent types.UID) counts {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.of(parent)
+	before := p.counts
+	p.counts.paused = 1
+	return p.counts.plus(before.negative())
+}
+
+// withoutPaused returns conditions without that of a pause that is over.
+func withoutPaused(existing []any, prefix string) []any {
+	kept := make([]any, 0, len(existing))
+	for _, item := range existing {
+		c, _ := item.(map[string]any)
+		if c["type"] != prefix+conditionPaused || c["reason"] != reasonAnnotation {
+			kept = append(kept, item)
+		}
+	}
+	return kept
+}
