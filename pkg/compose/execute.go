@@ -168,6 +168,11 @@ func (x *executor) executeDeletes(ctx context.Context, ops []Op, observed map[Ch
 			ops[i].Action, ops[i].Reason, ops[i].Message = Wait, failure.reason, failure.Error()
 			continue
 		}
+		if now, another := x.live[op.ID]; another {
+			if ops[i] = x.unwanted(now.Observed); ops[i].Action == Delete {
+				ops[i].Action = Wait // It is another object, which is proven anew.
+			}
+		}
 		deleted = true
 	}
 	return deleted
@@ -208,11 +213,21 @@ func (x *executor) delete(ctx context.Context, o observedChild) *opError {
 			return failed("reading", o.ID, err)
 		}
 		now := observe(object, t.metadataOnly)
-		judge := &planner{Input: Input{Installation: x.Installation, Definition: x.Definition, Formerly: x.Formerly, Parent: x.parent}}
-		if now.UID != o.UID || !judge.proven(now.Observed) {
+		if now.UID != o.UID || x.unwanted(now.Observed).Action != Delete {
 			x.live[o.ID] = now
-			return nil // It is not ours any more.
+			return nil // It is not ours any more, or is kept.
 		}
 		o = now
 	}
+}
+
+// unwanted is what is to be done with an object, as it is now, that is not desired.
+func (x *executor) unwanted(o *Observed) Op {
+	ops := Plan(Input{
+		Installation: x.Installation, Definition: x.Definition, Formerly: x.Formerly, Parent: x.parent, Observed: []*Observed{o},
+	})
+	if len(ops) == 0 {
+		return Op{Action: Skip, Reason: ReasonForeign, ID: o.ID, Observed: o, Message: notOurs(o)}
+	}
+	return ops[0]
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -432,6 +433,17 @@ func TestPassGivesUpADeleteThatIsNotItsOwn(t *testing.T) {
 			c.edit(id, "kubectl", func(tree map[string]any) { delete(object(tree, "metadata"), "ownerReferences") })
 			c.edit(id, "kubectl", labelled(ParentUIDLabel, ""))
 		},
+		"that of another definition": func(c *cluster) {
+			o := c.objects[id]
+			tree := runtime.DeepCopyJSON(o.tree)
+			labelled(DefinitionLabel, "another")(tree)
+			metadata := object(tree, "metadata")
+			delete(metadata, "managedFields")
+			delete(metadata, "resourceVersion")
+			if _, err := c.apply(configMapKind, id, FieldManager, tree, true); err != nil {
+				panic(err)
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, rigOptions{composer: keys})
@@ -448,6 +460,9 @@ func TestPassGivesUpADeleteThatIsNotItsOwn(t *testing.T) {
 			}
 			if n := r.childrenOf("web"); n != 1 {
 				t.Error("it was deleted")
+			}
+			if n := len(r.events.Events); n > 0 {
+				t.Errorf("there is an event: %s", <-r.events.Events)
 			}
 		})
 	}
