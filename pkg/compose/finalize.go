@@ -123,12 +123,17 @@ func (p cleaning) deleteSeenAndUnseen(ctx context.Context) (left []string, err e
 func (p cleaning) deleteAll(ctx context.Context) (left []string, err error) {
 	observed := p.observeChildren()
 	p.ops = slices.DeleteFunc(p.plan(observed, nil, "", ""), func(op Op) bool { return !p.all && p.parent.mayOwn(op.ID.Namespace) })
-	if n := deletesIn(p.ops); p.all && n > 0 {
-		if held, _ := p.pullBrake(n); held != "" {
+	deletes, counted := deletesIn(p.ops), false
+	if p.all && deletes > 0 {
+		var held string
+		if held, counted = p.pullBrake(deletes); held != "" {
 			return []string{held}, nil
 		}
 	}
 	p.executeDeletes(ctx, p.ops, observed)
+	if counted {
+		p.Memory.Brake.giveBack(deletes-deletesIn(p.ops), p.now())
+	}
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}

@@ -17,9 +17,13 @@ import (
 	"kooperd.dev/kooperd/pkg/kube"
 )
 
-// leaveInterval is how often a parent that has left is looked at until its children are gone: their
-// events call nobody.
-const leaveInterval = time.Second
+const (
+	// leaveInterval is after how long a parent that has left is looked at again until its children
+	// are gone: their events call nobody. Each time it takes twice as long as before, up to
+	// lastLeaveInterval.
+	leaveInterval     = time.Second
+	lastLeaveInterval = time.Minute
+)
 
 // Selection is which parents a definition handles.
 type Selection struct {
@@ -40,7 +44,13 @@ func (s Selection) Selects() bool { return s.Labels != nil || s.Fields != nil }
 // more. It is safe for concurrent use.
 type Leavers struct {
 	mu      sync.Mutex
-	parents map[kube.Key]handlers.Object
+	parents map[kube.Key]leaver
+}
+
+// leaver is one of them.
+type leaver struct {
+	handlers.Object
+	interval time.Duration // after which it was looked at again; 0 for not yet
 }
 
 // Note adds a parent as it was known last.
@@ -48,9 +58,9 @@ func (l *Leavers) Note(parent handlers.Object) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.parents == nil {
-		l.parents = map[kube.Key]handlers.Object{}
+		l.parents = map[kube.Key]leaver{}
 	}
-	l.parents[kube.Key{Namespace: parent.Namespace(), Name: parent.Name()}] = parent
+	l.parents[kube.Key{Namespace: parent.Namespace(), Name: parent.Name()}] = leaver{Object: parent}
 }
 
 // Get returns the parent of that key, or false.
@@ -58,7 +68,19 @@ func (l *Leavers) Get(key kube.Key) (handlers.Object, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	parent, ok := l.parents[key]
-	return parent, ok
+	return parent.Object, ok
+}
+
+// again returns after how long to look at a parent again.
+func (l *Leavers) again(key kube.Key) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	parent, ok := l.parents[key]
+	if ok {
+		parent.interval = min(max(2*parent.interval, leaveInterval), lastLeaveInterval)
+		l.parents[key] = parent
+	}
+	return max(parent.interval, leaveInterval)
 }
 
 // has reports whether there is a parent of that key and UID.
@@ -104,12 +126,12 @@ func (p cleaning) leave(ctx context.Context) (handlers.Result, error) {
 	case err != nil:
 		return handlers.Result{}, slowly(err, p.req.Attempt)
 	case len(left) > 0:
-		return handlers.Result{RequeueAfter: leaveInterval}, nil
+		return handlers.Result{RequeueAfter: p.Leavers.again(p.key)}, nil
 	}
 	if p.hasFinalizer() {
 		client, err := p.parentClient(ctx)
 		if err == nil {
-			err = kube.RemoveFinalizer(ctx, client, p.object, p.finalizer())
+			err = kube.RemoveFinalizer(ctx, client, p.object, append(p.formerFinalizers(), p.finalizer())...)
 		}
 		if err != nil {
 			return handlers.Result{}, err

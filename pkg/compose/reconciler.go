@@ -145,25 +145,28 @@ func (r *Reconciler) Close() error {
 
 // Handle implements handlers.Handler. An error that says RetryAfter is to be retried then.
 func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers.Result, error) {
-	if !r.listed(req.Object.Metadata().DeletionTimestamp != nil) {
+	key := kube.Key{Namespace: req.Object.Namespace(), Name: req.Object.Name()}
+	uid := req.Object.UID()
+	_, handled := r.Parents.GetByUID(uid)
+	leaving := !handled && r.Leavers.has(key, uid)
+	if !r.listed(leaving || req.Object.Metadata().DeletionTimestamp != nil) {
 		return handlers.Result{RequeueAfter: listedInterval}, nil
 	}
 	begun := r.now()
 	defer func() { r.Metrics.Pass(r.now().Sub(begun)) }()
-	key := kube.Key{Namespace: req.Object.Namespace(), Name: req.Object.Name()}
-	uid := req.Object.UID()
 	p := newPass(r, key, req)
 	if mark := p.meta.Labels; r.Identity.has(mark[DefinitionLabel]) && mark[InstallationLabel] == r.Installation {
 		return handlers.Result{}, handlers.Terminal(errOwnChild)
 	}
 	r.count(r.Memory.meet(key, uid).negative())
 	defer func() {
-		if _, there := r.Parents.GetByUID(uid); !there { // What came of the pass is not to be remembered.
+		if _, there := r.Parents.GetByUID(uid); !there && !r.Leavers.has(key, uid) { // What came of the pass is not to be remembered.
 			r.forget(key, uid)
 		}
 	}()
-	if _, handled := r.Parents.GetByUID(uid); !handled && r.Leavers.has(key, uid) {
-		return cleaning{pass: p}.leave(ctx)
+	if leaving {
+		result, err := cleaning{pass: p}.leave(ctx)
+		return result, p.secrets.cleanError(err)
 	}
 	r.Leavers.drop(key)
 	defer func() { p.secrets.panicAgain(recover()) }()
