@@ -10,6 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
@@ -64,6 +65,29 @@ func (f Damped) hold(d *Desired, o *Observed, op Op) Op {
 		wait.Ready, _ = o.Ready(d)
 	}
 	return wait
+}
+
+// next is after how long the child is to be looked at again; 0 for never. waits says that there is
+// something to be set back.
+func (f *fight) next(now time.Time, waits bool) (next time.Duration) {
+	damped := false
+	for _, r := range f.fields {
+		at := r.calm()
+		if waits {
+			at = r.until() // One that is past is not what the child waits for.
+		}
+		if !r.isDamped() {
+			continue
+		}
+		damped = true
+		if wait := at.Sub(now); wait > 0 && (next == 0 || wait < next) {
+			next = wait
+		}
+	}
+	if damped && next == 0 {
+		return time.Millisecond
+	}
+	return next
 }
 
 // lookAtFights finds out what is fought about, with whom, and after how long to look again.
@@ -130,4 +154,27 @@ func (c *Client) managedFields(ctx context.Context, t target) ([]metav1.ManagedF
 		return nil, fmt.Errorf("reading a %s: %w", t.kind.Kind, err)
 	}
 	return object.ManagedFields, nil
+}
+
+// forgetVanished forgets of children that are not desired any more that somebody else has deleted
+// them. f.mu is held.
+func (f *fights) forgetVanished(parent types.UID, desired []*Desired) {
+	var wanted map[ChildID]bool
+	for id, one := range f.parents[parent] {
+		if !one.vanished {
+			continue
+		}
+		if wanted == nil {
+			wanted = make(map[ChildID]bool, len(desired))
+			for _, d := range desired {
+				wanted[d.ID] = true
+			}
+		}
+		if wanted[id] {
+			continue
+		}
+		if one.vanished = false; len(one.fields) == 0 {
+			f.drop(parent, id)
+		}
+	}
 }

@@ -263,6 +263,7 @@ func (f *fights) damped(parent types.UID, desired []*Desired, now time.Time) map
 	if len(children) == 0 {
 		return nil
 	}
+	f.forgetVanished(parent, desired)
 	found := map[ChildID]Damped{}
 	for _, d := range desired {
 		one := children[d.ID]
@@ -329,7 +330,7 @@ func (f *fights) look(parent types.UID, ops []Op, now time.Time) (all []fighting
 	defer f.mu.Unlock()
 	waits := map[ChildID]bool{}
 	for _, op := range ops {
-		waits[op.ID] = op.Reason == ReasonFight
+		waits[op.ID] = waits[op.ID] || op.Reason == ReasonFight
 	}
 	for id, one := range f.parents[parent] {
 		if !waits[id] {
@@ -342,17 +343,8 @@ func (f *fights) look(parent types.UID, ops []Op, now time.Time) (all []fighting
 		first := one.first()
 		known := first != nil && (first.text == "" || !one.asked.IsZero()) // It is said when is known who it is.
 		f.count(one, known)
-		for _, r := range one.fields {
-			if !r.isDamped() {
-				continue
-			}
-			next := r.calm()
-			if waits[id] && now.Before(r.until()) {
-				next = r.until()
-			}
-			if wait := max(next.Sub(now), time.Millisecond); again == 0 || wait < again {
-				again = wait
-			}
+		if wait := one.next(now, waits[id]); wait > 0 && (again == 0 || wait < again) {
+			again = wait
 		}
 		if message := one.message(id); known {
 			all = append(all, fighting{id: id, message: message})

@@ -280,3 +280,36 @@ func TestFightsAreBounded(t *testing.T) {
 		t.Errorf("left are %v and %v", shown, f.parents)
 	}
 }
+
+// TestFightAboutOneFieldOutlastsAnother has two fields fought about, of which one has been left
+// alone for long when the other is to be set back.
+func TestFightAboutOneFieldOutlastsAnother(t *testing.T) {
+	f := newFights()
+	at := time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC)
+	for range freeReverts {
+		f.revert("web", pageID, "hash", []drift{{text: "data.a"}}, at)
+	}
+	for range freeReverts + 7 {
+		f.revert("web", pageID, "hash", []drift{{text: "data.b"}}, at)
+	}
+	ops := []Op{{ID: pageID, Reason: ReasonFight}, {ID: pageID, Reason: ReasonDuplicate}}
+	const want = 128 * time.Second
+	if _, again := f.look("web", ops, at.Add(time.Minute)); again != want-time.Minute {
+		t.Errorf("it is looked at again after %s, want %s", again, want-time.Minute)
+	}
+	if _, again := f.look("web", ops, at.Add(want)); again != time.Millisecond {
+		t.Errorf("when it may be set back, it is looked at again after %s, want at once", again)
+	}
+}
+
+// TestVanishedChildrenAreForgotten has a child deleted by others that is not desired any more.
+func TestVanishedChildrenAreForgotten(t *testing.T) {
+	r := newFightRig(t)
+	r.server.do(func(c *cluster) { delete(c.objects, r.id) })
+	r.setSpec("web", map[string]any{"children": []any{"b"}})
+	r.sync()
+	r.mustPass(t, "web")
+	if n := len(r.Memory.fights.parents); n > 0 {
+		t.Errorf("%d parents have children that are remembered", n)
+	}
+}
