@@ -199,7 +199,13 @@ func (r *chaosRig) awaitRounds(t *testing.T, p *daemon.Process, next, last strin
 // makeDue lets the time of the next round come.
 func (r *chaosRig) makeDue(t *testing.T) {
 	t.Helper()
-	patch := []byte(`{"status":{"next":{"time":"2000-01-01T00:00:00Z"}}}`)
+	r.setTime(t, "2000-01-01T00:00:00Z")
+}
+
+// setTime changes the time of the next round.
+func (r *chaosRig) setTime(t *testing.T, at string) {
+	t.Helper()
+	patch := fmt.Appendf(nil, `{"status":{"next":{"time":%q}}}`, at)
 	if _, err := podTerminators(r.namespace).Patch(t.Context(), "web", types.MergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
 		t.Fatal(err)
 	}

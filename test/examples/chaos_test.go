@@ -150,8 +150,9 @@ func testRestart(t *testing.T, r *chaosRig) {
 	r.create(t, 50, 0, false)
 	p := r.start(t)
 	r.awaitLabels(t, p, "web-1 web-2")
-	before := terminator(t, r.namespace)
 	r.stop(t, p)
+	r.setTime(t, "2100-01-01T00:00:00Z") // a period that begins anew would end earlier
+	before := terminator(t, r.namespace)
 
 	p = r.start(t)
 	r.awaitHandled(t, p)
@@ -162,8 +163,9 @@ func testRestart(t *testing.T, r *chaosRig) {
 	r.makeDue(t)
 	r.awaitRounds(t, p, "web-3", "web-1 web-2")
 	r.awaitLabels(t, p, "web-3")
-	before = terminator(t, r.namespace)
 	r.stop(t, p)
+	r.setTime(t, "2100-01-01T00:00:00Z")
+	before = terminator(t, r.namespace)
 
 	p = r.start(t)
 	r.awaitHandled(t, p)
