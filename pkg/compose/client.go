@@ -192,6 +192,18 @@ func (c *Client) patchStatus(ctx context.Context, t target, body []byte) (handle
 	})
 }
 
+// patchMetadata changes the metadata of an object by a merge patch.
+func (c *Client) patchMetadata(ctx context.Context, t target, metadata map[string]any) error {
+	body, err := json.Marshal(map[string]any{"metadata": metadata})
+	if err != nil {
+		return fmt.Errorf("encoding the patch: %w", err)
+	}
+	_, err = c.send(ctx, t, "", func(path ...string) *rest.Request {
+		return c.rest.Patch(types.MergePatchType).AbsPath(path...).Param("fieldManager", FieldManager).Body(body)
+	})
+	return err
+}
+
 // delete deletes the very version of an object that is known. It returns the object if that is
 // still there, being deleted.
 func (c *Client) delete(ctx context.Context, t target, uid types.UID, resourceVersion string) (handlers.Object, error) {

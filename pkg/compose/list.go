@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -23,6 +24,7 @@ type query struct {
 	kind      schema.GroupVersionKind
 	namespace string // empty for all
 	labels    labels.Set
+	selector  string // a label selector in place of labels
 	fields    string // a field selector
 }
 
@@ -58,7 +60,7 @@ func (c *Client) page(ctx context.Context, q query, next string, page *metav1.Pa
 	}
 	request := c.rest.Get().AbsPath(path[:len(path)-1]...).Param("limit", strconv.Itoa(listLimit)).
 		SetHeader("Accept", runtime.ContentTypeJSON+";as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
-	for name, value := range map[string]string{"labelSelector": q.labels.String(), "fieldSelector": q.fields, "continue": next} {
+	for name, value := range map[string]string{"labelSelector": cmp.Or(q.selector, q.labels.String()), "fieldSelector": q.fields, "continue": next} {
 		if value != "" {
 			request = request.Param(name, value)
 		}

@@ -22,6 +22,8 @@ type Record struct {
 	// Left is what it had to do with before a change of the file: there may be children and
 	// finalizers of parents that it does not handle any more.
 	Left []Scope `json:"left,omitempty"`
+	// Removed is when the definition was found to be gone; zero of one that is there.
+	Removed time.Time `json:"removed,omitzero"`
 }
 
 // Scope is what a definition has to do with.
@@ -38,6 +40,11 @@ type Scope struct {
 	Owns []OwnedRecord `json:"owns"`
 	// Finalizer is the one that the parents may carry.
 	Finalizer string `json:"finalizer,omitempty"`
+	// OnRemove is what becomes of children that the file does not want any more.
+	OnRemove string `json:"onRemove,omitempty"`
+	// Done is true of what a definition had to do with when all has been done that OnRemove says.
+	// What is left stays.
+	Done bool `json:"done,omitempty"`
 	// Digest stands for all that the config says of the definition.
 	Digest string `json:"digest,omitempty"`
 	// Formerly are ids that the definition has had before. Their records become part of its own.
@@ -106,16 +113,26 @@ func (o OwnedRecord) same(other OwnedRecord) bool {
 // its kinds its parents may have children of that scope does not show.
 func (r Record) activate(scope Scope) (next Record, found Activation) {
 	var former []OwnedRecord
-	left := r.Left
-	if r.Kind != "" && !r.selectsAs(scope) {
-		left = append(slices.DeleteFunc(slices.Clone(left), r.Scope.selectsAs), r.Scope)
+	before := slices.Clone(r.Owns)
+	if r.parentKind() != scope.parentKind() {
+		before = nil // Its parents are not handled any more.
 	}
-	for _, before := range r.Owns {
-		if r.parentKind() != scope.parentKind() {
-			break // Its parents are not handled any more.
+	var left []Scope
+	for _, earlier := range r.Left {
+		if earlier.selectsAs(scope) {
+			before = append(before, earlier.Owns...) // Its parents are handled again.
+		} else {
+			left = append(left, earlier)
 		}
-		if left, ok := before.without(scope); ok && !slices.ContainsFunc(former, left.same) {
-			former = append(former, left)
+	}
+	if r.Kind != "" && !r.selectsAs(scope) {
+		earlier := r.Scope
+		earlier.OnRemove = scope.OnRemove // The file says it in the same breath.
+		left = append(slices.DeleteFunc(slices.Clone(left), earlier.selectsAs), earlier)
+	}
+	for _, owned := range before {
+		if rest, ok := owned.without(scope); ok && !slices.ContainsFunc(former, rest.same) {
+			former = append(former, rest)
 		}
 	}
 	next = Record{Scope: scope, Changed: r.Changed, Left: left}
@@ -172,3 +189,31 @@ func (r Record) release(kind OwnedRecord) Record {
 	r.Owns = slices.DeleteFunc(slices.Clone(r.Owns), kind.same)
 	return r
 }
+
+// remove returns the record of a definition that is gone.
+func (r Record) remove(now time.Time) Record {
+	if r.Kind != "" {
+		r.Left = append(slices.DeleteFunc(slices.Clone(r.Left), r.Scope.selectsAs), r.Scope)
+		r.Scope, r.Removed = Scope{Owns: []OwnedRecord{}}, now.UTC().Truncate(time.Second)
+	}
+	return r
+}
+
+// finish returns the record when all has been done about what it had to do with before. Without
+// anything that stays, there is no need to remember it.
+func (r Record) finish(scope Scope, stay int) Record {
+	var left []Scope
+	for _, before := range r.Left {
+		if !before.selectsAs(scope) {
+			left = append(left, before)
+		} else if stay > 0 {
+			before.Done, before.Finalizer = true, ""
+			left = append(left, before)
+		}
+	}
+	r.Left = left
+	return r
+}
+
+// isEmpty reports whether there is nothing to remember.
+func (r Record) isEmpty() bool { return r.Kind == "" && len(r.Left) == 0 }

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -92,7 +94,7 @@ func (s *State) Expects(id string, scope Scope) bool {
 			return false
 		}
 	}
-	return known && len(found.Former) == 0 && len(found.Left) == 0 && encoded(next) == encoded(before)
+	return known && len(found.Former) == 0 && !slices.ContainsFunc(found.Left, func(s Scope) bool { return !s.Done }) && encoded(next) == encoded(before)
 }
 
 // Activate records what a definition has to do with, before it makes anything.
@@ -102,6 +104,43 @@ func (s *State) Activate(ctx context.Context, id string, scope Scope) (found Act
 		return next
 	}})
 	return found, err
+}
+
+// Remove records that a definition is gone, and returns what there is to do about it.
+func (s *State) Remove(ctx context.Context, id string) (left []Scope, err error) {
+	err = s.change(ctx, &edit{id: id, apply: func(before Record, _ bool) Record {
+		next := before.remove(time.Now())
+		left = next.Left
+		return next
+	}})
+	return left, err
+}
+
+// Finish records that all has been done about what a definition had to do with, and how many
+// children stay.
+func (s *State) Finish(ctx context.Context, id string, scope Scope, stay int) error {
+	return s.change(ctx, &edit{id: id, apply: func(before Record, _ bool) Record { return before.finish(scope, stay) }})
+}
+
+// All returns the records as they were read in this term.
+func (s *State) All(ctx context.Context) (map[string]Record, error) {
+	select {
+	case <-s.turn:
+		defer func() { s.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	found, err := s.read(ctx)
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	all := map[string]Record{}
+	for id := range found.Data {
+		if record, ok := recordIn(found, id); ok {
+			all[id] = record
+		}
+	}
+	return all, nil
 }
 
 // Release removes a kind from what a definition has owned, when nothing of it is left.
@@ -189,7 +228,9 @@ func (s *State) try(ctx context.Context, edits []*edit) error {
 			delete(next.Data, id)
 		}
 		records[e.id] = e.apply(before, known)
-		next.Data[e.id] = encoded(records[e.id])
+		if next.Data[e.id] = encoded(records[e.id]); records[e.id].isEmpty() {
+			delete(next.Data, e.id)
+		}
 	}
 	if !maps.Equal(found.Data, next.Data) {
 		if next, err = s.put(ctx, next); err != nil {
@@ -199,7 +240,11 @@ func (s *State) try(ctx context.Context, edits []*edit) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.found, s.absent = next, false
-	maps.Copy(s.last, records)
+	for id, record := range records {
+		if s.last[id] = record; record.isEmpty() {
+			delete(s.last, id)
+		}
+	}
 	for _, id := range merged {
 		delete(s.last, id)
 	}

@@ -13,18 +13,22 @@ import (
 )
 
 // checkComposer reports what does not go together with the plugin's being one of composers, or not.
-func (l *loader) checkComposer(def Definition, status string, handler handlers.Bound) {
+// written is the definition as the file has it.
+func (l *loader) checkComposer(def Definition, written *language.Controller, handler handlers.Bound) {
 	at := diagnostic.Path{"controllers", def.Name}
 	l.checkConditionPrefix(def, handler)
-	switch {
-	case !handler.Composes() && status != "":
-		at = at.With("status")
-		l.report.Add(l.doc.ValuePosition(at), at, fmt.Sprintf("the %s plugin makes no composers, whose parents' status kooperd keeps", handler.Plugin()),
-			"leave it out")
-	case handler.Composes() && def.EveryReplica:
-		at = at.With("leaderElection")
-		l.report.Add(l.doc.ValuePosition(at), at, fmt.Sprintf("the %s plugin cannot run on every replica: all of them would write the same children", handler.Plugin()),
-			"leave it out")
+	report := func(field, message string) {
+		l.report.Add(l.doc.ValuePosition(at.With(field)), at.With(field), fmt.Sprintf(message, handler.Plugin()), "leave it out")
+	}
+	if !handler.Composes() {
+		if written.Status != "" {
+			report("status", "the %s plugin makes no composers, whose parents' status kooperd keeps")
+		}
+		if written.OnRemove != "" {
+			report("onRemove", "the %s plugin makes no composers, whose children kooperd keeps")
+		}
+	} else if def.EveryReplica {
+		report("leaderElection", "the %s plugin cannot run on every replica: all of them would write the same children")
 	}
 }
 

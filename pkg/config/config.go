@@ -81,6 +81,20 @@ const (
 	ConfigMapLock Lock = "configMap"
 )
 
+// OnRemove says what becomes of the children of objects that a definition does not handle any more
+// because of a change of the file.
+type OnRemove string
+
+// What may become of children.
+const (
+	// Retain leaves them as they are.
+	Retain OnRemove = "retain"
+	// Orphan takes the marks and owner references away.
+	Orphan OnRemove = "orphan"
+	// Delete deletes them.
+	Delete OnRemove = "delete"
+)
+
 // Mode says how many objects of a definition are handled at a time.
 type Mode string
 

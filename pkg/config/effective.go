@@ -130,7 +130,7 @@ func controllerOf(c Definition, handler []byte) *language.Controller {
 		Paused:         c.Paused,
 	}
 	if c.Handler.Composes() {
-		out.Status = language.StatusOwn
+		out.Status, out.OnRemove = language.StatusOwn, string(c.OnRemove)
 	}
 	if id := c.IDs()[0]; id != c.Name {
 		out.ID = id

@@ -18,6 +18,9 @@ type Children struct {
 	Formerly []string
 	// Status says what is written to the status of the objects.
 	Status Status
+	// OnRemove is what becomes of children that the file does not want any more. Default: retain;
+	// empty for a plugin that makes no composers.
+	OnRemove OnRemove
 }
 
 // checkIdentity reports an id and former ids of a definition whose handler makes no children.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -237,9 +238,12 @@ func (l *loader) config(schema cue.Value) *Config {
 	for i, c := range cfg.Definitions {
 		handler, ok := bound[c.Name]
 		cfg.Definitions[i].Handler = handler
+		if handler.Composes() {
+			cfg.Definitions[i].OnRemove = cmp.Or(c.OnRemove, Retain)
+		}
 		if ok {
 			l.checkFinalizes(c.Name, c.Finalizer, handler)
-			l.checkComposer(c, f.Controllers[c.Name].Status, handler)
+			l.checkComposer(c, f.Controllers[c.Name], handler)
 			l.checkIdentity(c.Name, f.Controllers[c.Name], handler)
 		}
 		if at := (diagnostic.Path{"controllers", c.Name, "handler"}); !ok && !l.report.Explained(at) {

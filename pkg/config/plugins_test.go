@@ -222,6 +222,7 @@ controllers:
   handler:
     watch: {apiVersion: v1, kind: Pod}
     status: own
+    onRemove: delete
     handler: {log: {}}
   pods-1:
     watch: {apiVersion: v1, kind: Pod}
@@ -267,11 +268,12 @@ controllers:
 		file + `:15:21: controllers.every.leaderElection: the children plugin cannot run on every replica: ` +
 		`all of them would write the same children; leave it out` + "\n" +
 		file + `:19:13: controllers.handler.status: the log plugin makes no composers, whose parents' status kooperd keeps; leave it out` + "\n" +
-		file + `:34:12: controllers.with-prefix.watch: controller "same-prefix" writes the status of the same Site objects: ` +
+		file + `:20:15: controllers.handler.onRemove: the log plugin makes no composers, whose children kooperd keeps; leave it out` + "\n" +
+		file + `:35:12: controllers.with-prefix.watch: controller "same-prefix" writes the status of the same Site objects: ` +
 		`each would undo what the other has written; write status: "none" in one of them, or a conditionPrefix that no other one has` + "\n" +
-		file + `:43:22: controllers.prefix-of-a-handler.conditionPrefix: the log plugin makes no composers, whose parents' conditions kooperd keeps; leave it out` + "\n" +
-		file + `:47:22: controllers.prefix-without-status.conditionPrefix: the definition says status: "none", so no condition is written; leave one of both out` + "\n" +
-		file + `:52:22: controllers.prefix-built-in.conditionPrefix: the status of a Pod is that of Kubernetes itself, so no condition is written; leave it out`
+		file + `:44:22: controllers.prefix-of-a-handler.conditionPrefix: the log plugin makes no composers, whose parents' conditions kooperd keeps; leave it out` + "\n" +
+		file + `:48:22: controllers.prefix-without-status.conditionPrefix: the definition says status: "none", so no condition is written; leave one of both out` + "\n" +
+		file + `:53:22: controllers.prefix-built-in.conditionPrefix: the status of a Pod is that of Kubernetes itself, so no condition is written; leave it out`
 	if err == nil || err.Error() != want {
 		t.Errorf("Load: %v\nwant:\n%s", err, want)
 	}

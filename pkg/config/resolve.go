@@ -117,7 +117,7 @@ func (r *resolver) controller(at diagnostic.Path, name string, c *language.Contr
 		Timeout:      r.duration(at.With("timeout"), c.Timeout, time.Millisecond),
 		EveryReplica: c.LeaderElection == language.Disabled,
 		Finalizer:    c.Finalizer,
-		Children:     Children{ID: c.ID, Formerly: c.Formerly, Status: Status{None: c.Status == language.StatusNone, ConditionPrefix: c.ConditionPrefix}},
+		Children:     Children{ID: c.ID, Formerly: c.Formerly, OnRemove: OnRemove(c.OnRemove), Status: Status{None: c.Status == language.StatusNone, ConditionPrefix: c.ConditionPrefix}},
 		Paused:       c.Paused,
 	}
 	if message, hint := finalizerMistake(c); message != "" {

@@ -297,7 +297,7 @@ controllers: {a: {watch: {apiVersion: v1, kind: Pod}, mode: concurrent, rate: {p
 	add("#Retry", have.Controllers["a"]["retry"].(map[string]any))
 	add("#Rate", have.Controllers["a"]["rate"].(map[string]any))
 	delete(got, "#Controller.rate")
-	for _, none := range []string{"#Controller.rate", "#Engine.maxConcurrent", "#Controller.ignore", "#Controller.where", "#Controller.finalizer", "#Controller.status", "#Controller.conditionPrefix", "#Controller.id", "#Controller.formerly", "#LeaderElection.namespace", "#Watch.namespaces", "#Watch.labelSelector", "#Watch.fieldSelector"} {
+	for _, none := range []string{"#Controller.rate", "#Engine.maxConcurrent", "#Controller.ignore", "#Controller.where", "#Controller.finalizer", "#Controller.status", "#Controller.conditionPrefix", "#Controller.id", "#Controller.onRemove", "#Controller.formerly", "#LeaderElection.namespace", "#Watch.namespaces", "#Watch.labelSelector", "#Watch.fieldSelector"} {
 		if want[none] == "" {
 			t.Errorf("%s documents no default", none)
 		}

@@ -41,6 +41,7 @@ func (e *Engine) Apply(cfg *config.Config) Changes {
 	var watches []kube.Watch
 	for _, def := range cfg.Definitions {
 		e.wanted[def.Name] = def
+		e.composed = e.composed || def.Handler.Composes()
 		if !def.Paused {
 			for _, w := range e.shared.watchesOf(def) {
 				watches = append(watches, w.watch)

@@ -32,7 +32,8 @@ type shared struct {
 	// installation marks the children of composers.
 	installation string
 	records      *compose.State // nil: what they own is not noted
-	changes      changes        // of the definitions' states
+	removals     removals
+	changes      changes // of the definitions' states
 	endings      endings
 	// watchesOf returns what a definition watches, the objects that it handles first.
 	watchesOf func(config.Definition) []watched

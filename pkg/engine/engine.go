@@ -68,6 +68,7 @@ type Engine struct {
 	controllers map[string]*controller // with those that are ending
 	launch      func(*controller)      // runs a controller; nil before Run and after its ctx has ended
 	terms       map[Group]func(*controller)
+	composed    bool                    // there has been a definition with composers
 	wants       map[Group]chan struct{} // see Wants
 }
 
@@ -171,10 +172,16 @@ func (e *Engine) Work(term context.Context, drain Drain, group Group) {
 		begin(c)
 	}
 	e.mu.Unlock()
+	removing, stopRemoving := context.WithCancel(term)
+	defer stopRemoving()
+	if group == UnderLease && e.shared.records != nil {
+		working.Go(func() { remover{e}.removeDefinitions(removing) })
+	}
 	select {
 	case <-term.Done():
 	case <-drain:
 	}
+	stopRemoving()
 	e.mu.Lock()
 	delete(e.terms, group)
 	e.mu.Unlock()

@@ -65,6 +65,9 @@ func (c *composing) begin(ctx context.Context, run func(func()), add, call func(
 
 // record is begin that waits for everything.
 func (c *composing) record(ctx context.Context, run func(func()), add, call func(kube.Key), earlier []<-chan struct{}) bool {
+	for _, id := range c.revision.def.IDs() {
+		c.controller.removals.stop(id)
+	}
 	found, ok := c.activate(ctx)
 	if !ok {
 		return false
@@ -72,6 +75,9 @@ func (c *composing) record(ctx context.Context, run func(func()), add, call func
 	c.revision.objects.memory.Brake.DefinitionChanged(found.Changed)
 	if len(found.Left) == 0 && selectionOf(c.revision.def.Watch).Selects() { // Else, children of others are retained.
 		run(func() { findLeavers(ctx, c, call) })
+	}
+	if len(found.Left) > 0 {
+		run(func() { finishLeft(ctx, c, found.Left, earlier) })
 	}
 	all := make([]*former, len(found.Former))
 	for i, kind := range found.Former {
@@ -90,6 +96,20 @@ func (c *composing) record(ctx context.Context, run func(func()), add, call func
 	return true
 }
 
+// finishLeft does what is to be done about what the definition does not handle any more, when the
+// calls of earlier revisions have returned.
+func finishLeft(ctx context.Context, c *composing, left []compose.Scope, earlier []<-chan struct{}) {
+	for _, returned := range earlier {
+		select {
+		case <-returned:
+		case <-ctx.Done():
+			return
+		}
+	}
+	now := selectionOf(c.revision.def.Watch)
+	c.controller.finishLeft(ctx, c.revision.def.IDs()[0], left, &now, c.revision.gate, c.controller.logger)
+}
+
 // scope is what the definition has to do with.
 func (c *composing) scope() compose.Scope {
 	def := c.revision.def
@@ -97,7 +117,7 @@ func (c *composing) scope() compose.Scope {
 		APIVersion: def.Watch.Kind.GroupVersion().String(), Kind: def.Watch.Kind.Kind, Namespaces: def.Watch.Namespaces,
 		Owns: compose.OwnedRecords(ownedKinds(def), def.Watch.Namespaces), Finalizer: compose.FinalizerOf(c.controller.installation, def.IDs()[0]),
 		LabelSelector: textOf(def.Watch.LabelSelector), FieldSelector: textOf(def.Watch.FieldSelector),
-		Digest: hex.EncodeToString(def.Digest[:]), Formerly: def.Formerly,
+		OnRemove: string(def.OnRemove), Digest: hex.EncodeToString(def.Digest[:]), Formerly: def.Formerly,
 	}
 }
 

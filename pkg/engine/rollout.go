@@ -176,6 +176,19 @@ func (o *rollout) unreturned() []string {
 	return all
 }
 
+// composers are the ids, with former ones, of revisions that have not ended whose plugins make
+// composers.
+func (o *rollout) composers() (ids []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, r := range o.live {
+		if r.composing != nil {
+			ids = append(ids, r.def.IDs()...)
+		}
+	}
+	return ids
+}
+
 // definition returns what is wanted.
 func (o *rollout) definition() config.Definition {
 	o.mu.Lock()

@@ -100,6 +100,7 @@ type rig struct {
 	record     *record
 	begun      cluster.AuditMark
 	touches    int
+	removed    []string // definitions that are meant to be gone
 }
 
 func newRig(t *testing.T) *rig {
@@ -149,7 +150,7 @@ func (r *rig) defineAll(t testing.TB, definitions map[string]definition) {
 		"leaderElection": map[string]any{
 			"name": leaseName, "namespace": r.leases, "leaseDuration": "4s", "renewDeadline": "3s", "retryPeriod": "1s",
 		},
-		"controllers": controllers,
+		"controllers": controllers, "removed": append([]string{}, r.removed...),
 	}, "", "  ")
 	if err != nil {
 		t.Fatal(err)

@@ -63,6 +63,7 @@ type Children struct {
 	Status          string   `json:"status,omitempty"`
 	ConditionPrefix string   `json:"conditionPrefix,omitempty"`
 	ID              string   `json:"id,omitempty"`
+	OnRemove        string   `json:"onRemove,omitempty"`
 	Formerly        []string `json:"formerly,omitempty"`
 }
 

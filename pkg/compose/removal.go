@@ -1,0 +1,239 @@
+package compose
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kinds"
+	"kooperd.dev/kooperd/pkg/kube"
+)
+
+// What becomes of children that the file does not want any more, as Scope.OnRemove says it.
+// Anything else retains them.
+const (
+	onRemoveOrphan = "orphan"
+	onRemoveDelete = "delete"
+)
+
+// Removal is what is done once the file does not want children of a definition any more: it is
+// gone, or handles other objects. It goes by the records and by what is proven, and needs no
+// definition.
+type Removal struct {
+	// Installation and Definition are the marks of the children.
+	Installation, Definition string
+	// Scope is what the definition had to do with.
+	Scope Scope
+	// Now is what it handles; nil for nothing.
+	Now *Selection
+	// Client and Dynamic make the requests. Both have the gate in them.
+	Client  *Client
+	Dynamic dynamic.Interface
+	// Logger carries the definition's name.
+	Logger logr.Logger
+}
+
+// Removed is what a Removal has found.
+type Removed struct {
+	// Stay is how many children stay, and Going how many are being deleted: the removal has to go
+	// on until they are gone.
+	Stay, Going int
+	// Finalizers is how many finalizers were removed.
+	Finalizers int
+}
+
+// Run does what can be done now. What the definition handles is looked at after the children: none
+// of them is of a parent that has come in between.
+func (r *Removal) Run(ctx context.Context) (found Removed, err error) {
+	children, err := r.children(ctx)
+	if err != nil {
+		return found, err
+	}
+	handled, err := r.handled(ctx)
+	if err != nil {
+		return found, err
+	}
+	var kept []string // namespaces with children that stay
+	for _, child := range children {
+		if handled[child.marks.parentUID] {
+			continue
+		}
+		stays, err := r.treat(ctx, child, kept)
+		switch {
+		case err != nil:
+			return found, err
+		case stays:
+			kept = append(kept, child.ID.Namespace)
+			found.Stay++
+		case r.Scope.OnRemove == onRemoveDelete:
+			found.Going++
+		}
+	}
+	if found.Going == 0 {
+		found.Finalizers, err = r.removeFinalizers(ctx)
+	}
+	return found, err
+}
+
+// children are the children of the definition, as the API server has them now. Kinds that are not
+// served are left out.
+func (r *Removal) children(ctx context.Context) (all []observedChild, err error) {
+	marks := labels.Set{InstallationLabel: r.Installation, DefinitionLabel: r.Definition}
+	for _, owned := range r.inOrder() {
+		kind := schema.FromAPIVersionAndKind(owned.APIVersion, owned.Kind)
+		for _, namespace := range orAll(owned.Namespaces) {
+			objects, _, err := r.Client.list(ctx, query{kind: kind, namespace: namespace, labels: marks})
+			if kinds.IsNotServed(err) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			for _, object := range objects {
+				all = append(all, observe(object, true))
+			}
+		}
+	}
+	return all, nil
+}
+
+// inOrder are the kinds, those of namespaces last: what is in them decides on them.
+func (r *Removal) inOrder() []OwnedRecord {
+	owns := slices.Clone(r.Scope.Owns)
+	isNamespace := func(o OwnedRecord) int {
+		if o.GroupKind() == (schema.GroupKind{Kind: "Namespace"}) {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(owns, func(a, b OwnedRecord) int { return isNamespace(a) - isNamespace(b) })
+	return owns
+}
+
+func orAll(namespaces []string) []string {
+	if len(namespaces) == 0 {
+		return []string{""}
+	}
+	return namespaces
+}
+
+// handled are the parents that the definition handles, as the API server has them now.
+func (r *Removal) handled(ctx context.Context) (map[types.UID]bool, error) {
+	if r.Now == nil {
+		return nil, nil
+	}
+	all := map[types.UID]bool{}
+	for _, namespace := range orAll(r.Now.Namespaces) {
+		q := query{kind: r.Now.Kind, namespace: namespace}
+		if r.Now.Labels != nil {
+			q.selector = r.Now.Labels.String()
+		}
+		if r.Now.Fields != nil {
+			q.fields = r.Now.Fields.String()
+		}
+		objects, _, err := r.Client.list(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, object := range objects {
+			all[object.UID()] = true
+		}
+	}
+	return all, nil
+}
+
+// treat does with a child what is to be done. It reports whether the child stays. One that is not
+// provably ours always does, as do those of protected kinds, and namespaces in which one is kept.
+func (r *Removal) treat(ctx context.Context, o observedChild, kept []string) (stays bool, err error) {
+	judge := &planner{Input: Input{Installation: r.Installation, Definition: r.Definition, Parent: Parent{UID: o.marks.parentUID}}}
+	isNamespace := o.ID.Kind == (schema.GroupKind{Kind: "Namespace"})
+	switch {
+	case r.Scope.OnRemove != onRemoveOrphan && r.Scope.OnRemove != onRemoveDelete,
+		o.marks.parentUID == "" || !judge.proven(o.Observed) || !ownsLabel(o.Observed, DefinitionLabel):
+		return true, nil
+	case r.Scope.OnRemove == onRemoveOrphan:
+		return false, r.orphan(ctx, o)
+	case slices.Contains(protected, o.ID.Kind) && !o.marks.prune, isNamespace && slices.Contains(kept, o.ID.Name):
+		return true, nil
+	case o.Deleting:
+		return false, nil
+	}
+	_, err = r.Client.delete(ctx, r.target(o), o.UID, o.ResourceVersion)
+	if reason := reasonFor(err); err == nil || reason == reasonStale || reason == reasonNotFound {
+		return false, nil
+	}
+	return false, fmt.Errorf("deleting %s: %w", o.ID, err)
+}
+
+func (r *Removal) target(o observedChild) target {
+	return target{kind: o.kind, namespace: o.ID.Namespace, name: o.ID.Name, metadataOnly: true}
+}
+
+// orphan takes the marks and the owner reference off a child, in the very version that was proven.
+func (r *Removal) orphan(ctx context.Context, o observedChild) error {
+	references := []any{}
+	for _, reference := range o.references {
+		if reference.UID != o.marks.parentUID {
+			references = append(references, reference)
+		}
+	}
+	err := r.Client.patchMetadata(ctx, r.target(o), map[string]any{
+		"uid": o.UID, "resourceVersion": o.ResourceVersion, "ownerReferences": references,
+		"labels":      map[string]any{InstallationLabel: nil, DefinitionLabel: nil, ParentUIDLabel: nil},
+		"annotations": map[string]any{ParentAnnotation: nil, ChildAnnotation: nil, AppliedAnnotation: nil, PruneAnnotation: nil},
+	})
+	if reason := reasonFor(err); err == nil || reason == reasonNotFound {
+		return nil
+	}
+	return fmt.Errorf("taking the marks off %s: %w", o.ID, err)
+}
+
+// removeFinalizers removes the finalizer from the parents that are not handled any more.
+func (r *Removal) removeFinalizers(ctx context.Context) (n int, err error) {
+	if r.Scope.Finalizer == "" {
+		return 0, nil
+	}
+	kind := schema.FromAPIVersionAndKind(r.Scope.APIVersion, r.Scope.Kind)
+	var parents []handlers.Object
+	for _, namespace := range orAll(r.Scope.Namespaces) {
+		objects, _, err := r.Client.list(ctx, query{kind: kind, namespace: namespace})
+		if err != nil && !kinds.IsNotServed(err) {
+			return n, err
+		}
+		for _, object := range objects {
+			if slices.Contains(object.Metadata().Finalizers, r.Scope.Finalizer) {
+				parents = append(parents, object)
+			}
+		}
+	}
+	handled, err := r.handled(ctx)
+	if err != nil {
+		return n, err
+	}
+	for _, parent := range parents {
+		if handled[parent.UID()] {
+			continue
+		}
+		if err := r.removeFinalizer(ctx, kind, parent); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+func (r *Removal) removeFinalizer(ctx context.Context, kind schema.GroupVersionKind, parent handlers.Object) error {
+	resource, err := r.Client.resource(ctx, kind)
+	if err != nil {
+		return err
+	}
+	client := r.Dynamic.Resource(kind.GroupVersion().WithResource(resource.Name)).Namespace(parent.Namespace())
+	return kube.RemoveFinalizer(ctx, client, parent, r.Scope.Finalizer)
+}
