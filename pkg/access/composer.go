@@ -86,7 +86,7 @@ func ofComposer(ctx context.Context, def config.Definition, finder kinds.Finder)
 // are known: the garbage collector does not delete their children, or the composer asks for it.
 func finalizesParents(ctx context.Context, def config.Definition, finder kinds.Finder) bool {
 	parent, err := finder.Kind(ctx, def.Watch.Kind)
-	return def.Handler.Finalizes() || err == nil && parent.Namespaced &&
+	return def.Handler.Finalizes() || def.Handler.Ordered() || err == nil && parent.Namespaced &&
 		slices.ContainsFunc(def.Handler.Owns(), func(owned handlers.OwnedKind) bool {
 			resource, err := finder.Kind(ctx, owned.GroupVersionKind())
 			return err == nil && isEverywhere(owned, resource)

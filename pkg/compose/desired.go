@@ -81,6 +81,7 @@ var ofSecrets = schema.GroupKind{Kind: "Secret"}
 type maker struct {
 	installation, definition string
 	parent                   Parent
+	ordered                  bool
 	kinds                    map[schema.GroupVersionKind]ownedKind
 }
 
@@ -180,6 +181,10 @@ func (m maker) mark(d *Desired, owned ownedKind) {
 	delete(noted, AppliedAnnotation)
 	delete(noted, AdoptedAnnotation)
 	delete(noted, PruneAnnotation)
+	delete(noted, AfterAnnotation)
+	if order := orderOf(d.After); m.ordered && order != "" {
+		noted[AfterAnnotation] = order
+	}
 	delete(noted, DoneAnnotation(m.installation, m.definition))
 	if d.Policy.Prune && slices.Contains(protected, d.ID.Kind) {
 		noted[PruneAnnotation] = "true"

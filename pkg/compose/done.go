@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -97,12 +98,14 @@ func (c *current) done() map[string]string {
 	return all
 }
 
-// doneBefore is what the parent's annotation says. One that cannot be read says nothing.
+// doneBefore is what the parent's annotations say. One that cannot be read says nothing.
 func (c *current) doneBefore() map[string]string {
-	var all map[string]string
-	err := json.Unmarshal([]byte(c.meta.Annotations[DoneAnnotation(c.Installation, c.Definition)]), &all)
-	if err != nil || all == nil {
-		all = map[string]string{}
+	all := map[string]string{}
+	for _, id := range append(slices.Clone(c.Formerly), c.Definition) {
+		var said map[string]string
+		if err := json.Unmarshal([]byte(c.meta.Annotations[DoneAnnotation(c.Installation, id)]), &said); err == nil {
+			maps.Copy(all, said)
+		}
 	}
 	return all
 }
@@ -113,7 +116,7 @@ type finishing struct{ *pass }
 // remember notes in an annotation of the parent which children have finished, so that they are not
 // made again when they are gone.
 func (f finishing) remember(ctx context.Context) error {
-	if f.err != nil || f.meta.DeletionTimestamp != nil {
+	if known := f.err == nil && f.meta.DeletionTimestamp == nil; !known {
 		return nil
 	}
 	for range statusTries {
@@ -125,11 +128,9 @@ func (f finishing) remember(ctx context.Context) error {
 		}
 		err := f.write(ctx, next)
 		switch {
-		case err == nil:
+		case err == nil, apierrors.IsNotFound(err): // It is noted, or the parent is gone.
 			forgetFinished(f.Memory, f.parent.UID)
 			return nil
-		case apierrors.IsNotFound(err):
-			return nil // The parent is gone.
 		case !stale(err):
 			return &opError{reason: reasonFor(err), err: fmt.Errorf("noting which children have finished: %w", err)}
 		}
@@ -191,9 +192,12 @@ func (f finishing) write(ctx context.Context, next map[string]string) error {
 		}
 		noted = string(text)
 	}
+	annotations := map[string]any{DoneAnnotation(f.Installation, f.Definition): noted}
+	for _, id := range f.Formerly {
+		annotations[DoneAnnotation(f.Installation, id)] = nil
+	}
 	body, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid": f.parent.UID, "resourceVersion": f.object.ResourceVersion(),
-		"annotations": map[string]any{DoneAnnotation(f.Installation, f.Definition): noted},
+		"uid": f.parent.UID, "resourceVersion": f.object.ResourceVersion(), "annotations": annotations,
 	}})
 	if err != nil {
 		return fmt.Errorf("encoding it: %w", err)

@@ -25,10 +25,10 @@ func (c *current) hasFormerFinalizer() bool {
 }
 
 // ensureFinalizer adds the finalizer before anything is made that only we can clean up: children
-// that cannot have an owner reference to the parent. It takes the place of one that the definition
-// has had under another id.
+// that cannot have an owner reference to the parent, or that are to go in order. It takes the place
+// of one that the definition has had under another id.
 func (c *current) ensureFinalizer(ctx context.Context, desired []*Desired) error {
-	needed := c.Finalizes || slices.ContainsFunc(desired, func(d *Desired) bool { return !d.refs })
+	needed := c.Finalizes || c.Ordered && len(desired) > 0 || slices.ContainsFunc(desired, func(d *Desired) bool { return !d.refs })
 	outdated := c.hasFormerFinalizer()
 	if !outdated && (!needed || c.hasFinalizer()) || c.meta.DeletionTimestamp != nil {
 		return nil
@@ -121,35 +121,44 @@ func (p cleaning) deleteSeenAndUnseen(ctx context.Context) (left []string, err e
 // may refer to the parent, it is the collector's to decide: a reference that is gone may have been
 // removed so that the object stays.
 func (p cleaning) deleteAll(ctx context.Context) (left []string, err error) {
-	observed := p.observeChildren()
-	p.ops = slices.DeleteFunc(p.plan(observed, nil, "", ""), func(op Op) bool { return !p.all && p.parent.mayOwn(op.ID.Namespace) })
-	deletes, counted := deletesIn(p.ops), false
-	if p.all && deletes > 0 {
-		var held string
-		if held, counted = p.pullBrake(deletes); held != "" {
+	var held string
+	for deleted := true; deleted; {
+		held, deleted = p.deleteSome(ctx)
+		if held != "" {
 			return []string{held}, nil
 		}
+		if err := ended(ctx); err != nil {
+			return nil, err
+		}
+		deleted = deleted && p.Ordered && p.firstError() == nil // What has waited for it goes next.
 	}
-	p.executeDeletes(ctx, p.ops, observed)
+	left, stuck := waits(p.ops, p.observeChildren())
+	p.note()
+	p.report(append(p.troubles(), stuck...), p.err == nil, p.req.Attempt)
+	return left, p.firstError()
+}
+
+// deleteSome deletes what may go now. It reports whether there was something, or why nothing may
+// be deleted at all.
+func (p cleaning) deleteSome(ctx context.Context) (held string, deleted bool) {
+	observed := p.observeChildren()
+	p.ops = slices.DeleteFunc(p.plan(observed, nil, "", ""), func(op Op) bool {
+		return !p.all && !p.Ordered && p.parent.mayOwn(op.ID.Namespace)
+	})
+	if p.Ordered {
+		inOrder(p.ops)
+	}
+	deletes, counted := deletesIn(p.ops), false
+	if p.all && deletes > 0 {
+		if held, counted = p.pullBrake(deletes); held != "" {
+			return held, false
+		}
+	}
+	deleted = p.executeDeletes(ctx, p.ops, observed)
 	if counted {
 		p.Memory.Brake.giveBack(deletes-deletesIn(p.ops), p.now())
 	}
-	if err := ended(ctx); err != nil {
-		return nil, err
-	}
-	p.note()
-	p.report(p.troubles(), p.err == nil, p.req.Attempt)
-	if err := p.firstError(); err != nil {
-		return nil, err
-	}
-	now := p.observeChildren()
-	for _, op := range p.ops {
-		if o, there := now[op.ID]; there && (op.Action == Delete || op.Action == Wait) {
-			left = append(left, op.ID.String()+waitingFor(o.Finalizers))
-		}
-	}
-	slices.Sort(left)
-	return left, nil
+	return "", deleted
 }
 
 // deletingConditions say what the deletion of the parent waits for.

@@ -29,6 +29,9 @@ const (
 	AppliedAnnotation = "kooperd.dev/applied"
 	// AdoptedAnnotation is "true" on a child that was made by others.
 	AdoptedAnnotation = "kooperd.dev/adopted"
+	// AfterAnnotation has the children that the child comes after, as a JSON list, where a deletion
+	// goes by the order.
+	AfterAnnotation = "kooperd.dev/after"
 	// PruneAnnotation is "true" on a child of a protected kind that may be pruned.
 	PruneAnnotation = "kooperd.dev/prune"
 )
@@ -36,7 +39,7 @@ const (
 // The names of all marks.
 var (
 	markLabels      = []string{InstallationLabel, DefinitionLabel, ParentUIDLabel}
-	markAnnotations = []string{ParentAnnotation, ChildAnnotation, AppliedAnnotation, PruneAnnotation, AdoptedAnnotation}
+	markAnnotations = []string{ParentAnnotation, ChildAnnotation, AppliedAnnotation, PruneAnnotation, AdoptedAnnotation, AfterAnnotation}
 )
 
 // Installation names an installation of kooperd by its lease. It is a valid label value, and a
@@ -54,6 +57,7 @@ func FinalizerOf(installation, definition string) string {
 
 // marks are what a child says of itself.
 type marks struct {
+	after                      []string // where a deletion goes by the order
 	installation, definition   string
 	parentUID                  types.UID
 	parent, child, applied     string
@@ -66,6 +70,9 @@ func marksOf(m *metav1.ObjectMeta) marks {
 		definition: m.Labels[DefinitionLabel], parent: m.Annotations[ParentAnnotation], child: m.Annotations[ChildAnnotation],
 		applied: m.Annotations[AppliedAnnotation], prune: m.Annotations[PruneAnnotation] == "true",
 		adopted: m.Annotations[AdoptedAnnotation] == "true",
+	}
+	if text, ok := m.Annotations[AfterAnnotation]; ok {
+		found.after = rememberedOrder(text)
 	}
 	found.installation, found.hasInstallation = m.Labels[InstallationLabel]
 	uid, hasParent := m.Labels[ParentUIDLabel]

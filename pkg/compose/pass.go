@@ -210,7 +210,8 @@ func (p *pass) compose(ctx context.Context, observed map[ChildID]observedChild) 
 // desire makes what is desired of the composer's answer. All mistakes in it come together.
 func (p *pass) desire(ctx context.Context, children []handlers.Child) ([]*Desired, error) {
 	m := maker{
-		installation: p.Installation, definition: p.Definition, parent: p.parent, kinds: map[schema.GroupVersionKind]ownedKind{},
+		installation: p.Installation, definition: p.Definition, parent: p.parent, ordered: p.Ordered,
+		kinds: map[schema.GroupVersionKind]ownedKind{},
 	}
 	for _, source := range p.Children {
 		kind := source.GroupVersionKind()

@@ -75,7 +75,16 @@ type RelatedSource struct {
 	Source Source
 }
 
-// Options of New. All fields but Status, Finalizes, Children and Related are required.
+// Deletion says how parents are deleted.
+type Deletion struct {
+	// Finalizes is true when the composer wants to be called for a parent that is being deleted.
+	Finalizes bool
+	// Ordered is true when the children of a parent that is deleted go in the reverse order of
+	// their After, each when those that come after it are gone.
+	Ordered bool
+}
+
+// Options of New. All fields but Status, Deletion, Children and Related are required.
 type Options struct {
 	// Identity is which children are those of the definition.
 	Identity
@@ -85,8 +94,8 @@ type Options struct {
 	Composer handlers.Composer
 	// Status says what is written to the status of the parents.
 	Status config.Status
-	// Finalizes is true when the composer wants to be called for a parent that is being deleted.
-	Finalizes bool
+	// Deletion says how parents are deleted.
+	Deletion
 	// Parents is the cache of the parents.
 	Parents Source
 	// Children are those of the kinds that the composer owns.

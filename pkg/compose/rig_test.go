@@ -472,7 +472,7 @@ func newRig(tb testing.TB, o rigOptions) *rig {
 		server: s, parents: &cache{}, caches: map[schema.GroupVersionKind]*cache{}, events: events.NewFakeRecorder(100), registry: registry,
 	}
 	options := Options{
-		Identity: Identity{Definition: definition, Installation: installation}, Selection: Selection{Kind: websiteKind}, Composer: o.composer, Finalizes: o.finalizes,
+		Identity: Identity{Definition: definition, Installation: installation}, Selection: Selection{Kind: websiteKind}, Composer: o.composer, Deletion: Deletion{Finalizes: o.finalizes},
 		Parents: r.parents, Client: s.client(tb), Dynamic: client, Memory: NewMemory(),
 		Metrics: telemetry.NewMetrics(registry).Controller(definition).Compose(), Events: r.events, Logger: logr.Discard(),
 	}

@@ -225,7 +225,8 @@ func (c *composing) make(composer handlers.Composer, env handlers.Env) (handlers
 		Identity: compose.Identity{
 			Installation: c.controller.installation, Definition: c.revision.def.IDs()[0], Formerly: c.revision.def.Formerly,
 		},
-		Status: c.revision.def.Status, Composer: composer, Finalizes: c.revision.def.Handler.Finalizes(),
+		Status: c.revision.def.Status, Composer: composer,
+		Deletion:  compose.Deletion{Finalizes: c.revision.def.Handler.Finalizes(), Ordered: c.revision.def.Handler.Ordered()},
 		Selection: selectionOf(c.revision.def.Watch), Parents: c.revision.watches.primary(), Children: c.children(), Related: c.related(),
 		Client: client, Dynamic: env.Clients.Dynamic, Memory: c.revision.objects.memory,
 		Metrics: c.controller.metrics.Compose(), Events: env.Events, Logger: env.Logger,

@@ -25,6 +25,7 @@ type Bound struct {
 	rules        []rbacv1.PolicyRule
 	metadataOnly bool
 	finalizes    bool
+	ordered      bool
 	build        func(ctx context.Context, env Env) (Handler, error)  // nil for a composer
 	compose      func(ctx context.Context, env Env) (Composer, error) // nil for a handler
 	owns         []OwnedKind
@@ -62,6 +63,10 @@ func (b Bound) Reads() []Related { return slices.Clone(b.reads) }
 // Finalizes reports whether the handler is a Finalizer, so that its definition may have a
 // finalizer, or the composer wants to be called for parents that are being deleted.
 func (b Bound) Finalizes() bool { return b.finalizes }
+
+// Ordered reports whether the children of a deleted parent are deleted in the reverse order of
+// their After.
+func (b Bound) Ordered() bool { return b.ordered }
 
 // Equal reports whether both have the same plugin and the same effective config, so that a handler
 // made of one does what a handler made of the other does. Both must come from one Registry.
@@ -195,6 +200,11 @@ func (p Plugin[C]) describeComposer(b *Bound, c C) error {
 	for _, kind := range b.owns {
 		if err := kind.check(); err != nil {
 			return fmt.Errorf("asking plugin %q what it owns: %w", p.Name, err)
+		}
+	}
+	if p.Ordered != nil {
+		if err := p.protect("Ordered", func() { b.ordered = p.Ordered(c) }); err != nil {
+			return err
 		}
 	}
 	if p.Reads == nil {

@@ -46,6 +46,11 @@ type Plugin[C any] struct {
 	// Owns returns the kinds that a composer with this config may make. A child of another kind is
 	// refused. Rights and watches follow from it. Required for a plugin of composers.
 	Owns func(C) []OwnedKind
+	// Ordered reports whether the children of a parent that is deleted are deleted in the reverse
+	// order of their After, each when those before are gone. The parents get a finalizer for that.
+	// Without it the garbage collector deletes the children, in no order. Optional, for plugins of
+	// composers.
+	Ordered func(C) bool
 	// Reads returns the objects that a composer with this config reads besides its parent and
 	// children. Rights and watches follow from it. Optional, for plugins of composers.
 	Reads func(C) []Related
@@ -119,8 +124,8 @@ func (p Plugin[C]) check() error {
 		return fmt.Errorf("registering plugin %q: it has no constructor (New or NewComposer)", p.Name)
 	case p.New != nil && p.NewComposer != nil:
 		return fmt.Errorf("registering plugin %q: it has both New and NewComposer; want one of them", p.Name)
-	case p.New != nil && (p.Owns != nil || p.Reads != nil):
-		return fmt.Errorf("registering plugin %q: Owns and Reads are for composers, and it has New", p.Name)
+	case p.New != nil && (p.Owns != nil || p.Reads != nil || p.Ordered != nil):
+		return fmt.Errorf("registering plugin %q: Owns, Reads and Ordered are for composers, and it has New", p.Name)
 	case p.NewComposer != nil && p.Owns == nil:
 		return fmt.Errorf("registering plugin %q: it makes composers and does not say what they own (Owns)", p.Name)
 	case reflect.TypeFor[C]().Kind() != reflect.Struct:

@@ -20,6 +20,7 @@ type Config struct {
 	Owns     []Owns         `json:"owns,omitempty"`
 	Reads    []Reads        `json:"reads,omitempty"`
 	Pending  []string       `json:"pending,omitempty"`
+	Ordered  bool           `json:"ordered,omitempty"`
 	Fail     string         `json:"fail,omitempty"`
 	FailFor  []string       `json:"failFor,omitempty"`
 }
@@ -79,8 +80,9 @@ func Plugin(record *Record) handlers.Plugin[Config] {
 		NewComposer: func(_ context.Context, env handlers.Env, c Config) (handlers.Composer, error) {
 			return &composer{config: c, definition: env.Definition, record: record}, nil
 		},
-		Owns:  func(c Config) []handlers.OwnedKind { return owned(c.Owns) },
-		Reads: func(c Config) []handlers.Related { return related(c.Reads) },
+		Owns:    func(c Config) []handlers.OwnedKind { return owned(c.Owns) },
+		Ordered: func(c Config) bool { return c.Ordered },
+		Reads:   func(c Config) []handlers.Related { return related(c.Reads) },
 	}
 }
 
