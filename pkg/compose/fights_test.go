@@ -32,12 +32,12 @@ func newFightRig(t *testing.T) *fightRig {
 	return r
 }
 
-// rivals lets the rival change the child every 200 ms for some time, with a pass after each change,
-// and returns how often the child was written.
+// rivals lets the rival change the child twice a second for some time, with a pass after each
+// change, and returns how often the child was written.
 func (r *fightRig) rivals(t *testing.T, d time.Duration, change func(tree map[string]any)) (writes int) {
 	t.Helper()
 	r.asked()
-	for end := r.at.Add(d); r.at.Before(end); r.at = r.at.Add(200 * time.Millisecond) {
+	for end := r.at.Add(d); r.at.Before(end); r.at = r.at.Add(500 * time.Millisecond) {
 		r.server.do(func(c *cluster) { c.edit(r.id, "rival", change) })
 		r.sync()
 		r.mustPass(t, "web")
@@ -183,7 +183,7 @@ func TestFightsOfOtherKinds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newFightRig(t)
-			for end := r.at.Add(time.Minute); r.at.Before(end); r.at = r.at.Add(200 * time.Millisecond) {
+			for end := r.at.Add(time.Minute); r.at.Before(end); r.at = r.at.Add(500 * time.Millisecond) {
 				r.server.do(func(c *cluster) { tc.rival(r, c) })
 				r.sync()
 				r.mustPass(t, "web")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -17,8 +18,10 @@ const (
 	// maxTroubles is how many troubles of one parent events are recorded about.
 	maxTroubles = 8
 	// fewFailures is how many calls in a row may fail in a way that passes by itself, before there
-	// is an event.
+	// is an event, and fewRefusals how many may be forbidden: a replica that has just become the
+	// leader may be ahead of the policy that lets it write.
 	fewFailures = 2
+	fewRefusals = 1
 	// parentEvents is how many events of one type a parent may have at once, and parentEvery after
 	// how long there may be another one. The same of the whole definition.
 	parentEvents     = 10
@@ -29,10 +32,10 @@ const (
 
 // trouble is something that a person should know of.
 type trouble struct {
-	reason  string
-	id      ChildID // zero where it is about no single child
-	message string
-	passing bool // it may be over by itself
+	reason   string
+	id       ChildID // zero where it is about no single child
+	message  string
+	patience int // how many failed calls before are no reason for an event
 }
 
 // topic is what is remembered of a trouble of which there was an event.
@@ -60,7 +63,7 @@ func (p *pass) troubles() (all []trouble) {
 		}
 		is := func(other trouble) bool { return other.reason == name && other.id == id }
 		if len(all) < maxTroubles && !slices.ContainsFunc(all, is) {
-			all = append(all, trouble{reason: name, id: id, message: message, passing: err != nil && passing(err) && !handlers.IsTerminal(err)})
+			all = append(all, trouble{reason: name, id: id, message: message, patience: patienceWith(err)})
 		}
 	}
 	if p.err != nil {
@@ -88,6 +91,20 @@ func (p *pass) troubles() (all []trouble) {
 	return all
 }
 
+// patienceWith is how many calls may fail with an error, nil for none, before there is an event.
+func patienceWith(err error) int {
+	switch {
+	case err == nil, handlers.IsTerminal(err):
+		return 0
+	case passing(err):
+		return fewFailures
+	case apierrors.IsForbidden(err):
+		return fewRefusals
+	default:
+		return 0
+	}
+}
+
 // reasonOf is the reason of an error that keeps a whole pass from its work.
 func reasonOf(err error) Reason {
 	if failure, ok := errors.AsType[*opError](err); ok {
@@ -104,7 +121,7 @@ func (o *observer) report(now []trouble, known bool, attempt int) {
 	for _, t := range now {
 		about := topic{t.reason, t.id}
 		earlier := slices.Contains(said, about)
-		if !earlier && t.passing && attempt < fewFailures {
+		if !earlier && attempt < t.patience {
 			continue
 		}
 		if earlier || o.tell(corev1.EventTypeWarning, t.reason, "Compose", t.id, t.message) {

@@ -40,8 +40,23 @@ func (r *rig) refuse(name string, err *apierrors.StatusError) {
 	}
 }
 
-func forbidden(name string) *apierrors.StatusError {
-	return apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, name, errDamaged)
+func notValid(name string) *apierrors.StatusError {
+	return apierrors.NewInvalid(configMapKind.GroupKind(), name, nil)
+}
+
+// TestNoEventForANewLeader is forbidden to write once, as a leader may be that has just become one.
+func TestNoEventForANewLeader(t *testing.T) {
+	r := newRig(t, rigOptions{composer: keys})
+	r.newWebsite("web", map[string]any{"children": names(1), "data": "1"})
+	r.refuse("web-a", apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "web-a", errDamaged))
+	for attempt, want := range []int{0, 1, 0} {
+		if _, err := r.Handle(t.Context(), handlers.Request{Object: r.parent("web"), Attempt: attempt}); err == nil {
+			t.Fatal("nothing is refused")
+		}
+		if got := r.recorded(); len(got) != want {
+			t.Errorf("after %d failures, there are events %q, want %d", attempt, got, want)
+		}
+	}
 }
 
 func TestNoEventsWhileAllIsWell(t *testing.T) {
@@ -61,14 +76,14 @@ func TestNoEventsWhileAllIsWell(t *testing.T) {
 func TestEventsAboutTroubleAndItsEnd(t *testing.T) {
 	r := newRig(t, rigOptions{composer: keys})
 	r.newWebsite("web", map[string]any{"children": names(2), "data": "1"})
-	r.refuse("web-b", forbidden("web-b"))
+	r.refuse("web-b", notValid("web-b"))
 	for range 5 {
 		if _, err := r.pass(t, "web"); err == nil {
 			t.Fatal("nothing is refused")
 		}
 		r.sync()
 	}
-	if got := r.recorded(); len(got) != 1 || !strings.HasPrefix(got[0], "Warning Forbidden applying ConfigMap team-a/web-b: ") {
+	if got := r.recorded(); len(got) != 1 || !strings.HasPrefix(got[0], "Warning Invalid applying ConfigMap team-a/web-b: ") {
 		t.Errorf("while it lasts, there are events %q", got)
 	}
 	r.setSpec("web", map[string]any{"fail": true})
@@ -92,7 +107,7 @@ func TestEventsAboutTroubleAndItsEnd(t *testing.T) {
 	r.sync()
 	r.mustPass(t, "web")
 	r.mustPass(t, "web")
-	want := []string{"Normal Recovered ComposeFailed is over", "Normal Recovered Forbidden of ConfigMap team-a/web-b is over"}
+	want := []string{"Normal Recovered ComposeFailed is over", "Normal Recovered Invalid of ConfigMap team-a/web-b is over"}
 	if got := r.recorded(); !slices.Equal(slices.Sorted(slices.Values(got)), want) {
 		t.Errorf("after the end, there are events %q, want %q", got, want)
 	}
@@ -118,7 +133,7 @@ func TestEventsHaveABudget(t *testing.T) {
 		at = at.Add(time.Minute)
 		r.refuse("web-a", nil)
 		if i%2 == 0 {
-			r.refuse("web-a", forbidden("web-a"))
+			r.refuse("web-a", notValid("web-a"))
 		}
 		r.setSpec("web", map[string]any{"data": fmt.Sprint(i), "children": names(1 + i%2)})
 		r.sync()
