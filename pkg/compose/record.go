@@ -137,7 +137,8 @@ func (r Record) activate(scope Scope) (next Record, found Activation) {
 	}
 	next = Record{Scope: scope, Changed: r.Changed, Left: left}
 	next.Owns = slices.Concat(scope.Owns, former)
-	if r.Digest != scope.Digest || r.Changed.IsZero() {
+	known := r.Kind != "" || !r.Removed.IsZero()
+	if known && r.Digest != scope.Digest { // Of one without a record, nobody knows that it has changed.
 		next.Changed = time.Now().UTC().Truncate(time.Second)
 	}
 	found.Former, found.Left = former, left

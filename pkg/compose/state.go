@@ -98,12 +98,16 @@ func (s *State) Expects(id string, scope Scope) bool {
 }
 
 // Activate records what a definition has to do with, before it makes anything.
-func (s *State) Activate(ctx context.Context, id string, scope Scope) (found Activation, err error) {
-	err = s.change(ctx, &edit{id: id, formerly: scope.Formerly, apply: func(before Record, _ bool) (next Record) {
+func (s *State) Activate(ctx context.Context, id string, scope Scope) (Activation, error) {
+	var found Activation
+	err := s.change(ctx, &edit{id: id, formerly: scope.Formerly, apply: func(before Record, _ bool) (next Record) {
 		next, found = before.activate(scope)
 		return next
 	}})
-	return found, err
+	if err != nil {
+		return Activation{}, err // If ctx has ended, another one may be about to change what was found.
+	}
+	return found, nil
 }
 
 // Remove records that a definition is gone, and returns what there is to do about it.

@@ -1,10 +1,12 @@
 package compose
 
 import (
+	"context"
 	"runtime"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -188,4 +190,60 @@ func TestStateIsReadOnceInATerm(t *testing.T) {
 	if have := take(); !slices.Equal(have, []string{"get", "update"}) {
 		t.Errorf("requests %v, want one of each kind", have)
 	}
+}
+
+// TestLostRecordIsNoChange has a definition without a record, which was lost or never there: nobody
+// knows that it has changed, so what the brake holds is held.
+func TestLostRecordIsNoChange(t *testing.T) {
+	client := fake.NewClientset().CoreV1().ConfigMaps("kooper-system")
+	activate := func(digest string) Activation {
+		t.Helper()
+		scope := scopeOf("ConfigMap")
+		scope.Digest = digest
+		found, err := NewState(client, "kooper-system", "records").Activate(t.Context(), "websites", scope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	for range 2 {
+		if at := activate("a").Changed; !at.IsZero() {
+			t.Errorf("it has changed at %s", at)
+		}
+	}
+	for range 2 {
+		if activate("b").Changed.IsZero() {
+			t.Error("it has changed just now, and does not say so")
+		}
+	}
+	removed := Record{Scope: Scope{APIVersion: "v1", Kind: "ConfigMap", Digest: "a"}, Changed: time.Unix(0, 0)}.remove(time.Now())
+	if next, found := removed.activate(Scope{Digest: "a"}); found.Changed.IsZero() || !next.Removed.IsZero() {
+		t.Errorf("one that was removed and is there again has changed at %s", found.Changed)
+	}
+}
+
+// TestActivationThatIsGivenUp is for the race detector: the change of one that has given up is
+// carried out by another.
+func TestActivationThatIsGivenUp(t *testing.T) {
+	state := NewState(fake.NewClientset().CoreV1().ConfigMaps("kooper-system"), "kooper-system", "records")
+	<-state.turn
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if found, err := state.Activate(ctx, "websites", scopeOf("ConfigMap")); err == nil {
+			t.Errorf("found %+v", found)
+		}
+	})
+	var taken []*edit
+	for len(taken) == 0 {
+		runtime.Gosched()
+		state.mu.Lock()
+		taken, state.pending = state.pending, nil
+		state.mu.Unlock()
+	}
+	cancel()
+	for range 1000 {
+		taken[0].apply(Record{}, false)
+	}
+	running.Wait()
 }
