@@ -157,3 +157,20 @@ func TestAnswersThatComeWhileTheCacheIsRead(t *testing.T) {
 		})
 	}
 }
+
+// TestEventsOfWritesAfterAParentWasForgotten forgets a parent in the middle of a write.
+func TestEventsOfWritesAfterAParentWasForgotten(t *testing.T) {
+	m := NewMemory()
+	m.meet(webKey, "web")
+	m.beginWrite("web", pageID)
+	m.beginParentWrite("web")
+	m.forget(webKey, "")
+	m.endWrite("web", pageID, "hash", nil)
+	m.endParentWrite("web", "", nil)
+
+	m.beginWrite("web", pageID)
+	m.beginParentWrite("web")
+	if !m.ownEvent("web", pageID, heldEvent{notify: func() {}}) || !m.ownParentEvent("web", heldEvent{notify: func() {}}) {
+		t.Error("the event of a write is not taken for one")
+	}
+}

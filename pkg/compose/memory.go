@@ -177,9 +177,10 @@ func (m *Memory) endDelete(parent types.UID, id ChildID, uid types.UID, deleted 
 	}
 }
 
-// end counts a write as answered and returns the events that have waited, if none is under way.
+// end counts a write as answered and returns the events that have waited, if none is under way. The
+// begin may have been forgotten meanwhile.
 func (w *writing) end() []heldEvent {
-	if w.n--; w.n > 0 {
+	if w.n = max(w.n-1, 0); w.n > 0 {
 		return nil
 	}
 	held := w.held
