@@ -220,3 +220,18 @@ func TestBrakeCountsNoFailedDeletions(t *testing.T) {
 		t.Error("11 of 20 children may go")
 	}
 }
+
+func TestBrakeIsNotHeldByAPausedParent(t *testing.T) {
+	r := newBrakeRig(t, 2, 12)
+	if r.drop(t, "web0", 0) != 12 {
+		t.Fatal("nothing is held")
+	}
+	r.server.do(func(c *cluster) {
+		c.edit(idOf(websiteKind, "team-a", "web0"), "kubectl", annotated(PausedAnnotation, "true"))
+	})
+	r.sync()
+	r.mustPass(t, "web0")
+	if left := r.drop(t, "web1", 11); left != 11 || r.Memory.Brake.Held() != "" {
+		t.Errorf("of another parent %d children are left, want 11; held is %q", left, r.Memory.Brake.Held())
+	}
+}

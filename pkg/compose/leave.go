@@ -114,6 +114,9 @@ func (p cleaning) leave(ctx context.Context) (handlers.Result, error) {
 		return handlers.Result{}, nil
 	}
 	p.setParent(live)
+	if isPaused(p.meta) {
+		return handlers.Result{RequeueAfter: p.Leavers.again(p.key)}, nil // The end of it is no event.
+	}
 	if !p.mayWrite(ctx) {
 		return handlers.Result{RequeueAfter: listedInterval}, ended(ctx)
 	}

@@ -147,6 +147,23 @@ func TestLeaverLosesTheFinalizerOfAFormerID(t *testing.T) {
 	})
 }
 
+func TestLeaverThatIsPausedKeepsItsChildren(t *testing.T) {
+	r := newLeaveRig(t, rigOptions{}, map[string]any{"children": names(1)})
+	pause := func(value string) {
+		r.server.do(func(c *cluster) {
+			c.edit(idOf(websiteKind, "team-a", "web"), "kubectl", annotated(PausedAnnotation, value))
+		})
+	}
+	pause("true")
+	if result, err := r.look(t); err != nil || r.childrenOf("web") != 1 || result.RequeueAfter == 0 {
+		t.Fatalf("%d children are left, with the error %v, and %+v", r.childrenOf("web"), err, result)
+	}
+	pause("")
+	if _, err := r.look(t); err != nil || r.childrenOf("web") != 0 {
+		t.Errorf("after the pause %d children are left, with the error %v", r.childrenOf("web"), err)
+	}
+}
+
 // passwordSecret makes a Secret of what the spec has.
 var passwordSecret = handlers.ComposerFunc(func(_ context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
 	var site struct {

@@ -30,6 +30,7 @@ func isPaused(parent *metav1.ObjectMeta) bool {
 func (c *current) pause(ctx context.Context) (handlers.Result, error) {
 	c.count(notePaused(c.Memory, c.parent.UID))
 	c.paused = true
+	c.Memory.Brake.release(c.parent.UID) // Nothing of it is to be deleted, so it is no concern of others.
 	message := fmt.Sprintf("the annotation %s is true: nothing is made, changed or deleted", PausedAnnotation)
 	err := c.putStatus(ctx, nil, []condition{{kind: conditionPaused, status: true, reason: reasonAnnotation, message: message}})
 	return handlers.Result{}, err
