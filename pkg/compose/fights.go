@@ -358,7 +358,8 @@ func (f *fights) look(parent types.UID, ops []Op, now time.Time) (all []fighting
 // is remembered.
 func vanished(done []ChildID, remembered map[ChildID]recalled, observed map[ChildID]observedChild) (ids []ChildID) {
 	for _, id := range done {
-		if _, there := observed[id]; !there && !remembered[id].gone && remembered[id].uid != "" {
+		c := remembered[id]
+		if _, there := observed[id]; !there && !c.gone && !c.going && c.uid != "" {
 			ids = append(ids, id)
 		}
 	}

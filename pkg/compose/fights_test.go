@@ -313,3 +313,28 @@ func TestVanishedChildrenAreForgotten(t *testing.T) {
 		t.Errorf("%d parents have children that are remembered", n)
 	}
 }
+
+// TestChildrenThatGoSlowlyAreNoFight has a child with a finalizer that the composer wants and does
+// not want by turns.
+func TestChildrenThatGoSlowlyAreNoFight(t *testing.T) {
+	r := newFightRig(t)
+	for range 2 * freeReverts {
+		r.server.do(func(c *cluster) {
+			c.edit(r.id, "kubelet", func(tree map[string]any) { object(tree, "metadata")["finalizers"] = []any{"example.com/guard"} })
+		})
+		r.setSpec("web", map[string]any{"children": []any{"b"}})
+		r.sync()
+		r.mustPass(t, "web")
+		r.sync()
+		r.setSpec("web", map[string]any{"children": names(2)})
+		r.sync()
+		r.mustPass(t, "web")
+		r.server.do(func(c *cluster) { delete(c.objects, r.id); c.version++ })
+		r.sync()
+		r.mustPass(t, "web")
+		r.sync()
+	}
+	if _, reason, message := r.conditionOf("web", conditionDegraded); reason == "Fight" || r.childrenOf("web") != 2 {
+		t.Errorf("it has %d children, and Degraded has %s: %s", r.childrenOf("web"), reason, message)
+	}
+}

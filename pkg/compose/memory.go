@@ -47,6 +47,7 @@ type childMemory struct {
 	hash    string          // of what was applied
 	answer  handlers.Object // nil when the cache has it
 	gone    bool            // the object of that UID was deleted
+	going   bool            // the same, and it was still there in the answer
 	writing writing
 }
 
@@ -147,6 +148,7 @@ func (m *Memory) endWrite(parent types.UID, id ChildID, hash string, answer hand
 	c := m.of(parent).child(id)
 	if answer != nil {
 		c.uid, c.version, c.hash, c.answer, c.gone = answer.UID(), answer.ResourceVersion(), hash, answer, false
+		c.going = answer.Metadata().DeletionTimestamp != nil
 	}
 	held := c.writing.end()
 	version := c.version

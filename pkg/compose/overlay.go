@@ -16,6 +16,7 @@ type recalled struct {
 	answer        handlers.Object // nil when the cache has it
 	metadataOnly  bool            // of the answer
 	gone          bool            // the object of that UID was deleted
+	going         bool            // the same, and it was still there in the answer
 }
 
 // recall calls list, which reads the caches, and returns what is remembered of the children of a
@@ -42,7 +43,7 @@ func (m *Memory) recall(
 			c.answer = nil
 		}
 		all[id] = recalled{
-			uid: c.uid, version: c.version, hash: c.hash, answer: c.answer, gone: c.gone, metadataOnly: source.MetadataOnly,
+			uid: c.uid, version: c.version, hash: c.hash, answer: c.answer, gone: c.gone, going: c.going, metadataOnly: source.MetadataOnly,
 		}
 	}
 	list()
