@@ -115,17 +115,26 @@ func (m maker) make(child handlers.Child) (*Desired, error) {
 	if err := d.splitIgnored(); err != nil {
 		return nil, fmt.Errorf("child %s: %w", d.Name, err)
 	}
-	text, err := json.Marshal(d.tree)
-	if err != nil {
+	if err := m.hash(d); err != nil {
 		return nil, fmt.Errorf("child %s: encoding it: %w", d.Name, err)
 	}
-	sum := sha256.Sum256(text)
-	d.hash = "v1-" + hex.EncodeToString(sum[:16])
 	annotations(d.tree)[AppliedAnnotation] = d.hash
 	if d.full != nil {
 		annotations(d.full)[AppliedAnnotation] = d.hash
 	}
 	return d, nil
+}
+
+// hash makes the hash of what is desired. The id of the definition is not in it: after a rename,
+// what has finished is not to be run again.
+func (m maker) hash(d *Desired) error {
+	marked := object(object(d.tree, "metadata"), "labels")
+	delete(marked, DefinitionLabel)
+	text, err := json.Marshal(d.tree)
+	marked[DefinitionLabel] = m.definition
+	sum := sha256.Sum256(text)
+	d.hash = "v1-" + hex.EncodeToString(sum[:16])
+	return err
 }
 
 // identify finds out which object a child is, and completes its metadata.

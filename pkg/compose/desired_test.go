@@ -252,8 +252,8 @@ func TestHash(t *testing.T) {
 		child handlers.Child
 		want  string
 	}{
-		"a ConfigMap":  {child: page, want: "v1-f6d52fee457ffa58c3f8f6d7a2800aea"},
-		"a Deployment": {child: handlers.Child{Name: "server", Object: untyped(deploymentKind, "", "server", deployment())}, want: "v1-d1026f2c254d8e3e340de1fca16a87da"},
+		"a ConfigMap":  {child: page, want: "v1-8945be9bcce32c8c45e5560c3f35772a"},
+		"a Deployment": {child: handlers.Child{Name: "server", Object: untyped(deploymentKind, "", "server", deployment())}, want: "v1-9a4ad21caa5a951f232d508ca3407dc5"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -98,16 +97,28 @@ func (c *current) done() map[string]string {
 	return all
 }
 
-// doneBefore is what the parent's annotations say. One that cannot be read says nothing.
+// doneBefore is what the parent's annotation says, and before that those that the definition has
+// written under former ids. One that cannot be read says nothing.
 func (c *current) doneBefore() map[string]string {
 	all := map[string]string{}
-	for _, id := range append(slices.Clone(c.Formerly), c.Definition) {
-		var said map[string]string
-		if err := json.Unmarshal([]byte(c.meta.Annotations[DoneAnnotation(c.Installation, id)]), &said); err == nil {
-			maps.Copy(all, said)
+	for _, name := range append(formerNotes(c), DoneAnnotation(c.Installation, c.Definition)) {
+		var noted map[string]string
+		if json.Unmarshal([]byte(c.meta.Annotations[name]), &noted) == nil {
+			maps.Copy(all, noted)
 		}
 	}
 	return all
+}
+
+// formerNotes are the annotations of the parent that the definition has written under former ids.
+func formerNotes(c *current) (names []string) {
+	for _, id := range c.Formerly {
+		name := DoneAnnotation(c.Installation, id)
+		if _, there := c.meta.Annotations[name]; there {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // finishing keeps note of the children of a pass that have finished.
@@ -122,7 +133,7 @@ func (f finishing) remember(ctx context.Context) error {
 	for range statusTries {
 		before := f.doneBefore()
 		next := f.next(before)
-		if maps.Equal(before, next) {
+		if maps.Equal(before, next) && len(formerNotes(f.current)) == 0 {
 			forgetFinished(f.Memory, f.parent.UID)
 			return nil
 		}
@@ -192,12 +203,12 @@ func (f finishing) write(ctx context.Context, next map[string]string) error {
 		}
 		noted = string(text)
 	}
-	annotations := map[string]any{DoneAnnotation(f.Installation, f.Definition): noted}
-	for _, id := range f.Formerly {
-		annotations[DoneAnnotation(f.Installation, id)] = nil
+	notes := map[string]any{DoneAnnotation(f.Installation, f.Definition): noted}
+	for _, name := range formerNotes(f.current) {
+		notes[name] = nil
 	}
 	body, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid": f.parent.UID, "resourceVersion": f.object.ResourceVersion(), "annotations": annotations,
+		"uid": f.parent.UID, "resourceVersion": f.object.ResourceVersion(), "annotations": notes,
 	}})
 	if err != nil {
 		return fmt.Errorf("encoding it: %w", err)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -159,5 +160,27 @@ func TestStateAfterARename(t *testing.T) {
 	found, err = state.Activate(t.Context(), "sites", scope)
 	if err != nil || len(found.Former) != 1 {
 		t.Errorf("the former kinds are %v, and then %v", found.Former, err)
+	}
+}
+
+// What has finished is not run again after a rename: the hash is the same, and the note is that of
+// before until another one is written.
+func TestFinishedBeforeARename(t *testing.T) {
+	now, before := desireAs(t, "sites", pod("a"))[0], desireAs(t, definition, pod("a"))[0]
+	if now.hash != before.hash {
+		t.Errorf("the hash is %s, and was %s before the rename", now.hash, before.hash)
+	}
+	m := &metav1.ObjectMeta{Annotations: map[string]string{
+		DoneAnnotation(installation, "websites"): `{"run": "v1-a", "old": "v1-b"}`, DoneAnnotation(installation, "sites"): `{"run": "v1-c"}`,
+		DoneAnnotation(installation, "shops"): `{"other": "v1-d"}`,
+	}}
+	c := &current{meta: m, Reconciler: &Reconciler{Options: Options{
+		Identity: Identity{Installation: installation, Definition: "sites", Formerly: []string{"websites", "older"}},
+	}}}
+	if diff := cmp.Diff(map[string]string{"run": "v1-c", "old": "v1-b"}, c.doneBefore()); diff != "" {
+		t.Errorf("done (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{DoneAnnotation(installation, "websites")}, formerNotes(c)); diff != "" {
+		t.Errorf("former notes (-want +got):\n%s", diff)
 	}
 }

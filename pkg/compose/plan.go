@@ -308,6 +308,9 @@ func (p *planner) existing(d *Desired, o *Observed) Op {
 	if o.marks.applied != d.hash {
 		return Op{Action: Apply, Reason: ReasonChanged, NotReady: "it is being changed", drift: unmarked(d, o)}
 	}
+	if slices.Contains(p.Formerly, o.marks.definition) {
+		return Op{Action: Apply, Reason: ReasonChanged, NotReady: "it is being changed"}
+	}
 	if o.applied == d.hash {
 		return p.current(d, o)
 	}

@@ -2,7 +2,9 @@ package compose_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -123,5 +125,33 @@ func TestKeptID(t *testing.T) {
 		if w.resource == "configmaps" {
 			t.Errorf("there is a write: %v", w)
 		}
+	}
+}
+
+// TestRenameAfterFinished gives a definition another name whose Job has finished and is gone: it is
+// not run again.
+func TestRenameAfterFinished(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	config := parts.Config{Children: []parts.Child{job("run", "")}, Owns: []parts.Owns{{APIVersion: "batch/v1", Kind: "Job"}}}
+	r.defineAll(t, map[string]definition{"before": {Config: config}})
+	p := r.start(t)
+	r.thing(t, "p", "x")
+	r.await(t, jobs, "the Job", func(o objects) bool { return o["p-run"] != nil })
+	r.finish(t, "p-run", "Complete")
+	r.await(t, things, "the note of the Job", func(o objects) bool { return noted(o, "p") != "" })
+	r.expire(t, "p-run")
+	p.settle(t, "p")
+
+	mark := shared.AuditMark(t)
+	r.defineAll(t, map[string]definition{"after": {Config: config, settings: map[string]any{"formerly": []string{"before"}}}})
+	p.reload(t)
+	r.await(t, things, "the note under the new name alone", func(o objects) bool {
+		names := slices.DeleteFunc(slices.Collect(maps.Keys(o["p"].GetAnnotations())), func(name string) bool { return !strings.HasPrefix(name, "done.") })
+		return len(names) == 1 && strings.HasSuffix(names[0], "after")
+	})
+	p.settle(t, "p")
+	if made := slices.DeleteFunc(r.writes(t, mark), func(s sent) bool { return s.resource != "jobs" }); len(made) > 0 {
+		t.Errorf("the Job is run again: %v", made)
 	}
 }
