@@ -161,6 +161,20 @@ func TestStateAfterARename(t *testing.T) {
 	if err != nil || len(found.Former) != 1 {
 		t.Errorf("the former kinds are %v, and then %v", found.Former, err)
 	}
+
+	// What it does not handle any more was made under the former id.
+	if _, err := before.Activate(t.Context(), "shops", scopeOf("Secret")); err != nil {
+		t.Fatal(err)
+	}
+	scope = scopeOf("Secret")
+	scope.Formerly, scope.LabelSelector = []string{"shops"}, "a=b"
+	state.Begin()
+	if found, err = state.Activate(t.Context(), "stores", scope); err != nil {
+		t.Fatal(err)
+	}
+	if len(found.Left) != 1 || found.Left[0].ID != "shops" {
+		t.Errorf("what is left is %v, want that of the former id", found.Left)
+	}
 }
 
 // What has finished is not run again after a rename: the hash is the same, and the note is that of

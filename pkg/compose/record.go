@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -45,6 +46,8 @@ type Scope struct {
 	// Done is true of what a definition had to do with when all has been done that OnRemove says.
 	// What is left stays.
 	Done bool `json:"done,omitempty"`
+	// ID is the id of the definition at that time; empty where it is that of the record.
+	ID string `json:"id,omitempty"`
 	// Digest stands for all that the config says of the definition.
 	Digest string `json:"digest,omitempty"`
 	// Formerly are ids that the definition has had before. Their records become part of its own.
@@ -149,15 +152,19 @@ func (r Record) activate(scope Scope) (next Record, found Activation) {
 }
 
 // merge returns the record of a definition with that of one for which it goes on. known is false
-// when it has none itself.
-func (r Record) merge(former Record, known bool) Record {
-	if !known {
+// when it has none itself, and id is that of the other.
+func (r Record) merge(id string, former Record, known bool) Record {
+	former.Left = slices.Clone(former.Left)
+	for i := range former.Left {
+		former.Left[i].ID = cmp.Or(former.Left[i].ID, id)
+	}
+	if former.ID = id; !known {
 		return former
 	}
 	if former.parentKind() == r.parentKind() {
 		r.Owns = slices.Concat(r.Owns, former.Owns)
 	}
-	if r.Left = slices.Concat(r.Left, former.Left); !former.selectsAs(r.Scope) {
+	if r.Left = slices.Concat(r.Left, former.Left); former.Kind != "" && !former.selectsAs(r.Scope) {
 		r.Left = append(r.Left, former.Scope)
 	}
 	return r

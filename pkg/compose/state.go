@@ -226,7 +226,7 @@ func (s *State) try(ctx context.Context, edits []*edit) error {
 		}
 		for _, id := range e.formerly {
 			if former, ok := s.recorded(found, id); ok {
-				before, known = before.merge(former, known), true
+				before, known = before.merge(id, former, known), true
 				merged = append(merged, id)
 			}
 			delete(next.Data, id)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -105,7 +106,7 @@ func (s *shared) remove(
 		return found, err
 	}
 	removal := &compose.Removal{
-		Installation: s.installation, Definition: id, Scope: scope, Now: now, Client: client, Dynamic: clients.Dynamic,
+		Installation: s.installation, Definition: cmp.Or(scope.ID, id), Scope: scope, Now: now, Client: client, Dynamic: clients.Dynamic,
 	}
 	if scope.Done {
 		removal.Scope.OnRemove = "" // What is left stays.
