@@ -33,7 +33,8 @@ type removing struct {
 	done   chan struct{}
 }
 
-// run does something about a definition that is gone, unless stop ends it.
+// run does something about a definition that is gone, unless stop ends it. What was begun before
+// about the same one ends first.
 func (r *removals) run(ctx context.Context, id string, remove func(ctx context.Context)) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -43,12 +44,19 @@ func (r *removals) run(ctx context.Context, id string, remove func(ctx context.C
 	if r.running == nil {
 		r.running = map[string]removing{}
 	}
+	before, ok := r.running[id]
 	r.running[id] = one
 	r.mu.Unlock()
+	if ok {
+		before.cancel()
+		<-before.done
+	}
 	remove(ctx)
 	r.mu.Lock()
-	delete(r.running, id)
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	if r.running[id].done == one.done {
+		delete(r.running, id)
+	}
 }
 
 // stop ends what is being done about a definition that is there again.
