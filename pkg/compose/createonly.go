@@ -68,7 +68,7 @@ func (x *executor) body(ctx context.Context, op Op) ([]byte, error) {
 // generated is the child with what Generate adds to it. That is known to nobody but the request.
 func (x *executor) generated(ctx context.Context, d *Desired) (*Desired, error) {
 	u := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(d.full)}
-	if err := x.generate(ctx, d, u); err != nil {
+	if err := x.generate(x.secrets.inContext(ctx), d, u); err != nil {
 		return nil, err
 	}
 	text, err := json.Marshal(u.Object)

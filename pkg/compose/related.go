@@ -25,7 +25,7 @@ func (p *pass) relate(ctx context.Context) (map[string][]handlers.Object, error)
 		}
 		return found, nil
 	}
-	asked, err := relater.Relate(ctx, p.object)
+	asked, err := relater.Relate(p.secrets.inContext(ctx), p.object)
 	if err != nil {
 		return nil, &composeError{err: fmt.Errorf("finding related objects: %w", err)}
 	}

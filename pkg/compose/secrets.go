@@ -236,10 +236,17 @@ func (s *redactor) cleanError(err error) error {
 // inContext returns ctx with a logger whose lines have nothing secret in them.
 func (s *redactor) inContext(ctx context.Context) context.Context {
 	logger, err := logr.FromContext(ctx)
-	if err != nil || len(s.sources) == 0 {
+	if err != nil || s.isEmpty() {
 		return ctx
 	}
 	return logr.NewContext(ctx, s.cleanLogger(logger))
+}
+
+// isEmpty reports whether nothing was read from Secrets.
+func (s *redactor) isEmpty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sources) == 0
 }
 
 // panicAgain goes on with a panic that was recovered, without what is secret. A nil value is none.

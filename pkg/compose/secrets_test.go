@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -159,4 +160,28 @@ func TestSecretsAreInNoText(t *testing.T) {
 	look("an error of the composer", true, handle())
 	composer.panics = true
 	look("a panic of the composer", true, handle())
+}
+
+// TestGenerateLogsNothingSecret has a child beside one that is generated, by code that logs.
+func TestGenerateLogsNothingSecret(t *testing.T) {
+	composer := handlers.ComposerFunc(func(_ context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
+		secret := untyped(secretKind, "", req.Object.Name(), map[string]any{"stringData": map[string]any{"key": canary}})
+		return handlers.Composition{Children: []handlers.Child{{
+			Name: "s", Object: secret, Policy: handlers.ChildPolicy{Update: handlers.UpdateCreateOnly},
+			Generate: func(ctx context.Context, _ *unstructured.Unstructured) error {
+				logr.FromContextOrDiscard(ctx).Info("generating beside " + canary)
+				return nil
+			},
+		}}}, nil
+	})
+	r := newRig(t, rigOptions{composer: composer, owns: []schema.GroupVersionKind{secretKind}})
+	var out bytes.Buffer
+	logger := funcr.New(func(prefix, args string) { out.WriteString(prefix + args + "\n") }, funcr.Options{})
+	r.newWebsite("web", map[string]any{})
+	if _, err := r.Handle(logr.NewContext(t.Context(), logger), handlers.Request{Object: r.parent("web")}); err != nil {
+		t.Fatal(err)
+	}
+	if text := out.String(); strings.Contains(text, canary) || !strings.Contains(text, redacted) {
+		t.Errorf("the log has %s", text)
+	}
 }
