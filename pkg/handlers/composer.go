@@ -105,7 +105,8 @@ type Composition struct {
 	Children []Child
 	// Status is the status of the parent, anything that encodes to a JSON object. Nil leaves the
 	// fields of the status alone. The conditions Ready, Progressing and Degraded are kooperd's, and
-	// so are observedGeneration and the lastTransitionTime of all conditions. Status is ignored for
+	// so are observedGeneration and the lastTransitionTime of all conditions. A condition that was
+	// given once stays until it is given with another status. Status is ignored for
 	// kinds of Kubernetes itself and for kinds without a status subresource.
 	Status any
 	// Pending are children that cannot be told yet. Nothing is deleted while there is one.
