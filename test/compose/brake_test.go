@@ -5,10 +5,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"kooperd.dev/kooperd/pkg/access"
 )
 
 // theWord finds in a message what a person has to write on a parent.
@@ -60,7 +56,6 @@ func TestBrake(t *testing.T) {
 	}
 
 	p.kill9(t)
-	r.ageDefinitions(t)
 	p = r.start(t)
 	for i := range parents {
 		p.settle(t, fmt.Sprintf("p%d", i))
@@ -119,27 +114,6 @@ func (p *replica) readyz(t *testing.T) string {
 	t.Helper()
 	_, text := p.Get(t, "health", "/readyz?verbose")
 	return text
-}
-
-// changedAt is when a definition has changed, in a record.
-var changedAt = regexp.MustCompile(`"changed":"[^"]+"`)
-
-// ageDefinitions makes the definitions look as if they had not changed for long.
-func (r *rig) ageDefinitions(t *testing.T) {
-	t.Helper()
-	client := shared.Client().CoreV1().ConfigMaps(r.leases)
-	records, err := client.Get(t.Context(), access.RecordsName(leaseName), metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for id, text := range records.Data {
-		if records.Data[id] = changedAt.ReplaceAllString(text, `"changed":"2001-01-01T00:00:00Z"`); records.Data[id] == text {
-			t.Fatalf("the record does not say when %s has changed: %s", id, text)
-		}
-	}
-	if _, err := client.Update(t.Context(), records, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // held are the parents of which deletions are held.
