@@ -172,10 +172,16 @@ func copiedLabel(t *testing.T, s *subject) {
 }
 
 func ownerReference(t *testing.T, s *subject) {
-	a := s.mustApply(t, ours, s.body("one", `"ownerReferences": [{"apiVersion": "v1", "kind": "Namespace", "name": "x", "uid": "u-1", "controller": true}]`))
-	s.owned(t, a, ours, applied, true, "f:metadata", "f:ownerReferences", `k:{"uid":"u-1"}`)
+	namespace, err := shared.Client().CoreV1().Namespaces().Get(t.Context(), s.namespace, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid := string(namespace.UID) // Of an owner that does not exist, the garbage collector would delete it.
+	a := s.mustApply(t, ours, s.body("one", fmt.Sprintf(
+		`"ownerReferences": [{"apiVersion": "v1", "kind": "Namespace", "name": %q, "uid": %q, "controller": true}]`, s.namespace, uid)))
+	s.owned(t, a, ours, applied, true, "f:metadata", "f:ownerReferences", fmt.Sprintf(`k:{"uid":%q}`, uid))
 	a = s.mustPatch(t, other, mergePatch, `{"metadata": {"ownerReferences": null}}`)
-	s.owned(t, a, ours, applied, false, "f:metadata", "f:ownerReferences", `k:{"uid":"u-1"}`)
+	s.owned(t, a, ours, applied, false, "f:metadata", "f:ownerReferences", fmt.Sprintf(`k:{"uid":%q}`, uid))
 }
 
 func droppedFieldGoes(t *testing.T, s *subject) {
