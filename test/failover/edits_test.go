@@ -82,7 +82,7 @@ func TestLeaseEdits(t *testing.T) {
 			}
 			if e.keeps {
 				kept.n++
-				s.editInVain(t, e, leader)
+				s.editInVain(t, e, leader, standby)
 				kept.kept++
 				continue
 			}
@@ -164,8 +164,12 @@ func (s *scene) tryEdit(t *testing.T, e edit, standby string) error {
 }
 
 // editInVain edits the lease and wants the term to go on.
-func (s *scene) editInVain(t *testing.T, e edit, leader *replica) {
+func (s *scene) editInVain(t *testing.T, e edit, leader, standby *replica) {
 	t.Helper()
+	if s.program.ours {
+		// On its first look it would believe for ten minutes what a hand has written.
+		standby.process.AwaitLog(t, "leader changed")
+	}
 	s.apply(t, e, "")
 	identity, from := leader.identity(), s.history.position()
 	// Two renewals after the edit, with work between them.
