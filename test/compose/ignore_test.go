@@ -118,6 +118,7 @@ func TestIgnore(t *testing.T) {
 	r.await(t, deployments, "the scaled one", has(5, "x"))
 	r.patch(t, things, "p", `{"spec": {"text": "y"}}`)
 	r.await(t, deployments, "the change, and the replicas as they are", has(5, "y"))
+	p.settle(t, "p")
 	p.kill9(t)
 	r.scale(t, "p-d", 7)
 	mark = shared.AuditMark(t)
@@ -196,6 +197,7 @@ func TestReplicasAreHandedOver(t *testing.T) {
 			if seen := end(); fmt.Sprint(seen) != fmt.Sprint([]int64{want}) {
 				t.Errorf("the replicas were %v, want %d all the time", seen, want)
 			}
+			p.settle(t, "p")
 			r.scale(t, "p-d", 7)
 			mark := shared.AuditMark(t)
 			p.settle(t, "p")
