@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/kinds"
@@ -61,10 +62,10 @@ func (c *Checker) Lease(ctx context.Context, lease config.LeaderElection, namesp
 	return c.check(ctx, "", OfLease(lease, namespace), nil)
 }
 
-// Records finds which rights to the ConfigMap are missing in which is noted what composers own.
-// namespace is as for OfLease. The error means that the API server could not be asked.
-func (c *Checker) Records(ctx context.Context, lease config.LeaderElection, namespace string) ([]Finding, error) {
-	return c.check(ctx, "", OfRecords(lease, namespace), nil)
+// Records finds which rights to the ConfigMap are missing in which is noted what composers own. The
+// error means that the API server could not be asked.
+func (c *Checker) Records(ctx context.Context, name types.NamespacedName) ([]Finding, error) {
+	return c.check(ctx, "", OfRecords(name), nil)
 }
 
 // ConfigSource finds which rights a config in ConfigMaps lacks. The error means that the API server

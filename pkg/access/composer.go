@@ -45,9 +45,13 @@ func NeedsRecords(cfg *config.Config) bool {
 	return slices.ContainsFunc(cfg.Definitions, func(def config.Definition) bool { return !def.Paused && def.Handler.Composes() })
 }
 
-// OfRecords returns what that ConfigMap needs. namespace is as for OfLease.
-func OfRecords(lease config.LeaderElection, namespace string) []Requirement {
-	name := types.NamespacedName{Namespace: cmp.Or(lease.Namespace, namespace), Name: RecordsName(lease.Name)}
+// RecordsOf returns where that ConfigMap is. namespace is as for OfLease.
+func RecordsOf(lease config.LeaderElection, namespace string) types.NamespacedName {
+	return types.NamespacedName{Namespace: cmp.Or(lease.Namespace, namespace), Name: RecordsName(lease.Name)}
+}
+
+// OfRecords returns what that ConfigMap needs.
+func OfRecords(name types.NamespacedName) []Requirement {
 	rule := func(names []string, verbs ...string) Requirement {
 		return Requirement{ConfigMap: name.String(), Namespace: name.Namespace, Rule: rbacv1.PolicyRule{
 			APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: names, Verbs: verbs,

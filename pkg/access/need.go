@@ -59,7 +59,7 @@ func OfConfig(
 		needs = append(needs, OfLease(cfg.LeaderElection, leaseNamespace)...)
 	}
 	if NeedsRecords(cfg) {
-		needs = append(needs, OfRecords(cfg.LeaderElection, leaseNamespace)...)
+		needs = append(needs, OfRecords(RecordsOf(cfg.LeaderElection, leaseNamespace))...)
 	}
 	return append(needs, OfConfigSource(source)...), errors.Join(errs...)
 }

@@ -14,6 +14,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"kooperd.dev/kooperd/pkg/kube"
@@ -56,6 +57,11 @@ func NewState(client corev1client.ConfigMapInterface, namespace, name string) *S
 	s := &State{client: client, namespace: namespace, name: name, last: map[string]Record{}, turn: make(chan struct{}, 1)}
 	s.turn <- struct{}{}
 	return s
+}
+
+// ConfigMap returns where the records are.
+func (s *State) ConfigMap() types.NamespacedName {
+	return types.NamespacedName{Namespace: s.namespace, Name: s.name}
 }
 
 // Begin is called at the beginning of a term. Another process may have written in between, so the

@@ -147,7 +147,7 @@ func (c *liveCheck) run(ctx context.Context, leaseNamespace string) error {
 		}
 	}
 	if access.NeedsRecords(c.cfg) {
-		found, err := c.checker.Records(ctx, c.cfg.LeaderElection, leaseNamespace)
+		found, err := c.checker.Records(ctx, access.RecordsOf(c.cfg.LeaderElection, leaseNamespace))
 		if err != nil {
 			return err
 		}

@@ -74,7 +74,7 @@ type Engine struct {
 
 // New prepares an engine without definitions. It contacts nothing and starts nothing.
 func New(opts Options) (*Engine, error) {
-	api, err := newCluster(opts.Cluster)
+	api, err := newCluster(opts.Cluster, opts.Records)
 	if err != nil {
 		return nil, err
 	}

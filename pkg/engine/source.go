@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/access"
+	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kinds"
@@ -58,9 +59,10 @@ type apiServer interface {
 type cluster struct {
 	*kube.Cluster
 	checker *access.Checker
+	records *compose.State // nil without composers
 }
 
-func newCluster(c *kube.Cluster) (*cluster, error) {
+func newCluster(c *kube.Cluster, records *compose.State) (*cluster, error) {
 	reviews, err := c.AccessReviews()
 	if err != nil {
 		return nil, err
@@ -69,7 +71,8 @@ func newCluster(c *kube.Cluster) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cluster{Cluster: c, checker: access.NewChecker(c.Kinds(), reviews, access.NewNamespaces(namespaces, reviews))}, nil
+	checker := access.NewChecker(c.Kinds(), reviews, access.NewNamespaces(namespaces, reviews))
+	return &cluster{Cluster: c, checker: checker, records: records}, nil
 }
 
 func (c *cluster) watch(ctx context.Context, w kube.Watch) source { return c.Sources.Watch(ctx, w) }
@@ -90,6 +93,14 @@ func (c *cluster) findMissing(ctx context.Context, def config.Definition) ([]acc
 	rights, err := c.checker.Handler(ctx, def)
 	if err != nil {
 		return nil, err
+	}
+	if c.records != nil && def.Handler.Composes() {
+		// Otherwise the lack of it would show only when the record is to be changed.
+		recording, err := c.checker.Records(ctx, c.records.ConfigMap())
+		if err != nil {
+			return nil, err
+		}
+		rights = append(rights, recording...)
 	}
 	rights = slices.DeleteFunc(rights, func(right access.Finding) bool { return right.Optional })
 	namespaces, _, err := c.checker.Namespaces(ctx, def.Name, def.Watch.Namespaces)
