@@ -41,6 +41,7 @@ type Brake struct {
 	since   time.Time                 // when the hold began; zero while there is none
 	message string                    // says why
 	held    map[types.UID]int         // how many children each parent would lose
+	wanted  int                       // the sum of held: there may be many parents
 	swept   map[types.UID]struct{}    // parents for which the change was carried out; nil later
 	notify  func()                    // called when a hold begins or ends; nil for none
 }
@@ -97,12 +98,7 @@ func (b *Brake) decide(parent types.UID, n int, now time.Time, all int) (held st
 	if all > 0 {
 		b.total, b.counted = all+recent, now
 	}
-	wanted := recent + n
-	for other, more := range b.held {
-		if other != parent {
-			wanted += more
-		}
-	}
+	wanted := recent + n + b.wanted - b.held[parent]
 	if wanted <= brakeFloor || wanted*brakeShare <= b.total {
 		b.add(n, now)
 		return "", b.end()
@@ -113,8 +109,16 @@ func (b *Brake) decide(parent types.UID, n int, now time.Time, all int) (held st
 			"If they are to go, annotate the parent with %s=%s, or change the definition",
 			wanted, b.total, brakeMinutes, AllowPruneAnnotation, b.since.UTC().Format(time.RFC3339))
 	}
-	b.held[parent] = n
+	b.hold(parent, n)
 	return b.message, notify
+}
+
+// hold notes how many children a parent would lose; 0 for none any more. b.mu is held.
+func (b *Brake) hold(parent types.UID, n int) {
+	b.wanted += n - b.held[parent]
+	if b.held[parent] = n; n == 0 {
+		delete(b.held, parent)
+	}
 }
 
 // end ends a hold, if there is one, and returns what to call then; nil for nothing. b.mu is held.
@@ -122,7 +126,7 @@ func (b *Brake) end() (notify func()) {
 	if b.since.IsZero() {
 		return nil
 	}
-	b.since, b.message, b.held = time.Time{}, "", nil
+	b.since, b.message, b.held, b.wanted = time.Time{}, "", nil, 0
 	return b.notify
 }
 
@@ -137,7 +141,9 @@ func (b *Brake) giveBack(n int, now time.Time) {
 func (b *Brake) release(parent types.UID) {
 	b.mu.Lock()
 	_, held := b.held[parent]
-	delete(b.held, parent)
+	if held {
+		b.hold(parent, 0)
+	}
 	var notify func()
 	if held && len(b.held) == 0 {
 		notify = b.end()

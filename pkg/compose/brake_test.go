@@ -235,3 +235,37 @@ func TestBrakeIsNotHeldByAPausedParent(t *testing.T) {
 		t.Errorf("of another parent %d children are left, want 11; held is %q", left, r.Memory.Brake.Held())
 	}
 }
+
+// What is held is summed up as it comes and goes, and not for each parent anew.
+func TestBrakeSumsUpWhatIsHeld(t *testing.T) {
+	b, now := &Brake{}, time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC)
+	sum := func() (n int) {
+		for _, more := range b.held {
+			n += more
+		}
+		return n
+	}
+	total := func() int { return 100 }
+	for i, n := range []int{50, 60, 3, 7, 60, 1} {
+		parent := types.UID(fmt.Sprint("u", i%3))
+		if b.take(parent, n, now, total) == "" {
+			t.Errorf("%d children of %s are not held", n, parent)
+		}
+		if b.wanted != sum() {
+			t.Errorf("the sum is %d, want %d", b.wanted, sum())
+		}
+	}
+	for _, parent := range []types.UID{"u0", "u0", "other", "u1"} {
+		b.release(parent)
+		if b.wanted != sum() {
+			t.Errorf("after the release of %s the sum is %d, want %d", parent, b.wanted, sum())
+		}
+	}
+	if b.release("u2"); b.wanted != 0 || b.Held() != "" {
+		t.Errorf("the sum is %d when nothing is held", b.wanted)
+	}
+	b.take("u0", 50, now, total)
+	if b.reset(now); b.wanted != 0 {
+		t.Errorf("the sum is %d after a reset", b.wanted)
+	}
+}
