@@ -191,6 +191,9 @@ func (x *executor) delete(ctx context.Context, o observedChild) *opError {
 		} else {
 			x.Memory.endDelete(x.parent.UID, o.ID, o.UID, gone)
 		}
+		if err != nil && gone {
+			forgetGone(x, o.Observed)
+		}
 		switch {
 		case err == nil:
 			x.Metrics.Deleted()
@@ -207,6 +210,7 @@ func (x *executor) delete(ctx context.Context, o observedChild) *opError {
 		if apierrors.IsNotFound(err) {
 			x.Memory.beginWrite(x.parent.UID, o.ID)
 			x.Memory.endDelete(x.parent.UID, o.ID, o.UID, true)
+			forgetGone(x, o.Observed)
 			return nil
 		}
 		if err != nil {
@@ -218,6 +222,18 @@ func (x *executor) delete(ctx context.Context, o observedChild) *opError {
 			return nil // It is not ours any more, or is kept.
 		}
 		o = now
+	}
+}
+
+// forgetGone drops what is remembered of a child that another party has deleted, unless a cache
+// still has it: there is no event to come that would do so.
+func forgetGone(x *executor, o *Observed) {
+	source, ok := x.sourceOf(o.ID)
+	if !ok {
+		return
+	}
+	if now, there := source.Source.Get(o.ID.Namespace, o.ID.Name); !there || now.UID() != o.UID {
+		x.Memory.forgetChildren(x.parent.UID, []ChildID{o.ID})
 	}
 }
 

@@ -174,3 +174,34 @@ func TestEventsOfWritesAfterAParentWasForgotten(t *testing.T) {
 		t.Error("the event of a write is not taken for one")
 	}
 }
+
+// TestWhatAnotherHasDeletedIsForgotten deletes a child that another party deletes at the same
+// moment, and whose event has come before the answer: there is none to come.
+func TestWhatAnotherHasDeletedIsForgotten(t *testing.T) {
+	r := newRig(t, rigOptions{composer: keys})
+	r.newWebsite("web", map[string]any{"children": names(2)})
+	r.mustPass(t, "web")
+	r.sync()
+	r.setSpec("web", map[string]any{"children": names(0)})
+	r.sync()
+	gone := 0
+	r.server.answer = func(_ http.ResponseWriter, asked request) bool {
+		if asked.method == http.MethodDelete && gone == 0 {
+			gone++
+			for _, name := range []string{"web-a", "web-b"} { // The other one is not being written yet.
+				if asked.path != configMapPath(name) {
+					delete(r.server.cluster.objects, idOf(configMapKind, "team-a", name))
+				}
+			}
+			r.server.cluster.version++
+			r.caches[configMapKind].sync(r.server.cluster, configMapKind.GroupKind(), InstallationLabel, false,
+				func(old, now handlers.Object) { r.onChild(old, now, func(kube.Key) {}) })
+		}
+		return false
+	}
+	r.mustPass(t, "web")
+	r.sync()
+	if n := countGone(r.Memory); n != 0 || r.childrenOf("web") != 0 {
+		t.Errorf("%d children are taken for some that the cache still has, and %d are there", n, r.childrenOf("web"))
+	}
+}

@@ -162,6 +162,9 @@ func (x *executor) recreate(ctx context.Context, op Op) (*observedChild, *opErro
 	} else {
 		x.Memory.endDelete(x.parent.UID, op.ID, o.UID, gone)
 	}
+	if err != nil && gone {
+		forgetGone(x, o)
+	}
 	switch {
 	case apierrors.IsConflict(err):
 		return x.read(ctx, op, false) // It has changed, and may be changed now.
