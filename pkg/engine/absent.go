@@ -27,6 +27,13 @@ func (d *dispatcher) hold(item queue.Item[kube.Key]) {
 	d.held.keys[item.Key] = item.Priority
 }
 
+// drop lets go of an object that is gone.
+func (h *heldKeys) drop(key kube.Key) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.keys, key)
+}
+
 // releaseHeld puts the keys back when every cache has been complete.
 func (d *dispatcher) releaseHeld() {
 	again := time.NewTicker(listedInterval)

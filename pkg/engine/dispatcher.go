@@ -222,6 +222,7 @@ func (d *dispatcher) onEvent(w *watched, e kube.Event) {
 			d.filter.forget(e.Key)
 		}
 		d.queue.Drop(e.Key)
+		d.held.drop(e.Key)
 		if d.revision.composing.gone(e) {
 			d.queue.Add(e.Key, queue.Change)
 		}

@@ -38,6 +38,7 @@ type fakeServer struct {
 	objects  map[schema.GroupVersionKind]map[kube.Key]handlers.Object
 	sources  map[*fakeSource]struct{} // that are open
 	unsynced map[schema.GroupVersionKind]bool
+	absent   map[schema.GroupVersionKind]bool // kinds that are not served, so that they are not listed
 	planned  []kube.Watch
 	missing  map[string][]access.Finding // by definition
 	clientOf func(definition string) error
@@ -248,7 +249,7 @@ func (s *fakeSource) listCount() int {
 func (s *fakeSource) Listed() bool {
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
-	return s.state != status.Syncing
+	return s.state != status.Syncing && !s.server.absent[s.watch.Kind]
 }
 
 func (s *fakeSource) Reached(kube.Key, string) bool { return true }
