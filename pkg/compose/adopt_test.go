@@ -236,7 +236,7 @@ func TestPassAdopts(t *testing.T) {
 	r.asked()
 	r.mustPass(t, "web")
 	const path = "/api/v1/namespaces/team-a/configmaps/page"
-	if diff := cmp.Diff([]string{"GET " + path, "PATCH " + path, "PATCH " + path, "PATCH " + path}, children(r.asked())); diff != "" {
+	if diff := cmp.Diff([]string{"GET " + path, "PATCH " + path, "PATCH " + path, "PATCH " + path, "PATCH " + path}, children(r.asked())); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 	want := corev1.EventTypeNormal + " Adopted ConfigMap team-a/page existed and is child page now: it is taken over from kubectl"
@@ -273,6 +273,31 @@ func TestPassAdopts(t *testing.T) {
 	policy.Conflicts = handlers.ConflictsForce
 	r.mustPass(t, "web")
 	check(data, "true")
+}
+
+// A conflict with a third field manager is found before anything is taken over.
+func TestNothingIsTakenOverForAConflict(t *testing.T) {
+	policy := handlers.ChildPolicy{AdoptFrom: []string{"helm"}}
+	r := newRig(t, rigOptions{composer: handlers.ComposerFunc(func(context.Context, handlers.ComposeRequest) (handlers.Composition, error) {
+		child := configMap("page", map[string]any{"a": "1", "b": "2"})
+		child.Policy = policy
+		return handlers.Composition{Children: pages(child)}, nil
+	})})
+	r.server.do(func(c *cluster) {
+		c.edit(pageID, "helm", withData("a", "9"))
+		c.edit(pageID, "third", withData("b", "9"))
+	})
+	r.newWebsite("web", nil)
+	if _, err := r.pass(t, "web"); err == nil || !strings.Contains(err.Error(), `conflict with "third"`) || strings.Contains(err.Error(), "helm") {
+		t.Errorf("error %v, want the conflict with the third alone", err)
+	}
+	r.server.do(func(c *cluster) {
+		if _, there := c.objects[pageID].managers["helm"]; !there || c.objects[pageID].annotation(AdoptedAnnotation) != "" {
+			t.Errorf("the field managers are %v, want them as before", c.objects[pageID].managers)
+		}
+	})
+	policy.Conflicts = handlers.ConflictsForce
+	r.mustPass(t, "web")
 }
 
 // children are the requests about children.

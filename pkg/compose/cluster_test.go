@@ -246,6 +246,15 @@ func (c *cluster) store(id ChildID, s *stored, exists bool) {
 	c.writes = append(c.writes, verb+" "+id.String())
 }
 
+// saved returns what makes an object that exists what it is now.
+func (c *cluster) saved(id ChildID) (restore func()) {
+	object, version, writes := *c.objects[id], c.version, len(c.writes)
+	return func() {
+		*c.objects[id] = object
+		c.version, c.writes = version, c.writes[:writes]
+	}
+}
+
 func managedOnly(managers fieldpath.ManagedFields) fieldpath.ManagedFields {
 	kept := fieldpath.ManagedFields{}
 	for manager, set := range managers {

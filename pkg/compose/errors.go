@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -152,16 +153,35 @@ func statusOf(err error) (metav1.Status, bool) {
 
 // conflictText names the managers and fields of a conflict.
 func conflictText(err error) string {
-	status, ok := statusOf(err)
-	if !ok || status.Details == nil {
+	causes := conflictsWithOthers(err, nil)
+	if len(causes) == 0 {
 		return err.Error()
 	}
+	return textOfConflicts(causes)
+}
+
+func textOfConflicts(causes []metav1.StatusCause) string {
 	const most = 3
-	var texts []string
-	for _, cause := range status.Details.Causes {
-		if cause.Type == metav1.CauseTypeFieldManagerConflict && len(texts) < most {
-			texts = append(texts, fmt.Sprintf("%s: %s", cause.Field, cause.Message))
-		}
+	texts := make([]string, 0, most)
+	for _, cause := range causes[:min(len(causes), most)] {
+		texts = append(texts, fmt.Sprintf("%s: %s", cause.Field, cause.Message))
 	}
 	return "another field manager owns what the child sets: " + strings.Join(texts, "; ")
+}
+
+// conflictsWithOthers are those of an error that are not with some field managers. What one of
+// these has set by a subresource is another's.
+func conflictsWithOthers(err error, managers []string) (causes []metav1.StatusCause) {
+	status, ok := statusOf(err)
+	if !ok || status.Details == nil {
+		return nil
+	}
+	for _, cause := range status.Details.Causes {
+		ofManagers := !strings.Contains(cause.Message, "with subresource") &&
+			slices.ContainsFunc(managers, func(name string) bool { return strings.Contains(cause.Message, strconv.Quote(name)) })
+		if cause.Type == metav1.CauseTypeFieldManagerConflict && !ofManagers {
+			causes = append(causes, cause)
+		}
+	}
+	return causes
 }

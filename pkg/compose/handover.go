@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -203,11 +202,5 @@ func encodeSet(set *fieldpath.Set) (*metav1.FieldsV1, error) {
 // ofCreateManager reports whether an error says no more than that fields are those that were left
 // to others, and that no other has set since.
 func ofCreateManager(err error) bool {
-	status, ok := statusOf(err)
-	if !ok || status.Details == nil || !apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict) {
-		return false
-	}
-	return !slices.ContainsFunc(status.Details.Causes, func(cause metav1.StatusCause) bool {
-		return cause.Type != metav1.CauseTypeFieldManagerConflict || !strings.Contains(cause.Message, `"`+CreateManager+`"`)
-	})
+	return reasonFor(err) == ReasonConflict && len(conflictsWithOthers(err, []string{CreateManager})) == 0
 }

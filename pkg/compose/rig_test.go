@@ -174,7 +174,12 @@ func (s *server) change(r request, contentType string, kind schema.GroupVersionK
 	case contentType == string(types.ApplyPatchType):
 		var tree map[string]any
 		if tree, err = decodeTree([]byte(r.body)); err == nil {
+			undo := func() {}
+			if strings.Contains(r.query, "dryRun=All") {
+				undo = s.cluster.saved(id)
+			}
 			_, err = s.cluster.apply(kind, id, FieldManager, tree, strings.Contains(r.query, "force=true"))
+			undo()
 		}
 	case contentType == string(types.JSONPatchType):
 		err = s.cluster.jsonPatch(id, []byte(r.body))

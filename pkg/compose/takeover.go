@@ -58,6 +58,9 @@ func (x *executor) takeOver(ctx context.Context, op *Op) *opError {
 	if len(op.managers) == 0 {
 		return nil
 	}
+	if failure := x.findConflict(ctx, *op); failure != nil {
+		return failure
+	}
 	o := *op.Observed
 	patch, err := takeOverPatch(&o, op.managers, op.Desired.Kind.GroupVersion().String(), op.Desired.released)
 	if err != nil {
@@ -75,6 +78,27 @@ func (x *executor) takeOver(ctx context.Context, op *Op) *opError {
 	}
 	o.ResourceVersion, op.Observed = answer.ResourceVersion(), &o
 	return nil
+}
+
+// findConflict finds out whether the apply would end in a conflict with a field manager that is not
+// taken over from. The others would have lost their fields for nothing then. Whatever else a dry
+// run says, the apply says again.
+func (x *executor) findConflict(ctx context.Context, op Op) *opError {
+	if op.force() {
+		return nil
+	}
+	body, err := op.body()
+	if err != nil {
+		return &opError{reason: reasonInvalid, err: err}
+	}
+	err = tryApply(ctx, x.Client, x.target(op.Desired.Kind, op.ID), body)
+	others := conflictsWithOthers(err, append([]string{CreateManager}, op.managers...))
+	if len(others) == 0 {
+		return nil
+	}
+	x.Metrics.Failed(string(ReasonConflict))
+	err = fmt.Errorf("applying %s: %s", op.ID, textOfConflicts(others)) //nolint:err113 // the error of the API server names all
+	return &opError{reason: ReasonConflict, err: err}
 }
 
 // takeOverPatch moves the entries of some field managers, whether they have updated or applied,
@@ -137,6 +161,15 @@ func (x *executor) tellAdopted(op Op) {
 func (c *Client) getManaged(ctx context.Context, t target) ([]byte, error) {
 	t.json = true
 	return c.sendRaw(ctx, t, "", func(path ...string) *rest.Request { return c.rest.Get().AbsPath(path...) })
+}
+
+// tryApply asks whether an object could be applied without force, and changes nothing.
+func tryApply(ctx context.Context, c *Client, t target, body []byte) error {
+	_, err := c.sendRaw(ctx, t, "", func(path ...string) *rest.Request {
+		return c.rest.Patch(types.ApplyPatchType).AbsPath(path...).Param("fieldManager", FieldManager).Param("force", "false").
+			Param("dryRun", metav1.DryRunAll).Body(body)
+	})
+	return err
 }
 
 // jsonPatch changes an object by a JSON patch.
