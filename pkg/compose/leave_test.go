@@ -40,6 +40,7 @@ func newLeaveRig(t *testing.T, o rigOptions, spec map[string]any) *leaveRig {
 	r.sync()
 	r.left = r.parent("web")
 	r.Leavers.Note(r.left)
+	r.Leavers.again(webKey) // The first look is over.
 	r.server.do(func(c *cluster) { r.parents.sync(c, websiteKind.GroupKind(), selectedLabel, false, nil) })
 	r.asked()
 	return r

@@ -108,6 +108,10 @@ type Options struct {
 	Dynamic dynamic.Interface
 	// Memory belongs to the definition.
 	Memory *Memory
+	// Leavers are parents that may be handled no more. One of them for which there is a call, and
+	// that is not in the cache, is left. They belong to the definition, so that a revision goes on
+	// with what an earlier one has noted.
+	Leavers *Leavers
 	// Metrics are kept up to date.
 	Metrics *telemetry.Compose
 	// Events records what a person did not expect.
@@ -122,9 +126,6 @@ type Reconciler struct {
 	Options
 	// Recorded is what passes wait for before they change anything.
 	Recorded Recorded
-	// Leavers are parents that may be handled no more. One of them for which there is a call, and
-	// that is not in the cache, is left.
-	Leavers Leavers
 
 	caughtUp caughtUp
 	former   formerSources
@@ -158,6 +159,9 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 	uid := req.Object.UID()
 	_, handled := r.Parents.GetByUID(uid)
 	leaving := !handled && r.Leavers.has(key, uid)
+	if leaving && !r.Leavers.isLookedAt(key, uid) { // It may be gone, like many others.
+		return handlers.Result{RequeueAfter: r.Leavers.again(key)}, nil
+	}
 	if !r.listed(leaving || req.Object.Metadata().DeletionTimestamp != nil) {
 		return handlers.Result{RequeueAfter: listedInterval}, nil
 	}

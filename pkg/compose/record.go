@@ -20,6 +20,9 @@ type Record struct {
 	Scope
 	// Changed is when the definition became what it is.
 	Changed time.Time `json:"changed,omitzero"`
+	// Since is when the record was made; zero of one that was always there. Of what is older,
+	// nobody knows what the file has said: an earlier record may have been lost.
+	Since time.Time `json:"since,omitzero"`
 	// Left is what it had to do with before a change of the file: there may be children and
 	// finalizers of parents that it does not handle any more.
 	Left []Scope `json:"left,omitempty"`
@@ -64,6 +67,8 @@ type Activation struct {
 	Changed time.Time
 	// Left is what it had to do with before a change of the file.
 	Left []Scope
+	// Since is from when on it is known what the file has said.
+	Since time.Time
 }
 
 // selectsAs reports whether the parents of both are the same, whatever the version of their kind.
@@ -138,13 +143,16 @@ func (r Record) activate(scope Scope) (next Record, found Activation) {
 			former = append(former, rest)
 		}
 	}
-	next = Record{Scope: scope, Changed: r.Changed, Left: left}
+	next = Record{Scope: scope, Changed: r.Changed, Since: r.Since, Left: left}
 	next.Owns = slices.Concat(scope.Owns, former)
-	known := r.Kind != "" || !r.Removed.IsZero()
-	if known && r.Digest != scope.Digest { // Of one without a record, nobody knows that it has changed.
-		next.Changed = time.Now().UTC().Truncate(time.Second)
+	now := time.Now().UTC().Truncate(time.Second)
+	switch known := r.Kind != "" || !r.Removed.IsZero(); {
+	case !known: // Nobody knows that it has changed.
+		next.Since = now
+	case r.Digest != scope.Digest:
+		next.Changed = now
 	}
-	found.Former, found.Left = former, left
+	found.Former, found.Left, found.Since = former, left, next.Since
 	if time.Since(next.Changed) <= recentChange {
 		found.Changed = next.Changed
 	}
@@ -163,6 +171,9 @@ func (r Record) merge(id string, former Record, known bool) Record {
 	}
 	if former.parentKind() == r.parentKind() {
 		r.Owns = slices.Concat(r.Owns, former.Owns)
+	}
+	if former.Since.Before(r.Since) {
+		r.Since = former.Since
 	}
 	if r.Left = slices.Concat(r.Left, former.Left); former.Kind != "" && !former.selectsAs(r.Scope) {
 		r.Left = append(r.Left, former.Scope)

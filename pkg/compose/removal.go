@@ -131,14 +131,7 @@ func (r *Removal) handled(ctx context.Context) (map[types.UID]bool, error) {
 	}
 	all := map[types.UID]bool{}
 	for _, namespace := range orAll(r.Now.Namespaces) {
-		q := query{kind: r.Now.Kind, namespace: namespace}
-		if r.Now.Labels != nil {
-			q.selector = r.Now.Labels.String()
-		}
-		if r.Now.Fields != nil {
-			q.fields = r.Now.Fields.String()
-		}
-		objects, _, err := r.Client.list(ctx, q)
+		objects, _, err := r.Client.list(ctx, r.Now.query(namespace))
 		if err != nil {
 			return nil, err
 		}

@@ -478,7 +478,7 @@ func newRig(tb testing.TB, o rigOptions) *rig {
 	}
 	options := Options{
 		Identity: Identity{Definition: definition, Installation: installation}, Selection: Selection{Kind: websiteKind}, Composer: o.composer, Deletion: Deletion{Finalizes: o.finalizes},
-		Parents: r.parents, Client: s.client(tb), Dynamic: client, Memory: NewMemory(),
+		Parents: r.parents, Client: s.client(tb), Dynamic: client, Memory: NewMemory(), Leavers: &Leavers{},
 		Metrics: telemetry.NewMetrics(registry).Controller(definition).Compose(), Events: r.events, Logger: logr.Discard(),
 	}
 	for _, kind := range o.owns {

@@ -247,3 +247,27 @@ func TestActivationThatIsGivenUp(t *testing.T) {
 	}
 	running.Wait()
 }
+
+// TestRecordSaysSinceWhen has a record that was made, went on, and was lost: what is older than the
+// record may be what the file has not wanted any more.
+func TestRecordSaysSinceWhen(t *testing.T) {
+	begun := time.Now().Add(-time.Second)
+	first, found := Record{}.activate(scopeOf("ConfigMap"))
+	if found.Since.Before(begun) || !found.Since.Equal(first.Since) {
+		t.Fatalf("a new record is since %s", found.Since)
+	}
+	old := begun.Add(-time.Hour)
+	for name, tc := range map[string]struct {
+		before Record
+		want   time.Time
+	}{
+		"that goes on":                 {before: Record{Scope: scopeOf("ConfigMap"), Since: old}, want: old},
+		"from an earlier version":      {before: Record{Scope: scopeOf("ConfigMap")}},
+		"of a definition that is back": {before: Record{Scope: scopeOf("ConfigMap"), Since: old}.remove(begun), want: old},
+		"of a former id":               {before: first.merge("former", Record{Scope: scopeOf("ConfigMap"), Since: old}, true), want: old},
+	} {
+		if _, found := tc.before.activate(scopeOf("Secret")); !found.Since.Equal(tc.want) {
+			t.Errorf("a record %s is since %s, want %s", name, found.Since, tc.want)
+		}
+	}
+}

@@ -82,6 +82,7 @@ func isClusterScoped(kind schema.GroupVersionKind) bool {
 type composing struct {
 	controller *controller
 	revision   *revision
+	selection  compose.Selection
 	reconciler atomic.Pointer[compose.Reconciler] // nil until it is made
 
 	mu      sync.Mutex
@@ -93,7 +94,7 @@ func newComposing(c *controller, r *revision) *composing {
 	if !r.def.Handler.Composes() {
 		return nil
 	}
-	composing := &composing{controller: c, revision: r}
+	composing := &composing{controller: c, revision: r, selection: selectionOf(r.def.Watch)}
 	owned := len(r.def.Handler.Owns())
 	for i := range r.watches.watches[1:] {
 		r.watches.watches[1+i].notify = composing.onChild
@@ -227,8 +228,8 @@ func (c *composing) make(composer handlers.Composer, env handlers.Env) (handlers
 		},
 		Status: c.revision.def.Status, Composer: composer,
 		Deletion:  compose.Deletion{Finalizes: c.revision.def.Handler.Finalizes(), Ordered: c.revision.def.Handler.Ordered()},
-		Selection: selectionOf(c.revision.def.Watch), Parents: c.revision.watches.primary(), Children: c.children(), Related: c.related(),
-		Client: client, Dynamic: env.Clients.Dynamic, Memory: c.revision.objects.memory,
+		Selection: c.selection, Parents: c.revision.watches.primary(), Children: c.children(), Related: c.related(),
+		Client: client, Dynamic: env.Clients.Dynamic, Memory: c.revision.objects.memory, Leavers: c.revision.objects.leavers,
 		Metrics: c.controller.metrics.Compose(), Events: env.Events, Logger: env.Logger,
 	})
 	c.reconciler.Store(r)

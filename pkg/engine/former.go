@@ -73,8 +73,8 @@ func (c *composing) record(ctx context.Context, run func(func()), add, call func
 		return false
 	}
 	c.revision.objects.memory.Brake.DefinitionChanged(found.Changed)
-	if len(found.Left) == 0 && selectionOf(c.revision.def.Watch).Selects() { // Else, children of others are retained.
-		run(func() { findLeavers(ctx, c, call) })
+	if len(found.Left) == 0 && c.selection.Selects() { // Else, children of others are retained.
+		run(func() { findLeavers(ctx, c, found.Since, call) })
 	}
 	if len(found.Left) > 0 {
 		run(func() { finishLeft(ctx, c, found.Left, earlier) })
@@ -106,8 +106,7 @@ func finishLeft(ctx context.Context, c *composing, left []compose.Scope, earlier
 			return
 		}
 	}
-	now := selectionOf(c.revision.def.Watch)
-	c.controller.finishLeft(ctx, c.revision.def.IDs()[0], left, &now, c.revision.gate, c.controller.logger)
+	c.controller.finishLeft(ctx, c.revision.def.IDs()[0], left, &c.selection, c.revision.gate, c.controller.logger)
 }
 
 // scope is what the definition has to do with.

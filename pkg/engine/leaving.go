@@ -2,12 +2,14 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
 // leaverDelay is how long after the beginning of the work is looked for parents that have left
@@ -22,16 +24,18 @@ func selectionOf(watch config.Watch) compose.Selection {
 }
 
 // gone takes the event of a parent that the source does not have any more. It reports whether the
-// parent is to be looked at: it may have left the selectors.
+// parent is to be looked at: it may have left the selectors. One that was being deleted, and needed
+// nothing of us for that, is gone.
 func (c *composing) gone(e kube.Event) bool {
-	if c == nil || e.Old() == nil || !selectionOf(c.revision.def.Watch).Selects() {
+	if c == nil || e.Old() == nil || !c.selection.Selects() {
 		return false
 	}
-	r := c.reconciler.Load()
-	if r == nil {
+	m := e.Old().Metadata()
+	isOurs := func(name string) bool { return slices.Contains(m.Finalizers, name) }
+	if m.DeletionTimestamp != nil && !slices.ContainsFunc(c.controller.finalizersOf(c.revision.def), isOurs) {
 		return false
 	}
-	r.Leavers.Note(e.Old())
+	c.revision.objects.leavers.Note(e.Old())
 	return true
 }
 
@@ -40,14 +44,12 @@ func (c *composing) leaver(key kube.Key) (handlers.Object, bool) {
 	if c == nil {
 		return nil, false
 	}
-	if r := c.reconciler.Load(); r != nil {
-		return r.Leavers.Get(key)
-	}
-	return nil, false
+	return c.revision.objects.leavers.Get(key)
 }
 
-// findLeavers calls for parents that have left while nobody was there to see it.
-func findLeavers(ctx context.Context, c *composing, call func(kube.Key)) {
+// findLeavers calls for parents that have left while nobody was there to see it. Of children that
+// are older than since, it is not known what the file has said.
+func findLeavers(ctx context.Context, c *composing, since time.Time, call func(kube.Key)) {
 	timer := time.NewTimer(leaverDelay)
 	defer timer.Stop()
 	select {
@@ -64,7 +66,13 @@ func findLeavers(ctx context.Context, c *composing, call func(kube.Key)) {
 			return
 		}
 	}
-	for _, key := range compose.FindLeavers(c.reconciler.Load()) {
+	r := c.reconciler.Load()
+	found := compose.FindLeavers(r, since)
+	more, err := compose.FindFinalizers(ctx, r)
+	if err != nil && ctx.Err() == nil {
+		c.controller.logger.Info("parents that have left with a finalizer cannot be looked for", telemetry.KeyReason, err.Error())
+	}
+	for _, key := range append(found, more...) {
 		call(key)
 	}
 }

@@ -13,12 +13,14 @@ type objectState struct {
 	own      *kube.ConsistencyStore
 	failures *failures
 	memory   *compose.Memory // of a composer's writes
-	changed  func()          // called when failures are others
+	leavers  *compose.Leavers
+	changed  func() // called when failures are others
 }
 
 func newObjectState(def config.Definition, changed func()) *objectState {
 	s := &objectState{
-		own: kube.NewConsistencyStore(def.Watch.Kind), failures: newFailures(), memory: compose.NewMemory(), changed: changed,
+		own: kube.NewConsistencyStore(def.Watch.Kind), failures: newFailures(), memory: compose.NewMemory(), leavers: &compose.Leavers{},
+		changed: changed,
 	}
 	s.memory.Brake.OnHeld(changed)
 	return s

@@ -1,0 +1,77 @@
+package engine
+
+import (
+	"testing"
+	"testing/synctest"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"kooperd.dev/kooperd/pkg/compose"
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+)
+
+// goneEvent is the event of a pod that the watch does not show any more.
+func goneEvent(t *testing.T, meta metav1.ObjectMeta) kube.Event {
+	t.Helper()
+	meta.Namespace, meta.Name, meta.UID = key(0).Namespace, key(0).Name, "object-0"
+	pod, err := handlers.ObjectOf(&corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: meta})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := kube.NewChange(pod, pod)
+	e.Type = kube.Deleted
+	return e
+}
+
+func selecting(def config.Definition, selector string) config.Definition {
+	def.Watch.LabelSelector = labels.SelectorFromSet(labels.Set{selector: "yes"})
+	def.Digest = digestOf(def)
+	return def
+}
+
+// A parent that leaves at the moment of a change of its definition is known to the next revision.
+func TestLeaversOutliveARevision(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1)
+		release := make(chan struct{})
+		r.start(selecting(r.composing("pods", func() { <-release }), "a"))
+		defer r.stop()
+		r.api.emit(podKind, goneEvent(t, metav1.ObjectMeta{})) // The only worker is busy.
+		synctest.Wait()
+		before := r.controllers["pods"].rollout.current()
+		r.apply(selecting(r.composing("pods", nil), "b"))
+		now := r.controllers["pods"].rollout.current()
+		if _, known := now.composing.leaver(key(0)); now == before || !known {
+			t.Errorf("the leaver is known: %t, to another revision: %t", known, now != before)
+		}
+		close(release)
+		synctest.Wait()
+	})
+}
+
+// What was being deleted is gone, unless it may have left with a finalizer of ours.
+func TestDeletedParentIsNoLeaver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 0)
+		r.start(selecting(r.composing("pods", nil), "a"))
+		defer r.stop()
+		now := metav1.Now()
+		c := r.controllers["pods"].rollout.current().composing
+		for name, tc := range map[string]struct {
+			meta metav1.ObjectMeta
+			want bool
+		}{
+			"living":                   {want: true},
+			"deleted":                  {meta: metav1.ObjectMeta{DeletionTimestamp: &now, Finalizers: []string{"foregroundDeletion"}}},
+			"deleted with a finalizer": {meta: metav1.ObjectMeta{DeletionTimestamp: &now, Finalizers: []string{compose.FinalizerOf("", "pods")}}, want: true},
+		} {
+			if c.gone(goneEvent(t, tc.meta)) != tc.want {
+				t.Errorf("one that was %s may have left: %t, want %t", name, !tc.want, tc.want)
+			}
+		}
+	})
+}
