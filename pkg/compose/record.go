@@ -107,10 +107,13 @@ func OwnedRecords(owns []handlers.OwnedKind, namespaces []string) []OwnedRecord 
 	return records
 }
 
-// GroupKind is the kind, whatever the version.
-func (o OwnedRecord) GroupKind() schema.GroupKind {
-	return schema.FromAPIVersionAndKind(o.APIVersion, o.Kind).GroupKind()
+// GroupVersionKind is the kind.
+func (o OwnedRecord) GroupVersionKind() schema.GroupVersionKind {
+	return schema.FromAPIVersionAndKind(o.APIVersion, o.Kind)
 }
+
+// GroupKind is the kind, whatever the version.
+func (o OwnedRecord) GroupKind() schema.GroupKind { return o.GroupVersionKind().GroupKind() }
 
 // same reports whether both are of one kind, whatever the version, in the same namespaces.
 func (o OwnedRecord) same(other OwnedRecord) bool {

@@ -47,12 +47,24 @@ type Removed struct {
 	Stay, Going int
 	// Finalizers is how many finalizers were removed.
 	Finalizers int
+	// Unserved are the kinds that could not be looked at, because they are not served: there may be
+	// children when they return.
+	Unserved []OwnedRecord
+}
+
+// Waits reports whether there is something to do when kinds are served again.
+func (r *Removal) Waits(found Removed) bool { return r.acts() && len(found.Unserved) > 0 }
+
+// acts reports whether anything is done to the children.
+func (r *Removal) acts() bool {
+	return r.Scope.OnRemove == onRemoveOrphan || r.Scope.OnRemove == onRemoveDelete
 }
 
 // Run does what can be done now. What the definition handles is looked at after the children: none
 // of them is of a parent that has come in between.
 func (r *Removal) Run(ctx context.Context) (found Removed, err error) {
-	children, err := r.children(ctx)
+	children, unserved, err := r.children(ctx)
+	found.Unserved = unserved
 	if err != nil {
 		return found, err
 	}
@@ -82,26 +94,26 @@ func (r *Removal) Run(ctx context.Context) (found Removed, err error) {
 	return found, err
 }
 
-// children are the children of the definition, as the API server has them now. Kinds that are not
-// served are left out.
-func (r *Removal) children(ctx context.Context) (all []observedChild, err error) {
+// children are the children of the definition, as the API server has them now, but for those of
+// kinds that are not served.
+func (r *Removal) children(ctx context.Context) (all []observedChild, unserved []OwnedRecord, err error) {
 	marks := labels.Set{InstallationLabel: r.Installation, DefinitionLabel: r.Definition}
 	for _, owned := range r.inOrder() {
-		kind := schema.FromAPIVersionAndKind(owned.APIVersion, owned.Kind)
 		for _, namespace := range orAll(owned.Namespaces) {
-			objects, _, err := r.Client.list(ctx, query{kind: kind, namespace: namespace, labels: marks})
+			objects, _, err := r.Client.list(ctx, query{kind: owned.GroupVersionKind(), namespace: namespace, labels: marks})
 			if kinds.IsNotServed(err) {
-				continue
+				unserved = append(unserved, owned)
+				break
 			}
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			for _, object := range objects {
 				all = append(all, observe(object, true))
 			}
 		}
 	}
-	return all, nil
+	return all, unserved, nil
 }
 
 // inOrder are the kinds, those of namespaces last: what is in them decides on them.

@@ -106,7 +106,9 @@ func finishLeft(ctx context.Context, c *composing, left []compose.Scope, earlier
 			return
 		}
 	}
-	c.controller.finishLeft(ctx, c.revision.def.IDs()[0], left, &c.selection, c.revision.gate, c.controller.logger)
+	leftovers{
+		shared: c.controller.shared, id: c.revision.def.IDs()[0], now: &c.selection, gate: c.revision.gate, logger: c.controller.logger,
+	}.finish(ctx, left)
 }
 
 // scope is what the definition has to do with.

@@ -1,16 +1,12 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/go-logr/logr"
-
 	"kooperd.dev/kooperd/pkg/compose"
-	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -68,65 +64,6 @@ func (r *removals) stop(id string) {
 		one.cancel()
 		<-one.done
 	}
-}
-
-// finishLeft does what is to be done about what a definition had to do with before, until that is
-// done or ctx ends. now is what it handles; nil for nothing.
-func (s *shared) finishLeft(ctx context.Context, id string, left []compose.Scope, now *compose.Selection, gate *kube.Gate, logger logr.Logger) {
-	for _, scope := range left {
-		said, delay := "", removalInterval
-		for {
-			found, err := s.remove(ctx, id, scope, now, gate, logger)
-			if err == nil && found.Going == 0 {
-				break
-			}
-			if ctx.Err() != nil {
-				return
-			}
-			if err != nil {
-				if text := err.Error(); text != said {
-					said = text
-					logger.Info("what a definition has left behind cannot be looked at", telemetry.KeyReason, text)
-				}
-				delay = min(2*delay, lastRemovalInterval)
-			}
-			timer := time.NewTimer(delay)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
-				return
-			}
-		}
-	}
-}
-
-// remove tries once.
-func (s *shared) remove(
-	ctx context.Context, id string, scope compose.Scope, now *compose.Selection, gate *kube.Gate, logger logr.Logger,
-) (found compose.Removed, err error) {
-	clients, err := s.api.clients(id, gate, nil)
-	if err != nil {
-		return found, err
-	}
-	client, err := compose.NewClient(clients.REST, s.api.Kinds())
-	if err != nil {
-		return found, err
-	}
-	removal := &compose.Removal{
-		Installation: s.installation, Definition: cmp.Or(scope.ID, id), Scope: scope, Now: now, Client: client, Dynamic: clients.Dynamic,
-	}
-	if scope.Done {
-		removal.Scope.OnRemove = "" // What is left stays.
-	}
-	if found, err = removal.Run(ctx); err != nil || found.Going > 0 {
-		return found, err
-	}
-	if !scope.Done {
-		logger.Info("a definition does not handle these objects any more", "kind", scope.Kind, "onRemove", scope.OnRemove,
-			"childrenThatStay", found.Stay, "finalizersRemoved", found.Finalizers)
-	}
-	return found, s.records.Finish(ctx, id, scope, found.Stay)
 }
 
 // remover looks after definitions that are gone.
@@ -224,6 +161,6 @@ func (e remover) removeDefinition(ctx context.Context, id string) {
 			return
 		}
 		left = slices.DeleteFunc(left, func(s compose.Scope) bool { return s.Done })
-		e.shared.finishLeft(ctx, id, left, nil, e.shared.gate, logger)
+		leftovers{shared: e.shared, id: id, gate: e.shared.gate, logger: logger}.finish(ctx, left)
 	})
 }

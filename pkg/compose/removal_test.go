@@ -1,0 +1,40 @@
+package compose
+
+import (
+	"testing"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/dynamic"
+)
+
+// TestRemovalWaitsForKinds has children of a kind that is not served at the moment.
+func TestRemovalWaitsForKinds(t *testing.T) {
+	for onRemove, want := range map[string]struct {
+		waits bool
+		left  int
+	}{"": {left: 1}, onRemoveDelete: {waits: true}} {
+		t.Run(onRemove, func(t *testing.T) {
+			r := newRig(t, rigOptions{composer: keys})
+			r.newWebsite("web", map[string]any{"children": names(1)})
+			r.mustPass(t, "web")
+			client, err := dynamic.NewForConfig(r.server.config())
+			if err != nil {
+				t.Fatal(err)
+			}
+			removal := &Removal{
+				Installation: installation, Definition: definition, Client: r.server.client(t), Dynamic: client, Logger: logr.Discard(),
+				Scope: Scope{
+					APIVersion: websiteKind.GroupVersion().String(), Kind: websiteKind.Kind, OnRemove: onRemove,
+					Owns: []OwnedRecord{{APIVersion: "example.com/v1", Kind: "Passing"}, {APIVersion: "v1", Kind: "ConfigMap"}},
+				},
+			}
+			found, err := removal.Run(t.Context())
+			if err != nil || len(found.Unserved) != 1 || found.Unserved[0].Kind != "Passing" {
+				t.Fatalf("found %+v, %v", found, err)
+			}
+			if removal.Waits(found) != want.waits || r.childrenOf("web") != want.left {
+				t.Errorf("it waits: %t, and %d children are left", removal.Waits(found), r.childrenOf("web"))
+			}
+		})
+	}
+}

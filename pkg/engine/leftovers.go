@@ -1,0 +1,154 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"kooperd.dev/kooperd/pkg/compose"
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/status"
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+// leftovers are what a definition had to do with before, and does not handle any more.
+type leftovers struct {
+	*shared
+	id     string
+	now    *compose.Selection // what it handles; nil for nothing
+	gate   *kube.Gate
+	logger logr.Logger
+}
+
+// finish does what is to be done about all that is left, until that is done or ctx ends. What could
+// not be looked at, because kinds are not served, keeps nothing else waiting, and is looked at
+// again when one of them is served.
+func (l leftovers) finish(ctx context.Context, left []compose.Scope) {
+	for len(left) > 0 {
+		var waiting []compose.Scope
+		var unserved []compose.OwnedRecord
+		for _, scope := range left {
+			kinds, ok := l.finishScope(ctx, scope)
+			if !ok {
+				return
+			}
+			if len(kinds) > 0 {
+				waiting, unserved = append(waiting, scope), append(unserved, kinds...)
+			}
+		}
+		if left = waiting; len(left) > 0 && !l.awaitServed(ctx, unserved) {
+			return
+		}
+	}
+}
+
+// finishScope does it for one scope. It returns the kinds that have to be served before it can be
+// done, or false when ctx has ended.
+func (l leftovers) finishScope(ctx context.Context, scope compose.Scope) (unserved []compose.OwnedRecord, ok bool) {
+	said, delay := "", removalInterval
+	for {
+		found, waits, err := l.remove(ctx, scope)
+		if err == nil && found.Going == 0 {
+			if !waits {
+				return nil, true
+			}
+			l.logger.Info("kinds are not served, so what is left of them is looked at when they are", "kind", scope.Kind,
+				"onRemove", scope.OnRemove, "kinds", kindsOf(found.Unserved))
+			return found.Unserved, true
+		}
+		if ctx.Err() != nil {
+			return nil, false
+		}
+		if err != nil {
+			if text := err.Error(); text != said {
+				said = text
+				l.logger.Info("what a definition has left behind cannot be looked at", telemetry.KeyReason, text)
+			}
+			delay = min(2*delay, lastRemovalInterval)
+		}
+		timer := time.NewTimer(delay)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, false
+		}
+	}
+}
+
+// remove tries once. waits is true when something is to be done when kinds are served again.
+func (l leftovers) remove(ctx context.Context, scope compose.Scope) (found compose.Removed, waits bool, err error) {
+	clients, err := l.api.clients(l.id, l.gate, nil)
+	if err != nil {
+		return found, false, err
+	}
+	client, err := compose.NewClient(clients.REST, l.api.Kinds())
+	if err != nil {
+		return found, false, err
+	}
+	removal := &compose.Removal{
+		Installation: l.installation, Definition: cmp.Or(scope.ID, l.id), Scope: scope, Now: l.now, Client: client, Dynamic: clients.Dynamic,
+	}
+	if scope.Done {
+		removal.Scope.OnRemove = "" // What is left stays.
+	}
+	if found, err = removal.Run(ctx); err != nil || found.Going > 0 {
+		return found, false, err
+	}
+	if removal.Waits(found) {
+		return found, true, nil
+	}
+	if !scope.Done {
+		l.logger.Info("a definition does not handle these objects any more", "kind", scope.Kind, "onRemove", scope.OnRemove,
+			"childrenThatStay", found.Stay, "finalizersRemoved", found.Finalizers)
+	}
+	return found, false, l.records.Finish(ctx, l.id, scope, found.Stay+len(found.Unserved)) // There may be one of each that stays.
+}
+
+func kindsOf(owns []compose.OwnedRecord) (names []string) {
+	for _, owned := range owns {
+		names = append(names, owned.Kind)
+	}
+	return names
+}
+
+// awaitServed waits until one of some kinds is served. It returns false when ctx has ended before.
+func (l leftovers) awaitServed(ctx context.Context, unserved []compose.OwnedRecord) bool {
+	changed := make(chan struct{}, 1)
+	note := func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	var sources []source
+	var ends []func()
+	defer func() {
+		for _, end := range ends {
+			end()
+		}
+	}()
+	for _, owned := range unserved {
+		s := l.api.watch(ctx, kube.Watch{
+			Kind: owned.GroupVersionKind(), Namespaces: owned.Namespaces, FieldManager: compose.FieldManager, MetadataOnly: true,
+			LabelSelector: labels.SelectorFromSet(labels.Set{compose.InstallationLabel: l.installation}),
+		})
+		sources, ends = append(sources, s), append(ends, s.Subscribe(func(kube.Event) {}, note), s.Close)
+	}
+	isServed := func(s source) bool {
+		state, _ := s.Status()
+		return state != status.Waiting && state != status.Syncing
+	}
+	for !slices.ContainsFunc(sources, isServed) {
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
