@@ -14,12 +14,15 @@ import (
 	"kooperd.dev/kooperd/pkg/kube"
 )
 
+// leaverFinder finds parents that have left while no process was there to see it.
+type leaverFinder struct{ *Reconciler }
+
 // FindLeavers notes the parents of children that are not handled, and returns their keys. They may
 // have left while no process was there to see it. Children that are older than since are left out:
 // it is not known whether the file has wanted them.
-func FindLeavers(r *Reconciler, since time.Time) (found []kube.Key) {
+func FindLeavers(ctx context.Context, r *Reconciler, since time.Time) (found []kube.Key) {
 	ofDefinition := r.Identity.selector()
-	seen := map[types.UID]bool{}
+	finder, seen := leaverFinder{r}, map[types.UID]bool{}
 	for _, source := range r.children() {
 		for _, child := range source.Source.List("", ofDefinition) {
 			uid := ParentUID(child)
@@ -27,7 +30,7 @@ func FindLeavers(r *Reconciler, since time.Time) (found []kube.Key) {
 				continue
 			}
 			seen[uid] = true
-			if key, ok := r.findLeaver(uid, child); ok {
+			if key, ok := finder.findLeaver(ctx, uid, child); ok {
 				found = append(found, key)
 			}
 		}
@@ -36,10 +39,12 @@ func FindLeavers(r *Reconciler, since time.Time) (found []kube.Key) {
 }
 
 // findLeaver notes the parent of a child if it is not handled.
-func (r *Reconciler) findLeaver(uid types.UID, child handlers.Object) (key kube.Key, left bool) {
-	_, handled := r.Parents.GetByUID(uid)
+func (r leaverFinder) findLeaver(ctx context.Context, uid types.UID, child handlers.Object) (key kube.Key, left bool) {
+	if parent, there := r.Parents.GetByUID(uid); there {
+		return r.findExcluded(ctx, parent)
+	}
 	parent := child.Metadata().Annotations[ParentAnnotation]
-	if handled || parent == "" {
+	if parent == "" || !r.Selects() {
 		return key, false
 	}
 	key = kube.Key{Name: parent}
@@ -56,9 +61,26 @@ func (r *Reconciler) findLeaver(uid types.UID, child handlers.Object) (key kube.
 	return r.noteLeaver(object)
 }
 
+// findExcluded notes a parent in the cache if the condition excludes it. One that it selects is
+// going to be one that has left when that changes, also before its first call.
+func (r leaverFinder) findExcluded(ctx context.Context, parent handlers.Object) (key kube.Key, left bool) {
+	key = kube.Key{Namespace: parent.Namespace(), Name: parent.Name()}
+	switch {
+	case r.Where == nil:
+		return key, false
+	case !r.Where.excludes(ctx, parent):
+		r.count(r.Memory.meet(key, parent.UID()).negative())
+		noteSelected(r.Memory, parent.UID(), r.Where)
+		return key, false
+	}
+	_, known := r.Leavers.Get(key)
+	r.Leavers.Note(parent)
+	return key, !known
+}
+
 // noteLeaver notes a parent of which the metadata is known. It returns false for one that is noted
 // already.
-func (r *Reconciler) noteLeaver(parent *metav1.PartialObjectMetadata) (key kube.Key, noted bool) {
+func (r leaverFinder) noteLeaver(parent *metav1.PartialObjectMetadata) (key kube.Key, noted bool) {
 	key = kube.Key{Namespace: parent.Namespace, Name: parent.Name}
 	leaver, err := handlers.ObjectOf(parent)
 	if _, known := r.Leavers.Get(key); known || err != nil {
@@ -71,9 +93,22 @@ func (r *Reconciler) noteLeaver(parent *metav1.PartialObjectMetadata) (key kube.
 // FindFinalizers notes the parents that are not selected and have the finalizer and no children,
 // and returns their keys: those of which FindLeavers cannot know. It makes one list of the parents
 // where the definition has selectors and needs finalizers.
-func FindFinalizers(ctx context.Context, r *Reconciler) (found []kube.Key, err error) {
-	if !r.Selects() || !r.mayFinalize() {
+func FindFinalizers(ctx context.Context, reconciler *Reconciler) (found []kube.Key, err error) {
+	r := leaverFinder{reconciler}
+	if !r.mayFinalize() {
 		return nil, nil
+	}
+	if r.Where != nil {
+		for _, key := range r.Parents.Keys() {
+			parent, ok := r.Parents.Get(key.Namespace, key.Name)
+			if ok && r.isAlone(parent) && r.Where.excludes(ctx, parent) {
+				r.Leavers.Note(parent)
+				found = append(found, key)
+			}
+		}
+	}
+	if !r.Selects() {
+		return found, nil
 	}
 	for _, namespace := range orAll(r.Selection.Namespaces) {
 		parents, _, err := r.Client.list(ctx, query{kind: r.Kind, namespace: namespace})
@@ -95,12 +130,12 @@ func FindFinalizers(ctx context.Context, r *Reconciler) (found []kube.Key, err e
 }
 
 // mayFinalize reports whether parents may have the finalizer.
-func (r *Reconciler) mayFinalize() bool {
+func (r leaverFinder) mayFinalize() bool {
 	return r.Finalizes || r.Ordered || slices.ContainsFunc(r.Children, func(s ChildSource) bool { return s.AnyNamespace })
 }
 
 // isAlone reports whether a parent has the finalizer and no children.
-func (r *Reconciler) isAlone(parent handlers.Object) bool {
+func (r leaverFinder) isAlone(parent handlers.Object) bool {
 	finalizers := parent.Metadata().Finalizers
 	ours := append(r.formerFinalizers(), FinalizerOf(r.Installation, r.Definition))
 	if !slices.ContainsFunc(ours, func(name string) bool { return slices.Contains(finalizers, name) }) {

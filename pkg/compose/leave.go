@@ -66,11 +66,11 @@ func (p cleaning) findLive(ctx context.Context) (handlers.Object, error) {
 		return nil, err
 	}
 	byName := fields.OneTermEqualSelector("metadata.name", p.parent.Name).String()
-	live, err := p.listParent(ctx, query{kind: p.Kind, namespace: p.parent.Namespace, fields: byName})
+	live, err := p.listParent(ctx, query{kind: p.Kind, namespace: p.parent.Namespace, fields: byName, whole: p.Where != nil})
 	if live == nil || err != nil {
 		return nil, err
 	}
-	if !p.Selection.selects(live) {
+	if !p.Selection.selects(ctx, live) {
 		return live, nil
 	}
 	if p.Selection.Fields == nil {

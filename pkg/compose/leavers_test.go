@@ -88,7 +88,7 @@ func TestFindLeavers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r, _ := newLeavers(t, 2)
 			r.Leavers.clear()
-			if found := FindLeavers(r.Reconciler, tc.since); len(found) != tc.want {
+			if found := FindLeavers(t.Context(), r.Reconciler, tc.since); len(found) != tc.want {
 				t.Errorf("found %v, want %d", found, tc.want)
 			}
 		})

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	apijson "k8s.io/apimachinery/pkg/util/json"
 
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
@@ -26,18 +27,34 @@ type query struct {
 	labels    labels.Set
 	selector  string // a label selector in place of labels
 	fields    string // a field selector
+	whole     bool   // not the metadata alone
 }
 
-// list reads the metadata of objects past all caches: as they are now. version is that of the list.
+// accept is the Accept header of the request.
+func (q query) accept() string {
+	if q.whole {
+		return runtime.ContentTypeJSON
+	}
+	return runtime.ContentTypeJSON + ";as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+}
+
+// listAnswer is one answer of a list.
+type listAnswer struct {
+	metav1.ListMeta `json:"metadata"`
+	Items           []json.RawMessage `json:"items"`
+}
+
+// list reads the metadata of objects, or all of them, past all caches: as they are now. version is
+// that of the list.
 func (c *Client) list(ctx context.Context, q query) (objects []handlers.Object, version string, err error) {
 	next := ""
 	for {
-		var page metav1.PartialObjectMetadataList
-		if err := c.page(ctx, q, next, &page); err != nil {
+		page, err := c.page(ctx, q, next)
+		if err != nil {
 			return nil, "", fmt.Errorf("listing %s: %w", q.kind.Kind, err)
 		}
-		for i := range page.Items {
-			object, err := metadataObject(&page.Items[i], q.kind)
+		for _, item := range page.Items {
+			object, err := q.read(item)
 			if err != nil {
 				return nil, "", fmt.Errorf("listing %s: %w", q.kind.Kind, err)
 			}
@@ -53,13 +70,12 @@ func (c *Client) list(ctx context.Context, q query) (objects []handlers.Object, 
 }
 
 // page reads one answer of a list.
-func (c *Client) page(ctx context.Context, q query, next string, page *metav1.PartialObjectMetadataList) error {
+func (c *Client) page(ctx context.Context, q query, next string) (answer listAnswer, err error) {
 	path, err := c.path(ctx, target{kind: q.kind, namespace: q.namespace})
 	if err != nil {
-		return err
+		return answer, err
 	}
-	request := c.rest.Get().AbsPath(path[:len(path)-1]...).Param("limit", strconv.Itoa(listLimit)).
-		SetHeader("Accept", runtime.ContentTypeJSON+";as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
+	request := c.rest.Get().AbsPath(path[:len(path)-1]...).Param("limit", strconv.Itoa(listLimit)).SetHeader("Accept", q.accept())
 	for name, value := range map[string]string{"labelSelector": cmp.Or(q.selector, q.labels.String()), "fieldSelector": q.fields, "continue": next} {
 		if value != "" {
 			request = request.Param(name, value)
@@ -68,17 +84,31 @@ func (c *Client) page(ctx context.Context, q query, next string, page *metav1.Pa
 	result := request.Do(ctx)
 	body, err := result.Raw()
 	if err != nil {
-		return result.Error() // It has the causes.
+		return answer, result.Error() // It has the causes.
 	}
-	return json.Unmarshal(body, page)
+	err = json.Unmarshal(body, &answer)
+	return answer, err
 }
 
-// metadataObject is an item of a list as an answer to a request for it would be.
-func metadataObject(item *metav1.PartialObjectMetadata, kind schema.GroupVersionKind) (handlers.Object, error) {
-	item.TypeMeta = metav1.TypeMeta{APIVersion: metav1.SchemeGroupVersion.String(), Kind: "PartialObjectMetadata"}
-	text, err := json.Marshal(item)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the metadata of %s: %w", item.Name, err)
+// read reads an item of a list as the answer to a request for it. In a list, it need not say what
+// it is.
+func (q query) read(item json.RawMessage) (handlers.Object, error) {
+	var whole map[string]any
+	var of any = &whole
+	var partial metav1.PartialObjectMetadata
+	if !q.whole {
+		of = &partial
 	}
-	return kube.ReadObject(text, kind, FieldManager, true)
+	if err := apijson.Unmarshal(item, of); err != nil {
+		return nil, fmt.Errorf("decoding an item: %w", err)
+	}
+	partial.TypeMeta = metav1.TypeMeta{APIVersion: metav1.SchemeGroupVersion.String(), Kind: "PartialObjectMetadata"}
+	if whole != nil {
+		whole["apiVersion"], whole["kind"] = q.kind.GroupVersion().String(), q.kind.Kind
+	}
+	text, err := json.Marshal(of)
+	if err != nil {
+		return nil, fmt.Errorf("encoding an item: %w", err)
+	}
+	return kube.ReadObject(text, q.kind, FieldManager, !q.whole)
 }

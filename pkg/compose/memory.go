@@ -36,6 +36,7 @@ type parentMemory struct {
 	related  []handlers.Related // what a Relater has asked for
 	writing  writing            // of the parent
 	finished map[string]string  // children that are gone, see noteFinished
+	selected string             // the condition that has selected it, see noteSelected
 
 	terminating map[string]time.Time // namespaces that are being deleted, with when that was said
 }

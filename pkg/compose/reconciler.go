@@ -157,9 +157,11 @@ func (r *Reconciler) Close() error {
 func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers.Result, error) {
 	key := kube.Key{Namespace: req.Object.Namespace(), Name: req.Object.Name()}
 	uid := req.Object.UID()
-	_, handled := r.Parents.GetByUID(uid)
-	leaving := !handled && r.Leavers.has(key, uid)
-	if leaving && !r.Leavers.isLookedAt(key, uid) { // It may be gone, like many others.
+	leaving, excluded := leaves(ctx, r, key, req.Object)
+	switch {
+	case excluded && !leaving:
+		return handlers.Result{}, nil
+	case leaving && !excluded && !r.Leavers.isLookedAt(key, uid): // It may be gone, like many others.
 		return handlers.Result{RequeueAfter: r.Leavers.again(key)}, nil
 	}
 	if !r.listed(leaving || req.Object.Metadata().DeletionTimestamp != nil) {
@@ -173,7 +175,8 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 	}
 	r.count(r.Memory.meet(key, uid).negative())
 	defer func() {
-		if _, there := r.Parents.GetByUID(uid); !there && !r.Leavers.has(key, uid) { // What came of the pass is not to be remembered.
+		_, there := r.Parents.GetByUID(uid)
+		if (!there || leaving) && !r.Leavers.has(key, uid) { // What came of the pass is not to be remembered.
 			r.forget(key, uid)
 		}
 	}()
@@ -182,8 +185,14 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 		return result, p.secrets.cleanError(err)
 	}
 	r.Leavers.drop(key)
+	if r.Where != nil {
+		noteSelected(r.Memory, uid, r.Where)
+	}
 	defer func() { p.secrets.panicAgain(recover()) }()
 	result, err := p.run(ctx)
+	if r.Where.excludes(ctx, r.Memory.newest(p.object, r.Parents)) { // By a status of ours, whose event calls for nothing.
+		again(&result, listedInterval)
+	}
 	return result, p.secrets.cleanError(err)
 }
 

@@ -40,6 +40,8 @@ type Scope struct {
 	// LabelSelector and FieldSelector select the parents; empty for all.
 	LabelSelector string `json:"labelSelector,omitempty"`
 	FieldSelector string `json:"fieldSelector,omitempty"`
+	// Where is the condition that selects parents; empty for none, or one about changes.
+	Where string `json:"where,omitempty"`
 	// Owns are the kinds that the definition owns, or has owned and may still have children of.
 	Owns []OwnedRecord `json:"owns"`
 	// Finalizer is the one that the parents may carry.
@@ -74,7 +76,7 @@ type Activation struct {
 // selectsAs reports whether the parents of both are the same, whatever the version of their kind.
 func (s Scope) selectsAs(other Scope) bool {
 	return s.parentKind() == other.parentKind() && slices.Equal(s.Namespaces, other.Namespaces) &&
-		s.LabelSelector == other.LabelSelector && s.FieldSelector == other.FieldSelector
+		s.LabelSelector == other.LabelSelector && s.FieldSelector == other.FieldSelector && s.Where == other.Where
 }
 
 func (s Scope) parentKind() schema.GroupKind {

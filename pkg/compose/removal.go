@@ -148,7 +148,9 @@ func (r *Removal) handled(ctx context.Context) (map[types.UID]bool, error) {
 			return nil, err
 		}
 		for _, object := range objects {
-			all[object.UID()] = true
+			if !r.Now.Where.excludes(ctx, object) {
+				all[object.UID()] = true
+			}
 		}
 	}
 	return all, nil

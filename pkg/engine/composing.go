@@ -94,7 +94,7 @@ func newComposing(c *controller, r *revision) *composing {
 	if !r.def.Handler.Composes() {
 		return nil
 	}
-	composing := &composing{controller: c, revision: r, selection: selectionOf(r.def.Watch)}
+	composing := &composing{controller: c, revision: r, selection: selectionOf(r.def)}
 	owned := len(r.def.Handler.Owns())
 	for i := range r.watches.watches[1:] {
 		r.watches.watches[1+i].notify = composing.onChild
@@ -157,7 +157,7 @@ func (c *composing) pause() {
 
 // retired is called when the last call of the revision has returned. now is the revision that
 // handles objects, nil if none does.
-func (c *composing) retired(now *revision) {
+func (c *composing) retired(ctx context.Context, now *revision) {
 	if c == nil {
 		return
 	}
@@ -168,8 +168,8 @@ func (c *composing) retired(now *revision) {
 		r.Pause()
 	default:
 		r.Retain(func(key kube.Key) bool {
-			_, ok := now.watches.primary().Get(key.Namespace, key.Name)
-			return ok
+			parent, ok := now.watches.primary().Get(key.Namespace, key.Name)
+			return ok && now.composing.handles(ctx, parent)
 		})
 	}
 	if current, next := c.controller.rollout.revisions(); current != nil && current.composing == nil && (next == nil || next.composing == nil) {

@@ -199,7 +199,7 @@ func (c *controller) keep(ctx context.Context, current lifetime, r *revision, re
 		}
 		return ok
 	})
-	r.composing.retired(c.rollout.current())
+	r.composing.retired(ctx, c.rollout.current())
 }
 
 // replaced is called when a revision has taken over from another one.

@@ -58,6 +58,7 @@ type dispatcher struct {
 	queue      *queue.Queue[kube.Key]
 	filter     *eventFilter // nil: every event adds its key
 	reconciler *reconciler
+	leaving    leaving
 	phases     phases // taking ends with the dispatcher, too
 
 	stop    context.CancelFunc // ends taking
@@ -83,10 +84,11 @@ type workerSlot struct {
 func newDispatcher(r *revision, q *queue.Queue[kube.Key], p phases, current func() *revision) *dispatcher {
 	taking, stop := context.WithCancel(p.taking)
 	p.taking = taking
-	d := &dispatcher{revision: r, queue: q, phases: p, stop: stop}
+	d := &dispatcher{revision: r, queue: q, leaving: leaving{r.composing}, phases: p, stop: stop}
 	d.reconciler = r.newReconciler(q, current)
 	if r.predicate != nil {
 		d.filter = newEventFilter(r.predicate, r.watches.primary(), r.state.metrics, q.Add)
+		d.filter.hasLeft = d.leaving.hasLeft
 	}
 	return d
 }
@@ -223,7 +225,7 @@ func (d *dispatcher) onEvent(w *watched, e kube.Event) {
 		}
 		d.queue.Drop(e.Key)
 		d.held.drop(e.Key)
-		if d.revision.composing.gone(e) {
+		if d.leaving.gone(e) {
 			d.queue.Add(e.Key, queue.Change)
 		}
 	case d.revision.composing.isOwn(e, d.changed):
@@ -333,13 +335,13 @@ func (d *dispatcher) object(item queue.Item[kube.Key]) (handlers.Object, bool) {
 	}
 	obj, ok := d.revision.watches.primary().Get(item.Key.Namespace, item.Key.Name)
 	if !ok {
-		if obj, ok = d.revision.composing.leaver(item.Key); ok {
+		if obj, ok = d.leaving.leaver(item.Key); ok {
 			return obj, true
 		}
 		d.queue.Done(item.Key) // Not Drop: the object may be created again at this moment.
 		return nil, false
 	}
-	if len(d.revision.watches.watches) > 1 && !d.revision.watches.listed() && obj.Metadata().DeletionTimestamp == nil {
+	if len(d.revision.watches.watches) > 1 && !d.revision.watches.listed() && !d.leaving.isLeaving(obj) {
 		d.queue.Done(item.Key)
 		d.hold(item)
 		return nil, false

@@ -22,7 +22,10 @@ type eventFilter struct {
 	predicate
 	view  handlers.Lister
 	admit func(key kube.Key, p queue.Priority)
-	keys  *queue.Queue[kube.Key] // to be decided on
+	// hasLeft reports whether an object is called for although the decision is against it. changed
+	// is false when the call is not for a change.
+	hasLeft func(ctx context.Context, obj handlers.Object, changed bool) bool
+	keys    *queue.Queue[kube.Key] // to be decided on
 
 	mu      sync.Mutex
 	pending map[kube.Key]pendingEvent
@@ -52,7 +55,8 @@ func newEventFilter(
 ) *eventFilter {
 	return &eventFilter{
 		predicate: p, view: view, admit: admit, pending: map[kube.Key]pendingEvent{},
-		keys: queue.New[kube.Key](queue.Options{Observer: pendingObserver{metrics}}),
+		hasLeft: func(context.Context, handlers.Object, bool) bool { return false },
+		keys:    queue.New[kube.Key](queue.Options{Observer: pendingObserver{metrics}}),
 	}
 }
 
@@ -156,11 +160,13 @@ func (f *eventFilter) decide(ctx context.Context, key kube.Key) {
 		f.admit(key, queue.Change)
 		return
 	}
-	if !p.called {
-		return
-	}
-	if obj, ok := f.view.Get(key.Namespace, key.Name); ok && f.matches(ctx, key, obj, nil) {
+	obj, ok := f.view.Get(key.Namespace, key.Name)
+	switch {
+	case !ok:
+	case p.called && f.matches(ctx, key, obj, nil):
 		f.admit(key, p.priority)
+	case f.hasLeft(ctx, obj, p.changed):
+		f.admit(key, queue.Change)
 	}
 }
 

@@ -73,7 +73,7 @@ func (c *composing) record(ctx context.Context, run func(func()), add, call func
 		return false
 	}
 	c.revision.objects.memory.Brake.DefinitionChanged(found.Changed)
-	if len(found.Left) == 0 && c.selection.Selects() { // Else, children of others are retained.
+	if selects := c.selection.Selects() || c.selection.Where != nil; selects && len(found.Left) == 0 { // Else, children of others are retained.
 		run(func() { findLeavers(ctx, c, found.Since, call) })
 	}
 	if len(found.Left) > 0 {
@@ -117,7 +117,7 @@ func (c *composing) scope() compose.Scope {
 	return compose.Scope{
 		APIVersion: def.Watch.Kind.GroupVersion().String(), Kind: def.Watch.Kind.Kind, Namespaces: def.Watch.Namespaces,
 		Owns: compose.OwnedRecords(ownedKinds(def), def.Watch.Namespaces), Finalizer: compose.FinalizerOf(c.controller.installation, def.IDs()[0]),
-		LabelSelector: textOf(def.Watch.LabelSelector), FieldSelector: textOf(def.Watch.FieldSelector),
+		LabelSelector: textOf(def.Watch.LabelSelector), FieldSelector: textOf(def.Watch.FieldSelector), Where: c.selection.Where.Text(),
 		OnRemove: string(def.OnRemove), Digest: hex.EncodeToString(def.Digest[:]), Formerly: def.Formerly,
 	}
 }
@@ -228,7 +228,7 @@ func (f *former) prune(ctx context.Context, add func(kube.Key), earlier []<-chan
 	defer again.Stop()
 	said := ""
 	for {
-		if f.isGone() {
+		if f.isGone(ctx) {
 			if err := f.controller.records.Release(ctx, f.revision.def.IDs()[0], f.kind); err == nil {
 				f.logger.Info("nothing is left of a kind that the definition does not own any more")
 				return
@@ -266,7 +266,7 @@ func (f *former) pause(ctx context.Context, again <-chan time.Time) bool {
 // isGone reports whether the parents that are handled have nothing left of the kind, nor of what
 // calls have made of it and the cache does not have yet. Where others have something left, it takes
 // two looks: the cache of the parents may be late.
-func (f *former) isGone() bool {
+func (f *former) isGone(ctx context.Context) bool {
 	if !f.source.Listed() || f.reconciler.Load().Awaits(f.kind.GroupKind()) {
 		return false
 	}
@@ -274,8 +274,8 @@ func (f *former) isGone() bool {
 		return slices.Contains(f.kind.Except, object.Namespace())
 	})
 	if slices.ContainsFunc(left, func(object handlers.Object) bool {
-		_, handled := f.revision.watches.primary().GetByUID(compose.ParentUID(object))
-		return handled
+		parent, there := f.revision.watches.primary().GetByUID(compose.ParentUID(object))
+		return there && f.handles(ctx, parent)
 	}) {
 		return false
 	}

@@ -17,17 +17,23 @@ import (
 const leaverDelay = 5 * time.Second
 
 // selectionOf is which objects a definition handles.
-func selectionOf(watch config.Watch) compose.Selection {
+func selectionOf(def config.Definition) compose.Selection {
+	watch := def.Watch
 	return compose.Selection{
 		Kind: watch.Kind, Namespaces: watch.Namespaces, Labels: watch.LabelSelector, Fields: watch.FieldSelector,
+		Where: compose.NewWhere(def.Filter),
 	}
 }
+
+// leaving is what a revision knows of parents that are handled no more. Without a composer, there
+// are none.
+type leaving struct{ *composing }
 
 // gone takes the event of a parent that the source does not have any more. It reports whether the
 // parent is to be looked at: it may have left the selectors. One that was being deleted, and needed
 // nothing of us for that, is gone.
-func (c *composing) gone(e kube.Event) bool {
-	if c == nil || e.Old() == nil || !c.selection.Selects() {
+func (c leaving) gone(e kube.Event) bool {
+	if c.composing == nil || e.Old() == nil || !c.selection.Selects() {
 		return false
 	}
 	m := e.Old().Metadata()
@@ -39,9 +45,34 @@ func (c *composing) gone(e kube.Event) bool {
 	return true
 }
 
+// hasLeft reports whether an object that the filter does not let through is to be handled
+// nevertheless: its children are to be deleted. changed is false when something else has changed.
+func (c leaving) hasLeft(ctx context.Context, obj handlers.Object, changed bool) bool {
+	if c.composing == nil || c.selection.Where == nil {
+		return false
+	}
+	r := c.reconciler.Load()
+	return r != nil && compose.HasLeft(ctx, r, obj, changed)
+}
+
+// handles reports whether an object in the cache is one that the definition handles.
+func (c *composing) handles(ctx context.Context, obj handlers.Object) bool {
+	return c == nil || !c.selection.Excludes(ctx, obj)
+}
+
+// isLeaving reports whether an object is being deleted, or has left: kinds that are not served are
+// no reason to wait then.
+func (c leaving) isLeaving(obj handlers.Object) bool {
+	if obj.Metadata().DeletionTimestamp != nil {
+		return true
+	}
+	left, ok := c.leaver(kube.Key{Namespace: obj.Namespace(), Name: obj.Name()})
+	return ok && left.UID() == obj.UID()
+}
+
 // leaver returns a parent of that key that may have left.
-func (c *composing) leaver(key kube.Key) (handlers.Object, bool) {
-	if c == nil {
+func (c leaving) leaver(key kube.Key) (handlers.Object, bool) {
+	if c.composing == nil {
 		return nil, false
 	}
 	return c.revision.objects.leavers.Get(key)
@@ -67,7 +98,7 @@ func findLeavers(ctx context.Context, c *composing, since time.Time, call func(k
 		}
 	}
 	r := c.reconciler.Load()
-	found := compose.FindLeavers(r, since)
+	found := compose.FindLeavers(ctx, r, since)
 	more, err := compose.FindFinalizers(ctx, r)
 	if err != nil && ctx.Err() == nil {
 		c.controller.logger.Info("parents that have left with a finalizer cannot be looked for", telemetry.KeyReason, err.Error())

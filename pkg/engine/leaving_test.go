@@ -1,8 +1,12 @@
 package engine
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +16,7 @@ import (
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/queue"
 )
 
 // goneEvent is the event of a pod that the watch does not show any more.
@@ -45,7 +50,7 @@ func TestLeaversOutliveARevision(t *testing.T) {
 		before := r.controllers["pods"].rollout.current()
 		r.apply(selecting(r.composing("pods", nil), "b"))
 		now := r.controllers["pods"].rollout.current()
-		if _, known := now.composing.leaver(key(0)); now == before || !known {
+		if _, known := (leaving{now.composing}).leaver(key(0)); now == before || !known {
 			t.Errorf("the leaver is known: %t, to another revision: %t", known, now != before)
 		}
 		close(release)
@@ -60,7 +65,7 @@ func TestDeletedParentIsNoLeaver(t *testing.T) {
 		r.start(selecting(r.composing("pods", nil), "a"))
 		defer r.stop()
 		now := metav1.Now()
-		c := r.controllers["pods"].rollout.current().composing
+		c := leaving{r.controllers["pods"].rollout.current().composing}
 		for name, tc := range map[string]struct {
 			meta metav1.ObjectMeta
 			want bool
@@ -72,6 +77,32 @@ func TestDeletedParentIsNoLeaver(t *testing.T) {
 			if c.gone(goneEvent(t, tc.meta)) != tc.want {
 				t.Errorf("one that was %s may have left: %t, want %t", name, !tc.want, tc.want)
 			}
+		}
+	})
+}
+
+// What the filter refuses is handled nevertheless when it has left.
+func TestFilterAdmitsWhatHasLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		no := func(handlers.Object) bool { return false }
+		b := &bench{calls: true, changes: func(kube.Key) bool { return false }, others: no}
+		end := begin(t, b)
+		defer end()
+		left, asked := false, []bool{}
+		b.hasLeft = func(_ context.Context, _ handlers.Object, changed bool) bool {
+			asked = append(asked, changed)
+			return left
+		}
+		b.call(key(0), queue.Resync)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		left = true
+		b.change(kube.Event{Key: key(0)})
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		admitted := fmt.Sprintf("admitted object-0 as %d", queue.Change)
+		if log := b.take(); log[len(log)-1] != admitted || !slices.Equal(asked, []bool{false, true}) {
+			t.Errorf("log %v, asked with %v", log, asked)
 		}
 	})
 }

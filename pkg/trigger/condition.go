@@ -70,6 +70,7 @@ type Condition struct {
 	written *ast.AST
 	program cel.Program
 	reads   []read
+	changes bool // it names oldObject
 }
 
 // variableNames are the variables of every expression.
@@ -140,7 +141,8 @@ func (l *Language) program(text string, parsed *cel.Ast) (*Condition, error) {
 		return nil, Mistakes{{Message: err.Error()}}
 	}
 	x := reader{text: []rune(text), info: checked.NativeRep().SourceInfo()}
-	return &Condition{text: text, written: written, program: program, reads: x.within(checked.NativeRep().Expr(), nil)}, nil
+	whole := checked.NativeRep().Expr()
+	return &Condition{text: text, written: written, program: program, reads: x.within(whole, nil), changes: namesOld(whole, nil)}, nil
 }
 
 // Text returns what the condition was compiled from, or "" for nil.
@@ -150,6 +152,10 @@ func (c *Condition) Text() string {
 	}
 	return c.text
 }
+
+// IsAboutChanges reports whether the expression names oldObject: then it says which changes count.
+// Any other is about objects as they are, and says which of them count.
+func (c *Condition) IsAboutChanges() bool { return c.changes }
 
 // Holds evaluates the expression: object is a decoded object, and so is old, or nil. It returns an
 // error when the expression does not come to true or false: a field that it reads is not there, it

@@ -236,3 +236,26 @@ func TestCompileHostile(t *testing.T) {
 		})
 	}
 }
+
+// A condition that names oldObject is about changes, wherever it does.
+func TestIsAboutChanges(t *testing.T) {
+	for text, want := range map[string]bool{
+		"object.spec.on": false,
+		"has(object.metadata.labels) && object.spec.n > 1": false,
+		"oldObject == null":                                   true,
+		"null != oldObject && object.spec.on":                 true,
+		"object.spec != oldObject.spec":                       true,
+		"has(oldObject.spec.x)":                               true,
+		"object.items.exists(i, i == oldObject.name)":         true,
+		"object.items.exists(oldObject, oldObject.name == 1)": false,
+		"[object, oldObject].size() == 2":                     true,
+	} {
+		c, err := language(t).Compile(text, schema.GroupVersionKind{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.IsAboutChanges() != want {
+			t.Errorf("%s is about changes: %t, want %t", text, c.IsAboutChanges(), want)
+		}
+	}
+}

@@ -197,9 +197,24 @@ func isNullTest(call ast.CallExpr, local scope) bool {
 // comprehension has declared one of the same name, that is meant, unless a dot stands before it,
 // which the type check leaves there.
 func isObject(e ast.Expr, local scope) bool {
+	return slices.ContainsFunc(variableNames, func(name string) bool { return isVariable(e, name, local) })
+}
+
+func isVariable(e ast.Expr, variable string, local scope) bool {
 	if e.Kind() != ast.IdentKind {
 		return false
 	}
 	name, absolute := strings.CutPrefix(e.AsIdent(), ".")
-	return slices.Contains(variableNames, name) && (absolute || !slices.Contains(local, name))
+	return name == variable && (absolute || !slices.Contains(local, name))
+}
+
+// namesOld reports whether an expression has the variable oldObject anywhere.
+func namesOld(e ast.Expr, local scope) bool {
+	if isVariable(e, "oldObject", local) {
+		return true
+	}
+	if e.Kind() == ast.CallKind && isNullTest(e.AsCall(), local) { // It has no parts that are read.
+		return slices.ContainsFunc(e.AsCall().Args(), func(arg ast.Expr) bool { return namesOld(arg, local) })
+	}
+	return slices.ContainsFunc(parts(e, local), func(p part) bool { return namesOld(p.Expr, p.local) })
 }
