@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kooperd.dev/kooperd/test/compose/parts"
 )
@@ -68,5 +69,31 @@ func TestDeletionInOrder(t *testing.T) {
 	}
 	if diff := gocmp.Diff([]string{"p-third", "p-second", "p-first"}, got); diff != "" {
 		t.Errorf("deletes (-want +got):\n%s", diff)
+	}
+}
+
+// TestDeletionInOrderInTheForeground deletes such a parent so that the garbage collector deletes
+// its children first: it does so in no order, and nothing waits for the other for ever.
+func TestDeletionInOrderInTheForeground(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	first, second := configMap("first"), configMap("second")
+	second.After = []string{"first"}
+	r.defineAll(t, map[string]definition{definitionName: {Config: parts.Config{Children: []parts.Child{first, second}, Ordered: true}}})
+	p := r.start(t)
+	r.thing(t, "p", "x")
+	r.thing(t, "q", "x")
+	r.ready(t, "p")
+	r.ready(t, "q")
+	foreground := metav1.DeletePropagationForeground
+	err := shared.Dynamic().Resource(things).Namespace(r.namespace).Delete(t.Context(), "p", metav1.DeleteOptions{PropagationPolicy: &foreground})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.await(t, things, "the parent to go", func(o objects) bool { return o["p"] == nil })
+	r.await(t, configMaps, "the children to go", func(o objects) bool { return o["p-first"] == nil && o["p-second"] == nil })
+	p.settle(t, "q")
+	if all := r.list(t, configMaps); all["q-first"] == nil || all["q-second"] == nil || all["p-first"] != nil || all["p-second"] != nil {
+		t.Errorf("there are %q, want the children of the other parent", all.names())
 	}
 }
