@@ -43,6 +43,7 @@ type Brake struct {
 	held    map[types.UID]int         // how many children each parent would lose
 	wanted  int                       // the sum of held: there may be many parents
 	swept   map[types.UID]struct{}    // parents for which the change was carried out; nil later
+	waiting map[types.UID]struct{}    // parents for which it waits for another definition
 	notify  func()                    // called when a hold begins or ends; nil for none
 }
 
@@ -159,6 +160,7 @@ func (b *Brake) reset(changed time.Time) {
 	b.mu.Lock()
 	notify := b.end()
 	b.minutes, b.total, b.counted, b.changed, b.swept = [brakeMinutes]brakeMinute{}, 0, time.Time{}, changed, nil
+	b.waiting = nil
 	b.mu.Unlock()
 	if notify != nil {
 		notify()
@@ -169,8 +171,35 @@ func (b *Brake) reset(changed time.Time) {
 func (b *Brake) isFree(parent types.UID, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.free(parent, now)
+}
+
+// free is isFree with b.mu held.
+func (b *Brake) free(parent types.UID, now time.Time) bool {
 	_, swept := b.swept[parent]
-	return !swept && b.isChanging(now)
+	_, waiting := b.waiting[parent]
+	return waiting || !swept && b.isChanging(now)
+}
+
+// forget drops a parent that is gone.
+func (b *Brake) forget(parent types.UID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.waiting, parent)
+}
+
+// defers notes that what a change of the definition does to a parent waits for another definition,
+// however long that takes.
+func (b *Brake) defers(parent types.UID, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.free(parent, now) {
+		return
+	}
+	if b.waiting == nil {
+		b.waiting = map[types.UID]struct{}{}
+	}
+	b.waiting[parent] = struct{}{}
 }
 
 // isChanging reports whether the definition has changed lately. b.mu is held.
@@ -182,6 +211,7 @@ func (b *Brake) isChanging(now time.Time) bool {
 func (b *Brake) sweep(parent types.UID, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	delete(b.waiting, parent)
 	switch {
 	case !b.isChanging(now):
 		b.swept = nil

@@ -301,8 +301,9 @@ func checkPolicy(p handlers.ChildPolicy) error {
 }
 
 // body is what is sent to apply a child: for an object that exists with its UID, so that no other
-// one of that name is changed; for one that does not, so that none is. One that is adopted, or of
-// which the other fields are not ours any more, is changed in the state that was seen alone.
+// one of that name is changed; for one that does not, so that none is. One that is adopted or
+// taken over, or of which the other fields are not ours any more, is changed in the state that was
+// seen alone.
 func (op Op) body() ([]byte, error) {
 	d, whole := op.Desired, op.Desired.tree
 	if op.Observed == nil && d.full != nil {
@@ -314,7 +315,7 @@ func (op Op) body() ([]byte, error) {
 	switch o := op.Observed; {
 	case o == nil:
 		metadata["resourceVersion"] = "1" // No object has it: the API server creates, or refuses.
-	case op.Action == Adopt, d.Policy.Update == handlers.UpdateCreateOnly:
+	case op.Action == Adopt, op.Reason == ReasonMoved, d.Policy.Update == handlers.UpdateCreateOnly:
 		metadata["uid"], metadata["resourceVersion"] = string(o.UID), o.ResourceVersion
 	default:
 		metadata["uid"] = string(o.UID)

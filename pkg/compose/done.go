@@ -92,7 +92,19 @@ func (in Input) finished(d *Desired) (op Op, done bool) {
 // done is what is known to have finished: what the parent's annotation says, and what has gone
 // since.
 func (c *current) done() map[string]string {
-	all := c.doneBefore()
+	var all map[string]string
+	if c.Moves.Concerns(c.Definition) {
+		var notes []string
+		for _, id := range c.Moves.donorsOf(c.Definition, c.Digest) {
+			notes = append(notes, DoneAnnotation(c.Installation, id))
+		}
+		all = notedIn(c, notes...)
+		done, _ := c.Moves.doneBy(c.Definition, subjectOf(c)) // The cache may not have the note yet.
+		maps.Copy(all, done)
+		maps.Copy(all, c.doneBefore())
+	} else {
+		all = c.doneBefore()
+	}
 	maps.Copy(all, finishedOf(c.Memory, c.parent.UID))
 	return all
 }
@@ -100,8 +112,13 @@ func (c *current) done() map[string]string {
 // doneBefore is what the parent's annotation says, and before that those that the definition has
 // written under former ids. One that cannot be read says nothing.
 func (c *current) doneBefore() map[string]string {
+	return notedIn(c, append(formerNotes(c), DoneAnnotation(c.Installation, c.Definition))...)
+}
+
+// notedIn is what annotations of the parent say, the last one in the first place.
+func notedIn(c *current, names ...string) map[string]string {
 	all := map[string]string{}
-	for _, name := range append(formerNotes(c), DoneAnnotation(c.Installation, c.Definition)) {
+	for _, name := range names {
 		var noted map[string]string
 		if json.Unmarshal([]byte(c.meta.Annotations[name]), &noted) == nil {
 			maps.Copy(all, noted)
@@ -191,6 +208,7 @@ func (f finishing) next(before map[string]string) map[string]string {
 			next[name] = said
 		}
 	}
+	f.keepNotes(next)
 	return next
 }
 

@@ -106,7 +106,7 @@ func TestWhatIsNoted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			memory := NewMemory()
 			memory.of(website.UID).finished = tc.gone
-			c := &current{Reconciler: &Reconciler{Options: Options{Memory: memory}}, parent: website, meta: &metav1.ObjectMeta{}}
+			c := &current{Reconciler: &Reconciler{Options: Options{Remembered: Remembered{Memory: memory}}}, parent: website, meta: &metav1.ObjectMeta{}}
 			text := ""
 			for _, name := range []string{"run", "other"} {
 				if said, ok := tc.before[name]; ok {
@@ -123,7 +123,7 @@ func TestWhatIsNoted(t *testing.T) {
 }
 
 func TestNoteIsBounded(t *testing.T) {
-	c := &current{Reconciler: &Reconciler{Options: Options{Memory: NewMemory()}}, parent: website, meta: &metav1.ObjectMeta{}}
+	c := &current{Reconciler: &Reconciler{Options: Options{Remembered: Remembered{Memory: NewMemory()}}}, parent: website, meta: &metav1.ObjectMeta{}}
 	p := &pass{executor: &executor{observer: &observer{current: c}}}
 	gone := map[string]string{}
 	for i := range 2000 {

@@ -145,17 +145,17 @@ func (w *waiting) on(id ChildID) []kube.Key {
 }
 
 // counts are the children of parents by their state, and the parents that are in a state besides.
-type counts struct{ ready, notReady, refused, held, paused int }
+type counts struct{ ready, notReady, refused, held, paused, moving int }
 
 func (c counts) plus(o counts) counts {
 	return counts{
 		ready: c.ready + o.ready, notReady: c.notReady + o.notReady, refused: c.refused + o.refused,
-		held: c.held + o.held, paused: c.paused + o.paused,
+		held: c.held + o.held, paused: c.paused + o.paused, moving: c.moving + o.moving,
 	}
 }
 
 func (c counts) negative() counts {
-	return counts{ready: -c.ready, notReady: -c.notReady, refused: -c.refused, held: -c.held, paused: -c.paused}
+	return counts{ready: -c.ready, notReady: -c.notReady, refused: -c.refused, held: -c.held, paused: -c.paused, moving: -c.moving}
 }
 
 // count changes what is counted.
@@ -163,6 +163,7 @@ func (r *Reconciler) count(by counts) {
 	r.Metrics.Children(by.ready, by.notReady, by.refused)
 	r.Metrics.Held(by.held)
 	r.Metrics.Paused(by.paused)
+	r.Metrics.Moving(by.moving)
 }
 
 // note counts the children, and remembers what the parent waits for.
@@ -188,6 +189,8 @@ func (p *pass) note() {
 			p.Metrics.Skipped()
 		case op.Reason == ReasonPruneHeld:
 			now.held = 1
+		case op.Reason == ReasonMoving:
+			now.moving++
 		}
 	}
 	p.waiting.set(p.key, refused)

@@ -38,6 +38,8 @@ type parentMemory struct {
 	finished map[string]string  // children that are gone, see noteFinished
 	selected string             // the condition that has selected it, see noteSelected
 
+	moving time.Time // since when children wait for another definition
+
 	terminating map[string]time.Time // namespaces that are being deleted, with when that was said
 }
 
@@ -122,9 +124,20 @@ func (m *Memory) forget(key kube.Key, uid types.UID) counts {
 	delete(m.parents, uid)
 	m.mu.Unlock()
 	m.Brake.release(uid)
+	m.Brake.forget(uid)
 	m.fights.forget(uid)
 	m.events.forget(uid)
 	return before
+}
+
+// uidOf returns the UID of a parent: uid, or where that is empty, that of the latest of its key.
+func uidOf(m *Memory, key kube.Key, uid types.UID) types.UID {
+	if uid != "" {
+		return uid
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.byKey[key]
 }
 
 // counted is how the children of a parent were counted. It may be nil.

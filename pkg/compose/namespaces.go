@@ -11,7 +11,7 @@ import (
 func keepNamespaces(ops []Op) {
 	kept := func(namespace string) bool {
 		return slices.ContainsFunc(ops, func(op Op) bool {
-			return op.ID.Namespace == namespace && (op.Desired != nil || op.Action == Retain || op.Reason == ReasonReplaced)
+			return op.ID.Namespace == namespace && (op.Desired != nil || op.Action == Retain || op.Reason == ReasonReplaced || op.Reason == ReasonMoving)
 		})
 	}
 	for i, op := range ops {

@@ -47,6 +47,7 @@ type pass struct {
 	lost        bool  // the work is over before anything could be recorded
 	fights      []fighting
 	next        time.Duration // after which it is to be looked at again; 0 for never
+	showsMoves  bool          // the status says what waits for other definitions
 }
 
 func newPass(r *Reconciler, key kube.Key, req handlers.Request) *pass {
@@ -71,15 +72,19 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 		return handlers.Result{}, err
 	}
 	if !whole {
+		moving{p}.say(ctx, false)
 		return handlers.Result{RequeueAfter: listedInterval}, nil
 	}
 	p.fights, p.next = p.lookAtFights(ctx, p.ops)
+	waits := moving{p}.lookAtMoves()
 	p.note()
 	p.report(p.troubles(), p.err == nil, p.req.Attempt)
 	if p.composed.DeletionTimestamp != nil && p.composition.Finalized && p.firstError() == nil {
 		return cleaning{pass: p}.cleanUp(ctx)
 	}
-	statusErr := errors.Join(finishing{p}.remember(ctx), p.writeStatus(ctx))
+	noteErr := finishing{p}.remember(ctx)
+	moving{p}.say(ctx, settled && noteErr == nil)
+	statusErr := errors.Join(noteErr, p.writeStatus(ctx))
 	if err := ended(ctx); err != nil {
 		return handlers.Result{}, err
 	}
@@ -91,6 +96,7 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	}
 	result := handlers.Result{RequeueAfter: p.composition.RequeueAfter}
 	again(&result, p.next)
+	again(&result, waits)
 	if !settled {
 		again(&result, time.Second)
 	}
@@ -100,6 +106,8 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	switch {
 	case p.isHeld(p.ops):
 		again(&result, heldInterval)
+	case slices.ContainsFunc(p.ops, waitsForHeir):
+		p.Memory.Brake.defers(p.parent.UID, p.now())
 	case len(p.composition.Pending) == 0:
 		p.Memory.Brake.sweep(p.parent.UID, p.now())
 	}
@@ -240,8 +248,10 @@ func (p *pass) plan(observed map[ChildID]observedChild, desired []*Desired, hold
 	for _, id := range slices.SortedFunc(maps.Keys(observed), compareIDs) {
 		objects = append(objects, observed[id].Observed)
 	}
+	donors := p.Moves.donorsOf(p.Definition, p.Digest)
 	ops := Plan(Input{
 		Installation: p.Installation, Definition: p.Definition, Formerly: p.Formerly, Parent: p.parent,
+		Donors: donors, Kept: moving{p}.keptByDonors(donors, observed, desired), Claimed: moving{p}.claimedByHeirs(observed, desired),
 		Desired: desired, Observed: objects, Hold: hold, Brake: brake, Done: p.done(),
 		Damped: p.Memory.fights.damped(p.parent.UID, desired, p.now()),
 	})

@@ -57,6 +57,15 @@ type Input struct {
 	Installation, Definition string
 	// Formerly are definitions whose children are ours too: the definition was called so before.
 	Formerly []string
+	// Donors are the ids of definitions that go on. What they have made for the same parent is
+	// taken over where it is desired.
+	Donors []string
+	// Kept are children that are not to be taken over from Donors, or, where they finish and do not
+	// exist, not to be made.
+	Kept map[ChildID]Kept
+	// Claimed are objects that are not to be deleted, because other definitions may take them over,
+	// with why.
+	Claimed map[ChildID]string
 	// Parent is the object that the children are for.
 	Parent Parent
 	// Desired are the children as they should be, in the order of the composer.
@@ -153,6 +162,11 @@ const (
 	ReasonImmutable Reason = "Immutable"
 	// ReasonOnDelete: the object is changed when somebody deletes it.
 	ReasonOnDelete Reason = "OnDelete"
+	// ReasonMoving: the child moves between two definitions, or may do so, and the other one has to
+	// do something first.
+	ReasonMoving Reason = "Moving"
+	// ReasonMoved: another definition has made the child, and does not want it any more.
+	ReasonMoved Reason = "Moved"
 	// ReasonConflict: another field manager owns what the child sets.
 	ReasonConflict Reason = "Conflict"
 )
@@ -261,7 +275,7 @@ func (p *planner) decide(i int) Op {
 		return op
 	}
 	if o == nil {
-		return p.Damped[d.ID].hold(d, nil, Op{Action: Create, Reason: ReasonAbsent, NotReady: "it does not exist yet", drift: []drift{{}}})
+		return unmade(p, d)
 	}
 	op := handedOver(d, o, p.recreated(d, o, p.Damped[d.ID].hold(d, o, p.existing(d, o))))
 	op.Observed, op.adopted = o, op.adopted || o.marks.adopted
@@ -295,6 +309,9 @@ func (p *planner) existing(d *Desired, o *Observed) Op {
 	if reason, message := p.foreign(o); reason != "" {
 		return p.stranger(d, o, refuse(reason, message))
 	}
+	if op, waits := outOfReach(p, o); waits {
+		return op
+	}
 	if op, done := p.finished(d); done && o.Deleting {
 		return op
 	}
@@ -304,6 +321,9 @@ func (p *planner) existing(d *Desired, o *Observed) Op {
 	}
 	if o.marks.applied != d.hash && d.Policy.Update == handlers.UpdateOnDelete {
 		return p.outdated(d, o)
+	}
+	if fromDonor(p, o) {
+		return Op{Action: Apply, Reason: ReasonMoved, NotReady: "it is being taken over"}
 	}
 	if o.marks.applied != d.hash {
 		return Op{Action: Apply, Reason: ReasonChanged, NotReady: "it is being changed", drift: unmarked(d, o)}
@@ -343,6 +363,9 @@ func (p *planner) undesired(o *Observed) Op {
 	}
 	if i := successor(p, o.marks.child); i >= 0 && !p.desired(i).Ready {
 		return set(Wait, ReasonReplaced, fmt.Sprintf("%s, which replaces it, is not ready", p.Desired[i].ID))
+	}
+	if why := p.Claimed[o.ID]; why != "" {
+		return set(Wait, ReasonMoving, why)
 	}
 	if p.Hold != "" {
 		return set(Wait, ReasonHeld, p.Hold)

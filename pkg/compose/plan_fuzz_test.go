@@ -74,7 +74,13 @@ var stories = []string{
 	oneChild + "\x07\x04\x00" + others + "\x00\x05\x00\x03" + carried + others + "\x00\x06" + carried,                 // it is fought about
 	oneChild + "\x07\x02" + wishes + "\x00" + carried,                                                                 // too many would go
 	wishes + "\x01\x06\x01\x03\x00\x00" + carried + others + "\x06\x0b\x02" + others + "\x06\x0b\x04" + carried,       // lists are changed
+	"\x09\x00\x01\x00\x01\x00\x00\x00" + oneChild + "\x09\x00\x00" + carried + carried,                                // another definition lets go
+	"\x09\x01\x01\x00\x01\x00\x00\x00" + oneChild + "\x09\x00\x01\x01\x01\x00\x00\x00" + carried,                      // it does not say so at once
+	oneChild + "\x09\x02\x00" + wishes + "\x00" + carried,                                                             // another one may take it
 }
+
+// donor is a definition that has made children for the website, and goes on.
+const donor = "sites"
 
 // former is a parent that had the place of the website: after a restore, children are of its UID.
 var former = Parent{Kind: websiteKind, Namespace: "team-a", Name: "web", UID: "uid-of-former"}
@@ -141,6 +147,8 @@ type story struct {
 	late         []Op
 	hold, brake  bool
 	damped       map[ChildID]Damped
+	kept         map[ChildID]Kept // by the donor
+	claims       bool             // another definition may take everything over that is not desired
 	metadataOnly []schema.GroupKind
 	whole        map[ChildID]bool     // read past the caches
 	live         map[ChildID]bool     // read past the caches with managedFields
@@ -157,14 +165,14 @@ func newStory(t *testing.T, text []byte) *story {
 	}
 	return &story{
 		cluster: newCluster(), t: t, tape: &tape{rest: text}, whole: map[ChildID]bool{}, live: map[ChildID]bool{}, remembered: map[types.UID]string{},
-		damped: map[ChildID]Damped{}, makers: map[types.UID]string{}, refused: map[ChildID]bool{}, written: map[ChildID]int{}, immutable: map[types.UID]string{},
+		damped: map[ChildID]Damped{}, kept: map[ChildID]Kept{}, makers: map[types.UID]string{}, refused: map[ChildID]bool{}, written: map[ChildID]int{}, immutable: map[types.UID]string{},
 	}
 }
 
 func (s *story) step() {
-	switch s.tape.next(9) {
+	switch s.tape.next(10) {
 	case 0:
-		s.desired = s.wish(website)
+		s.desired = s.wish(website, definition)
 	case 1:
 		s.carryOut(s.plan(), s.tape.next(8))
 	case 2:
@@ -189,12 +197,43 @@ func (s *story) step() {
 		}
 	case 8:
 		s.otherParent(former)
+	case 9:
+		s.otherDefinition()
 	}
 }
 
-// wish makes what is desired for a parent.
-func (s *story) wish(parent Parent) []*Desired {
+// otherDefinition lets the donor make children for the website. What it makes it wants, or it lets
+// it go in the next breath. It may not have said that yet, and another definition may take over
+// what is not desired.
+func (s *story) otherDefinition() {
+	what := s.tape.next(4)
+	wanted := s.wish(website, donor)
+	in := Input{Installation: installation, Definition: donor, Parent: website, Desired: wanted, Hold: "it makes alone"}
+	in.Observed = s.observed(s.t, website, wanted)
+	for _, op := range Plan(in) {
+		if err := s.execute([]Op{op}); err == nil && op.Action == Create {
+			s.makers[s.objects[op.ID].uid] = donor
+		}
+	}
+	clear(s.kept)
+	for _, d := range wanted {
+		s.kept[d.ID] = Kept{Wanted: what&1 == 0, Message: "it is not known"}
+	}
+	s.claims = what&2 > 0
+}
+
+// mayTake reports whether an object that the donor has made may become a child.
+func (s *story) mayTake(id ChildID, o *stored) bool {
+	if _, kept := s.kept[id]; kept && o.metadata("labels", DefinitionLabel) == donor {
+		return false
+	}
+	return s.makers[o.uid] == donor
+}
+
+// wish makes what is desired for a parent by a definition.
+func (s *story) wish(parent Parent, id string) []*Desired {
 	m := makerFor(parent)
+	m.definition = id
 	var all []*Desired
 	for range s.tape.next(5) {
 		w := wants[s.tape.next(len(wants))]
@@ -262,6 +301,13 @@ func (s *story) observe() []*Observed {
 // plan plans, and checks that it is a function and harms no other.
 func (s *story) plan() []Op {
 	in := Input{Installation: installation, Definition: definition, Parent: website, Desired: s.desired, Observed: s.observe(), Damped: s.damped}
+	in.Donors, in.Kept = []string{donor}, s.kept
+	if s.claims {
+		in.Claimed = map[ChildID]string{}
+		for _, o := range in.Observed {
+			in.Claimed[o.ID] = "another may take it"
+		}
+	}
 	if s.hold {
 		in.Hold = "it is held"
 	}
@@ -304,7 +350,7 @@ func (s *story) judge(op Op) {
 			s.t.Fatalf("%s is created, and exists", op.ID)
 		}
 	case Apply, HandOver:
-		if !exists || s.makers[o.uid] != "website" && !s.wiped(o) {
+		if !exists || s.makers[o.uid] != "website" && !s.wiped(o) && !s.mayTake(op.ID, o) {
 			s.t.Fatalf("%s is applied, and was made by %q", op.ID, s.makers[o.uid])
 		}
 		if op.Desired.Policy.Update == handlers.UpdateOnDelete && o.annotation(AppliedAnnotation) != op.Desired.hash {
@@ -327,7 +373,7 @@ func (s *story) judge(op Op) {
 			s.t.Fatalf("%s is deleted without a proof", op.ID)
 		case o.deleting:
 			s.t.Fatalf("%s is deleted twice", op.ID)
-		case s.hold || s.brake:
+		case s.hold || s.brake || s.claims:
 			s.t.Fatalf("%s is deleted while that is held", op.ID)
 		case slices.ContainsFunc(s.desired, func(d *Desired) bool { return d.ID == op.ID }):
 			s.t.Fatalf("%s is deleted and desired", op.ID)
@@ -442,7 +488,7 @@ func (s *story) carryOut(ops []Op, most int) {
 			s.written[op.ID]++
 		case op.Action == Delete || op.Action == Recreate:
 			delete(s.live, op.ID)
-			if before.uid != op.Observed.UID || s.makers[before.uid] != "website" {
+			if before.uid != op.Observed.UID || s.makers[before.uid] != "website" && (op.Action == Delete || !s.mayTake(op.ID, before)) {
 				s.t.Fatalf("%s has deleted another object", words([]Op{op}))
 			}
 			if op.Action == Delete {
@@ -490,7 +536,7 @@ func (s *story) leftToOthers(op Op) string {
 // otherParent makes or deletes the children of another parent.
 func (s *story) otherParent(parent Parent) {
 	in := Input{Installation: installation, Definition: definition, Parent: parent}
-	in.Desired = s.wish(parent)
+	in.Desired = s.wish(parent, definition)
 	in.Observed = s.observed(s.t, parent, in.Desired)
 	for _, op := range Plan(in) {
 		if err := s.execute([]Op{op}); err == nil && op.Action == Create {

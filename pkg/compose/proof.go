@@ -18,7 +18,7 @@ func (p *planner) foreign(o *Observed) (Reason, string) {
 		return ReasonOtherParent, childOfAnother(o)
 	case !p.proven(o) && !p.wiped(o):
 		return ReasonForeign, notOurs(o)
-	case m.definition != "" && !p.identity().has(m.definition) && ownsLabel(o, DefinitionLabel):
+	case m.definition != "" && !p.identity().has(m.definition) && ownsLabel(o, DefinitionLabel) && !fromDonor(p, o):
 		return ReasonOtherParent, childOfAnother(o)
 	}
 	return "", ""
@@ -60,5 +60,5 @@ func (p *planner) proven(o *Observed) bool {
 func (p *planner) wiped(o *Observed) bool {
 	m := o.marks
 	return o.Owned == nil && len(o.OwnedReferences) == 0 && o.controlledBy(p.Parent.UID) && m.parentUID == p.Parent.UID &&
-		m.installation == p.Installation && p.identity().has(m.definition)
+		m.installation == p.Installation && (p.identity().has(m.definition) || slices.Contains(p.Donors, m.definition))
 }

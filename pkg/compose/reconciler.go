@@ -84,12 +84,24 @@ type Deletion struct {
 	Ordered bool
 }
 
+// Remembered is what a definition knows of its parents. It belongs to the definition, so that a
+// revision goes on with what an earlier one has noted.
+type Remembered struct {
+	// Memory is what was written.
+	Memory *Memory
+	// Leavers are parents that may be handled no more. One of them for which there is a call, and
+	// that is not in the cache, is left.
+	Leavers *Leavers
+}
+
 // Options of New. All fields but Status, Deletion, Children and Related are required.
 type Options struct {
 	// Identity is which children are those of the definition.
 	Identity
 	// Selection is which parents are handled.
 	Selection
+	// Membership is what the definition has to do with others.
+	Membership
 	// Composer says what should exist.
 	Composer handlers.Composer
 	// Status says what is written to the status of the parents.
@@ -106,12 +118,8 @@ type Options struct {
 	// the gate in them.
 	Client  *Client
 	Dynamic dynamic.Interface
-	// Memory belongs to the definition.
-	Memory *Memory
-	// Leavers are parents that may be handled no more. One of them for which there is a call, and
-	// that is not in the cache, is left. They belong to the definition, so that a revision goes on
-	// with what an earlier one has noted.
-	Leavers *Leavers
+	// Remembered belongs to the definition.
+	Remembered
 	// Metrics are kept up to date.
 	Metrics *telemetry.Compose
 	// Events records what a person did not expect.
@@ -220,6 +228,9 @@ func (r *Reconciler) Forget(key kube.Key) { r.forget(key, "") }
 
 func (r *Reconciler) forget(key kube.Key, uid types.UID) {
 	r.waiting.forget(key)
+	if r.Moves != nil {
+		r.Moves.forget(r.Definition, uidOf(r.Memory, key, uid))
+	}
 	r.count(r.Memory.forget(key, uid).negative())
 }
 
@@ -239,6 +250,9 @@ func (r *Reconciler) Retain(exists func(kube.Key) bool) {
 // Pause is called when this replica stops handling objects: what is remembered may be wrong when
 // it begins again.
 func (r *Reconciler) Pause() {
+	if r.Moves != nil {
+		r.Moves.end(r.Definition, r.Digest)
+	}
 	r.caughtUp.clear()
 	r.Leavers.clear()
 	r.waiting.clear()

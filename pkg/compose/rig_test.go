@@ -185,6 +185,8 @@ func (s *server) change(r request, contentType string, kind schema.GroupVersionK
 		err = s.cluster.jsonPatch(id, []byte(r.body))
 	case contentType == string(types.MergePatchType) && subresource == "status":
 		err = s.cluster.patchStatus(id, []byte(r.body))
+	case contentType == string(types.MergePatchType):
+		err = s.cluster.patchAnnotations(id, []byte(r.body))
 	case r.method != http.MethodGet:
 		err = apierrors.NewMethodNotSupported(schema.GroupResource{}, r.method)
 	}
@@ -212,6 +214,28 @@ func (c *cluster) patchStatus(id ChildID, body []byte) error {
 	generation := s.generation
 	c.store(id, s, true)
 	s.generation = generation
+	return nil
+}
+
+// patchAnnotations is a merge patch of the annotations.
+func (c *cluster) patchAnnotations(id ChildID, body []byte) error {
+	patch, err := decodeTree(body)
+	if err != nil {
+		return err
+	}
+	s, exists := c.objects[id]
+	metadata, _ := patch["metadata"].(map[string]any)
+	switch {
+	case !exists:
+		return apierrors.NewNotFound(schema.GroupResource{Resource: id.Kind.Kind}, id.Name)
+	case metadata["resourceVersion"] != s.version:
+		return apierrors.NewConflict(schema.GroupResource{Resource: id.Kind.Kind}, id.Name, errors.New("the object has been modified"))
+	}
+	change, _ := metadata["annotations"].(map[string]any)
+	c.edit(id, FieldManager, func(tree map[string]any) {
+		of := object(tree, "metadata")
+		of["annotations"] = merged(annotations(tree), change)
+	})
 	return nil
 }
 
@@ -478,7 +502,7 @@ func newRig(tb testing.TB, o rigOptions) *rig {
 	}
 	options := Options{
 		Identity: Identity{Definition: definition, Installation: installation}, Selection: Selection{Kind: websiteKind}, Composer: o.composer, Deletion: Deletion{Finalizes: o.finalizes},
-		Parents: r.parents, Client: s.client(tb), Dynamic: client, Memory: NewMemory(), Leavers: &Leavers{},
+		Parents: r.parents, Client: s.client(tb), Dynamic: client, Remembered: Remembered{Memory: NewMemory(), Leavers: &Leavers{}},
 		Metrics: telemetry.NewMetrics(registry).Controller(definition).Compose(), Events: r.events, Logger: logr.Discard(),
 	}
 	for _, kind := range o.owns {

@@ -280,6 +280,7 @@ func (p *pass) sumUp(op Op, block, progress, degrade func(Reason, string)) {
 		block(op.Reason, message(op.Message))
 	case op.Reason == ReasonPruneHeld:
 		degrade(op.Reason, message(op.Message))
+	case waitsForHeir(op) && !p.showsMoves:
 	case op.Desired == nil && op.Action == Wait:
 		progress(op.Reason, message(op.Message))
 	case op.Desired == nil:

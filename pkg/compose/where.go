@@ -54,6 +54,9 @@ func (w *Where) excludes(ctx context.Context, parent handlers.Object) bool {
 // something else than the parent has changed: one that is looked at again anyway is not called for
 // then.
 func HasLeft(ctx context.Context, r *Reconciler, parent handlers.Object, changed bool) bool {
+	if r.Moves.Concerns(r.Definition) && r.Where.excludes(ctx, parent) {
+		r.Moves.say(r.Definition, parent.UID(), word{digest: r.Digest, known: true})
+	}
 	key := kube.Key{Namespace: parent.Namespace(), Name: parent.Name()}
 	if !changed && r.Leavers.isLookedAt(key, parent.UID()) {
 		return false

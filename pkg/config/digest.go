@@ -18,7 +18,11 @@ type Digest [sha256.Size]byte
 func digestOf(d Definition) (Digest, error) {
 	effective := controllerOf(d, d.Handler.JSON())
 	effective.Ignore = slices.Sorted(slices.Values(effective.Ignore))
-	text, err := json.Marshal(map[string]any{"plugin": d.Handler.Plugin(), "definition": effective})
+	said := map[string]any{"plugin": d.Handler.Plugin(), "definition": effective}
+	if len(d.Donors) > 0 { // It is another matter when the definitions of these ids are gone.
+		said["donors"] = d.Donors
+	}
+	text, err := json.Marshal(said)
 	if err != nil {
 		return Digest{}, fmt.Errorf("encoding controller %q: %w", d.Name, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/cuecontext"
@@ -126,7 +127,7 @@ func controllerOf(c Definition, handler []byte) *language.Controller {
 		Timeout:        short(c.Timeout),
 		LeaderElection: language.Required,
 		Finalizer:      c.Finalizer,
-		Children:       language.Children{ConditionPrefix: c.Status.ConditionPrefix, Formerly: c.Formerly},
+		Children:       language.Children{ConditionPrefix: c.Status.ConditionPrefix, Formerly: slices.Concat(c.Formerly, c.Donors)},
 		Paused:         c.Paused,
 	}
 	if c.Handler.Composes() {

@@ -50,6 +50,10 @@ func Decode(text []byte, registry *handlers.Registry) (*Config, error) {
 		if d.Handler, err = bindEncoded(f.Controllers[d.Name].Handler, registry); err != nil {
 			return nil, fmt.Errorf("decoding the config: controllers.%s.handler: %w", d.Name, err)
 		}
+	}
+	splitFormerly(cfg.Definitions)
+	for i := range cfg.Definitions {
+		d := &cfg.Definitions[i]
 		if d.Digest, err = digestOf(*d); err != nil {
 			return nil, fmt.Errorf("decoding the config: %w", err)
 		}

@@ -251,6 +251,7 @@ func (l *loader) config(schema cue.Value) *Config {
 		}
 	}
 	l.reportProblems(slices.Concat(problems, sharedStatuses(cfg.Definitions), identities(cfg.Definitions), longLease(cfg)))
+	splitFormerly(cfg.Definitions)
 	return cfg
 }
 

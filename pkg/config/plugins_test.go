@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -298,7 +299,7 @@ controllers:
   d:
     watch: {apiVersion: example.com/v1, kind: D}
     handler: {children: {}}
-    formerly: [old, c]
+    formerly: [old, x]
   e:
     watch: {apiVersion: example.com/v1, kind: E}
     handler: {log: {}}
@@ -313,9 +314,10 @@ controllers:
 	want := []string{
 		`:9:9: controllers.b.id: controller "a" has the same id "a", which is its name if it says nothing else; give each its own`,
 		`:14:16: controllers.c.formerly[0]: "x" is its id now; leave it out`,
-		`:14:19: controllers.c.formerly[1]: "a" is the id of controller "a", which keeps its children; name ids alone that no definition has any more`,
+		`:14:19: controllers.c.formerly[1]: "a" is the id of controller "a", which handles A objects: their children cannot become those of a C; leave it out`,
 		`:14:27: controllers.c.formerly[3]: "old" is there twice; leave it out`,
 		`:18:16: controllers.d.formerly[0]: controller "c" goes on for "old" already; say it in one of them`,
+		`:18:21: controllers.d.formerly[1]: "x" is the id of controller "c", which handles C objects: their children cannot become those of a D; leave it out`,
 		`:22:9: controllers.e.id: the log plugin makes no children, which it is for; leave it out`,
 		`:23:15: controllers.e.formerly: the log plugin makes no children, which it is for; leave it out`,
 	}
@@ -350,6 +352,59 @@ func TestIdentity(t *testing.T) {
 	}
 	if same := load("a", "    id: a\n"); same.Digest != a.Digest {
 		t.Error("an id that is the name makes a difference")
+	}
+}
+
+// TestDonors has former ids that other definitions have: those of the same kind are legal, also
+// where two definitions name each other, and several the same one. When the other one is gone, it
+// is another definition, and another process that is given the config sees the same.
+func TestDonors(t *testing.T) {
+	registry, err := handlers.NewRegistry(composerPlugin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const of = ": {watch: {apiVersion: example.com/v1, kind: A}, handler: {children: {}}, status: none"
+	load := func(lines ...string) *config.Config {
+		t.Helper()
+		file := "apiVersion: kooperd.dev/v1alpha1\ncontrollers:\n"
+		for _, line := range lines {
+			file += "  " + line + "\n"
+		}
+		cfg, err := config.Load(t.Context(), []string{write(t, "f.yaml", file)}, config.Options{Registry: registry})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg
+	}
+	heir := "heir" + of + ", formerly: [site, gone]}"
+	both := load("donor"+of+", id: site, formerly: [heir]}", heir, "other"+of+", formerly: [site]}")
+	var have [][]string
+	for _, def := range both.Definitions {
+		have = append(have, def.IDs(), def.Donors)
+	}
+	want := [][]string{{"site"}, {"heir"}, {"heir", "gone"}, {"site"}, {"other"}, {"site"}}
+	if diff := cmp.Diff(want, have); diff != "" {
+		t.Errorf("ids and donors (-want +got):\n%s", diff)
+	}
+	alone := load(heir).Definitions[0]
+	if diff := cmp.Diff([]string{"heir", "site", "gone"}, alone.IDs()); diff != "" {
+		t.Errorf("ids without the donor (-want +got):\n%s", diff)
+	}
+	if alone.Digest == both.Definitions[1].Digest {
+		t.Error("the end of the donor makes no difference to the heir")
+	}
+	text, err := config.Encode(both)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoded, err := config.Decode(text, registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, def := range decoded.Definitions {
+		if def.Digest != both.Definitions[i].Digest || !slices.Equal(def.Donors, both.Definitions[i].Donors) {
+			t.Errorf("%s is another one when it is decoded: %+v", def.Name, def.Children)
+		}
 	}
 }
 

@@ -49,6 +49,7 @@ func (e *Engine) Apply(cfg *config.Config) Changes {
 		}
 	}
 	e.shared.api.plan(watches)
+	e.shared.moves.Set(parties(cfg, e.shared.installation))
 	e.converge()
 	e.noteWanted()
 	return changesOf(before, e.wanted)

@@ -223,14 +223,14 @@ func (c *composing) make(composer handlers.Composer, env handlers.Env) (handlers
 		return nil, err
 	}
 	r := compose.New(compose.Options{
-		Identity: compose.Identity{
-			Installation: c.controller.installation, Definition: c.revision.def.IDs()[0], Formerly: c.revision.def.Formerly,
-		},
-		Status: c.revision.def.Status, Composer: composer,
+		Identity:   identityOf(c.revision.def, c.controller.installation),
+		Membership: compose.Membership{Moves: c.controller.moves, Digest: textOfDigest(c.revision.def)},
+		Status:     c.revision.def.Status, Composer: composer,
 		Deletion:  compose.Deletion{Finalizes: c.revision.def.Handler.Finalizes(), Ordered: c.revision.def.Handler.Ordered()},
 		Selection: c.selection, Parents: c.revision.watches.primary(), Children: c.children(), Related: c.related(),
-		Client: client, Dynamic: env.Clients.Dynamic, Memory: c.revision.objects.memory, Leavers: c.revision.objects.leavers,
-		Metrics: c.controller.metrics.Compose(), Events: env.Events, Logger: env.Logger,
+		Client: client, Dynamic: env.Clients.Dynamic,
+		Remembered: compose.Remembered{Memory: c.revision.objects.memory, Leavers: c.revision.objects.leavers},
+		Metrics:    c.controller.metrics.Compose(), Events: env.Events, Logger: env.Logger,
 	})
 	c.reconciler.Store(r)
 	return r, nil

@@ -18,8 +18,16 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
+// composers is what all definitions use whose plugins make composers.
+type composers struct {
+	installation string         // marks their children
+	records      *compose.State // nil: what they own is not noted
+	moves        *compose.Moves // of children between them
+}
+
 // shared is what all controllers of an engine use.
 type shared struct {
+	composers
 	api        apiServer
 	gate       *kube.Gate
 	allMetrics *telemetry.Metrics
@@ -29,12 +37,9 @@ type shared struct {
 	recorders  map[Group]*recorders
 	slots      *fairSemaphore
 	initial    *initialLimiter
-	// installation marks the children of composers.
-	installation string
-	records      *compose.State // nil: what they own is not noted
-	removals     removals
-	changes      changes // of the definitions' states
-	endings      endings
+	removals   removals
+	changes    changes // of the definitions' states
+	endings    endings
 	// watchesOf returns what a definition watches, the objects that it handles first.
 	watchesOf func(config.Definition) []watched
 }

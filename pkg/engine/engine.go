@@ -90,7 +90,8 @@ func newEngine(opts Options, api apiServer) *Engine {
 		shared: &shared{
 			api: api, gate: opts.Gate, allMetrics: opts.Metrics, board: opts.Board, log: opts.Logger,
 			shutdown: opts.ShutdownTimeout, recorders: map[Group]*recorders{UnderLease: newRecorders(), EveryReplica: newRecorders()},
-			slots: newFairSemaphore(0), initial: newInitialLimiter(runtime.GOMAXPROCS(0)), installation: opts.Installation, records: opts.Records,
+			slots: newFairSemaphore(0), initial: newInitialLimiter(runtime.GOMAXPROCS(0)),
+			composers: composers{installation: opts.Installation, records: opts.Records, moves: compose.NewMoves()},
 			watchesOf: func(def config.Definition) []watched { return watchesOf(def, opts.Installation) },
 		},
 		wanted: map[string]config.Definition{}, controllers: map[string]*controller{},

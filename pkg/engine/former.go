@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"math"
 	"slices"
@@ -45,6 +44,8 @@ func (c *composing) begin(ctx context.Context, run func(func()), add, call func(
 	if !awaitEndings(ctx, c) {
 		return false
 	}
+	r := c.reconciler.Load()
+	c.controller.moves.Begin(r.Definition, r.Digest, r.Parents, add)
 	if c.controller.records == nil {
 		c.revision.objects.memory.Brake.DefinitionChanged(c.revision.made)
 		return true
@@ -118,7 +119,7 @@ func (c *composing) scope() compose.Scope {
 		APIVersion: def.Watch.Kind.GroupVersion().String(), Kind: def.Watch.Kind.Kind, Namespaces: def.Watch.Namespaces,
 		Owns: compose.OwnedRecords(ownedKinds(def), def.Watch.Namespaces), Finalizer: compose.FinalizerOf(c.controller.installation, def.IDs()[0]),
 		LabelSelector: textOf(def.Watch.LabelSelector), FieldSelector: textOf(def.Watch.FieldSelector), Where: c.selection.Where.Text(),
-		OnRemove: string(def.OnRemove), Digest: hex.EncodeToString(def.Digest[:]), Formerly: def.Formerly,
+		OnRemove: string(def.OnRemove), Digest: textOfDigest(def), Formerly: def.Formerly,
 	}
 }
 

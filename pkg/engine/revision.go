@@ -127,6 +127,7 @@ func (r *revision) refresh() {
 	default:
 	}
 	r.state.refresh()
+	refreshMoves(r.composing)
 }
 
 // newReconciler makes what calls the handler for the keys of q. current returns the revision that

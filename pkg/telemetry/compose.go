@@ -26,12 +26,13 @@ type composeVectors struct {
 	children  *prometheus.GaugeVec
 	held      *prometheus.GaugeVec
 	paused    *prometheus.GaugeVec
+	moving    *prometheus.GaugeVec
 	fights    *prometheus.GaugeVec
 }
 
 // Reasons that a metric may have, as pkg/compose names them.
 var (
-	applyReasons   = []string{"Absent", "Adopted", "Changed", "Drift"}
+	applyReasons   = []string{"Absent", "Adopted", "Changed", "Drift", "Moved"}
 	refusalReasons = []string{"Foreign", "OtherParent", "Duplicate", "Order"}
 	errorReasons   = []string{
 		"Conflict", "Forbidden", "Invalid", "NamespaceTerminating", "NotFound", "NotServed", "QuotaExceeded", "Stale", "Unavailable",
@@ -43,7 +44,7 @@ func newComposeVectors(d *definitionVectors) composeVectors {
 		passes: ofDefinitions(d, histogram("kooperd_compose_pass_duration_seconds",
 			"Time to bring the children of one parent in line.", passDurations, labelController)),
 		applies: ofDefinitions(d, counter("kooperd_compose_applies_total",
-			"Children applied, by why: they were absent, what is desired has changed, or another party had changed them.",
+			"Children applied, by why: they were absent, what is desired has changed, another party had changed them, or another definition had made them.",
 			labelController, "reason"), applyReasons...),
 		deletes: ofDefinitions(d, counter("kooperd_compose_deletes_total",
 			"Children deleted because they were not desired any more.", labelController)),
@@ -66,6 +67,9 @@ func newComposeVectors(d *definitionVectors) composeVectors {
 			labelController)),
 		paused: ofDefinitions(d, gauge("kooperd_compose_paused_parents",
 			"Parents that are left alone because their annotation kooperd.dev/paused says so.", labelController)),
+		moving: ofDefinitions(d, gauge("kooperd_compose_moving_children",
+			"Children that are left as they are until another definition, between which and this one children may move, has handled their parent.",
+			labelController)),
 		fights: ofDefinitions(d, gauge("kooperd_compose_fights",
 			"Children that another party changes again and again, by its field manager; empty where that is not known.",
 			labelController, "manager"), ""),
@@ -90,6 +94,7 @@ func (c *Controller) Compose() *Compose {
 	v.statuses.WithLabelValues(c.name)
 	v.held.WithLabelValues(c.name)
 	v.paused.WithLabelValues(c.name)
+	v.moving.WithLabelValues(c.name)
 	v.fights.WithLabelValues(c.name, "")
 	for _, reason := range applyReasons {
 		v.applies.WithLabelValues(c.name, reason)
@@ -161,6 +166,13 @@ func (c *Compose) Paused(parents int) {
 	}
 }
 
+// Moving changes how many children wait for another definition.
+func (c *Compose) Moving(children int) {
+	if children != 0 {
+		c.vectors.moving.WithLabelValues(c.definition).Add(float64(children))
+	}
+}
+
 // Fights sets how many children a field manager changes again and again; empty where it is not
 // known.
 func (c *Compose) Fights(manager string, children int) {
@@ -177,7 +189,7 @@ func (c *Compose) Remove() {
 	v := c.vectors
 	for _, vector := range []interface {
 		DeletePartialMatch(labels prometheus.Labels) int
-	}{v.passes, v.applies, v.deletes, v.recreates, v.skips, v.statuses, v.refusals, v.errors, v.children, v.held, v.paused, v.fights} {
+	}{v.passes, v.applies, v.deletes, v.recreates, v.skips, v.statuses, v.refusals, v.errors, v.children, v.held, v.paused, v.moving, v.fights} {
 		vector.DeletePartialMatch(prometheus.Labels{labelController: c.definition})
 	}
 }

@@ -1,0 +1,261 @@
+package compose
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Kept says why a child of another definition is not taken over.
+type Kept struct {
+	// Wanted is true when the other definition wants it itself. If it is false, that is not known
+	// yet.
+	Wanted bool
+	// Message says more for a person.
+	Message string
+}
+
+// standing is what a definition has to do with a parent.
+type standing struct {
+	handles bool // it handles the parent, or may do so when it can work
+	works   bool // it handles objects as the file says
+	said    bool // it has said something, in whatever revision
+	word    word // known is true only of what it says as the file has it
+}
+
+// standing finds out what a party has to do with a parent. m.mu is held.
+func (m *Moves) standing(p *party, about subject) standing {
+	w := m.works[p.Definition]
+	now := standing{works: w != nil && w.digest == p.Digest}
+	if !p.Selection.mayHave(about) && (w == nil || now.works) {
+		return now
+	}
+	if now.works && w.parents.Listed() {
+		if _, there := w.parents.GetByUID(about.UID); !there {
+			return now
+		}
+	}
+	now.handles = true
+	now.word, now.said = p.words[about.UID]
+	now.word.known = now.word.known && now.works && now.word.digest == p.Digest
+	return now
+}
+
+// mayHave reports whether a parent may be one that is handled, by what is known without a cache.
+func (s Selection) mayHave(about subject) bool {
+	return s.Kind.GroupKind() == about.Kind.GroupKind() &&
+		(len(s.Namespaces) == 0 || slices.Contains(s.Namespaces, about.Namespace)) &&
+		(s.Labels == nil || about.labels == nil || s.Labels.Matches(about.labels))
+}
+
+// wait notes that a definition waits for what another one says of a parent, and returns what to
+// call for that. One that has said nothing may have no reason to look at it. m.mu is held.
+func (m *Moves) wait(p, other *party, about subject, now standing) []func() {
+	p.waiting[about.UID] = about.key
+	if now.works && !now.said {
+		return m.asking(other.Definition, about.key)
+	}
+	return nil
+}
+
+// kept says of children of donors why an heir does not take them. made has the ids of the
+// definitions that have made them.
+func (m *Moves) kept(heir string, about subject, made map[ChildID]string) map[ChildID]Kept {
+	all := map[ChildID]Kept{}
+	var calls []func()
+	m.mu.Lock()
+	p := m.parties[heir]
+	for id, maker := range made {
+		donor := m.donorOf(p, maker)
+		if donor == nil { // The change of the file that says so is under way.
+			all[id] = Kept{Message: fmt.Sprintf("it waits until definition %s goes on", maker)}
+			continue
+		}
+		now := m.standing(donor, about)
+		switch wants := now.word.wants[id]; {
+		case !now.handles, now.word.known && !wants:
+			continue
+		case now.word.known:
+			all[id] = Kept{Wanted: true, Message: fmt.Sprintf("definition %s wants it, too", donor.Definition)}
+		default:
+			all[id] = Kept{Message: fmt.Sprintf("it waits until definition %s, which has made it, %s", donor.Definition, says(now))}
+		}
+		calls = append(calls, m.wait(p, donor, about, now)...)
+	}
+	m.mu.Unlock()
+	run(calls)
+	return all
+}
+
+// says is what a definition has to do before others can go on.
+func says(now standing) string {
+	switch {
+	case !now.works:
+		return "works as the file says"
+	case now.said:
+		return "knows all that it wants of the parent"
+	default:
+		return "has handled the parent"
+	}
+}
+
+// donorOf returns the donor of a party that has, or has had, an id; nil for none. m.mu is held.
+func (m *Moves) donorOf(p *party, id string) *party {
+	if p == nil {
+		return nil
+	}
+	for _, name := range p.Donors {
+		if donor := m.parties[name]; donor != nil && donor.has(id) {
+			return donor
+		}
+	}
+	return nil
+}
+
+// donorsOf are the ids that the donors of a definition have or have had; none for a revision that
+// is not what the file says any more.
+func (m *Moves) donorsOf(heir, digest string) (ids []string) {
+	if m == nil {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.parties[heir]
+	if p == nil || p.Digest != digest {
+		return nil
+	}
+	for _, name := range p.Donors {
+		ids = append(ids, name)
+		if donor := m.parties[name]; donor != nil {
+			ids = append(ids, donor.Formerly...)
+		}
+	}
+	return ids
+}
+
+// doneBy returns what the donors of a definition have noted of children that have finished. waits
+// says why that is not known; empty if it is.
+func (m *Moves) doneBy(heir string, about subject) (done map[string]string, waits string) {
+	var calls []func()
+	m.mu.Lock()
+	p := m.parties[heir]
+	done = map[string]string{}
+	for i := 0; p != nil && i < len(p.Donors); i++ {
+		donor := m.parties[p.Donors[i]]
+		if donor == nil {
+			continue
+		}
+		now := m.standing(donor, about)
+		maps.Copy(done, now.word.done)
+		if now.handles && !now.word.known {
+			waits = fmt.Sprintf("it waits until definition %s, which may have run it, %s", donor.Definition, says(now))
+			calls = append(calls, m.wait(p, donor, about, now)...)
+		}
+	}
+	m.mu.Unlock()
+	run(calls)
+	return done, waits
+}
+
+// claimed says of objects of a donor why they are not deleted: an heir takes them over, or may do
+// so.
+func (m *Moves) claimed(donor string, about subject, objects []ChildID) map[ChildID]string {
+	if m == nil {
+		return nil
+	}
+	all := map[ChildID]string{}
+	var calls []func()
+	m.mu.Lock()
+	p := m.parties[donor]
+	for _, heir := range m.heirsOf(p) {
+		now := m.standing(heir, about)
+		if !now.handles || !heir.Selection.mayHave(about) {
+			continue
+		}
+		for _, id := range objects {
+			_, found := all[id]
+			inside := now.word.known && now.word.wantsIn(id)
+			switch {
+			case found, !inside && !slices.Contains(heir.Owns, id.Kind), now.word.known && !inside && !now.word.wants[id]:
+				continue
+			case inside:
+				all[id] = fmt.Sprintf("definition %s wants children in it", heir.Definition)
+			case now.word.known:
+				all[id] = fmt.Sprintf("definition %s takes it over", heir.Definition)
+			default:
+				all[id] = fmt.Sprintf("it waits until definition %s, which may take it over, %s", heir.Definition, says(now))
+			}
+			calls = append(calls, m.wait(p, heir, about, now)...)
+		}
+	}
+	m.mu.Unlock()
+	run(calls)
+	return all
+}
+
+// wantsIn reports whether an object is a namespace in which there is something that is wanted.
+func (w word) wantsIn(id ChildID) bool {
+	if id.Kind != (schema.GroupKind{Kind: "Namespace"}) {
+		return false
+	}
+	for wanted := range w.wants {
+		if wanted.Namespace == id.Name {
+			return true
+		}
+	}
+	return false
+}
+
+// heirsOf are the definitions that have a party as their donor, in the order of their ids. m.mu is
+// held.
+func (m *Moves) heirsOf(p *party) (heirs []*party) {
+	if p == nil {
+		return nil
+	}
+	for _, other := range m.parties {
+		if slices.Contains(other.Donors, p.Definition) {
+			heirs = append(heirs, other)
+		}
+	}
+	slices.SortFunc(heirs, func(a, b *party) int { return strings.Compare(a.Definition, b.Definition) })
+	return heirs
+}
+
+// needsNote reports whether a donor has to go on to note that a child has finished which it does
+// not want any more: an heir may want it, and has not noted it. noted returns what a definition has
+// noted of the parent.
+func (m *Moves) needsNote(donor string, about subject, said string, noted func(id string) map[string]string) bool {
+	if m == nil {
+		return false
+	}
+	var calls []func()
+	defer func() { run(calls) }()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.parties[donor]
+	outcome := strings.TrimPrefix(said, hasFailed)
+	for _, heir := range m.heirsOf(p) {
+		now := m.standing(heir, about)
+		switch {
+		case !now.handles || !heir.Selection.mayHave(about):
+		case !now.word.known:
+			calls = append(calls, m.wait(p, heir, about, now)...)
+			return true
+		case slices.Contains(now.word.outcomes, outcome) && !hasNoted(noted(heir.Definition), outcome):
+			return true // Its note is a change of the parent.
+		}
+	}
+	return false
+}
+
+func hasNoted(noted map[string]string, outcome string) bool {
+	for _, said := range noted {
+		if strings.TrimPrefix(said, hasFailed) == outcome {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,248 @@
+package compose
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"kooperd.dev/kooperd/pkg/kube"
+)
+
+// Moves lets children move between the definitions of one engine that all go on: from a donor to an
+// heir, which has the donor's id in formerly. Both have to know what the other one wants of the
+// same parent: the heir takes nothing that the donor wants, and the donor deletes nothing that the
+// heir may take. So each says it at the end of its passes, and whoever waits for that is called
+// then. What was said holds for one revision of a definition in one term: after a restart, a
+// failover or a change of the file, it is said anew. It is safe for concurrent use.
+type Moves struct {
+	mu      sync.Mutex
+	parties map[string]*party // donors and heirs, by id
+	works   map[string]*work  // of all definitions that handle objects, by id
+}
+
+// Party is a definition as the file has it.
+type Party struct {
+	// Identity is which children are those of the definition. Only those of its former ids count
+	// that no other definition has.
+	Identity
+	// Donors are the ids of definitions that go on, and whose children it may take over.
+	Donors []string
+	// Digest stands for all that the file says of the definition.
+	Digest string
+	// Selection is which parents it handles.
+	Selection Selection
+	// Owns are the kinds of its children.
+	Owns []schema.GroupKind
+}
+
+// Membership is what a definition has to do with those that children may come from and go to.
+type Membership struct {
+	// Moves has all of them; nil for none.
+	Moves *Moves
+	// Digest stands for all that the file says of the definition.
+	Digest string
+}
+
+// party is a Party with what is known of it.
+type party struct {
+	Party
+	words   map[types.UID]word     // by parent
+	waiting map[types.UID]kube.Key // parents that are called when another party says more of them
+}
+
+// work is a revision of a definition that handles objects.
+type work struct {
+	digest  string
+	parents Source
+	call    func(kube.Key) // asks for a pass
+	listed  bool           // as it was when it was looked at last
+}
+
+// word is what a definition has said of a parent.
+type word struct {
+	digest string // of the revision that has said it
+	known  bool   // false: there may be more that it wants
+	wants  map[ChildID]bool
+	// outcomes are what would be noted of its children that finish, if they had.
+	outcomes []string
+	// done is what is noted of those of its children that have finished, by name.
+	done map[string]string
+}
+
+func (w word) equal(other word) bool {
+	return w.digest == other.digest && w.known == other.known && maps.Equal(w.wants, other.wants) &&
+		slices.Equal(w.outcomes, other.outcomes) && maps.Equal(w.done, other.done)
+}
+
+// subject is a parent that two definitions may have children of.
+type subject struct {
+	Parent
+	key    kube.Key
+	labels labels.Set // nil where they are not known
+}
+
+// NewMoves returns one without definitions.
+func NewMoves() *Moves { return &Moves{parties: map[string]*party{}, works: map[string]*work{}} }
+
+// Set says which definitions there are from now on.
+func (m *Moves) Set(all []Party) {
+	gives := map[string]bool{}
+	for _, p := range all {
+		for _, id := range p.Donors {
+			gives[id] = true
+		}
+	}
+	next := map[string]*party{}
+	m.mu.Lock()
+	for _, p := range all {
+		if len(p.Donors) == 0 && !gives[p.Definition] {
+			continue
+		}
+		known := m.parties[p.Definition]
+		if known == nil {
+			known = &party{words: map[types.UID]word{}, waiting: map[types.UID]kube.Key{}}
+		}
+		known.Party = p
+		next[p.Definition] = known
+	}
+	calls := m.wakeAll(slices.Collect(maps.Keys(m.parties))) // Those that end to be a donor, too.
+	m.parties = next
+	m.mu.Unlock()
+	run(calls)
+}
+
+// Begin notes that a revision handles objects from now on. It may be called before all caches are
+// complete. call asks for a pass for a parent.
+func (m *Moves) Begin(id, digest string, parents Source, call func(kube.Key)) {
+	m.mu.Lock()
+	m.works[id] = &work{digest: digest, parents: parents, call: call, listed: parents.Listed()}
+	calls := m.wakeAll(m.related(id))
+	m.mu.Unlock()
+	run(calls)
+}
+
+// end notes that a revision does not handle objects any more.
+func (m *Moves) end(id, digest string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if w := m.works[id]; w == nil || w.digest != digest {
+		return // Another one does.
+	}
+	delete(m.works, id)
+	if p := m.parties[id]; p != nil {
+		clear(p.words)
+		clear(p.waiting)
+	}
+}
+
+// Look is called when the cache of a definition's parents may have become complete, or not so.
+func (m *Moves) Look(id string) {
+	m.mu.Lock()
+	w := m.works[id]
+	var calls []func()
+	if w != nil && w.listed != w.parents.Listed() {
+		w.listed = !w.listed
+		calls = m.wakeAll(m.related(id))
+	}
+	m.mu.Unlock()
+	run(calls)
+}
+
+// say notes what a definition says of a parent, and calls for it where that is waited for. One that
+// cannot tell all wants what it wanted before.
+func (m *Moves) say(id string, parent types.UID, said word) {
+	m.mu.Lock()
+	p := m.parties[id]
+	if p == nil {
+		m.mu.Unlock()
+		return
+	}
+	before, there := p.words[parent]
+	if !said.known {
+		said.wants, said.outcomes, said.done = before.wants, before.outcomes, before.done
+	}
+	var calls []func()
+	if !there || !said.equal(before) {
+		p.words[parent] = said
+		calls = m.wake(m.related(id), parent)
+	}
+	m.mu.Unlock()
+	run(calls)
+}
+
+// forget drops what a definition has said of a parent that it does not handle any more.
+func (m *Moves) forget(id string, parent types.UID) {
+	m.mu.Lock()
+	var calls []func()
+	if p := m.parties[id]; p != nil {
+		delete(p.waiting, parent)
+		if _, there := p.words[parent]; there {
+			delete(p.words, parent)
+			calls = m.wake(m.related(id), parent)
+		}
+	}
+	m.mu.Unlock()
+	run(calls)
+}
+
+// Concerns reports whether children may move between the definition of that id and others.
+func (m *Moves) Concerns(id string) bool {
+	if m == nil {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.parties[id] != nil
+}
+
+// related are the ids of the donors and heirs of a definition. m.mu is held.
+func (m *Moves) related(id string) (ids []string) {
+	for other, p := range m.parties {
+		if other != id && (slices.Contains(p.Donors, id) || m.parties[id] != nil && slices.Contains(m.parties[id].Donors, other)) {
+			ids = append(ids, other)
+		}
+	}
+	return ids
+}
+
+// wake returns what to call so that definitions look at a parent again that waits. m.mu is held.
+func (m *Moves) wake(ids []string, parent types.UID) (calls []func()) {
+	for _, id := range ids {
+		p := m.parties[id]
+		if key, waits := p.waiting[parent]; waits {
+			delete(p.waiting, parent)
+			calls = append(calls, m.asking(id, key)...)
+		}
+	}
+	return calls
+}
+
+// wakeAll is wake for all parents. m.mu is held.
+func (m *Moves) wakeAll(ids []string) (calls []func()) {
+	for _, id := range ids {
+		for parent := range m.parties[id].waiting {
+			calls = append(calls, m.wake([]string{id}, parent)...)
+		}
+	}
+	return calls
+}
+
+// asking returns what asks for a pass, if there may be one. m.mu is held.
+func (m *Moves) asking(id string, key kube.Key) []func() {
+	w := m.works[id]
+	if w == nil {
+		return nil
+	}
+	return []func(){func() { w.call(key) }}
+}
+
+// run calls functions. No lock is held.
+func run(calls []func()) {
+	for _, call := range calls {
+		call()
+	}
+}
