@@ -5,6 +5,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"kooperd.dev/kooperd/pkg/expression"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/trigger"
@@ -13,7 +14,7 @@ import (
 // Where selects parents by what they are: it is the condition of a definition, unless that is about
 // changes. A nil *Where selects all. It is safe for concurrent use.
 type Where struct {
-	condition *trigger.Condition
+	condition *expression.Condition
 	reads     kube.FieldMask
 }
 

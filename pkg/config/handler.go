@@ -13,7 +13,7 @@ import (
 
 // bindHandler checks the handler of one definition and binds it to its plugin; ok is false after a
 // mistake.
-func (l *loader) bindHandler(at diagnostic.Path) (bound handlers.Bound, ok bool) {
+func (l *loader) bindHandler(at diagnostic.Path, kinds handlers.Kinds) (bound handlers.Bound, ok bool) {
 	v := l.doc.Lookup(at)
 	if !v.Exists() || explain.Missing(v) {
 		return handlers.Bound{}, false
@@ -52,7 +52,7 @@ func (l *loader) bindHandler(at diagnostic.Path) (bound handlers.Bound, ok bool)
 		l.report.Add(l.doc.KeyPosition(at), at, "names no plugin", "name one of "+diagnostic.Listing(l.check.Plugins.Names, "or"))
 	}
 	for _, name := range known {
-		bound, ok = l.bindPlugin(at.With(name), name, v.LookupPath(cue.MakePath(cue.Str(name))))
+		bound, ok = l.bindPlugin(at.With(name), name, v.LookupPath(cue.MakePath(cue.Str(name))), kinds)
 	}
 	return bound, ok && len(known) == 1 && !unknown
 }
@@ -97,7 +97,7 @@ func (p *pluginSchemas) node(name string) *explain.SchemaNode {
 }
 
 // bindPlugin checks v, the config of a plugin, by the plugin's schema and then by its own code.
-func (l *loader) bindPlugin(at diagnostic.Path, name string, v cue.Value) (handlers.Bound, bool) {
+func (l *loader) bindPlugin(at diagnostic.Path, name string, v cue.Value, kinds handlers.Kinds) (handlers.Bound, bool) {
 	s := l.plugins.node(name)
 	if s == nil {
 		l.report.Add(l.doc.KeyPosition(at), at, "the plugin's schema does not compile", pluginHint)
@@ -121,15 +121,26 @@ func (l *loader) bindPlugin(at diagnostic.Path, name string, v cue.Value) (handl
 		return handlers.Bound{}, false
 	}
 	done := l.doing.calling(name)
-	bound, problems, err := l.registry.Bind(name, raw)
+	bound, problems, err := l.registry.BindFor(name, raw, kinds)
 	done()
 	if err != nil {
 		l.report.Add(l.doc.KeyPosition(at), at, err.Error(), pluginHint)
 		return handlers.Bound{}, false
 	}
-	for _, p := range problems {
-		where := at.With(diagnostic.ParsePath(p.Path)...)
-		l.report.Add(l.doc.ValuePosition(where), where, p.Message, p.Hint)
-	}
+	l.reportProblems(pluginProblems(at, v, problems))
 	return bound, len(problems) == 0
+}
+
+// pluginProblems are the problems that a plugin has found in v, its config at a place.
+func pluginProblems(at diagnostic.Path, v cue.Value, found []handlers.Problem) []problem {
+	problems := make([]problem, len(found))
+	for i, f := range found {
+		path := diagnostic.ParsePath(f.Path)
+		p := problem{at: at.With(path...), message: f.Message, hint: suggested(f.Hint, f.Unknown, f.Known, f.Within)}
+		if text, err := v.LookupPath(cue.ParsePath(f.Path)).String(); err == nil && f.Offset > 0 {
+			p.text, p.offset = &text, f.Offset
+		}
+		problems[i] = p
+	}
+	return problems
 }

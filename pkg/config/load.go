@@ -14,6 +14,7 @@ import (
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/cuecontext"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
 	"kooperd.dev/kooperd/pkg/config/internal/explain"
@@ -305,9 +306,21 @@ func (l *loader) bindHandlers() map[string]handlers.Bound {
 	bound := map[string]handlers.Bound{}
 	for it.Next() {
 		name := it.Selector().Unquoted()
-		if b, ok := l.bindHandler(diagnostic.Path{"controllers", name, "handler"}); ok {
+		kinds := handlers.Kinds{Watched: watchedKind(it.Value())}
+		if b, ok := l.bindHandler(diagnostic.Path{"controllers", name, "handler"}, kinds); ok {
 			bound[name] = b
 		}
 	}
 	return bound
+}
+
+// watchedKind returns the kind that a definition watches, or an empty one where that is a mistake.
+func watchedKind(definition cue.Value) schema.GroupVersionKind {
+	apiVersion, errVersion := definition.LookupPath(cue.ParsePath("watch.apiVersion")).String()
+	kind, errKind := definition.LookupPath(cue.ParsePath("watch.kind")).String()
+	gv, err := schema.ParseGroupVersion(apiVersion)
+	if errVersion != nil || errKind != nil || err != nil {
+		return schema.GroupVersionKind{}
+	}
+	return gv.WithKind(kind)
 }

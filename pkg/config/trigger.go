@@ -10,6 +10,7 @@ import (
 	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
 	"kooperd.dev/kooperd/pkg/config/internal/language"
 	"kooperd.dev/kooperd/pkg/config/internal/suggest"
+	"kooperd.dev/kooperd/pkg/expression"
 	"kooperd.dev/kooperd/pkg/trigger"
 )
 
@@ -36,12 +37,19 @@ func (r *resolver) filter(at diagnostic.Path, kind schema.GroupVersionKind, c *l
 }
 
 // mistake reports a mistake at its place in a text.
-func (r *resolver) mistake(at diagnostic.Path, text string, m *trigger.Mistake) {
-	hint := m.Hint
-	if name := suggest.Closest(m.Unknown, m.Known); m.Unknown != "" && name != "" {
-		hint = fmt.Sprintf("did you mean %q?", append(slices.Clone(m.Within), name))
-	}
+func (r *resolver) mistake(at diagnostic.Path, text string, m *expression.Mistake) {
 	r.problems = append(r.problems, problem{
-		at: at, message: m.Message, hint: hint, text: &text, offset: m.Offset,
+		at: at, message: m.Message, hint: suggested(m.Hint, m.Unknown, m.Known, m.Within), text: &text, offset: m.Offset,
 	})
+}
+
+// suggested returns the hint, or the known name that is closest to an unknown one behind within.
+func suggested(hint, unknown string, known []string, within expression.Path) string {
+	if unknown == "" {
+		return hint
+	}
+	if name := suggest.Closest(unknown, known); name != "" {
+		return fmt.Sprintf("did you mean %q?", append(slices.Clone(within), name))
+	}
+	return hint
 }

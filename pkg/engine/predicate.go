@@ -11,10 +11,10 @@ import (
 	xrate "golang.org/x/time/rate"
 
 	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/expression"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/telemetry"
-	"kooperd.dev/kooperd/pkg/trigger"
 )
 
 // conditionLogInterval is the least time between two log lines about a condition that fails.
@@ -26,9 +26,9 @@ var errSecretValues = errors.New("the condition fails; why is not shown of Secre
 
 // changePredicate decides by the filter of a definition.
 type changePredicate struct {
-	ignored *kube.Ignored      // nil: nothing is ignored
-	where   *trigger.Condition // nil: every change is wanted
-	reads   kube.FieldMask     // what where reads
+	ignored *kube.Ignored         // nil: nothing is ignored
+	where   *expression.Condition // nil: every change is wanted
+	reads   kube.FieldMask        // what where reads
 
 	finalizers []string // where does not decide on objects that are to be finalized
 

@@ -124,7 +124,7 @@ func (b Bound) NewComposer(ctx context.Context, env Env) (Composer, error) {
 
 // bind decodes a config that the schema has accepted, and asks the plugin all there is to ask about
 // it. An error is a mistake in the plugin: its schema and struct disagree, or its code panics.
-func (p Plugin[C]) bind(raw []byte) (Bound, []Problem, error) {
+func (p Plugin[C]) bind(raw []byte, known Kinds) (Bound, []Problem, error) {
 	c, err := p.decode(raw)
 	if err != nil {
 		return Bound{}, nil, err
@@ -132,6 +132,15 @@ func (p Plugin[C]) bind(raw []byte) (Bound, []Problem, error) {
 	if p.Validate != nil {
 		var problems []Problem
 		if err := p.protect("Validate", func() { problems = p.Validate(&c) }); err != nil {
+			return Bound{}, nil, err
+		}
+		if len(problems) > 0 {
+			return Bound{}, problems, nil
+		}
+	}
+	if p.Check != nil {
+		var problems []Problem
+		if err := p.protect("Check", func() { problems = p.Check(&c, known) }); err != nil {
 			return Bound{}, nil, err
 		}
 		if len(problems) > 0 {

@@ -6,6 +6,9 @@ import (
 	"reflect"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"kooperd.dev/kooperd/pkg/expression"
 )
 
 // Plugin is a named kind of handler, typed by its config. Listing it in the call of daemon.Main is
@@ -25,6 +28,10 @@ type Plugin[C any] struct {
 	// Validate checks what the schema cannot say. It must be pure: no network, no files, no
 	// environment. Optional.
 	Validate func(*C) []Problem
+	// Check checks what depends on kinds: that of the watched objects, and what is known of the
+	// others that the config names. It is called after Validate has found nothing, and must be as
+	// pure. Optional.
+	Check func(*C, Kinds) []Problem
 	// Rules returns the RBAC rules that a handler with this config needs besides reading the
 	// watched kind. Optional.
 	Rules func(C) []rbacv1.PolicyRule
@@ -65,6 +72,30 @@ type Problem struct {
 	Message string
 	// Hint says what would be right. Optional.
 	Hint string
+	// Offset is where in the string at Path, in characters from 0. Default: the string as a whole.
+	Offset int
+	// Unknown is a name that means nothing, and Known are those that do: the one that is closest is
+	// suggested. Within is what stands before the name in the suggestion. Optional.
+	Unknown string
+	Known   []string
+	Within  []string
+}
+
+// Kinds is what is known of kinds where a config is checked. The zero value is for a config without
+// a definition: nothing is known of its objects.
+type Kinds struct {
+	// Watched is the kind of the definition's objects.
+	Watched schema.GroupVersionKind
+	// TypeOf returns what is known of the objects of a kind. Nil stands for expression.OfKind.
+	TypeOf func(schema.GroupVersionKind) expression.Type
+}
+
+// Type returns what is known of the objects of a kind.
+func (k Kinds) Type(kind schema.GroupVersionKind) expression.Type {
+	if k.TypeOf == nil {
+		return expression.OfKind(kind)
+	}
+	return k.TypeOf(kind)
 }
 
 // Description is what is known of a plugin without a config.
@@ -92,7 +123,7 @@ type AnyPlugin interface {
 	Describe() Description
 
 	check() error
-	bind(raw []byte) (Bound, []Problem, error)
+	bind(raw []byte, known Kinds) (Bound, []Problem, error)
 }
 
 // Describe tells what the plugin is.

@@ -72,9 +72,15 @@ func (r *Registry) Describe(name string) (Description, bool) {
 // and checks the result. Empty raw means defaults alone. Problems are mistakes of the config's
 // author; an error is one of the plugin's author, or an unknown name.
 func (r *Registry) Bind(name string, raw []byte) (Bound, []Problem, error) {
+	return r.BindFor(name, raw, Kinds{})
+}
+
+// BindFor is Bind for a definition that watches a kind, with what is known of the kinds that the
+// config may name.
+func (r *Registry) BindFor(name string, raw []byte, known Kinds) (Bound, []Problem, error) {
 	p, ok := r.plugins[name]
 	if !ok {
 		return Bound{}, nil, fmt.Errorf("binding handler: no plugin named %q", name)
 	}
-	return p.bind(raw)
+	return p.bind(raw, known)
 }

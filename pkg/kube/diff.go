@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apijson "k8s.io/apimachinery/pkg/util/json"
 
+	"kooperd.dev/kooperd/pkg/expression"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube/wire"
-	"kooperd.dev/kooperd/pkg/trigger"
 )
 
 // Ignored are fields of one kind in which a change counts for nothing. It is safe for concurrent
@@ -21,7 +21,7 @@ type Ignored struct {
 }
 
 // Ignore prepares a comparison of objects that leaves out everything at and below fields.
-func Ignore(fields *trigger.Fields) *Ignored {
+func Ignore(fields *expression.Fields) *Ignored {
 	return &Ignored{fields: wire.Ignore(fields.Paths, fields.Steps)}
 }
 
@@ -107,7 +107,7 @@ type FieldMask struct {
 }
 
 // NewFieldMask returns the mask of what fields name.
-func NewFieldMask(fields *trigger.Fields) FieldMask {
+func NewFieldMask(fields *expression.Fields) FieldMask {
 	return FieldMask{mask: wire.NewFieldMask(fields.Paths, fields.Steps)}
 }
 

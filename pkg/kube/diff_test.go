@@ -16,8 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
 
+	"kooperd.dev/kooperd/pkg/expression"
 	"kooperd.dev/kooperd/pkg/kube/wire"
-	"kooperd.dev/kooperd/pkg/trigger"
 )
 
 // encoded is a Pod as it arrives in protobuf.
@@ -41,9 +41,9 @@ func encoded(t testing.TB, p *corev1.Pod) *object {
 }
 
 // ignoring prepares a comparison of Pods.
-func ignoring(t *testing.T, paths ...trigger.Path) *Ignored {
+func ignoring(t *testing.T, paths ...expression.Path) *Ignored {
 	t.Helper()
-	fields, err := trigger.FieldsAt(podKind, paths)
+	fields, err := expression.FieldsAt(podKind, paths)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,13 +51,13 @@ func ignoring(t *testing.T, paths ...trigger.Path) *Ignored {
 }
 
 // keeping returns parts of Pods.
-func keeping(paths ...trigger.Path) FieldMask {
-	return NewFieldMask(trigger.FieldsAround(podKind, paths))
+func keeping(paths ...expression.Path) FieldMask {
+	return NewFieldMask(expression.FieldsAround(podKind, paths))
 }
 
 func TestEventOnly(t *testing.T) {
-	ignored := ignoring(t, trigger.Path{"status"}, trigger.Path{"metadata", "annotations"})
-	everything := ignoring(t, trigger.Path{"metadata"}, trigger.Path{"spec"}, trigger.Path{"status"})
+	ignored := ignoring(t, expression.Path{"status"}, expression.Path{"metadata", "annotations"})
+	everything := ignoring(t, expression.Path{"metadata"}, expression.Path{"spec"}, expression.Path{"status"})
 	deleted := metav1.NewTime(time.Unix(1, 0))
 	tests := map[string]struct {
 		ignored *Ignored
@@ -226,8 +226,8 @@ func BenchmarkFields(b *testing.B) {
 		b.Fatal(err)
 	}
 	for name, parts := range map[string]FieldMask{
-		"all": {}, "spec": keeping(trigger.Path{"spec"}), "nodeName": keeping(trigger.Path{"spec", "nodeName"}),
-		"label": keeping(trigger.Path{"metadata", "labels", "app"}),
+		"all": {}, "spec": keeping(expression.Path{"spec"}), "nodeName": keeping(expression.Path{"spec", "nodeName"}),
+		"label": keeping(expression.Path{"metadata", "labels", "app"}),
 	} {
 		for encoding, o := range map[string]*object{"json": arrival(b, podKind, p), "protobuf": encoded(b, p)} {
 			b.Run(name+"/"+encoding, func(b *testing.B) {
@@ -245,7 +245,7 @@ func BenchmarkFields(b *testing.B) {
 
 // TestPartsAreEnough evaluates expressions on whole objects and on the parts that they read.
 func TestPartsAreEnough(t *testing.T) {
-	language, err := trigger.NewLanguage()
+	language, err := expression.NewLanguage()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +267,7 @@ func TestPartsAreEnough(t *testing.T) {
 		"has(object.metadata.annotations.nothing)", "has(object.metadata.annotations.d)", "object.metadata.annotations.?nothing.orValue('') == ''",
 		"has(object.metadata.annotations) && !('nothing' in object.metadata.annotations)", "has(object.spec.nodeSelector.nothing)", "has(object.spec.securityContext.runAsUser)",
 	} {
-		c, err := language.Compile(text, schema.GroupVersionKind{})
+		c, err := language.Condition(text, schema.GroupVersionKind{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -296,7 +296,7 @@ func TestKeepLeavesOut(t *testing.T) {
 	p := pod("a@1")
 	p.Annotations = map[string]string{"a": "x", "b": "y"}
 	p.Spec.NodeName, p.Status.Phase = "n", corev1.PodRunning
-	parts := keeping(trigger.Path{"metadata", "annotations", "b"}, trigger.Path{"spec", "nodeName"})
+	parts := keeping(expression.Path{"metadata", "annotations", "b"}, expression.Path{"spec", "nodeName"})
 	for encoding, o := range map[string]*object{"JSON": arrival(t, podKind, p), "protobuf": encoded(t, p)} {
 		have, err := Fields(cachedObject{o}, parts)
 		if err != nil {
@@ -323,7 +323,7 @@ func TestKeepLeavesOut(t *testing.T) {
 func TestKeepOfMetadataAlone(t *testing.T) {
 	o := encoded(t, pod("a@1"))
 	o.codec = newCodec(podKind, true)
-	have, err := Fields(cachedObject{o}, keeping(trigger.Path{"metadata", "labels"}, trigger.Path{"kind"}))
+	have, err := Fields(cachedObject{o}, keeping(expression.Path{"metadata", "labels"}, expression.Path{"kind"}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,21 +6,23 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"kooperd.dev/kooperd/pkg/expression"
 )
 
 // Filter decides which changes of the objects of one kind call a handler. A nil *Filter lets all of
 // them through. A Filter is immutable and safe for concurrent use.
 type Filter struct {
 	kind    schema.GroupVersionKind
-	ignored *Fields
-	where   *Condition
-	reads   *Fields
+	ignored *expression.Fields
+	where   *expression.Condition
+	reads   *expression.Fields
 }
 
 // Compiler makes filters. The zero Compiler is ready for use, by one goroutine at a time. It makes
 // the CEL environment, which takes longer than compiling an expression, with the first expression.
 type Compiler struct {
-	language *Language
+	language *expression.Language
 }
 
 // Filter compiles the texts of a filter: paths of fields in which changes are ignored, and an
@@ -41,49 +43,49 @@ func (c *Compiler) Filter(kind schema.GroupVersionKind, ignore []string, where *
 			return nil, err
 		}
 	}
-	if wrong.Where != nil || slices.ContainsFunc(wrong.Ignore, func(m *Mistake) bool { return m != nil }) {
+	if wrong.Where != nil || slices.ContainsFunc(wrong.Ignore, func(m *expression.Mistake) bool { return m != nil }) {
 		return nil, wrong
 	}
 	if f.where != nil {
-		f.reads = FieldsAround(kind, f.where.Reads())
+		f.reads = expression.FieldsAround(kind, f.where.Reads())
 	}
 	return f, nil
 }
 
 // condition compiles an expression and checks it against what is known of the kind.
-func (c *Compiler) condition(kind schema.GroupVersionKind, text string) (*Condition, error) {
+func (c *Compiler) condition(kind schema.GroupVersionKind, text string) (*expression.Condition, error) {
 	if c.language == nil {
-		language, err := NewLanguage()
+		language, err := expression.NewLanguage()
 		if err != nil {
 			return nil, err
 		}
 		c.language = language
 	}
-	return c.language.Compile(text, kind)
+	return c.language.Condition(text, kind)
 }
 
 // ignoredFields reads the paths of `ignore`. The mistakes are by index, nil for a path without one.
-func ignoredFields(kind schema.GroupVersionKind, texts []string) (*Fields, []*Mistake) {
-	paths, mistakes := make([]Path, len(texts)), make([]*Mistake, len(texts))
+func ignoredFields(kind schema.GroupVersionKind, texts []string) (*expression.Fields, []*expression.Mistake) {
+	paths, mistakes := make([]expression.Path, len(texts)), make([]*expression.Mistake, len(texts))
 	for i, text := range texts {
 		var err error
-		if paths[i], err = ParsePath(text); err != nil && errors.As(err, &mistakes[i]) {
+		if paths[i], err = expression.ParsePath(text); err != nil && errors.As(err, &mistakes[i]) {
 			mistakes[i].Message = fmt.Sprintf("%s is not the path of a field: %s", quoted(text), mistakes[i].Message)
 		}
 	}
-	all := &Fields{Steps: [][]Step{}}
+	all := &expression.Fields{Steps: [][]expression.Step{}}
 	for i, path := range paths {
 		if mistakes[i] != nil {
 			continue
 		}
-		var steps []Step
+		var steps []expression.Step
 		steps, mistakes[i] = ignorable(kind, path)
 		if mistakes[i] == nil {
 			mistakes[i] = redundant(texts, paths, i)
 		}
 		all.Paths, all.Steps = append(all.Paths, path), append(all.Steps, steps)
 	}
-	if _, whole := knownType(kind); !whole {
+	if _, whole := expression.KnownType(kind); !whole {
 		all.Steps = nil
 	}
 	return all, mistakes
@@ -91,20 +93,20 @@ func ignoredFields(kind schema.GroupVersionKind, texts []string) (*Fields, []*Mi
 
 // ignorable checks that changes in a field can be ignored. The fields of custom kinds are not
 // known, but for their metadata.
-func ignorable(kind schema.GroupVersionKind, p Path) ([]Step, *Mistake) {
-	if slices.Equal(p, Path{"metadata", "deletionTimestamp"}) {
-		return nil, &Mistake{
+func ignorable(kind schema.GroupVersionKind, p expression.Path) ([]expression.Step, *expression.Mistake) {
+	if slices.Equal(p, expression.Path{"metadata", "deletionTimestamp"}) {
+		return nil, &expression.Mistake{
 			Message: "a change that sets metadata.deletionTimestamp calls the handler in any case",
 			Hint:    "leave it out",
 		}
 	}
-	known, whole := knownType(kind)
+	known, whole := expression.KnownType(kind)
 	if !whole && p[0] != "metadata" {
 		return nil, nil
 	}
-	steps, err := Resolve(known, p)
-	if wrong := (*FieldError)(nil); errors.As(err, &wrong) {
-		return nil, &Mistake{
+	steps, err := expression.Resolve(known, p)
+	if wrong := (*expression.FieldError)(nil); errors.As(err, &wrong) {
+		return nil, &expression.Mistake{
 			Message: kind.Kind + ": " + wrong.Message, Hint: wrong.Hint,
 			Within: p[:wrong.Index], Unknown: p[wrong.Index], Known: wrong.Known,
 		}
@@ -114,7 +116,7 @@ func ignorable(kind schema.GroupVersionKind, p Path) ([]Step, *Mistake) {
 
 // redundant is a mistake where another path makes this one redundant: the same one before it, or
 // one above it.
-func redundant(texts []string, paths []Path, i int) *Mistake {
+func redundant(texts []string, paths []expression.Path, i int) *expression.Mistake {
 	p := paths[i]
 	for j, other := range paths {
 		if other == nil || j == i || len(other) > len(p) || !slices.Equal(other, p[:len(other)]) {
@@ -122,19 +124,19 @@ func redundant(texts []string, paths []Path, i int) *Mistake {
 		}
 		switch {
 		case len(other) < len(p):
-			return &Mistake{
+			return &expression.Mistake{
 				Message: fmt.Sprintf("%s is ignored already, by %s at [%d]", quoted(texts[i]), quoted(texts[j]), j),
 				Hint:    "leave it out",
 			}
 		case j < i:
-			return &Mistake{Message: fmt.Sprintf("%s is there twice, first at [%d]", quoted(texts[i]), j)}
+			return &expression.Mistake{Message: fmt.Sprintf("%s is there twice, first at [%d]", quoted(texts[i]), j)}
 		}
 	}
 	return nil
 }
 
 // Ignored returns the fields in which a change alone does not call the handler, or nil for none.
-func (f *Filter) Ignored() *Fields {
+func (f *Filter) Ignored() *expression.Fields {
 	if f == nil {
 		return nil
 	}
@@ -142,7 +144,7 @@ func (f *Filter) Ignored() *Fields {
 }
 
 // Where returns the condition, or nil for none.
-func (f *Filter) Where() *Condition {
+func (f *Filter) Where() *expression.Condition {
 	if f == nil {
 		return nil
 	}
@@ -150,7 +152,7 @@ func (f *Filter) Where() *Condition {
 }
 
 // Reads returns the fields that the condition reads, or nil without one.
-func (f *Filter) Reads() *Fields {
+func (f *Filter) Reads() *expression.Fields {
 	if f == nil {
 		return nil
 	}
@@ -166,7 +168,7 @@ func (f *Filter) MetadataOnly() bool {
 	case f.ignored != nil:
 		return false
 	}
-	return !slices.ContainsFunc(f.reads.Paths, func(p Path) bool {
+	return !slices.ContainsFunc(f.reads.Paths, func(p expression.Path) bool {
 		return len(p) == 0 || !slices.Contains([]string{"metadata", "apiVersion", "kind"}, p[0])
 	})
 }
@@ -174,14 +176,14 @@ func (f *Filter) MetadataOnly() bool {
 // FilterError is all that is wrong with the texts of a filter.
 type FilterError struct {
 	// Ignore has the mistake of each path, nil for one that is right. It is empty without paths.
-	Ignore []*Mistake
+	Ignore []*expression.Mistake
 	// Where are the mistakes of the expression.
-	Where Mistakes
+	Where expression.Mistakes
 }
 
 // Error returns the messages.
 func (e *FilterError) Error() string {
-	var all Mistakes
+	var all expression.Mistakes
 	for _, m := range e.Ignore {
 		if m != nil {
 			all = append(all, m)

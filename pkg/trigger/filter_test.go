@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"kooperd.dev/kooperd/pkg/expression"
 	"kooperd.dev/kooperd/pkg/trigger"
 )
 
@@ -62,7 +63,7 @@ func TestFilter(t *testing.T) {
 	if diff := cmp.Diff([]string{`metadata.annotations."a.b/c"`, "status"}, f.Ignored().Texts()); diff != "" {
 		t.Errorf("ignored (-want +have):\n%s", diff)
 	}
-	wantSteps := [][]trigger.Step{{{Number: 1}, {Number: 11}}, {{Number: 2}, {Number: 10}}} // labels without the key
+	wantSteps := [][]expression.Step{{{Number: 1}, {Number: 11}}, {{Number: 2}, {Number: 10}}} // labels without the key
 	if diff := cmp.Diff(wantSteps, f.Reads().Steps); diff != "" {
 		t.Errorf("steps to what the condition reads (-want +have):\n%s", diff)
 	}

@@ -5,7 +5,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"kooperd.dev/kooperd/pkg/trigger"
+	"kooperd.dev/kooperd/pkg/expression"
 )
 
 const (
@@ -42,9 +42,9 @@ type fieldTree struct {
 // the API server counts, resourceVersion and generation, is always ignored: what has been counted
 // is in the other fields, and a Deployment's generation counts its annotations, too. So are
 // apiVersion and kind, which not every answer has.
-func Ignore(paths []trigger.Path, steps [][]trigger.Step) *Ignored {
+func Ignore(paths []expression.Path, steps [][]expression.Step) *Ignored {
 	i := &Ignored{json: &fieldTree{}}
-	for _, p := range append([]trigger.Path{{"apiVersion"}, {"kind"}, {"metadata", "resourceVersion"}, {"metadata", "generation"}}, paths...) {
+	for _, p := range append([]expression.Path{{"apiVersion"}, {"kind"}, {"metadata", "resourceVersion"}, {"metadata", "generation"}}, paths...) {
 		at := i.json
 		for _, name := range p {
 			at = at.member(name)
@@ -54,17 +54,17 @@ func Ignore(paths []trigger.Path, steps [][]trigger.Step) *Ignored {
 	if steps == nil {
 		return i
 	}
-	i.protobuf = treeOf(append([][]trigger.Step{
+	i.protobuf = treeOf(append([][]expression.Step{
 		{{Number: objectMetadata}, {Number: metaResourceVersion}}, {{Number: objectMetadata}, {Number: metaGeneration}},
 	}, steps...))
 	return i
 }
 
 // Finalizers ignores the finalizers of an object of any kind.
-var Finalizers = Ignore([]trigger.Path{{"metadata", "finalizers"}}, [][]trigger.Step{{{Number: objectMetadata}, {Number: metaFinalizers}}})
+var Finalizers = Ignore([]expression.Path{{"metadata", "finalizers"}}, [][]expression.Step{{{Number: objectMetadata}, {Number: metaFinalizers}}})
 
 // treeOf returns the places in a message at the end of steps. Steps that lead nowhere have none.
-func treeOf(steps [][]trigger.Step) *fieldTree {
+func treeOf(steps [][]expression.Step) *fieldTree {
 	root := &fieldTree{}
 	for _, way := range steps {
 		at := root

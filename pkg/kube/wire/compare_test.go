@@ -15,20 +15,20 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"kooperd.dev/kooperd/pkg/expression"
 	"kooperd.dev/kooperd/pkg/kube/wire"
-	"kooperd.dev/kooperd/pkg/trigger"
 )
 
 // ignore prepares a comparison of Pods.
-func ignore(t testing.TB, texts ...string) (*wire.Ignored, []trigger.Path) {
+func ignore(t testing.TB, texts ...string) (*wire.Ignored, []expression.Path) {
 	t.Helper()
-	paths, steps := []trigger.Path{}, [][]trigger.Step{}
+	paths, steps := []expression.Path{}, [][]expression.Step{}
 	for _, text := range texts {
-		p, err := trigger.ParsePath(text)
+		p, err := expression.ParsePath(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		way, err := trigger.Resolve(reflect.TypeFor[corev1.Pod](), p)
+		way, err := expression.Resolve(reflect.TypeFor[corev1.Pod](), p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,19 +169,19 @@ func TestSameAgreesWithDecoding(t *testing.T) {
 }
 
 // without decodes an object and removes fields, and what was around nothing but them.
-func without(t *testing.T, p *corev1.Pod, paths []trigger.Path) any {
+func without(t *testing.T, p *corev1.Pod, paths []expression.Path) any {
 	t.Helper()
 	var fields map[string]any
 	if err := json.Unmarshal(encodeJSON(t, p), &fields); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range append(slices.Clone(paths), trigger.Path{"metadata", "resourceVersion"}, trigger.Path{"metadata", "managedFields"}, trigger.Path{"metadata", "generation"}) {
+	for _, path := range append(slices.Clone(paths), expression.Path{"metadata", "resourceVersion"}, expression.Path{"metadata", "managedFields"}, expression.Path{"metadata", "generation"}) {
 		remove(fields, path)
 	}
 	return fields
 }
 
-func remove(fields map[string]any, path trigger.Path) {
+func remove(fields map[string]any, path expression.Path) {
 	if len(path) == 1 {
 		delete(fields, path[0])
 		return
@@ -208,26 +208,26 @@ func TestSameOfCustomKinds(t *testing.T) {
 	}
 	const head = `{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"a","resourceVersion":"%d"},`
 	tests := map[string]struct {
-		path trigger.Path
+		path expression.Path
 		a, b string
 		want bool
 	}{
-		"the order of members":     {path: trigger.Path{"status"}, a: `"spec":{"x":1},"status":1}`, b: `"status":2,"spec":{"x":1}}`, want: true},
-		"an escaped name":          {path: trigger.Path{`a"b`}, a: `"a\"b":1}`, b: `"a\u0022b":2}`, want: true},
-		"an object for a list":     {path: trigger.Path{"spec", "x"}, a: `"spec":{"x":1}}`, b: `"spec":[1]}`},
-		"null for an object":       {path: trigger.Path{"spec", "x"}, a: `"spec":{"x":1}}`, b: `"spec":null}`, want: true},
-		"empty for nothing":        {path: trigger.Path{"spec", "x"}, a: `"spec":{}}`, b: `"y":{}}`},
-		"empty for ignored alone":  {path: trigger.Path{"spec", "x"}, a: `"spec":{"x":{"y":[]}}}`, b: `"spec":{}}`, want: true},
-		"a member more":            {path: trigger.Path{"status"}, a: `"spec":1}`, b: `"spec":1,"more":2}`},
-		"a member less":            {path: trigger.Path{"status"}, a: `"spec":1,"more":2}`, b: `"spec":1}`},
-		"a member for an ignored":  {path: trigger.Path{"status"}, a: `"spec":1,"status":2}`, b: `"spec":1,"more":2}`},
-		"a text for another":       {path: trigger.Path{"status"}, a: `"spec":"a"}`, b: `"spec":"b"}`},
-		"what is ignored, deep in": {path: trigger.Path{"a", "b", "c", "d"}, a: `"a":{"b":{"c":{"d":1}}}}`, b: `"a":{"b":{"c":{"d":2}}}}`, want: true},
-		"not what is ignored":      {path: trigger.Path{"a", "b", "c", "d"}, a: `"a":{"b":{"c":{"d":1}}}}`, b: `"a":{"b":{"d":{"c":1}}}}`},
+		"the order of members":     {path: expression.Path{"status"}, a: `"spec":{"x":1},"status":1}`, b: `"status":2,"spec":{"x":1}}`, want: true},
+		"an escaped name":          {path: expression.Path{`a"b`}, a: `"a\"b":1}`, b: `"a\u0022b":2}`, want: true},
+		"an object for a list":     {path: expression.Path{"spec", "x"}, a: `"spec":{"x":1}}`, b: `"spec":[1]}`},
+		"null for an object":       {path: expression.Path{"spec", "x"}, a: `"spec":{"x":1}}`, b: `"spec":null}`, want: true},
+		"empty for nothing":        {path: expression.Path{"spec", "x"}, a: `"spec":{}}`, b: `"y":{}}`},
+		"empty for ignored alone":  {path: expression.Path{"spec", "x"}, a: `"spec":{"x":{"y":[]}}}`, b: `"spec":{}}`, want: true},
+		"a member more":            {path: expression.Path{"status"}, a: `"spec":1}`, b: `"spec":1,"more":2}`},
+		"a member less":            {path: expression.Path{"status"}, a: `"spec":1,"more":2}`, b: `"spec":1}`},
+		"a member for an ignored":  {path: expression.Path{"status"}, a: `"spec":1,"status":2}`, b: `"spec":1,"more":2}`},
+		"a text for another":       {path: expression.Path{"status"}, a: `"spec":"a"}`, b: `"spec":"b"}`},
+		"what is ignored, deep in": {path: expression.Path{"a", "b", "c", "d"}, a: `"a":{"b":{"c":{"d":1}}}}`, b: `"a":{"b":{"c":{"d":2}}}}`, want: true},
+		"not what is ignored":      {path: expression.Path{"a", "b", "c", "d"}, a: `"a":{"b":{"c":{"d":1}}}}`, b: `"a":{"b":{"d":{"c":1}}}}`},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			ignored := wire.Ignore([]trigger.Path{tc.path}, nil)
+			ignored := wire.Ignore([]expression.Path{tc.path}, nil)
 			a, b := object(fmt.Sprintf(head, 1)+tc.a), object(fmt.Sprintf(head, 2)+tc.b)
 			if have := ignored.Same(a, b); have != tc.want {
 				t.Errorf("%t, want %t", have, tc.want)
@@ -289,12 +289,12 @@ func FuzzSame(f *testing.F) {
 
 // FuzzKeep wants no panic, and what is kept to be kept again.
 func FuzzKeep(f *testing.F) {
-	path := trigger.Path{"metadata", "labels", "app"}
-	steps, err := trigger.Resolve(reflect.TypeFor[corev1.Pod](), path)
+	path := expression.Path{"metadata", "labels", "app"}
+	steps, err := expression.Resolve(reflect.TypeFor[corev1.Pod](), path)
 	if err != nil {
 		f.Fatal(err)
 	}
-	parts := wire.NewFieldMask([]trigger.Path{path}, [][]trigger.Step{steps})
+	parts := wire.NewFieldMask([]expression.Path{path}, [][]expression.Step{steps})
 	for _, o := range arrived(f, pod("a")) {
 		f.Add(o.Data, o.Encoding == wire.Protobuf)
 	}

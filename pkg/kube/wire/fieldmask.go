@@ -3,7 +3,7 @@ package wire
 import (
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"kooperd.dev/kooperd/pkg/trigger"
+	"kooperd.dev/kooperd/pkg/expression"
 )
 
 // FieldMask is some fields of an object. What it leaves out need not be decoded. A nil *FieldMask
@@ -15,7 +15,7 @@ type FieldMask struct {
 
 // NewFieldMask returns the mask of what is at and below paths; an empty path is the whole object.
 // steps are the same places in the protobuf of the kind, or nil for a kind that has none.
-func NewFieldMask(paths []trigger.Path, steps [][]trigger.Step) *FieldMask {
+func NewFieldMask(paths []expression.Path, steps [][]expression.Step) *FieldMask {
 	p := &FieldMask{json: &fieldTree{}}
 	for _, path := range paths {
 		if len(path) == 0 {

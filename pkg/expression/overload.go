@@ -1,4 +1,4 @@
-package trigger
+package expression
 
 import (
 	"fmt"
@@ -90,7 +90,7 @@ func (x *explainer) noFunction(m *Mistake, call ast.CallExpr) {
 	}
 	if call.IsMemberFunction() && !x.hasFunction(operands[0], name) {
 		x.say(m, operands[:1], fmt.Sprintf("%s and has no function %s", x.isA(operands[0]), name))
-		if t := x.goType(operands[0]); t != nil && scalar(t) == aTime && slices.Contains(timeMethods, name) {
+		if t := x.known(operands[0]); t != nil && t.scalar() == aTime && slices.Contains(timeMethods, name) {
 			m.Hint = reading(t, x.text(operands[0]))
 		}
 		return

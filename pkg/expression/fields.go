@@ -1,4 +1,4 @@
-package trigger
+package expression
 
 import (
 	"encoding/json"
@@ -38,7 +38,7 @@ func (f *Fields) Texts() []string {
 // FieldsAt returns the fields at the end of paths. For a kind that client-go knows, a path that
 // leads nowhere is an error.
 func FieldsAt(kind schema.GroupVersionKind, paths []Path) (*Fields, error) {
-	known, ok := knownType(kind)
+	known, ok := KnownType(kind)
 	if !ok {
 		return &Fields{Paths: paths}, nil
 	}
@@ -58,7 +58,7 @@ func FieldsAt(kind schema.GroupVersionKind, paths []Path) (*Fields, error) {
 // steps end before such a name, and before the key of a map, since an expression can ask whether
 // the map is there.
 func FieldsAround(kind schema.GroupVersionKind, paths []Path) *Fields {
-	known, ok := knownType(kind)
+	known, ok := KnownType(kind)
 	if !ok {
 		return &Fields{Paths: paths}
 	}
@@ -84,9 +84,9 @@ func longest(known reflect.Type, p Path) []Step {
 	return nil
 }
 
-// knownType returns the Go type of a kind. Of a custom kind only the metadata is known, and the
+// KnownType returns the Go type of a kind. Of a custom kind only the metadata is known, and the
 // type is not whole.
-func knownType(kind schema.GroupVersionKind) (known reflect.Type, whole bool) {
+func KnownType(kind schema.GroupVersionKind) (known reflect.Type, whole bool) {
 	if known, ok := scheme.Scheme.KnownTypes(kind.GroupVersion())[kind.Kind]; ok {
 		return known, true
 	}

@@ -1,4 +1,4 @@
-package trigger_test
+package expression_test
 
 import (
 	"slices"
@@ -41,7 +41,7 @@ func TestReads(t *testing.T) {
 	l := language(t)
 	for text, want := range tests {
 		t.Run(text, func(t *testing.T) {
-			c, err := l.Compile(text, schema.GroupVersionKind{})
+			c, err := l.Condition(text, schema.GroupVersionKind{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package trigger
+package expression
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ type explainer struct {
 	wording
 	language *Language
 	checked  map[int64]ast.Expr // the expression as it was checked
-	kind     string             // of the objects
+	scope    Scope
 }
 
 // typeMistakes returns all errors of the type check, in the order of their places.
@@ -65,7 +65,7 @@ func (x *explainer) mistake(e *common.Error, consequences map[int64]bool) *Mista
 	case unknown && consequences[e.ExprID]:
 		return nil
 	case unknown:
-		x.language.unknown(m, strings.Trim(name, "'"))
+		x.unknown(m, strings.Trim(name, "'"))
 	case !ok:
 		m.Message = e.Message
 	case strings.HasPrefix(e.Message, noField), strings.Contains(e.Message, noSelection):
@@ -90,8 +90,8 @@ func (x *explainer) isWrong(e ast.Expr) bool { return x.tree.GetType(e.ID()).Kin
 
 // say sets the message, with the kind before it when it is about a field of that.
 func (x *explainer) say(m *Mistake, about []ast.Expr, message string) {
-	if slices.ContainsFunc(about, func(e ast.Expr) bool { return x.goType(e) != nil }) && x.kind != "" {
-		message = x.kind + ": " + message
+	if slices.ContainsFunc(about, func(e ast.Expr) bool { return x.known(e) != nil }) {
+		message = x.scope.prefix() + message
 	}
 	m.Message = message
 }
@@ -100,15 +100,15 @@ func (x *explainer) say(m *Mistake, about []ast.Expr, message string) {
 func (x *explainer) noField(m *Mistake, node ast.Expr) {
 	operand, field := selection(node)
 	m.Offset = x.place(node)
-	t, what := x.goType(operand), x.what(operand)
+	t, what := x.known(operand), x.what(operand)
 	switch {
-	case t != nil && shapeOf(follow(t)) == aStruct:
-		m.Unknown, m.Known = field, names(follow(t))
+	case t != nil && t.shape() == aStruct:
+		m.Unknown, m.Known = field, t.names()
 		x.say(m, []ast.Expr{operand}, "there is no field "+x.name(node))
 		return
-	case t != nil && shapeOf(follow(t)) == aList && isIndex(x.original(node)):
+	case t != nil && t.shape() == aList && isIndex(x.original(node)):
 		m.Hint = "its entries are numbered from 0"
-	case t != nil && shapeOf(follow(t)) == aList:
+	case t != nil && t.shape() == aList:
 		m.Hint = fmt.Sprintf("ask its entries, as in %s.exists(x, x.%s == \"a\")", x.text(operand), field)
 	case t != nil:
 		m.Hint = reading(t, x.text(operand))
@@ -123,7 +123,7 @@ func (x *explainer) noField(m *Mistake, node ast.Expr) {
 func (x *explainer) dottedKey(node ast.Expr) string {
 	key, _ := selection(node)
 	of, _ := selection(key)
-	if t := x.goType(of); t == nil || shapeOf(follow(t)) != aMap || isIndex(x.original(key)) {
+	if t := x.known(of); t == nil || t.shape() != aMap || isIndex(x.original(key)) {
 		return ""
 	}
 	part, _ := x.reader.path(x.original(node), nil)
@@ -152,14 +152,14 @@ func (x *explainer) noCondition(m *Mistake, node ast.Expr) {
 	if x.original(node).Kind() != ast.LiteralKind {
 		m.Hint = "compare it"
 	}
-	if t := x.goType(node); t != nil && shapeOf(follow(t)) != aValue {
+	if t := x.known(node); t != nil && t.shape() != aValue {
 		m.Hint = fmt.Sprintf("write has(%s) to ask whether it is there", x.text(node))
 	}
 	x.say(m, []ast.Expr{node}, fmt.Sprintf("want true or false, but %s is %s", x.name(node), ended(x.what(node))))
 }
 
-// result is a mistake where the whole expression is no condition.
-func (x *explainer) result() *Mistake {
+// noBool is a mistake where the whole expression is no condition.
+func (x *explainer) noBool() *Mistake {
 	node := x.checked[x.tree.Expr().ID()]
 	t := x.tree.GetType(node.ID())
 	switch {
@@ -168,7 +168,7 @@ func (x *explainer) result() *Mistake {
 			break
 		}
 		return nil
-	case x.goType(node) == nil:
+	case x.known(node) == nil:
 		return &Mistake{
 			Message: "want true or false, have a value of type " + cel.FormatCELType(t), Hint: exampleHint,
 		}

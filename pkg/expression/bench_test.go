@@ -1,4 +1,4 @@
-package trigger_test
+package expression_test
 
 import (
 	"slices"
@@ -19,7 +19,7 @@ func BenchmarkHolds(b *testing.B) {
 		"costly": "object.list.all(x, object.list.all(y, x >= 0))",
 	} {
 		b.Run(name, func(b *testing.B) {
-			c, err := language(b).Compile(text, schema.GroupVersionKind{})
+			c, err := language(b).Condition(text, schema.GroupVersionKind{})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -37,7 +37,7 @@ func BenchmarkHolds(b *testing.B) {
 func BenchmarkCompile(b *testing.B) {
 	l := language(b)
 	for b.Loop() {
-		if _, err := l.Compile("oldObject == null || object.spec.replicas != oldObject.spec.replicas", schema.GroupVersionKind{}); err != nil {
+		if _, err := l.Condition("oldObject == null || object.spec.replicas != oldObject.spec.replicas", schema.GroupVersionKind{}); err != nil {
 			b.Fatal(err)
 		}
 	}

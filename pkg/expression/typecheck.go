@@ -1,4 +1,4 @@
-package trigger
+package expression
 
 import (
 	"fmt"
@@ -18,22 +18,22 @@ import (
 // no types and works on maps, lists and plain values.
 type typed struct {
 	tree    *ast.AST // with the types of its parts
-	types   *goTypes
+	types   *objectTypes
 	errors  []*common.Error
 	wrapped map[int64]int64 // the IDs of what typeCheck has put into conversions, by those of these
 }
 
-// typeCheck checks a parsed expression with what is known of the objects that it reads. An
-// IntOrString is once taken for a number and once for a string: what is wrong with both is wrong.
-// See docs/decisions/0010-cel-checks-the-types.md.
-func (l *Language) typeCheck(parsed *ast.AST, source common.Source, known *goTypes) (*typed, error) {
-	known.intOrString = cel.IntType
-	first, err := l.checkOnce(parsed, source, known)
+// typeCheck checks a parsed expression with what is known of its variables. An IntOrString is once
+// taken for a number and once for a string: what is wrong with both is wrong. See
+// docs/decisions/0010-cel-checks-the-types.md.
+func (l *Language) typeCheck(parsed *ast.AST, source common.Source, scope Scope) (*typed, error) {
+	known := &objectTypes{Provider: l.env.CELTypeProvider(), named: map[string]Type{}, intOrString: cel.IntType}
+	first, err := l.checkOnce(parsed, source, scope, known)
 	if err != nil || !known.seen || len(first.errors) == 0 {
 		return first, err
 	}
 	known.intOrString = cel.StringType
-	second, err := l.checkOnce(parsed, source, known)
+	second, err := l.checkOnce(parsed, source, scope, known)
 	if err != nil {
 		return nil, err
 	}
@@ -52,13 +52,13 @@ func (l *Language) typeCheck(parsed *ast.AST, source common.Source, known *goTyp
 }
 
 // checkOnce runs CEL's type check until it has no error that converting objects to maps removes.
-func (l *Language) checkOnce(parsed *ast.AST, source common.Source, known *goTypes) (*typed, error) {
+func (l *Language) checkOnce(parsed *ast.AST, source common.Source, scope Scope, known *objectTypes) (*typed, error) {
 	c := &conversions{
 		tree: ast.Copy(parsed), next: ast.MaxID(parsed), wrapped: map[int64]int64{},
 	}
 	c.prepare()
 	for {
-		env, err := l.checkerEnv(known, c.functions)
+		env, err := l.checkerEnv(scope, known, c.functions)
 		if err != nil {
 			return nil, err
 		}
@@ -70,15 +70,15 @@ func (l *Language) checkOnce(parsed *ast.AST, source common.Source, known *goTyp
 	}
 }
 
-// checkerEnv returns CEL's checker for what is known of the objects.
-func (l *Language) checkerEnv(known *goTypes, conversions []*decls.FunctionDecl) (*checker.Env, error) {
+// checkerEnv returns CEL's checker for what is known of the variables.
+func (l *Language) checkerEnv(scope Scope, known *objectTypes, conversions []*decls.FunctionDecl) (*checker.Env, error) {
 	env, err := checker.NewEnv(l.env.Container, known,
 		checker.CrossTypeNumericComparisons(true), checker.ValidatedDeclarations(l.functions))
 	if err != nil {
 		return nil, fmt.Errorf("preparing the type check: %w", err)
 	}
-	for _, name := range variableNames {
-		if err := env.AddIdents(decls.NewVariable(name, known.rootType())); err != nil {
+	for _, name := range scope.names() {
+		if err := env.AddIdents(decls.NewVariable(name, known.typeOf(scope.Variables[name]))); err != nil {
 			return nil, fmt.Errorf("preparing the type check: %w", err)
 		}
 	}

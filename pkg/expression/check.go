@@ -1,4 +1,4 @@
-package trigger
+package expression
 
 import (
 	"fmt"
@@ -15,18 +15,33 @@ import (
 	"github.com/google/cel-go/common/ast"
 )
 
-// dropped is a mistake where r is in what no cached object has.
-func dropped(known reflect.Type, r read) *Mistake {
+// dropped is a mistake where r is in what no cached object has. t is the type of the variable.
+func dropped(t Type, r read) *Mistake {
+	for i, name := range r.path {
+		object, ok := t.(goType)
+		switch {
+		case ok && object.root || t == nil && i == 0:
+			return droppedOf(object, r.path[i:], r.offsets[i:])
+		case t == nil || t.shape() != aStruct:
+			return nil
+		}
+		t, _ = t.field(name)
+	}
+	return nil
+}
+
+// droppedOf is dropped for a path in an object.
+func droppedOf(object goType, p Path, offsets []int) *Mistake {
 	switch {
-	case len(r.path) >= 2 && r.path[0] == "metadata" && r.path[1] == "managedFields":
+	case len(p) >= 2 && p[0] == "metadata" && p[1] == "managedFields":
 		return &Mistake{
-			Offset:  r.offsets[1],
+			Offset:  offsets[1],
 			Message: "metadata.managedFields is dropped when an object arrives: nothing is ever there",
 			Hint:    "leave it out",
 		}
-	case len(r.path) >= 1 && r.path[0] == "stringData" && known == reflect.TypeFor[corev1.Secret]():
+	case p[0] == "stringData" && object.t == reflect.TypeFor[corev1.Secret]():
 		return &Mistake{
-			Offset:  r.offsets[0],
+			Offset:  offsets[0],
 			Message: "stringData can only be written: nothing is ever there",
 			Hint:    "the values are in data, in base64",
 		}
@@ -48,8 +63,8 @@ func (t token) hint() string {
 	return fmt.Sprintf("a name with such characters in it stands in brackets: %s[%q]%s", t.before, t.bracketed, t.after)
 }
 
-// chained is a name with a dash or a slash in it behind an object, as in object.spec.my-field.
-var chained = regexp.MustCompile(`^((?:object|oldObject)(?:\.\w+)*?)\.((?:\w+[.])*\w*[-/][\w./-]*\w)$`)
+// chained is a name with a dash or a slash in it behind a variable, as in object.spec.my-field.
+var chained = regexp.MustCompile(`^((\w+)(?:\.\w+)*?)\.((?:\w+[.])*\w*[-/][\w./-]*\w)$`)
 
 // token returns the token at a place, whose bracketed is empty when there is none.
 func (x reader) token(at int) token {
@@ -62,10 +77,10 @@ func (x reader) token(at int) token {
 		end++
 	}
 	match := chained.FindStringSubmatch(string(x.text[start:end]))
-	if match == nil {
+	if match == nil || !slices.Contains(x.variables, match[2]) {
 		return token{}
 	}
-	before, name, after := match[1], match[2], ""
+	before, name, after := match[1], match[3], ""
 	for _, m := range []string{"labels", "annotations", "matchLabels", "nodeSelector"} {
 		if of, key, ok := strings.Cut(match[0], "."+m+"."); ok {
 			return token{before: of + "." + m, bracketed: key, end: end}
@@ -155,8 +170,8 @@ func unescaped(name string) string {
 }
 
 // reading says how the parts of a point in time are read.
-func reading(t reflect.Type, text string) string {
-	if scalar(follow(t)) != aTime {
+func reading(t Type, text string) string {
+	if t.scalar() != aTime {
 		return ""
 	}
 	return fmt.Sprintf("write it as in timestamp(%s).getFullYear()", text)
@@ -169,6 +184,8 @@ const (
 	aQuantity = "a quantity, which is a string,"
 	aNumber   = "a number"
 	aBool     = "true or false"
+
+	aNumberOrString = "a number or a string"
 )
 
 // scalar says what a value of a type is in a decoded object, or "" where that is open or may have
@@ -182,7 +199,7 @@ func scalar(t reflect.Type) string {
 	case reflect.TypeFor[metav1.Duration]():
 		return aString
 	case reflect.TypeFor[intstr.IntOrString]():
-		return "a number or a string"
+		return aNumberOrString
 	}
 	return ""
 }

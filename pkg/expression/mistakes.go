@@ -1,4 +1,4 @@
-package trigger
+package expression
 
 import (
 	"fmt"
@@ -100,7 +100,7 @@ var grammar = strings.NewReplacer(
 const noName = "there is no variable or function "
 
 // unknown says what is wrong with the name of no variable or function.
-func (l *Language) unknown(m *Mistake, name string) {
+func (x *explainer) unknown(m *Mistake, name string) {
 	if usage, ok := macros[name]; ok {
 		m.Message = fmt.Sprintf("%s() wants %s", name, usage.wants)
 		m.Hint = "write it as in " + usage.example
@@ -111,8 +111,17 @@ func (l *Language) unknown(m *Mistake, name string) {
 		m.Hint = "of lists there are all, exists, exists_one, filter, map, in, + and size: none makes more of a list than it is"
 		return
 	}
-	m.Unknown, m.Known = name, l.names
-	m.Hint = "there are the variables object and oldObject, and the functions of CEL"
+	variables := x.scope.names()
+	m.Unknown, m.Known = name, slices.Sorted(slices.Values(append(slices.Clone(variables), x.language.names...)))
+	m.Hint = fmt.Sprintf("there are the variables %s, and the functions of CEL", enumerated(variables))
+}
+
+// enumerated writes names as a sentence does.
+func enumerated(names []string) string {
+	if n := len(names); n > 1 {
+		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	}
+	return strings.Join(names, "")
 }
 
 // macros are those whose calls stay calls where the number of arguments is wrong, and then look
@@ -172,9 +181,9 @@ var operatorNames = strings.NewReplacer(
 	"'_+_'", "+", "'_-_'", "-", "'_*_'", "*", "'_/_'", "/", "'_%_'", "%",
 )
 
-// namesOf returns the names of all variables and functions that an expression can call by name.
+// namesOf returns the names of all functions that an expression can call by name.
 func namesOf(env *cel.Env) []string {
-	all := slices.Clone(variableNames)
+	var all []string
 	for name := range env.Functions() {
 		if !strings.ContainsAny(name, "_@!") {
 			all = append(all, name)

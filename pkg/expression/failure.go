@@ -1,8 +1,9 @@
-package trigger
+package expression
 
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
@@ -13,21 +14,21 @@ import (
 
 // failure adds to the error of an evaluation which operator or function has failed, and where.
 // CEL's own errors say neither.
-func (c *Condition) failure(err error) error {
+func (e *Expression) failure(err error) error {
 	failed := (*types.Err)(nil)
 	// One error of CEL is a global variable, whose place is that of the first evaluation to fail.
 	if !errors.As(err, &failed) || ref.Val(failed) == types.NoSuchOverloadErr() {
-		return fmt.Errorf("evaluating where: %w", err)
+		return err
 	}
-	node, ok := nodesByID(c.written)[failed.NodeID()]
+	node, ok := nodesByID(e.written)[failed.NodeID()]
 	if !ok {
-		return fmt.Errorf("evaluating where: %w", err)
+		return err
 	}
-	text, unparseErr := parser.Unparse(node, c.written.SourceInfo())
+	text, unparseErr := parser.Unparse(node, e.written.SourceInfo())
 	if unparseErr != nil {
 		text = "the expression"
 	}
-	at := c.written.SourceInfo().GetStartLocation(node.ID())
+	at := e.written.SourceInfo().GetStartLocation(node.ID())
 	place := fmt.Sprintf("%s at %d:%d", shortened(text), at.Line(), at.Column()+1)
 	if node.Kind() == ast.CallKind {
 		name := node.AsCall().FunctionName()
@@ -38,7 +39,7 @@ func (c *Condition) failure(err error) error {
 			place = name + " in " + place
 		}
 	}
-	return fmt.Errorf("evaluating where: %s: %w", place, err)
+	return fmt.Errorf("%s: %w", place, err)
 }
 
 // maxText is how many characters of an expression a message repeats.
@@ -50,4 +51,15 @@ func shortened(text string) string {
 		return string(runes[:maxText-1]) + "…"
 	}
 	return text
+}
+
+// IsAbsent reports whether an evaluation has failed because a field, a key or an entry is not
+// there.
+func IsAbsent(err error) bool {
+	failed := (*types.Err)(nil)
+	if !errors.As(err, &failed) {
+		return false
+	}
+	text := failed.String()
+	return strings.HasPrefix(text, "no such key") || strings.HasPrefix(text, "index out of bounds")
 }

@@ -1,4 +1,4 @@
-package trigger_test
+package expression_test
 
 import (
 	"errors"
@@ -6,11 +6,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"kooperd.dev/kooperd/pkg/trigger"
+	"kooperd.dev/kooperd/pkg/expression"
 )
 
 func TestParsePath(t *testing.T) {
-	tests := map[string]trigger.Path{
+	tests := map[string]expression.Path{
 		"status":                                    {"status"},
 		"metadata.annotations":                      {"metadata", "annotations"},
 		`metadata.annotations."example.com/x"`:      {"metadata", "annotations", "example.com/x"},
@@ -28,7 +28,7 @@ func TestParsePath(t *testing.T) {
 	}
 	for text, want := range tests {
 		t.Run(text, func(t *testing.T) {
-			have, err := trigger.ParsePath(text)
+			have, err := expression.ParsePath(text)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -40,7 +40,7 @@ func TestParsePath(t *testing.T) {
 }
 
 func TestParsePathMistakes(t *testing.T) {
-	tests := map[string]trigger.Mistake{
+	tests := map[string]expression.Mistake{
 		"":            {Message: "names no field", Hint: `want a path such as "status" or "metadata.annotations"`},
 		".status":     {Message: "paths begin with the name of a field", Hint: `did you mean "status"?`},
 		"$.a.b":       {Message: "paths begin with the name of a field", Hint: `did you mean "a.b"?`},
@@ -67,8 +67,8 @@ func TestParsePathMistakes(t *testing.T) {
 	}
 	for text, want := range tests {
 		t.Run(text, func(t *testing.T) {
-			p, err := trigger.ParsePath(text)
-			var have *trigger.Mistake
+			p, err := expression.ParsePath(text)
+			var have *expression.Mistake
 			if !errors.As(err, &have) {
 				t.Fatalf("ParsePath returned %v, %v, want a mistake", p, err)
 			}
@@ -85,15 +85,15 @@ func FuzzParsePath(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		p, err := trigger.ParsePath(text)
+		p, err := expression.ParsePath(text)
 		if err != nil {
-			var m *trigger.Mistake
+			var m *expression.Mistake
 			if !errors.As(err, &m) || m.Message == "" || m.Offset < 0 || m.Offset > len([]rune(text)) {
 				t.Fatalf("%q: bad mistake %#v", text, err)
 			}
 			return
 		}
-		again, err := trigger.ParsePath(p.String())
+		again, err := expression.ParsePath(p.String())
 		if err != nil {
 			t.Fatalf("%q is printed as %q, which is refused: %v", text, p, err)
 		}

@@ -1,4 +1,4 @@
-package trigger_test
+package expression_test
 
 import (
 	"errors"
@@ -12,10 +12,12 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"kooperd.dev/kooperd/pkg/trigger"
+	"kooperd.dev/kooperd/pkg/expression"
 )
 
 var (
+	podKind        = corev1.SchemeGroupVersion.WithKind("Pod")
+	widgetKind     = schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Widget"}
 	deploymentKind = appsv1.SchemeGroupVersion.WithKind("Deployment")
 	serviceKind    = corev1.SchemeGroupVersion.WithKind("Service")
 	nodeKind       = corev1.SchemeGroupVersion.WithKind("Node")
@@ -25,13 +27,13 @@ var (
 )
 
 // mistakesOf returns what is wrong with an expression on objects of a kind, with the places.
-func mistakesOf(t *testing.T, l *trigger.Language, text string, kind schema.GroupVersionKind) []string {
+func mistakesOf(t *testing.T, l *expression.Language, text string, kind schema.GroupVersionKind) []string {
 	t.Helper()
-	_, err := l.Compile(text, kind)
+	_, err := l.Condition(text, kind)
 	if err == nil {
 		return nil
 	}
-	var ms trigger.Mistakes
+	var ms expression.Mistakes
 	if !errors.As(err, &ms) {
 		t.Fatal(err)
 	}

@@ -1,8 +1,7 @@
-package trigger
+package expression
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 
 	"github.com/google/cel-go/cel"
@@ -21,10 +20,10 @@ type wording struct {
 	written map[int64]ast.Expr // the expression as it was parsed
 }
 
-// name is how messages call an expression: a path without the object, or its text.
+// name is how messages call an expression: a path, without the object, or its text.
 func (x *wording) name(e ast.Expr) string {
 	if r, ok := x.reader.path(x.original(e), nil); ok && len(r.path) > 0 {
-		return r.path.String()
+		return x.reader.name(r)
 	}
 	return x.text(e)
 }
@@ -78,13 +77,13 @@ func selection(e ast.Expr) (ast.Expr, string) {
 	}
 }
 
-// goType returns the Go type of what an expression reads, or nil when that is not known.
-func (x *wording) goType(e ast.Expr) reflect.Type {
+// known returns the type of what an expression reads, or nil when nothing is known of it.
+func (x *wording) known(e ast.Expr) Type {
 	if e == nil {
 		return nil
 	}
 	if e.Kind() == ast.CallKind && strings.HasPrefix(e.AsCall().FunctionName(), "@convert") {
-		return x.goType(e.AsCall().Args()[0])
+		return x.known(e.AsCall().Args()[0])
 	}
 	t := x.tree.GetType(e.ID())
 	if isOptional(t) {
@@ -97,33 +96,29 @@ func (x *wording) goType(e ast.Expr) reflect.Type {
 	if operand == nil && e.Kind() == ast.CallKind && e.AsCall().FunctionName() == operators.Index {
 		operand = e.AsCall().Args()[0]
 	}
-	of := x.goType(operand)
+	of := x.known(operand)
 	if of == nil {
 		return nil
 	}
-	of = follow(of)
-	switch shapeOf(of) {
+	switch of.shape() {
 	case aStruct:
-		if f, _, ok := find(of, name); ok {
-			return f.Type
-		}
+		f, _ := of.field(name)
+		return f
 	case aMap, aList:
-		return of.Elem()
+		return of.elem()
 	}
 	return nil
 }
 
 func (x *wording) isQuantity(e ast.Expr) bool {
-	t := x.goType(e)
-	return t != nil && scalar(t) == aQuantity
+	t := x.known(e)
+	return t != nil && t.scalar() == aQuantity
 }
 
 // what says what the value of an expression is.
 func (x *wording) what(e ast.Expr) string {
-	if t := x.goType(e); t != nil {
-		if what := scalar(follow(t)); what != "" {
-			return what
-		}
+	if t := x.known(e); t != nil && t.scalar() != "" {
+		return t.scalar()
 	}
 	if e.Kind() == ast.CallKind && strings.HasPrefix(e.AsCall().FunctionName(), "@convert") {
 		e = e.AsCall().Args()[0]

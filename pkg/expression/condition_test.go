@@ -1,4 +1,4 @@
-package trigger_test
+package expression_test
 
 import (
 	"context"
@@ -12,12 +12,12 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"kooperd.dev/kooperd/pkg/trigger"
+	"kooperd.dev/kooperd/pkg/expression"
 )
 
-func language(t testing.TB) *trigger.Language {
+func language(t testing.TB) *expression.Language {
 	t.Helper()
-	l, err := trigger.NewLanguage()
+	l, err := expression.NewLanguage()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func language(t testing.TB) *trigger.Language {
 func TestCompileMistakes(t *testing.T) {
 	const variables = "there are the variables object and oldObject, and the functions of CEL"
 	const lists = "of lists there are all, exists, exists_one, filter, map, in, + and size: none makes more of a list than it is"
-	tests := map[string]trigger.Mistakes{
+	tests := map[string]expression.Mistakes{
 		"":                             {{Message: "is empty", Hint: `write it as in "object.spec.replicas > 1"`}},
 		" \n":                          {{Message: "is empty", Hint: `write it as in "object.spec.replicas > 1"`}},
 		"object.x ==":                  {{Offset: 11, Message: "not a CEL expression: it ends too early"}},
@@ -59,12 +59,12 @@ func TestCompileMistakes(t *testing.T) {
 	l := language(t)
 	for text, want := range tests {
 		t.Run(text, func(t *testing.T) {
-			_, err := l.Compile(text, schema.GroupVersionKind{})
-			var have trigger.Mistakes
+			_, err := l.Condition(text, schema.GroupVersionKind{})
+			var have expression.Mistakes
 			if !errors.As(err, &have) {
-				t.Fatalf("Compile returned %v, want Mistakes", err)
+				t.Fatalf("Condition returned %v, want Mistakes", err)
 			}
-			if diff := cmp.Diff(want, have, cmpopts.IgnoreFields(trigger.Mistake{}, "Unknown", "Known")); diff != "" {
+			if diff := cmp.Diff(want, have, cmpopts.IgnoreFields(expression.Mistake{}, "Unknown", "Known")); diff != "" {
 				t.Errorf("(-want +have):\n%s", diff)
 			}
 		})
@@ -107,7 +107,7 @@ func TestHolds(t *testing.T) {
 	l := language(t)
 	for text, tc := range tests {
 		t.Run(text, func(t *testing.T) {
-			c, err := l.Compile(text, schema.GroupVersionKind{})
+			c, err := l.Condition(text, schema.GroupVersionKind{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,7 +138,7 @@ func TestHoldsFails(t *testing.T) {
 		`object.m["nope"] == 1`:                   `object.m["nope"] at 1:9: no such key: nope`,
 		"!object.s":                               "! in !object.s at 1:1: no such overload",
 	} {
-		c, err := l.Compile(text, schema.GroupVersionKind{})
+		c, err := l.Condition(text, schema.GroupVersionKind{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +149,7 @@ func TestHoldsFails(t *testing.T) {
 }
 
 func TestHoldsEndsWithItsContext(t *testing.T) {
-	c, err := language(t).Compile("object.list.all(x, object.list.all(y, x >= 0))", schema.GroupVersionKind{})
+	c, err := language(t).Condition("object.list.all(x, object.list.all(y, x >= 0))", schema.GroupVersionKind{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestHoldsEndsByItsCost(t *testing.T) {
 		"[object.long, object.long].map(x, x + x + x + x).map(x, x + x + x + x).map(x, x + x + x + x).map(x, x + x + x + x).size() == 2",
 	} {
 		t.Run(text, func(t *testing.T) {
-			c, err := l.Compile(text, schema.GroupVersionKind{})
+			c, err := l.Condition(text, schema.GroupVersionKind{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -195,7 +195,7 @@ func TestHoldsEndsByItsCost(t *testing.T) {
 		"object.list.all(x, object.list.exists_one(y, x == y))",
 		"object.list.map(x, object.list.filter(y, y != x)).size() > 0",
 	} {
-		c, err := l.Compile(text, schema.GroupVersionKind{})
+		c, err := l.Condition(text, schema.GroupVersionKind{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,7 +208,7 @@ func TestHoldsEndsByItsCost(t *testing.T) {
 		"object.name.replace('web', 'db', 1) == 'adbc' && object.name.replace('b', '') == 'awec'",
 		"['a', 'b'].join() == 'ab' && ['a', 'b'].join(', ') == 'a, b' && '%s-%d'.format(['a', 1]) == 'a-1'",
 	} {
-		c, err := l.Compile(text, schema.GroupVersionKind{})
+		c, err := l.Condition(text, schema.GroupVersionKind{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -228,10 +228,10 @@ func TestCompileHostile(t *testing.T) {
 		"macros": strings.Repeat("[1].all(x, ", 5_000), "calls": strings.Repeat("size(", 20_000),
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := l.Compile(text, schema.GroupVersionKind{})
-			var ms trigger.Mistakes
+			_, err := l.Condition(text, schema.GroupVersionKind{})
+			var ms expression.Mistakes
 			if !errors.As(err, &ms) || len(ms[0].Message) > 1000 {
-				t.Errorf("Compile returned %.2000v, want a short mistake", err)
+				t.Errorf("Condition returned %.2000v, want a short mistake", err)
 			}
 		})
 	}
@@ -250,7 +250,7 @@ func TestIsAboutChanges(t *testing.T) {
 		"object.items.exists(oldObject, oldObject.name == 1)": false,
 		"[object, oldObject].size() == 2":                     true,
 	} {
-		c, err := language(t).Compile(text, schema.GroupVersionKind{})
+		c, err := language(t).Condition(text, schema.GroupVersionKind{})
 		if err != nil {
 			t.Fatal(err)
 		}

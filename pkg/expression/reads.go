@@ -1,4 +1,4 @@
-package trigger
+package expression
 
 import (
 	"slices"
@@ -11,38 +11,39 @@ import (
 	"github.com/google/cel-go/common/types"
 )
 
-// Reads returns what the expression reads of an object, old or new: everything at and below these
-// paths, and nothing else. An empty path is the whole object.
-func (c *Condition) Reads() []Path {
-	paths := make([]Path, len(c.reads))
-	for i, r := range c.reads {
-		paths[i] = slices.Clone(r.path)
-	}
-	return paths
-}
-
-// read is one path that an expression reads, and where in the text its names stand.
+// read is one path that an expression reads of a variable, and where in the text its names stand.
 type read struct {
-	path    Path
-	offsets []int
+	variable string
+	path     Path
+	offsets  []int
 }
 
 // reader finds what an expression reads.
 type reader struct {
-	text []rune
-	info *ast.SourceInfo
+	text      []rune
+	info      *ast.SourceInfo
+	variables []string // of the scope
+	ofObject  bool     // paths are named without their variable
 }
 
-// scope are the names of variables that a comprehension has declared around an expression.
-type scope []string
+// name is how messages call what is read.
+func (x reader) name(r read) string {
+	if x.ofObject {
+		return r.path.String()
+	}
+	return append(Path{r.variable}, r.path...).String()
+}
+
+// locals are the names of variables that comprehensions have declared around an expression.
+type locals []string
 
 // within collects the paths that a part of an expression reads.
-func (x reader) within(e ast.Expr, local scope) []read {
+func (x reader) within(e ast.Expr, local locals) []read {
 	if r, ok := x.path(e, local); ok {
 		return []read{r}
 	}
 	var all []read
-	for _, p := range parts(e, local) {
+	for _, p := range x.parts(e, local) {
 		all = append(all, x.within(p.Expr, p.local)...)
 	}
 	return all
@@ -56,8 +57,9 @@ var timeMethods = []string{
 // below adds a name to what is read.
 func (x reader) below(r read, name string, e ast.Expr) read {
 	return read{
-		path:    append(slices.Clone(r.path), name),
-		offsets: append(slices.Clone(r.offsets), x.find(r, name, e)),
+		variable: r.variable,
+		path:     append(slices.Clone(r.path), name),
+		offsets:  append(slices.Clone(r.offsets), x.find(r, name, e)),
 	}
 }
 
@@ -95,10 +97,11 @@ func (x reader) ends(at int) bool {
 }
 
 // path returns the path of an expression such as object.spec.x, object.?spec.x or object.spec["x"].
-func (x reader) path(e ast.Expr, local scope) (read, bool) {
+func (x reader) path(e ast.Expr, local locals) (read, bool) {
 	switch e.Kind() {
 	case ast.IdentKind:
-		return read{}, isObject(e, local)
+		name, ok := x.variable(e, local)
+		return read{variable: name}, ok
 	case ast.SelectKind:
 		r, ok := x.path(e.AsSelect().Operand(), local)
 		return x.below(r, e.AsSelect().FieldName(), e), ok
@@ -125,11 +128,11 @@ func (x reader) path(e ast.Expr, local scope) (read, bool) {
 // part is an expression within another.
 type part struct {
 	ast.Expr
-	local scope
+	local locals
 }
 
 // parts returns the expressions that an expression is made of.
-func parts(e ast.Expr, local scope) []part {
+func (x reader) parts(e ast.Expr, local locals) []part {
 	if e.Kind() == ast.ComprehensionKind {
 		c := e.AsComprehension()
 		inner := append(slices.Clone(local), c.IterVar(), c.IterVar2(), c.AccuVar())
@@ -137,19 +140,19 @@ func parts(e ast.Expr, local scope) []part {
 		return []part{{c.IterRange(), local}, {c.AccuInit(), local}, {c.LoopCondition(), inner}, {c.LoopStep(), inner}, {c.Result(), result}}
 	}
 	var all []part
-	for _, inner := range operands(e, local) {
+	for _, inner := range x.operands(e, local) {
 		all = append(all, part{inner, local})
 	}
 	return all
 }
 
 // operands returns the parts of an expression that declares no variables.
-func operands(e ast.Expr, local scope) []ast.Expr {
+func (x reader) operands(e ast.Expr, local locals) []ast.Expr {
 	switch e.Kind() {
 	case ast.CallKind:
 		call := e.AsCall()
 		all := call.Args()
-		if isNullTest(call, local) {
+		if x.isNullTest(call, local) {
 			return nil
 		}
 		if call.IsMemberFunction() {
@@ -179,42 +182,47 @@ func operands(e ast.Expr, local scope) []ast.Expr {
 
 // isNullTest reports whether a call asks no more than whether an object is there: oldObject ==
 // null.
-func isNullTest(call ast.CallExpr, local scope) bool {
+func (x reader) isNullTest(call ast.CallExpr, local locals) bool {
 	if call.FunctionName() != operators.Equals && call.FunctionName() != operators.NotEquals {
 		return false
 	}
-	null, object := false, false
+	null, variable := false, false
 	for _, arg := range call.Args() {
 		if arg.Kind() == ast.LiteralKind && arg.AsLiteral() == types.NullValue {
 			null = true
 		}
-		object = object || isObject(arg, local)
+		if _, ok := x.variable(arg, local); ok {
+			variable = true
+		}
 	}
-	return null && object
+	return null && variable
 }
 
-// isObject reports whether an expression is one of the variables object and oldObject. Where a
+// variable returns the name of the variable of the scope that an expression is. Where a
 // comprehension has declared one of the same name, that is meant, unless a dot stands before it,
 // which the type check leaves there.
-func isObject(e ast.Expr, local scope) bool {
-	return slices.ContainsFunc(variableNames, func(name string) bool { return isVariable(e, name, local) })
-}
-
-func isVariable(e ast.Expr, variable string, local scope) bool {
+func (x reader) variable(e ast.Expr, local locals) (string, bool) {
 	if e.Kind() != ast.IdentKind {
-		return false
+		return "", false
 	}
 	name, absolute := strings.CutPrefix(e.AsIdent(), ".")
-	return name == variable && (absolute || !slices.Contains(local, name))
+	return name, slices.Contains(x.variables, name) && (absolute || !slices.Contains(local, name))
 }
 
-// namesOld reports whether an expression has the variable oldObject anywhere.
-func namesOld(e ast.Expr, local scope) bool {
-	if isVariable(e, "oldObject", local) {
-		return true
+// named returns the variables that an expression has anywhere, also those that it does not read.
+func (x reader) named(e ast.Expr, local locals) []string {
+	if name, ok := x.variable(e, local); ok {
+		return []string{name}
 	}
-	if e.Kind() == ast.CallKind && isNullTest(e.AsCall(), local) { // It has no parts that are read.
-		return slices.ContainsFunc(e.AsCall().Args(), func(arg ast.Expr) bool { return namesOld(arg, local) })
+	var all []string
+	if e.Kind() == ast.CallKind && x.isNullTest(e.AsCall(), local) { // It has no parts that are read.
+		for _, arg := range e.AsCall().Args() {
+			all = append(all, x.named(arg, local)...)
+		}
+		return all
 	}
-	return slices.ContainsFunc(parts(e, local), func(p part) bool { return namesOld(p.Expr, p.local) })
+	for _, p := range x.parts(e, local) {
+		all = append(all, x.named(p.Expr, p.local)...)
+	}
+	return all
 }

@@ -1,0 +1,249 @@
+package expression
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/checker"
+	"github.com/google/cel-go/common"
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/ext"
+)
+
+const (
+	// costLimit is what one evaluation may cost at most, in CEL's own measure, in which reading a
+	// field costs 1: a hundredth of a second to a tenth, but up to timeLimit over lists of many
+	// thousand entries, as CEL's own account of the cost slows down with the rounds it has counted.
+	// A Kubernetes API server grants an expression of an admission policy ten times as much, but
+	// asks it once for a write, and not for every change.
+	costLimit = 100_000
+	// timeLimit is how long one evaluation may take, however slow the machine is.
+	timeLimit = time.Second
+	// interruptEvery is after how many rounds of a comprehension the time is looked at.
+	interruptEvery = 100
+)
+
+// Language compiles expressions. It is safe for concurrent use. Making one takes longer than
+// compiling an expression, so one serves all.
+type Language struct {
+	env       *cel.Env     // without variables
+	functions *checker.Env // the checker's part of env
+	names     []string     // of all that an expression can call by name
+
+	mu   sync.Mutex
+	envs map[string]*cel.Env // with variables, by their names
+}
+
+// Function is a function that a language has besides those of CEL. It must cost little, whatever it
+// is given.
+type Function struct {
+	Name    string
+	Options []cel.FunctionOpt
+}
+
+// NewLanguage returns the language of all expressions: CEL with its macros and optional values, and
+// the extension for strings. CEL's extension for lists is left out: some of its functions take the
+// square of a list's length, one makes a list of any length from a number, and nothing interrupts
+// them. more are functions besides.
+func NewLanguage(more ...Function) (*Language, error) {
+	options := []cel.EnvOption{
+		cel.OptionalTypes(),
+		cel.CrossTypeNumericComparisons(true),
+		cel.DefaultUTCTimeZone(true),
+		cel.EnableMacroCallTracking(), // so that messages can repeat what was written
+		ext.Strings(),
+	}
+	for _, f := range more {
+		options = append(options, cel.Function(f.Name, f.Options...))
+	}
+	env, err := cel.NewEnv(options...)
+	if err != nil {
+		return nil, fmt.Errorf("making the CEL environment: %w", err)
+	}
+	if env, err = bounded(env); err != nil {
+		return nil, err
+	}
+	functions, err := newFunctions(env)
+	if err != nil {
+		return nil, err
+	}
+	return &Language{env: env, functions: functions, names: namesOf(env), envs: map[string]*cel.Env{}}, nil
+}
+
+// Scope is what the expressions of one place can name.
+type Scope struct {
+	// Variables are by name. The names are identifiers.
+	Variables map[string]Type
+
+	ofObject bool   // all variables are of one kind, and messages name paths without a variable
+	kind     string // that kind, which stands before messages about fields; empty when not known
+}
+
+// names returns the names of the variables, sorted.
+func (s Scope) names() []string { return slices.Sorted(maps.Keys(s.Variables)) }
+
+// prefix is what stands before a message about a field.
+func (s Scope) prefix() string {
+	if s.kind == "" {
+		return ""
+	}
+	return s.kind + ": "
+}
+
+// envOf returns the environment in which an expression is evaluated: all variables are dynamic.
+func (l *Language) envOf(scope Scope) (*cel.Env, error) {
+	names := scope.names()
+	key := strings.Join(names, " ")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if env, ok := l.envs[key]; ok {
+		return env, nil
+	}
+	variables := make([]cel.EnvOption, len(names))
+	for i, name := range names {
+		variables[i] = cel.Variable(name, cel.DynType)
+	}
+	env, err := l.env.Extend(variables...)
+	if err != nil {
+		return nil, fmt.Errorf("declaring variables: %w", err)
+	}
+	l.envs[key] = env
+	return env, nil
+}
+
+// Expression is a compiled one. It is safe for concurrent use.
+type Expression struct {
+	text    string
+	written *ast.AST
+	program cel.Program
+	reads   []read
+	named   []string // the variables
+	makes   Type
+}
+
+// Read is what an expression reads of a variable: everything at and below a path. An empty path is
+// the whole variable.
+type Read struct {
+	Variable string
+	Path     Path
+}
+
+// Compile parses an expression and checks it against what is known of the variables, and what it
+// makes against what is wanted. The error for an expression with mistakes is a Mistakes.
+func (l *Language) Compile(text string, scope Scope, want Want) (*Expression, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, Mistakes{{Message: "is empty", Hint: exampleHint}}
+	}
+	env, err := l.envOf(scope)
+	if err != nil {
+		return nil, err
+	}
+	source := common.NewTextSource(text)
+	parsed, issues := env.ParseSource(source)
+	if issues.Err() != nil {
+		return nil, syntaxMistakes(source, issues.Errors())
+	}
+	t, err := l.typeCheck(parsed.NativeRep(), source, scope)
+	if err != nil {
+		return nil, err
+	}
+	read := reader{text: []rune(text), info: parsed.NativeRep().SourceInfo(), variables: scope.names(), ofObject: scope.ofObject}
+	x := &explainer{
+		wording:  wording{typed: *t, source: source, reader: read, written: nodesByID(ast.Copy(parsed.NativeRep()))},
+		language: l, checked: nodesByID(t.tree), scope: scope,
+	}
+	mistakes := x.typeMistakes()
+	if len(mistakes) == 0 && want.check != nil {
+		if m := want.check(x); m != nil {
+			return nil, Mistakes{m}
+		}
+	}
+	e, err := newExpression(env, text, parsed, read)
+	if wrong := (Mistakes)(nil); errors.As(err, &wrong) && len(mistakes) > 0 {
+		return nil, mistakes // The type check has said it better.
+	} else if err != nil {
+		return nil, err
+	}
+	e.makes = x.known(x.checked[x.tree.Expr().ID()])
+	for _, r := range e.reads {
+		if m := dropped(scope.Variables[r.variable], r); m != nil {
+			m.Message = scope.prefix() + m.Message
+			mistakes = append(mistakes, m)
+		}
+	}
+	if len(mistakes) > 0 {
+		return nil, read.once(mistakes)
+	}
+	return e, nil
+}
+
+// newExpression makes what is evaluated, for which all values are dynamic.
+func newExpression(env *cel.Env, text string, parsed *cel.Ast, read reader) (*Expression, error) {
+	written := ast.Copy(parsed.NativeRep())
+	checked, issues := env.Check(parsed) // It changes what is parsed.
+	if issues.Err() != nil {
+		var ms Mistakes
+		for _, e := range issues.Errors() {
+			ms = append(ms, &Mistake{Offset: offset(parsed.Source(), e.Location), Message: operatorNames.Replace(e.Message)})
+		}
+		return nil, ms
+	}
+	program, err := env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostTracking(charges{}),
+		cel.CostLimit(costLimit), cel.InterruptCheckFrequency(interruptEvery))
+	if err != nil {
+		return nil, Mistakes{{Message: err.Error()}}
+	}
+	read.info = checked.NativeRep().SourceInfo()
+	whole := checked.NativeRep().Expr()
+	return &Expression{
+		text: text, written: written, program: program, reads: read.within(whole, nil), named: read.named(whole, nil),
+	}, nil
+}
+
+// Text returns what the expression was compiled from, or "" for nil.
+func (e *Expression) Text() string {
+	if e == nil {
+		return ""
+	}
+	return e.text
+}
+
+// Makes returns what is known of the results, nil for nothing.
+func (e *Expression) Makes() Type { return e.makes }
+
+// Reads returns what the expression reads of its variables, and nothing else.
+func (e *Expression) Reads() []Read {
+	reads := make([]Read, len(e.reads))
+	for i, r := range e.reads {
+		reads[i] = Read{Variable: r.variable, Path: slices.Clone(r.path)}
+	}
+	return reads
+}
+
+// Names reports whether the expression has a variable anywhere, also where it only asks whether
+// that is null.
+func (e *Expression) Names(variable string) bool { return slices.Contains(e.named, variable) }
+
+// Eval evaluates the expression. The variables are decoded JSON by their names, which those of the
+// Scope are among. It returns an error when a field that the expression reads is not there, it
+// costs or takes too much, or ctx ends.
+func (e *Expression) Eval(ctx context.Context, variables map[string]any) (ref.Val, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeLimit)
+	defer cancel()
+	result, _, err := e.program.ContextEval(ctx, variables)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+		return nil, e.failure(err)
+	}
+	return result, nil
+}
