@@ -4,9 +4,10 @@
 // The packages, in the order in which they may know each other. Imports point up this list only,
 // and packages of one level do not import each other:
 //
-//	schemas, pkg/signals, pkg/status            the config language in CUE; the context of a main; states of definitions
+//	schemas, pkg/signals, pkg/status,           the config language in CUE; the context of a main; states of definitions;
+//	pkg/expression                              the language of paths and CEL expressions
 //	pkg/handlers, pkg/queue, pkg/telemetry,     the contract of a handler; the work queue; metrics, logs and health;
-//	pkg/trigger                                 the language of ignore and where
+//	pkg/trigger                                 which changes call a handler: ignore and where
 //	pkg/config, pkg/kube, pkg/election,         files to a checked config; the API server; lease to term;
 //	pkg/fence, pkg/server, pkg/handlers/<name>  the admission policy; the HTTP endpoints; the built-in plugins
 //	pkg/access                                  the rights that a config needs, as RBAC rules

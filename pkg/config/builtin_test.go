@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -28,6 +30,14 @@ v1alpha1.#Config & {
 		command: ["/bin/true"]
 		secretEnv: TOKEN: file: "/run/token"
 	}
+	controllers: apply: handler: apply: v1alpha1.#ApplyConfig & {
+		children: settings: template: {
+			apiVersion: "v1"
+			kind:       "ConfigMap"
+			metadata: name: "${object.metadata.name}"
+			data: port: "8080"
+		}
+	}
 }
 `)}, config.Options{Registry: registry})
 	if err != nil {
@@ -46,5 +56,52 @@ v1alpha1.#Config & {
 	}
 	if diff := cmp.Diff(cfg, again, sameConfig); diff != "" {
 		t.Errorf("printed and loaded again (-before +after):\n%s", diff)
+	}
+}
+
+// A mistake in a template is at its place in the string, in each of the formats, and a name that
+// means nothing has a suggestion.
+func TestMistakesInTemplates(t *testing.T) {
+	registry, err := handlers.NewRegistry(builtin.Plugins()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, file := range map[string]string{
+		"f.cue": `apiVersion: "kooperd.dev/v1alpha1"
+controllers: web: {
+	watch: {apiVersion: "v1", kind: "Pod"}
+	handler: apply: children: page: template: {
+		apiVersion: "v1", kind: "ConfigMap", metadata: name: "x-${object.metadata.nam}"
+		dat: {}
+	}
+}
+`,
+		"f.yaml": `apiVersion: kooperd.dev/v1alpha1
+controllers:
+  web:
+    watch: {apiVersion: v1, kind: Pod}
+    handler: {apply: {children: {page: {template: {apiVersion: v1, kind: ConfigMap,
+      metadata: {name: "x-${object.metadata.nam}"},
+      dat: {}}}}}}
+`,
+	} {
+		_, err := config.Load(t.Context(), []string{write(t, name, file)}, config.Options{Registry: registry})
+		var wrong config.Diagnostics
+		if !errors.As(err, &wrong) {
+			t.Fatalf("%s: have %v, want diagnostics", name, err)
+		}
+		var have []string
+		for _, d := range wrong {
+			have = append(have, fmt.Sprintf("%d:%d: %s: %s; %s", d.Line, d.Column, d.Path, d.Message, d.Hint))
+		}
+		const at = "controllers.web.handler.apply.children.page.template"
+		places := map[string][]string{"f.cue": {"5:77", "6:3"}, "f.yaml": {"6:45", "7:7"}}[name]
+		want := []string{
+			places[0] + ": " + at + `.metadata.name: there is no field object.metadata.nam; did you mean "name"?`,
+			places[1] + ": " + at + `.dat: there is no field dat; did you mean "data"?`,
+		}
+		if diff := cmp.Diff(want, have); diff != "" {
+			t.Errorf("%s (-want +have):\n%s", name, diff)
+		}
 	}
 }

@@ -140,6 +140,7 @@ func pluginProblems(at diagnostic.Path, v cue.Value, found []handlers.Problem) [
 		if text, err := v.LookupPath(cue.ParsePath(f.Path)).String(); err == nil && f.Offset > 0 {
 			p.text, p.offset = &text, f.Offset
 		}
+		p.key = p.text == nil && len(path) > 0 && f.Unknown == path[len(path)-1]
 		problems[i] = p
 	}
 	return problems

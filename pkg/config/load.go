@@ -276,8 +276,12 @@ func (l *loader) reportProblems(problems []problem) {
 				at = other
 			}
 		}
+		pos := l.doc.ValuePosition(at)
+		if p.key {
+			pos = l.doc.KeyPosition(at)
+		}
 		if !l.report.Explained(at) {
-			l.report.Add(l.doc.ValuePosition(at), at, p.message, p.hint)
+			l.report.Add(pos, at, p.message, p.hint)
 		}
 	}
 }

@@ -21,6 +21,7 @@ type problem struct {
 	message, hint string
 	text          *string // the text of the field, when the mistake is at one place in it
 	offset        int     // that place, in characters
+	key           bool    // it is the name of the field that is wrong
 }
 
 // resolver makes a Config of a decoded file. It is pure: no files, no network, no environment.

@@ -33,6 +33,7 @@ var checks = map[string]func(t *testing.T, p *daemon.Process){
 	"custom-build":          checkCustomBuild,
 	"triggers":              checkTriggers,
 	"team-namespaces":       checkTeamNamespaces,
+	"website":               checkWebsite,
 	"chaos-operator":        checkChaosOperator,
 }
 

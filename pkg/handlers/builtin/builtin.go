@@ -5,6 +5,7 @@ package builtin
 
 import (
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/handlers/apply"
 	"kooperd.dev/kooperd/pkg/handlers/exec"
 	"kooperd.dev/kooperd/pkg/handlers/log"
 )
@@ -12,6 +13,7 @@ import (
 // Plugins returns the built-in plugins. The slice is the caller's own.
 func Plugins() []handlers.AnyPlugin {
 	return []handlers.AnyPlugin{
+		apply.Plugin,
 		exec.Plugin,
 		log.Plugin,
 	}

@@ -187,7 +187,7 @@ func badPlugins() map[string]badPlugin {
 			plugin: change(func(p *handlers.Plugin[settings]) {
 				p.Validate = func(*settings) []handlers.Problem { return []handlers.Problem{{Message: "always wrong"}} }
 			}),
-			want: "want no problems, have [{Path: Message:always wrong Hint:}]",
+			want: "want no problems, have [{Path: Message:always wrong Hint:",
 		},
 		"schema refuses the config": {
 			plugin: change(func(p *handlers.Plugin[settings]) {

@@ -1,0 +1,130 @@
+package apply
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	apijson "k8s.io/apimachinery/pkg/util/json"
+
+	"kooperd.dev/kooperd/pkg/expression"
+)
+
+// head is what stands at the beginning of a template and is known without a parent.
+type head struct {
+	kind schema.GroupVersionKind
+}
+
+// head reads apiVersion and kind of a template, which rights and watches follow from.
+func (c *compiler) head(name string) head {
+	path := "children." + quoteLabel(name) + ".template"
+	var t struct {
+		APIVersion any `json:"apiVersion"`
+		Kind       any `json:"kind"`
+	}
+	if err := json.Unmarshal(c.config.Children[name].Template, &t); err != nil {
+		c.report(path, "is no object", "write what should be made, with apiVersion, kind and metadata")
+		return head{}
+	}
+	apiVersion, kind := c.plainText(path, "apiVersion", t.APIVersion), c.plainText(path, "kind", t.Kind)
+	if apiVersion == "" || kind == "" {
+		return head{}
+	}
+	gv, err := schema.ParseGroupVersion(apiVersion)
+	if err != nil || gv.Version == "" {
+		c.report(path+".apiVersion", fmt.Sprintf("%q is no apiVersion", apiVersion), `write it as in "v1" or "apps/v1"`)
+		return head{}
+	}
+	return head{kind: gv.WithKind(kind)}
+}
+
+// plainText returns a field of a template that has to be known without a parent.
+func (c *compiler) plainText(path, field string, value any) string {
+	s, ok := value.(string)
+	switch {
+	case value == nil || s == "" && ok:
+		c.report(path, "has no "+field, "")
+	case !ok:
+		c.report(path+"."+field, "is no string", "")
+	case strings.Contains(s, "${"):
+		c.report(path+"."+field, "is an expression, and has to be known without a parent: the rights and the watches follow from it",
+			"write one child for each "+field+", with includeWhen")
+	default:
+		return s
+	}
+	return ""
+}
+
+var identifier = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+
+// child compiles one child.
+func (c *compiler) child(name string, h head) *child {
+	written := c.config.Children[name]
+	path := "children." + quoteLabel(name)
+	out := &child{Child: written, name: name, kind: h.kind, at: "child " + name, as: written.variable()}
+	scope := c.scopeWith(nil)
+	if written.ForEach != "" {
+		scope = c.entries(path, out, scope)
+	} else if written.As != "" || written.Key != "" {
+		c.report(path, "has as or key without forEach", "")
+	}
+	if written.IncludeWhen != "" {
+		out.include = c.expression(path+".includeWhen", written.IncludeWhen, 0, scope, expression.WantBool())
+	}
+	if written.Raw {
+		out.template = constantOf(written.Template)
+	} else {
+		out.template = c.template(written.Template, path+".template", scope, typeOf(c.kinds, h.kind), "")
+	}
+	if written.ReadyWhen != "" {
+		scope.Variables[selfVariable] = typeOf(c.kinds, h.kind)
+		out.ready = c.expression(path+".readyWhen", written.ReadyWhen, 0, scope, expression.WantBool())
+	}
+	c.reads(path, out)
+	return out
+}
+
+// entries compiles what makes one child for each entry of a list.
+func (c *compiler) entries(path string, out *child, scope expression.Scope) expression.Scope {
+	as := out.as
+	if _, taken := scope.Variables[as]; taken || as == selfVariable || !identifier.MatchString(as) {
+		c.report(path+".as", fmt.Sprintf("%q cannot be the name of a variable here", as), "choose another one, such as "+defaultAs)
+		as = defaultAs
+	}
+	out.forEach = c.expression(path+".forEach", out.ForEach, 0, scope, expression.WantList())
+	var entry expression.Type
+	if out.forEach != nil {
+		entry = expression.Entry(out.forEach.Makes())
+	}
+	scope = c.scopeWith(map[string]expression.Type{as: entry})
+	if out.Key != "" {
+		if e := c.expression(path+".key", out.Key, 0, scope, expression.WantText()); e != nil {
+			out.key = text{at: "key", parts: []textPart{{Expression: e}}}
+		}
+	}
+	return scope
+}
+
+// reads notes the children that a child reads, and checks its after.
+func (c *compiler) reads(path string, out *child) {
+	read, whole := names(out.expressions(), childrenVariable)
+	if whole {
+		c.report(path, "reads all children, itself among them", "read one of them, as in children.name")
+	}
+	for i, other := range out.After {
+		if _, ok := c.config.Children[other]; !ok {
+			c.problems = append(c.problems, problemAt(fmt.Sprintf("%s.after[%d]", path, i), "there is no child "+other, other, sortedKeys(c.config.Children)))
+		}
+	}
+	out.reads = slices.Compact(slices.Sorted(slices.Values(slices.Concat(read, out.After))))
+}
+
+// constantOf is a template without expressions.
+func constantOf(raw json.RawMessage) node {
+	var value any
+	_ = apijson.Unmarshal(raw, &value) // The head has been read of it.
+	return constant{value: value}
+}

@@ -1,0 +1,194 @@
+package apply
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	apijson "k8s.io/apimachinery/pkg/util/json"
+
+	"kooperd.dev/kooperd/pkg/expression"
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// place is where a value stands: its path in the config, its name for messages, and what is known
+// of what belongs there.
+type place struct {
+	path, name string
+	of         expression.Type
+}
+
+// key returns the place of a key.
+func (p place) key(key string, of expression.Type) place {
+	name := p.name + "." + key
+	if !identifier.MatchString(key) {
+		name = p.name + fmt.Sprintf("[%q]", key)
+	}
+	return place{path: p.path + "." + quoteLabel(key), name: strings.TrimPrefix(name, "."), of: of}
+}
+
+// index returns the place of an entry of a list.
+func (p place) index(i int) place {
+	return place{path: fmt.Sprintf("%s[%d]", p.path, i), name: fmt.Sprintf("%s[%d]", p.name, i), of: expression.Entry(p.of)}
+}
+
+// template compiles a template at a path, of which something is known. name is how messages call
+// it, "" for a whole object.
+func (c *compiler) template(raw json.RawMessage, path string, scope expression.Scope, of expression.Type, name string) node {
+	var value any
+	if err := apijson.Unmarshal(raw, &value); err != nil {
+		c.report(path, "is no JSON: "+err.Error(), "")
+		return constant{}
+	}
+	return c.node(value, scope, place{path: path, name: name, of: of})
+}
+
+// node compiles a part of a template.
+func (c *compiler) node(value any, scope expression.Scope, at place) node {
+	switch v := value.(type) {
+	case map[string]any:
+		return c.object(v, scope, at)
+	case []any:
+		return c.array(v, scope, at)
+	case string:
+		return c.text(v, scope, at)
+	default:
+		c.reportMisfit(value, at)
+		return constant{value: value}
+	}
+}
+
+func (c *compiler) object(v map[string]any, scope expression.Scope, at place) node {
+	if c.reportMisfit(v, at) {
+		return constant{value: v}
+	}
+	out, plain := object{values: map[string]node{}}, true
+	for _, key := range sortedKeys(v) {
+		of, known, ok := expression.Field(at.of, key)
+		below := at.key(key, of)
+		if !ok {
+			c.problems = append(c.problems, problemAt(below.path, "there is no field "+below.name, key, known))
+		}
+		if strings.Contains(key, "${") {
+			c.report(below.path, fmt.Sprintf("the key %q has an expression in it", key), "keys are taken as they are written: make the whole map with an expression")
+		}
+		n := c.node(v[key], scope, below)
+		if _, ok := n.(constant); !ok {
+			plain = false
+		}
+		out.keys, out.values[key] = append(out.keys, key), n
+	}
+	if plain && len(c.problems) == 0 {
+		return constant{value: unescaped(v)}
+	}
+	return out
+}
+
+func (c *compiler) array(v []any, scope expression.Scope, at place) node {
+	if c.reportMisfit(v, at) {
+		return constant{value: v}
+	}
+	out, plain := make(array, len(v)), true
+	for i, entry := range v {
+		out[i] = c.node(entry, scope, at.index(i))
+		if _, ok := out[i].(constant); !ok {
+			plain = false
+		}
+	}
+	if plain && len(c.problems) == 0 {
+		return constant{value: unescaped(v)}
+	}
+	return out
+}
+
+// text compiles a string of a template.
+func (c *compiler) text(s string, scope expression.Scope, at place) node {
+	segments, m := parseText(s)
+	if m != nil {
+		c.mistake(at.path, 0, m)
+		return constant{value: s}
+	}
+	if len(segments) == 1 && segments[0].isExpression {
+		e := c.expression(at.path, segments[0].expression, segments[0].offset, scope, expression.WantValue(at.name, at.of))
+		if e == nil {
+			return object{} // It is not evaluated, as there is a problem.
+		}
+		return single{at: at.name, Expression: e}
+	}
+	expressions := 0
+	out := text{at: at.name}
+	for _, segment := range segments {
+		if !segment.isExpression {
+			out.parts = append(out.parts, textPart{literal: segment.literal})
+			continue
+		}
+		expressions++
+		out.parts = append(out.parts, textPart{Expression: c.expression(at.path, segment.expression, segment.offset, scope, expression.WantText())})
+	}
+	c.reportMisfit(s, at)
+	if expressions == 0 {
+		return constant{value: plainOf(segments)}
+	}
+	return out
+}
+
+// plainOf joins segments without expressions.
+func plainOf(segments []segment) string {
+	var all strings.Builder
+	for _, s := range segments {
+		all.WriteString(s.literal)
+	}
+	return all.String()
+}
+
+// unescaped returns a value without expressions as it is meant: $${ stands for ${.
+func unescaped(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		all := make(map[string]any, len(v))
+		for key, entry := range v {
+			all[key] = unescaped(entry)
+		}
+		return all
+	case []any:
+		all := make([]any, len(v))
+		for i, entry := range v {
+			all[i] = unescaped(entry)
+		}
+		return all
+	case string:
+		segments, _ := parseText(v)
+		return plainOf(segments)
+	default:
+		return value
+	}
+}
+
+// problemAt is a problem about a name that means nothing.
+func problemAt(path, message, unknown string, known []string) handlers.Problem {
+	return handlers.Problem{Path: path, Message: message, Unknown: unknown, Known: known}
+}
+
+// condition compiles a condition of the status.
+func (c *compiler) condition(name string) condition {
+	written, path := c.config.Conditions[name], "conditions."+quoteLabel(name)
+	scope := c.scopeWith(nil)
+	out := condition{name: name, when: c.expression(path+".when", written.When, 0, scope, expression.WantBool())}
+	part := func(field, s string) node {
+		if s == "" {
+			return nil
+		}
+		return c.text(s, scope, place{path: path + "." + field, name: field})
+	}
+	out.reason, out.message = part("reason", written.Reason), part("message", written.Message)
+	return out
+}
+
+// reportMisfit reports a value that cannot stand at its place, and whether there was one.
+func (c *compiler) reportMisfit(value any, at place) bool {
+	message := expression.Misfit(at.name, value, at.of)
+	if message != "" {
+		c.report(at.path, message, "")
+	}
+	return message != ""
+}

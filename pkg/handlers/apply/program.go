@@ -1,0 +1,272 @@
+package apply
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"kooperd.dev/kooperd/pkg/expression"
+	"kooperd.dev/kooperd/pkg/handlers"
+)
+
+// The variables of expressions.
+const (
+	objectVariable   = "object"
+	childrenVariable = "children"
+	relatedVariable  = "related"
+	selfVariable     = "self"
+
+	defaultAs = "item"
+)
+
+// program is a compiled config. It never changes and is safe for concurrent use.
+type program struct {
+	children   []*child // each after those that it reads
+	status     node     // nil without one
+	conditions []condition
+	related    []related
+	read       map[string]bool // the children that expressions read, by name
+	allRead    bool            // an expression reads all of them
+}
+
+// child is a compiled Child.
+type child struct {
+	Child
+	name     string
+	kind     schema.GroupVersionKind
+	at       string // how messages name it
+	template node
+	forEach  *expression.Expression // nil: it is one child
+	as       string
+	key      node                   // nil: the entry itself
+	include  *expression.Expression // nil: always
+	ready    *expression.Expression // nil: as is usual for the kind
+	reads    []string               // the children that its template reads, and its after
+}
+
+// condition is a compiled Condition.
+type condition struct {
+	name            string
+	when            *expression.Expression
+	reason, message node // nil: none
+}
+
+// related is a compiled Related.
+type related struct {
+	name string
+	one  bool // it is one object, not a list
+}
+
+// compiler makes a program of a config, and notes what is wrong with it.
+type compiler struct {
+	language *expression.Language
+	config   *Config
+	kinds    handlers.Kinds
+	problems []handlers.Problem
+	scope    map[string]expression.Type // of everything but as and self
+}
+
+// theLanguage is that of all templates. It is made when the first one is compiled.
+var theLanguage = sync.OnceValues(func() (*expression.Language, error) { return expression.NewLanguage(nameFunction()) })
+
+// compile compiles a config. Without problems, the program is whole.
+func compile(c *Config, kinds handlers.Kinds) (*program, []handlers.Problem, error) {
+	language, err := theLanguage()
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &compiler{language: language, config: c, kinds: kinds}
+	return p.compile(), p.problems, nil
+}
+
+func (c *compiler) compile() *program {
+	heads := map[string]head{}
+	for _, name := range sortedKeys(c.config.Children) {
+		heads[name] = c.head(name)
+	}
+	c.scope = map[string]expression.Type{
+		objectVariable: typeOf(c.kinds, c.kinds.Watched), childrenVariable: childrenType(c.config, c.kinds, heads), relatedVariable: relatedType(c.config, c.kinds),
+	}
+	p := &program{read: map[string]bool{}}
+	byName := map[string]*child{}
+	for _, name := range sortedKeys(c.config.Children) {
+		byName[name] = c.child(name, heads[name])
+	}
+	for _, name := range sortedKeys(c.config.Related) {
+		p.related = append(p.related, c.related(name))
+	}
+	p.children = c.ordered(byName)
+	if len(c.config.Status) > 0 {
+		p.status = c.template(c.config.Status, "status", c.scopeWith(nil), statusType(c.scope[objectVariable]), "status")
+	}
+	for _, name := range sortedKeys(c.config.Conditions) {
+		p.conditions = append(p.conditions, c.condition(name))
+	}
+	if len(c.problems) == 0 {
+		p.noteReads()
+	}
+	return p
+}
+
+// noteReads finds out which children expressions read.
+func (p *program) noteReads() {
+	all := expressionsIn(p.status)
+	for _, c := range p.conditions {
+		all = append(all, c.when)
+		all = append(append(all, expressionsIn(c.reason)...), expressionsIn(c.message)...)
+	}
+	for _, c := range p.children {
+		all = append(all, c.expressions()...)
+		if c.ready != nil {
+			all = append(all, c.ready)
+		}
+	}
+	read, whole := names(all, childrenVariable)
+	p.allRead = whole
+	for _, name := range read {
+		p.read[name] = true
+	}
+}
+
+// expressions are those that say whether and how a child should be.
+func (c *child) expressions() []*expression.Expression {
+	all := append(expressionsIn(c.template), expressionsIn(c.key)...)
+	for _, e := range []*expression.Expression{c.forEach, c.include} {
+		if e != nil {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// typeOf returns what is known of the objects of a kind; nil for none.
+func typeOf(kinds handlers.Kinds, kind schema.GroupVersionKind) expression.Type {
+	if kind.Kind == "" {
+		return nil
+	}
+	return kinds.Type(kind)
+}
+
+// childrenType is what is known of the variable children.
+func childrenType(config *Config, kinds handlers.Kinds, heads map[string]head) expression.Type {
+	fields := map[string]expression.Type{}
+	for name, h := range heads {
+		fields[name] = typeOf(kinds, h.kind)
+		if config.Children[name].ForEach != "" {
+			fields[name] = expression.ListOf(fields[name])
+		}
+	}
+	return expression.Record(childrenVariable, fields)
+}
+
+// relatedType is what is known of the variable related.
+func relatedType(config *Config, kinds handlers.Kinds) expression.Type {
+	fields := map[string]expression.Type{}
+	for name, r := range config.Related {
+		fields[name] = typeOf(kinds, schema.FromAPIVersionAndKind(r.APIVersion, r.Kind))
+		if r.Name == "" {
+			fields[name] = expression.ListOf(fields[name])
+		}
+	}
+	return expression.Record(relatedVariable, fields)
+}
+
+// scopeWith returns the scope with more variables.
+func (c *compiler) scopeWith(more map[string]expression.Type) expression.Scope {
+	all := maps.Clone(c.scope)
+	maps.Copy(all, more)
+	return expression.Scope{Variables: all}
+}
+
+// statusType returns the type of the status of objects of a type.
+func statusType(of expression.Type) expression.Type {
+	t, _, _ := expression.Field(of, "status")
+	return t
+}
+
+// report notes a problem.
+func (c *compiler) report(path, message, hint string) {
+	c.problems = append(c.problems, handlers.Problem{Path: path, Message: message, Hint: hint})
+}
+
+// mistake notes a mistake in an expression that stands at an offset in the string at a path.
+func (c *compiler) mistake(path string, offset int, m *expression.Mistake) {
+	c.problems = append(c.problems, handlers.Problem{
+		Path: path, Message: m.Message, Hint: m.Hint, Offset: offset + m.Offset, Unknown: m.Unknown, Known: m.Known, Within: m.Within,
+	})
+}
+
+// expression compiles the expression at a path, which begins at an offset in its string.
+func (c *compiler) expression(path, text string, offset int, scope expression.Scope, want expression.Want) *expression.Expression {
+	e, err := c.language.Compile(text, scope, want)
+	if err == nil {
+		return e
+	}
+	var wrong expression.Mistakes
+	if !errors.As(err, &wrong) {
+		c.report(path, err.Error(), "")
+		return nil
+	}
+	for _, m := range wrong {
+		c.mistake(path, offset, m)
+	}
+	return nil
+}
+
+// related compiles what is read besides.
+func (c *compiler) related(name string) related {
+	r := c.config.Related[name]
+	if _, err := metav1.ParseToLabelSelector(r.LabelSelector); err != nil {
+		c.report("related."+quoteLabel(name)+".labelSelector", "is no label selector: "+err.Error(), `write it as in "app=web,tier in (a, b)"`)
+	}
+	return related{name: name, one: r.Name != ""}
+}
+
+// ordered returns the children such that each comes after those that it reads. A cycle is a
+// problem.
+func (c *compiler) ordered(all map[string]*child) []*child {
+	var order []*child
+	state := map[string]int{} // 1: on the way, 2: done
+	var visit func(name string, way []string)
+	visit = func(name string, way []string) {
+		switch state[name] {
+		case 1:
+			from := slices.Index(way, name)
+			cycle := append(slices.Clone(way[from:]), name)
+			if first := slices.Min(way[from:]); first == name { // Said once.
+				c.report("children."+quoteLabel(name), "reads itself: "+strings.Join(cycle, " reads "),
+					"take one of these out of the templates")
+			}
+			return
+		case 2:
+			return
+		}
+		state[name] = 1
+		for _, other := range all[name].reads {
+			if all[other] != nil {
+				visit(other, append(way, name))
+			}
+		}
+		state[name] = 2
+		order = append(order, all[name])
+	}
+	for _, name := range sortedKeys(all) {
+		visit(name, nil)
+	}
+	return order
+}
+
+// quoteLabel writes a name as a step of a path in CUE.
+func quoteLabel(name string) string { return fmt.Sprintf("%q", name) }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// variable returns the name of the variable of an entry.
+func (c Child) variable() string { return cmp.Or(c.As, defaultAs) }
