@@ -3,6 +3,7 @@ package compose
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -175,5 +176,20 @@ func TestParentThatLeavesByItsStatusIsLookedAtAgain(t *testing.T) {
 	r.mustPass(t, "web")
 	if n := r.childrenOf("web"); n != 0 {
 		t.Errorf("%d children are left", n)
+	}
+}
+
+// In a list, objects of kinds of Kubernetes itself do not say what they are.
+func TestWholeItemsOfAList(t *testing.T) {
+	const item = `{"metadata": {"name": "page", "uid": "u"}, "data": {"text": "x"}, "immutable": true}`
+	for _, whole := range []bool{true, false} {
+		object, err := query{kind: configMapKind, whole: whole}.read([]byte(item))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := object.JSON()
+		if err != nil || object.GroupVersionKind() != configMapKind || strings.Contains(string(text), `"text":"x"`) != whole {
+			t.Errorf("read is %s of %s, want the whole: %t", text, object.GroupVersionKind(), whole)
+		}
 	}
 }
