@@ -126,8 +126,8 @@ func TestPlanOfAdoption(t *testing.T) {
 		},
 		"a restored one without the policy": {
 			made: pages(page), madeFor: former, desired: ifUnowned, live: true,
-			want: []string{"refuse OtherParent ConfigMap team-a/page: ConfigMap team-a/page is child page of team-a/web, " +
-				"made by definition websites, and is not adopted: it has the mark of another parent, team-a/web"},
+			want: []string{"refuse OtherParent ConfigMap team-a/page: ConfigMap team-a/page is child page of an earlier team-a/web, which is gone, " +
+				"made by definition websites (kooperd orphans lists and deletes such objects), and is not adopted: it has the mark of another parent, team-a/web"},
 		},
 		"one of another parent is not a restored one": {
 			made: pages(page), madeFor: shop, desired: restored, live: true,

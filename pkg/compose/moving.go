@@ -28,7 +28,7 @@ func outOfReach(p *planner, o *Observed) (Op, bool) {
 	case !ok || !fromDonor(p, o):
 		return Op{}, false
 	case kept.Wanted:
-		return refuse(ReasonOtherParent, childOfAnother(o)+", which wants it itself"), true
+		return refuse(ReasonOtherParent, childOfAnother(p, o)+", which wants it itself"), true
 	}
 	return Op{Action: Wait, Reason: ReasonMoving, Message: kept.Message, NotReady: kept.Message}, true
 }

@@ -15,16 +15,22 @@ func (p *planner) foreign(o *Observed) (Reason, string) {
 	case m.hasInstallation && m.installation != p.Installation && (ownsLabel(o, InstallationLabel) || !p.proven(o)):
 		return ReasonForeign, fmt.Sprintf("%s belongs to another installation of kooperd (label %s)", o.ID, InstallationLabel)
 	case m.hasParent && m.parentUID != p.Parent.UID && (ownsLabel(o, ParentUIDLabel) || slices.Contains(o.OwnedReferences, m.parentUID)):
-		return ReasonOtherParent, childOfAnother(o)
+		return ReasonOtherParent, childOfAnother(p, o)
 	case !p.proven(o) && !p.wiped(o):
 		return ReasonForeign, notOurs(o)
 	case m.definition != "" && !p.identity().has(m.definition) && ownsLabel(o, DefinitionLabel) && !fromDonor(p, o):
-		return ReasonOtherParent, childOfAnother(o)
+		return ReasonOtherParent, childOfAnother(p, o)
 	}
 	return "", ""
 }
 
-func childOfAnother(o *Observed) string {
+// childOfAnother names the parent of a child. An object that has had the parent's kind, namespace
+// and name before it is gone.
+func childOfAnother(p *planner, o *Observed) string {
+	if p.restored(o) && p.controller(o) == "" {
+		return fmt.Sprintf("%s is child %s of an earlier %s, which is gone, made by definition %s (kooperd orphans lists and deletes such objects)",
+			o.ID, o.marks.child, o.marks.parent, o.marks.definition)
+	}
 	return fmt.Sprintf("%s is child %s of %s, made by definition %s", o.ID, o.marks.child, o.marks.parent, o.marks.definition)
 }
 

@@ -56,7 +56,7 @@ type Scope struct {
 	// Digest stands for all that the config says of the definition.
 	Digest string `json:"digest,omitempty"`
 	// Formerly are ids that the definition has had before. Their records become part of its own.
-	Formerly []string `json:"-"`
+	Formerly []string `json:"formerly,omitempty"`
 }
 
 // Activation is what Activate has found.

@@ -36,7 +36,8 @@ func newRootCommand(registry *handlers.Registry, isProgram bool) *cobra.Command 
 	flags.add(root.Flags())
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newValidateCommand(registry), newPrintCommand(registry), newPluginsCommand(registry),
-		newSchemaCommand(registry), newRBACCommand(registry), newFenceCommand(registry), newVersionCommand())
+		newSchemaCommand(registry), newRBACCommand(registry), newFenceCommand(registry), newOrphansCommand(registry),
+		newVersionCommand())
 	if isProgram {
 		root.AddCommand(newEvaluateCommand(registry))
 	}

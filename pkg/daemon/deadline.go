@@ -28,11 +28,14 @@ type clusterFlags struct {
 	timeout    time.Duration
 }
 
-// add adds the flags; which is when they are used, for example "for --live".
+// add adds the flags; which is when they are used, for example "for --live", and empty for always.
 func (f *clusterFlags) add(set *pflag.FlagSet, which string) {
-	set.StringVar(&f.kubeconfig, "kubeconfig", "", "path of a kubeconfig "+which+"; default: $KUBECONFIG, the pod's service account, or ~/.kube/config")
-	set.StringVar(&f.context, "context", "", "context of the kubeconfig "+which+"; default: its current-context")
-	set.DurationVar(&f.timeout, "timeout", defaultTimeout, "how long the cluster may take to answer "+which)
+	if which != "" {
+		which = " " + which
+	}
+	set.StringVar(&f.kubeconfig, "kubeconfig", "", "path of a kubeconfig"+which+"; default: $KUBECONFIG, the pod's service account, or ~/.kube/config")
+	set.StringVar(&f.context, "context", "", "context of the kubeconfig"+which+"; default: its current-context")
+	set.DurationVar(&f.timeout, "timeout", defaultTimeout, "how long the cluster may take to answer"+which)
 }
 
 // check refuses the flags where no cluster is asked.

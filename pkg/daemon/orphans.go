@@ -1,0 +1,284 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/types"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"kooperd.dev/kooperd/pkg/access"
+	"kooperd.dev/kooperd/pkg/compose"
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/election"
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+)
+
+// orphansFlags are the settings of the command orphans.
+type orphansFlags struct {
+	delete      bool
+	includeData bool
+	format      string
+	namespace   string
+	cluster     clusterFlags
+}
+
+const orphansLong = `orphans lists the children that nothing owns any more: objects that this installation of kooperd has made,
+- whose definition is not in the config any more,
+- whose parent is gone, as after kubectl delete --cascade=orphan, or
+- whose kind the definition does not own any more.
+
+It looks at the kinds that the config owns, and at those that the definitions have owned before, as the ConfigMap
+LEASE-definitions has them. What cannot be looked at is said on standard error.
+
+With --delete it deletes those among them that are provably kooperd's, by their managedFields: an object with copied marks
+is listed and never deleted. Each is read again before, and deleted in the very version that was read. What holds data
+takes --include-data as well: Namespaces, CustomResourceDefinitions, PersistentVolumes and PersistentVolumeClaims. It refuses
+to delete children of a definition that a leader claims; those of a parent that is gone can be deleted at any time.
+
+It acts as the user of the kubeconfig, who needs the right to list these kinds and those of the parents, and to get the
+ConfigMap; and with --delete, to get and delete the objects, and to get the lease.
+
+Exit status: 0 what was asked for is done, 1 something was refused or has failed, 2 bad usage or bad config.`
+
+func newOrphansCommand(registry *handlers.Registry) *cobra.Command {
+	var flags orphansFlags
+	cmd := &cobra.Command{
+		Use:   "orphans FILE...",
+		Short: "List the children that nothing owns any more, and with --delete delete them",
+		Long:  orphansLong,
+		Example: "  kooperd orphans controllers.cue\n" +
+			"  kooperd orphans controllers.cue --delete",
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: completeConfigs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := flags.check(cmd); err != nil {
+				return err
+			}
+			return runOrphans(cmd, registry, args, flags)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&flags.delete, "delete", false, "delete those that are provably kooperd's")
+	f.BoolVar(&flags.includeData, "include-data", false,
+		"with --delete, delete Namespaces, CustomResourceDefinitions, PersistentVolumes and PersistentVolumeClaims, too")
+	f.StringVarP(&flags.format, "format", "o", formatText, "text or json")
+	f.StringVarP(&flags.namespace, "namespace", "n", "",
+		"namespace of the lease when the config names none; default: that of the kubeconfig's context")
+	flags.cluster.add(f, "")
+	return cmd
+}
+
+// check looks at the flags alone.
+func (f *orphansFlags) check(cmd *cobra.Command) error {
+	if f.includeData && !f.delete {
+		return errors.New("--include-data is for --delete")
+	}
+	if err := checkFormat(f.format, formatText, formatJSON); err != nil {
+		return err
+	}
+	return f.cluster.check(cmd.Flags(), true)
+}
+
+// orphansRun is one run of the command.
+type orphansRun struct {
+	flags  orphansFlags
+	cfg    *config.Config
+	where  clusterConfig
+	lease  types.NamespacedName
+	stdout io.Writer
+	stderr io.Writer
+
+	records corev1client.ConfigMapInterface
+	client  *compose.Client
+	found   *compose.Orphans
+}
+
+func runOrphans(cmd *cobra.Command, registry *handlers.Registry, paths []string, flags orphansFlags) error {
+	r := &orphansRun{flags: flags, stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr()}
+	var err error
+	if r.cfg, err = loadConfig(cmd.Context(), r.stderr, registry, paths); err != nil {
+		return err
+	}
+	if r.where, err = loadClusterConfig(flags.cluster.kubeconfig, flags.cluster.context); err != nil {
+		return err
+	}
+	if r.lease, err = r.leaseName(); err != nil {
+		return err
+	}
+	cluster, err := connect(r.where)
+	if err != nil {
+		return &runError{err}
+	}
+	defer cluster.Close()
+	if err := r.connect(cluster); err != nil {
+		return &runError{err}
+	}
+	if err := ask(cmd.Context(), r.stderr, r.where, flags.cluster.timeout, r.search); err != nil {
+		return &runError{fmt.Errorf("looking for orphans: %w", err)}
+	}
+	for _, text := range r.found.Unseen {
+		r.note(text)
+	}
+	if flags.delete {
+		return r.deleteAll(cmd.Context())
+	}
+	return r.print()
+}
+
+// note says something that is not the answer.
+func (r *orphansRun) note(text string) { _, _ = fmt.Fprintf(r.stderr, "kooperd: %s\n", text) }
+
+// leaseName is the lease of the installation.
+func (r *orphansRun) leaseName() (types.NamespacedName, error) {
+	written, flag := r.cfg.LeaderElection.Namespace, r.flags.namespace
+	if written != "" && flag != "" && written != flag {
+		return types.NamespacedName{}, fmt.Errorf("--namespace is %q, but the config says leaderElection.namespace: %q", flag, written)
+	}
+	return types.NamespacedName{Namespace: cmp.Or(written, flag, r.where.namespace), Name: r.cfg.LeaderElection.Name}, nil
+}
+
+func (r *orphansRun) installation() string {
+	return compose.Installation(r.lease.Namespace, r.lease.Name)
+}
+
+// connect makes the clients.
+func (r *orphansRun) connect(cluster *kube.Cluster) error {
+	clients, err := cluster.Clients("orphans", nil, nil)
+	if err != nil {
+		return err
+	}
+	core, err := corev1client.NewForConfig(clients.REST)
+	if err != nil {
+		return fmt.Errorf("making the client for what composers own: %w", err)
+	}
+	r.records = core.ConfigMaps(r.lease.Namespace)
+	r.client, err = compose.NewClient(clients.REST, cluster.Kinds())
+	return err
+}
+
+// search looks for orphans.
+func (r *orphansRun) search(ctx context.Context) error {
+	records, _, err := r.readRecords(ctx)
+	if err != nil {
+		return err
+	}
+	search := &compose.OrphanSearch{Installation: r.installation(), Claims: claimsOf(r.cfg), Records: records, Client: r.client}
+	found, err := search.Run(ctx)
+	r.found = found
+	return err
+}
+
+func (r *orphansRun) readRecords(ctx context.Context) (map[string]compose.Record, bool, error) {
+	return compose.ReadRecords(ctx, r.records, access.RecordsName(r.lease.Name))
+}
+
+// claimsOf are what the definitions of a config own.
+func claimsOf(cfg *config.Config) (claims []compose.Claim) {
+	for _, def := range cfg.Definitions {
+		if def.Handler.Composes() {
+			claims = append(claims, compose.Claim{
+				IDs: def.IDs(), Parent: def.Watch.Kind, Owns: compose.OwnedRecords(def.Handler.Owns(), def.Watch.Namespaces),
+			})
+		}
+	}
+	return claims
+}
+
+// deleteAll deletes what may be deleted, and says what it has done with each.
+func (r *orphansRun) deleteAll(ctx context.Context) error {
+	claimed, free, err := r.newClaims()
+	if err != nil {
+		return &runError{err}
+	}
+	defer free()
+	deletion := &compose.OrphanDeletion{Orphans: r.found, Client: r.client, IncludeData: r.flags.includeData, Claimed: claimed.why}
+	timeout := r.flags.cluster.timeout + r.cfg.LeaderElection.LeaseDuration
+	report := r.report(nil)
+	var failed bool
+	var interrupted error
+	for _, orphan := range deletion.InOrder() {
+		line := orphanLine{Orphan: orphan}
+		err := ask(ctx, r.stderr, r.where, timeout, func(ctx context.Context) error {
+			line.Outcome, line.Message = deletion.Delete(ctx, orphan)
+			return ctx.Err()
+		})
+		if err != nil {
+			line.Outcome, line.Message, interrupted = compose.OrphanFailed, err.Error(), ctx.Err()
+		}
+		failed = failed || line.Outcome == compose.OrphanFailed || line.Outcome == compose.OrphanRefused
+		report.Orphans = append(report.Orphans, line)
+		if err := r.printOutcome(line); err != nil {
+			return err
+		}
+		if err != nil {
+			break // What has hung is at work on the same things.
+		}
+	}
+	if err := r.printOutcomes(report); err != nil {
+		return err
+	}
+	if failed || interrupted != nil {
+		return &runError{errSilent}
+	}
+	return nil
+}
+
+// claims know which definitions a leader claims.
+type claims struct {
+	run    *orphansRun
+	holder *leaseHolder // nil without leader election
+}
+
+// newClaims returns them with what frees the connection.
+func (r *orphansRun) newClaims() (*claims, func(), error) {
+	if r.cfg.LeaderElection.Disabled {
+		return &claims{run: r}, func() {}, nil
+	}
+	newClient := election.NewLeaseClient
+	if r.cfg.LeaderElection.Lock == config.ConfigMapLock {
+		newClient = election.NewConfigMapClient
+	}
+	client, err := newClient(r.where.rest, r.cfg.LeaderElection.RetryPeriod)
+	if err != nil {
+		return nil, nil, err
+	}
+	holder := &leaseHolder{leases: client, namespace: r.lease.Namespace, name: r.lease.Name}
+	holder.waits = func(identity string, lasts time.Duration) {
+		r.note(fmt.Sprintf("the lease %s of %s looks expired; looking at it for %s, to be sure", r.lease, identity, lasts))
+	}
+	return &claims{run: r, holder: holder}, client.Close, nil
+}
+
+// why says why the children of a definition must be left alone; empty if no leader claims it.
+func (c *claims) why(ctx context.Context, definition string) (string, error) {
+	holder := ""
+	if c.holder != nil {
+		var err error
+		if holder, err = c.holder.look(ctx); holder == "" {
+			return "", err
+		}
+	}
+	records, recorded, err := c.run.readRecords(ctx)
+	if err != nil {
+		return "", err
+	}
+	configMap := c.run.lease.Namespace + "/" + access.RecordsName(c.run.lease.Name)
+	switch {
+	case holder != "" && !recorded:
+		return fmt.Sprintf("%s leads, and there is no ConfigMap %s, so that nothing says which definitions it has: stop it first", holder, configMap), nil
+	case !compose.IsClaimed(records, definition):
+		return "", nil
+	case holder == "":
+		return fmt.Sprintf("definition %s is active by ConfigMap %s, and without leader election nothing says whether kooperd runs: "+
+			"let it read a config without the definition, or if it is gone for good, remove the key from that ConfigMap", definition, configMap), nil
+	}
+	return fmt.Sprintf("definition %s is active: %s leads by the lease %s. Let it read a config without the definition, or stop kooperd, and try again",
+		definition, holder, c.run.lease), nil
+}

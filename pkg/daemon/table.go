@@ -1,0 +1,67 @@
+package daemon
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
+)
+
+// The formats of commands whose output is for people first.
+const (
+	formatText = "text"
+	formatJSON = "json"
+)
+
+// writeTable writes rows in columns, as kubectl does. The first row has the headings.
+func writeTable(w io.Writer, rows [][]string) error {
+	var text bytes.Buffer
+	table := tabwriter.NewWriter(&text, 0, 8, 3, ' ', 0)
+	for _, row := range rows {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = plain(cell)
+		}
+		_, _ = fmt.Fprintln(table, strings.Join(cells, "\t")) // A buffer takes everything.
+	}
+	_ = table.Flush()
+	var out bytes.Buffer
+	for line := range bytes.Lines(text.Bytes()) {
+		out.Write(append(bytes.TrimRight(line, " \n"), '\n')) // The last columns may be empty.
+	}
+	return printed(w.Write(out.Bytes()))
+}
+
+// plain is a text as one line of a terminal. What others have written into an object may be more
+// than that.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+// writeJSON writes one JSON document.
+func writeJSON(w io.Writer, document any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return printed(0, enc.Encode(document))
+}
+
+// age is how old an object is, as kubectl says it.
+func age(created metav1.Time, now time.Time) string {
+	if created.IsZero() {
+		return "<unknown>"
+	}
+	return duration.HumanDuration(now.Sub(created.Time))
+}
