@@ -49,10 +49,13 @@ func Installation(leaseNamespace, leaseName string) string {
 	return "i" + hex.EncodeToString(sum[:8])
 }
 
+// finalizerDomain is that of all finalizers of parents.
+const finalizerDomain = "kooperd.dev"
+
 // FinalizerOf is the finalizer that a definition puts on parents whose children the garbage
 // collector cannot delete.
 func FinalizerOf(installation, definition string) string {
-	return installation + ".kooperd.dev/" + definition
+	return installation + "." + finalizerDomain + "/" + definition
 }
 
 // marks are what a child says of itself.

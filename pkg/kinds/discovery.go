@@ -65,9 +65,10 @@ type Discovery struct {
 
 // answer is what the API server has said.
 type answer struct {
-	list  *metav1.APIResourceList
-	group *metav1.APIGroup
-	err   error
+	list   *metav1.APIResourceList
+	group  *metav1.APIGroup
+	groups *metav1.APIGroupList
+	err    error
 }
 
 // NewDiscovery returns a Discovery that asks by client. It contacts nothing.
@@ -177,13 +178,7 @@ func (d *Discovery) versions(ctx context.Context, group string) ([]schema.GroupV
 	case a.err != nil:
 		return nil, &DiscoveryError{Of: group, Err: a.err}
 	}
-	versions := []schema.GroupVersion{{Group: group, Version: a.group.PreferredVersion.Version}}
-	for _, v := range a.group.Versions {
-		if v.Version != a.group.PreferredVersion.Version {
-			versions = append(versions, schema.GroupVersion{Group: group, Version: v.Version})
-		}
-	}
-	return versions, nil
+	return inPreference(*a.group), nil
 }
 
 // version returns what the API server serves of a group version. The error is that of "not found"

@@ -74,6 +74,12 @@ func serve(t *testing.T) *kinds.Discovery {
 		return g
 	}
 	mux := http.NewServeMux()
+	mux.Handle("/apis", write(&metav1.APIGroupList{Groups: []metav1.APIGroup{
+		*group("example.com", "v2", "v1"), *group("broken.com", "v1"), *group("gone.com", "v1"),
+	}}))
+	mux.Handle("/api/v1", write(&metav1.APIResourceList{GroupVersion: "v1", APIResources: []metav1.APIResource{
+		{Name: "reports", SingularName: "report", Kind: "Report", ShortNames: []string{"rep"}, Verbs: metav1.Verbs{"list"}},
+	}}))
 	mux.Handle("/apis/example.com", write(group("example.com", "v2", "v1")))
 	mux.Handle("/apis/example.com/v1", write(widgetDocument()))
 	mux.Handle("/apis/example.com/v2", answer(http.StatusServiceUnavailable, "service unavailable"))
