@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/labels"
@@ -29,6 +30,11 @@ const (
 type Removal struct {
 	// Installation and Definition are the marks of the children.
 	Installation, Definition string
+	// Formerly are ids that the definition has had before, and no other one has now. What was made
+	// under them may not have the mark of now.
+	Formerly []string
+	// Moves has the definitions that may take children over; nil for none.
+	Moves *Moves
 	// Scope is what the definition had to do with.
 	Scope Scope
 	// Now is what it handles; nil for nothing.
@@ -45,6 +51,9 @@ type Removed struct {
 	// Stay is how many children stay, and Going how many are being deleted: the removal has to go
 	// on until they are gone.
 	Stay, Going int
+	// Claimed is how many of those that are going wait for another definition, which may take them
+	// over.
+	Claimed int
 	// Finalizers is how many finalizers were removed.
 	Finalizers int
 	// Unserved are the kinds that could not be looked at, because they are not served: there may be
@@ -77,6 +86,11 @@ func (r *Removal) Run(ctx context.Context) (found Removed, err error) {
 		if handled[child.marks.parentUID] {
 			continue
 		}
+		if r.isClaimed(child) {
+			found.Going++
+			found.Claimed++
+			continue
+		}
 		stays, err := r.treat(ctx, child, kept)
 		switch {
 		case err != nil:
@@ -97,10 +111,11 @@ func (r *Removal) Run(ctx context.Context) (found Removed, err error) {
 // children are the children of the definition, as the API server has them now, but for those of
 // kinds that are not served.
 func (r *Removal) children(ctx context.Context) (all []observedChild, unserved []OwnedRecord, err error) {
-	marks := labels.Set{InstallationLabel: r.Installation, DefinitionLabel: r.Definition}
+	ofDefinition, _ := Identity{Definition: r.Definition, Formerly: r.Formerly}.selector().Requirements()
+	marks := labels.Set{InstallationLabel: r.Installation}.AsSelector().Add(ofDefinition...).String()
 	for _, owned := range r.inOrder() {
 		for _, namespace := range orAll(owned.Namespaces) {
-			objects, _, err := r.Client.list(ctx, query{kind: owned.GroupVersionKind(), namespace: namespace, labels: marks})
+			objects, _, err := r.Client.list(ctx, query{kind: owned.GroupVersionKind(), namespace: namespace, selector: marks})
 			if kinds.IsNotServed(err) {
 				unserved = append(unserved, owned)
 				break
@@ -114,6 +129,21 @@ func (r *Removal) children(ctx context.Context) (all []observedChild, unserved [
 		}
 	}
 	return all, unserved, nil
+}
+
+// isClaimed reports whether another definition takes a child over, or may do so, about which
+// something would be done here.
+func (r *Removal) isClaimed(o observedChild) bool {
+	if r.Moves == nil || !r.acts() {
+		return false
+	}
+	about := subject{Parent: Parent{Kind: schema.FromAPIVersionAndKind(r.Scope.APIVersion, r.Scope.Kind), UID: o.marks.parentUID}}
+	about.Name = o.marks.parent
+	if namespace, name, ok := strings.Cut(o.marks.parent, "/"); ok {
+		about.Namespace, about.Name = namespace, name
+	}
+	about.key = kube.Key{Namespace: about.Namespace, Name: about.Name}
+	return len(r.Moves.claimed(r.Definition, about, []ChildID{o.ID})) > 0
 }
 
 // inOrder are the kinds, those of namespaces last: what is in them decides on them.

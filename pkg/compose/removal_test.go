@@ -1,9 +1,11 @@
 package compose
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 )
 
@@ -34,6 +36,42 @@ func TestRemovalWaitsForKinds(t *testing.T) {
 			}
 			if removal.Waits(found) != want.waits || r.childrenOf("web") != want.left {
 				t.Errorf("it waits: %t, and %d children are left", removal.Waits(found), r.childrenOf("web"))
+			}
+		})
+	}
+}
+
+// TestRemovalOfMovingChildren has children that were made under a former id. They are deleted, but
+// for those that another definition may take over.
+func TestRemovalOfMovingChildren(t *testing.T) {
+	for _, claimed := range []bool{true, false} {
+		t.Run(fmt.Sprintf("claimed %t", claimed), func(t *testing.T) {
+			r := newRig(t, rigOptions{composer: keys})
+			r.newWebsite("web", map[string]any{"children": names(1)})
+			r.mustPass(t, "web")
+			client, err := dynamic.NewForConfig(r.server.config())
+			if err != nil {
+				t.Fatal(err)
+			}
+			removal := &Removal{
+				Installation: installation, Definition: "sites", Formerly: []string{definition}, Moves: NewMoves(),
+				Client: r.server.client(t), Dynamic: client, Logger: logr.Discard(),
+				Scope: Scope{
+					APIVersion: websiteKind.GroupVersion().String(), Kind: websiteKind.Kind, OnRemove: onRemoveDelete,
+					Owns: []OwnedRecord{{APIVersion: "v1", Kind: "ConfigMap"}},
+				},
+			}
+			if claimed {
+				donor := Party{Identity: Identity{Definition: "sites"}, Selection: r.Selection}
+				heir := Party{
+					Identity: Identity{Definition: "network"}, Selection: r.Selection, Donors: []string{"sites"},
+					Owns: []schema.GroupKind{configMapKind.GroupKind()},
+				}
+				removal.Moves.Set([]Party{donor, heir})
+			}
+			found, err := removal.Run(t.Context())
+			if left := r.childrenOf("web"); err != nil || found.Going != 1 || (found.Claimed == 1) != claimed || (left == 1) != claimed {
+				t.Errorf("found %+v, %v, and %d children are left", found, err, left)
 			}
 		})
 	}

@@ -108,7 +108,7 @@ func finishLeft(ctx context.Context, c *composing, left []compose.Scope, earlier
 		}
 	}
 	leftovers{
-		shared: c.controller.shared, id: c.revision.def.IDs()[0], now: &c.selection, gate: c.revision.gate, logger: c.controller.logger,
+		shared: c.controller.shared, id: c.revision.def.IDs()[0], former: c.revision.def.Formerly, now: &c.selection, gate: c.revision.gate, logger: c.controller.logger,
 	}.finish(ctx, left)
 }
 

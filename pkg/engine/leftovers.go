@@ -19,6 +19,7 @@ import (
 type leftovers struct {
 	*shared
 	id     string
+	former []string           // ids that the definition has had before
 	now    *compose.Selection // what it handles; nil for nothing
 	gate   *kube.Gate
 	logger logr.Logger
@@ -68,6 +69,8 @@ func (l leftovers) finishScope(ctx context.Context, scope compose.Scope) (unserv
 				said = text
 				l.logger.Info("what a definition has left behind cannot be looked at", telemetry.KeyReason, text)
 			}
+		}
+		if err != nil || found.Claimed > 0 { // Another definition may be pending for long.
 			delay = min(2*delay, lastRemovalInterval)
 		}
 		timer := time.NewTimer(delay)
@@ -92,6 +95,9 @@ func (l leftovers) remove(ctx context.Context, scope compose.Scope) (found compo
 	}
 	removal := &compose.Removal{
 		Installation: l.installation, Definition: cmp.Or(scope.ID, l.id), Scope: scope, Now: l.now, Client: client, Dynamic: clients.Dynamic,
+	}
+	if scope.ID == "" {
+		removal.Formerly, removal.Moves = l.former, l.moves
 	}
 	if scope.Done {
 		removal.Scope.OnRemove = "" // What is left stays.
