@@ -54,8 +54,10 @@ func TestExamples(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(dir, "README.md")); err != nil {
 				t.Errorf("every example has a README.md: %v", err)
 			}
-			if objects, err := os.ReadFile(filepath.Join(dir, "objects.yaml")); err == nil {
-				shared.Apply(t, string(objects))
+			for _, file := range []string{"crd.yaml", "objects.yaml"} {
+				if objects, err := os.ReadFile(filepath.Join(dir, file)); err == nil {
+					shared.Apply(t, string(objects))
+				}
 			}
 			check(t, start(t, dir))
 		})
