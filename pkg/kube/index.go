@@ -26,6 +26,7 @@ const (
 	byOwner               // the UIDs of owner references
 	byUID                 // the object's UID
 	byLabel               // the value of one label
+	byManager             // the field managers that are kept, where these are several
 )
 
 // of returns the values of an object; it may have none, or several.
@@ -40,6 +41,8 @@ func (a indexName) of(o *object) []string {
 			return []string{value}
 		}
 		return nil
+	case byManager:
+		return o.codec.fields.managers()
 	default:
 		var uids []string
 		for _, owner := range o.Owners() {
@@ -169,6 +172,11 @@ func (c *objectCache) withUID(uid types.UID) []*object {
 // owned returns the objects with an owner reference to uid.
 func (c *objectCache) owned(uid types.UID) []*object {
 	return c.lookup(indexName{by: byOwner}, []string{string(uid)})
+}
+
+// appliedBy returns the objects that a field manager has applied, of several that are kept.
+func appliedBy(c *objectCache, manager string) []*object {
+	return c.lookup(indexName{by: byManager}, []string{manager})
 }
 
 // selected returns the objects that selector may select, of one namespace or all.

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"weak"
@@ -62,9 +63,10 @@ func (f *OwnedFields) APIVersions() []string { return f.shared.versions }
 type fieldSet struct {
 	applied wire.Applied
 
-	once     sync.Once
-	set      *fieldpath.Set // nil when nothing could be read
-	versions []string       // of the entries in the set; not empty when there is one
+	once      sync.Once
+	set       *fieldpath.Set            // nil when nothing could be read
+	versions  []string                  // of the entries in the set; not empty when there is one
+	byManager map[string]*fieldpath.Set // where the entries say of which manager they are
 }
 
 // parse leaves out what cannot be read.
@@ -74,11 +76,42 @@ func (s *fieldSet) parse() {
 		if err := set.FromJSON(strings.NewReader(entry.FieldsV1)); err != nil {
 			continue
 		}
+		if entry.Manager != "" {
+			s.addOf(entry.Manager, set)
+			continue
+		}
 		if s.versions = append(s.versions, entry.APIVersion); s.set != nil {
 			set = s.set.Union(set)
 		}
 		s.set = set
 	}
+}
+
+// addOf adds fields of one of several managers. One that has nothing counts as none.
+func (s *fieldSet) addOf(manager string, set *fieldpath.Set) {
+	if set.Empty() {
+		return
+	}
+	if s.byManager == nil {
+		s.byManager = map[string]*fieldpath.Set{}
+	}
+	if before, ok := s.byManager[manager]; ok {
+		set = before.Union(set)
+	}
+	s.byManager[manager] = set
+}
+
+// managers are the names of those of several managers that have an entry.
+func (s *fieldSet) managers() (names []string) {
+	if s == nil {
+		return nil
+	}
+	for _, entry := range s.applied.Entries() {
+		if entry.Manager != "" && !slices.Contains(names, entry.Manager) {
+			names = append(names, entry.Manager)
+		}
+	}
+	return names
 }
 
 // sharedCodecs are the codecs of objects of which the same fields were applied, of all sources and
@@ -117,6 +150,21 @@ func (s *sharedCodecs) remove(key codecKey) {
 	if s.known[key].Value() == nil {
 		delete(s.known, key)
 	}
+}
+
+// AppliedBy returns what several field managers have applied of an object, by their names: those
+// that a Watch, or ReadObject, keeps by a FieldManager that ends in a slash. One that has nothing
+// is not among them. Objects that were applied by the same managers with the same fields share the
+// map, which must not be changed. As in FieldsOf, metadata.ownerReferences are left out, and
+// entries of a subresource do not count.
+func AppliedBy(obj handlers.Object) map[string]*fieldpath.Set {
+	c, ok := obj.(cachedObject)
+	if !ok || c.o.codec.fields == nil {
+		return nil
+	}
+	shared := c.o.codec.fields
+	shared.once.Do(shared.parse)
+	return shared.byManager
 }
 
 // with returns the codec of those objects of which a manager has applied the same.

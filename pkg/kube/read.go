@@ -11,9 +11,9 @@ import (
 
 // ReadObject makes an object, as a View has it, from the body of an answer to a request for one
 // object, such as a GET or a PATCH: in protobuf, JSON or CBOR, as a whole or as
-// PartialObjectMetadata. FieldsOf returns what fieldManager, empty for none, has applied of it.
-// With metadataOnly the rest of a whole object is left out. It is an error if the answer is of
-// another kind, such as a Status. The body is copied.
+// PartialObjectMetadata. FieldsOf returns what fieldManager, empty for none, has applied of it;
+// AppliedBy does, if it ends in a slash. With metadataOnly the rest of a whole object is left out.
+// It is an error if the answer is of another kind, such as a Status. The body is copied.
 func ReadObject(body []byte, kind schema.GroupVersionKind, fieldManager string, metadataOnly bool) (handlers.Object, error) {
 	e, err := wire.ParseEnvelope(body)
 	if err != nil {

@@ -34,7 +34,8 @@ type Watch struct {
 	MetadataOnly bool
 	// FieldManager is the field manager of which FieldsOf returns what it has applied of the
 	// objects; empty for none. Another watch that needs them may make FieldsOf return them all the
-	// same.
+	// same. With a slash at the end, it stands for all managers whose names begin so, and AppliedBy
+	// returns what these have applied.
 	FieldManager string
 }
 

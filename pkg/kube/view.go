@@ -199,6 +199,20 @@ func (v *View) ListOwned(uid types.UID) []handlers.Object {
 	return found
 }
 
+// ListAppliedBy returns the cached objects that a field manager has applied. Their Watch has to
+// keep several field managers, see AppliedBy. The first call makes an index.
+func (v *View) ListAppliedBy(manager string) []handlers.Object {
+	var found []handlers.Object
+	for _, s := range v.sources {
+		for _, o := range appliedBy(s.store.objectCache, manager) {
+			if o.matches(s.filter) {
+				found = append(found, cachedObject{o})
+			}
+		}
+	}
+	return found
+}
+
 // Status sums up the sources: the worst state, and why they are in it. The error is nil unless that
 // is Waiting or Degraded. errors.As finds a *ForbiddenError, an *UnreachableError and what else
 // there is in it; where several sources differ, the first of each kind.

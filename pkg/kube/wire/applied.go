@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,15 +29,17 @@ const (
 	maxMarked = 32
 )
 
-// Applied is what one field manager owns of an object by Apply, as managedFields has it, but for
-// the owner references, for which there is Object.AppliedOwners: they name a UID and differ from
-// object to object. So many objects have equal texts. It is empty when the manager has applied
-// nothing. See Entries.
+// Applied is what one field manager, or several, own of an object by Apply, as managedFields has
+// it, but for the owner references, for which there is Object.AppliedOwners: they name a UID and
+// differ from object to object. So many objects have equal texts. It is empty when the manager has
+// applied nothing. See Entries.
 type Applied string
 
 // AppliedEntry is one entry of managedFields. A manager has several when it has applied an object
 // in several versions.
 type AppliedEntry struct {
+	// Manager is the field manager where several are kept, else empty.
+	Manager string
 	// APIVersion is the version in which the object was applied.
 	APIVersion string
 	// FieldsV1 is the set of fields in JSON. It looks like an object and may be damaged
@@ -48,24 +51,24 @@ type AppliedEntry struct {
 func (a Applied) Entries() []AppliedEntry {
 	var entries []AppliedEntry
 	for rest := []byte(a); len(rest) > 0; {
-		version, n := protowire.ConsumeBytes(rest)
-		if n < 0 {
-			break
+		var parts [3][]byte
+		for i := range parts {
+			part, n := protowire.ConsumeBytes(rest)
+			if n < 0 {
+				return entries
+			}
+			parts[i], rest = part, rest[n:]
 		}
-		fields, m := protowire.ConsumeBytes(rest[n:])
-		if m < 0 {
-			break
-		}
-		entries = append(entries, AppliedEntry{APIVersion: string(version), FieldsV1: string(fields)})
-		rest = rest[n+m:]
+		entries = append(entries, AppliedEntry{Manager: string(parts[0]), APIVersion: string(parts[1]), FieldsV1: string(parts[2])})
 	}
 	return entries
 }
 
 // FieldManager takes answers apart as an Envelope does and keeps what one field manager has
-// applied. Nil keeps nothing. It is for one goroutine.
+// applied, or several of them. Nil keeps nothing. It is for one goroutine.
 type FieldManager struct {
-	name  string
+	name  string             // that of the manager; with a slash at the end, what the names of several begin with
+	many  bool               // it has that slash
 	known map[string]Applied // texts of objects before
 
 	// Of the object that is being read.
@@ -74,12 +77,20 @@ type FieldManager struct {
 }
 
 // NewFieldManager returns what keeps the fields of the field manager of that name, nil if it is
-// empty.
+// empty. A name that ends in a slash stands for all managers whose names begin so.
 func NewFieldManager(name string) *FieldManager {
 	if name == "" {
 		return nil
 	}
-	return &FieldManager{name: name, known: map[string]Applied{}}
+	return &FieldManager{name: name, many: strings.HasSuffix(name, "/"), known: map[string]Applied{}}
+}
+
+// keeps reports whether the fields of a manager are kept.
+func (m *FieldManager) keeps(manager []byte) bool {
+	if m.many {
+		return len(manager) > len(m.name) && string(manager[:len(m.name)]) == m.name
+	}
+	return string(manager) == m.name
 }
 
 // Object takes the one object out of an answer.
@@ -145,9 +156,9 @@ func (m *FieldManager) readProtobuf(entry []byte) {
 		}
 		return nil
 	})
-	if err == nil && string(manager) == m.name && string(operation) == string(metav1.ManagedFieldsOperationApply) &&
+	if err == nil && m.keeps(manager) && string(operation) == string(metav1.ManagedFieldsOperationApply) &&
 		string(kind) == fieldsType && len(subresource) == 0 {
-		m.add(apiVersion, fields)
+		m.add(manager, apiVersion, fields)
 	}
 }
 
@@ -179,9 +190,9 @@ func (m *FieldManager) readJSON(managedFields []byte) {
 				fields = value
 			}
 		})
-		if !s.bad && string(textBytes(manager)) == m.name && string(textBytes(operation)) == string(metav1.ManagedFieldsOperationApply) &&
+		if manager = textBytes(manager); !s.bad && m.keeps(manager) && string(textBytes(operation)) == string(metav1.ManagedFieldsOperationApply) &&
 			string(textBytes(kind)) == fieldsType && len(textBytes(subresource)) == 0 {
-			m.add(textBytes(apiVersion), fields)
+			m.add(manager, textBytes(apiVersion), fields)
 		}
 	})
 }
@@ -194,12 +205,16 @@ func textBytes(quoted []byte) []byte {
 	return quoted[1 : len(quoted)-1]
 }
 
-// add notes an entry of the manager. One whose fields are no JSON object counts as none.
-func (m *FieldManager) add(apiVersion, fields []byte) {
+// add notes an entry of a manager. One whose fields are no JSON object counts as none.
+func (m *FieldManager) add(manager, apiVersion, fields []byte) {
 	owners, from, to, ok := findOwners(fields)
 	if !ok {
 		return
 	}
+	if !m.many {
+		manager = nil // It is known, and would take memory.
+	}
+	m.applied = protowire.AppendBytes(m.applied, manager)
 	m.applied = protowire.AppendBytes(m.applied, apiVersion)
 	m.applied = protowire.AppendVarint(m.applied, uint64(len(fields)-(to-from)))
 	m.applied = append(append(m.applied, fields[:from]...), fields[to:]...)

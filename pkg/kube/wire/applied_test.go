@@ -54,38 +54,38 @@ func TestApplied(t *testing.T) {
 		"of a subresource":        {entries: []metav1.ManagedFieldsEntry{with(func(e *metav1.ManagedFieldsEntry) { e.Subresource = "status" })}},
 		"of another type":         {entries: []metav1.ManagedFieldsEntry{with(func(e *metav1.ManagedFieldsEntry) { e.FieldsType = "FieldsV2" })}},
 		"without fields":          {entries: []metav1.ManagedFieldsEntry{with(func(e *metav1.ManagedFieldsEntry) { e.FieldsV1 = nil })}},
-		"nothing":                 {entries: []metav1.ManagedFieldsEntry{entry(`{}`)}, want: []wire.AppliedEntry{{"v1", `{}`}}},
-		"the metadata themselves": {entries: []metav1.ManagedFieldsEntry{entry(`{"f:metadata":{}}`)}, want: []wire.AppliedEntry{{"v1", `{"f:metadata":{}}`}}},
+		"nothing":                 {entries: []metav1.ManagedFieldsEntry{entry(`{}`)}, want: []wire.AppliedEntry{{"", "v1", `{}`}}},
+		"the metadata themselves": {entries: []metav1.ManagedFieldsEntry{entry(`{"f:metadata":{}}`)}, want: []wire.AppliedEntry{{"", "v1", `{"f:metadata":{}}`}}},
 		"fields": {
 			entries: []metav1.ManagedFieldsEntry{entry(`{"f:metadata":{"f:labels":{"f:a":{}}},"f:data":{}}`)},
-			want:    []wire.AppliedEntry{{"v1", `{"f:metadata":{"f:labels":{"f:a":{}}},"f:data":{}}`}},
+			want:    []wire.AppliedEntry{{"", "v1", `{"f:metadata":{"f:labels":{"f:a":{}}},"f:data":{}}`}},
 		},
 		"an owner": {
 			entries: []metav1.ManagedFieldsEntry{entry(`{"f:metadata":{"f:labels":{"f:a":{}},"f:ownerReferences":{"k:{\"uid\":\"2-2\"}":{}}},"f:data":{}}`)},
-			want:    []wire.AppliedEntry{{"v1", `{"f:metadata":{"f:labels":{"f:a":{}}},"f:data":{}}`}}, owners: []types.UID{"2-2"},
+			want:    []wire.AppliedEntry{{"", "v1", `{"f:metadata":{"f:labels":{"f:a":{}}},"f:data":{}}`}}, owners: []types.UID{"2-2"},
 		},
 		"owners before the rest": {
 			entries: []metav1.ManagedFieldsEntry{entry(`{"f:metadata":{"f:ownerReferences":{".":{},"k:{\"uid\":\"1-1\"}":{".":{},"f:name":{}},"k:{\"uid\":\"3-3\"}":{}},"f:zone":{}}}`)},
-			want:    []wire.AppliedEntry{{"v1", `{"f:metadata":{"f:zone":{}}}`}}, owners: []types.UID{"1-1", "3-3"},
+			want:    []wire.AppliedEntry{{"", "v1", `{"f:metadata":{"f:zone":{}}}`}}, owners: []types.UID{"1-1", "3-3"},
 		},
 		"an owner alone": {
 			entries: []metav1.ManagedFieldsEntry{entry(`{"f:data":{},"f:metadata":{"f:ownerReferences":{"k:{\"uid\":\"1-1\"}":{}}}}`)},
-			want:    []wire.AppliedEntry{{"v1", `{"f:data":{}}`}}, owners: []types.UID{"1-1"},
+			want:    []wire.AppliedEntry{{"", "v1", `{"f:data":{}}`}}, owners: []types.UID{"1-1"},
 		},
 		"an owner and nothing else": {
 			entries: []metav1.ManagedFieldsEntry{entry(`{"f:metadata":{"f:ownerReferences":{"k:{\"uid\":\"1-1\"}":{}}}}`)},
-			want:    []wire.AppliedEntry{{"v1", `{}`}}, owners: []types.UID{"1-1"},
+			want:    []wire.AppliedEntry{{"", "v1", `{}`}}, owners: []types.UID{"1-1"},
 		},
 		"an owner that is gone": {
 			entries: []metav1.ManagedFieldsEntry{entry(`{"f:metadata":{"f:ownerReferences":{"k:{\"uid\":\"4-4\"}":{},"k:{\"name\":\"1-1\"}":{}}}}`)},
-			want:    []wire.AppliedEntry{{"v1", `{}`}},
+			want:    []wire.AppliedEntry{{"", "v1", `{}`}},
 		},
 		"several versions": {
 			entries: []metav1.ManagedFieldsEntry{
 				with(func(e *metav1.ManagedFieldsEntry) { e.APIVersion = "v1beta1" }),
 				entry(`{"f:metadata":{"f:ownerReferences":{"k:{\"uid\":\"3-3\"}":{}}}}`),
 			},
-			want: []wire.AppliedEntry{{"v1beta1", `{"f:data":{}}`}, {"v1", `{}`}}, owners: []types.UID{"3-3"},
+			want: []wire.AppliedEntry{{"", "v1beta1", `{"f:data":{}}`}, {"", "v1", `{}`}}, owners: []types.UID{"3-3"},
 		},
 	}
 	for name, tc := range tests {
@@ -105,6 +105,30 @@ func TestApplied(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAppliedOfSeveralManagers keeps the entries of all managers whose names begin alike.
+func TestAppliedOfSeveralManagers(t *testing.T) {
+	of := func(name string) metav1.ManagedFieldsEntry {
+		e := entry(`{"f:data":{}}`)
+		e.Manager = name
+		return e
+	}
+	p := managed(of(manager), of(manager+"/"), of(manager+"/b"), of(manager+"-create"), of(manager+"/a"))
+	want := []wire.AppliedEntry{{manager + "/b", "v1", `{"f:data":{}}`}, {manager + "/a", "v1", `{"f:data":{}}`}}
+	for encoding, data := range map[string][]byte{"protobuf": encodeProtobuf(t, p), "JSON": encodeJSON(t, p)} {
+		e, err := wire.ParseEnvelope(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, applied, err := wire.NewFieldManager(manager + "/").Object(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, applied.Entries()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", encoding, diff)
+		}
 	}
 }
 
