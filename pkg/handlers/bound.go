@@ -30,6 +30,7 @@ type Bound struct {
 	compose      func(ctx context.Context, env Env) (Composer, error) // nil for a handler
 	owns         []OwnedKind
 	reads        []Related
+	patches      []PatchedKind
 }
 
 // Plugin returns the plugin's name.
@@ -59,6 +60,10 @@ func (b Bound) Owns() []OwnedKind { return slices.Clone(b.owns) }
 
 // Reads returns what the composer reads besides. The slice is the caller's own.
 func (b Bound) Reads() []Related { return slices.Clone(b.reads) }
+
+// Patches returns the kinds to whose objects the composer may contribute. The slice is the caller's
+// own.
+func (b Bound) Patches() []PatchedKind { return slices.Clone(b.patches) }
 
 // Finalizes reports whether the handler is a Finalizer, so that its definition may have a
 // finalizer, or the composer wants to be called for parents that are being deleted.
@@ -216,8 +221,8 @@ func (p Plugin[C]) describeComposer(b *Bound, c C) error {
 			return err
 		}
 	}
-	if p.Reads == nil {
-		return nil
+	if err := p.describePatches(b, c); err != nil || p.Reads == nil {
+		return err
 	}
 	if err := p.protect("Reads", func() { b.reads = p.Reads(c) }); err != nil {
 		return err
@@ -231,6 +236,29 @@ func (p Plugin[C]) describeComposer(b *Bound, c C) error {
 			return fmt.Errorf("asking plugin %q what it reads: there are two named %q", p.Name, related.Name)
 		}
 		names[related.Name] = true
+	}
+	return nil
+}
+
+// describePatches fills in to what a composer contributes. There is one watch of each kind, so each
+// is there once.
+func (p Plugin[C]) describePatches(b *Bound, c C) error {
+	if p.Patches == nil {
+		return nil
+	}
+	if err := p.protect("Patches", func() { b.patches = p.Patches(c) }); err != nil {
+		return err
+	}
+	kinds := map[PatchedKind]bool{}
+	for _, kind := range b.patches {
+		if err := kind.check(); err != nil {
+			return fmt.Errorf("asking plugin %q what it patches: %w", p.Name, err)
+		}
+		name := PatchedKind{APIVersion: kind.APIVersion, Kind: kind.Kind}
+		if kinds[name] {
+			return fmt.Errorf("asking plugin %q what it patches: %s %s is there twice", p.Name, kind.APIVersion, kind.Kind)
+		}
+		kinds[name] = true
 	}
 	return nil
 }

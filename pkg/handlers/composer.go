@@ -103,13 +103,17 @@ type Composition struct {
 	// Children are all that should exist. A child that was made before and is not among them is
 	// deleted.
 	Children []Child
+	// Patches are all that the parent contributes to objects that are not its children. What was
+	// contributed before and is not among them is removed. Default: nothing.
+	Patches []Patch
 	// Status is the status of the parent, anything that encodes to a JSON object. Nil leaves the
 	// fields of the status alone. The conditions Ready, Progressing and Degraded are kooperd's, and
 	// so are observedGeneration and the lastTransitionTime of all conditions. A condition that was
 	// given once stays until it is given with another status. Status is ignored for
 	// kinds of Kubernetes itself and for kinds without a status subresource.
 	Status any
-	// Pending are children that cannot be told yet. Nothing is deleted while there is one.
+	// Pending are children that cannot be told yet. Nothing is deleted while there is one, and no
+	// contribution is removed.
 	Pending []Pending
 	// RequeueAfter calls the composer again after that time. 0, the default, asks for nothing.
 	RequeueAfter time.Duration

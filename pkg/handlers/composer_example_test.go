@@ -24,6 +24,20 @@ func ExampleCompose() {
 	// Output: 1 <nil>
 }
 
+// What a parent contributes to an object that is not its child is a patch. It has what is
+// contributed alone.
+func ExamplePatchesOf() {
+	composer := handlers.Compose(func(_ context.Context, cm *corev1.ConfigMap, _ handlers.Children) (handlers.Composition, error) {
+		shop := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+			Name: cm.Namespace, Annotations: map[string]string{"example.com/cart-" + cm.Name: cm.Data["items"]},
+		}}
+		return handlers.Composition{Patches: handlers.PatchesOf(shop)}, nil
+	})
+	composition, err := composer.Compose(context.Background(), handlers.ComposeRequest{Object: cart()})
+	fmt.Println(len(composition.Patches), err)
+	// Output: 1 <nil>
+}
+
 // What cannot be told yet is an error. It never looks like an empty set.
 func ExamplePending() {
 	var err error = handlers.Pending{Name: "server", On: "Secret shop/password", Why: "it does not exist"}

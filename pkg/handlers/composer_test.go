@@ -109,6 +109,20 @@ func TestBindRefusesWhatAComposerSaysOfItself(t *testing.T) {
 			},
 			want: `asking plugin "p" what it reads: there are two named "a"`,
 		},
+		"patches a kind without a version": {
+			change: func(p *handlers.Plugin[config]) {
+				p.Patches = func(config) []handlers.PatchedKind { return []handlers.PatchedKind{{Kind: "ConfigMap"}} }
+			},
+			want: `asking plugin "p" what it patches: kind "ConfigMap": it has no apiVersion`,
+		},
+		"patches a kind twice": {
+			change: func(p *handlers.Plugin[config]) {
+				p.Patches = func(config) []handlers.PatchedKind {
+					return []handlers.PatchedKind{{APIVersion: "v1", Kind: "ConfigMap"}, {APIVersion: "v1", Kind: "ConfigMap", AnyNamespace: true}}
+				}
+			},
+			want: `asking plugin "p" what it patches: v1 ConfigMap is there twice`,
+		},
 		"reads without a name": {
 			change: func(p *handlers.Plugin[config]) {
 				p.Reads = func(config) []handlers.Related { return []handlers.Related{{APIVersion: "v1", Kind: "Secret"}} }

@@ -61,6 +61,10 @@ type Plugin[C any] struct {
 	// Reads returns the objects that a composer with this config reads besides its parent and
 	// children. Rights and watches follow from it. Optional, for plugins of composers.
 	Reads func(C) []Related
+	// Patches returns the kinds of objects, other than children, to which a composer with this
+	// config may contribute. A patch of another kind is refused. Rights and watches follow from it,
+	// and the parents get a finalizer. Optional, for plugins of composers.
+	Patches func(C) []PatchedKind
 }
 
 // Problem is one mistake found in a plugin's config.
@@ -155,8 +159,8 @@ func (p Plugin[C]) check() error {
 		return fmt.Errorf("registering plugin %q: it has no constructor (New or NewComposer)", p.Name)
 	case p.New != nil && p.NewComposer != nil:
 		return fmt.Errorf("registering plugin %q: it has both New and NewComposer; want one of them", p.Name)
-	case p.New != nil && (p.Owns != nil || p.Reads != nil || p.Ordered != nil):
-		return fmt.Errorf("registering plugin %q: Owns, Reads and Ordered are for composers, and it has New", p.Name)
+	case p.New != nil && (p.Owns != nil || p.Reads != nil || p.Ordered != nil || p.Patches != nil):
+		return fmt.Errorf("registering plugin %q: Owns, Reads, Ordered and Patches are for composers, and it has New", p.Name)
 	case p.NewComposer != nil && p.Owns == nil:
 		return fmt.Errorf("registering plugin %q: it makes composers and does not say what they own (Owns)", p.Name)
 	case reflect.TypeFor[C]().Kind() != reflect.Struct:

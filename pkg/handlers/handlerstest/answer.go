@@ -68,12 +68,13 @@ func (a answer) text() string {
 		Error        string             `json:",omitempty"`
 		Related      []handlers.Related `json:",omitempty"`
 		Children     []child
+		Patches      []handlers.Patch   `json:",omitempty"`
 		Status       any                `json:",omitempty"`
 		Pending      []handlers.Pending `json:",omitempty"`
 		RequeueAfter time.Duration      `json:",omitempty"`
 		Finalized    bool               `json:",omitempty"`
 	}{
-		Related: a.related, Status: a.composition.Status, Pending: a.composition.Pending,
+		Related: a.related, Patches: a.composition.Patches, Status: a.composition.Status, Pending: a.composition.Pending,
 		RequeueAfter: a.composition.RequeueAfter, Finalized: a.composition.Finalized,
 	}
 	if a.err != nil {

@@ -159,7 +159,7 @@ func TestCheckAcceptsGoodComposers(t *testing.T) {
 func badComposers(t *testing.T) map[string]badPlugin {
 	t.Helper()
 	all := map[string]badPlugin{}
-	for _, more := range []map[string]badPlugin{badFunctions(t), badChildren(t), badAnswers(), badComposerLives()} {
+	for _, more := range []map[string]badPlugin{badFunctions(t), badChildren(t), badPatches(), badAnswers(), badComposerLives()} {
 		for name, bad := range more {
 			all["composer "+name] = bad
 		}

@@ -36,6 +36,7 @@ func (c *composerCheck) mistakes(ctx context.Context, name string, a answer) []s
 	for _, child := range a.composition.Children {
 		j.order(child)
 	}
+	j.patches(a.composition.Patches)
 	j.rest(a)
 	return j.found
 }
