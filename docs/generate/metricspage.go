@@ -177,7 +177,7 @@ func exercise(m *telemetry.Metrics) {
 	m.ObserveLeaseWatch(func() time.Duration { return 0 })
 	m.ObserveLog(func() uint64 { return 0 })
 	c := m.Controller("definition")
-	c.Compose()
+	c.Compose().DeclarePatches()
 	c.ObserveRunning(func() (sum, longest time.Duration) { return 0, 0 })
 	for _, limit := range []string{telemetry.LimitRate, telemetry.LimitMaxConcurrent} {
 		c.ObserveThrottled(limit, func() time.Duration { return 0 })

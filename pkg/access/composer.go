@@ -28,6 +28,10 @@ var watchVerbs = []string{"list", "watch"}
 // it.
 var childVerbs = []string{"get", "create", "patch", "delete"}
 
+// patchedVerbs are what is done with objects to which parents contribute: they are read before the
+// first time, and are never created.
+var patchedVerbs = []string{"get", "list", "watch", "patch"}
+
 // recordsSuffix follows the name of the lease in that of the ConfigMap with the records of what
 // composers own.
 const recordsSuffix = "-definitions"
@@ -65,7 +69,7 @@ func OfRecords(name types.NamespacedName) []Requirement {
 func ofComposer(ctx context.Context, def config.Definition, finder kinds.Finder) ([]Requirement, error) {
 	parent, parentErr := finder.Kind(ctx, def.Watch.Kind)
 	c := composerNeeds{def: def, parent: parent, finalizes: finalizesParents(ctx, def, finder)}
-	var owned, read []func()
+	var owned, read, patched []func()
 	for _, kind := range def.Handler.Owns() {
 		if resource, ok := c.find(ctx, finder, "owns", kind.GroupVersionKind()); ok {
 			owned = append(owned, func() { c.own(kind, resource) })
@@ -76,10 +80,15 @@ func ofComposer(ctx context.Context, def config.Definition, finder kinds.Finder)
 			read = append(read, func() { c.read(related, resource) })
 		}
 	}
+	for _, kind := range def.Handler.Patches() {
+		if resource, ok := c.find(ctx, finder, "patches", kind.GroupVersionKind()); ok {
+			patched = append(patched, func() { c.patch(kind, resource) })
+		}
+	}
 	if parentErr != nil {
 		return nil, errors.Join(append(c.errs, CannotAsk(parentErr))...)
 	}
-	for _, add := range slices.Concat(owned, read) {
+	for _, add := range slices.Concat(owned, read, patched) {
 		add()
 	}
 	c.keep()
@@ -87,10 +96,11 @@ func ofComposer(ctx context.Context, def config.Definition, finder kinds.Finder)
 }
 
 // finalizesParents reports whether the parents of a definition get a finalizer, as far as the kinds
-// are known: the garbage collector does not delete their children, or the composer asks for it.
+// are known: the garbage collector does not delete their children, they contribute to other
+// objects, or the composer asks for it.
 func finalizesParents(ctx context.Context, def config.Definition, finder kinds.Finder) bool {
 	parent, err := finder.Kind(ctx, def.Watch.Kind)
-	return def.Handler.Finalizes() || def.Handler.Ordered() || err == nil && parent.Namespaced &&
+	return def.Handler.Finalizes() || def.Handler.Ordered() || len(def.Handler.Patches()) > 0 || err == nil && parent.Namespaced &&
 		slices.ContainsFunc(def.Handler.Owns(), func(owned handlers.OwnedKind) bool {
 			resource, err := finder.Kind(ctx, owned.GroupVersionKind())
 			return err == nil && isEverywhere(owned, resource)
@@ -179,6 +189,13 @@ func (c *composerNeeds) read(related handlers.Related, resource kinds.Resource) 
 		return
 	}
 	c.add(!resource.Namespaced || c.outside(), rule)
+}
+
+// patch adds what objects of one kind need to which the parents contribute. What is contributed has
+// to go before a parent can, also when a namespace is deleted with its Roles.
+func (c *composerNeeds) patch(patched handlers.PatchedKind, resource kinds.Resource) {
+	rule := rbacv1.PolicyRule{APIGroups: []string{resource.Group}, Resources: []string{resource.Name}, Verbs: patchedVerbs}
+	c.add(!resource.Namespaced || patched.AnyNamespace || c.outside(), rule)
 }
 
 // keep adds what is done with the parents: their status and finalizers are kept, and events are

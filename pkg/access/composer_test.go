@@ -22,6 +22,7 @@ import (
 type composing struct {
 	owns      []handlers.OwnedKind
 	reads     []handlers.Related
+	patches   []handlers.PatchedKind
 	finalizes bool
 }
 
@@ -34,6 +35,7 @@ func loadComposers(t *testing.T, c composing, text string) *config.Config {
 		NewComposer: func(context.Context, handlers.Env, settings) (handlers.Composer, error) { return nil, os.ErrInvalid },
 		Owns:        func(settings) []handlers.OwnedKind { return c.owns },
 		Reads:       func(settings) []handlers.Related { return c.reads },
+		Patches:     func(settings) []handlers.PatchedKind { return c.patches },
 		Finalizes:   func(settings) bool { return c.finalizes },
 	})
 	if err != nil {
@@ -67,6 +69,7 @@ const (
 // The rules that composers of most kinds need.
 const (
 	childRules  = `{apiGroups: [""], resources: ["configmaps"], verbs: ["get", "list", "watch", "create", "patch", "delete"]}`
+	patchRules  = `{apiGroups: [""], resources: ["configmaps"], verbs: ["get", "list", "watch", "patch"]}`
 	eventRules  = `{apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create", "patch"]}`
 	siteRules   = `{apiGroups: ["demo.io"], resources: ["sites"], verbs: ["list", "watch"]}`
 	keptRules   = `{apiGroups: ["demo.io"], resources: ["sites"], verbs: ["list", "watch", "patch"]}`
@@ -97,6 +100,14 @@ func TestGrantsOfComposers(t *testing.T) {
 				`* {apiGroups: ["demo.io"], resources: ["sites/status"], resourceNames: ["one"], verbs: ["patch"]}`,
 				"* " + eventRules,
 			},
+		},
+		"patches": {
+			composing{patches: []handlers.PatchedKind{{APIVersion: "v1", Kind: "ConfigMap"}}}, sites,
+			[]string{"* " + patchRules, "* " + keptRules, "* " + statusRules, "* " + eventRules},
+		},
+		"patches, parents in one namespace": {
+			composing{patches: []handlers.PatchedKind{{APIVersion: "v1", Kind: "ConfigMap"}}}, sitesOfX,
+			[]string{"* " + patchRules, "* " + keptRules, "x " + statusRules, "x " + eventRules},
 		},
 		"children in any namespace": {
 			owns(handlers.OwnedKind{APIVersion: "v1", Kind: "ConfigMap", AnyNamespace: true}), sites,

@@ -21,7 +21,11 @@ func Warnings(ctx context.Context, cfg *config.Config, finder kinds.Finder) []st
 				"bind a ClusterRole with the rights of this definition by a ClusterRoleBinding, or leave out watch.namespaces",
 				def.Name, def.Finalizer))
 		case def.Handler.Composes() && finalizesParents(ctx, def, finder):
-			warnings = append(warnings, fmt.Sprintf("%s: the garbage collector does not delete all children of a %s, "+
+			why := "the garbage collector does not delete all children of a %s"
+			if len(def.Handler.Patches()) > 0 {
+				why = "what a %s contributes to other objects has to be removed when it is deleted"
+			}
+			warnings = append(warnings, fmt.Sprintf("%s: "+why+", "+
 				"so these objects get a finalizer; a namespace that is deleted takes its Role along at once, "+
 				"so what it takes to remove the finalizer is granted in the whole cluster", def.Name, def.Watch.Kind.Kind))
 		}

@@ -258,7 +258,7 @@ func (c *cluster) saved(id ChildID) (restore func()) {
 func managedOnly(managers fieldpath.ManagedFields) fieldpath.ManagedFields {
 	kept := fieldpath.ManagedFields{}
 	for manager, set := range managers {
-		if fields := set.Set().Difference(unmanaged); !fields.Empty() || set.Applied() {
+		if fields := set.Set().Difference(unmanaged); !fields.Empty() {
 			kept[manager] = fieldpath.NewVersionedSet(fields, set.APIVersion(), set.Applied())
 		}
 	}
@@ -357,11 +357,16 @@ func (s *stored) encode() ([]byte, error) {
 
 // read is an object as a source has it.
 func (s *stored) read(metadataOnly bool) (handlers.Object, error) {
+	return s.readBy(FieldManager, metadataOnly)
+}
+
+// readBy is read of a source that keeps the fields of other field managers.
+func (s *stored) readBy(manager string, metadataOnly bool) (handlers.Object, error) {
 	text, err := s.encode()
 	if err != nil {
 		return nil, err
 	}
-	return kube.ReadObject(text, s.kind, FieldManager, metadataOnly)
+	return kube.ReadObject(text, s.kind, manager, metadataOnly)
 }
 
 // observed are the objects that have to do with the parent, as a pass collects them: those with its

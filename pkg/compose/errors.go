@@ -151,22 +151,22 @@ func statusOf(err error) (metav1.Status, bool) {
 	return answer.Status(), true
 }
 
-// conflictText names the managers and fields of a conflict.
-func conflictText(err error) string {
+// conflictText names the managers and fields of a conflict. what is a child or a patch.
+func conflictText(err error, what string) string {
 	causes := conflictsWithOthers(err, nil)
 	if len(causes) == 0 {
 		return err.Error()
 	}
-	return textOfConflicts(causes)
+	return textOfConflicts(causes, what)
 }
 
-func textOfConflicts(causes []metav1.StatusCause) string {
+func textOfConflicts(causes []metav1.StatusCause, what string) string {
 	const most = 3
 	texts := make([]string, 0, most)
 	for _, cause := range causes[:min(len(causes), most)] {
 		texts = append(texts, fmt.Sprintf("%s: %s", cause.Field, cause.Message))
 	}
-	return "another field manager owns what the child sets: " + strings.Join(texts, "; ")
+	return "another field manager owns what the " + what + " sets: " + strings.Join(texts, "; ")
 }
 
 // conflictsWithOthers are those of an error that are not with some field managers. What one of

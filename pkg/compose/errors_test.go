@@ -113,10 +113,10 @@ func TestConflictText(t *testing.T) {
 		causes = append(causes, metav1.StatusCause{Type: metav1.CauseTypeFieldManagerConflict, Field: path, Message: `conflict with "kubectl"`})
 	}
 	want := `another field manager owns what the child sets: .data.a: conflict with "kubectl"; .data.b: conflict with "kubectl"; .data.c: conflict with "kubectl"`
-	if got := conflictText(apierrors.NewApplyConflict(causes, "x")); got != want {
+	if got := conflictText(apierrors.NewApplyConflict(causes, "x"), "child"); got != want {
 		t.Errorf("text %q, want %q", got, want)
 	}
-	if got := conflictText(errDamaged); got != errDamaged.Error() {
+	if got := conflictText(errDamaged, "child"); got != errDamaged.Error() {
 		t.Errorf("text of another error: %q", got)
 	}
 }

@@ -53,9 +53,7 @@ func (r *Reconciler) onChild(old, now handlers.Object, add func(kube.Key)) {
 		}
 	}
 	if id.Name != "" {
-		for _, key := range r.waiting.on(id) {
-			add(key)
-		}
+		callWaiting(r, id, add)
 	}
 }
 
@@ -145,17 +143,21 @@ func (w *waiting) on(id ChildID) []kube.Key {
 }
 
 // counts are the children of parents by their state, and the parents that are in a state besides.
-type counts struct{ ready, notReady, refused, held, paused, moving int }
+type counts struct{ ready, notReady, refused, held, paused, moving, patched, patchesWaiting, patchesRefused int }
 
 func (c counts) plus(o counts) counts {
 	return counts{
 		ready: c.ready + o.ready, notReady: c.notReady + o.notReady, refused: c.refused + o.refused,
 		held: c.held + o.held, paused: c.paused + o.paused, moving: c.moving + o.moving,
+		patched: c.patched + o.patched, patchesWaiting: c.patchesWaiting + o.patchesWaiting, patchesRefused: c.patchesRefused + o.patchesRefused,
 	}
 }
 
 func (c counts) negative() counts {
-	return counts{ready: -c.ready, notReady: -c.notReady, refused: -c.refused, held: -c.held, paused: -c.paused, moving: -c.moving}
+	return counts{
+		ready: -c.ready, notReady: -c.notReady, refused: -c.refused, held: -c.held, paused: -c.paused, moving: -c.moving,
+		patched: -c.patched, patchesWaiting: -c.patchesWaiting, patchesRefused: -c.patchesRefused,
+	}
 }
 
 // count changes what is counted.
@@ -164,6 +166,7 @@ func (r *Reconciler) count(by counts) {
 	r.Metrics.Held(by.held)
 	r.Metrics.Paused(by.paused)
 	r.Metrics.Moving(by.moving)
+	r.Metrics.Patches(by.patched, by.patchesWaiting, by.patchesRefused)
 }
 
 // note counts the children, and remembers what the parent waits for.
@@ -193,7 +196,7 @@ func (p *pass) note() {
 			now.moving++
 		}
 	}
-	p.waiting.set(p.key, refused)
+	p.waiting.set(p.key, append(refused, p.patches.note(&now)...))
 	p.count(now.plus(p.Memory.note(p.parent.UID, now).negative()))
 }
 
@@ -216,6 +219,8 @@ func (c *current) referenceTo(id ChildID) *unstructured.Unstructured {
 		if child, there := source.Source.Get(id.Namespace, id.Name); there {
 			u.SetUID(child.UID())
 		}
+	} else if source, ok := patchSourceOf(c.Patched, id); ok {
+		u.SetGroupVersionKind(source.GroupVersionKind())
 	}
 	u.SetNamespace(id.Namespace)
 	u.SetName(id.Name)

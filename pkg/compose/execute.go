@@ -140,7 +140,7 @@ func (x *executor) read(ctx context.Context, op Op, whole bool) (*observedChild,
 func failed(doing string, id ChildID, err error) *opError {
 	reason := reasonFor(err)
 	if reason == ReasonConflict {
-		err = fmt.Errorf("%s: %w", conflictText(err), err)
+		err = fmt.Errorf("%s: %w", conflictText(err, "child"), err)
 	}
 	return &opError{reason: reason, err: fmt.Errorf("%s %s: %w", doing, id, err)}
 }

@@ -51,6 +51,22 @@ func uncoveredLeaves(tree map[string]any, set *fieldpath.Set) []uncovered {
 	if set == nil {
 		set = fieldpath.NewSet()
 	}
+	w.object(tree, set)
+	return w.found
+}
+
+// leafWalk is a walk through a tree.
+type leafWalk struct {
+	found   []uncovered
+	path    fieldpath.Path // where the walk is
+	steps   []step         // the same
+	wiped   bool           // there is no entry of ours
+	lost    *lost          // what of the path is lost
+	covered bool           // it is for the leaves that are ours, in place of the others
+}
+
+// object looks at a whole object.
+func (w *leafWalk) object(tree map[string]any, set *fieldpath.Set) {
 	for _, name := range slices.Sorted(maps.Keys(tree)) {
 		element := fieldpath.PathElement{FieldName: &name}
 		switch {
@@ -62,16 +78,6 @@ func uncoveredLeaves(tree map[string]any, set *fieldpath.Set) []uncovered {
 			w.field(name, tree[name], set)
 		}
 	}
-	return w.found
-}
-
-// leafWalk is a walk through a tree.
-type leafWalk struct {
-	found []uncovered
-	path  fieldpath.Path // where the walk is
-	steps []step         // the same
-	wiped bool           // there is no entry of ours
-	lost  *lost          // what of the path is lost
 }
 
 func (w *leafWalk) enter(element fieldpath.PathElement, s step) {
@@ -118,6 +124,10 @@ func (w *leafWalk) value(v any, set *fieldpath.Set, element fieldpath.PathElemen
 	owned := set.Members.Has(element)
 	below, divided := set.Children.Get(element)
 	if owned && !divided && whole {
+		if w.covered {
+			defer w.lose(v)()
+			w.leaf(true, v)
+		}
 		return
 	}
 	switch v := v.(type) {
@@ -214,7 +224,7 @@ func keyFits(key value.FieldList, item map[string]any) bool {
 }
 
 func (w *leafWalk) leaf(covered bool, want any) {
-	if !covered {
+	if covered == w.covered {
 		w.found = append(w.found, uncovered{path: slices.Clone(w.path), steps: slices.Clone(w.steps), want: want, lost: w.lost})
 	}
 }

@@ -25,10 +25,10 @@ func (c *current) hasFormerFinalizer() bool {
 }
 
 // ensureFinalizer adds the finalizer before anything is made that only we can clean up: children
-// that cannot have an owner reference to the parent, or that are to go in order. It takes the place
-// of one that the definition has had under another id.
-func (c *current) ensureFinalizer(ctx context.Context, desired []*Desired) error {
-	needed := c.Finalizes || c.Ordered && len(desired) > 0 || slices.ContainsFunc(desired, func(d *Desired) bool { return !d.refs })
+// that cannot have an owner reference to the parent, or that are to go in order, and patches. It
+// takes the place of one that the definition has had under another id.
+func (c *current) ensureFinalizer(ctx context.Context, desired []*Desired, patches bool) error {
+	needed := patches || c.Finalizes || c.Ordered && len(desired) > 0 || slices.ContainsFunc(desired, func(d *Desired) bool { return !d.refs })
 	outdated := c.hasFormerFinalizer()
 	if !outdated && (!needed || c.hasFinalizer()) || c.meta.DeletionTimestamp != nil {
 		return nil
@@ -77,6 +77,12 @@ func (p cleaning) cleanUp(ctx context.Context) (handlers.Result, error) {
 	}
 	if !p.mayWrite(ctx) {
 		return handlers.Result{RequeueAfter: listedInterval}, ended(ctx)
+	}
+	if err := (patching{p.pass}).withdrawAll(ctx); err != nil {
+		if ctx.Err() == nil {
+			err = errors.Join(err, p.writeConditions(ctx, stuckConditions(err)))
+		}
+		return handlers.Result{}, slowly(err, p.req.Attempt)
 	}
 	if !slices.Contains(p.meta.Finalizers, metav1.FinalizerOrphanDependents) {
 		left, err := p.deleteSeenAndUnseen(ctx)

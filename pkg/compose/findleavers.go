@@ -131,7 +131,7 @@ func FindFinalizers(ctx context.Context, reconciler *Reconciler) (found []kube.K
 
 // mayFinalize reports whether parents may have the finalizer.
 func (r leaverFinder) mayFinalize() bool {
-	return r.Finalizes || r.Ordered || slices.ContainsFunc(r.Children, func(s ChildSource) bool { return s.AnyNamespace })
+	return r.Finalizes || r.Ordered || len(r.Patched) > 0 || slices.ContainsFunc(r.Children, func(s ChildSource) bool { return s.AnyNamespace })
 }
 
 // isAlone reports whether a parent has the finalizer and no children.

@@ -34,6 +34,9 @@ func (p cleaning) leave(ctx context.Context) (handlers.Result, error) {
 	if !p.mayWrite(ctx) {
 		return handlers.Result{RequeueAfter: listedInterval}, ended(ctx)
 	}
+	if err := (patching{p.pass}).withdrawAll(ctx); err != nil {
+		return handlers.Result{}, slowly(err, p.req.Attempt)
+	}
 	p.all = p.meta.DeletionTimestamp == nil
 	var left []string
 	if !slices.Contains(p.meta.Finalizers, metav1.FinalizerOrphanDependents) {

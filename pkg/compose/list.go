@@ -28,6 +28,7 @@ type query struct {
 	selector  string // a label selector in place of labels
 	fields    string // a field selector
 	whole     bool   // not the metadata alone
+	manager   string // the field manager, or managers, whose fields are kept; empty for FieldManager
 }
 
 // accept is the Accept header of the request.
@@ -110,5 +111,5 @@ func (q query) read(item json.RawMessage) (handlers.Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding an item: %w", err)
 	}
-	return kube.ReadObject(text, q.kind, FieldManager, !q.whole)
+	return kube.ReadObject(text, q.kind, cmp.Or(q.manager, FieldManager), !q.whole)
 }

@@ -33,6 +33,7 @@ type parentMemory struct {
 	earlier  string          // resourceVersion of the parent after the write before
 	counts   counts
 	children map[ChildID]*childMemory
+	patches  map[ChildID]*patchMemory
 	related  []handlers.Related // what a Relater has asked for
 	writing  writing            // of the parent
 	finished map[string]string  // children that are gone, see noteFinished

@@ -48,6 +48,7 @@ type pass struct {
 	fights      []fighting
 	next        time.Duration // after which it is to be looked at again; 0 for never
 	showsMoves  bool          // the status says what waits for other definitions
+	patches     patches
 }
 
 func newPass(r *Reconciler, key kube.Key, req handlers.Request) *pass {
@@ -56,7 +57,10 @@ func newPass(r *Reconciler, key kube.Key, req handlers.Request) *pass {
 	c.composed = c.meta
 	c.secrets.add(c.object)
 	seen := &observer{current: c, live: map[ChildID]observedChild{}}
-	return &pass{executor: &executor{observer: seen, failed: map[ChildID]*opError{}}, req: req}
+	return &pass{
+		executor: &executor{observer: seen, failed: map[ChildID]*opError{}}, req: req,
+		patches: patches{live: map[ChildID]*ObservedPatch{}, reread: map[ChildID]bool{}, failed: map[ChildID]*opError{}},
+	}
 }
 
 // run brings the children and the status in line.
@@ -77,6 +81,9 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	}
 	p.fights, p.next = p.lookAtFights(ctx, p.ops)
 	waits := moving{p}.lookAtMoves()
+	if next := p.patches.next; next > 0 && (p.next == 0 || next < p.next) {
+		p.next = next
+	}
 	p.note()
 	p.report(p.troubles(), p.err == nil, p.req.Attempt)
 	if p.composed.DeletionTimestamp != nil && p.composition.Finalized && p.firstError() == nil {
@@ -127,7 +134,12 @@ func again(result *handlers.Result, d time.Duration) {
 func (p *pass) makeRight(ctx context.Context) (settled, whole bool) {
 	for {
 		settled = p.converge(ctx)
-		if whole = p.listed(p.meta.DeletionTimestamp != nil) && !p.lost; !whole || !settled || p.err != nil || !p.prune(ctx) {
+		if whole = p.listed(p.meta.DeletionTimestamp != nil) && !p.lost; !whole || !settled || p.err != nil {
+			return settled, whole
+		}
+		patching{p}.contribute(ctx)
+		if !p.prune(ctx) {
+			patching{p}.withdraw(ctx)
 			return settled, whole
 		}
 		// What the composer says may be about what is gone now.
@@ -162,7 +174,7 @@ func (p *pass) converge(ctx context.Context) (settled bool) {
 		if !p.mayWrite(ctx) {
 			return true
 		}
-		if p.err = p.ensureFinalizer(ctx, desired); p.err != nil {
+		if p.err = p.ensureFinalizer(ctx, desired, len(p.patches.desired) > 0); p.err != nil {
 			return true
 		}
 		if !sameForComposer(p.composed, p.meta) {
@@ -199,7 +211,10 @@ func (p *pass) compose(ctx context.Context, observed map[ChildID]observedChild) 
 		Cause: p.req.Cause, Attempt: p.req.Attempt, Finalizing: p.meta.DeletionTimestamp != nil,
 	})
 	for _, child := range p.composition.Children {
-		p.secrets.addDesired(child)
+		p.secrets.addDesired(child.Object)
+	}
+	for _, patch := range p.composition.Patches {
+		p.secrets.addDesired(patch.Object)
 	}
 	if pending, ok := errors.AsType[handlers.Pending](err); ok {
 		p.composition.Pending, err = append(p.composition.Pending, pending), nil
@@ -209,7 +224,7 @@ func (p *pass) compose(ctx context.Context, observed map[ChildID]observedChild) 
 		return nil
 	}
 	desired, err := p.desire(ctx, p.composition.Children)
-	if err != nil {
+	if err = errors.Join(err, patching{p}.desire(ctx)); err != nil {
 		p.err = &composeError{err: err}
 	}
 	return desired
@@ -319,7 +334,7 @@ func (p *pass) hold() string {
 	if !there || now.Name() != p.parent.Name {
 		return "the parent is gone"
 	}
-	return ""
+	return patching{p}.holdsPrune()
 }
 
 // firstError is what the call ends with: that of the composer, or of the first child.
@@ -338,6 +353,9 @@ func (p *pass) firstError() error {
 		if op.Action == Refuse && op.Desired != nil && refused == nil {
 			refused = &opError{reason: op.Reason, err: fmt.Errorf("child %s: %s", op.Desired.Name, op.Message)} //nolint:err113 // for a person
 		}
+	}
+	if refused == nil {
+		return patching{p}.firstError()
 	}
 	return slowly(refused, p.req.Attempt)
 }

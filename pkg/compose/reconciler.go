@@ -94,7 +94,15 @@ type Remembered struct {
 	Leavers *Leavers
 }
 
-// Options of New. All fields but Status, Deletion, Children and Related are required.
+// OtherSources are the caches of objects that are neither parents nor children.
+type OtherSources struct {
+	// Related are those of the objects that the composer reads besides.
+	Related []RelatedSource
+	// Patched are those of the kinds of objects to which it may contribute.
+	Patched []PatchSource
+}
+
+// Options of New. All fields but Status, Deletion, Children and OtherSources are required.
 type Options struct {
 	// Identity is which children are those of the definition.
 	Identity
@@ -112,8 +120,8 @@ type Options struct {
 	Parents Source
 	// Children are those of the kinds that the composer owns.
 	Children []ChildSource
-	// Related are those of the objects that it reads besides.
-	Related []RelatedSource
+	// OtherSources are those of objects that are no children.
+	OtherSources
 	// Client makes the requests, and Dynamic those that change the parents' finalizers. Both have
 	// the gate in them.
 	Client  *Client
@@ -147,6 +155,9 @@ var _ handlers.Handler = (*Reconciler)(nil)
 // New returns a Reconciler. It contacts nothing.
 func New(o Options) *Reconciler {
 	o.Memory.fights.showBy(o.Metrics.Fights)
+	if len(o.Patched) > 0 {
+		o.Metrics.DeclarePatches()
+	}
 	return &Reconciler{
 		Options: o, waiting: newWaiting(), now: time.Now,
 		status: &statusWriter{kind: o.Kind, client: o.Client, logger: o.Logger},
@@ -209,6 +220,11 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 func (r *Reconciler) listed(deleting bool) bool {
 	for _, source := range r.Children {
 		if !source.Source.Listed() && (!deleting || !source.absent()) {
+			return false
+		}
+	}
+	for _, source := range r.Patched {
+		if !source.Source.Listed() && (!deleting || !isAbsent(source.Source)) {
 			return false
 		}
 	}

@@ -44,6 +44,8 @@ type Scope struct {
 	Where string `json:"where,omitempty"`
 	// Owns are the kinds that the definition owns, or has owned and may still have children of.
 	Owns []OwnedRecord `json:"owns"`
+	// Patches are the kinds of objects to which the parents contribute, or have contributed.
+	Patches []OwnedRecord `json:"patches,omitempty"`
 	// Finalizer is the one that the parents may carry.
 	Finalizer string `json:"finalizer,omitempty"`
 	// OnRemove is what becomes of children that the file does not want any more.
@@ -64,6 +66,9 @@ type Activation struct {
 	// Former are the kinds of which the definition may have children that it does not own any more,
 	// or not there.
 	Former []OwnedRecord
+	// FormerPatches are the kinds to whose objects the parents may have contributed, and do not any
+	// more, or not there.
+	FormerPatches []OwnedRecord
 	// Changed is when the definition has become what it is, if that was just now or shortly before
 	// an earlier process ended; zero if not.
 	Changed time.Time
@@ -109,6 +114,15 @@ func OwnedRecords(owns []handlers.OwnedKind, namespaces []string) []OwnedRecord 
 	return records
 }
 
+// PatchedRecords are the same of the kinds of objects to which its parents contribute.
+func PatchedRecords(patched []handlers.PatchedKind, namespaces []string) []OwnedRecord {
+	owns := make([]handlers.OwnedKind, len(patched))
+	for i, kind := range patched {
+		owns[i] = handlers.OwnedKind{APIVersion: kind.APIVersion, Kind: kind.Kind, AnyNamespace: kind.AnyNamespace}
+	}
+	return OwnedRecords(owns, namespaces)
+}
+
 // GroupVersionKind is the kind.
 func (o OwnedRecord) GroupVersionKind() schema.GroupVersionKind {
 	return schema.FromAPIVersionAndKind(o.APIVersion, o.Kind)
@@ -150,6 +164,8 @@ func (r Record) activate(scope Scope) (next Record, found Activation) {
 	}
 	next = Record{Scope: scope, Changed: r.Changed, Since: r.Since, Left: left}
 	next.Owns = slices.Concat(scope.Owns, former)
+	found.FormerPatches = r.formerPatches(scope)
+	next.Patches = slices.Concat(scope.Patches, found.FormerPatches)
 	now := time.Now().UTC().Truncate(time.Second)
 	switch known := r.Kind != "" || !r.Removed.IsZero(); {
 	case !known: // Nobody knows that it has changed.
@@ -176,6 +192,7 @@ func (r Record) merge(id string, former Record, known bool) Record {
 	}
 	if former.parentKind() == r.parentKind() {
 		r.Owns = slices.Concat(r.Owns, former.Owns)
+		r.Patches = slices.Concat(r.Patches, former.Patches)
 	}
 	if former.Since.Before(r.Since) {
 		r.Since = former.Since
@@ -211,6 +228,34 @@ func (o OwnedRecord) without(scope Scope) (OwnedRecord, bool) {
 // release returns the record without a kind of which nothing is left.
 func (r Record) release(kind OwnedRecord) Record {
 	r.Owns = slices.DeleteFunc(slices.Clone(r.Owns), kind.same)
+	return r
+}
+
+// formerPatches returns the kinds to whose objects the parents have contributed, and that scope
+// does not show any more. Those of other parents are among what is left.
+func (r Record) formerPatches(scope Scope) (former []OwnedRecord) {
+	before := slices.Clone(r.Patches)
+	if r.parentKind() != scope.parentKind() {
+		before = nil
+	}
+	for _, earlier := range r.Left {
+		if earlier.selectsAs(scope) {
+			before = append(before, earlier.Patches...)
+		}
+	}
+	patches := scope
+	patches.Owns = scope.Patches
+	for _, kind := range before {
+		if rest, ok := kind.without(patches); ok && !slices.ContainsFunc(former, rest.same) {
+			former = append(former, rest)
+		}
+	}
+	return former
+}
+
+// releasePatches returns the record without a kind to whose objects nothing is contributed.
+func (r Record) releasePatches(kind OwnedRecord) Record {
+	r.Patches = slices.DeleteFunc(slices.Clone(r.Patches), kind.same)
 	return r
 }
 

@@ -107,6 +107,9 @@ func selects(selector *metav1.LabelSelector, object handlers.Object) bool {
 // the RelatedSource that the event is from.
 func (r *Reconciler) OnRelated(source int, e kube.Event, add func(kube.Key)) {
 	r.onRelated(source, changeOf(e.Key, e.Old(), e.Now()), add)
+	if e.Old() == nil { // A patch may wait for it.
+		callWaiting(r, ChildID{Kind: r.Related[source].GroupVersionKind().GroupKind(), Namespace: e.Key.Namespace, Name: e.Key.Name}, add)
+	}
 }
 
 func (r *Reconciler) onRelated(source int, c change, add func(kube.Key)) {

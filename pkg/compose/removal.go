@@ -59,6 +59,8 @@ type Removed struct {
 	// Unserved are the kinds that could not be looked at, because they are not served: there may be
 	// children when they return.
 	Unserved []OwnedRecord
+	// Patched is to how many objects something stays contributed.
+	Patched int
 }
 
 // Waits reports whether there is something to do when kinds are served again.
@@ -101,6 +103,9 @@ func (r *Removal) Run(ctx context.Context) (found Removed, err error) {
 		case r.Scope.OnRemove == onRemoveDelete:
 			found.Going++
 		}
+	}
+	if found.Patched, err = r.withdrawPatches(ctx, handled); err != nil {
+		return found, err
 	}
 	if found.Going == 0 {
 		found.Finalizers, err = r.removeFinalizers(ctx)

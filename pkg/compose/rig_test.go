@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -178,7 +179,8 @@ func (s *server) change(r request, contentType string, kind schema.GroupVersionK
 			if strings.Contains(r.query, "dryRun=All") {
 				undo = s.cluster.saved(id)
 			}
-			_, err = s.cluster.apply(kind, id, FieldManager, tree, strings.Contains(r.query, "force=true"))
+			query, _ := url.ParseQuery(r.query) // The client has made it.
+			_, err = s.cluster.apply(kind, id, query.Get("fieldManager"), tree, query.Get("force") == "true")
 			undo()
 		}
 	case contentType == string(types.JSONPatchType):
@@ -380,7 +382,11 @@ type cache struct {
 	gone    bool
 }
 
-var _ Source = (*cache)(nil)
+var _ PatchedObjects = (*cache)(nil)
+
+func (c *cache) ListAppliedBy(manager string) []handlers.Object {
+	return slices.DeleteFunc(c.List("", nil), func(o handlers.Object) bool { return kube.AppliedBy(o)[manager] == nil })
+}
 
 func (c *cache) Reached(_ kube.Key, resourceVersion string) bool {
 	c.mu.Lock()
@@ -439,12 +445,19 @@ func (c *cache) Keys() []kube.Key {
 // sync brings the cache up to date with what a cluster has of a kind, by label if selector is not
 // empty. It calls event for every change.
 func (c *cache) sync(cluster *cluster, kind schema.GroupKind, label string, metadataOnly bool, event func(old, now handlers.Object)) {
+	c.syncBy(cluster, FieldManager, kind, label, metadataOnly, event)
+}
+
+// syncBy is sync of a cache that keeps the fields of other field managers.
+func (c *cache) syncBy(
+	cluster *cluster, manager string, kind schema.GroupKind, label string, metadataOnly bool, event func(old, now handlers.Object),
+) {
 	next, sets := map[kube.Key]handlers.Object{}, map[kube.Key]labels.Set{}
 	for id, s := range cluster.objects {
 		if id.Kind != kind || label != "" && s.metadata("labels", label) == "" {
 			continue
 		}
-		o, err := s.read(metadataOnly)
+		o, err := s.readBy(manager, metadataOnly)
 		if err != nil {
 			panic(err)
 		}
@@ -474,6 +487,7 @@ type rig struct {
 	server   *server
 	parents  *cache
 	caches   map[schema.GroupVersionKind]*cache
+	patched  map[schema.GroupVersionKind]*cache
 	events   *events.FakeRecorder
 	registry *prometheus.Registry
 }
@@ -484,6 +498,7 @@ type rigOptions struct {
 	owns         []schema.GroupVersionKind // default: ConfigMap
 	metadataOnly bool
 	finalizes    bool
+	patches      []schema.GroupVersionKind
 }
 
 func newRig(tb testing.TB, o rigOptions) *rig {
@@ -498,7 +513,8 @@ func newRig(tb testing.TB, o rigOptions) *rig {
 	}
 	registry := prometheus.NewRegistry()
 	r := &rig{
-		server: s, parents: &cache{}, caches: map[schema.GroupVersionKind]*cache{}, events: events.NewFakeRecorder(100), registry: registry,
+		server: s, parents: &cache{}, caches: map[schema.GroupVersionKind]*cache{},
+		patched: map[schema.GroupVersionKind]*cache{}, events: events.NewFakeRecorder(100), registry: registry,
 	}
 	options := Options{
 		Identity: Identity{Definition: definition, Installation: installation}, Selection: Selection{Kind: websiteKind}, Composer: o.composer, Deletion: Deletion{Finalizes: o.finalizes},
@@ -510,6 +526,13 @@ func newRig(tb testing.TB, o rigOptions) *rig {
 		r.caches[kind] = &cache{}
 		options.Children = append(options.Children, ChildSource{
 			OwnedKind: handlers.OwnedKind{APIVersion: apiVersion, Kind: name, MetadataOnly: o.metadataOnly, AnyNamespace: true}, Source: r.caches[kind],
+		})
+	}
+	for _, kind := range o.patches {
+		apiVersion, name := kind.ToAPIVersionAndKind()
+		r.patched[kind] = &cache{}
+		options.Patched = append(options.Patched, PatchSource{
+			PatchedKind: handlers.PatchedKind{APIVersion: apiVersion, Kind: name, AnyNamespace: true}, Source: r.patched[kind],
 		})
 	}
 	r.Reconciler = New(options)
@@ -543,6 +566,11 @@ func (r *rig) sync() (called []kube.Key) {
 		for _, source := range r.Children {
 			kind := source.GroupVersionKind()
 			r.caches[kind].sync(c, kind.GroupKind(), InstallationLabel, source.MetadataOnly, func(old, now handlers.Object) { r.onChild(old, now, add) })
+		}
+		for _, source := range r.Patched {
+			kind := source.GroupVersionKind()
+			r.patched[kind].syncBy(c, PatchManagers, kind.GroupKind(), PatchedLabel(installation), false,
+				func(old, now handlers.Object) { onPatched(r.Reconciler, old, now, add) })
 		}
 	})
 	return called

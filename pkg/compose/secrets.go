@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"kooperd.dev/kooperd/pkg/handlers"
 )
@@ -51,15 +52,15 @@ func (s *redactor) addAll(objects []handlers.Object) {
 	}
 }
 
-// addDesired adds a child as the composer wants it.
-func (s *redactor) addDesired(child handlers.Child) {
-	if child.Object == nil {
+// addDesired adds an object as the composer wants it.
+func (s *redactor) addDesired(desired runtime.Object) {
+	if desired == nil {
 		return
 	}
 	// A struct of Kubernetes itself may leave out its kind.
-	kind := child.Object.GetObjectKind().GroupVersionKind().Kind
-	if kind == ofSecrets.Kind || kind == "" && strings.HasSuffix(fmt.Sprintf("%T", child.Object), "v1.Secret") {
-		s.addSource(func() ([]byte, error) { return json.Marshal(child.Object) })
+	kind := desired.GetObjectKind().GroupVersionKind().Kind
+	if kind == ofSecrets.Kind || kind == "" && strings.HasSuffix(fmt.Sprintf("%T", desired), "v1.Secret") {
+		s.addSource(func() ([]byte, error) { return json.Marshal(desired) })
 	}
 }
 

@@ -29,7 +29,7 @@ const canary = "canary-4711"
 func redactorOf(data map[string]string) *redactor {
 	s := &redactor{}
 	secret := &corev1.Secret{StringData: data}
-	s.addDesired(handlers.Child{Object: secret})
+	s.addDesired(secret)
 	return s
 }
 

@@ -100,7 +100,7 @@ func (s *State) Expects(id string, scope Scope) bool {
 			return false
 		}
 	}
-	return known && len(found.Former) == 0 && !slices.ContainsFunc(found.Left, func(s Scope) bool { return !s.Done }) && encoded(next) == encoded(before)
+	return known && len(found.Former)+len(found.FormerPatches) == 0 && !slices.ContainsFunc(found.Left, func(s Scope) bool { return !s.Done }) && encoded(next) == encoded(before)
 }
 
 // Activate records what a definition has to do with, before it makes anything.
@@ -156,6 +156,12 @@ func (s *State) All(ctx context.Context) (map[string]Record, error) {
 // Release removes a kind from what a definition has owned, when nothing of it is left.
 func (s *State) Release(ctx context.Context, id string, kind OwnedRecord) error {
 	return s.change(ctx, &edit{id: id, apply: func(before Record, _ bool) Record { return before.release(kind) }})
+}
+
+// ReleasePatches removes a kind to whose objects the parents of a definition have contributed, when
+// nothing of that is left.
+func (s *State) ReleasePatches(ctx context.Context, id string, kind OwnedRecord) error {
+	return s.change(ctx, &edit{id: id, apply: func(before Record, _ bool) Record { return before.releasePatches(kind) }})
 }
 
 // change changes the record of one definition by compare-and-swap.

@@ -255,6 +255,7 @@ func (p *pass) conditions() []condition {
 			p.sumUp(op, block, progress, degrade)
 		}
 	}
+	p.patches.sumUp(block, progress, degrade)
 	for _, f := range p.fights {
 		block(ReasonFight, f.message)
 		degrade(ReasonFight, f.message)

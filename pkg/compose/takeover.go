@@ -97,7 +97,7 @@ func (x *executor) findConflict(ctx context.Context, op Op) *opError {
 		return nil
 	}
 	x.Metrics.Failed(string(ReasonConflict))
-	err = fmt.Errorf("applying %s: %s", op.ID, textOfConflicts(others)) //nolint:err113 // the error of the API server names all
+	err = fmt.Errorf("applying %s: %s", op.ID, textOfConflicts(others, "child")) //nolint:err113 // the error of the API server names all
 	return &opError{reason: ReasonConflict, err: err}
 }
 

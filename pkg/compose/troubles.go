@@ -52,7 +52,7 @@ func (t topic) String() string {
 }
 
 // refusals are the reasons of objects that are left alone; their events have a reason in common.
-var refusals = []Reason{ReasonForeign, ReasonOtherParent, ReasonDuplicate, ReasonOrder}
+var refusals = []Reason{ReasonForeign, ReasonOtherParent, ReasonDuplicate, ReasonOrder, ReasonOwnChild}
 
 // troubles are those of the pass, the first ones first.
 func (p *pass) troubles() (all []trouble) {
@@ -88,6 +88,7 @@ func (p *pass) troubles() (all []trouble) {
 			add(op.Reason, op.ID, fmt.Sprintf("%s: %s", op.ID, op.Message), nil)
 		}
 	}
+	p.patches.tellTroubles(add)
 	return all
 }
 

@@ -12,8 +12,10 @@ import (
 
 // absent reports whether the API server does not serve the kind of a cache, at least for now. Its
 // objects cannot be looked at, and block nothing.
-func (s ChildSource) absent() bool {
-	state, _ := s.Source.Status()
+func (s ChildSource) absent() bool { return isAbsent(s.Source) }
+
+func isAbsent(source Source) bool {
+	state, _ := source.Status()
 	return state == status.Waiting
 }
 

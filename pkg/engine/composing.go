@@ -57,7 +57,31 @@ func watchesOfComposer(def config.Definition, installation string) []watched {
 		}
 		watches = append(watches, watched{watch: w})
 	}
+	for _, patched := range patchedKinds(def) {
+		w := watchOfPatched(patched, installation)
+		if !patched.AnyNamespace {
+			w.Namespaces = def.Watch.Namespaces
+		}
+		watches = append(watches, watched{watch: w})
+	}
 	return watches
+}
+
+// watchOfPatched is the watch of the patched objects of one kind, in all namespaces.
+func watchOfPatched(kind handlers.PatchedKind, installation string) kube.Watch {
+	return kube.Watch{
+		Kind: kind.GroupVersionKind(), FieldManager: compose.PatchManagers, MetadataOnly: kind.MetadataOnly,
+		LabelSelector: labels.SelectorFromSet(labels.Set{compose.PatchedLabel(installation): compose.PatchedValue}),
+	}
+}
+
+// patchedKinds are the kinds to whose objects a definition may contribute, in the same way.
+func patchedKinds(def config.Definition) []handlers.PatchedKind {
+	patched := def.Handler.Patches()
+	for i := range patched {
+		patched[i].AnyNamespace = patched[i].AnyNamespace || isClusterScoped(patched[i].GroupVersionKind())
+	}
+	return patched
 }
 
 // ownedKinds are the kinds of a definition's children. Those that have no namespace are looked for
@@ -95,14 +119,24 @@ func newComposing(c *controller, r *revision) *composing {
 		return nil
 	}
 	composing := &composing{controller: c, revision: r, selection: selectionOf(r.def)}
-	owned := len(r.def.Handler.Owns())
+	owned, reads := len(r.def.Handler.Owns()), len(r.def.Handler.Reads())
 	for i := range r.watches.watches[1:] {
-		r.watches.watches[1+i].notify = composing.onChild
-		if related := i - owned; related >= 0 {
-			r.watches.watches[1+i].notify = func(e kube.Event, add func(kube.Key)) { composing.onRelated(related, e, add) }
+		notify := composing.onChild
+		if related := i - owned; related >= reads {
+			notify = func(e kube.Event, add func(kube.Key)) { onPatched(composing, e, add) }
+		} else if related >= 0 {
+			notify = func(e kube.Event, add func(kube.Key)) { composing.onRelated(related, e, add) }
 		}
+		r.watches.watches[1+i].notify = notify
 	}
 	return composing
+}
+
+// onPatched takes an event of patched objects, as onChild does.
+func onPatched(c *composing, e kube.Event, add func(kube.Key)) {
+	if r := c.reconciler.Load(); r != nil && e.Type != kube.Listed {
+		compose.OnPatched(r, e, add)
+	}
 }
 
 // onChild takes an event of children. What was there when they were listed needs no call: the calls
@@ -227,8 +261,9 @@ func (c *composing) make(composer handlers.Composer, env handlers.Env) (handlers
 		Membership: compose.Membership{Moves: c.controller.moves, Digest: textOfDigest(c.revision.def)},
 		Status:     c.revision.def.Status, Composer: composer,
 		Deletion:  compose.Deletion{Finalizes: c.revision.def.Handler.Finalizes(), Ordered: c.revision.def.Handler.Ordered()},
-		Selection: c.selection, Parents: c.revision.watches.primary(), Children: c.children(), Related: c.related(),
-		Client: client, Dynamic: env.Clients.Dynamic,
+		Selection: c.selection, Parents: c.revision.watches.primary(), Children: c.children(),
+		OtherSources: compose.OtherSources{Related: c.related(), Patched: patchedSources(c.revision)},
+		Client:       client, Dynamic: env.Clients.Dynamic,
 		Remembered: compose.Remembered{Memory: c.revision.objects.memory, Leavers: c.revision.objects.leavers},
 		Metrics:    c.controller.metrics.Compose(), Events: env.Events, Logger: env.Logger,
 	})
@@ -242,6 +277,18 @@ func (c *composing) children() []compose.ChildSource {
 	for i, owned := range owns {
 		w := c.revision.watches.watches[1+i]
 		sources[i] = compose.ChildSource{OwnedKind: owned, Source: w.source, Namespaces: w.watch.Namespaces}
+	}
+	return sources
+}
+
+// patchedSources are the sources of what a revision patches.
+func patchedSources(r *revision) []compose.PatchSource {
+	kinds := patchedKinds(r.def)
+	first := 1 + len(r.def.Handler.Owns()) + len(r.def.Handler.Reads())
+	sources := make([]compose.PatchSource, len(kinds))
+	for i, kind := range kinds {
+		w := r.watches.watches[first+i]
+		sources[i] = compose.PatchSource{PatchedKind: kind, Source: w.source, Namespaces: w.watch.Namespaces}
 	}
 	return sources
 }

@@ -236,6 +236,8 @@ func (s *fakeSource) List(string, labels.Selector) []handlers.Object {
 
 func (s *fakeSource) ListOwned(types.UID) []handlers.Object { return nil }
 
+func (s *fakeSource) ListAppliedBy(string) []handlers.Object { return nil }
+
 func (s *fakeSource) GetByUID(types.UID) (handlers.Object, bool) {
 	return s.server.byUID, s.server.byUID != nil
 }

@@ -80,6 +80,9 @@ func (c *composing) record(ctx context.Context, run func(func()), add, call func
 	if len(found.Left) > 0 {
 		run(func() { finishLeft(ctx, c, found.Left, earlier) })
 	}
+	if len(found.FormerPatches) > 0 {
+		run(func() { withdrawFormer(ctx, c, found.FormerPatches, earlier) })
+	}
 	all := make([]*former, len(found.Former))
 	for i, kind := range found.Former {
 		all[i] = c.watchFormer(ctx, kind, add)
@@ -118,6 +121,7 @@ func (c *composing) scope() compose.Scope {
 	return compose.Scope{
 		APIVersion: def.Watch.Kind.GroupVersion().String(), Kind: def.Watch.Kind.Kind, Namespaces: def.Watch.Namespaces,
 		Owns: compose.OwnedRecords(ownedKinds(def), def.Watch.Namespaces), Finalizer: compose.FinalizerOf(c.controller.installation, def.IDs()[0]),
+		Patches:       compose.PatchedRecords(patchedKinds(def), def.Watch.Namespaces),
 		LabelSelector: textOf(def.Watch.LabelSelector), FieldSelector: textOf(def.Watch.FieldSelector), Where: c.selection.Where.Text(),
 		OnRemove: string(def.OnRemove), Digest: textOfDigest(def), Formerly: def.Formerly,
 	}

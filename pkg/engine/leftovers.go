@@ -110,9 +110,10 @@ func (l leftovers) remove(ctx context.Context, scope compose.Scope) (found compo
 	}
 	if !scope.Done {
 		l.logger.Info("a definition does not handle these objects any more", "kind", scope.Kind, "onRemove", scope.OnRemove,
-			"childrenThatStay", found.Stay, "finalizersRemoved", found.Finalizers)
+			"childrenThatStay", found.Stay, "patchesThatStay", found.Patched, "finalizersRemoved", found.Finalizers)
 	}
-	return found, false, l.records.Finish(ctx, l.id, scope, found.Stay+len(found.Unserved)) // There may be one of each that stays.
+	stay := found.Stay + found.Patched + len(found.Unserved) // There may be one of each that stays.
+	return found, false, l.records.Finish(ctx, l.id, scope, stay)
 }
 
 func kindsOf(owns []compose.OwnedRecord) (names []string) {

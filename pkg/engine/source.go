@@ -27,6 +27,8 @@ type source interface {
 	Subscribe(event func(kube.Event), changed func()) (cancel func())
 	// GetByUID returns the object of that UID, or false.
 	GetByUID(uid types.UID) (handlers.Object, bool)
+	// ListAppliedBy returns the objects that a field manager has applied, of several that are kept.
+	ListAppliedBy(manager string) []handlers.Object
 	// Listed reports whether the cache has been complete, and the kind is not gone since.
 	Listed() bool
 	// Synced is closed when the first list is complete, or is known to be impossible for now.

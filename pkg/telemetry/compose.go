@@ -9,8 +9,11 @@ import (
 // passDurations are the buckets of a pass: mostly no request, or a few.
 var passDurations = []float64{.001, .01, .05, .25, 1, 10}
 
-// The values of the label state of children.
-var childStates = []string{"ready", "notReady", "refused"}
+// The values of the label state of children, and of patches.
+var (
+	childStates = []string{"ready", "notReady", "refused"}
+	patchStates = []string{"applied", "waiting", "refused"}
+)
 
 // composeVectors are the metrics of all composers. A definition has series from the moment on when
 // it is known to be one.
@@ -28,11 +31,14 @@ type composeVectors struct {
 	paused    *prometheus.GaugeVec
 	moving    *prometheus.GaugeVec
 	fights    *prometheus.GaugeVec
+	patches   *prometheus.GaugeVec
+	patched   *prometheus.CounterVec
 }
 
 // Reasons that a metric may have, as pkg/compose names them.
 var (
 	applyReasons   = []string{"Absent", "Adopted", "Changed", "Drift", "Moved"}
+	patchReasons   = []string{"Changed", "Drift", "Withdrawn"}
 	refusalReasons = []string{"Foreign", "OtherParent", "Duplicate", "Order"}
 	errorReasons   = []string{
 		"Conflict", "Forbidden", "Invalid", "NamespaceTerminating", "NotFound", "NotServed", "QuotaExceeded", "Stale", "Unavailable",
@@ -73,6 +79,12 @@ func newComposeVectors(d *definitionVectors) composeVectors {
 		fights: ofDefinitions(d, gauge("kooperd_compose_fights",
 			"Children that another party changes again and again, by its field manager; empty where that is not known.",
 			labelController, "manager"), ""),
+		patches: ofDefinitions(d, gauge("kooperd_compose_patches",
+			"Patches to objects that are no children, by state, as the last call for their parent has left them; 0 on a standby. "+
+				"Of definitions with patches alone.", labelController, "state"), patchStates...),
+		patched: ofDefinitions(d, counter("kooperd_compose_patch_writes_total",
+			"Writes of patches, by why: what is desired has changed, another party had removed it, or it is withdrawn. "+
+				"Of definitions with patches alone.", labelController, "reason"), patchReasons...),
 	}
 }
 
@@ -109,6 +121,30 @@ func (c *Controller) Compose() *Compose {
 		v.children.WithLabelValues(c.name, state)
 	}
 	return made
+}
+
+// DeclarePatches makes the series of a definition with patches.
+func (c *Compose) DeclarePatches() {
+	for _, state := range patchStates {
+		c.vectors.patches.WithLabelValues(c.definition, state)
+	}
+	for _, reason := range patchReasons {
+		c.vectors.patched.WithLabelValues(c.definition, reason)
+	}
+}
+
+// Patches changes how many patches there are.
+func (c *Compose) Patches(applied, waiting, refused int) {
+	for i, n := range []int{applied, waiting, refused} {
+		if n != 0 {
+			c.vectors.patches.WithLabelValues(c.definition, patchStates[i]).Add(float64(n))
+		}
+	}
+}
+
+// Patched counts a write of a patch.
+func (c *Compose) Patched(reason string) {
+	c.vectors.patched.WithLabelValues(c.definition, reason).Inc()
 }
 
 // Pass counts a call for one parent.
@@ -189,7 +225,10 @@ func (c *Compose) Remove() {
 	v := c.vectors
 	for _, vector := range []interface {
 		DeletePartialMatch(labels prometheus.Labels) int
-	}{v.passes, v.applies, v.deletes, v.recreates, v.skips, v.statuses, v.refusals, v.errors, v.children, v.held, v.paused, v.moving, v.fights} {
+	}{
+		v.passes, v.applies, v.deletes, v.recreates, v.skips, v.statuses, v.refusals, v.errors, v.children, v.held, v.paused, v.moving, v.fights,
+		v.patches, v.patched,
+	} {
 		vector.DeletePartialMatch(prometheus.Labels{labelController: c.definition})
 	}
 }

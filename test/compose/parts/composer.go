@@ -63,6 +63,16 @@ func (c *composer) compose(req handlers.ComposeRequest) (handlers.Composition, e
 		}
 		composition.Children = append(composition.Children, child)
 	}
+	for _, part := range c.config.Patches {
+		if part.When != nil && !slices.Contains(part.When, f.text) {
+			continue
+		}
+		object, err := f.fill(part.Object)
+		if err != nil {
+			return handlers.Composition{}, err
+		}
+		composition.Patches = append(composition.Patches, handlers.Patch{Name: part.Name, Object: &unstructured.Unstructured{Object: object}})
+	}
 	if c.config.Status != nil {
 		status, err := f.fill(c.config.Status)
 		switch _, pending := errors.AsType[handlers.Pending](err); {

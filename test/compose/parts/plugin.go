@@ -18,7 +18,10 @@ type Config struct {
 	Children []Child        `json:"children,omitempty"`
 	Status   map[string]any `json:"status,omitempty"`
 	Owns     []Owns         `json:"owns,omitempty"`
+	NoOwns   bool           `json:"noOwns,omitempty"`
 	Reads    []Reads        `json:"reads,omitempty"`
+	Patches  []Patch        `json:"patches,omitempty"`
+	Patched  []Patched      `json:"patched,omitempty"`
 	Pending  []string       `json:"pending,omitempty"`
 	Ordered  bool           `json:"ordered,omitempty"`
 	Fail     string         `json:"fail,omitempty"`
@@ -43,6 +46,21 @@ type Child struct {
 	Ignore        []string           `json:"ignore,omitempty"`
 	Generate      string             `json:"generate,omitempty"` // path of a field
 	WhenGone      handlers.WhenGone  `json:"whenGone,omitempty"`
+}
+
+// Patch is what each parent contributes to another object.
+type Patch struct {
+	Name   string         `json:"name,omitempty"`
+	Object map[string]any `json:"object"`
+	When   []string       `json:"when,omitempty"`
+}
+
+// Patched is a kind of objects to which parents contribute.
+type Patched struct {
+	APIVersion   string `json:"apiVersion"`
+	Kind         string `json:"kind"`
+	AnyNamespace bool   `json:"anyNamespace,omitempty"`
+	MetadataOnly bool   `json:"metadataOnly,omitempty"`
 }
 
 // Owns is a kind of children.
@@ -80,15 +98,19 @@ func Plugin(record *Record) handlers.Plugin[Config] {
 		NewComposer: func(_ context.Context, env handlers.Env, c Config) (handlers.Composer, error) {
 			return &composer{config: c, definition: env.Definition, record: record}, nil
 		},
-		Owns:    func(c Config) []handlers.OwnedKind { return owned(c.Owns) },
+		Owns:    owned,
 		Ordered: func(c Config) bool { return c.Ordered },
 		Reads:   func(c Config) []handlers.Related { return related(c.Reads) },
+		Patches: func(c Config) []handlers.PatchedKind { return patched(c.Patched) },
 	}
 }
 
-func owned(all []Owns) []handlers.OwnedKind {
+func owned(c Config) []handlers.OwnedKind {
+	if c.NoOwns {
+		return nil
+	}
 	var kinds []handlers.OwnedKind
-	for _, o := range all {
+	for _, o := range c.Owns {
 		k := handlers.OwnedKind{
 			APIVersion: o.APIVersion, Kind: o.Kind, AnyNamespace: o.AnyNamespace,
 			MetadataOnly: o.MetadataOnly, BlockOwnerDeletion: o.BlockOwnerDeletion,
@@ -100,6 +122,14 @@ func owned(all []Owns) []handlers.OwnedKind {
 			k.Binds = []handlers.RoleRef{{Kind: "ClusterRole", Name: o.Binds}}
 		}
 		kinds = append(kinds, k)
+	}
+	return kinds
+}
+
+func patched(all []Patched) []handlers.PatchedKind {
+	var kinds []handlers.PatchedKind
+	for _, p := range all {
+		kinds = append(kinds, handlers.PatchedKind(p))
 	}
 	return kinds
 }

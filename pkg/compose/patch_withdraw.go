@@ -1,0 +1,103 @@
+package compose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// withdrawAll removes all that the parent has contributed: it is being deleted, or is not handled
+// any more. It goes by what is there, and never asks what is desired.
+func (p patching) withdrawAll(ctx context.Context) error {
+	if len(p.Patched) == 0 {
+		return nil
+	}
+	p.patches.desired = nil
+	unseen := false
+	for range maxPatchRounds {
+		p.patches.ops = p.plan(p.observe(), "")
+		changed := p.execute(ctx)
+		if err := ended(ctx); err != nil {
+			return err
+		}
+		if err := p.firstError(); err != nil {
+			return err
+		}
+		if changed {
+			continue
+		}
+		if unseen {
+			p.memory().forgetPatches(p.parent.UID, nil)
+			return nil
+		}
+		unseen = true
+		if err := p.findUnseenPatches(ctx); err != nil {
+			return err
+		}
+	}
+	return errStillPatched
+}
+
+// errStillPatched is an answer of the API server that is not what was asked for.
+var errStillPatched = errors.New("what was contributed to other objects is still there")
+
+// findUnseenPatches looks at the API server for objects that the caches do not have yet: a leader
+// before this one may have patched them a moment ago.
+func (p patching) findUnseenPatches(ctx context.Context) error {
+	for _, source := range p.Patched {
+		if isAbsent(source.Source) {
+			continue
+		}
+		for _, namespace := range orAll(source.Namespaces) {
+			at := place{source: source.Source, namespace: namespace}
+			if p.caughtUp.has(at) {
+				continue
+			}
+			objects, version, err := p.Client.list(ctx, query{
+				kind: source.GroupVersionKind(), namespace: namespace, manager: PatchManagers,
+				labels: labels.Set{PatchedLabel(p.Installation): PatchedValue},
+			})
+			if err != nil {
+				return err
+			}
+			p.caughtUp.listed(at, version)
+			for _, object := range objects {
+				if o := p.observed(object); len(o.Owned) > 0 {
+					p.patches.live[o.ID] = o
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// firstError is what the call ends with because of a patch. One that is not to be tried yet is
+// tried then.
+func (p patching) firstError() error {
+	for _, op := range p.patches.ops {
+		if failure := p.patches.failed[op.ID]; failure != nil && op.Desired == nil {
+			return slowly(failure, p.req.Attempt)
+		}
+	}
+	for _, op := range p.patches.ops {
+		failure := p.patches.failed[op.ID]
+		switch {
+		case op.Desired == nil:
+			continue
+		case failure != nil && passing(failure):
+			return failure
+		case failure == nil && op.Action == Wait && (op.Reason == ReasonTargetAbsent || op.Reason == ReasonFight || op.Reason == ReasonDeleting):
+			continue
+		case failure == nil && op.Action == Refuse:
+			err := &opError{reason: op.Reason, err: fmt.Errorf("%s", op.text())} //nolint:err113 // for a person
+			return slowly(err, p.req.Attempt)
+		case failure == nil && op.Action != Wait:
+			continue
+		}
+		err := &opError{reason: op.Reason, err: fmt.Errorf("%s", op.text())} //nolint:err113 // for a person
+		return &slowError{err: err, delay: max(p.patches.next, fenceRetry)}
+	}
+	return nil
+}
