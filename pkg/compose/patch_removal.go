@@ -63,7 +63,8 @@ func (r *Removal) withdrawPatches(ctx context.Context, handled map[types.UID]boo
 func (r *Removal) managersOn(object handlers.Object, handled map[types.UID]bool) (managers []string) {
 	for manager, owned := range kube.AppliedBy(object) {
 		definition, parent, ok := ParsePatchManager(manager)
-		if ok && definition == r.Definition && !handled[parent] && ownerOf(owned, r.Installation) == "" {
+		isOurs := definition == r.Definition || slices.Contains(r.Formerly, definition)
+		if ok && isOurs && !handled[parent] && ownerOf(owned, r.Installation) == "" {
 			managers = append(managers, manager)
 		}
 	}
