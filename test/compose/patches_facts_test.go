@@ -2,6 +2,7 @@ package compose_test
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"testing"
 
@@ -15,9 +16,7 @@ import (
 func (r *rig) applyAs(t testing.TB, manager, name string, uid types.UID, more map[string]any) (*unstructured.Unstructured, error) {
 	t.Helper()
 	tree := map[string]any{"apiVersion": "v1", "kind": "ConfigMap"}
-	for key, value := range more {
-		tree[key] = value
-	}
+	maps.Copy(tree, more)
 	metadata, _ := tree["metadata"].(map[string]any)
 	if metadata == nil {
 		metadata = map[string]any{}

@@ -103,7 +103,7 @@ func TestPatchOfParentThatLeaves(t *testing.T) {
 	r.await(t, things, "the finalizer to go", func(o objects) bool { return len(o["p"].GetFinalizers()) == 0 })
 	p.kill9(t)
 	r.patch(t, things, "late", `{"metadata": {"labels": {"selected": null}}}`)
-	p = r.start(t)
+	r.start(t)
 	r.awaitPatched(t, "shared", map[string]string{"own": "1", "stays": "x"})
 	r.await(t, things, "the finalizers to go", func(o objects) bool {
 		return len(o["p"].GetFinalizers())+len(o["late"].GetFinalizers()) == 0 && len(o["stays"].GetFinalizers()) == 1
