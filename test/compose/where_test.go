@@ -71,7 +71,7 @@ func TestParentLeavesWhere(t *testing.T) {
 	r.touch(t, "q")
 	r.patch(t, configMaps, "q-a", `{"data": {"more": "calls"}}`)
 	p.kill9(t)
-	p = r.start(t)
+	r.start(t)
 	set("p", "off")
 	gone("p")
 	all, far = r.list(t, configMaps), other.list(t, configMaps)
