@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // Kept says why a child of another definition is not taken over.
@@ -178,8 +176,9 @@ func (m *Moves) claimed(donor string, about subject, objects []ChildID) map[Chil
 		for _, id := range objects {
 			_, found := all[id]
 			inside := now.word.known && now.word.wantsIn(id)
+			mayBeInside := !now.word.known && id.Kind == namespaceGroupKind // Its kinds do not say where its children are.
 			switch {
-			case found, !inside && !slices.Contains(heir.Owns, id.Kind), now.word.known && !inside && !now.word.wants[id]:
+			case found, !inside && !mayBeInside && !slices.Contains(heir.Owns, id.Kind), now.word.known && !inside && !now.word.wants[id]:
 				continue
 			case inside:
 				all[id] = fmt.Sprintf("definition %s wants children in it", heir.Definition)
@@ -198,7 +197,7 @@ func (m *Moves) claimed(donor string, about subject, objects []ChildID) map[Chil
 
 // wantsIn reports whether an object is a namespace in which there is something that is wanted.
 func (w word) wantsIn(id ChildID) bool {
-	if id.Kind != (schema.GroupKind{Kind: "Namespace"}) {
+	if id.Kind != namespaceGroupKind {
 		return false
 	}
 	for wanted := range w.wants {

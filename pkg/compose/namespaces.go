@@ -6,6 +6,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
+// namespaceGroupKind is the kind of the objects that take others with them when they go.
+var namespaceGroupKind = schema.GroupKind{Kind: "Namespace"}
+
 // keepNamespaces keeps those namespaces in which a child is kept: one that is desired, or that is
 // not deleted now.
 func keepNamespaces(ops []Op) {
@@ -15,7 +18,7 @@ func keepNamespaces(ops []Op) {
 		})
 	}
 	for i, op := range ops {
-		if op.Action == Delete && op.ID.Kind == (schema.GroupKind{Kind: "Namespace"}) && kept(op.ID.Name) {
+		if op.Action == Delete && op.ID.Kind == namespaceGroupKind && kept(op.ID.Name) {
 			ops[i].Action, ops[i].Reason, ops[i].Message = Retain, ReasonInUse, "children that are kept are in it"
 		}
 	}

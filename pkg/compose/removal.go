@@ -89,6 +89,7 @@ func (r *Removal) Run(ctx context.Context) (found Removed, err error) {
 			continue
 		}
 		if r.isClaimed(child) {
+			kept = append(kept, child.ID.Namespace) // It goes on there.
 			found.Going++
 			found.Claimed++
 			continue
@@ -155,7 +156,7 @@ func (r *Removal) isClaimed(o observedChild) bool {
 func (r *Removal) inOrder() []OwnedRecord {
 	owns := slices.Clone(r.Scope.Owns)
 	isNamespace := func(o OwnedRecord) int {
-		if o.GroupKind() == (schema.GroupKind{Kind: "Namespace"}) {
+		if o.GroupKind() == namespaceGroupKind {
 			return 1
 		}
 		return 0
@@ -195,7 +196,7 @@ func (r *Removal) handled(ctx context.Context) (map[types.UID]bool, error) {
 // provably ours always does, as do those of protected kinds, and namespaces in which one is kept.
 func (r *Removal) treat(ctx context.Context, o observedChild, kept []string) (stays bool, err error) {
 	judge := &planner{Input: Input{Installation: r.Installation, Definition: r.Definition, Parent: Parent{UID: o.marks.parentUID}}}
-	isNamespace := o.ID.Kind == (schema.GroupKind{Kind: "Namespace"})
+	isNamespace := o.ID.Kind == namespaceGroupKind
 	switch {
 	case r.Scope.OnRemove != onRemoveOrphan && r.Scope.OnRemove != onRemoveDelete,
 		o.marks.parentUID == "" || !judge.proven(o.Observed) || !ownsLabel(o.Observed, DefinitionLabel):

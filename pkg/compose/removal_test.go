@@ -7,6 +7,8 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+
+	"kooperd.dev/kooperd/pkg/handlers"
 )
 
 // TestRemovalWaitsForKinds has children of a kind that is not served at the moment.
@@ -74,5 +76,47 @@ func TestRemovalOfMovingChildren(t *testing.T) {
 				t.Errorf("found %+v, %v, and %d children are left", found, err, left)
 			}
 		})
+	}
+}
+
+// TestRemovalKeepsNamespacesOfMovingChildren has a child that another definition takes over, in the
+// namespace of another parent.
+func TestRemovalKeepsNamespacesOfMovingChildren(t *testing.T) {
+	m := newMovesRig(t, []schema.GroupVersionKind{configMapKind, namespaceKind},
+		handlers.Child{Name: "inside", Object: untyped(configMapKind, "space", "inside", nil)})
+	m.keeps = pages(handlers.Child{Name: "space", Object: untyped(namespaceKind, "", "space", nil), Policy: handlers.ChildPolicy{Prune: true}})
+	m.donor.newWebsite("shop", nil)
+	m.donor.mustPass(t, "shop")
+	m.change(nil, nil)
+	m.begin(m.heir)
+	m.heir.sync()
+	m.moves.say("sites", m.heir.parent("shop").UID(), word{digest: "1", known: true})
+	m.moves.say("sites", m.heir.parent("web").UID(), word{digest: "1", known: true, wants: map[ChildID]bool{
+		idOf(configMapKind, "space", "inside"): true,
+	}})
+	removal := removalOf(t, m.donor, onRemoveDelete, configMapKind, namespaceKind)
+	removal.Moves = m.moves
+	found, err := removal.Run(t.Context())
+	if err != nil || found.Claimed != 1 || found.Stay != 1 {
+		t.Errorf("found %+v, %v", found, err)
+	}
+	if deleted := m.deleted(); len(deleted) > 0 {
+		t.Errorf("there are deletions: %v", deleted)
+	}
+}
+
+// removalOf is the removal of the definition of a rig.
+func removalOf(t *testing.T, r *rig, onRemove string, owns ...schema.GroupVersionKind) *Removal {
+	t.Helper()
+	scope := Scope{
+		APIVersion: websiteKind.GroupVersion().String(), Kind: websiteKind.Kind, OnRemove: onRemove,
+		Finalizer: FinalizerOf(installation, r.Definition),
+	}
+	for _, kind := range owns {
+		apiVersion, name := kind.ToAPIVersionAndKind()
+		scope.Owns = append(scope.Owns, OwnedRecord{APIVersion: apiVersion, Kind: name})
+	}
+	return &Removal{
+		Installation: installation, Definition: r.Definition, Scope: scope, Client: r.server.client(t), Dynamic: r.Dynamic, Logger: logr.Discard(),
 	}
 }
