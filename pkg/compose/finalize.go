@@ -72,6 +72,7 @@ type cleaning struct {
 // does not, and then removes the finalizer. It goes by what is provably ours, and never asks what
 // is desired. Whoever deletes the parent may want to keep what depends on it: then all is kept.
 func (p cleaning) cleanUp(ctx context.Context) (handlers.Result, error) {
+	moving{p.pass}.sayNothing()
 	if !p.hasFinalizer() {
 		return handlers.Result{}, nil
 	}

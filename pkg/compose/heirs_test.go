@@ -387,6 +387,34 @@ func TestEndOfAnHeir(t *testing.T) {
 	}
 }
 
+// An heir wants nothing of a parent that is being deleted.
+func TestDeletionSaysWhatIsWanted(t *testing.T) {
+	m := newMovesRig(t, nil, page)
+	m.change(nil, pages(page))
+	m.donor.server.do(func(c *cluster) {
+		id := idOf(websiteKind, "team-a", "web")
+		c.edit(id, "kubectl", func(tree map[string]any) { object(tree, "metadata")["finalizers"] = []any{"other.io/x"} })
+		if err := c.delete(id, "", ""); err != nil {
+			t.Error(err)
+		}
+	})
+	m.begin(m.heir)
+	m.sync()
+	m.queue = nil
+	claimed := func() int {
+		parent := m.heir.parent("web")
+		about := subject{Parent: Parent{Kind: websiteKind, Namespace: "team-a", Name: "web", UID: parent.UID()}}
+		return len(m.moves.claimed(definition, about, []ChildID{pageID}))
+	}
+	if claimed() != 1 {
+		t.Fatal("before the pass of the heir, the child is not claimed")
+	}
+	m.heir.mustPass(t, "web")
+	if claimed() != 0 {
+		t.Error("after the pass of the heir, the child is claimed")
+	}
+}
+
 // After a restart, a former id that has done its work leads to no write.
 func TestRestartAfterAMove(t *testing.T) {
 	for _, order := range [][]string{{"donor", "heir"}, {"heir", "donor"}} {

@@ -123,6 +123,14 @@ func (p moving) say(ctx context.Context, settled bool) {
 	p.Moves.say(p.Definition, p.parent.UID, said)
 }
 
+// sayNothing says to the donors and heirs that the definition wants no children of the parent,
+// which is being deleted.
+func (p moving) sayNothing() {
+	if p.Moves.Concerns(p.Definition) {
+		p.Moves.say(p.Definition, p.parent.UID, word{digest: p.Digest, known: true, done: p.doneBefore()})
+	}
+}
+
 // keepNotes adds to what is to be noted that children have finished which are not desired any more
 // and may go on as those of another definition.
 func (f finishing) keepNotes(next map[string]string) {

@@ -1,10 +1,10 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/labels"
@@ -52,8 +52,9 @@ type Removed struct {
 	// on until they are gone.
 	Stay, Going int
 	// Claimed is how many of those that are going wait for another definition, which may take them
-	// over.
+	// over, and Claim says of one of them what it waits for.
 	Claimed int
+	Claim   string
 	// Finalizers is how many finalizers were removed.
 	Finalizers int
 	// Unserved are the kinds that could not be looked at, because they are not served: there may be
@@ -83,35 +84,55 @@ func (r *Removal) Run(ctx context.Context) (found Removed, err error) {
 	if err != nil {
 		return found, err
 	}
+	busy, err := r.treatAll(ctx, children, handled, &found)
+	if err != nil {
+		return found, err
+	}
+	if found.Patched, err = r.withdrawPatches(ctx, handled); err != nil {
+		return found, err
+	}
+	found.Finalizers, err = r.removeFinalizers(ctx, busy)
+	return found, err
+}
+
+// treatAll does with all children what is to be done, but for those of parents that are handled.
+// busy are the parents of those that are going.
+func (r *Removal) treatAll(
+	ctx context.Context, children []observedChild, handled map[types.UID]bool, found *Removed,
+) (busy map[types.UID]bool, err error) {
+	busy = map[types.UID]bool{}
+	claims := claims{Removal: r}
 	var kept []string // namespaces with children that stay
 	for _, child := range children {
-		if handled[child.marks.parentUID] {
+		parent := child.marks.parentUID
+		if handled[parent] {
 			continue
 		}
-		if r.isClaimed(child) {
+		claim, err := claims.of(ctx, child)
+		if err != nil {
+			return nil, err
+		}
+		if claim != "" {
 			kept = append(kept, child.ID.Namespace) // It goes on there.
+			busy[parent] = true
 			found.Going++
 			found.Claimed++
+			found.Claim = cmp.Or(found.Claim, fmt.Sprintf("%s: %s", child.ID, claim))
 			continue
 		}
 		stays, err := r.treat(ctx, child, kept)
 		switch {
 		case err != nil:
-			return found, err
+			return nil, err
 		case stays:
 			kept = append(kept, child.ID.Namespace)
 			found.Stay++
 		case r.Scope.OnRemove == onRemoveDelete:
+			busy[parent] = true
 			found.Going++
 		}
 	}
-	if found.Patched, err = r.withdrawPatches(ctx, handled); err != nil {
-		return found, err
-	}
-	if found.Going == 0 {
-		found.Finalizers, err = r.removeFinalizers(ctx)
-	}
-	return found, err
+	return busy, nil
 }
 
 // children are the children of the definition, as the API server has them now, but for those of
@@ -135,21 +156,6 @@ func (r *Removal) children(ctx context.Context) (all []observedChild, unserved [
 		}
 	}
 	return all, unserved, nil
-}
-
-// isClaimed reports whether another definition takes a child over, or may do so, about which
-// something would be done here.
-func (r *Removal) isClaimed(o observedChild) bool {
-	if r.Moves == nil || !r.acts() {
-		return false
-	}
-	about := subject{Parent: Parent{Kind: schema.FromAPIVersionAndKind(r.Scope.APIVersion, r.Scope.Kind), UID: o.marks.parentUID}}
-	about.Name = o.marks.parent
-	if namespace, name, ok := strings.Cut(o.marks.parent, "/"); ok {
-		about.Namespace, about.Name = namespace, name
-	}
-	about.key = kube.Key{Namespace: about.Namespace, Name: about.Name}
-	return len(r.Moves.claimed(r.Definition, about, []ChildID{o.ID})) > 0
 }
 
 // inOrder are the kinds, those of namespaces last: what is in them decides on them.
@@ -238,23 +244,22 @@ func (r *Removal) orphan(ctx context.Context, o observedChild) error {
 	return fmt.Errorf("taking the marks off %s: %w", o.ID, err)
 }
 
-// removeFinalizers removes the finalizer from the parents that are not handled any more.
-func (r *Removal) removeFinalizers(ctx context.Context) (n int, err error) {
+// removeFinalizers removes the finalizer from the parents that are not handled any more, but for
+// those with children that are going.
+func (r *Removal) removeFinalizers(ctx context.Context, busy map[types.UID]bool) (n int, err error) {
 	if r.Scope.Finalizer == "" {
 		return 0, nil
 	}
 	kind := schema.FromAPIVersionAndKind(r.Scope.APIVersion, r.Scope.Kind)
-	var parents []handlers.Object
-	for _, namespace := range orAll(r.Scope.Namespaces) {
-		objects, _, err := r.Client.list(ctx, query{kind: kind, namespace: namespace})
-		if err != nil && !kinds.IsNotServed(err) {
-			return n, err
-		}
-		for _, object := range objects {
-			if slices.Contains(object.Metadata().Finalizers, r.Scope.Finalizer) {
-				parents = append(parents, object)
-			}
-		}
+	all, err := r.parents(ctx)
+	if err != nil {
+		return n, err
+	}
+	parents := slices.DeleteFunc(all, func(parent handlers.Object) bool {
+		return busy[parent.UID()] || !slices.Contains(parent.Metadata().Finalizers, r.Scope.Finalizer)
+	})
+	if len(parents) == 0 {
+		return 0, nil
 	}
 	handled, err := r.handled(ctx)
 	if err != nil {
@@ -270,6 +275,19 @@ func (r *Removal) removeFinalizers(ctx context.Context) (n int, err error) {
 		n++
 	}
 	return n, nil
+}
+
+// parents are those that the definition may have handled, as the API server has them now.
+func (r *Removal) parents(ctx context.Context) (all []handlers.Object, err error) {
+	kind := schema.FromAPIVersionAndKind(r.Scope.APIVersion, r.Scope.Kind)
+	for _, namespace := range orAll(r.Scope.Namespaces) {
+		objects, _, err := r.Client.list(ctx, query{kind: kind, namespace: namespace})
+		if err != nil && !kinds.IsNotServed(err) {
+			return nil, err
+		}
+		all = append(all, objects...)
+	}
+	return all, nil
 }
 
 func (r *Removal) removeFinalizer(ctx context.Context, kind schema.GroupVersionKind, parent handlers.Object) error {

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -102,6 +103,54 @@ func TestRemovalKeepsNamespacesOfMovingChildren(t *testing.T) {
 	}
 	if deleted := m.deleted(); len(deleted) > 0 {
 		t.Errorf("there are deletions: %v", deleted)
+	}
+}
+
+// TestRemovalDoesNotHoldParents has one parent with a child that waits for another definition, and
+// one with a child that does not. Only the first one keeps its finalizer, and only until it is
+// deleted.
+func TestRemovalDoesNotHoldParents(t *testing.T) {
+	m := newMovesRig(t, nil, page)
+	m.keeps = pages(configMap("other", nil))
+	m.donor.newWebsite("shop", nil)
+	m.donor.mustPass(t, "shop")
+	webID, shopID := idOf(websiteKind, "team-a", "web"), idOf(websiteKind, "team-a", "shop")
+	finalizer := FinalizerOf(installation, definition)
+	m.donor.server.do(func(c *cluster) {
+		for _, id := range []ChildID{webID, shopID} {
+			c.edit(id, "kubectl", func(tree map[string]any) { object(tree, "metadata")["finalizers"] = []any{finalizer} })
+		}
+	})
+	m.sync()
+	m.change(nil, nil)
+	m.begin(m.heir)
+	m.moves.say("sites", m.heir.parent("shop").UID(), word{digest: "1", known: true})
+	removal := removalOf(t, m.donor, onRemoveDelete, configMapKind)
+	removal.Moves = m.moves
+	finalizers := func(id ChildID) (n int) {
+		m.donor.server.do(func(c *cluster) {
+			if o := c.objects[id]; o != nil {
+				n = len(object(o.tree, "metadata")["finalizers"].([]any))
+			}
+		})
+		return n
+	}
+	for range 2 { // A child is gone when it is not seen any more.
+		found, err := removal.Run(t.Context())
+		if err != nil || found.Claimed != 1 || !strings.Contains(found.Claim, "definition sites") {
+			t.Fatalf("found %+v, %v", found, err)
+		}
+	}
+	if finalizers(webID) != 1 || finalizers(shopID) != 0 {
+		t.Errorf("the parent whose child waits has %d finalizers, and the other one %d", finalizers(webID), finalizers(shopID))
+	}
+	m.donor.server.do(func(c *cluster) {
+		if err := c.delete(webID, "", ""); err != nil {
+			t.Error(err)
+		}
+	})
+	if found, err := removal.Run(t.Context()); err != nil || found.Claimed != 0 || found.Going != 1 {
+		t.Errorf("when its parent is being deleted, found %+v, %v", found, err)
 	}
 }
 

@@ -50,9 +50,15 @@ func (l leftovers) finish(ctx context.Context, left []compose.Scope) {
 // finishScope does it for one scope. It returns the kinds that have to be served before it can be
 // done, or false when ctx has ended.
 func (l leftovers) finishScope(ctx context.Context, scope compose.Scope) (unserved []compose.OwnedRecord, ok bool) {
-	said, delay := "", removalInterval
+	said, delay, released, claimed := "", removalInterval, 0, false
 	for {
-		found, waits, err := l.remove(ctx, scope)
+		found, waits, err := l.remove(ctx, scope, released)
+		released += found.Finalizers
+		if found.Claimed > 0 && !claimed {
+			claimed = true
+			l.logger.Info("children that a definition has left behind wait for another definition, which may take them over",
+				"kind", scope.Kind, "children", found.Claimed, telemetry.KeyReason, found.Claim)
+		}
 		if err == nil && found.Going == 0 {
 			if !waits {
 				return nil, true
@@ -83,8 +89,9 @@ func (l leftovers) finishScope(ctx context.Context, scope compose.Scope) (unserv
 	}
 }
 
-// remove tries once. waits is true when something is to be done when kinds are served again.
-func (l leftovers) remove(ctx context.Context, scope compose.Scope) (found compose.Removed, waits bool, err error) {
+// remove tries once. released is how many finalizers were removed before. waits is true when
+// something is to be done when kinds are served again.
+func (l leftovers) remove(ctx context.Context, scope compose.Scope, released int) (found compose.Removed, waits bool, err error) {
 	clients, err := l.api.clients(l.id, l.gate, nil)
 	if err != nil {
 		return found, false, err
@@ -110,7 +117,7 @@ func (l leftovers) remove(ctx context.Context, scope compose.Scope) (found compo
 	}
 	if !scope.Done {
 		l.logger.Info("a definition does not handle these objects any more", "kind", scope.Kind, "onRemove", scope.OnRemove,
-			"childrenThatStay", found.Stay, "patchesThatStay", found.Patched, "finalizersRemoved", found.Finalizers)
+			"childrenThatStay", found.Stay, "patchesThatStay", found.Patched, "finalizersRemoved", released+found.Finalizers)
 	}
 	stay := found.Stay + found.Patched + len(found.Unserved) // There may be one of each that stays.
 	return found, false, l.records.Finish(ctx, l.id, scope, stay)
