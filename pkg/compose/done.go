@@ -178,11 +178,10 @@ func (f finishing) remember(ctx context.Context) error {
 func (f finishing) next(before map[string]string) map[string]string {
 	next := map[string]string{}
 	for _, pending := range f.composition.Pending {
-		if said, ok := before[pending.Name]; ok {
-			next[pending.Name] = said
-		}
-		if pending.Name == "" {
-			maps.Copy(next, before)
+		for name, said := range before {
+			if pending.Name == "" || name == pending.Name || strings.HasPrefix(name, pending.Name+"/") {
+				next[name] = said
+			}
 		}
 	}
 	done, size := f.done(), 0

@@ -100,6 +100,9 @@ func TestWhatIsNoted(t *testing.T) {
 		"pending": {
 			pending: []handlers.Pending{{Name: "run"}}, before: map[string]string{"run": "v1-x", "other": "v1-y"}, want: map[string]string{"run": "v1-x"},
 		},
+		"pending, for each of a list": {
+			pending: []handlers.Pending{{Name: "run"}}, before: map[string]string{"run/a": "v1-x", "runs/b": "v1-y"}, want: map[string]string{"run/a": "v1-x"},
+		},
 		"all pending":       {pending: []handlers.Pending{{}}, before: map[string]string{"run": "v1-x"}, want: map[string]string{"run": "v1-x"}},
 		"waits for another": {ops: []Op{{Desired: stays.Desired, Reason: ReasonAfter}}, before: map[string]string{"run": "v1-x"}, want: map[string]string{"run": "v1-x"}},
 	} {
@@ -108,7 +111,7 @@ func TestWhatIsNoted(t *testing.T) {
 			memory.of(website.UID).finished = tc.gone
 			c := &current{Reconciler: &Reconciler{Options: Options{Remembered: Remembered{Memory: memory}}}, parent: website, meta: &metav1.ObjectMeta{}}
 			text := ""
-			for _, name := range []string{"run", "other"} {
+			for _, name := range []string{"run", "other", "run/a", "runs/b"} {
 				if said, ok := tc.before[name]; ok {
 					text += fmt.Sprintf("%s%q: %q", strings.Repeat(",", min(len(text), 1)), name, said)
 				}

@@ -264,6 +264,9 @@ func (p *pass) conditions() []condition {
 		block("Pending", pending.Error())
 		progress("Pending", pending.Error())
 	}
+	for _, problem := range p.composition.Problems {
+		degrade("Problem", problem)
+	}
 	return []condition{ready, progressing, degraded}
 }
 

@@ -225,6 +225,14 @@ func TestConditions(t *testing.T) {
 			}(),
 			want: []string{"Ready False Pending child token is waiting for Secret team-a/x", "Progressing True Pending child token is waiting for Secret team-a/x", "Degraded False AsDesired"},
 		},
+		"a problem that hinders no child": {
+			pass: func() *pass {
+				p := passOf(current)
+				p.composition.Problems = []string{"evaluating status.url: no host"}
+				return p
+			}(),
+			want: []string{"Ready True Ready", "Progressing False Settled", "Degraded True Problem evaluating status.url: no host"},
+		},
 		"an error of the composer": {
 			pass: func() *pass {
 				p := passOf(current)

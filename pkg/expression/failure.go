@@ -3,6 +3,7 @@ package expression
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/cel-go/common/ast"
@@ -53,6 +54,12 @@ func shortened(text string) string {
 	return text
 }
 
+// The beginnings of the messages of CEL about what is not there. It has no codes for them.
+const (
+	noSuchKey   = "no such key: "
+	noSuchEntry = "index out of bounds"
+)
+
 // IsAbsent reports whether an evaluation has failed because a field, a key or an entry is not
 // there.
 func IsAbsent(err error) bool {
@@ -60,6 +67,30 @@ func IsAbsent(err error) bool {
 	if !errors.As(err, &failed) {
 		return false
 	}
-	text := failed.String()
-	return strings.HasPrefix(text, "no such key") || strings.HasPrefix(text, "index out of bounds")
+	return strings.HasPrefix(failed.String(), noSuchKey) || strings.HasPrefix(failed.String(), noSuchEntry)
+}
+
+// Missing returns what was to be read of a variable where an evaluation has failed because a field
+// or key of it is not there, up to that name. It returns false where that is not known, as in a
+// macro over a list.
+func (e *Expression) Missing(err error) (Read, bool) {
+	failed := (*types.Err)(nil)
+	if !errors.As(err, &failed) {
+		return Read{}, false
+	}
+	key, ok := strings.CutPrefix(failed.String(), noSuchKey)
+	node, known := nodesByID(e.written)[failed.NodeID()]
+	if !ok || !known {
+		return Read{}, false
+	}
+	x := reader{text: []rune(e.text), info: e.written.SourceInfo(), variables: e.variables}
+	r, ok := x.path(node, nil)
+	if !ok {
+		return Read{}, false
+	}
+	at := slices.Index(r.path, key)
+	if at < 0 || slices.Contains(r.path[at+1:], key) {
+		return Read{}, false // It may be either of the two.
+	}
+	return Read{Variable: r.variable, Path: r.path[:at+1]}, true
 }

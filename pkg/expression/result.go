@@ -10,16 +10,44 @@ import (
 	"github.com/google/cel-go/common/types/traits"
 )
 
+// What a result may have at most. An expression can have a large value many times in its result,
+// and costs no more for that. An object of the API server has 1.5 MiB at most.
+const (
+	mostValues = 200_000
+	mostBytes  = 4 << 20
+)
+
 // Value returns a result as decoded JSON: nil, bool, int64, float64, string, []any or
 // map[string]any, which is the caller's own. present is false for the optional value that is none;
-// within lists and maps it leaves the entry out. An error says that the result is no JSON.
+// within lists and maps it leaves the entry out. An error says that the result is no JSON, or too
+// large.
 func Value(result ref.Val) (value any, present bool, err error) {
+	c := conversion{values: mostValues, bytes: mostBytes}
+	return c.value(result)
+}
+
+// conversion is that of one result. It has what is left of the limits.
+type conversion struct{ values, bytes int }
+
+// charge counts a value, and the bytes that it has.
+func (c *conversion) charge(bytes int) error {
+	c.values, c.bytes = c.values-1, c.bytes-bytes
+	if c.values < 0 || c.bytes < 0 {
+		return fmt.Errorf("the result is too large: it may have %d values and %d MiB", mostValues, mostBytes>>20)
+	}
+	return nil
+}
+
+func (c *conversion) value(result ref.Val) (value any, present bool, err error) {
+	if err := c.charge(0); err != nil {
+		return nil, false, err
+	}
 	switch v := result.(type) {
 	case *types.Optional:
 		if !v.HasValue() {
 			return nil, false, nil
 		}
-		return Value(v.GetValue())
+		return c.value(v.GetValue())
 	case types.Null:
 		return nil, true, nil
 	case types.Bool:
@@ -37,17 +65,17 @@ func Value(result ref.Val) (value any, present bool, err error) {
 		}
 		return float64(v), true, nil
 	case types.String:
-		return string(v), true, nil
+		return string(v), true, c.charge(len(v))
 	case traits.Mapper:
-		return valueOfMap(v)
+		return c.object(v)
 	case traits.Lister:
-		return valueOfList(v)
+		return c.list(v)
 	default:
 		return nil, false, fmt.Errorf("a %s is no JSON", result.Type().TypeName())
 	}
 }
 
-func valueOfMap(m traits.Mapper) (any, bool, error) {
+func (c *conversion) object(m traits.Mapper) (any, bool, error) {
 	all := map[string]any{}
 	for it := m.Iterator(); it.HasNext() == types.True; {
 		key := it.Next()
@@ -55,7 +83,10 @@ func valueOfMap(m traits.Mapper) (any, bool, error) {
 		if !ok {
 			return nil, false, fmt.Errorf("a map with the key %v is no JSON: keys are strings", key.Value())
 		}
-		value, present, err := Value(m.Get(key))
+		if err := c.charge(len(name)); err != nil {
+			return nil, false, err
+		}
+		value, present, err := c.value(m.Get(key))
 		switch {
 		case err != nil:
 			return nil, false, err
@@ -66,10 +97,10 @@ func valueOfMap(m traits.Mapper) (any, bool, error) {
 	return all, true, nil
 }
 
-func valueOfList(l traits.Lister) (any, bool, error) {
+func (c *conversion) list(l traits.Lister) (any, bool, error) {
 	all := []any{}
 	for it := l.Iterator(); it.HasNext() == types.True; {
-		value, present, err := Value(it.Next())
+		value, present, err := c.value(it.Next())
 		switch {
 		case err != nil:
 			return nil, false, err
@@ -82,29 +113,29 @@ func valueOfList(l traits.Lister) (any, bool, error) {
 
 // Text returns a result as a part of a text. An error says that it cannot be one.
 func Text(result ref.Val) (string, error) {
-	value, present, err := Value(result)
-	if err != nil {
-		return "", err
+	if v, ok := result.(*types.Optional); ok && v.HasValue() {
+		return Text(v.GetValue())
 	}
-	switch v := value.(type) {
-	case string:
-		return v, nil
-	case bool:
-		return strconv.FormatBool(v), nil
-	case int64:
-		return strconv.FormatInt(v, 10), nil
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64), nil
-	}
-	what := "null"
-	switch value.(type) {
-	case map[string]any:
-		what = "a map"
-	case []any:
-		what = "a list"
-	}
-	if !present {
+	what := "a value of type " + result.Type().TypeName()
+	switch v := result.(type) {
+	case types.String:
+		return string(v), nil
+	case types.Bool:
+		return strconv.FormatBool(bool(v)), nil
+	case types.Int:
+		return strconv.FormatInt(int64(v), 10), nil
+	case types.Uint:
+		return strconv.FormatUint(uint64(v), 10), nil
+	case types.Double:
+		return strconv.FormatFloat(float64(v), 'f', -1, 64), nil
+	case types.Null:
+		what = "null"
+	case *types.Optional:
 		what = "no value"
+	case traits.Mapper:
+		what = "a map"
+	case traits.Lister:
+		what = "a list"
 	}
 	return "", fmt.Errorf("%s cannot stand within a text", what)
 }

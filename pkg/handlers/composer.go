@@ -115,6 +115,9 @@ type Composition struct {
 	// Pending are children that cannot be told yet. Nothing is deleted while there is one, and no
 	// contribution is removed.
 	Pending []Pending
+	// Problems are what is wrong and keeps no child from being made, such as a field of the status
+	// that cannot be told: one line each, shown in the condition Degraded. Default: none.
+	Problems []string
 	// RequeueAfter calls the composer again after that time. 0, the default, asks for nothing.
 	RequeueAfter time.Duration
 	// Finalized says that the parent may go. It counts only in an answer to a request that is
@@ -233,7 +236,8 @@ const (
 // Pending stands for a child, or for a whole answer, that cannot be told yet. It is an error, so
 // Compose may return it as one: the value and no pointer to it, and not joined with another error.
 type Pending struct {
-	// Name is the child's name; empty for the whole answer.
+	// Name is the child's name; empty for the whole answer. It stands for the names below it too,
+	// as "copies" does for "copies/a".
 	Name string
 	// On names what is waited for, for example "Secret team-a/token".
 	On string

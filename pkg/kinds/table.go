@@ -81,6 +81,11 @@ func (t *Table) add(r Resource) {
 // Kind implements Finder. The error is a *NotServedError when no API server can serve the kind,
 // else an *UnknownError.
 func (t *Table) Kind(_ context.Context, kind schema.GroupVersionKind) (Resource, error) {
+	return t.Lookup(kind)
+}
+
+// Lookup is Kind without a context, as nothing has to be waited for.
+func (t *Table) Lookup(kind schema.GroupVersionKind) (Resource, error) {
 	var versions []string
 	for _, rs := range t.resources {
 		for _, r := range rs {

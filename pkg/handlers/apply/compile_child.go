@@ -11,6 +11,7 @@ import (
 	apijson "k8s.io/apimachinery/pkg/util/json"
 
 	"kooperd.dev/kooperd/pkg/expression"
+	"kooperd.dev/kooperd/pkg/handlers"
 )
 
 // head is what stands at the beginning of a template and is known without a parent.
@@ -119,7 +120,37 @@ func (c *compiler) reads(path string, out *child) {
 			c.problems = append(c.problems, problemAt(fmt.Sprintf("%s.after[%d]", path, i), "there is no child "+other, other, sortedKeys(c.config.Children)))
 		}
 	}
+	var deciding []*expression.Expression
+	for _, e := range []*expression.Expression{out.forEach, out.include} {
+		if e != nil {
+			deciding = append(deciding, e)
+		}
+	}
+	out.counts, _ = names(append(deciding, expressionsIn(out.key)...), childrenVariable)
+	for _, other := range read {
+		if c.mayBeGone(other) {
+			c.report(path, "reads the child "+other+", which is deleted some time after it has finished, and cannot be read then",
+				"come after it with after alone, or say whenGone: \"recreate\" there")
+		}
+	}
 	out.reads = slices.Compact(slices.Sorted(slices.Values(slices.Concat(read, out.After))))
+}
+
+// mayBeGone reports whether a child is a Job that goes by itself and is not made again.
+func (c *compiler) mayBeGone(name string) bool {
+	written, ok := c.config.Children[name]
+	if !ok || written.WhenGone == handlers.WhenGoneRecreate {
+		return false
+	}
+	var t struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+		Spec       struct {
+			TTL any `json:"ttlSecondsAfterFinished"`
+		} `json:"spec"`
+	}
+	err := json.Unmarshal(written.Template, &t)
+	return err == nil && t.Spec.TTL != nil && handlers.Finishes(schema.FromAPIVersionAndKind(t.APIVersion, t.Kind).GroupKind())
 }
 
 // constantOf is a template without expressions.

@@ -3,6 +3,7 @@ package apply
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	apijson "k8s.io/apimachinery/pkg/util/json"
@@ -169,6 +170,9 @@ func problemAt(path, message, unknown string, known []string) handlers.Problem {
 	return handlers.Problem{Path: path, Message: message, Unknown: unknown, Known: known}
 }
 
+// ownConditions are those that kooperd writes itself.
+var ownConditions = []string{"Degraded", "Progressing", "Ready"}
+
 // condition compiles a condition of the status.
 func (c *compiler) condition(name string) condition {
 	written, path := c.config.Conditions[name], "conditions."+quoteLabel(name)
@@ -178,7 +182,10 @@ func (c *compiler) condition(name string) condition {
 		if s == "" {
 			return nil
 		}
-		return c.text(s, scope, place{path: path + "." + field, name: field})
+		return c.text(s, scope, place{path: path + "." + field, name: "conditions." + name + "." + field})
+	}
+	if slices.Contains(ownConditions, name) {
+		c.report(path, "is a condition of kooperd's own", "choose another name than "+strings.Join(ownConditions, ", "))
 	}
 	out.reason, out.message = part("reason", written.Reason), part("message", written.Message)
 	return out

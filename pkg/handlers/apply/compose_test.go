@@ -91,6 +91,9 @@ func lines(t *testing.T, c handlers.Composition, err error) []string {
 	for _, p := range c.Pending {
 		all = append(all, "pending: "+p.Error())
 	}
+	for _, p := range c.Problems {
+		all = append(all, "problem: "+p)
+	}
 	if c.Status != nil {
 		text, err := json.Marshal(c.Status)
 		if err != nil {
@@ -161,6 +164,60 @@ children: {c: {forEach: related.teams, as: ns, key: ns.metadata.name, template: 
 related: {token: {apiVersion: v1, kind: Secret, name: token, sameNamespace: true}}
 children: {a: {template: {` + thing + `, x: "${related.token.data.x}"}}}`},
 			[]string{`pending: child a is waiting for related token: evaluating x: related.token.data.x at 1:19: no such key: token`},
+		},
+		"what is absent for a moment is no reason to leave a child out": {
+			composed{config: `
+related: {cfg: {apiVersion: v1, kind: ConfigMap, name: cfg, sameNamespace: true}}
+children: {cache: {includeWhen: "false", template: {` + thing + `}}, web: {template: {` + thing + `, x: "${[string(children.?cache.?metadata.?name.orValue('')), string(related.cfg.data.url)]}"}}}`},
+			[]string{`pending: child web is waiting for related cfg: evaluating x: related.cfg.data.url at 1:78: no such key: cfg`},
+		},
+		"a typo beside a child that is left out": {
+			composed{config: `children: {cache: {includeWhen: "false", template: {` + thing + `}}, web: {template: {` + thing + `, x: "${[children.?cache.hasValue(), object.spec.zone == '']}"}}}`},
+			[]string{`error: child web: evaluating x: object.spec.zone at 1:41: no such key: zone`},
+		},
+		"a child for each of those that exist, while one does not": {
+			composed{config: `children: {a: {forEach: object.spec.aliases, template: {` + thing + `}}, b: {forEach: children.a, key: item.metadata.name, template: {` + thing + `}}}`,
+				children: map[string]string{"a/a.org": `{apiVersion: e.com/v1, kind: T, metadata: {name: m, namespace: web, uid: "2"}}`}},
+			[]string{`a/a.org {"apiVersion":"e.com/v1","kind":"T","metadata":{"name":"m"}}`, `a/b.org {"apiVersion":"e.com/v1","kind":"T","metadata":{"name":"m"}}`,
+				"pending: child b is waiting for child a: 1 of 2 exist"},
+		},
+		"after one that is pending": {
+			composed{config: `
+related: {cfg: {apiVersion: v1, kind: ConfigMap, name: cfg, sameNamespace: true}}
+children: {db: {template: {` + thing + `, x: "${related.cfg.data.x}"}}, app: {after: [db], template: {` + thing + `}}, other: {template: {` + thing + `}}}`},
+			[]string{`other {"apiVersion":"e.com/v1","kind":"T","metadata":{"name":"m"}}`,
+				`pending: child db is waiting for related cfg: evaluating x: related.cfg.data.x at 1:17: no such key: cfg`,
+				`pending: child app is waiting for child db: it cannot be told yet`},
+		},
+		"for each of a child that is left out": {
+			composed{config: `children: {cache: {includeWhen: "false", template: {` + thing + `}}, rules: {forEach: children.cache.spec.rules, template: {` + thing + `}}, proxy: {template: {` + thing + `, x: "${children.rules.map(r, r.metadata.name)}"}}}`},
+			[]string{`proxy {"apiVersion":"e.com/v1","kind":"T","metadata":{"name":"m"},"x":[]}`},
+		},
+		"too many entries": {
+			composed{config: `children: {a: {forEach: object.spec.many, template: {` + thing + `}}}`,
+				parent: strings.Replace(site, "replicas: 3", "replicas: 3, many: ["+strings.Repeat("a,", 5001)+"]", 1)},
+			[]string{`error: child a: evaluating forEach: the list has 5001 entries, and may have 5000`},
+		},
+		"a result that is too large": {
+			composed{config: `children: {a: {template: {` + thing + `, x: "${[object].map(a, [a,a,a,a,a,a,a,a,a,a]).map(a, [a,a,a,a,a,a,a,a,a,a]).map(a, [a,a,a,a,a,a,a,a,a,a]).map(a, [a,a,a,a,a,a,a,a,a,a]).map(a, [a,a,a,a,a,a,a,a,a,a])}"}}}`},
+			[]string{`error: child a: evaluating x: the result is too large: it may have 200000 values and 4 MiB`},
+		},
+		"two objects of one name": {
+			composed{config: `
+related: {cfg: {apiVersion: e.com/v1, kind: T, name: cfg}}
+children: {}`, related: map[string][]string{"cfg": {`{apiVersion: e.com/v1, kind: T, metadata: {name: cfg, namespace: a}}`, `{apiVersion: e.com/v1, kind: T, metadata: {name: cfg, namespace: b}}`}}},
+			[]string{`error: related cfg: there are 2 objects of that name: say in which namespace`},
+		},
+		"a status that fails in part": {
+			composed{config: `
+children: {b: {template: {` + thing + `}}}
+status: {ratio: "${100 / (object.spec.replicas - 3)}", url: x}
+conditions: {Odd: {when: "1 / (object.spec.replicas - 3) > 0"}, Said: {when: "true", reason: "not a word", message: "${object.spec.replicas}"}}`},
+			[]string{`b {"apiVersion":"e.com/v1","kind":"T","metadata":{"name":"m"}}`,
+				`problem: evaluating status.ratio: / in 100 / (object.spec.replicas - 3) at 1:5: division by zero`,
+				`problem: evaluating conditions.Odd.when: / in 1 / (object.spec.replicas - 3) at 1:3: division by zero`,
+				`problem: conditions.Said.reason: "not a word" is no word`,
+				`status {"conditions":[{"message":"/ in 1 / (object.spec.replicas - 3) at 1:3: division by zero","reason":"NotKnownYet","status":"Unknown","type":"Odd"},{"message":"3","reason":"Said","status":"True","type":"Said"}],"url":"x"}`},
 		},
 		"a field that the parent does not have": {
 			composed{config: `children: {a: {template: {` + thing + `, x: "${object.spec.color}"}}}`},

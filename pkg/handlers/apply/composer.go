@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -47,9 +47,7 @@ func (c composer) Compose(ctx context.Context, req handlers.ComposeRequest) (han
 			return handlers.Composition{}, fmt.Errorf("%s: %w", child.at, err)
 		}
 	}
-	if err := e.status(ctx); err != nil {
-		return handlers.Composition{}, err
-	}
+	e.status(ctx)
 	return e.out, ctx.Err()
 }
 
@@ -58,9 +56,10 @@ type evaluation struct {
 	program  *program
 	req      handlers.ComposeRequest
 	vars     variables
-	children map[string]any // the variable; the children that are wanted and exist, as far as they are read
-	wanted   map[string][]string
-	excluded map[string]bool
+	children map[string]any      // the variable; those that are wanted and exist, as far as they are read
+	wanted   map[string][]string // the names of what is wanted, by child
+	pending  map[string]bool     // children of which some cannot be told yet
+	excluded map[string]bool     // children that are known not to be wanted
 	out      handlers.Composition
 }
 
@@ -70,7 +69,8 @@ func newEvaluation(p *program, req handlers.ComposeRequest) (*evaluation, error)
 		return nil, err
 	}
 	e := &evaluation{
-		program: p, req: req, children: map[string]any{}, wanted: map[string][]string{}, excluded: map[string]bool{},
+		program: p, req: req, children: map[string]any{}, wanted: map[string][]string{},
+		pending: map[string]bool{}, excluded: map[string]bool{},
 	}
 	all := map[string]any{}
 	for _, r := range p.related {
@@ -104,89 +104,119 @@ func relatedValue(r related, objects []handlers.Object) (any, error) {
 		}
 		all[i] = value
 	}
-	if !r.one {
+	switch {
+	case !r.one:
 		return all, nil
-	}
-	if len(all) == 0 {
+	case len(all) == 0:
 		return nil, nil
+	case len(all) > 1:
+		return nil, handlers.Terminal(fmt.Errorf("related %s: there are %d objects of that name: say in which namespace", r.name, len(all)))
 	}
 	return all[0], nil
 }
 
+// mostEntries is how many children a forEach may make for one parent.
+const mostEntries = 5000
+
 // child adds a child, or those of its entries, to the answer.
 func (e *evaluation) child(ctx context.Context, c *child) error {
-	entries := []any{nil}
-	if c.forEach != nil {
-		value, _, err := single{at: "forEach", Expression: c.forEach}.eval(ctx, e.vars)
-		if done, err := e.settle(c.name, err); done {
-			return err
-		}
-		list, ok := value.([]any)
-		if !ok {
-			return handlers.Terminal(fmt.Errorf("evaluating forEach: want a list, have %s", kindOf(value)))
-		}
-		entries = list
+	before := len(e.out.Pending)
+	if err := e.instances(ctx, c); err != nil {
+		return err
+	}
+	switch {
+	case len(e.out.Pending) > before:
+		e.pending[c.name] = true
+	case len(e.wanted[c.name]) == 0:
+		e.excluded[c.name] = true
+	}
+	return e.observe(c)
+}
+
+// instances adds what is wanted of a child to the answer.
+func (e *evaluation) instances(ctx context.Context, c *child) error {
+	if other, why := e.awaited(c); other != "" {
+		e.wait(c.name, "child "+other, why)
+		return nil
+	}
+	after := e.after(c)
+	if c.forEach == nil {
+		return e.instance(ctx, c, c.name, e.vars, after)
+	}
+	value, _, err := single{at: "forEach", Expression: c.forEach}.eval(ctx, e.vars)
+	if done, err := e.settle(c.name, err); done {
+		return err
+	}
+	entries, ok := value.([]any)
+	switch {
+	case !ok:
+		return handlers.Terminal(fmt.Errorf("evaluating forEach: want a list, have %s", kindOf(value)))
+	case len(entries) > mostEntries:
+		return handlers.Terminal(fmt.Errorf("evaluating forEach: the list has %d entries, and may have %d", len(entries), mostEntries))
 	}
 	seen := map[string]bool{}
 	for i, entry := range entries {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		vars, name := e.vars, c.name
-		if c.forEach != nil {
-			vars = withEntry(e.vars, c.as, entry)
-			key, err := c.keyOf(ctx, vars, entry)
-			if done, err := e.settle(c.name, err); done {
-				if err != nil {
-					return fmt.Errorf("entry %d: %w", i, err)
-				}
-				continue
+		vars := withEntry(e.vars, c.as, entry)
+		key, err := c.keyOf(ctx, vars, entry)
+		if done, err := e.settle(c.name, err); done {
+			if err != nil {
+				return fmt.Errorf("entry %d: %w", i, err)
 			}
-			if name = c.name + "/" + key; seen[name] {
-				return handlers.Terminal(fmt.Errorf("two entries of forEach have the key %q", key))
-			}
-			seen[name] = true
+			continue
 		}
-		if err := e.instance(ctx, c, name, vars); err != nil {
+		if seen[key] {
+			return handlers.Terminal(fmt.Errorf("two entries of forEach have the key %q", key))
+		}
+		seen[key] = true
+		if err := e.instance(ctx, c, c.name+"/"+key, vars, after); err != nil {
 			return err
 		}
 	}
-	if len(e.wanted[c.name]) == 0 {
-		e.excluded[c.name] = true
-	}
-	return e.observe(c)
+	return nil
 }
 
-// withEntry returns the variables with an entry of forEach.
-func withEntry(vars variables, as string, entry any) variables {
-	all := make(variables, len(vars)+1)
-	maps.Copy(all, vars)
-	all[as] = entry
-	return all
-}
-
-// keyOf returns the key of an entry, which stays the same when its place in the list changes.
-func (c *child) keyOf(ctx context.Context, vars variables, entry any) (string, error) {
-	if c.key == nil {
-		key, ok := entry.(string)
-		if !ok {
-			return "", handlers.Terminal(fmt.Errorf("the entry of forEach is %s: say with key what it is known by", kindOf(entry)))
+// awaited returns a child without which it cannot be told what is wanted of another one, and why:
+// one that the other comes after and that is pending, and one that decides how many there are, of
+// which not all exist yet. What does not exist for a moment must not look like what is not wanted.
+func (e *evaluation) awaited(c *child) (other, why string) {
+	for _, other := range c.reads {
+		if e.pending[other] {
+			return other, "it cannot be told yet"
 		}
-		return key, nil
 	}
-	value, _, err := c.key.eval(ctx, vars)
-	if err != nil {
-		return "", err
+	for _, other := range c.counts {
+		existing := 0
+		for _, name := range e.wanted[other] {
+			if _, ok := e.req.Children.Get(name); ok {
+				existing++
+			}
+		}
+		if wanted := len(e.wanted[other]); existing < wanted {
+			return other, fmt.Sprintf("%d of %d exist", existing, wanted)
+		}
 	}
-	key, _ := value.(string)
-	if key == "" {
-		return "", handlers.Terminal(errors.New("evaluating key: it is empty"))
+	return "", ""
+}
+
+// wait notes that a child cannot be told yet.
+func (e *evaluation) wait(name, on, why string) {
+	e.out.Pending = append(e.out.Pending, handlers.Pending{Name: name, On: on, Why: why})
+}
+
+// after returns the names of the children that come before a child. All its instances share them.
+func (e *evaluation) after(c *child) []string {
+	var all []string
+	for _, other := range c.reads {
+		all = append(all, e.wanted[other]...)
 	}
-	return key, nil
+	return slices.Clip(all)
 }
 
 // instance adds one child to the answer.
-func (e *evaluation) instance(ctx context.Context, c *child, name string, vars variables) error {
+func (e *evaluation) instance(ctx context.Context, c *child, name string, vars variables, after []string) error {
 	if c.include != nil {
 		result, err := c.include.Eval(ctx, vars)
 		if err != nil {
@@ -209,10 +239,7 @@ func (e *evaluation) instance(ctx context.Context, c *child, name string, vars v
 	if !ok || !present {
 		return handlers.Terminal(errors.New("evaluating the template: it is no object"))
 	}
-	out := handlers.Child{Name: name, Object: &unstructured.Unstructured{Object: fields}, Policy: c.policy()}
-	for _, other := range c.reads {
-		out.After = append(out.After, e.wanted[other]...)
-	}
+	out := handlers.Child{Name: name, Object: &unstructured.Unstructured{Object: fields}, After: after, Policy: c.policy()}
 	if c.forEach == nil {
 		out.Formerly = c.Formerly
 	}
@@ -224,9 +251,9 @@ func (e *evaluation) instance(ctx context.Context, c *child, name string, vars v
 	return nil
 }
 
-// settle decides what follows from an error about a child. done is false without one. A child that
-// reads another one which is not wanted is not wanted either, and one that reads what is not there
-// yet is pending.
+// settle decides what follows from an error about a child; done is false without one. What reads a
+// child that is known not to be wanted is not wanted either. What reads what is not there yet, or
+// may not be, is pending. Anything else is an error.
 func (e *evaluation) settle(name string, err error) (done bool, failed error) {
 	if err == nil {
 		return false, nil
@@ -235,23 +262,27 @@ func (e *evaluation) settle(name string, err error) (done bool, failed error) {
 	if !errors.As(err, &eval) || !expression.IsAbsent(err) {
 		return true, handlers.Terminal(err)
 	}
-	read, _ := names([]*expression.Expression{eval.of}, childrenVariable)
-	for _, other := range read {
-		if e.excluded[other] {
-			return true, nil
+	missing, known := eval.of.Missing(err)
+	if !known {
+		read, _ := names([]*expression.Expression{eval.of}, childrenVariable)
+		related, _ := names([]*expression.Expression{eval.of}, relatedVariable)
+		switch {
+		case len(read) > 0:
+			missing = expression.Read{Variable: childrenVariable, Path: read}
+		case len(related) > 0:
+			missing = expression.Read{Variable: relatedVariable, Path: related}
 		}
 	}
-	on := ""
-	if related, _ := names([]*expression.Expression{eval.of}, relatedVariable); len(related) > 0 {
-		on = "related " + related[0]
-	}
-	if len(read) > 0 {
-		on = "child " + read[0]
-	}
-	if on == "" {
+	switch {
+	case known && missing.Variable == childrenVariable && len(missing.Path) == 1 && e.excluded[missing.Path[0]]:
+		return true, nil
+	case missing.Variable == childrenVariable:
+		e.wait(name, "child "+missing.Path[0], err.Error())
+	case missing.Variable == relatedVariable:
+		e.wait(name, "related "+missing.Path[0], err.Error())
+	default:
 		return true, handlers.Terminal(err)
 	}
-	e.out.Pending = append(e.out.Pending, handlers.Pending{Name: name, On: on, Why: err.Error()})
 	return true, nil
 }
 
@@ -279,41 +310,4 @@ func (e *evaluation) observe(c *child) error {
 		e.children[c.name] = all[0]
 	}
 	return nil
-}
-
-// readiness makes a readyWhen the Ready of a child. It is evaluated after Compose has returned.
-func readiness(ctx context.Context, ready *expression.Expression, vars variables) func(handlers.Object) (bool, string) {
-	ctx = context.WithoutCancel(ctx) // An evaluation has a limit to its time.
-	return func(o handlers.Object) (bool, string) {
-		self, err := decoded(o)
-		if err != nil {
-			return false, err.Error()
-		}
-		result, err := ready.Eval(ctx, withEntry(vars, selfVariable, self))
-		if err != nil {
-			return false, "evaluating readyWhen: " + err.Error()
-		}
-		if holds, ok := result.Value().(bool); ok && holds {
-			return true, ""
-		}
-		return false, "readyWhen is not true"
-	}
-}
-
-// kindOf says what decoded JSON is.
-func kindOf(value any) string {
-	switch value.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return "true or false"
-	case string:
-		return "a string"
-	case []any:
-		return "a list"
-	case map[string]any:
-		return "an object"
-	default:
-		return "a number"
-	}
 }

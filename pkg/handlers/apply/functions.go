@@ -45,8 +45,8 @@ func nameFunction() expression.Function {
 	return expression.Function{Name: "name", Options: overloads}
 }
 
-// joinedName joins the parts of a name. Different parts have different names, also when they are
-// cut.
+// joinedName joins the parts of a name. Different parts have different names when they are cut;
+// else two of them can be one, as "a-b" and "c" are "a" and "b-c".
 func joinedName(parts []string) string {
 	name := strings.Join(parts, "-")
 	if len(name) <= longestName {

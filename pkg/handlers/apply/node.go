@@ -8,7 +8,7 @@ import (
 	"kooperd.dev/kooperd/pkg/expression"
 )
 
-// variables are what expressions name, by name. A func() any is called when an expression needs it.
+// variables are what expressions name, by name.
 type variables map[string]any
 
 // node is a compiled part of a template. It is safe for concurrent use.

@@ -2,11 +2,11 @@ package apply
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,6 +14,7 @@ import (
 
 	"kooperd.dev/kooperd/pkg/expression"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kinds"
 )
 
 // The variables of expressions.
@@ -48,7 +49,8 @@ type child struct {
 	key      node                   // nil: the entry itself
 	include  *expression.Expression // nil: always
 	ready    *expression.Expression // nil: as is usual for the kind
-	reads    []string               // the children that its template reads, and its after
+	reads    []string               // the children that its expressions read, and its after
+	counts   []string               // those that say whether it is made, and how often
 }
 
 // condition is a compiled Condition.
@@ -104,6 +106,10 @@ func (c *compiler) compile() *program {
 	}
 	p.children = c.ordered(byName)
 	if len(c.config.Status) > 0 {
+		var fields map[string]any
+		if json.Unmarshal(c.config.Status, &fields) == nil && fields["conditions"] != nil && len(c.config.Conditions) > 0 {
+			c.report("status.conditions", "is there beside conditions", "write all of them in conditions")
+		}
 		p.status = c.template(c.config.Status, "status", c.scopeWith(nil), statusType(c.scope[objectVariable]), "status")
 	}
 	for _, name := range sortedKeys(c.config.Conditions) {
@@ -226,41 +232,17 @@ func (c *compiler) related(name string) related {
 	if _, err := metav1.ParseToLabelSelector(r.LabelSelector); err != nil {
 		c.report("related."+quoteLabel(name)+".labelSelector", "is no label selector: "+err.Error(), `write it as in "app=web,tier in (a, b)"`)
 	}
+	if r.Name != "" && r.Namespace == "" && !r.SameNamespace && isNamespaced(schema.FromAPIVersionAndKind(r.APIVersion, r.Kind)) {
+		c.report("related."+quoteLabel(name)+".name", "may be that of several objects, each in a namespace",
+			"add namespace, or sameNamespace: true for the one beside the parent")
+	}
 	return related{name: name, one: r.Name != ""}
 }
 
-// ordered returns the children such that each comes after those that it reads. A cycle is a
-// problem.
-func (c *compiler) ordered(all map[string]*child) []*child {
-	var order []*child
-	state := map[string]int{} // 1: on the way, 2: done
-	var visit func(name string, way []string)
-	visit = func(name string, way []string) {
-		switch state[name] {
-		case 1:
-			from := slices.Index(way, name)
-			cycle := append(slices.Clone(way[from:]), name)
-			if first := slices.Min(way[from:]); first == name { // Said once.
-				c.report("children."+quoteLabel(name), "reads itself: "+strings.Join(cycle, " reads "),
-					"take one of these out of the templates")
-			}
-			return
-		case 2:
-			return
-		}
-		state[name] = 1
-		for _, other := range all[name].reads {
-			if all[other] != nil {
-				visit(other, append(way, name))
-			}
-		}
-		state[name] = 2
-		order = append(order, all[name])
-	}
-	for _, name := range sortedKeys(all) {
-		visit(name, nil)
-	}
-	return order
+// isNamespaced reports whether a kind is known to have its objects in namespaces.
+func isNamespaced(kind schema.GroupVersionKind) bool {
+	resource, err := kinds.BuiltIn().Lookup(kind)
+	return err == nil && resource.Namespaced
 }
 
 // quoteLabel writes a name as a step of a path in CUE.

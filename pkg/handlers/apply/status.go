@@ -2,91 +2,103 @@ package apply
 
 import (
 	"context"
+	"fmt"
+	"regexp"
 
 	"kooperd.dev/kooperd/pkg/expression"
-	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// status adds the status of the parent to the answer.
-func (e *evaluation) status(ctx context.Context) error {
+// status adds the status of the parent to the answer. What fails is left out, and is a problem of
+// its own: the rest of the status does not suffer from it, and no child does.
+func (e *evaluation) status(ctx context.Context) {
 	if e.program.status == nil && len(e.program.conditions) == 0 {
-		return nil
+		return
 	}
 	fields := map[string]any{}
 	if e.program.status != nil {
-		value, _, err := e.known(ctx, e.program.status)
-		if err != nil {
-			return handlers.Terminal(err)
-		}
+		value, _ := e.known(ctx, e.program.status)
 		if all, ok := value.(map[string]any); ok {
 			fields = all
 		}
 	}
 	var conditions []any
 	for _, c := range e.program.conditions {
-		condition, err := e.condition(ctx, c)
-		if err != nil {
-			return handlers.Terminal(err)
-		}
-		conditions = append(conditions, condition)
+		conditions = append(conditions, e.condition(ctx, c))
 	}
 	if len(conditions) > 0 {
 		fields["conditions"] = conditions
 	}
 	e.out.Status = fields
-	return nil
 }
 
-// known evaluates a template and leaves out what reads what is not there yet.
-func (e *evaluation) known(ctx context.Context, n node) (any, bool, error) {
-	switch n := n.(type) {
-	case object:
-		all := map[string]any{}
-		for _, key := range n.keys {
-			value, present, err := e.known(ctx, n.values[key])
-			if err != nil {
-				return nil, false, err
-			}
-			if present {
-				all[key] = value
-			}
-		}
-		return all, true, nil
-	default:
+// known evaluates a template and leaves out what reads what is not there yet, and what fails.
+func (e *evaluation) known(ctx context.Context, n node) (value any, present bool) {
+	n2, ok := n.(object)
+	if !ok {
 		value, present, err := n.eval(ctx, e.vars)
-		if err != nil && expression.IsAbsent(err) {
-			return nil, false, nil
+		if err != nil {
+			e.problem(err)
+			return nil, false
 		}
-		return value, present, err
+		return value, present
+	}
+	all := map[string]any{}
+	for _, key := range n2.keys {
+		if value, present := e.known(ctx, n2.values[key]); present {
+			all[key] = value
+		}
+	}
+	return all, true
+}
+
+// problem notes what is wrong with the status. What is not there yet is no problem.
+func (e *evaluation) problem(err error) {
+	if !expression.IsAbsent(err) {
+		e.out.Problems = append(e.out.Problems, err.Error())
 	}
 }
 
-// condition evaluates a condition, which is Unknown while it reads what is not there yet.
-func (e *evaluation) condition(ctx context.Context, c condition) (map[string]any, error) {
-	out := map[string]any{"type": c.name, "status": "Unknown", "reason": c.name}
+// reasonPattern is what the API server takes for the reason of a condition.
+var reasonPattern = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$`)
+
+// condition evaluates a condition, which is Unknown while it reads what is not there yet, and when
+// it fails.
+func (e *evaluation) condition(ctx context.Context, c condition) map[string]any {
+	at := "conditions." + c.name + "."
+	out := map[string]any{"type": c.name, "status": "Unknown", "reason": "NotKnownYet", "message": ""}
 	result, err := c.when.Eval(ctx, e.vars)
-	switch {
-	case err != nil && expression.IsAbsent(err):
-		out["reason"], out["message"] = "NotKnownYet", err.Error()
-		return out, nil
-	case err != nil:
-		return nil, &evalError{at: "conditions." + c.name + ".when", of: c.when, err: err}
+	if err != nil {
+		e.problem(&evalError{at: at + "when", of: c.when, err: err})
+		out["message"] = err.Error()
+		return out
 	}
-	out["status"] = "False"
-	if holds, ok := result.Value().(bool); ok && holds {
+	holds, ok := result.Value().(bool)
+	if !ok {
+		out["message"] = "when is no condition: it has a value of type " + result.Type().TypeName()
+		e.out.Problems = append(e.out.Problems, at+"when: want true or false, have a value of type "+result.Type().TypeName())
+		return out
+	}
+	out["status"], out["reason"] = "False", c.name
+	if holds {
 		out["status"] = "True"
 	}
-	for field, n := range map[string]node{"reason": c.reason, "message": c.message} {
-		if n == nil {
-			continue
-		}
-		value, present, err := e.known(ctx, n)
-		if err != nil {
-			return nil, err
-		}
-		if present {
-			out[field] = value
-		}
+	if reason := e.text(ctx, c.reason); reason != "" && len(reason) <= 1024 && reasonPattern.MatchString(reason) {
+		out["reason"] = reason
+	} else if reason != "" {
+		e.out.Problems = append(e.out.Problems, fmt.Sprintf("%sreason: %.60q is no word", at, reason))
 	}
-	return out, nil
+	out["message"] = e.text(ctx, c.message)
+	return out
+}
+
+// text evaluates a text of a condition; "" without one.
+func (e *evaluation) text(ctx context.Context, n node) string {
+	if n == nil {
+		return ""
+	}
+	value, present := e.known(ctx, n)
+	if !present || value == nil {
+		return ""
+	}
+	return fmt.Sprint(value)
 }
