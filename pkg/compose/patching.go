@@ -166,6 +166,11 @@ func (p patching) observe() []*ObservedPatch {
 		o := p.observed(object)
 		all[o.ID] = o
 	}
+	for id, o := range p.patches.live { // What was read may be what is remembered, without its label.
+		if all[id] == nil {
+			all[id] = o
+		}
+	}
 	for id, c := range remembered {
 		o := all[id]
 		switch {
@@ -180,11 +185,6 @@ func (p patching) observe() []*ObservedPatch {
 		}
 		if o != nil && o.UID == c.uid {
 			o.patchMemo = patchMemo{hash: c.hash, owned: c.owned}
-		}
-	}
-	for id, o := range p.patches.live {
-		if all[id] == nil {
-			all[id] = o
 		}
 	}
 	p.memory().forgetLost(p.parent.UID, lost)

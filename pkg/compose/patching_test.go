@@ -251,34 +251,49 @@ func TestPatchThatIsTakenAwayIsNotTakenBack(t *testing.T) {
 
 // What another party removes is set back, less and less often.
 func TestPatchThatIsRemovedAgainAndAgain(t *testing.T) {
-	r := newContributor(t)
-	id := r.target("shared")
-	r.newWebsite("web", patchesOf("shared", "x"))
-	r.mustPass(t, "web")
-	now := time.Now()
-	r.now = func() time.Time { return now }
-	back := 0
-	for range 20 {
-		r.sync()
-		r.server.do(func(c *cluster) {
-			c.edit(id, "rival", func(tree map[string]any) { delete(object(tree, "data"), "web") })
+	removeLabel := func(tree map[string]any) {
+		delete(object(object(tree, "metadata"), "labels"), PatchedLabel(installation))
+	}
+	for name, tc := range map[string]struct {
+		remove     func(tree map[string]any)
+		back, lost string
+	}{
+		"a value":   {remove: func(tree map[string]any) { delete(object(tree, "data"), "web") }, back: "web:x", lost: "data.web"},
+		"the label": {remove: removeLabel, back: mark(), lost: "metadata.labels." + PatchedLabel(installation)},
+		"both": {back: "web:x", lost: "data.web", remove: func(tree map[string]any) {
+			removeLabel(tree)
+			delete(object(tree, "data"), "web")
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newContributor(t)
+			id := r.target("shared")
+			r.newWebsite("web", patchesOf("shared", "x"))
+			r.mustPass(t, "web")
+			now := time.Now()
+			r.now = func() time.Time { return now }
+			back := 0
+			for range 20 {
+				r.sync()
+				r.server.do(func(c *cluster) { c.edit(id, "rival", tc.remove) })
+				r.sync()
+				r.mustPass(t, "web")
+				if strings.Contains(r.object(id), tc.back) {
+					back++
+				}
+			}
+			if back != freePatches {
+				t.Errorf("it was set back %d times, want %d", back, freePatches)
+			}
+			if conditions := r.text("status", "conditions"); !strings.Contains(conditions, tc.lost+" of ConfigMap team-a/shared again and again") {
+				t.Errorf("conditions %s", conditions)
+			}
+			result := r.mustPass(t, "web")
+			now = now.Add(result.RequeueAfter)
+			if r.mustPass(t, "web"); !strings.Contains(r.object(id), tc.back) {
+				t.Errorf("after %s the object is %s, want it set back", result.RequeueAfter, r.object(id))
+			}
 		})
-		r.sync()
-		r.mustPass(t, "web")
-		if strings.Contains(r.object(id), "web:x") {
-			back++
-		}
-	}
-	if back != freePatches {
-		t.Errorf("it was set back %d times, want %d", back, freePatches)
-	}
-	if conditions := r.text("status", "conditions"); !strings.Contains(conditions, "data.web of ConfigMap team-a/shared again and again") {
-		t.Errorf("conditions %s", conditions)
-	}
-	result := r.mustPass(t, "web")
-	now = now.Add(result.RequeueAfter)
-	if r.mustPass(t, "web"); !strings.Contains(r.object(id), "web:x") {
-		t.Errorf("after %s the object is %s, want it set back", result.RequeueAfter, r.object(id))
 	}
 }
 
