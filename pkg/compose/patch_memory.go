@@ -31,6 +31,11 @@ type patchDelay struct {
 	until   time.Time
 }
 
+// waits reports whether the last try has found no object that can be patched.
+func (d *patchDelay) waits() bool {
+	return d.failure != nil && (d.failure.reason == ReasonTargetAbsent || d.failure.reason == ReasonDeleting)
+}
+
 // patch returns what is remembered of a patch. The mutex of the Memory is held.
 func (p *parentMemory) patch(id ChildID) *patchMemory {
 	if p.patches == nil {
@@ -140,7 +145,7 @@ func (m patchMemories) findPatch(parent types.UID, id ChildID, uid types.UID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c := m.of(parent).patch(id)
-	if c.delay.failure != nil && c.delay.failure.reason == ReasonTargetAbsent {
+	if c.delay.waits() {
 		c.delay = patchDelay{}
 	}
 	if c.uid == uid {
@@ -161,7 +166,7 @@ func (m patchMemories) forgetLost(parent types.UID, ids []ChildID) {
 	}
 }
 
-// hurryPatch lets a patch be tried at once whose object did not exist.
+// hurryPatch lets a patch be tried at once whose object did not exist, or was being deleted.
 func (m patchMemories) hurryPatch(parent kube.Key, id ChildID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -169,7 +174,7 @@ func (m patchMemories) hurryPatch(parent kube.Key, id ChildID) {
 	if p == nil || p.patches[id] == nil {
 		return
 	}
-	if c := p.patches[id]; c.delay.failure != nil && c.delay.failure.reason == ReasonTargetAbsent {
+	if c := p.patches[id]; c.delay.waits() {
 		c.delay = patchDelay{}
 	}
 }

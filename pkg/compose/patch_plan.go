@@ -178,7 +178,7 @@ func (p *patchPlanner) existing(d *DesiredPatch, o *ObservedPatch) PatchOp {
 	case state.current():
 		return PatchOp{Action: Skip, Reason: ReasonCurrent}
 	case o.Deleting:
-		return PatchOp{Action: Wait, Reason: ReasonDeleting, Message: fmt.Sprintf("%s is being deleted%s", o.ID, waitingFor(o.Finalizers))}
+		return PatchOp{Action: Wait, Reason: ReasonDeleting, Message: deletingError(o).Error()}
 	case o.hash == d.hash && len(state.lost) > 0 && p.Damped[d.ID] != nil:
 		return PatchOp{Action: Wait, Reason: ReasonFight, Message: p.Damped[d.ID].Error()}
 	case o.hash == d.hash && len(state.lost) > 0:

@@ -14,7 +14,8 @@ import (
 	"kooperd.dev/kooperd/pkg/kube"
 )
 
-// read reads an object that no cache shows. One that is not there is waited for.
+// read reads an object that no cache shows. One that is not there, or is being deleted, is waited
+// for.
 func (p patching) read(ctx context.Context, op PatchOp) (*ObservedPatch, *opError) {
 	object, err := getPatched(ctx, p.Client, patchTarget(p.Patched, op.Desired.Kind, op.ID))
 	switch {
@@ -25,8 +26,18 @@ func (p patching) read(ctx context.Context, op PatchOp) (*ObservedPatch, *opErro
 	case err != nil:
 		return nil, p.fail("reading", op, err)
 	}
+	o := p.observed(object)
+	if o.Deleting { // No watch shows its end.
+		p.memory().failPatch(p.parent.UID, op.Desired, &opError{reason: ReasonDeleting, err: deletingError(o)}, p.now())
+		return o, nil
+	}
 	p.memory().findPatch(p.parent.UID, op.ID, object.UID())
-	return p.observed(object), nil
+	return o, nil
+}
+
+// deletingError says what an object waits for that is being deleted.
+func deletingError(o *ObservedPatch) error {
+	return fmt.Errorf("%s is being deleted%s", o.ID, waitingFor(o.Finalizers)) //nolint:err113 // for a person
 }
 
 // apply contributes to an object.
