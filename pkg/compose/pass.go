@@ -86,7 +86,8 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	}
 	p.note()
 	p.report(p.troubles(), p.err == nil, p.req.Attempt)
-	if p.composed.DeletionTimestamp != nil && p.composition.Finalized && p.firstError() == nil {
+	if p.composed.DeletionTimestamp != nil && p.composition.Finalized && p.childError() == nil {
+		clear(p.patches.failed) // What could not be contributed can be withdrawn nevertheless.
 		return cleaning{pass: p}.cleanUp(ctx)
 	}
 	noteErr := finishing{p}.remember(ctx)
@@ -337,8 +338,16 @@ func (p *pass) hold() string {
 	return patching{p}.holdsPrune()
 }
 
-// firstError is what the call ends with: that of the composer, or of the first child.
+// firstError is what the call ends with: that of the composer, of the first child, or of a patch.
 func (p *pass) firstError() error {
+	if err := p.childError(); err != nil {
+		return err
+	}
+	return patching{p}.firstError()
+}
+
+// childError is firstError without the patches.
+func (p *pass) childError() error {
 	if p.err != nil {
 		if _, ok := errors.AsType[*composeError](p.err); ok && !handlers.IsTerminal(p.err) {
 			return p.err
@@ -355,7 +364,7 @@ func (p *pass) firstError() error {
 		}
 	}
 	if refused == nil {
-		return patching{p}.firstError()
+		return nil
 	}
 	return slowly(refused, p.req.Attempt)
 }
