@@ -115,6 +115,15 @@ func TestBindRefusesWhatAComposerSaysOfItself(t *testing.T) {
 			},
 			want: `asking plugin "p" what it patches: kind "ConfigMap": it has no apiVersion`,
 		},
+		"patches a role": {
+			change: func(p *handlers.Plugin[config]) {
+				p.Patches = func(config) []handlers.PatchedKind {
+					return []handlers.PatchedKind{{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "ClusterRoleBinding"}}
+				}
+			},
+			want: `asking plugin "p" what it patches: rbac.authorization.k8s.io/v1 ClusterRoleBinding: ` +
+				"roles and their bindings cannot be patched, as that grants rights; own one instead",
+		},
 		"patches a kind twice": {
 			change: func(p *handlers.Plugin[config]) {
 				p.Patches = func(config) []handlers.PatchedKind {

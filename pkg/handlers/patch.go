@@ -1,6 +1,10 @@
 package handlers
 
 import (
+	"fmt"
+	"slices"
+
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -37,7 +41,8 @@ func PatchesOf(objects ...runtime.Object) []Patch {
 
 // PatchedKind is a kind of objects to which a composer may contribute.
 type PatchedKind struct {
-	// APIVersion and Kind name the kind, for example "apps/v1" and "Deployment". Required.
+	// APIVersion and Kind name the kind, for example "apps/v1" and "Deployment". Required. Roles,
+	// ClusterRoles and their bindings cannot be patched.
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	// AnyNamespace says that the objects may be in other namespaces than the parent. It needs
@@ -53,4 +58,13 @@ func (k PatchedKind) GroupVersionKind() schema.GroupVersionKind {
 	return schema.FromAPIVersionAndKind(k.APIVersion, k.Kind)
 }
 
-func (k PatchedKind) check() error { return checkKindNames(k.APIVersion, k.Kind) }
+func (k PatchedKind) check() error {
+	if err := checkKindNames(k.APIVersion, k.Kind); err != nil {
+		return err
+	}
+	grants := []string{"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}
+	if k.GroupVersionKind().Group == rbacv1.GroupName && slices.Contains(grants, k.Kind) {
+		return fmt.Errorf("%s %s: roles and their bindings cannot be patched, as that grants rights; own one instead", k.APIVersion, k.Kind)
+	}
+	return nil
+}
