@@ -3,6 +3,7 @@ package compose
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,53 +19,138 @@ import (
 	"kooperd.dev/kooperd/pkg/kube"
 )
 
-// WithdrawPatches does with all patches of the definition what OnRemove says: with "delete" they
+// errPaused is why patches of a kind are not withdrawn yet.
+var errPaused = errors.New("parents that have contributed are paused")
+
+// WithdrawPatches does with the patches of the definition what OnRemove says: with "delete" they
 // are withdrawn, with "orphan" the fields stay and belong to nobody, and else they stay as they
-// are. It returns how many stay. Kinds that are not served are left out.
-func (r *Removal) WithdrawPatches(ctx context.Context) (stay int, err error) {
-	return r.withdrawPatches(ctx, nil)
+// are. Those of parents that exist and that Now does not select stay, and so do those of parents
+// that are paused. The error says all that keeps something from being done, kinds that are not
+// served and paused parents among that: it is to be tried again.
+func (r *Removal) WithdrawPatches(ctx context.Context) error {
+	patched := r.patched(ctx)
+	kept, paused, err := r.keptParents(ctx)
+	if err != nil {
+		return errors.Join(patched.err, err)
+	}
+	_, err = r.treatAllPatched(ctx, patched, kept)
+	errs := []error{err}
+	for _, kind := range patched.unserved {
+		errs = append(errs, fmt.Errorf("%s %s is not served", kind.APIVersion, kind.Kind)) //nolint:err113 // for a person
+	}
+	pausedHave := func(manager string) bool {
+		_, parent, _ := ParsePatchManager(manager)
+		return paused[parent]
+	}
+	if slices.ContainsFunc(patched.objects, func(o patchedObject) bool { return slices.ContainsFunc(r.managersOn(o.object, nil), pausedHave) }) {
+		errs = append(errs, errPaused)
+	}
+	return errors.Join(errs...)
 }
 
-// withdrawPatches leaves out those of parents that are handled.
-func (r *Removal) withdrawPatches(ctx context.Context, handled map[types.UID]bool) (stay int, err error) {
+// patchedObject is one to which somebody contributes.
+type patchedObject struct {
+	object handlers.Object
+	kind   schema.GroupVersionKind
+}
+
+// patchedObjects are those of some kinds.
+type patchedObjects struct {
+	objects  []patchedObject
+	unserved []OwnedRecord // kinds that are not served
+	err      error         // what else could not be looked at
+}
+
+// patched are the patched objects of the installation, as the API server has them now.
+func (r *Removal) patched(ctx context.Context) (all patchedObjects) {
 	for _, patched := range r.Scope.Patches {
-		kind := schema.FromAPIVersionAndKind(patched.APIVersion, patched.Kind)
+		kind := patched.GroupVersionKind()
 		for _, namespace := range orAll(patched.Namespaces) {
 			objects, _, err := r.Client.list(ctx, query{
 				kind: kind, namespace: namespace, manager: PatchManagers,
 				labels: labels.Set{PatchedLabel(r.Installation): PatchedValue},
 			})
 			if kinds.IsNotServed(err) {
-				continue
+				all.unserved = append(all.unserved, patched)
+				break
 			}
-			if err != nil {
-				return stay, err
-			}
+			all.err = errors.Join(all.err, err)
 			for _, object := range objects {
-				managers := r.managersOn(object, handled)
-				if len(managers) == 0 || slices.Contains(patched.Except, object.Namespace()) {
-					continue
-				}
-				stays, err := r.treatPatched(ctx, kind, object, managers)
-				if err != nil {
-					return stay, err
-				}
-				if stays {
-					stay++
+				if !slices.Contains(patched.Except, object.Namespace()) {
+					all.objects = append(all.objects, patchedObject{object: object, kind: kind})
 				}
 			}
 		}
 	}
-	return stay, nil
+	return all
 }
 
-// managersOn are the field managers by which the definition contributes to an object, for parents
-// that are not handled.
-func (r *Removal) managersOn(object handlers.Object, handled map[types.UID]bool) (managers []string) {
+// treatAllPatched does with what is contributed to objects what is to be done, but for what is of
+// some parents. It returns to how many of them something stays contributed. The errors come
+// together, with what could not be looked at.
+func (r *Removal) treatAllPatched(ctx context.Context, patched patchedObjects, but map[types.UID]bool) (stay int, err error) {
+	errs := []error{patched.err}
+	for _, object := range patched.objects {
+		managers := r.managersOn(object.object, but)
+		if len(managers) == 0 {
+			continue
+		}
+		stays, err := r.treatPatched(ctx, object.kind, object.object, managers)
+		if stays {
+			stay++
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return stay, errors.Join(errs...)
+}
+
+// keptParents are the parents in the namespaces of the definition whose patches stay, because they
+// are not handled or are paused. One that is being deleted is not among them.
+func (r *Removal) keptParents(ctx context.Context) (kept, paused map[types.UID]bool, err error) {
+	if r.Now == nil {
+		return nil, nil, nil
+	}
+	var all []handlers.Object
+	for _, namespace := range orAll(r.Now.Namespaces) {
+		q := query{kind: r.Now.Kind, namespace: namespace, whole: r.Now.Where != nil}
+		if kube.SelectedName(r.Now.Fields) != "" { // There may be no right to see others.
+			q.fields = r.Now.Fields.String()
+		}
+		objects, _, err := r.Client.list(ctx, q)
+		if err != nil {
+			return nil, nil, err
+		}
+		all = append(all, objects...)
+	}
+	var selected map[types.UID]bool
+	if r.Now.Fields != nil {
+		if selected, err = r.handled(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	kept, paused = map[types.UID]bool{}, map[types.UID]bool{}
+	for _, parent := range all {
+		switch handled := r.Now.selects(ctx, parent) && (selected == nil || selected[parent.UID()]); {
+		case parent.Metadata().DeletionTimestamp != nil:
+		case !handled:
+			kept[parent.UID()] = true
+		case isPaused(parent.Metadata()):
+			kept[parent.UID()], paused[parent.UID()] = true, true
+		}
+	}
+	return kept, paused, nil
+}
+
+// managersOn are the field managers by which the definition contributes to an object, for all
+// parents but some.
+func (r *Removal) managersOn(object handlers.Object, but map[types.UID]bool) (managers []string) {
 	for manager, owned := range kube.AppliedBy(object) {
 		definition, parent, ok := ParsePatchManager(manager)
 		isOurs := definition == r.Definition || slices.Contains(r.Formerly, definition)
-		if ok && isOurs && !handled[parent] && ownerOf(owned, r.Installation) == "" {
+		if ok && isOurs && !but[parent] && ownerOf(owned, r.Installation) == "" {
 			managers = append(managers, manager)
 		}
 	}

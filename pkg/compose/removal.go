@@ -3,6 +3,7 @@ package compose
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -72,14 +73,17 @@ func (r *Removal) acts() bool {
 	return r.Scope.OnRemove == onRemoveOrphan || r.Scope.OnRemove == onRemoveDelete
 }
 
-// Run does what can be done now. What the definition handles is looked at after the children: none
-// of them is of a parent that has come in between.
+// Run does what can be done now. What the definition handles is looked at after the children and
+// the patched objects: none of them is of a parent that has come in between. What cannot be
+// withdrawn keeps nothing else.
 func (r *Removal) Run(ctx context.Context) (found Removed, err error) {
 	children, unserved, err := r.children(ctx)
 	found.Unserved = unserved
 	if err != nil {
 		return found, err
 	}
+	patched := r.patched(ctx)
+	found.Unserved = append(found.Unserved, patched.unserved...)
 	handled, err := r.handled(ctx)
 	if err != nil {
 		return found, err
@@ -88,11 +92,10 @@ func (r *Removal) Run(ctx context.Context) (found Removed, err error) {
 	if err != nil {
 		return found, err
 	}
-	if found.Patched, err = r.withdrawPatches(ctx, handled); err != nil {
-		return found, err
-	}
-	found.Finalizers, err = r.removeFinalizers(ctx, busy)
-	return found, err
+	stay, patchErr := r.treatAllPatched(ctx, patched, handled)
+	found.Patched = stay
+	found.Finalizers, err = r.removeFinalizers(ctx, busy) // A patch that is left needs no parent.
+	return found, errors.Join(patchErr, err)
 }
 
 // treatAll does with all children what is to be done, but for those of parents that are handled.

@@ -80,8 +80,8 @@ func (c *composing) record(ctx context.Context, run func(func()), add, call func
 	if len(found.Left) > 0 {
 		run(func() { finishLeft(ctx, c, found.Left, earlier) })
 	}
-	if len(found.FormerPatches) > 0 {
-		run(func() { withdrawFormer(ctx, c, found.FormerPatches, earlier) })
+	for _, kind := range found.FormerPatches { // One that cannot be withdrawn keeps no other one.
+		run(func() { withdrawFormer(ctx, c, kind, earlier) })
 	}
 	all := make([]*former, len(found.Former))
 	for i, kind := range found.Former {

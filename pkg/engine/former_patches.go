@@ -9,10 +9,10 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// withdrawFormer removes what the parents have contributed to objects of kinds that the definition
+// withdrawFormer removes what the parents have contributed to objects of a kind that the definition
 // does not patch any more, when the calls of earlier revisions have returned. The composer need not
 // be asked: it may want nothing there. It goes on until that is done, or ctx ends.
-func withdrawFormer(ctx context.Context, c *composing, former []compose.OwnedRecord, earlier []<-chan struct{}) {
+func withdrawFormer(ctx context.Context, c *composing, kind compose.OwnedRecord, earlier []<-chan struct{}) {
 	for _, returned := range earlier {
 		select {
 		case <-returned:
@@ -20,31 +20,29 @@ func withdrawFormer(ctx context.Context, c *composing, former []compose.OwnedRec
 			return
 		}
 	}
-	for _, kind := range former {
-		logger := c.controller.logger.WithValues("kind", kind.Kind, "apiVersion", kind.APIVersion)
-		said, delay := "", removalInterval
-		for {
-			err := withdrawKind(ctx, c, kind)
-			if err == nil {
-				logger.Info("nothing is contributed any more to objects of a kind that the definition does not patch any more")
-				break
-			}
-			if ctx.Err() != nil {
-				return
-			}
-			if text := err.Error(); text != said {
-				said = text
-				logger.Info("what was contributed to objects of a kind that the definition does not patch any more cannot be removed",
-					telemetry.KeyReason, text)
-			}
-			timer := time.NewTimer(delay)
-			delay = min(2*delay, lastRemovalInterval)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
-				return
-			}
+	logger := c.controller.logger.WithValues("kind", kind.Kind, "apiVersion", kind.APIVersion)
+	said, delay := "", removalInterval
+	for {
+		err := withdrawKind(ctx, c, kind)
+		if err == nil {
+			logger.Info("nothing is contributed any more to objects of a kind that the definition does not patch any more")
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if text := err.Error(); text != said {
+			said = text
+			logger.Info("what was contributed to objects of a kind that the definition does not patch any more cannot be removed",
+				telemetry.KeyReason, text)
+		}
+		timer := time.NewTimer(delay)
+		delay = min(2*delay, lastRemovalInterval)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
 		}
 	}
 }
@@ -60,14 +58,13 @@ func withdrawKind(ctx context.Context, c *composing, kind compose.OwnedRecord) e
 	if err != nil {
 		return err
 	}
-	for _, id := range def.IDs() {
-		removal := compose.Removal{
-			Installation: c.controller.installation, Definition: id, Client: client, Dynamic: clients.Dynamic,
-			Scope: compose.Scope{Patches: []compose.OwnedRecord{kind}, OnRemove: string(config.Delete)},
-		}
-		if _, err := removal.WithdrawPatches(ctx); err != nil {
-			return err
-		}
+	removal := compose.Removal{
+		Installation: c.controller.installation, Definition: def.IDs()[0], Formerly: def.IDs()[1:], Now: &c.selection,
+		Client: client, Dynamic: clients.Dynamic,
+		Scope: compose.Scope{Patches: []compose.OwnedRecord{kind}, OnRemove: string(config.Delete)},
+	}
+	if err := removal.WithdrawPatches(ctx); err != nil {
+		return err
 	}
 	return c.controller.records.ReleasePatches(ctx, def.IDs()[0], kind)
 }
