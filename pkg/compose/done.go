@@ -95,7 +95,7 @@ func (c *current) done() map[string]string {
 	var all map[string]string
 	if c.Moves.Concerns(c.Definition) {
 		var notes []string
-		for _, id := range c.Moves.donorsOf(c.Definition, c.Digest) {
+		for _, id := range c.Moves.donorsOf(c.Definition) {
 			notes = append(notes, DoneAnnotation(c.Installation, id))
 		}
 		all = notedIn(c, notes...)

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"slices"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -38,6 +39,11 @@ func (r *Reconciler) onChild(old, now handlers.Object, add func(kube.Key)) {
 		id = ChildID{Kind: object.GroupVersionKind().GroupKind(), Namespace: object.Namespace(), Name: object.Name()}
 		labels := object.Metadata().Labels
 		parent := types.UID(labels[ParentUIDLabel])
+		if parent != "" && now == nil && slices.Contains(r.Moves.donorsOf(r.Definition), labels[DefinitionLabel]) {
+			if _, there := r.Parents.GetByUID(parent); there {
+				noteFinished(r.Memory, parent, old) // The donor may not have said so yet.
+			}
+		}
 		if parent == "" || seen[parent] || !r.Identity.has(labels[DefinitionLabel]) {
 			continue
 		}

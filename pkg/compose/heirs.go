@@ -38,7 +38,9 @@ func (m *Moves) standing(p *party, about subject) standing {
 	}
 	now.handles = true
 	now.word, now.said = p.words[about.UID]
-	now.word.known = now.word.known && now.works && now.word.digest == p.Digest
+	if !now.works || now.word.digest != p.Digest {
+		now.word.known, now.word.noted = false, false
+	}
 	return now
 }
 
@@ -113,16 +115,15 @@ func (m *Moves) donorOf(p *party, id string) *party {
 	return nil
 }
 
-// donorsOf are the ids that the donors of a definition have or have had; none for a revision that
-// is not what the file says any more.
-func (m *Moves) donorsOf(heir, digest string) (ids []string) {
+// donorsOf are the ids that the donors of a definition have or have had.
+func (m *Moves) donorsOf(heir string) (ids []string) {
 	if m == nil {
 		return nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.parties[heir]
-	if p == nil || p.Digest != digest {
+	if p == nil {
 		return nil
 	}
 	for _, name := range p.Donors {
@@ -148,7 +149,7 @@ func (m *Moves) doneBy(heir string, about subject) (done map[string]string, wait
 		}
 		now := m.standing(donor, about)
 		maps.Copy(done, now.word.done)
-		if now.handles && !now.word.known {
+		if now.handles && !now.word.noted {
 			waits = fmt.Sprintf("it waits until definition %s, which may have run it, %s", donor.Definition, says(now))
 			calls = append(calls, m.wait(p, donor, about, now)...)
 		}
@@ -173,16 +174,17 @@ func (m *Moves) claimed(donor string, about subject, objects []ChildID) map[Chil
 		if !now.handles || !heir.Selection.mayHave(about) {
 			continue
 		}
+		settled := now.word.isSettled()
 		for _, id := range objects {
 			_, found := all[id]
-			inside := now.word.known && now.word.wantsIn(id)
-			mayBeInside := !now.word.known && id.Kind == namespaceGroupKind // Its kinds do not say where its children are.
+			inside := settled && now.word.wantsIn(id)
+			mayBeInside := !settled && id.Kind == namespaceGroupKind // Its kinds do not say where its children are.
 			switch {
-			case found, !inside && !mayBeInside && !slices.Contains(heir.Owns, id.Kind), now.word.known && !inside && !now.word.wants[id]:
+			case found, !inside && !mayBeInside && !slices.Contains(heir.Owns, id.Kind), settled && !inside && !now.word.wants[id]:
 				continue
 			case inside:
 				all[id] = fmt.Sprintf("definition %s wants children in it", heir.Definition)
-			case now.word.known:
+			case settled:
 				all[id] = fmt.Sprintf("definition %s takes it over", heir.Definition)
 			default:
 				all[id] = fmt.Sprintf("it waits until definition %s, which may take it over, %s", heir.Definition, says(now))
@@ -240,7 +242,7 @@ func (m *Moves) needsNote(donor string, about subject, said string, noted func(i
 		now := m.standing(heir, about)
 		switch {
 		case !now.handles || !heir.Selection.mayHave(about):
-		case !now.word.known:
+		case !now.word.isSettled():
 			calls = append(calls, m.wait(p, heir, about, now)...)
 			return true
 		case slices.Contains(now.word.outcomes, outcome) && !hasNoted(noted(heir.Definition), outcome):

@@ -3,12 +3,14 @@ package compose
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -88,6 +90,8 @@ type movesRig struct {
 	donor, heir     *rig
 	keeps, wants    []handlers.Child // what the composers say
 	failing         error            // of the composer of the heir
+	pending         error            // of that of the donor
+	refuses         bool             // some requests fail
 	queue           []string         // passes that are asked for
 	passes          int
 	donorAs, heirAs Party // as the file has them
@@ -102,7 +106,7 @@ func newMovesRig(t *testing.T, owns []schema.GroupVersionKind, children ...handl
 	m := &movesRig{moves: NewMoves(), keeps: children, at: time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC), works: map[*rig]bool{}}
 	m.donor = newRig(t, rigOptions{owns: owns, composer: handlers.ComposerFunc(
 		func(context.Context, handlers.ComposeRequest) (handlers.Composition, error) {
-			return handlers.Composition{Children: m.keeps}, nil
+			return handlers.Composition{Children: m.keeps}, m.pending
 		},
 	)})
 	m.heir = newRig(t, rigOptions{owns: owns, composer: handlers.ComposerFunc(
@@ -171,7 +175,7 @@ func (m *movesRig) run(t *testing.T, first ...string) {
 		if next == "heir" {
 			r = m.heir
 		}
-		if _, err := r.pass(t, "web"); err != nil && m.failing == nil && !strings.Contains(err.Error(), "made by definition") {
+		if _, err := r.pass(t, "web"); err != nil && m.failing == nil && m.pending == nil && !m.refuses && !strings.Contains(err.Error(), "made by definition") {
 			t.Fatalf("handling by the %s: %v", next, err)
 		}
 		m.sync()
@@ -425,12 +429,9 @@ func TestRestartAfterAMove(t *testing.T) {
 		m.begin(m.heir)
 		m.run(t, "donor", "heir")
 		m.written()
-		m.moves = NewMoves()
-		m.moves.Set([]Party{m.donorAs, m.heirAs})
-		for _, r := range []*rig{m.donor, m.heir} {
-			r.Memory, r.Moves = NewMemory(), m.moves
-			m.begin(r)
-		}
+		m.restart()
+		m.begin(m.donor)
+		m.begin(m.heir)
 		m.run(t, order...)
 		if asked := children(m.donor.asked()); len(asked) > 0 {
 			t.Errorf("%s first: there are requests: %v", order[0], asked)
@@ -524,5 +525,83 @@ func TestBrakeAfterAMove(t *testing.T) {
 	m.run(t, "heir")
 	if b.isFree(uid, now.Add(2*freeTime)) {
 		t.Error("after the deletion, the parent is still free")
+	}
+}
+
+// A donor that waits for something, or cannot have all its children, does not keep the heir from
+// making what finishes: that may be what it waits for.
+func TestHeirOfAnUnsettledDonor(t *testing.T) {
+	other := configMap("other", nil)
+	for name, unsettle := range map[string]func(m *movesRig){
+		"it is pending": func(m *movesRig) { m.pending = handlers.Pending{Name: "other", On: "run"} },
+		"it fails":      func(m *movesRig) { m.pending = errDamaged },
+		"a child of it is refused": func(m *movesRig) {
+			m.keeps, m.refuses = pages(other), true
+			m.donor.server.answer = func(w http.ResponseWriter, r request) bool {
+				if !strings.HasSuffix(r.path, "/configmaps/other") {
+					return false
+				}
+				sendError(w, apierrors.NewForbidden(schema.GroupResource{}, "other", nil))
+				return true
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMovesRig(t, []schema.GroupVersionKind{configMapKind, podKind})
+			m.change(nil, pages(pod("a")))
+			unsettle(m)
+			m.takeOver()
+			m.begin(m.heir)
+			m.run(t, "heir", "donor")
+			m.donor.server.do(func(c *cluster) {
+				if c.objects[idOf(podKind, "team-a", "run")] == nil {
+					t.Error("it is not run")
+				}
+			})
+		})
+	}
+}
+
+// An earlier revision of the heir knows nothing of what has finished as a child of the donor.
+func TestOldHeirMakesNothingThatMayHaveFinished(t *testing.T) {
+	podID := idOf(podKind, "team-a", "run")
+	m := newMovesRig(t, []schema.GroupVersionKind{podKind}, pod("a"))
+	m.donor.server.do(func(c *cluster) {
+		c.edit(podID, "kubelet", func(tree map[string]any) { object(tree, "status")["phase"] = "Succeeded" })
+	})
+	m.sync()
+	m.run(t, "donor")
+	m.heir.Digest = "0"
+	m.change(nil, pages(pod("a")))
+	m.takeOver()
+	m.donor.server.do(func(c *cluster) {
+		if err := c.delete(podID, "", ""); err != nil {
+			t.Error(err)
+		}
+	})
+	isThere := func() (there bool) {
+		m.donor.server.do(func(c *cluster) { there = c.objects[podID] != nil })
+		return there
+	}
+	m.heir.sync()
+	m.restart()
+	m.begin(m.heir)
+	if m.run(t, "heir"); isThere() {
+		t.Error("it is run again by the earlier revision")
+	}
+	m.heir.Digest = "1"
+	m.begin(m.donor)
+	m.begin(m.heir)
+	if m.run(t, "heir", "donor"); isThere() {
+		t.Error("it is run again")
+	}
+}
+
+// restart makes both forget everything. None of them works.
+func (m *movesRig) restart() {
+	m.moves, m.queue = NewMoves(), nil
+	m.moves.Set([]Party{m.donorAs, m.heirAs})
+	for _, r := range []*rig{m.donor, m.heir} {
+		r.Memory, r.Moves = NewMemory(), m.moves
 	}
 }

@@ -66,7 +66,10 @@ type work struct {
 type word struct {
 	digest string // of the revision that has said it
 	known  bool   // false: there may be more that it wants
-	wants  map[ChildID]bool
+	// failing is true when some of what it wants could not be applied.
+	failing bool
+	noted   bool // done is all that has finished
+	wants   map[ChildID]bool
 	// outcomes are what would be noted of its children that finish, if they had.
 	outcomes []string
 	// done is what is noted of those of its children that have finished, by name.
@@ -74,8 +77,8 @@ type word struct {
 }
 
 func (w word) equal(other word) bool {
-	return w.digest == other.digest && w.known == other.known && maps.Equal(w.wants, other.wants) &&
-		slices.Equal(w.outcomes, other.outcomes) && maps.Equal(w.done, other.done)
+	return w.digest == other.digest && w.known == other.known && w.failing == other.failing && w.noted == other.noted &&
+		maps.Equal(w.wants, other.wants) && slices.Equal(w.outcomes, other.outcomes) && maps.Equal(w.done, other.done)
 }
 
 // subject is a parent that two definitions may have children of.
@@ -152,6 +155,9 @@ func (m *Moves) Look(id string) {
 	run(calls)
 }
 
+// isSettled reports whether it is known what becomes of what the definition does not have yet.
+func (w word) isSettled() bool { return w.known && !w.failing }
+
 // say notes what a definition says of a parent, and calls for it where that is waited for. One that
 // cannot tell all wants what it wanted before.
 func (m *Moves) say(id string, parent types.UID, said word) {
@@ -163,7 +169,10 @@ func (m *Moves) say(id string, parent types.UID, said word) {
 	}
 	before, there := p.words[parent]
 	if !said.known {
-		said.wants, said.outcomes, said.done = before.wants, before.outcomes, before.done
+		said.wants, said.outcomes = before.wants, before.outcomes
+	}
+	if !said.noted {
+		said.done = before.done
 	}
 	var calls []func()
 	if !there || !said.equal(before) {
@@ -187,6 +196,14 @@ func (m *Moves) forget(id string, parent types.UID) {
 	}
 	m.mu.Unlock()
 	run(calls)
+}
+
+// isCurrent reports whether a revision of a definition is what the file says.
+func isCurrent(m *Moves, id, digest string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.parties[id]
+	return p != nil && p.Digest == digest
 }
 
 // Concerns reports whether children may move between the definition of that id and others.

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -65,11 +66,14 @@ func (p moving) keptByDonors(donors []string, observed map[ChildID]observedChild
 			made[d.ID] = o.marks.definition
 		}
 	}
-	kept := p.Moves.kept(p.Definition, subjectOf(p.current), made)
 	unmade := slices.DeleteFunc(slices.Clone(desired), func(d *Desired) bool {
 		_, there := observed[d.ID]
 		return there || !d.finishes()
 	})
+	if !isCurrent(p.Moves, p.Definition, p.Digest) {
+		return keptByOld(p.Definition, made, unmade)
+	}
+	kept := p.Moves.kept(p.Definition, subjectOf(p.current), made)
 	if len(unmade) == 0 {
 		return kept
 	}
@@ -79,6 +83,20 @@ func (p moving) keptByDonors(donors []string, observed map[ChildID]observedChild
 		}
 	}
 	return kept
+}
+
+// keptByOld is keptByDonors of a revision that is not what the file says any more: it takes nothing
+// over, and makes nothing that may have finished.
+func keptByOld(id string, made map[ChildID]string, unmade []*Desired) map[ChildID]Kept {
+	all := map[ChildID]Kept{}
+	why := Kept{Message: fmt.Sprintf("it waits until definition %s works as the file says", id)}
+	for of := range made {
+		all[of] = why
+	}
+	for _, d := range unmade {
+		all[d.ID] = why
+	}
+	return all
 }
 
 // claimedByHeirs says which objects are not to be deleted, because another definition takes them
@@ -101,15 +119,17 @@ func (p moving) claimedByHeirs(observed map[ChildID]observedChild, desired []*De
 }
 
 // say says to the donors and heirs of the definition what it wants of the parent. settled is false
-// where the composer may want more.
-func (p moving) say(ctx context.Context, settled bool) {
+// where the composer may want more, and noted where not all that has finished may be known.
+func (p moving) say(ctx context.Context, settled, noted bool) {
 	if ctx.Err() != nil || !p.Moves.Concerns(p.Definition) {
 		return
 	}
-	said := word{digest: p.Digest}
-	said.known = settled && p.err == nil && len(p.composition.Pending) == 0 && len(p.failed) == 0
-	if said.known {
-		said.wants, said.done = map[ChildID]bool{}, p.done()
+	said := word{digest: p.Digest, failing: len(p.failed) > 0, noted: noted}
+	if said.known = settled && p.err == nil && len(p.composition.Pending) == 0; said.known {
+		said.wants = map[ChildID]bool{}
+	}
+	if noted {
+		said.done = p.done()
 	}
 	for _, op := range p.ops {
 		if op.Desired == nil || !said.known {
@@ -127,7 +147,7 @@ func (p moving) say(ctx context.Context, settled bool) {
 // which is being deleted.
 func (p moving) sayNothing() {
 	if p.Moves.Concerns(p.Definition) {
-		p.Moves.say(p.Definition, p.parent.UID, word{digest: p.Digest, known: true, done: p.doneBefore()})
+		p.Moves.say(p.Definition, p.parent.UID, word{digest: p.Digest, known: true, noted: true, done: p.doneBefore()})
 	}
 }
 

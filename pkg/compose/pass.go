@@ -76,7 +76,7 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 		return handlers.Result{}, err
 	}
 	if !whole {
-		moving{p}.say(ctx, false)
+		moving{p}.say(ctx, false, false)
 		return handlers.Result{RequeueAfter: listedInterval}, nil
 	}
 	p.fights, p.next = p.lookAtFights(ctx, p.ops)
@@ -91,7 +91,7 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 		return cleaning{pass: p}.cleanUp(ctx)
 	}
 	noteErr := finishing{p}.remember(ctx)
-	moving{p}.say(ctx, settled && noteErr == nil)
+	moving{p}.say(ctx, settled && noteErr == nil, noteErr == nil)
 	statusErr := errors.Join(noteErr, p.writeStatus(ctx))
 	if err := ended(ctx); err != nil {
 		return handlers.Result{}, err
@@ -264,7 +264,7 @@ func (p *pass) plan(observed map[ChildID]observedChild, desired []*Desired, hold
 	for _, id := range slices.SortedFunc(maps.Keys(observed), compareIDs) {
 		objects = append(objects, observed[id].Observed)
 	}
-	donors := p.Moves.donorsOf(p.Definition, p.Digest)
+	donors := p.Moves.donorsOf(p.Definition)
 	ops := Plan(Input{
 		Installation: p.Installation, Definition: p.Definition, Formerly: p.Formerly, Parent: p.parent,
 		Donors: donors, Kept: moving{p}.keptByDonors(donors, observed, desired), Claimed: moving{p}.claimedByHeirs(observed, desired),
