@@ -21,7 +21,9 @@ type standing struct {
 	handles bool // it handles the parent, or may do so when it can work
 	works   bool // it handles objects as the file says
 	said    bool // it has said something, in whatever revision
-	word    word // known is true only of what it says as the file has it
+	stale   bool // that is about another state of the parent
+	asks    bool // its next pass says more
+	word    word // known is true only of what it says of this state as the file has it
 }
 
 // standing finds out what a party has to do with a parent. m.mu is held.
@@ -38,8 +40,11 @@ func (m *Moves) standing(p *party, about subject) standing {
 	}
 	now.handles = true
 	now.word, now.said = p.words[about.UID]
+	now.asks = now.works && !now.said
 	if !now.works || now.word.digest != p.Digest {
 		now.word.known, now.word.noted = false, false
+	} else if now.stale, now.asks = isStale(w, now.word, p, about); now.stale {
+		now.word.known = false
 	}
 	return now
 }
@@ -52,10 +57,11 @@ func (s Selection) mayHave(about subject) bool {
 }
 
 // wait notes that a definition waits for what another one says of a parent, and returns what to
-// call for that. One that has said nothing may have no reason to look at it. m.mu is held.
+// call for that. One that has said nothing, or only of another state, may have no reason to look at
+// it. m.mu is held.
 func (m *Moves) wait(p, other *party, about subject, now standing) []func() {
-	p.waiting[about.UID] = about.key
-	if now.works && !now.said {
+	p.waiting[about.UID] = awaiting{key: about.key, stale: now.stale || p.waiting[about.UID].stale}
+	if now.asks {
 		return m.asking(other.Definition, about.key)
 	}
 	return nil

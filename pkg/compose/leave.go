@@ -28,6 +28,7 @@ func (p cleaning) leave(ctx context.Context) (handlers.Result, error) {
 		return handlers.Result{}, nil
 	}
 	p.setParent(live)
+	p.composed = p.meta
 	if isPaused(p.meta) {
 		return handlers.Result{RequeueAfter: p.Leavers.again(p.key)}, nil // The end of it is no event.
 	}

@@ -51,7 +51,13 @@ type Membership struct {
 type party struct {
 	Party
 	words   map[types.UID]word     // by parent
-	waiting map[types.UID]kube.Key // parents that are called when another party says more of them
+	waiting map[types.UID]awaiting // parents that are called when another party says more of them
+}
+
+// awaiting is a parent of which another party has to say more.
+type awaiting struct {
+	key   kube.Key
+	stale bool // something was said of another state of it
 }
 
 // work is a revision of a definition that handles objects.
@@ -65,6 +71,7 @@ type work struct {
 // word is what a definition has said of a parent.
 type word struct {
 	digest string // of the revision that has said it
+	state  *state // of the parent, as its composer has seen it
 	known  bool   // false: there may be more that it wants
 	// failing is true when some of what it wants could not be applied.
 	failing bool
@@ -77,7 +84,7 @@ type word struct {
 }
 
 func (w word) equal(other word) bool {
-	return w.digest == other.digest && w.known == other.known && w.failing == other.failing && w.noted == other.noted &&
+	return w.digest == other.digest && w.state.equal(other.state) && w.known == other.known && w.failing == other.failing && w.noted == other.noted &&
 		maps.Equal(w.wants, other.wants) && slices.Equal(w.outcomes, other.outcomes) && maps.Equal(w.done, other.done)
 }
 
@@ -86,6 +93,7 @@ type subject struct {
 	Parent
 	key    kube.Key
 	labels labels.Set // nil where they are not known
+	state  *state     // nil where it is not known
 }
 
 // NewMoves returns one without definitions.
@@ -107,7 +115,7 @@ func (m *Moves) Set(all []Party) {
 		}
 		known := m.parties[p.Definition]
 		if known == nil {
-			known = &party{words: map[types.UID]word{}, waiting: map[types.UID]kube.Key{}}
+			known = &party{words: map[types.UID]word{}, waiting: map[types.UID]awaiting{}}
 		}
 		known.Party = p
 		next[p.Definition] = known
@@ -230,9 +238,9 @@ func (m *Moves) related(id string) (ids []string) {
 func (m *Moves) wake(ids []string, parent types.UID) (calls []func()) {
 	for _, id := range ids {
 		p := m.parties[id]
-		if key, waits := p.waiting[parent]; waits {
+		if a, waits := p.waiting[parent]; waits {
 			delete(p.waiting, parent)
-			calls = append(calls, m.asking(id, key)...)
+			calls = append(calls, m.asking(id, a.key)...)
 		}
 	}
 	return calls

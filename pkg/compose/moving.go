@@ -48,7 +48,7 @@ func subjectOf(c *current) subject {
 	if set == nil {
 		set = labels.Set{}
 	}
-	return subject{Parent: c.parent, key: c.key, labels: set}
+	return subject{Parent: c.parent, key: c.key, labels: set, state: stateOf(c.Installation, c.composed)}
 }
 
 // moving is a pass of a definition between which and others children may move.
@@ -124,7 +124,7 @@ func (p moving) say(ctx context.Context, settled, noted bool) {
 	if ctx.Err() != nil || !p.Moves.Concerns(p.Definition) {
 		return
 	}
-	said := word{digest: p.Digest, failing: len(p.failed) > 0, noted: noted}
+	said := word{digest: p.Digest, state: stateOf(p.Installation, p.composed), failing: len(p.failed) > 0, noted: noted}
 	if said.known = settled && p.err == nil && len(p.composition.Pending) == 0; said.known {
 		said.wants = map[ChildID]bool{}
 	}
@@ -147,7 +147,9 @@ func (p moving) say(ctx context.Context, settled, noted bool) {
 // which is being deleted.
 func (p moving) sayNothing() {
 	if p.Moves.Concerns(p.Definition) {
-		p.Moves.say(p.Definition, p.parent.UID, word{digest: p.Digest, known: true, noted: true, done: p.doneBefore()})
+		p.Moves.say(p.Definition, p.parent.UID, word{
+			digest: p.Digest, state: stateOf(p.Installation, p.composed), known: true, noted: true, done: p.doneBefore(),
+		})
 	}
 }
 

@@ -105,6 +105,7 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	result := handlers.Result{RequeueAfter: p.composition.RequeueAfter}
 	again(&result, p.next)
 	again(&result, waits)
+	again(&result, awaitsSameState(p.Moves, p.Definition, p.parent.UID))
 	if !settled {
 		again(&result, time.Second)
 	}

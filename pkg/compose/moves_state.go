@@ -1,0 +1,72 @@
+package compose
+
+import (
+	"maps"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// staleInterval is after how long a parent is looked at again of which another definition has seen
+// another state. Mostly, what it says of the same one comes first.
+const staleInterval = time.Second
+
+// state is what of a parent a composer may go by, without what kooperd itself writes. What two
+// definitions say can be put together only where it is of the same one.
+type state struct {
+	generation          int64
+	version             string // where there are no generations, the resourceVersion
+	labels, annotations map[string]string
+}
+
+func stateOf(installation string, meta *metav1.ObjectMeta) *state {
+	s := &state{generation: meta.Generation, labels: meta.Labels, annotations: map[string]string{}}
+	if s.generation == 0 {
+		s.version = meta.ResourceVersion
+	}
+	notes := DoneAnnotation(installation, "")
+	for name, value := range meta.Annotations {
+		if !strings.HasPrefix(name, notes) {
+			s.annotations[name] = value
+		}
+	}
+	return s
+}
+
+// equal reports whether two states are the same. One that is not known is equal to none but itself.
+func (s *state) equal(other *state) bool {
+	if s == nil || other == nil {
+		return s == other
+	}
+	return s.generation == other.generation && s.version == other.version && maps.Equal(s.labels, other.labels) &&
+		maps.Equal(s.annotations, other.annotations)
+}
+
+// isStale reports whether what a definition has said of a parent is about another state than that
+// which is asked about, or that which it handles next. If its next pass says more, asks is true.
+// m.mu is held.
+func isStale(w *work, said word, p *party, about subject) (stale, asks bool) {
+	if said.state == nil {
+		return false, false
+	}
+	now, there := w.parents.GetByUID(about.UID)
+	asks = there && !stateOf(p.Installation, now.Metadata()).equal(said.state)
+	return asks || about.state != nil && !about.state.equal(said.state), asks
+}
+
+// awaitsSameState returns after how long to look at a parent again because another definition has
+// said something of another state; 0 for never. The cache of one of them may be behind, and its
+// event may call nobody.
+func awaitsSameState(m *Moves, id string, parent types.UID) time.Duration {
+	if m == nil {
+		return 0
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p := m.parties[id]; p != nil && p.waiting[parent].stale {
+		return staleInterval
+	}
+	return 0
+}
