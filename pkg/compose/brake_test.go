@@ -188,7 +188,7 @@ func TestBrakeLetsAChangedDefinitionDelete(t *testing.T) {
 func TestBrakeForgetsParents(t *testing.T) {
 	r := newBrakeRig(t, 1, 12)
 	r.drop(t, "web0", 0)
-	r.Forget(webKey) // Another one.
+	r.Forget(webKey, "") // Another one.
 	if r.Memory.Brake.Held() == "" {
 		t.Error("nothing is held")
 	}
@@ -200,7 +200,7 @@ func TestBrakeForgetsParents(t *testing.T) {
 	}
 	webKey := webKey
 	webKey.Name = "web0"
-	r.Forget(webKey)
+	r.Forget(webKey, "")
 	if r.Memory.Brake.Held() != "" || len(r.Memory.Brake.held) > 0 {
 		t.Errorf("held is %q", r.Memory.Brake.Held())
 	}

@@ -58,7 +58,7 @@ func TestNothingIsLeftOfAParentThatGoesDuringItsPass(t *testing.T) {
 	m.happens = func() {
 		r.server.do(func(c *cluster) { delete(c.objects, idOf(websiteKind, "team-a", "web")) })
 		r.syncParents()
-		r.Forget(webKey)
+		r.Forget(webKey, "")
 	}
 	if _, err := r.pass(t, "web"); err == nil {
 		t.Error("no error")
@@ -73,7 +73,7 @@ func TestAnotherParentOfTheNameReplacesTheFirst(t *testing.T) {
 	r.server.do(func(c *cluster) { delete(c.objects, idOf(websiteKind, "team-a", "web")) })
 	r.newWebsite("web", nil)
 	r.mustPass(t, "web")
-	r.Forget(webKey)
+	r.Forget(webKey, "")
 	r.isEmpty(t)
 }
 

@@ -605,3 +605,25 @@ func (m *movesRig) restart() {
 		r.Memory, r.Moves = NewMemory(), m.moves
 	}
 }
+
+// A parent that is gone ends all waiting, and what was said of it goes, too, also where it was never
+// handled.
+func TestForgetWhatWasSaid(t *testing.T) {
+	for _, said := range []bool{true, false} {
+		m := newMovesRig(t, nil, page)
+		parent := m.donor.parent("web")
+		m.change(nil, nil)
+		m.takeOver()
+		m.begin(m.heir)
+		m.donor.mustPass(t, "web")
+		if said {
+			m.moves.say("sites", parent.UID(), word{digest: "1"})
+			m.donor.mustPass(t, "web")
+		}
+		m.queue = nil
+		m.heir.Forget(kube.Key{Namespace: "team-a", Name: "web"}, parent.UID())
+		if n := len(m.moves.parties["sites"].words); n > 0 || len(m.queue) == 0 {
+			t.Errorf("said before %t: %d words are left, and %v are called", said, n, m.queue)
+		}
+	}
+}

@@ -120,8 +120,8 @@ func TestForget(t *testing.T) {
 	if got := metricOf(t, r, "kooperd_compose_children", "ready"); got != 1 {
 		t.Errorf("%v children are ready by the metric, want 1", got)
 	}
-	r.Forget(key)
-	r.Forget(key)
+	r.Forget(key, "")
+	r.Forget(key, "")
 	if got := metricOf(t, r, "kooperd_compose_children", "ready"); got != 0 {
 		t.Errorf("of a parent that is forgotten, %v children are ready by the metric", got)
 	}

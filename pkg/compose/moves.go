@@ -197,10 +197,8 @@ func (m *Moves) forget(id string, parent types.UID) {
 	var calls []func()
 	if p := m.parties[id]; p != nil {
 		delete(p.waiting, parent)
-		if _, there := p.words[parent]; there {
-			delete(p.words, parent)
-			calls = m.wake(m.related(id), parent)
-		}
+		delete(p.words, parent)
+		calls = m.wake(m.related(id), parent) // They may have waited for the first word.
 	}
 	m.mu.Unlock()
 	run(calls)

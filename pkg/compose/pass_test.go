@@ -531,7 +531,7 @@ func TestPassesAtOnce(t *testing.T) {
 		if got, want := r.childrenOf(name), 1+(i+rounds-1)%4; got != want {
 			t.Errorf("%s has %d children, want %d", name, got, want)
 		}
-		r.Forget(kube.Key{Namespace: "team-a", Name: name})
+		r.Forget(kube.Key{Namespace: "team-a", Name: name}, "")
 	}
 }
 

@@ -239,8 +239,9 @@ func (r *Reconciler) listed(deleting bool) bool {
 	return r.Parents.Listed()
 }
 
-// Forget drops what is remembered of a parent that is gone.
-func (r *Reconciler) Forget(key kube.Key) { r.forget(key, "") }
+// Forget drops what is remembered of a parent that is gone, the latest of that key where uid is
+// empty. One that was never handled has to be forgotten by its UID.
+func (r *Reconciler) Forget(key kube.Key, uid types.UID) { r.forget(key, uid) }
 
 func (r *Reconciler) forget(key kube.Key, uid types.UID) {
 	r.waiting.forget(key)
@@ -258,7 +259,7 @@ func (r *Reconciler) Retain(exists func(kube.Key) bool) {
 	r.Memory.mu.Unlock()
 	for _, key := range keys {
 		if !exists(key) {
-			r.Forget(key)
+			r.Forget(key, "")
 		}
 	}
 }

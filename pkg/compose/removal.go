@@ -34,8 +34,10 @@ type Removal struct {
 	// Formerly are ids that the definition has had before, and no other one has now. What was made
 	// under them may not have the mark of now.
 	Formerly []string
-	// Moves has the definitions that may take children over; nil for none.
-	Moves *Moves
+	// Moves has the definitions that may take children over; nil for none. It knows the definition
+	// as MovesAs, which differs where what is left is of a former id; empty for Definition.
+	Moves   *Moves
+	MovesAs string
 	// Scope is what the definition had to do with.
 	Scope Scope
 	// Now is what it handles; nil for nothing.

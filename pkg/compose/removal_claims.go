@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -28,7 +29,7 @@ func (c *claims) of(ctx context.Context, o observedChild) (why string, err error
 		about.Namespace, about.Name = namespace, name
 	}
 	about.key = kube.Key{Namespace: about.Namespace, Name: about.Name}
-	why = c.Moves.claimed(c.Definition, about, []ChildID{o.ID})[o.ID]
+	why = c.Moves.claimed(cmp.Or(c.MovesAs, c.Definition), about, []ChildID{o.ID})[o.ID]
 	if why == "" {
 		return "", nil
 	}

@@ -154,6 +154,24 @@ func TestRemovalDoesNotHoldParents(t *testing.T) {
 	}
 }
 
+// TestRemovalOfAFormerID has what is left of an id that the definition has had before: its heirs
+// know it by the id of now.
+func TestRemovalOfAFormerID(t *testing.T) {
+	m := newMovesRig(t, nil, page)
+	now := m.donorAs
+	now.Definition, now.Formerly = "webs", []string{definition}
+	m.heirAs.Donors = []string{"webs"}
+	m.moves.Set([]Party{now, m.heirAs})
+	removal := removalOf(t, m.donor, onRemoveDelete, configMapKind)
+	removal.Moves, removal.MovesAs = m.moves, "webs"
+	if found, err := removal.Run(t.Context()); err != nil || found.Claimed != 1 {
+		t.Errorf("found %+v, %v", found, err)
+	}
+	if deleted := m.deleted(); len(deleted) > 0 {
+		t.Errorf("there are deletions: %v", deleted)
+	}
+}
+
 // removalOf is the removal of the definition of a rig.
 func removalOf(t *testing.T, r *rig, onRemove string, owns ...schema.GroupVersionKind) *Removal {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"kooperd.dev/kooperd/pkg/compose"
@@ -169,13 +170,17 @@ func (c *composing) isOwn(e kube.Event, add func(kube.Key)) bool {
 	return r != nil && r.OwnEvent(e, add)
 }
 
-// forget is called for a parent that is gone.
-func (c *composing) forget(key kube.Key) {
+// forget is called with the event of a parent that is gone.
+func (c *composing) forget(e kube.Event) {
 	if c == nil {
 		return
 	}
 	if r := c.reconciler.Load(); r != nil {
-		r.Forget(key)
+		var uid types.UID // of one that was never handled, too
+		if old := e.Old(); old != nil {
+			uid = old.UID()
+		}
+		r.Forget(e.Key, uid)
 	}
 }
 

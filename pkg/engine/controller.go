@@ -232,7 +232,7 @@ func (c *controller) onEvent(r *revision, w *watched, e kube.Event) {
 	}
 	if e.Type == kube.Deleted && w.notify == nil {
 		r.objects.gone(e.Key)
-		r.composing.forget(e.Key)
+		r.composing.forget(e)
 	}
 	d.onEvent(w, e)
 }

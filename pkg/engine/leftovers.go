@@ -102,9 +102,10 @@ func (l leftovers) remove(ctx context.Context, scope compose.Scope, released int
 	}
 	removal := &compose.Removal{
 		Installation: l.installation, Definition: cmp.Or(scope.ID, l.id), Scope: scope, Now: l.now, Client: client, Dynamic: clients.Dynamic,
+		Moves: l.moves, MovesAs: l.id,
 	}
 	if scope.ID == "" {
-		removal.Formerly, removal.Moves = l.former, l.moves
+		removal.Formerly = l.former
 	}
 	if scope.Done {
 		removal.Scope.OnRemove = "" // What is left stays.
