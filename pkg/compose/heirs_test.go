@@ -606,8 +606,8 @@ func (m *movesRig) restart() {
 	}
 }
 
-// A parent that is gone ends all waiting, and what was said of it goes, too, also where it was never
-// handled.
+// A parent that is gone ends all waiting, and what was said of it goes, too, also where it was
+// never handled.
 func TestForgetWhatWasSaid(t *testing.T) {
 	for _, said := range []bool{true, false} {
 		m := newMovesRig(t, nil, page)

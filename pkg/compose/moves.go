@@ -68,26 +68,6 @@ type work struct {
 	listed  bool           // as it was when it was looked at last
 }
 
-// word is what a definition has said of a parent.
-type word struct {
-	digest string // of the revision that has said it
-	state  *state // of the parent, as its composer has seen it
-	known  bool   // false: there may be more that it wants
-	// failing is true when some of what it wants could not be applied.
-	failing bool
-	noted   bool // done is all that has finished
-	wants   map[ChildID]bool
-	// outcomes are what would be noted of its children that finish, if they had.
-	outcomes []string
-	// done is what is noted of those of its children that have finished, by name.
-	done map[string]string
-}
-
-func (w word) equal(other word) bool {
-	return w.digest == other.digest && w.state.equal(other.state) && w.known == other.known && w.failing == other.failing && w.noted == other.noted &&
-		maps.Equal(w.wants, other.wants) && slices.Equal(w.outcomes, other.outcomes) && maps.Equal(w.done, other.done)
-}
-
 // subject is a parent that two definitions may have children of.
 type subject struct {
 	Parent
@@ -162,9 +142,6 @@ func (m *Moves) Look(id string) {
 	m.mu.Unlock()
 	run(calls)
 }
-
-// isSettled reports whether it is known what becomes of what the definition does not have yet.
-func (w word) isSettled() bool { return w.known && !w.failing }
 
 // say notes what a definition says of a parent, and calls for it where that is waited for. One that
 // cannot tell all wants what it wanted before.

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,29 @@ import (
 // staleInterval is after how long a parent is looked at again of which another definition has seen
 // another state. Mostly, what it says of the same one comes first.
 const staleInterval = time.Second
+
+// word is what a definition has said of a parent.
+type word struct {
+	digest string // of the revision that has said it
+	state  *state // of the parent, as its composer has seen it
+	known  bool   // false: there may be more that it wants
+	// failing is true when some of what it wants could not be applied.
+	failing bool
+	noted   bool // done is all that has finished
+	wants   map[ChildID]bool
+	// outcomes are what would be noted of its children that finish, if they had.
+	outcomes []string
+	// done is what is noted of those of its children that have finished, by name.
+	done map[string]string
+}
+
+func (w word) equal(other word) bool {
+	return w.digest == other.digest && w.state.equal(other.state) && w.known == other.known && w.failing == other.failing && w.noted == other.noted &&
+		maps.Equal(w.wants, other.wants) && slices.Equal(w.outcomes, other.outcomes) && maps.Equal(w.done, other.done)
+}
+
+// isSettled reports whether it is known what becomes of what the definition does not have yet.
+func (w word) isSettled() bool { return w.known && !w.failing }
 
 // state is what of a parent a composer may go by, without what kooperd itself writes. What two
 // definitions say can be put together only where it is of the same one.
