@@ -146,6 +146,9 @@ func (m maker) identify(d *Desired) (ownedKind, error) {
 	if !ok {
 		return owned, fmt.Errorf("the plugin does not say that it owns %s %s", apiVersion, kind)
 	}
+	if err := checkMetadata(d.tree); err != nil {
+		return owned, fmt.Errorf("%s: %w", kind, err)
+	}
 	metadata := object(d.tree, "metadata")
 	for _, field := range systemFields {
 		delete(metadata, field)
