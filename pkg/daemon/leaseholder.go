@@ -26,11 +26,21 @@ type leaseHolder struct {
 	expired string // resourceVersion of the lease that has expired
 }
 
-// look returns who leads, or may lead; empty for none.
-func (h *leaseHolder) look(ctx context.Context) (string, error) {
+// look returns who leads, or may lead; empty for none. It returns false where there is no lease at
+// all, and so nothing that says whether anything runs.
+func (h *leaseHolder) look(ctx context.Context) (string, bool, error) {
 	lease, err := h.get(ctx)
-	if err != nil || holderOf(lease) == "" || lease.ResourceVersion == h.expired {
-		return "", err
+	if err != nil || !isLease(lease) {
+		return "", false, err
+	}
+	holder, err := h.holds(ctx, lease)
+	return holder, true, err
+}
+
+// holds returns who holds a lease that was read just now.
+func (h *leaseHolder) holds(ctx context.Context, lease *coordinationv1.Lease) (string, error) {
+	if holderOf(lease) == "" || lease.ResourceVersion == h.expired {
+		return "", nil
 	}
 	lasts := time.Duration(*lease.Spec.LeaseDurationSeconds) * time.Second
 	if renewed := lease.Spec.RenewTime; renewed != nil && time.Since(renewed.Time).Abs() < lasts {
@@ -64,6 +74,12 @@ func (h *leaseHolder) get(ctx context.Context) (*coordinationv1.Lease, error) {
 		return nil, fmt.Errorf("looking for a leader at the lease %s/%s: %w", h.namespace, h.name, err)
 	}
 	return lease, nil
+}
+
+// isLease reports whether there is a lease that was held some time, and not only a ConfigMap of its
+// name without a record.
+func isLease(lease *coordinationv1.Lease) bool {
+	return lease != nil && (lease.Spec.HolderIdentity != nil || lease.Spec.LeaseDurationSeconds != nil)
 }
 
 // holderOf is who holds a lease, if that is not released.

@@ -36,16 +36,24 @@ func TestLeaseHolder(t *testing.T) {
 	for name, tc := range map[string]struct {
 		lease  func(since time.Duration, begin time.Time) (*coordinationv1.Lease, error)
 		want   string
+		none   bool // there is no lease
 		err    string
 		after  time.Duration
 		waited bool
 	}{
-		"there is none": {lease: func(time.Duration, time.Time) (*coordinationv1.Lease, error) {
-			return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "leases"}, "kooperd")
-		}},
+		"there is none": {
+			lease: func(time.Duration, time.Time) (*coordinationv1.Lease, error) {
+				return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "leases"}, "kooperd")
+			},
+			none: true,
+		},
+		"a ConfigMap without a record": {
+			lease: func(time.Duration, time.Time) (*coordinationv1.Lease, error) { return &coordinationv1.Lease{}, nil },
+			none:  true,
+		},
 		"forbidden": {
 			lease: func(time.Duration, time.Time) (*coordinationv1.Lease, error) { return nil, errors.New("forbidden") },
-			err:   "looking for a leader at the lease kooper-system/kooperd: forbidden",
+			none:  true, err: "looking for a leader at the lease kooper-system/kooperd: forbidden",
 		},
 		"released": {lease: func(_ time.Duration, begin time.Time) (*coordinationv1.Lease, error) {
 			lease := held("1", begin)
@@ -95,9 +103,9 @@ func TestLeaseHolder(t *testing.T) {
 				h := &leaseHolder{namespace: "kooper-system", name: "kooperd"}
 				h.leases = leases{now: func() (*coordinationv1.Lease, error) { return tc.lease(time.Since(begin), begin) }}
 				h.waits = func(string, time.Duration) { waited = true }
-				got, err := h.look(t.Context())
-				if got != tc.want || (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
-					t.Errorf("the holder is %q, %v, want %q, %s", got, err, tc.want, tc.err)
+				got, found, err := h.look(t.Context())
+				if got != tc.want || found == tc.none || (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
+					t.Errorf("the holder is %q, of a lease: %t, %v, want %q, %t, %s", got, found, err, tc.want, !tc.none, tc.err)
 				}
 				if after := time.Since(begin); after != tc.after || waited != tc.waited {
 					t.Errorf("it took %s and has said so: %t, want %s, %t", after, waited, tc.after, tc.waited)
@@ -105,7 +113,7 @@ func TestLeaseHolder(t *testing.T) {
 				if tc.after != lasts {
 					return
 				}
-				if again, err := h.look(t.Context()); again != "" || err != nil || time.Since(begin) != lasts {
+				if again, found, err := h.look(t.Context()); again != "" || !found || err != nil || time.Since(begin) != lasts {
 					t.Errorf("at the second look, after %s: %q, %v", time.Since(begin), again, err)
 				}
 			})

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/types"
@@ -15,7 +14,6 @@ import (
 	"kooperd.dev/kooperd/pkg/access"
 	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/config"
-	"kooperd.dev/kooperd/pkg/election"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
 )
@@ -40,10 +38,11 @@ LEASE-definitions has them. What cannot be looked at is said on standard error.
 With --delete it deletes those among them that are provably kooperd's, by their managedFields: an object with copied marks
 is listed and never deleted. Each is read again before, and deleted in the very version that was read. What holds data
 takes --include-data as well: Namespaces, CustomResourceDefinitions, PersistentVolumes and PersistentVolumeClaims. It refuses
-to delete children of a definition that a leader claims; those of a parent that is gone can be deleted at any time.
+to delete children of a definition that a leader claims; those of a parent that is gone can be deleted at any time, unless
+another object has its name, which may be about to adopt them.
 
 It acts as the user of the kubeconfig, who needs the right to list these kinds and those of the parents, and to get the
-ConfigMap; and with --delete, to get and delete the objects, and to get the lease.
+ConfigMap; and with --delete, to get and delete the objects, and to get the lease and the ConfigMap of its name.
 
 Exit status: 0 what was asked for is done, 1 something was refused or has failed, 2 bad usage or bad config.`
 
@@ -199,7 +198,7 @@ func (r *orphansRun) deleteAll(ctx context.Context) error {
 	}
 	defer free()
 	deletion := &compose.OrphanDeletion{Orphans: r.found, Client: r.client, IncludeData: r.flags.includeData, Claimed: claimed.why}
-	timeout := r.flags.cluster.timeout + r.cfg.LeaderElection.LeaseDuration
+	timeout := r.flags.cluster.timeout + 2*r.cfg.LeaderElection.LeaseDuration // There are two kinds of locks.
 	report := r.report(nil)
 	var failed bool
 	var interrupted error
@@ -228,57 +227,4 @@ func (r *orphansRun) deleteAll(ctx context.Context) error {
 		return &runError{errSilent}
 	}
 	return nil
-}
-
-// claims know which definitions a leader claims.
-type claims struct {
-	run    *orphansRun
-	holder *leaseHolder // nil without leader election
-}
-
-// newClaims returns them with what frees the connection.
-func (r *orphansRun) newClaims() (*claims, func(), error) {
-	if r.cfg.LeaderElection.Disabled {
-		return &claims{run: r}, func() {}, nil
-	}
-	newClient := election.NewLeaseClient
-	if r.cfg.LeaderElection.Lock == config.ConfigMapLock {
-		newClient = election.NewConfigMapClient
-	}
-	client, err := newClient(r.where.rest, r.cfg.LeaderElection.RetryPeriod)
-	if err != nil {
-		return nil, nil, err
-	}
-	holder := &leaseHolder{leases: client, namespace: r.lease.Namespace, name: r.lease.Name}
-	holder.waits = func(identity string, lasts time.Duration) {
-		r.note(fmt.Sprintf("the lease %s of %s looks expired; looking at it for %s, to be sure", r.lease, identity, lasts))
-	}
-	return &claims{run: r, holder: holder}, client.Close, nil
-}
-
-// why says why the children of a definition must be left alone; empty if no leader claims it.
-func (c *claims) why(ctx context.Context, definition string) (string, error) {
-	holder := ""
-	if c.holder != nil {
-		var err error
-		if holder, err = c.holder.look(ctx); holder == "" {
-			return "", err
-		}
-	}
-	records, recorded, err := c.run.readRecords(ctx)
-	if err != nil {
-		return "", err
-	}
-	configMap := c.run.lease.Namespace + "/" + access.RecordsName(c.run.lease.Name)
-	switch {
-	case holder != "" && !recorded:
-		return fmt.Sprintf("%s leads, and there is no ConfigMap %s, so that nothing says which definitions it has: stop it first", holder, configMap), nil
-	case !compose.IsClaimed(records, definition):
-		return "", nil
-	case holder == "":
-		return fmt.Sprintf("definition %s is active by ConfigMap %s, and without leader election nothing says whether kooperd runs: "+
-			"let it read a config without the definition, or if it is gone for good, remove the key from that ConfigMap", definition, configMap), nil
-	}
-	return fmt.Sprintf("definition %s is active: %s leads by the lease %s. Let it read a config without the definition, or stop kooperd, and try again",
-		definition, holder, c.run.lease), nil
 }
