@@ -79,6 +79,9 @@ type Orphan struct {
 	Created metav1.Time `json:"created"`
 
 	observed observedChild
+	// heir is the object that has the kind, namespace and name of a parent that is gone; empty for
+	// none.
+	heir ObjectRef
 }
 
 // parents are what was found of the objects that children were made for.
@@ -146,13 +149,10 @@ func (j *orphanJudge) judge(o observedChild) (Orphan, bool) {
 	case !claim.owns(o.ID.Kind):
 		because(OrphanKindNotOwned, fmt.Sprintf("definition %s does not own kind %s", claim.IDs[0], o.ID.Kind.Kind))
 	}
-	if kinds := j.parentKinds(o); m.parentUID != "" && len(kinds) > 0 && !j.parents.present[m.parentUID] &&
-		j.parents.allSeen(kinds, found.Parent.Namespace) {
+	if j.parentIsGone(o, found.Parent) {
 		text := "its parent is gone"
-		for _, kind := range kinds {
-			if _, taken := j.parents.holder(kind.GroupKind(), found.Parent.Namespace, found.Parent.Name); taken {
-				text = "its parent is gone, and another object has its name"
-			}
+		if found.heir = j.heirOf(o, found.Parent); found.heir.UID != "" {
+			text += ", and another object has its name"
 		}
 		because(OrphanNoParent, text)
 	}
@@ -193,9 +193,28 @@ func (j *orphanJudge) parentOf(o observedChild) ObjectRef {
 	return parent
 }
 
+// parentIsGone reports whether the object does not exist any more that a child was made for.
+func (j *orphanJudge) parentIsGone(o observedChild, parent ObjectRef) bool {
+	kinds := j.parentKinds(o)
+	return o.marks.parentUID != "" && len(kinds) > 0 && !j.parents.present[o.marks.parentUID] && j.parents.allSeen(kinds, parent.Namespace)
+}
+
+// heirOf returns the object that has the name of a parent that is gone; empty if none has.
+func (j *orphanJudge) heirOf(o observedChild, parent ObjectRef) ObjectRef {
+	for _, kind := range j.parentKinds(o) {
+		if uid, taken := j.parents.holder(kind.GroupKind(), parent.Namespace, parent.Name); taken {
+			return ObjectRef{
+				APIVersion: kind.GroupVersion().String(), Kind: kind.Kind, Namespace: parent.Namespace, Name: parent.Name, UID: uid,
+			}
+		}
+	}
+	return ObjectRef{}
+}
+
 // parentKinds are the kinds that the parent of a child may have: the one that its owner reference
 // names, or else all that its definition has handled. That takes the record: what the config says
-// is what the definition handles now.
+// is what the definition handles now. There are none for a child that is older than the record: an
+// earlier one may have been lost, with another kind in it.
 func (j *orphanJudge) parentKinds(o observedChild) (found []schema.GroupVersionKind) {
 	for _, r := range o.references {
 		if r.UID == o.marks.parentUID {
@@ -214,6 +233,7 @@ func (j *orphanJudge) parentKinds(o observedChild) (found []schema.GroupVersionK
 	}
 	for id, record := range j.records {
 		whole := slices.Contains(ids, id) || slices.ContainsFunc(ids, record.isFor)
+		before := len(found)
 		if whole {
 			add(record.Scope)
 		}
@@ -221,6 +241,9 @@ func (j *orphanJudge) parentKinds(o observedChild) (found []schema.GroupVersionK
 			if whole || slices.Contains(ids, left.ID) {
 				add(left)
 			}
+		}
+		if len(found) > before && o.object.Metadata().CreationTimestamp.Time.Before(record.Since) {
+			return nil
 		}
 	}
 	slices.SortFunc(found, func(a, b schema.GroupVersionKind) int { return strings.Compare(a.String(), b.String()) })

@@ -39,8 +39,9 @@ type OrphanDeletion struct {
 	// Namespaces, CustomResourceDefinitions, PersistentVolumes and PersistentVolumeClaims.
 	IncludeData bool
 	// Claimed says why the children of a definition must be left alone, because a leader claims it;
-	// empty if none does. It is not asked about those whose parent is gone: a UID does not come
-	// back, whatever a leader has read.
+	// empty if none does. It is not asked about those whose parent is gone, unless another object
+	// has the name of the parent: a UID does not come back, whatever a leader has read, but after a
+	// restore from a backup the new object may be about to adopt them.
 	Claimed func(ctx context.Context, definition string) (why string, err error)
 
 	gone map[types.UID]bool // what was deleted
@@ -71,14 +72,8 @@ func (d *OrphanDeletion) Delete(ctx context.Context, o Orphan) (OrphanOutcome, s
 	if text := d.spare(o); text != "" {
 		return OrphanKept, text
 	}
-	if !slices.Contains(o.Reasons, OrphanNoParent) {
-		why, err := d.Claimed(ctx, o.Definition)
-		switch {
-		case err != nil:
-			return OrphanFailed, err.Error()
-		case why != "":
-			return OrphanRefused, why
-		}
+	if outcome, text := d.askLeader(ctx, o); outcome != "" {
+		return outcome, text
 	}
 	t := target{kind: o.observed.kind, namespace: o.Namespace, name: o.Name, metadataOnly: true}
 	var err error
@@ -104,6 +99,24 @@ func (d *OrphanDeletion) Delete(ctx context.Context, o Orphan) (OrphanOutcome, s
 		}
 	}
 	return OrphanFailed, fmt.Sprintf("it changes all the time: %v", err)
+}
+
+// askLeader returns what becomes of an orphan because of a leader; empty if none is in the way.
+func (d *OrphanDeletion) askLeader(ctx context.Context, o Orphan) (OrphanOutcome, string) {
+	gone := slices.Contains(o.Reasons, OrphanNoParent)
+	if gone && o.heir.UID == "" {
+		return "", ""
+	}
+	why, err := d.Claimed(ctx, o.Definition)
+	switch {
+	case err != nil:
+		return OrphanFailed, err.Error()
+	case why == "":
+		return "", ""
+	case gone:
+		why = fmt.Sprintf("%s may adopt it, as after a restore from a backup; if it does not, delete this object with kubectl. %s", o.heir, why)
+	}
+	return OrphanRefused, why
 }
 
 func (d *OrphanDeletion) deleted(o Orphan, text string) (OrphanOutcome, string) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -64,6 +65,16 @@ func (r *orphanRig) removeParent() {
 			panic(err)
 		}
 	})
+}
+
+// childrenMade is when all objects of the cluster were made.
+var childrenMade = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// recordWidgets is a record that was made anew at some time, when the definition handled Widgets.
+func (r *orphanRig) recordWidgets(since time.Time) {
+	now := websiteScope
+	now.Kind = "Widget"
+	r.search.Records[definition] = Record{Scope: now, Since: since}
 }
 
 func (r *orphanRig) edit(id ChildID, change func(tree map[string]any)) {
@@ -156,6 +167,25 @@ func TestOrphans(t *testing.T) {
 				r.search.Records[definition] = Record{Scope: now, Left: []Scope{websiteScope}}
 				r.search.Claims[0].Parent = widgetKind
 			},
+		},
+		"a child without its reference that is older than the record": {
+			change: func(_ *testing.T, r *orphanRig) {
+				r.edit(pageID, withoutReferences)
+				r.search.Claims[0].Parent = widgetKind
+				r.recordWidgets(childrenMade.Add(time.Second))
+			},
+		},
+		"a child without its reference that is as old as the record": {
+			change: func(_ *testing.T, r *orphanRig) {
+				r.edit(pageID, withoutReferences)
+				r.removeParent()
+				r.search.Records[definition] = Record{Scope: websiteScope, Since: childrenMade}
+			},
+			want: []string{gone},
+		},
+		"a child that is older than the record, and whose reference says what its parent was": {
+			change: func(_ *testing.T, r *orphanRig) { r.removeParent(); r.recordWidgets(childrenMade.Add(time.Second)) },
+			want:   []string{gone},
 		},
 		"a definition that goes on for another one, by the records": {
 			change: func(_ *testing.T, r *orphanRig) {
@@ -278,6 +308,22 @@ func TestDeleteOrphans(t *testing.T) {
 		"of a parent, which a leader does not matter for": {
 			before: func(_ *testing.T, r *orphanRig, d *OrphanDeletion) { r.removeParent(); d.Claimed = claimed },
 			want:   []string{"ConfigMap team-a/page Deleted "},
+		},
+		"of a parent, and another object has its name": {
+			before: func(_ *testing.T, r *orphanRig, _ *OrphanDeletion) {
+				r.removeParent()
+				r.edit(siteID, func(map[string]any) {})
+			},
+			want: []string{"ConfigMap team-a/page Deleted "},
+		},
+		"of a parent, and another object has its name, which a leader may have": {
+			before: func(_ *testing.T, r *orphanRig, d *OrphanDeletion) {
+				r.removeParent()
+				r.edit(siteID, func(map[string]any) {})
+				d.Claimed = claimed
+			},
+			want: []string{"ConfigMap team-a/page Refused Website team-a/web may adopt it, as after a restore from a backup; " +
+				"if it does not, delete this object with kubectl. somebody leads"},
 		},
 		"where nothing is known of a leader": {
 			before: func(_ *testing.T, r *orphanRig, d *OrphanDeletion) {

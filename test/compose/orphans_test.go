@@ -148,10 +148,19 @@ func TestOrphans(t *testing.T) {
 	if found["q-a"] != definitionName+" NoParent proven" || found["q-b"] != "old NoParent proven" || found["p-a"] != "" || found["p-b"] != "" {
 		t.Errorf("after a parent is gone, there are %v", found)
 	}
+	// The new one might adopt it, so the leader counts. Without it, no leader matters.
+	stdout, stderr, status = command(t, r.kubeconfig, "orphans", r.path, "--delete")
+	if status != 1 || !strings.Contains(stdout, "ConfigMap "+r.namespace+"/q-a: refused: Thing "+r.namespace+"/q may adopt it") ||
+		!strings.Contains(stdout, "pod-0_pod-0 leads") || stderr != "" {
+		t.Errorf("with another object of its name: exit status %d\n%s%s", status, stdout, stderr)
+	}
+	r.remove(t, things, "q")
+	r.await(t, things, "the second parent to go", func(o objects) bool { return o["q"] == nil })
 	found, _ = r.orphans(t, r.path, 0, "--delete")
 	if found["q-a"] != definitionName+" NoParent proven Deleted" {
 		t.Errorf("deleted is %v", found)
 	}
+	r.thing(t, "q", "z")
 	r.ready(t, "q")
 
 	p.Stop(t)
