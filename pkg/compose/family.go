@@ -40,6 +40,8 @@ type Member struct {
 	Children []*Member `json:"children"`
 	// Cycle is true for an object that stands in the tree already. It is not followed.
 	Cycle bool `json:"cycle,omitempty"`
+	// Unfollowed is true when not all was asked for that was made for it: Children may lack some.
+	Unfollowed bool `json:"unfollowed,omitempty"`
 }
 
 // ReadyCondition is the condition Ready.
@@ -106,8 +108,32 @@ func NewFamily(client *Client, resources []kinds.Resource) *Family {
 }
 
 // Read returns an object with all that was made for it, level by level: what was made for its
-// children, too. An object is followed once.
+// children, too. An object is followed once, and not all of very many are: see Member.Unfollowed.
+// With an error it returns what was read until then, or nil if that is not even the object.
 func (f *Family) Read(ctx context.Context, resource kinds.Resource, namespace, name string) (*Member, error) {
+	root, err := f.readRoot(ctx, resource, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[types.UID]*Member{root.UID: root}
+	left := followLimit
+	for depth, level := 0, []*Member{root}; len(level) > 0; depth++ {
+		if depth == depthLimit {
+			left = 0
+		}
+		level = follow(level, left)
+		left -= len(level)
+		next, err := f.addChildren(ctx, level, seen)
+		if err != nil {
+			follow(slices.Concat(level, next), 0)
+			return root, err
+		}
+		level = next
+	}
+	return root, nil
+}
+
+func (f *Family) readRoot(ctx context.Context, resource kinds.Resource, namespace, name string) (*Member, error) {
 	f.home = namespace
 	t := target{kind: kindOf(resource), namespace: namespace, name: name, json: true}
 	t.metadataOnly = t.kind.GroupKind() == ofSecrets
@@ -119,29 +145,36 @@ func (f *Family) Read(ctx context.Context, resource kinds.Resource, namespace, n
 	if err != nil {
 		return nil, err
 	}
-	root, err := memberOf(o)
-	if err != nil {
-		return nil, err
-	}
-	seen := map[types.UID]*Member{root.UID: root}
-	for level := []*Member{root}; len(level) > 0; {
-		if level, err = f.addChildren(ctx, level, seen); err != nil {
-			return nil, err
-		}
-	}
-	return root, nil
+	return memberOf(o)
 }
 
-// addChildren adds the children of all objects of one level, and returns those that are new.
-func (f *Family) addChildren(ctx context.Context, level []*Member, seen map[types.UID]*Member) (next []*Member, err error) {
+// follow returns as many members as are to be followed, and notes that the others are not. Members
+// of kinds of which there are few come first: an object with thousands of children of a kind has
+// leaves there, as a rule.
+func follow(level []*Member, most int) []*Member {
+	if len(level) <= most {
+		return level
+	}
+	few := map[schema.GroupKind]int{}
+	for _, m := range level {
+		few[m.groupKind()]++
+	}
+	level = slices.Clone(level)
+	slices.SortStableFunc(level, func(a, b *Member) int { return few[a.groupKind()] - few[b.groupKind()] })
+	for _, m := range level[most:] {
+		m.Unfollowed = true
+	}
+	return level[:most]
+}
+
+// addChildren adds the children of all objects of one level, and returns those that are new. With
+// an error it has added those that were found until then.
+func (f *Family) addChildren(ctx context.Context, level []*Member, seen map[types.UID]*Member) (next []*Member, failure error) {
 	parents := map[types.UID]*Member{}
 	for _, parent := range level {
 		parents[parent.UID] = parent
 	}
-	found, err := f.list(ctx, level)
-	if err != nil {
-		return nil, err
-	}
+	found, failure := f.list(ctx, level)
 	for _, o := range found {
 		parent := parents[o.marks.parentUID]
 		if o.UID == "" || parent == nil || slices.ContainsFunc(parent.Children, func(m *Member) bool { return m.UID == o.UID }) {
@@ -149,7 +182,7 @@ func (f *Family) addChildren(ctx context.Context, level []*Member, seen map[type
 		}
 		child, err := memberOf(o)
 		if err != nil {
-			return nil, err
+			return next, err
 		}
 		parent.Children = append(parent.Children, child)
 		if child.Cycle = seen[child.UID] != nil; !child.Cycle {
@@ -162,5 +195,5 @@ func (f *Family) addChildren(ctx context.Context, level []*Member, seen map[type
 			return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 		})
 	}
-	return next, nil
+	return next, failure
 }

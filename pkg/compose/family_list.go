@@ -23,13 +23,19 @@ const (
 	listsAtOnce = 8
 	// parentsAtOnce is how many parents one selector names: they stand in the URL.
 	parentsAtOnce = 100
+	// followLimit is how many objects are asked for what was made for them. Each hundred takes a
+	// list of every resource.
+	followLimit = 300
+	// depthLimit is how many levels are asked for: each takes a list of every resource.
+	depthLimit = 10
 )
 
 func kindOf(r kinds.Resource) schema.GroupVersionKind {
 	return schema.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind}
 }
 
-// list returns all objects that were made for some others.
+// list returns all objects that were made for some others; with an error, those that were found
+// until then.
 func (f *Family) list(ctx context.Context, parents []*Member) (found []observedChild, err error) {
 	var mu sync.Mutex
 	group, limited := errgroup.WithContext(ctx)
@@ -50,7 +56,8 @@ func (f *Family) list(ctx context.Context, parents []*Member) (found []observedC
 			})
 		}
 	}
-	return found, group.Wait()
+	err = group.Wait()
+	return found, err
 }
 
 // listResource lists one resource in all of the cluster, or where that is forbidden in the
@@ -79,7 +86,7 @@ func (f *Family) listResource(ctx context.Context, mu *sync.Mutex, r kinds.Resou
 		mu.Lock()
 		defer mu.Unlock()
 		f.unlisted[name] = err
-		return nil, nil
+		return objects, nil
 	}
 	return objects, err
 }
@@ -100,7 +107,7 @@ func (f *Family) Unlisted() (nowhere, elsewhere []string) {
 }
 
 // listWhole reads whole objects with their managedFields past all caches: as they are now. Of
-// Secrets it reads the metadata.
+// Secrets it reads the metadata. With an error it returns those that were read until then.
 func (f *Family) listWhole(ctx context.Context, q query) (objects []observedChild, err error) {
 	t := target{kind: q.kind, namespace: q.namespace, metadataOnly: q.kind.GroupKind() == ofSecrets}
 	accept := runtime.ContentTypeJSON
@@ -120,19 +127,19 @@ func (f *Family) listWhole(ctx context.Context, q query) (objects []observedChil
 		result := request.Do(ctx)
 		body, err := result.Raw()
 		if err != nil {
-			return nil, result.Error() // It has the causes.
+			return objects, result.Error() // It has the causes.
 		}
 		var page struct {
 			Metadata metav1.ListMeta   `json:"metadata"`
 			Items    []json.RawMessage `json:"items"`
 		}
 		if err := json.Unmarshal(body, &page); err != nil {
-			return nil, fmt.Errorf("reading a list of %s: %w", q.kind.Kind, err)
+			return objects, fmt.Errorf("reading a list of %s: %w", q.kind.Kind, err)
 		}
 		for _, item := range page.Items {
 			o, err := observeItem(item, t)
 			if err != nil {
-				return nil, fmt.Errorf("reading a list of %s: %w", q.kind.Kind, err)
+				return objects, fmt.Errorf("reading a list of %s: %w", q.kind.Kind, err)
 			}
 			objects = append(objects, o)
 		}

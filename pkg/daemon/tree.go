@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/validate/content"
@@ -29,7 +30,10 @@ KIND is a kind, a plural, a singular or a short name, as for kubectl, with .GROU
 It needs no config: it looks at all kinds that the cluster serves, as the user of the kubeconfig. Kinds that this user may not
 list are named on standard error. It reads Secrets without what is in them, and changes nothing.
 
-Exit status: 0 the object is shown, 1 it is not there or could not be read, 2 bad usage.`
+It asks at most 300 objects for what was made for them, on at most 10 levels, first those of kinds of which there are few. What
+is left out by that, or when the time is over, is said on standard error.
+
+Exit status: 0 the object is shown, 1 it is not there or could not be read, or not to the end, 2 bad usage.`
 
 func newTreeCommand() *cobra.Command {
 	var flags treeFlags
@@ -111,18 +115,15 @@ func runTree(cmd *cobra.Command, parent treeParent, flags treeFlags) error {
 	defer cluster.Close()
 	var found family
 	if err := ask(cmd.Context(), cmd.ErrOrStderr(), where, flags.cluster.timeout, func(ctx context.Context) error {
-		found, err = readFamily(ctx, cluster, parent)
+		// When the time is over, what was found until then is shown. That takes a moment.
+		limited, cancel := context.WithTimeout(ctx, flags.cluster.timeout-min(flags.cluster.timeout/10, time.Second))
+		defer cancel()
+		found, err = readFamily(limited, cluster, parent)
 		return err
 	}); err != nil {
 		return &runError{err}
 	}
-	for _, text := range found.notes() {
-		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "kooperd: %s\n", text)
-	}
-	if flags.format == formatJSON {
-		return writeJSON(cmd.OutOrStdout(), found)
-	}
-	return writeTree(cmd.OutOrStdout(), found.Member)
+	return found.show(cmd.OutOrStdout(), cmd.ErrOrStderr(), flags.format)
 }
 
 // family is what the command prints as JSON: an object, and what could not be looked at.
@@ -132,9 +133,12 @@ type family struct {
 	// be in the namespace of the object alone.
 	Unlisted          []string `json:"unlisted"`
 	UnlistedElsewhere []string `json:"unlistedElsewhere"`
+	// Error is why it was not read to the end; empty if it was.
+	Error string `json:"error,omitempty"`
 }
 
-// readFamily reads an object with everything that was made for it.
+// readFamily reads an object with everything that was made for it. It returns no error when at
+// least the object was read.
 func readFamily(ctx context.Context, cluster *kube.Cluster, parent treeParent) (family, error) {
 	resources, failed, err := cluster.Kinds().All(ctx)
 	if err != nil {
@@ -157,25 +161,20 @@ func readFamily(ctx context.Context, cluster *kube.Cluster, parent treeParent) (
 	}
 	reader := compose.NewFamily(client, resources)
 	member, err := reader.Read(ctx, resource, parent.namespace, parent.name)
-	if err != nil {
+	if member == nil {
 		return family{}, err
 	}
 	found := family{Member: member}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		found.Error = "not everything is shown: the time is over"
+	case err != nil:
+		found.Error = fmt.Sprintf("not everything is shown: %v", err)
+	}
 	found.Unlisted, found.UnlistedElsewhere = reader.Unlisted()
 	for _, err := range failed {
 		found.Unlisted = append(found.Unlisted, err.Error())
 	}
 	found.Unlisted, found.UnlistedElsewhere = append([]string{}, found.Unlisted...), append([]string{}, found.UnlistedElsewhere...)
 	return found, nil
-}
-
-// notes say what could not be looked at.
-func (f family) notes() (texts []string) {
-	if len(f.Unlisted) > 0 {
-		texts = append(texts, "these could not be listed: "+strings.Join(f.Unlisted, ", "))
-	}
-	if len(f.UnlistedElsewhere) > 0 {
-		texts = append(texts, fmt.Sprintf("these could be listed in namespace %s alone: %s", f.Namespace, strings.Join(f.UnlistedElsewhere, ", ")))
-	}
-	return texts
 }

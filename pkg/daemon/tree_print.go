@@ -1,12 +1,64 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"kooperd.dev/kooperd/pkg/compose"
 )
+
+// show prints an object with what was made for it, and says what is left out. The error is that it
+// was not read to the end.
+func (f family) show(stdout, stderr io.Writer, format string) error {
+	for _, text := range f.notes() {
+		_, _ = fmt.Fprintf(stderr, "kooperd: %s\n", text)
+	}
+	var err error
+	if format == formatJSON {
+		err = writeJSON(stdout, f)
+	} else {
+		err = writeTree(stdout, f.Member)
+	}
+	if err == nil && f.Error != "" {
+		return &runError{errors.New(f.Error)}
+	}
+	return err
+}
+
+// notes say what could not be looked at, and what was not.
+func (f family) notes() (texts []string) {
+	if len(f.Unlisted) > 0 {
+		texts = append(texts, "these could not be listed: "+strings.Join(f.Unlisted, ", "))
+	}
+	if len(f.UnlistedElsewhere) > 0 {
+		texts = append(texts, fmt.Sprintf("these could be listed in namespace %s alone: %s", f.Namespace, strings.Join(f.UnlistedElsewhere, ", ")))
+	}
+	counts := map[string]int{}
+	countUnfollowed(f.Member, counts)
+	if len(counts) == 0 {
+		return texts
+	}
+	var left []string
+	for _, kind := range slices.Sorted(maps.Keys(counts)) {
+		left = append(left, fmt.Sprintf("%d of kind %s", counts[kind], kind))
+	}
+	return append(texts, fmt.Sprintf("these were not all asked for what was made for them: %s (tree of one of them shows it)",
+		strings.Join(left, ", ")))
+}
+
+// countUnfollowed counts by kind the objects that were not asked for what was made for them.
+func countUnfollowed(m *compose.Member, counts map[string]int) {
+	if m.Unfollowed {
+		counts[m.Kind]++
+	}
+	for _, child := range m.Children {
+		countUnfollowed(child, counts)
+	}
+}
 
 // writeTree writes an object with what was made for it, as a table whose first column is a tree.
 func writeTree(w io.Writer, root *compose.Member) error {

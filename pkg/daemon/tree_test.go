@@ -105,3 +105,29 @@ Website team-a/shop         Progressing                                         
 		t.Errorf("an object without children is shown as %q, want %q", out.String(), want)
 	}
 }
+
+func TestShowFamily(t *testing.T) {
+	member := func(kind, name string, unfollowed bool) *compose.Member {
+		return &compose.Member{ObjectRef: compose.ObjectRef{Kind: kind, Name: name}, State: compose.HealthReady, Unfollowed: unfollowed}
+	}
+	root := member("Website", "shop", true)
+	root.Children = []*compose.Member{member("ConfigMap", "a", true), member("ConfigMap", "b", true), member("ConfigMap", "c", false)}
+	for _, format := range []string{formatText, formatJSON} {
+		var stdout, stderr strings.Builder
+		err := family{Member: root, Error: "not everything is shown: the time is over"}.show(&stdout, &stderr, format)
+		if err == nil || err.Error() != "not everything is shown: the time is over" {
+			t.Errorf("%s: error %v, want that the time is over", format, err)
+		}
+		want := "kooperd: these were not all asked for what was made for them: 2 of kind ConfigMap, 1 of kind Website (tree of one of them shows it)\n"
+		if stderr.String() != want {
+			t.Errorf("%s: standard error is %q, want %q", format, stderr.String(), want)
+		}
+		if !strings.Contains(stdout.String(), "shop") || format == formatJSON && !strings.Contains(stdout.String(), `"error": "not everything`) {
+			t.Errorf("%s: what was found is not shown: %s", format, stdout.String())
+		}
+		stdout.Reset()
+		if err := (family{Member: root}).show(&stdout, &stderr, format); err != nil {
+			t.Errorf("%s: %v", format, err)
+		}
+	}
+}

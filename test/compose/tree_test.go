@@ -22,7 +22,7 @@ type treeMember struct {
 	APIVersion, Kind, Namespace, Name, UID  string
 	State, Why                              string
 	Child, Definition, Installation, Parent string
-	Proven, Paused, Cycle                   bool
+	Proven, Paused, Cycle, Unfollowed       bool
 	Finalizers                              []string
 	Ready                                   *struct{ Status, Reason, Message string }
 	Managers                                []struct {
