@@ -36,6 +36,9 @@ func (p patching) withdrawAll(ctx context.Context) error {
 		if err := p.findUnseenPatches(ctx); err != nil {
 			return err
 		}
+		if failed := p.findUnlabelled(ctx); len(failed) > 0 && ctx.Err() == nil {
+			return slowly(p.patches.failed[failed[0].ID], p.req.Attempt)
+		}
 	}
 	return errStillPatched
 }

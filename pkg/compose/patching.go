@@ -101,11 +101,18 @@ func (p patching) withdraw(ctx context.Context) {
 	if len(p.Patched) == 0 || ctx.Err() != nil {
 		return
 	}
-	p.patches.ops = p.plan(p.observe(), p.hold())
-	if p.execute(ctx) {
-		p.patches.ops = p.plan(p.observe(), p.hold())
+	hold := p.hold()
+	var failed []PatchOp
+	if hold == "" {
+		failed = p.findUnlabelled(ctx)
 	}
-	p.memory().forgetPatches(p.parent.UID, p.patches.desired)
+	p.patches.ops = append(p.plan(p.observe(), hold), failed...)
+	if p.execute(ctx) {
+		p.patches.ops = append(p.plan(p.observe(), p.hold()), failed...)
+	}
+	if hold == "" && len(p.patches.failed) == 0 && ctx.Err() == nil { // Else, there may be something left.
+		p.memory().forgetPatches(p.parent.UID, p.patches.desired)
+	}
 }
 
 // plan plans, without what has failed in this pass.
