@@ -100,6 +100,10 @@ func formerIDs(composers []Definition, holder map[string]Definition) (problems [
 			case present && donor.Watch.Kind.GroupKind() != def.Watch.Kind.GroupKind():
 				message = fmt.Sprintf("%q is the id of controller %q, which handles %s objects: their children cannot become those of a %s",
 					id, donor.Name, donor.Watch.Kind.Kind, def.Watch.Kind.Kind)
+			case present && (isAboutChanges(def) || isAboutChanges(donor)):
+				message = fmt.Sprintf("%q is the id of controller %q, and one of the two has a where that names oldObject: "+
+					"it never says what it wants of an object that has not changed", id, donor.Name)
+				hint = "write a where that goes by object alone"
 			case present: // Of what is made under it, each definition has what it wants.
 			case claimed:
 				message = fmt.Sprintf("controller %q goes on for %q already", first, id)
@@ -115,6 +119,12 @@ func formerIDs(composers []Definition, holder map[string]Definition) (problems [
 		}
 	}
 	return problems
+}
+
+// isAboutChanges reports whether a definition is not called for all objects that it handles.
+func isAboutChanges(def Definition) bool {
+	condition := def.Filter.Where()
+	return condition != nil && condition.IsAboutChanges()
 }
 
 // IDs returns the id of a definition, and after it those that it has had before and that no other

@@ -326,6 +326,29 @@ controllers:
 	}
 }
 
+// TestDonorsAndChanges has conditions about changes where children may move: such a definition is
+// not called to say what it wants.
+func TestDonorsAndChanges(t *testing.T) {
+	registry, err := handlers.NewRegistry(composerPlugin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, who := range []string{"donor", "heir", "nobody"} {
+		where := map[string]string{}
+		where[who] = "    where: object.metadata.name != oldObject.metadata.name\n"
+		file := write(t, "f.yaml", "apiVersion: kooperd.dev/v1alpha1\ncontrollers:\n"+
+			"  donor:\n    watch: {apiVersion: example.com/v1, kind: A}\n    handler: {children: {}}\n    status: none\n"+where["donor"]+
+			"  heir:\n    watch: {apiVersion: example.com/v1, kind: A}\n    handler: {children: {}}\n    status: none\n    formerly: [donor]\n"+where["heir"])
+		_, err := config.Load(t.Context(), []string{file}, config.Options{Registry: registry})
+		refused := err != nil && strings.Contains(err.Error(), `controllers.heir.formerly[0]: "donor" is the id of controller "donor", `+
+			`and one of the two has a where that names oldObject: it never says what it wants of an object that has not changed; `+
+			`write a where that goes by object alone`)
+		if refused != (who != "nobody") {
+			t.Errorf("%s has a condition about changes: %v", who, err)
+		}
+	}
+}
+
 // TestIdentity has a definition whose name has changed twice: its id stays, or is among the former
 // ones. Where it is the name, it makes no difference to the digest.
 func TestIdentity(t *testing.T) {
