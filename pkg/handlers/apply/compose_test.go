@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -322,5 +323,22 @@ children:
 	}
 	if diff := cmp.Diff(want, handlerstest.Bind(t, apply.Plugin, string(config)).Owns()); diff != "" {
 		t.Errorf("owns (-want +have):\n%s", diff)
+	}
+}
+
+// What fails because the time is over is tried again, unlike what is wrong.
+func TestErrorsThatMayPass(t *testing.T) {
+	config, err := yaml.YAMLToJSON([]byte(`children: {c: {template: {apiVersion: e.com/v1, kind: T, metadata: {name: "${object.spec.html}-${object.spec.aliases.map(a, a)[0]}"}, x: "${object.spec.none}"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	composer := handlerstest.NewComposer(t, apply.Plugin, string(config))
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, ctx := range map[string]context.Context{"ended": ended, "wrong": t.Context()} {
+		_, err := composer.Compose(ctx, handlers.ComposeRequest{Object: handlerstest.Object(t, objectOf(t, site))})
+		if wrong := name == "wrong"; err == nil || handlers.IsTerminal(err) != wrong {
+			t.Errorf("%s: have %v, terminal: %t", name, err, !wrong)
+		}
 	}
 }

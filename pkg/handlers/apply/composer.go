@@ -54,12 +54,12 @@ func (c composer) Compose(ctx context.Context, req handlers.ComposeRequest) (han
 // evaluation is what one call of Compose is about to answer.
 type evaluation struct {
 	program  *program
-	req      handlers.ComposeRequest
 	vars     variables
-	children map[string]any      // the variable; those that are wanted and exist, as far as they are read
-	wanted   map[string][]string // the names of what is wanted, by child
-	pending  map[string]bool     // children of which some cannot be told yet
-	excluded map[string]bool     // children that are known not to be wanted
+	children map[string]any             // the variable; those that are wanted and exist, as far as they are read
+	existing map[string]handlers.Object // what exists, by name
+	wanted   map[string][]string        // the names of what is wanted, by child
+	pending  map[string]bool            // children of which some cannot be told yet
+	excluded map[string]bool            // children that are known not to be wanted
 	out      handlers.Composition
 }
 
@@ -69,8 +69,13 @@ func newEvaluation(p *program, req handlers.ComposeRequest) (*evaluation, error)
 		return nil, err
 	}
 	e := &evaluation{
-		program: p, req: req, children: map[string]any{}, wanted: map[string][]string{},
-		pending: map[string]bool{}, excluded: map[string]bool{},
+		program: p, children: map[string]any{}, wanted: map[string][]string{},
+		pending: map[string]bool{}, excluded: map[string]bool{}, existing: make(map[string]handlers.Object, len(req.Children)),
+	}
+	for _, child := range req.Children {
+		if _, ok := e.existing[child.Name]; !ok { // Of one name, the newest comes first.
+			e.existing[child.Name] = child.Object
+		}
 	}
 	all := map[string]any{}
 	for _, r := range p.related {
@@ -144,7 +149,7 @@ func (e *evaluation) instances(ctx context.Context, c *child) error {
 		return e.instance(ctx, c, c.name, e.vars, after)
 	}
 	value, _, err := single{at: "forEach", Expression: c.forEach}.eval(ctx, e.vars)
-	if done, err := e.settle(c.name, err); done {
+	if done, err := e.settle(ctx, c.name, err); done {
 		return err
 	}
 	entries, ok := value.([]any)
@@ -161,7 +166,7 @@ func (e *evaluation) instances(ctx context.Context, c *child) error {
 		}
 		vars := withEntry(e.vars, c.as, entry)
 		key, err := c.keyOf(ctx, vars, entry)
-		if done, err := e.settle(c.name, err); done {
+		if done, err := e.settle(ctx, c.name, err); done {
 			if err != nil {
 				return fmt.Errorf("entry %d: %w", i, err)
 			}
@@ -190,7 +195,7 @@ func (e *evaluation) awaited(c *child) (other, why string) {
 	for _, other := range c.counts {
 		existing := 0
 		for _, name := range e.wanted[other] {
-			if _, ok := e.req.Children.Get(name); ok {
+			if _, ok := e.existing[name]; ok {
 				existing++
 			}
 		}
@@ -222,7 +227,7 @@ func (e *evaluation) instance(ctx context.Context, c *child, name string, vars v
 		if err != nil {
 			err = &evalError{at: "includeWhen", of: c.include, err: err}
 		}
-		if done, err := e.settle(name, err); done {
+		if done, err := e.settle(ctx, name, err); done {
 			return err
 		}
 		if included, ok := result.Value().(bool); !ok {
@@ -232,7 +237,7 @@ func (e *evaluation) instance(ctx context.Context, c *child, name string, vars v
 		}
 	}
 	value, present, err := c.template.eval(ctx, vars)
-	if done, err := e.settle(name, err); done {
+	if done, err := e.settle(ctx, name, err); done {
 		return err
 	}
 	fields, ok := value.(map[string]any)
@@ -253,10 +258,14 @@ func (e *evaluation) instance(ctx context.Context, c *child, name string, vars v
 
 // settle decides what follows from an error about a child; done is false without one. What reads a
 // child that is known not to be wanted is not wanted either. What reads what is not there yet, or
-// may not be, is pending. Anything else is an error.
-func (e *evaluation) settle(name string, err error) (done bool, failed error) {
-	if err == nil {
+// may not be, is pending. Anything else is an error that stays until something changes, unless the
+// time was over.
+func (e *evaluation) settle(ctx context.Context, name string, err error) (done bool, failed error) {
+	switch {
+	case err == nil:
 		return false, nil
+	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded): // It may go well the next time.
+		return true, err
 	}
 	var eval *evalError
 	if !errors.As(err, &eval) || !expression.IsAbsent(err) {
@@ -293,7 +302,7 @@ func (e *evaluation) observe(c *child) error {
 	}
 	all := []any{}
 	for _, name := range e.wanted[c.name] {
-		object, ok := e.req.Children.Get(name)
+		object, ok := e.existing[name]
 		if !ok {
 			continue
 		}
