@@ -50,8 +50,17 @@ func (b *bench) matches(ctx context.Context, key kube.Key, now, old handlers.Obj
 }
 
 func (b *bench) Get(namespace, name string) (handlers.Object, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	obj, ok := b.existing[kube.Key{Namespace: namespace, Name: name}]
 	return obj, ok
+}
+
+// put changes an object in the cache.
+func (b *bench) put(k kube.Key, version string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.existing[k] = podAt(b.t, k, version)
 }
 
 func (b *bench) List(string, labels.Selector) []handlers.Object { return nil }
@@ -137,7 +146,7 @@ func TestEventFilter(t *testing.T) {
 		"the handler is given what has changed meanwhile": {changes: always,
 			ask: func(b *bench) {
 				old := b.existing[key(1)]
-				b.existing[key(1)] = podAt(b.t, key(1), "2")
+				b.put(key(1), "2")
 				b.handled(old)
 			},
 			want: []string{"change of object-1", fmt.Sprintf("admitted object-1 as %d", change)}},
