@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/runtime"
+
 	"kooperd.dev/kooperd/pkg/expression"
 )
 
@@ -35,27 +37,7 @@ func (e *evalError) Unwrap() error { return e.err }
 type constant struct{ value any }
 
 func (c constant) eval(context.Context, variables) (any, bool, error) {
-	return copied(c.value), true, nil
-}
-
-// copied copies decoded JSON.
-func copied(value any) any {
-	switch v := value.(type) {
-	case map[string]any:
-		all := make(map[string]any, len(v))
-		for key, entry := range v {
-			all[key] = copied(entry)
-		}
-		return all
-	case []any:
-		all := make([]any, len(v))
-		for i, entry := range v {
-			all[i] = copied(entry)
-		}
-		return all
-	default:
-		return value
-	}
+	return runtime.DeepCopyJSONValue(c.value), true, nil
 }
 
 // single is an expression that is a whole value, which keeps its type.
