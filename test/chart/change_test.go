@@ -36,7 +36,7 @@ func TestOneWorker(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			forEachHelm(t, func(t *testing.T, version string) {
+			forOneHelm(t, func(t *testing.T, version string) {
 				r := install(t, version, "--values", examples(t)["one-namespace"], "--set", tc.installed)
 				leads := tc.installed != tests["a lease at last"].installed
 				if leads {
@@ -106,7 +106,7 @@ func TestLeaseSettings(t *testing.T) {
 // also a container that starts again in its pod and a pod that is made again. After an upgrade with
 // a good one nothing is left of both.
 func TestBadConfig(t *testing.T) {
-	forEachHelm(t, func(t *testing.T, version string) {
+	forOneHelm(t, func(t *testing.T, version string) {
 		r := install(t, version, "--values", examples(t)["one-namespace"], "--set", "shutdownDelaySeconds=0,replicas=1")
 		old := r.pods(t)[0]
 		bad := r.command("upgrade", "--set-string", `configFiles.more\.yaml=kontrollers: {}`, "--timeout", "3s")

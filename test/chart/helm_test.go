@@ -57,6 +57,16 @@ func forEachHelm(t *testing.T, test func(t *testing.T, version string)) {
 	}
 }
 
+// forOneHelm runs a test whose pods run for long with the newer version, and with each version with
+// -conformance. What differs between the two is in the tests of forEachHelm.
+func forOneHelm(t *testing.T, test func(t *testing.T, version string)) {
+	if *conformance {
+		forEachHelm(t, test)
+		return
+	}
+	test(t, helms[len(helms)-1])
+}
+
 // The examples of the chart, by the files of their values.
 func examples(t *testing.T) map[string]string {
 	t.Helper()

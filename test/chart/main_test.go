@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,6 +20,9 @@ const (
 
 // programs is a folder with the programs that the image of a release would have besides kooperd.
 var programs string
+
+// conformance runs everything with both versions of Helm.
+var conformance = flag.Bool("conformance", false, "run what is slow with each version of Helm")
 
 // shared is the cluster of all tests.
 var shared *cluster.Cluster

@@ -60,7 +60,7 @@ func TestRolloutOrReload(t *testing.T) {
 // it, no pod changes, and after a bad one a container that starts again runs the last good one. The
 // rights of the release are those that its pods need.
 func TestReload(t *testing.T) {
-	forEachHelm(t, func(t *testing.T, version string) {
+	forOneHelm(t, func(t *testing.T, version string) {
 		mark := shared.AuditMark(t)
 		args := []string{"--values", examples(t)["one-namespace"], "--set", "shutdownDelaySeconds=0,reload=true"}
 		paged := version == "helm3"
@@ -98,7 +98,7 @@ func TestReload(t *testing.T) {
 // TestSwitchReload goes from rollouts to reloads and back while pods run. Afterwards nothing is
 // left but what kooperd itself has made.
 func TestSwitchReload(t *testing.T) {
-	forEachHelm(t, func(t *testing.T, version string) {
+	forOneHelm(t, func(t *testing.T, version string) {
 		r := install(t, version, "--values", examples(t)["one-namespace"], "--set", "shutdownDelaySeconds=0,replicas=1")
 		for _, set := range []string{"reload=true", "reload=false"} {
 			before := r.daemons(t)

@@ -24,7 +24,7 @@ import (
 // pod to a new one, only the holder of the lease writes, and in the end every object has been
 // handled as it is.
 func TestUpgrade(t *testing.T) {
-	forEachHelm(t, func(t *testing.T, version string) {
+	forOneHelm(t, func(t *testing.T, version string) {
 		mark := shared.AuditMark(t)
 		r := install(t, version, "--values", examples(t)["custom-resource"], "--set", "shutdownDelaySeconds=4,fence.enabled=true,flowSchema.enabled=true")
 		r.leader(t)
