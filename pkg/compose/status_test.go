@@ -225,6 +225,27 @@ func TestConditions(t *testing.T) {
 			}(),
 			want: []string{"Ready False Pending child token is waiting for Secret team-a/x", "Progressing True Pending child token is waiting for Secret team-a/x", "Degraded False AsDesired"},
 		},
+		"what another party has to do before a child that is not ready": {
+			pass: func() *pass {
+				p := passOf(starting)
+				p.composition.Pending = []handlers.Pending{{Name: "server", On: "child token"}, {Name: "token", On: "Secret team-a/x"}}
+				return p
+			}(),
+			want: []string{"Ready False Pending child token is waiting for Secret team-a/x", "Progressing True Pending child token is waiting for Secret team-a/x", "Degraded False AsDesired"},
+		},
+		"a child that is not ready before what waits for it": {
+			pass: func() *pass {
+				p := passOf(starting)
+				p.composition.Children = []handlers.Child{{Name: "page"}}
+				p.composition.Pending = []handlers.Pending{{Name: "server", On: "child page"}}
+				return p
+			}(),
+			want: []string{"Ready False NotReady ConfigMap team-a/page: 1 of 2 readyReplicas", "Progressing True NotReady ConfigMap team-a/page: 1 of 2 readyReplicas", "Degraded False AsDesired"},
+		},
+		"what is wrong before a child that is not ready": {
+			pass: passOf(starting, foreign),
+			want: []string{"Ready False Foreign child token: it is not ours", "Progressing True NotReady ConfigMap team-a/page: 1 of 2 readyReplicas", "Degraded True Foreign child token: it is not ours"},
+		},
 		"a problem that hinders no child": {
 			pass: func() *pass {
 				p := passOf(current)
