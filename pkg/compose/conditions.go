@@ -51,9 +51,10 @@ func (p *pass) conditions() []condition {
 	// What is wrong comes first, then what another party has to do. What waits for something of the
 	// same parent is not what blocks.
 	order := slices.Clone(p.ops)
-	slices.SortStableFunc(order, func(a, b Op) int { return cmp.Compare(p.blocking(a), p.blocking(b)) })
+	rank := func(op Op) int { return blocking(op, p.failed[op.ID] != nil) }
+	slices.SortStableFunc(order, func(a, b Op) int { return cmp.Compare(rank(a), rank(b)) })
 	troubles := 0
-	for troubles < len(order) && p.blocking(order[troubles]) == blocksByTrouble {
+	for troubles < len(order) && rank(order[troubles]) == blocksByTrouble {
 		troubles++
 	}
 	for _, op := range order[:troubles] {
@@ -65,7 +66,7 @@ func (p *pass) conditions() []condition {
 	}
 	pending := func(ofParent bool) {
 		for _, waiting := range p.composition.Pending {
-			if p.waitsForOwn(waiting) == ofParent {
+			if waitsForOwn(p.composition, waiting) == ofParent {
 				block("Pending", waiting.Error())
 				progress("Pending", waiting.Error())
 			}
@@ -90,10 +91,10 @@ const (
 	blocksByOrder
 )
 
-// blocking is which of these an op is.
-func (p *pass) blocking(op Op) int {
+// blocking returns which of these an op is.
+func blocking(op Op, failed bool) int {
 	switch {
-	case p.failed[op.ID] != nil, op.Action == Refuse && op.Desired != nil:
+	case failed, op.Action == Refuse && op.Desired != nil:
 		return blocksByTrouble
 	case op.Reason == ReasonAfter:
 		return blocksByOrder
@@ -101,11 +102,11 @@ func (p *pass) blocking(op Op) int {
 	return blocksByState
 }
 
-// waitsForOwn reports whether a child waits for another one of the same parent.
-func (p *pass) waitsForOwn(waiting handlers.Pending) bool {
+// waitsForOwn reports whether a child waits for another one of the same composition.
+func waitsForOwn(c handlers.Composition, waiting handlers.Pending) bool {
 	name, ok := strings.CutPrefix(waiting.On, "child ")
-	return ok && (slices.ContainsFunc(p.composition.Children, func(c handlers.Child) bool { return c.Name == name }) ||
-		slices.ContainsFunc(p.composition.Pending, func(o handlers.Pending) bool { return o.Name == name }))
+	return ok && (slices.ContainsFunc(c.Children, func(child handlers.Child) bool { return child.Name == name }) ||
+		slices.ContainsFunc(c.Pending, func(other handlers.Pending) bool { return other.Name == name }))
 }
 
 // sumUp adds one op to the conditions.
