@@ -33,6 +33,8 @@ func checkAdoption(p handlers.ChildPolicy) error {
 			return errors.New("adoptFrom has an empty field manager")
 		case FieldManager:
 			return fmt.Errorf("adoptFrom has the field manager %s, which is that of all children", manager)
+		case "*":
+			return errors.New("adoptFrom has * alone, which is every field manager: name them, or how they begin")
 		}
 	}
 	return nil
@@ -143,11 +145,16 @@ func (p *planner) marked(o *Observed) string {
 	return ""
 }
 
-// managersOf returns those of some field managers that have set fields of an object, sorted.
+// managersOf returns those of some field managers that have set fields of an object, sorted. A name
+// that ends in * stands for all that begin like it, but for our own.
 func managersOf(o *Observed, names []string) []string {
 	var found []string
 	for _, entry := range o.Managers {
-		if entry.Subresource == "" && slices.Contains(names, entry.Manager) {
+		named := slices.ContainsFunc(names, func(name string) bool {
+			prefix, many := strings.CutSuffix(name, "*")
+			return name == entry.Manager || many && entry.Manager != FieldManager && strings.HasPrefix(entry.Manager, prefix)
+		})
+		if entry.Subresource == "" && named {
 			found = append(found, entry.Manager)
 		}
 	}

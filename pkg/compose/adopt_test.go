@@ -34,6 +34,7 @@ var (
 	ifUnowned = adopting(handlers.ChildPolicy{Adopt: handlers.AdoptIfUnowned})
 	restored  = adopting(handlers.ChildPolicy{Adopt: handlers.AdoptRestored})
 	fromHelm  = adopting(handlers.ChildPolicy{AdoptFrom: []string{"helm", "kubectl"}})
+	fromAny   = adopting(handlers.ChildPolicy{AdoptFrom: []string{"operator/*"}})
 )
 
 // controlledBy makes an object the child of some controller.
@@ -115,6 +116,14 @@ func TestPlanOfAdoption(t *testing.T) {
 			},
 			desired: fromHelm, live: true,
 			want: []string{"adopt Adopted ConfigMap team-a/page: it is taken over from helm, kubectl"},
+		},
+		"from a manager of whose name the beginning is known": {
+			others: by("operator/7f3a", withData("html", "theirs")), desired: fromAny, live: true,
+			want: []string{"adopt Adopted ConfigMap team-a/page: it is taken over from operator/7f3a"},
+		},
+		"from none that begins so": {
+			others: by("operators", withData("html", "theirs")), desired: fromAny, live: true,
+			want: []string{"refuse Foreign ConfigMap team-a/page: " + exists + "none of its fields is from operator/*"},
 		},
 		"from none of the managers": {
 			others: by("operator", withData("html", "theirs")), desired: fromHelm, live: true,
@@ -204,10 +213,11 @@ func TestTakeOverPatch(t *testing.T) {
 
 func TestAdoptionIsChecked(t *testing.T) {
 	for want, policy := range map[string]handlers.ChildPolicy{
-		`child page: there is no adopt policy "always": want never, ifUnowned or restored`:   {Adopt: "always"},
-		`child page: adoptFrom has field managers, and the adopt policy is never`:            {Adopt: handlers.AdoptNever, AdoptFrom: []string{"helm"}},
-		`child page: adoptFrom has an empty field manager`:                                   {AdoptFrom: []string{""}},
-		`child page: adoptFrom has the field manager kooperd, which is that of all children`: {AdoptFrom: []string{"kooperd"}},
+		`child page: there is no adopt policy "always": want never, ifUnowned or restored`:              {Adopt: "always"},
+		`child page: adoptFrom has field managers, and the adopt policy is never`:                       {Adopt: handlers.AdoptNever, AdoptFrom: []string{"helm"}},
+		`child page: adoptFrom has an empty field manager`:                                              {AdoptFrom: []string{""}},
+		`child page: adoptFrom has * alone, which is every field manager: name them, or how they begin`: {AdoptFrom: []string{"*"}},
+		`child page: adoptFrom has the field manager kooperd, which is that of all children`:            {AdoptFrom: []string{"kooperd"}},
 	} {
 		child := page
 		child.Name, child.Policy = "page", policy

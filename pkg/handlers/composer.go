@@ -173,7 +173,8 @@ type ChildPolicy struct {
 	Adopt Adopt
 	// AdoptFrom are field managers, for example "kubectl-client-side-apply" or "helm": an object of
 	// which they have set fields becomes the child too, and these fields become kooperd's. Fields
-	// among them that the child does not set are removed. Default: none.
+	// among them that the child does not set are removed. A name that ends in * stands for all that
+	// begin like it. Default: none.
 	AdoptFrom []string
 	// WhenGone says what follows when the child is a Job or Pod that has finished, whether well or
 	// not, and is gone: deleted by its TTL or by a person. It is not looked at for a kind that is
