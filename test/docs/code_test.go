@@ -95,6 +95,8 @@ func (s *session) yaml(t testing.TB, b block) {
 	}
 	switch {
 	case b.parseOnly != "":
+	case b.inside != "":
+		s.validate(t, b, ".yaml", within(t, b.inside, b.text))
 	case b.values || slices.Equal(keys, []string{"rbac"}):
 		s.values(t, b)
 	case strings.Contains(b.text, wholeConfig):
@@ -110,6 +112,22 @@ func (s *session) yaml(t testing.TB, b block) {
 	default:
 		s.fatalf(t, b, "YAML of an unknown sort: mark it with \"values\" or \"parse\"")
 	}
+}
+
+// within makes a config of what stands at a path, such as controllers.NAME.handler.apply, in the
+// only definition. That is about a custom kind, of which nothing is known.
+func within(t testing.TB, path, text string) string {
+	t.Helper()
+	var part map[string]any
+	must(t, yaml.Unmarshal([]byte(text), &part))
+	steps := strings.Split(path, ".")
+	for _, step := range slices.Backward(steps[2:]) {
+		part = map[string]any{step: part}
+	}
+	part["watch"] = map[string]any{"apiVersion": "example.com/v1", "kind": "Website"}
+	whole, err := yaml.Marshal(map[string]any{"apiVersion": wholeConfig, steps[0]: map[string]any{steps[1]: part}})
+	must(t, err)
+	return string(whole)
 }
 
 // indent puts text into a container.
