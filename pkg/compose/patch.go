@@ -56,6 +56,8 @@ type DesiredPatch struct {
 	Kind schema.GroupVersionKind
 	// Name is the patch's name within its parent.
 	Name string
+	// After names children that have to be ready before it is applied.
+	After []string
 
 	tree map[string]any // what is applied, the mark included
 	hash string
@@ -82,7 +84,7 @@ func (m maker) makePatch(patch handlers.Patch) (*DesiredPatch, error) {
 	if _, untyped := patch.Object.(*unstructured.Unstructured); !untyped {
 		withoutEmpty(tree)
 	}
-	d := &DesiredPatch{ID: named.ID, Kind: named.Kind, Name: named.Name, tree: tree}
+	d := &DesiredPatch{ID: named.ID, Kind: named.Kind, Name: named.Name, After: patch.After, tree: tree}
 	if err := checkContribution(tree, owned.MetadataOnly); err != nil {
 		return fail(err)
 	}

@@ -92,7 +92,7 @@ func (p *patches) isTrouble(op PatchOp) bool {
 	case op.Desired == nil || op.Action != Wait:
 		return false
 	default:
-		return op.Reason != ReasonTargetAbsent && op.Reason != ReasonDeleting
+		return op.Reason != ReasonTargetAbsent && op.Reason != ReasonDeleting && op.Reason != ReasonAfter
 	}
 }
 

@@ -51,6 +51,8 @@ type PatchInput struct {
 	Desired []*DesiredPatch
 	// Children are the desired children of the parent.
 	Children []*Desired
+	// Unready are the names of those that are not ready.
+	Unready map[string]bool
 	// Observed are the objects there are, each once.
 	Observed []*ObservedPatch
 	// Hold says why nothing may be withdrawn; empty if it may.
@@ -144,6 +146,9 @@ func (p *patchPlanner) desired(i int) PatchOp {
 	if i := slices.IndexFunc(p.Children, func(child *Desired) bool { return child.ID == d.ID }); i >= 0 {
 		return refusePatch(ReasonOwnChild, "%s is child %s of the same parent: set it there", d.ID, p.Children[i].Name)
 	}
+	if op, waits := p.after(d); waits {
+		return op
+	}
 	if failure := p.Damped[d.ID]; failure != nil && failure.reason != ReasonFight {
 		return PatchOp{Action: Wait, Reason: failure.reason, Message: failure.Error()}
 	}
@@ -157,6 +162,20 @@ func (p *patchPlanner) desired(i int) PatchOp {
 		return refusePatch(ReasonOwnChild, "%s is child %s of %s, made by the same definition: set it there", d.ID, o.marks.child, o.marks.parent)
 	}
 	return p.existing(d, o)
+}
+
+// after decides on a patch by the children that come before it. It returns false when they are
+// ready.
+func (p *patchPlanner) after(d *DesiredPatch) (PatchOp, bool) {
+	for _, name := range d.After {
+		if !slices.ContainsFunc(p.Children, func(child *Desired) bool { return child.Name == name }) {
+			return refusePatch(ReasonOrder, "it comes after child %s, which there is not", name), true
+		}
+		if p.Unready[name] {
+			return PatchOp{Action: Wait, Reason: ReasonAfter, Message: fmt.Sprintf("it waits for child %s", name)}, true
+		}
+	}
+	return PatchOp{}, false
 }
 
 // existing decides on a patch of an object that exists.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
 )
@@ -76,6 +77,9 @@ func (p patching) findUnseenPatches(ctx context.Context) error {
 	return nil
 }
 
+// patientReasons are why a patch waits that is looked at again by itself.
+var patientReasons = []Reason{ReasonTargetAbsent, ReasonFight, ReasonDeleting, ReasonAfter}
+
 // firstError is what the call ends with because of a patch. One that is not to be tried yet is
 // tried then.
 func (p patching) firstError() error {
@@ -91,7 +95,7 @@ func (p patching) firstError() error {
 			continue
 		case failure != nil && passing(failure):
 			return failure
-		case failure == nil && op.Action == Wait && (op.Reason == ReasonTargetAbsent || op.Reason == ReasonFight || op.Reason == ReasonDeleting):
+		case failure == nil && op.Action == Wait && slices.Contains(patientReasons, op.Reason):
 			continue
 		case failure == nil && op.Action == Refuse:
 			err := &opError{reason: op.Reason, err: fmt.Errorf("%s", op.text())} //nolint:err113 // for a person

@@ -117,16 +117,18 @@ func (p patching) withdraw(ctx context.Context) {
 
 // plan plans, without what has failed in this pass.
 func (p patching) plan(observed []*ObservedPatch, hold string) []PatchOp {
-	children := make([]*Desired, 0, len(p.ops))
+	children, unready := make([]*Desired, 0, len(p.ops)), map[string]bool{}
 	for _, op := range p.ops {
 		if op.Desired != nil {
 			children = append(children, op.Desired)
+			unready[op.Desired.Name] = unready[op.Desired.Name] || !op.Ready
 		}
 	}
 	var damped map[ChildID]*opError
 	damped, p.patches.next = p.memory().dampedPatches(p.parent.UID, p.patches.desired, p.now())
 	ops := PlanPatches(PatchInput{
-		Identity: p.Identity, Parent: p.parent, Desired: p.patches.desired, Children: children, Observed: observed, Hold: hold, Damped: damped,
+		Identity: p.Identity, Parent: p.parent, Desired: p.patches.desired, Children: children, Unready: unready, Observed: observed,
+		Hold: hold, Damped: damped,
 	})
 	for i, op := range ops {
 		if failure := p.patches.failed[op.ID]; failure != nil && op.Action != Skip {
@@ -140,7 +142,8 @@ func (p patching) plan(observed []*ObservedPatch, hold string) []PatchOp {
 func (p patching) holdsPrune() string {
 	for _, op := range p.patches.ops {
 		switch {
-		case op.Desired == nil, op.Action == Skip, op.Reason == ReasonTargetAbsent && op.Action == Wait, op.Reason == ReasonDeleting:
+		case op.Desired == nil, op.Action == Skip, op.Reason == ReasonTargetAbsent && op.Action == Wait, op.Reason == ReasonDeleting,
+			op.Reason == ReasonAfter:
 		default:
 			return fmt.Sprintf("the patch of %s could not be applied", op.ID)
 		}

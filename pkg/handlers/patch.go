@@ -28,6 +28,9 @@ type Patch struct {
 	// namespace, it is in that of the parent. An item of a list has what identifies it, such as the
 	// name of a container. A list that the API server takes as one value is contributed as a whole.
 	Object runtime.Object
+	// After names children of the same parent that have to be ready before this is contributed, or
+	// changed. Default: none.
+	After []string
 }
 
 // PatchesOf makes patches of objects, with the names that an empty Patch.Name stands for.

@@ -72,6 +72,11 @@ func (j *judge) patches(patches []handlers.Patch) {
 		if objects[object] = true; slices.Contains(j.objects, object) {
 			j.reportf("patch %s: the object is a child of the same parent", name)
 		}
+		for _, before := range patch.After {
+			if _, ok := j.byName[before]; !ok {
+				j.reportf("patch %s: it comes after child %s, which there is not", name, before)
+			}
+		}
 		j.patch(name, u)
 	}
 }
