@@ -19,14 +19,35 @@ type head struct {
 	kind schema.GroupVersionKind
 }
 
+// isPatch reports whether a child contributes to an object that is not made.
+func (c Child) isPatch() bool { return len(c.Patch) > 0 }
+
+// body returns what is written of the object, and the field in which that is.
+func (c Child) body() (raw json.RawMessage, field string) {
+	if c.isPatch() {
+		return c.Patch, "patch"
+	}
+	return c.Template, "template"
+}
+
 // head reads apiVersion and kind of a template, which rights and watches follow from.
 func (c *compiler) head(name string) head {
-	path := "children." + quoteLabel(name) + ".template"
+	path, written := "children."+quoteLabel(name), c.config.Children[name]
+	switch {
+	case len(written.Template) == 0 && !written.isPatch():
+		c.report(path, "has neither template nor patch", "write what should be made in template, or what is contributed to an object of others in patch")
+		return head{}
+	case len(written.Template) > 0 && written.isPatch():
+		c.report(path, "has both template and patch", "write two children")
+		return head{}
+	}
+	raw, field := written.body()
+	path += "." + field
 	var t struct {
 		APIVersion any `json:"apiVersion"`
 		Kind       any `json:"kind"`
 	}
-	if err := json.Unmarshal(c.config.Children[name].Template, &t); err != nil {
+	if err := json.Unmarshal(raw, &t); err != nil {
 		c.report(path, "is no object", "write what should be made, with apiVersion, kind and metadata")
 		return head{}
 	}
@@ -75,17 +96,29 @@ func (c *compiler) child(name string, h head) *child {
 	if written.IncludeWhen != "" {
 		out.include = c.expression(path+".includeWhen", written.IncludeWhen, 0, scope, expression.WantBool())
 	}
-	if written.Raw {
-		out.template = constantOf(written.Template)
-	} else {
-		out.template = c.template(written.Template, path+".template", scope, typeOf(c.kinds, h.kind), "")
-	}
+	compileBody(c, path, out, scope)
 	if written.ReadyWhen != "" {
 		scope.Variables[selfVariable] = typeOf(c.kinds, h.kind)
 		out.ready = c.expression(path+".readyWhen", written.ReadyWhen, 0, scope, expression.WantBool())
 	}
 	c.reads(path, out)
 	return out
+}
+
+// compileBody compiles what should be.
+func compileBody(c *compiler, path string, out *child, scope expression.Scope) {
+	if len(out.Template) > 0 == out.isPatch() {
+		return // The head has said so.
+	}
+	raw, field := out.body()
+	if out.isPatch() {
+		patchCheck{c}.check(path, out)
+	}
+	if out.Raw {
+		out.template = constantOf(raw)
+		return
+	}
+	out.template = c.template(raw, path+"."+field, scope, typeOf(c.kinds, out.kind), "")
 }
 
 // entries compiles what makes one child for each entry of a list.
@@ -116,8 +149,12 @@ func (c *compiler) reads(path string, out *child) {
 		c.report(path, "reads all children, itself among them", "read one of them, as in children.name")
 	}
 	for i, other := range out.After {
-		if _, ok := c.config.Children[other]; !ok {
-			c.problems = append(c.problems, problemAt(fmt.Sprintf("%s.after[%d]", path, i), "there is no child "+other, other, sortedKeys(c.config.Children)))
+		at := fmt.Sprintf("%s.after[%d]", path, i)
+		switch first, ok := c.config.Children[other]; {
+		case !ok:
+			c.problems = append(c.problems, problemAt(at, "there is no child "+other, other, sortedKeys(c.config.Children)))
+		case first.isPatch():
+			c.report(at, other+" is a patch, and patches are applied after all children", "turn it round: let the patch come after the child")
 		}
 	}
 	var deciding []*expression.Expression

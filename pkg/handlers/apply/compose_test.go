@@ -89,6 +89,17 @@ func lines(t *testing.T, c handlers.Composition, err error) []string {
 		}
 		all = append(all, line)
 	}
+	for _, patch := range c.Patches {
+		text, err := json.Marshal(patch.Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := "patch " + patch.Name + " " + strings.TrimSpace(string(text))
+		if len(patch.After) > 0 {
+			line += " after " + strings.Join(patch.After, ",")
+		}
+		all = append(all, line)
+	}
 	for _, p := range c.Pending {
 		all = append(all, "pending: "+p.Error())
 	}
@@ -286,7 +297,10 @@ func TestPlugin(t *testing.T) {
 	handlerstest.Check(t, apply.Plugin, handlerstest.Options{
 		Configs: map[string]string{
 			"nothing": `{"children":{}}`,
-			"one":     `{"children":{"c":{"template":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"${object.metadata.name}"},"data":{"a":"${object.spec.html}"}}}}}`,
+			"patches": `{"children":{
+				"first":{"template":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"${object.metadata.name}"}}},
+				"each":{"forEach":"object.spec.aliases","after":["first"],"patch":{"apiVersion":"v1","kind":"Secret","metadata":{"name":"${item}","labels":{"a":"${object.metadata.name}"}}}}}}`,
+			"one": `{"children":{"c":{"template":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"${object.metadata.name}"},"data":{"a":"${object.spec.html}"}}}}}`,
 			"all": `{"related":{"teams":{"apiVersion":"v1","kind":"Namespace","labelSelector":"team"}},
 				"children":{"c":{"forEach":"object.spec.aliases","template":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"${name(object.metadata.name, item)}"}}},
 					"d":{"after":["c"],"includeWhen":"size(related.teams) == 0","template":{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s"}}}},

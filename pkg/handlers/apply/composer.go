@@ -244,7 +244,12 @@ func (e *evaluation) instance(ctx context.Context, c *child, name string, vars v
 	if !ok || !present {
 		return handlers.Terminal(errors.New("evaluating the template: it is no object"))
 	}
-	out := handlers.Child{Name: name, Object: &unstructured.Unstructured{Object: fields}, After: after, Policy: c.policy()}
+	object := &unstructured.Unstructured{Object: fields}
+	if c.isPatch() {
+		e.out.Patches = append(e.out.Patches, handlers.Patch{Name: name, Object: object, After: after})
+		return nil
+	}
+	out := handlers.Child{Name: name, Object: object, After: after, Policy: c.policy()}
 	if c.forEach == nil {
 		out.Formerly = c.Formerly
 	}
@@ -297,7 +302,7 @@ func (e *evaluation) settle(ctx context.Context, name string, err error) (done b
 
 // observe shows a child to the expressions that come after it.
 func (e *evaluation) observe(c *child) error {
-	if !e.program.read[c.name] && !e.program.allRead {
+	if c.isPatch() || !e.program.read[c.name] && !e.program.allRead {
 		return nil
 	}
 	all := []any{}

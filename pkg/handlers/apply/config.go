@@ -19,6 +19,7 @@ var Plugin = handlers.Plugin[Config]{
 	NewComposer: newComposer,
 	Owns:        owns,
 	Reads:       reads,
+	Patches:     patches,
 	Ordered:     func(c Config) bool { return c.Deletion == DeletionOrdered },
 }
 
@@ -51,9 +52,11 @@ type Related struct {
 	SameNamespace bool   `json:"sameNamespace,omitempty"`
 }
 
-// Child is one child, or one for each entry of a list. schema.cue describes its fields.
+// Child is one child, or one for each entry of a list, or the same of patches. schema.cue describes
+// its fields.
 type Child struct {
-	Template    json.RawMessage `json:"template"`
+	Template    json.RawMessage `json:"template,omitempty"`
+	Patch       json.RawMessage `json:"patch,omitempty"`
 	Raw         bool            `json:"raw,omitempty"`
 	ForEach     string          `json:"forEach,omitempty"`
 	As          string          `json:"as,omitempty"`

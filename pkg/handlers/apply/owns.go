@@ -26,6 +26,11 @@ type shell struct {
 	} `json:"roleRef"`
 }
 
+// elsewhere reports whether the object may be in another namespace than the parent.
+func (t shell) elsewhere() bool {
+	return t.Metadata.Namespace != "" && t.Metadata.Namespace != "${object.metadata.namespace}"
+}
+
 // owns returns the kinds of the templates. A child that says its namespace may be in any.
 func owns(c Config) []handlers.OwnedKind {
 	whole := wholeKinds(c)
@@ -33,6 +38,9 @@ func owns(c Config) []handlers.OwnedKind {
 	anyRole := map[schema.GroupVersionKind]bool{}
 	var order []schema.GroupVersionKind
 	for _, name := range sortedKeys(c.Children) {
+		if c.Children[name].isPatch() {
+			continue
+		}
 		var t shell
 		_ = json.Unmarshal(c.Children[name].Template, &t) // What has no such fields has been refused.
 		kind := schema.FromAPIVersionAndKind(t.APIVersion, t.Kind)
@@ -41,9 +49,7 @@ func owns(c Config) []handlers.OwnedKind {
 			owned = &handlers.OwnedKind{APIVersion: t.APIVersion, Kind: t.Kind, MetadataOnly: !whole[kind]}
 			byKind[kind], order = owned, append(order, kind)
 		}
-		if t.Metadata.Namespace != "" && t.Metadata.Namespace != "${object.metadata.namespace}" {
-			owned.AnyNamespace = true
-		}
+		owned.AnyNamespace = owned.AnyNamespace || t.elsewhere()
 		addRoles(owned, t, anyRole)
 	}
 	all := make([]handlers.OwnedKind, len(order))
@@ -66,6 +72,9 @@ func wholeKinds(c Config) map[schema.GroupVersionKind]bool {
 		return whole
 	}
 	for _, child := range p.children {
+		if child.isPatch() {
+			continue
+		}
 		_, _, hasStatus := expression.Field(expression.OfKind(child.kind), "status")
 		if hasStatus || child.ready != nil || p.allRead || p.read[child.name] {
 			whole[child.kind] = true

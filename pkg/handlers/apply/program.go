@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -164,6 +165,9 @@ func typeOf(kinds handlers.Kinds, kind schema.GroupVersionKind) expression.Type 
 func childrenType(config *Config, kinds handlers.Kinds, heads map[string]head) expression.Type {
 	fields := map[string]expression.Type{}
 	for name, h := range heads {
+		if config.Children[name].isPatch() {
+			continue // It is not observed.
+		}
 		fields[name] = typeOf(kinds, h.kind)
 		if config.Children[name].ForEach != "" {
 			fields[name] = expression.ListOf(fields[name])
@@ -204,6 +208,12 @@ func (c *compiler) report(path, message, hint string) {
 
 // mistake notes a mistake in an expression that stands at an offset in the string at a path.
 func (c *compiler) mistake(path string, offset int, m *expression.Mistake) {
+	if c.config.Children[m.Unknown].isPatch() && strings.HasSuffix(m.Message, " "+childrenVariable+"."+m.Unknown) {
+		m = &expression.Mistake{
+			Offset: m.Offset, Message: fmt.Sprintf("%s.%s is a patch, whose object is not read", childrenVariable, m.Unknown),
+			Hint: "read the object with related",
+		}
+	}
 	c.problems = append(c.problems, handlers.Problem{
 		Path: path, Message: m.Message, Hint: m.Hint, Offset: offset + m.Offset, Unknown: m.Unknown, Known: m.Known, Within: m.Within,
 	})
