@@ -44,7 +44,41 @@ spec:
                     lastTransitionTime: {type: string, format: date-time}
                     observedGeneration: {type: integer, format: int64}
 CRD
-kubectl wait --for condition=established crd/stores.example.com
+kubectl apply -f - <<'CRDS'
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: compositeresourcedefinitions.apiextensions.crossplane.io}
+spec:
+  group: apiextensions.crossplane.io
+  scope: Cluster
+  names: {kind: CompositeResourceDefinition, plural: compositeresourcedefinitions, singular: compositeresourcedefinition}
+  versions:
+  - name: v2
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: compositions.apiextensions.crossplane.io}
+spec:
+  group: apiextensions.crossplane.io
+  scope: Cluster
+  names: {kind: Composition, plural: compositions, singular: composition}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+CRDS
+kubectl wait --for condition=established crd/stores.example.com crd/compositeresourcedefinitions.apiextensions.crossplane.io \
+    crd/compositions.apiextensions.crossplane.io
+kubectl apply -f xrd.yaml -f composition.yaml
+xrd=$(kubectl get compositeresourcedefinition stores.example.com -o 'jsonpath={.metadata.uid}')
+kubectl patch crd stores.example.com --type merge -p '{"metadata":{"ownerReferences":[{"apiVersion":"apiextensions.crossplane.io/v2",
+    "kind":"CompositeResourceDefinition","name":"stores.example.com","uid":"'"$xrd"'","controller":true,"blockOwnerDeletion":true}]}}'
+kubectl create namespace crossplane-system
+kubectl --namespace crossplane-system create deployment crossplane --image example.com/crossplane
 kubectl apply -f - <<'STORE'
 apiVersion: example.com/v1
 kind: Store

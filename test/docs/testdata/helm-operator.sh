@@ -21,6 +21,8 @@ spec:
           status: {type: object, x-kubernetes-preserve-unknown-fields: true}
 CRD
 kubectl wait --for condition=established crd/journals.example.com
+kubectl create namespace journal-operator-system
+kubectl --namespace journal-operator-system create deployment journal-operator-controller-manager --image example.com/journal-operator
 kubectl apply -f - <<'JOURNAL'
 apiVersion: example.com/v1
 kind: Journal

@@ -41,7 +41,23 @@ spec:
                     lastTransitionTime: {type: string}
                     observedGeneration: {type: integer}
 CRD
-kubectl wait --for condition=established crd/shops.kro.run
+kubectl apply -f - <<'CRD'
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: resourcegraphdefinitions.kro.run
+spec:
+  group: kro.run
+  scope: Cluster
+  names: {kind: ResourceGraphDefinition, plural: resourcegraphdefinitions, singular: resourcegraphdefinition}
+  versions:
+  - name: v1alpha1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+CRD
+kubectl wait --for condition=established crd/shops.kro.run crd/resourcegraphdefinitions.kro.run
+kubectl apply -f shop-rgd.yaml
 kubectl create configmap shop-settings --from-literal currency=CHF
 kubectl apply -f - <<'SHOP'
 apiVersion: kro.run/v1alpha1
