@@ -118,13 +118,18 @@ func compileBody(c *compiler, path string, out *child, scope expression.Scope) {
 		out.template = constantOf(raw)
 		return
 	}
-	out.template = c.template(raw, path+"."+field, scope, typeOf(c.kinds, out.kind), "")
+	path += "." + field
+	if out.Update == handlers.UpdateCreateOnly && !out.isPatch() {
+		generating{c}.template(path, out, scope)
+		return
+	}
+	out.template = c.template(raw, path, scope, typeOf(c.kinds, out.kind), "")
 }
 
 // entries compiles what makes one child for each entry of a list.
 func (c *compiler) entries(path string, out *child, scope expression.Scope) expression.Scope {
 	as := out.as
-	if _, taken := scope.Variables[as]; taken || as == selfVariable || !identifier.MatchString(as) {
+	if _, taken := scope.Variables[as]; taken || as == selfVariable || as == generateNamespace || !identifier.MatchString(as) {
 		c.report(path+".as", fmt.Sprintf("%q cannot be the name of a variable here", as), "choose another one, such as "+defaultAs)
 		as = defaultAs
 	}

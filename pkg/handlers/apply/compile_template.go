@@ -114,7 +114,7 @@ func (c *compiler) text(s string, scope expression.Scope, at place) node {
 		if e == nil {
 			return object{} // It is not evaluated, as there is a problem.
 		}
-		return single{at: at.name, Expression: e}
+		return generating{c}.later(single{at: at.name, Expression: e}, at)
 	}
 	expressions := 0
 	out := text{at: at.name}
@@ -130,7 +130,7 @@ func (c *compiler) text(s string, scope expression.Scope, at place) node {
 	if expressions == 0 {
 		return constant{value: plainOf(segments)}
 	}
-	return out
+	return generating{c}.later(out, at)
 }
 
 // plainOf joins segments without expressions.

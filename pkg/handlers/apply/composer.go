@@ -253,6 +253,9 @@ func (e *evaluation) instance(ctx context.Context, c *child, name string, vars v
 	if c.forEach == nil {
 		out.Formerly = c.Formerly
 	}
+	if c.making != nil {
+		out.Generate = generation(c.making, vars)
+	}
 	if c.ready != nil {
 		out.Policy.Ready = readiness(ctx, c.ready, vars)
 	}

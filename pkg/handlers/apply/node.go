@@ -132,6 +132,8 @@ func expressionsIn(n node) []*expression.Expression {
 	case single:
 		return []*expression.Expression{n.Expression}
 	case nil:
+	case generated:
+		return expressionsIn(n.node)
 	case text:
 		var all []*expression.Expression
 		for _, part := range n.parts {

@@ -2,9 +2,11 @@ package apply
 
 import (
 	"cmp"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -45,6 +47,7 @@ type child struct {
 	kind     schema.GroupVersionKind
 	at       string // how messages name it
 	template node
+	making   node                   // the template with generated values; nil: it has none
 	forEach  *expression.Expression // nil: it is one child
 	as       string
 	key      node                   // nil: the entry itself
@@ -69,15 +72,24 @@ type related struct {
 
 // compiler makes a program of a config, and notes what is wrong with it.
 type compiler struct {
-	language *expression.Language
-	config   *Config
-	kinds    handlers.Kinds
-	problems []handlers.Problem
-	scope    map[string]expression.Type // of everything but as and self
+	language  *expression.Language
+	config    *Config
+	kinds     handlers.Kinds
+	problems  []handlers.Problem
+	scope     map[string]expression.Type // of everything but as and self
+	generate  generateWhen
+	generates bool // there is something to be generated
 }
 
 // theLanguage is that of all templates. It is made when the first one is compiled.
-var theLanguage = sync.OnceValues(func() (*expression.Language, error) { return expression.NewLanguage(nameFunction()) })
+var theLanguage = sync.OnceValues(func() (*expression.Language, error) { return languageWith(noRandom{}) })
+
+// generatingLanguage is that of templates when their values are generated.
+var generatingLanguage = sync.OnceValues(func() (*expression.Language, error) { return languageWith(rand.Reader) })
+
+func languageWith(random io.Reader) (*expression.Language, error) {
+	return expression.NewLanguage(append(generateFunctions(random), nameFunction())...)
+}
 
 // compile compiles a config. Without problems, the program is whole.
 func compile(c *Config, kinds handlers.Kinds) (*program, []handlers.Problem, error) {
@@ -223,6 +235,7 @@ func (c *compiler) mistake(path string, offset int, m *expression.Mistake) {
 func (c *compiler) expression(path, text string, offset int, scope expression.Scope, want expression.Want) *expression.Expression {
 	e, err := c.language.Compile(text, scope, want)
 	if err == nil {
+		generating{c}.check(path, offset, e)
 		return e
 	}
 	var wrong expression.Mistakes
@@ -230,7 +243,7 @@ func (c *compiler) expression(path, text string, offset int, scope expression.Sc
 		c.report(path, err.Error(), "")
 		return nil
 	}
-	for _, m := range wrong {
+	for _, m := range unknownGenerators(text, wrong) {
 		c.mistake(path, offset, m)
 	}
 	return nil
