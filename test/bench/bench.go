@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -17,26 +15,15 @@ import (
 	"kooperd.dev/kooperd/test/cluster"
 )
 
-// program is one of those that are measured.
-type program string
-
-// The programs by the folders of their main packages.
-const (
-	kooperd  program = "benchd"
-	manager  program = "manager"
-	informer program = "informer"
-)
-
-// programs are all, in the order of the table's columns.
-var programs = []program{kooperd, manager, informer}
-
 // row is one kind of work.
 type row struct {
 	name, title string
 	fixture     fixture
 	measures    []measure
-	// measured are the programs to run.
-	measured []program
+	// measured are the programs to run, and columns those of the table; none means programs.
+	measured, columns []program
+	// reps is how often they run at most, where once is enough; 0 means as often as others.
+	reps int
 	// once runs one program once. It may measure something of another program that ran beside it.
 	once func(ctx context.Context, s *scene, p program) (readings, error)
 	// together is instead of once and runs all programs side by side: for what does not depend on
@@ -131,6 +118,7 @@ type bench struct {
 	settings
 	dir     string // of what it writes meanwhile
 	bin     string // of the programs
+	built   []program
 	begun   time.Time
 	results results
 	server  string // version of the API server
@@ -144,27 +132,15 @@ type scene struct {
 	client  kubernetes.Interface // speaks protobuf, to leave the CPU to those who are measured
 	objects int
 	audited cluster.AuditMark // where the audit log begins to matter
+	graphs  bool              // kro has its kinds in the cluster, and made that of its parents
 }
 
-// build compiles the programs as they are shipped.
-func (b *bench) build(ctx context.Context) error {
-	if b.bin != "" {
-		return nil
+// table returns the programs that the row has columns of.
+func (r row) table() []program {
+	if r.columns == nil {
+		return programs
 	}
-	b.bin = b.dir
-	version := ""
-	if out, err := exec.CommandContext(ctx, "git", "describe", "--tags", "--always", "--dirty").Output(); err == nil {
-		version = "-X kooperd.dev/kooperd/pkg/daemon.version=" + strings.TrimSpace(string(out))
-	}
-	for _, p := range programs {
-		progressf("building %s", p)
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", version, "-o", filepath.Join(b.bin, string(p)), "./"+string(p))
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("building %s: %w\n%s", p, err, out)
-		}
-	}
-	return nil
+	return r.columns
 }
 
 // measure measures the rows, with one cluster after the other. A row that fails does not keep
@@ -213,13 +189,17 @@ func (s *scene) repeat(ctx context.Context, r row) error {
 	if err := s.profiled(ctx, r); err != nil {
 		return err
 	}
-	for rep := range s.reps {
+	reps := s.reps
+	if r.reps > 0 {
+		reps = min(reps, r.reps)
+	}
+	for rep := range reps {
 		if r.together != nil {
 			got, err := r.together(ctx, s)
 			if err != nil {
 				return err
 			}
-			progressf("%s, repetition %d of %d: %v", r.name, rep+1, s.reps, got)
+			progressf("%s, repetition %d of %d: %v", r.name, rep+1, reps, got)
 			s.results.add(r.name, got)
 			continue
 		}
@@ -229,7 +209,7 @@ func (s *scene) repeat(ctx context.Context, r row) error {
 			if err != nil {
 				return fmt.Errorf("running %s: %w", p, err)
 			}
-			progressf("%s, repetition %d of %d: %s took %s: %v", r.name, rep+1, s.reps, p, time.Since(start).Round(time.Millisecond), got[p])
+			progressf("%s, repetition %d of %d: %s took %s: %v", r.name, rep+1, reps, p, time.Since(start).Round(time.Millisecond), got[p])
 			s.results.add(r.name, got)
 		}
 	}
@@ -248,9 +228,9 @@ func turn(of []program, rep int) []program {
 	return order
 }
 
-// profiled runs kooperd once more, for its profiles.
+// profiled runs kooperd once more, for its profiles, with the plugins of the benchmark.
 func (s *scene) profiled(ctx context.Context, r row) error {
-	if s.profile == "" || r.order == nil || !slices.Contains(r.measured, kooperd) {
+	if s.profile == "" || r.order == nil || !slices.Contains(r.measured, r.table()[0]) {
 		return nil
 	}
 	o := r.order()

@@ -18,6 +18,7 @@ import (
 type composing struct {
 	*scene
 	*observer
+	kind  order.Kind // of the parents
 	group *errgroup.Group
 
 	mu      sync.Mutex
@@ -48,7 +49,7 @@ func (s *scene) compose(ctx context.Context, o order.Order, work func(ctx contex
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
-	c := &composing{scene: s, observer: newObserver(o), group: group}
+	c := &composing{scene: s, observer: newObserver(o), kind: o.KindOf(0), group: group}
 	if err := c.begin(ctx, group, s); err != nil {
 		stop()
 		return errors.Join(err, group.Wait())
@@ -85,6 +86,21 @@ func (c *composing) launch(p program, o order.Order) (replica, error) {
 	return r, nil
 }
 
+// serve starts a program that is to do what an order says, wherever the program takes that from.
+func (c *composing) serve(ctx context.Context, p program, o order.Order) (replica, error) {
+	if p != kro {
+		return c.launch(p, o)
+	}
+	if err := c.writeGraph(ctx, o); err != nil {
+		return replica{}, err
+	}
+	r, err := c.launch(p, o)
+	if err != nil {
+		return replica{}, err
+	}
+	return r, c.awaitGraph(ctx)
+}
+
 // end stops a program.
 func (c *composing) end(r replica) error {
 	c.forget(r)
@@ -111,16 +127,16 @@ func (c *composing) replicas() []replica {
 // are right, and returns how long that took.
 func (c *composing) converge(ctx context.Context, from, to int) (time.Duration, error) {
 	begun := time.Now()
-	if err := c.createSites(ctx, from, to); err != nil {
+	if err := c.createSites(ctx, c.kind, from, to); err != nil {
 		return 0, err
 	}
-	last, err := c.awaitRight(ctx, to)
+	last, err := c.awaitAll(ctx, to, allRight)
 	return last.Sub(begun), err
 }
 
 // prepare starts a program and lets it make the children of so many parents.
 func (c *composing) prepare(ctx context.Context, p program, o order.Order, parents int) (replica, error) {
-	r, err := c.launch(p, o)
+	r, err := c.serve(ctx, p, o)
 	if err != nil {
 		return replica{}, err
 	}

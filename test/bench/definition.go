@@ -51,7 +51,7 @@ func (c *composing) measureDefinition(ctx context.Context, p program, o order.Or
 	if err != nil {
 		return err
 	}
-	last, err := c.awaitRight(ctx, parents)
+	last, err := c.awaitAll(ctx, parents, allRight)
 	if err != nil {
 		return err
 	}

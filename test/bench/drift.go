@@ -58,17 +58,22 @@ func (c *composing) measureDrift(ctx context.Context, p program, o order.Order, 
 	if err := pause(ctx, c.settle); err != nil {
 		return err
 	}
+	return c.drift(ctx, o, parents, numbers)
+}
+
+// drift changes and deletes children while a program runs.
+func (c *composing) drift(ctx context.Context, o order.Order, parents int, numbers map[string]float64) error {
 	children := c.client.CoreV1().ConfigMaps(namespace)
 	mended, err := c.mendings(ctx, parents, func(ctx context.Context, parent string) error {
 		patch := []byte(`{"data":{"text":"by hand"}}`)
-		_, err := children.Patch(ctx, order.ChildName(parent, order.Parts[0]), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "hand"})
+		_, err := children.Patch(ctx, order.ChildName(parent, o.Children()[0]), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "hand"})
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	restored, err := c.mendings(ctx, parents, func(ctx context.Context, parent string) error {
-		return children.Delete(ctx, order.ChildName(parent, order.Parts[1]), metav1.DeleteOptions{})
+		return children.Delete(ctx, order.ChildName(parent, o.Children()[1]), metav1.DeleteOptions{})
 	})
 	if err != nil {
 		return err
@@ -130,11 +135,11 @@ func (c *composing) measureChanges(ctx context.Context, p program, o order.Order
 	var took []float64
 	for i := range min(parents, singleChanges) {
 		since := time.Now()
-		_, err := c.sites().Patch(ctx, siteName(i), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "hand"})
+		_, err := c.sites(c.kind).Patch(ctx, siteName(i), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "hand"})
 		if err != nil {
 			return fmt.Errorf("changing a parent: %w", err)
 		}
-		at, err := c.awaitDone(ctx, siteName(i), since)
+		at, err := c.awaitDone(ctx, siteName(i), since, allRight)
 		if err != nil {
 			return err
 		}

@@ -45,13 +45,20 @@ func failoverRow(parents int) row {
 
 // measureFailover creates parents, some of them when the leader is asked to stop.
 func (c *composing) measureFailover(ctx context.Context, p program, o order.Order, parents int, numbers map[string]float64) error {
+	return c.failOver(ctx, p, o, parents, failovers, allRight, numbers)
+}
+
+// failOver stops leaders. A parent has been handled when it is at a level.
+func (c *composing) failOver(
+	ctx context.Context, p program, o order.Order, parents, leaders int, handled level, numbers map[string]float64,
+) error {
 	leader, err := c.prepare(ctx, p, o, parents)
 	if err != nil {
 		return err
 	}
 	var leading, stopped []float64
 	next := parents
-	for range failovers {
+	for range leaders {
 		standby, err := c.launch(p, o)
 		if err != nil {
 			return err
@@ -60,7 +67,7 @@ func (c *composing) measureFailover(ctx context.Context, p program, o order.Orde
 			return err
 		}
 		for range whileLeads {
-			took, err := c.newParent(ctx, next)
+			took, err := c.newParent(ctx, next, handled)
 			if err != nil {
 				return err
 			}
@@ -69,7 +76,7 @@ func (c *composing) measureFailover(ctx context.Context, p program, o order.Orde
 		}
 		ending := make(chan error, 1)
 		go func() { ending <- c.end(leader) }()
-		took, err := c.newParent(ctx, next)
+		took, err := c.newParent(ctx, next, handled)
 		if err := <-ending; err != nil {
 			return err
 		}
@@ -87,14 +94,14 @@ func (c *composing) measureFailover(ctx context.Context, p program, o order.Orde
 	return nil
 }
 
-// newParent creates parent i and returns how many milliseconds it takes until everything of it is
-// right, and waits a little longer.
-func (c *composing) newParent(ctx context.Context, i int) (float64, error) {
+// newParent creates parent i and returns how many milliseconds it takes until it has been handled,
+// and waits a little longer.
+func (c *composing) newParent(ctx context.Context, i int, handled level) (float64, error) {
 	since := time.Now()
-	if err := c.createSite(ctx, i); err != nil {
+	if err := c.createSite(ctx, c.kind, i); err != nil {
 		return 0, fmt.Errorf("creating a parent: %w", err)
 	}
-	at, err := c.awaitDone(ctx, siteName(i), since)
+	at, err := c.awaitDone(ctx, siteName(i), since, handled)
 	if err != nil {
 		return 0, err
 	}

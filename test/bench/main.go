@@ -111,7 +111,7 @@ func run(ctx context.Context, s settings) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	b := &bench{settings: s, dir: dir, bin: s.bin, results: results{}, begun: time.Now()}
-	if err := b.build(ctx); err != nil {
+	if err := b.build(ctx, rows); err != nil {
 		return err
 	}
 	failed := b.measure(ctx, rows)

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,7 +27,7 @@ type observer struct {
 	mu    sync.Mutex
 	order order.Order // what the children have to be like
 	known map[string]*site
-	right int           // how many are
+	right [levels]int   // how many parents are at a level, or above it
 	news  chan struct{} // has a value when something has come since the last look
 }
 
@@ -38,10 +36,9 @@ type site struct {
 	siteObject
 
 	children map[string]child // by part
-	state    state
-	spoiled  time.Time // when its children ceased to be right
-	mended   time.Time // when they became right
-	done     time.Time // when they and the status were right
+	level    level
+	spoiled  time.Time         // when its children ceased to be right
+	reached  [levels]time.Time // when it came to each level
 }
 
 // siteObject is what matters of a parent.
@@ -59,12 +56,9 @@ type siteObject struct {
 
 // child is what matters of one.
 type child struct {
-	owner types.UID
-	data  map[string]string
+	owner, uid types.UID
+	data       map[string]string
 }
-
-// state is what is right of a parent.
-type state struct{ children, all bool }
 
 func newObserver(o order.Order) *observer {
 	return &observer{order: o, known: map[string]*site{}, news: make(chan struct{}, 1)}
@@ -73,7 +67,7 @@ func newObserver(o order.Order) *observer {
 // begin watches from now on, in goroutines of the group, until ctx ends. There may be no parents
 // and children yet.
 func (w *observer) begin(ctx context.Context, group *errgroup.Group, s *scene) error {
-	sites, maps := s.sites(), s.client.CoreV1().ConfigMaps(namespace)
+	sites, maps := s.sites(w.order.KindOf(0)), s.client.CoreV1().ConfigMaps(namespace)
 	siteList, err := sites.List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("listing parents: %w", err)
@@ -127,7 +121,7 @@ func (w *observer) note(event watch.Event, at time.Time) error {
 		w.change(object.GetName(), at, func(s *site) { s.siteObject = now })
 	case *corev1.ConfigMap:
 		cut := strings.LastIndexByte(object.Name, '-')
-		if cut < 0 || !slices.Contains(order.Parts, object.Name[cut+1:]) {
+		if cut < 0 {
 			return nil
 		}
 		w.change(object.Name[:cut], at, func(s *site) {
@@ -135,11 +129,7 @@ func (w *observer) note(event watch.Event, at time.Time) error {
 				delete(s.children, object.Name[cut+1:])
 				return
 			}
-			now := child{data: object.Data}
-			if owner := metav1.GetControllerOf(object); owner != nil {
-				now.owner = owner.UID
-			}
-			s.children[object.Name[cut+1:]] = now
+			s.children[object.Name[cut+1:]] = child{owner: ownerOf(object), uid: object.UID, data: object.Data}
 		})
 	default:
 		return fmt.Errorf("unexpected %T in an event %s: %w", object, event.Type, apierrors.FromObject(event.Object))
@@ -162,44 +152,22 @@ func (w *observer) change(name string, at time.Time, to func(*site)) {
 
 // judge finds out what is right of a parent now. The caller holds the lock.
 func (w *observer) judge(s *site, at time.Time) {
-	before := s.state
-	s.state.children = s.childrenRight(w.order)
-	s.state.all = s.state.children && s.statusRight()
-	switch {
-	case s.state.children && !before.children:
-		s.mended = at
-	case before.children && !s.state.children:
+	before := s.level
+	s.level = s.judged(w.order)
+	if before >= childrenRight && s.level < childrenRight {
 		s.spoiled = at
 	}
-	switch {
-	case s.state.all && !before.all:
-		s.done = at
-		w.right++
-	case before.all && !s.state.all:
-		w.right--
+	for l := before + 1; l <= s.level; l++ {
+		s.reached[l] = at
+		w.right[l]++
+	}
+	for l := s.level + 1; l <= before; l++ {
+		w.right[l]--
 	}
 	select {
 	case w.news <- struct{}{}:
 	default:
 	}
-}
-
-// childrenRight reports whether all children are there, belong to this parent and say what they
-// should.
-func (s *site) childrenRight(o order.Order) bool {
-	for _, part := range order.Parts {
-		have, exists := s.children[part]
-		if !exists || s.Metadata.UID == "" || have.owner != s.Metadata.UID || !maps.Equal(have.data, o.ChildData(s.Spec, part)) {
-			return false
-		}
-	}
-	return true
-}
-
-// statusRight reports whether the status is that of the present generation.
-func (s *site) statusRight() bool {
-	ready := meta.FindStatusCondition(s.Status.Conditions, order.Ready)
-	return s.Status.Observed == s.Spec.Text && ready != nil && ready.Status == metav1.ConditionTrue && ready.ObservedGeneration == s.Metadata.Generation
 }
 
 // want says that the children have to be like those of another order from now on.
@@ -218,7 +186,7 @@ func (w *observer) await(ctx context.Context, what string, so func() bool) error
 	defer cancel()
 	for {
 		w.mu.Lock()
-		is, right, of := so(), w.right, len(w.known)
+		is, right, of := so(), w.right[allRight], len(w.known)
 		w.mu.Unlock()
 		if is {
 			return nil
@@ -231,48 +199,55 @@ func (w *observer) await(ctx context.Context, what string, so func() bool) error
 	}
 }
 
-// awaitRight waits until so many parents are right, and returns when the last one became so.
-func (w *observer) awaitRight(ctx context.Context, parents int) (time.Time, error) {
+// awaitAll waits until so many parents are at a level, and returns when the last one came to it.
+func (w *observer) awaitAll(ctx context.Context, parents int, l level) (time.Time, error) {
+	err := w.await(ctx, fmt.Sprintf("%d parents to be right", parents), func() bool { return w.right[l] == parents })
+	return w.lastReached(l), err
+}
+
+// lastReached returns when the last parent came to a level.
+func (w *observer) lastReached(l level) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	var last time.Time
-	err := w.await(ctx, fmt.Sprintf("%d parents to be right", parents), func() bool {
-		if w.right != parents {
-			return false
+	for _, s := range w.known {
+		if s.reached[l].After(last) {
+			last = s.reached[l]
 		}
-		for _, s := range w.known {
-			if s.done.After(last) {
-				last = s.done
-			}
-		}
-		return true
-	})
-	return last, err
+	}
+	return last
 }
 
 // awaitMended waits until the children of a parent are right after they were not, since a moment,
 // and returns how long they were not.
 func (w *observer) awaitMended(ctx context.Context, name string, since time.Time) (time.Duration, error) {
+	return w.awaitAfter(ctx, name, since, childrenRight)
+}
+
+// awaitAfter waits until a parent has come to a level after its children were not right, since a
+// moment, and returns how long it took from then.
+func (w *observer) awaitAfter(ctx context.Context, name string, since time.Time, l level) (time.Duration, error) {
 	var took time.Duration
 	err := w.await(ctx, "the children of "+name+" to be right again", func() bool {
 		s := w.known[name]
-		if s == nil || !s.state.children || s.spoiled.Before(since) {
+		if s == nil || s.level < l || s.spoiled.Before(since) {
 			return false
 		}
-		took = s.mended.Sub(s.spoiled)
+		took = s.reached[l].Sub(s.spoiled)
 		return true
 	})
 	return took, err
 }
 
-// awaitDone waits until everything of a parent has become right, since a moment, and returns when
-// that was.
-func (w *observer) awaitDone(ctx context.Context, name string, since time.Time) (time.Time, error) {
+// awaitDone waits until a parent has come to a level, since a moment, and returns when that was.
+func (w *observer) awaitDone(ctx context.Context, name string, since time.Time, l level) (time.Time, error) {
 	var at time.Time
-	err := w.await(ctx, "everything of "+name+" to be right", func() bool {
+	err := w.await(ctx, name+" to be right", func() bool {
 		s := w.known[name]
-		if s == nil || !s.state.all || s.done.Before(since) {
+		if s == nil || s.level < l || s.reached[l].Before(since) {
 			return false
 		}
-		at = s.done
+		at = s.reached[l]
 		return true
 	})
 	return at, err

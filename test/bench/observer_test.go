@@ -35,14 +35,16 @@ func (o *observed) note(event watch.EventType, object any) {
 	}
 }
 
-// state fails the test unless the children, and all of the parent, are as right as wanted.
-func (o *observed) state(when string, want state) {
+// at fails the test unless as much of the parent is right as wanted.
+func (o *observed) at(when string, want level) {
 	o.t.Helper()
-	if got := o.known["site-000001"].state; got != want {
-		o.t.Errorf("%s: have %+v, want %+v", when, got, want)
+	if got := o.known["site-000001"].level; got != want {
+		o.t.Errorf("%s: have level %d, want %d", when, got, want)
 	}
-	if (o.right == 1) != want.all {
-		o.t.Errorf("%s: %d parents are right, want one: %t", when, o.right, want.all)
+	for l := nothingRight + 1; l < levels; l++ {
+		if (o.right[l] == 1) != (want >= l) {
+			o.t.Errorf("%s: %d parents are at level %d, want one: %t", when, o.right[l], l, want >= l)
+		}
 	}
 }
 
@@ -70,32 +72,73 @@ func TestObserver(t *testing.T) {
 	o.note(watch.Added, observedChild("body", "x", "u"))
 	o.note(watch.Added, observedChild("foot", "x", "another"))
 	o.note(watch.Added, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "kube-root-ca.crt"}})
-	o.state("a child of another owner", state{})
+	o.at("a child of another owner", nothingRight)
 	o.note(watch.Modified, observedChild("foot", "x", "u"))
-	o.state("no status", state{children: true})
+	o.at("no status", childrenRight)
 	o.note(watch.Modified, observedParent(1, "x", "x", 1))
-	o.state("everything is there", state{children: true, all: true})
+	o.at("everything is there", allRight)
 	done := o.clock
 
 	o.note(watch.Modified, observedChild("head", "spoiled", "u"))
-	o.state("a child has changed", state{})
+	o.at("a child has changed", nothingRight)
 	o.note(watch.Modified, observedChild("head", "x", "u"))
-	o.state("the child is right again", state{children: true, all: true})
+	o.at("the child is right again", allRight)
 	o.note(watch.Deleted, observedChild("head", "x", "u"))
-	o.state("a child is gone", state{})
+	o.at("a child is gone", nothingRight)
 	begin := o.clock
 	o.note(watch.Added, observedChild("head", "x", "u"))
 	took, err := o.awaitMended(t.Context(), "site-000001", begin)
 	if err != nil || took != time.Second {
 		t.Errorf("the child was away for %v, error %v; want 1s", took, err)
 	}
-	last, err := o.awaitRight(t.Context(), 1)
+	last, err := o.awaitAll(t.Context(), 1, allRight)
 	if err != nil || !last.Equal(o.clock) || last.Equal(done) {
 		t.Errorf("everything was right at %v, error %v; want %v", last, err, o.clock)
 	}
 
 	o.note(watch.Modified, observedParent(2, "x", "x", 1))
-	o.state("the status is of another generation", state{children: true})
+	o.at("the status is of another generation", statusRight)
 	o.want(order.Order{Extra: "more"})
-	o.state("children have to say more", state{})
+	o.at("children have to say more", nothingRight)
+}
+
+// madeChild is a child of kro, which has no owner reference.
+func madeChild(part string, uid types.UID, data map[string]string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: "site-000001-" + part, UID: uid, Labels: map[string]string{ownerLabel: "u"}}, Data: data,
+	}
+}
+
+func TestObserverOfChain(t *testing.T) {
+	o := &observed{observer: newObserver(order.Order{Graph: order.Chain}), t: t, clock: time.Unix(1000, 0)}
+	o.note(watch.Added, observedParent(1, "x", "", 1))
+	links := o.order.Children()
+	o.note(watch.Added, madeChild(links[0], "0", map[string]string{order.TextKey: "x"}))
+	for i, link := range links[1:] {
+		o.at("before the "+link+" child", nothingRight)
+		o.note(watch.Added, madeChild(link, types.UID(link), map[string]string{order.BeforeKey: string(o.known["site-000001"].children[links[i]].uid)}))
+	}
+	o.at("no status", childrenRight)
+	last := links[len(links)-1]
+	o.note(watch.Modified, observedParent(1, "x", last, 1))
+	o.at("everything is there", allRight)
+	o.note(watch.Modified, madeChild(last, "1", map[string]string{order.BeforeKey: links[len(links)-2]}))
+	o.at("the last child has another UID", childrenRight)
+}
+
+func TestObserverOfAnswer(t *testing.T) {
+	o := &observed{observer: newObserver(order.Order{Graph: order.Answer}), t: t, clock: time.Unix(1000, 0)}
+	o.note(watch.Added, observedParent(1, "x", "", 0))
+	o.note(watch.Added, madeChild(order.Asked, "0", map[string]string{order.TextKey: "x"}))
+	o.at("no answer", statusRight)
+	o.note(watch.Modified, madeChild(order.Asked, "0", map[string]string{order.TextKey: "x", order.AnswerKey: "a"}))
+	o.at("an answer that nothing is made of", nothingRight)
+	given := o.clock
+	o.note(watch.Added, madeChild(order.Answered, "1", map[string]string{order.AnswerKey: "a"}))
+	o.at("what is made of it", childrenRight)
+	o.note(watch.Modified, observedParent(1, "x", "a", 1))
+	took, err := o.awaitAfter(t.Context(), "site-000001", given, statusRight)
+	if err != nil || took != 2*time.Second {
+		t.Errorf("the status came after %v, error %v; want 2s", took, err)
+	}
 }

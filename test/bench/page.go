@@ -26,13 +26,14 @@ const (
 // group is what one run has measured, as the page shows it.
 type group struct {
 	conditions string
-	lines      []string // of the table
+	header     string   // of the table
+	lines      []string // of it
 }
 
 // writePage puts the lines into a page, between its marks, in place of those it has of the same
 // rows. Those of other rows stay, below the conditions they were measured under, and what is
 // neither goes. The names of all rows are in the order of the page.
-func writePage(page, conditions string, lines [][]string, names []string) error {
+func writePage(page, conditions string, header []string, lines [][]string, names []string) error {
 	text, err := os.ReadFile(page)
 	if err != nil {
 		return fmt.Errorf("writing the table: %w", err)
@@ -42,14 +43,14 @@ func writePage(page, conditions string, lines [][]string, names []string) error 
 	if !found || !closed {
 		return errors.New("writing the table: " + page + " has no marks for it")
 	}
-	measured := group{conditions: conditions}
+	measured := group{conditions: conditions, header: "| " + strings.Join(header, " | ") + " |"}
 	for _, cells := range lines {
 		measured.lines = append(measured.lines, "| "+strings.Join(cells, " | ")+" |")
 	}
 	var b strings.Builder
 	b.WriteString(before + beginMark)
 	for _, g := range merge(parseFigures(figures), measured, names) {
-		fmt.Fprintf(&b, "\n%s\n\n| %s |\n|%s\n", g.conditions, strings.Join(header, " | "), strings.Repeat(" --- |", len(header)))
+		fmt.Fprintf(&b, "\n%s\n\n%s\n|%s\n", g.conditions, g.header, strings.Repeat(" --- |", strings.Count(g.header, "|")-1))
 		b.WriteString(strings.Join(g.lines, "\n") + "\n")
 	}
 	b.WriteString("\n" + endMark + after)
@@ -68,6 +69,8 @@ func parseFigures(text string) []group {
 		case line == "":
 		case !strings.HasPrefix(line, "|"):
 			groups = append(groups, group{conditions: line})
+		case len(groups) > 0 && strings.HasPrefix(line, "| Work |"):
+			groups[len(groups)-1].header = line
 		case len(groups) > 0 && rowName(line) != "":
 			last := &groups[len(groups)-1]
 			last.lines = append(last.lines, line)
@@ -88,7 +91,8 @@ func rowName(line string) string {
 }
 
 // merge adds a group to others, which lose their lines of the same rows and of rows that are not
-// among names. Groups of the same conditions become one, and everything is in the order of names.
+// among names. Groups of the same conditions and columns become one, and everything is in the order
+// of names.
 func merge(groups []group, measured group, names []string) []group {
 	place := func(line string) int { return slices.Index(names, rowName(line)) }
 	replaced := map[string]bool{}
@@ -98,7 +102,7 @@ func merge(groups []group, measured group, names []string) []group {
 	for i := range groups {
 		groups[i].lines = slices.DeleteFunc(groups[i].lines, func(line string) bool { return replaced[rowName(line)] || place(line) < 0 })
 	}
-	if i := slices.IndexFunc(groups, func(g group) bool { return g.conditions == measured.conditions }); i >= 0 {
+	if i := slices.IndexFunc(groups, func(g group) bool { return g.conditions == measured.conditions && g.header == measured.header }); i >= 0 {
 		groups[i].lines = append(groups[i].lines, measured.lines...)
 	} else {
 		groups = append(groups, measured)
@@ -111,8 +115,12 @@ func merge(groups []group, measured group, names []string) []group {
 	return groups
 }
 
-// conditions says when, where and with what was measured.
-func (b *bench) conditions() string {
+// conditions says when, where and with what was measured in a table with columns of some programs.
+func (b *bench) conditions(of []program) string {
+	var peers []string
+	for _, p := range of[1:] {
+		peers = append(peers, columns[p]+" "+b.module(p, modules[p]))
+	}
 	kind := "Measured"
 	if b.quick {
 		kind = "**A quick run, to see that the benchmark works; no figures to rely on.** Measured"
@@ -125,10 +133,10 @@ func (b *bench) conditions() string {
 	if sizes != "" {
 		sizes = " As JSON, " + sizes + "."
 	}
-	return fmt.Sprintf("%s on %s with `%s`%s, -n=%d, %s: kooperd %s, controller-runtime %s, client-go %s, kube-apiserver %s, %s, %s/%s, %s, "+
+	return fmt.Sprintf("%s on %s with `%s`%s, -n=%d, %s: kooperd %s, %s, kube-apiserver %s, %s, %s/%s, %s, "+
 		"%d cores shared with the control plane.%s",
 		kind, b.begun.UTC().Format(time.DateOnly), b.command(), origin, b.n, count(b.reps, "repetition"), b.commit(),
-		b.module(manager, "sigs.k8s.io/controller-runtime"), b.module(informer, "k8s.io/client-go"), b.server,
+		strings.Join(peers, ", "), b.server,
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, processor(), runtime.NumCPU(), sizes)
 }
 
@@ -154,13 +162,16 @@ func (b *bench) commit() string {
 	return module.Version
 }
 
-// module is the version of a module in a program.
+// modules are what the other programs are compared as.
+var modules = map[program]string{manager: "sigs.k8s.io/controller-runtime", informer: "k8s.io/client-go", kro: kroModule}
+
+// module is the version of a module in a program, or of the program itself.
 func (b *bench) module(p program, path string) string {
 	info, err := buildinfo.ReadFile(filepath.Join(b.bin, string(p)))
 	if err != nil {
 		return "unknown"
 	}
-	for _, m := range info.Deps {
+	for _, m := range append(info.Deps, &info.Main) {
 		if m.Path == path {
 			return m.Version
 		}

@@ -54,11 +54,14 @@ func (s *scene) start(p program, o order.Order, kubeconfig string) (*process, er
 	}
 	var args []string
 	var config string
-	if p == kooperd {
+	switch p {
+	case kooperd, shipped:
 		config = name + ".json"
 		if args, err = kooperdArgs(o, config); err != nil {
 			return nil, err
 		}
+	case kro:
+		args = kroArgs(o)
 	}
 	stderr, err := os.Create(name + ".log")
 	if err != nil {
@@ -229,7 +232,10 @@ func writeConfig(o order.Order, path string) error {
 			"watch":   map[string]any{"apiVersion": kind.GVK().GroupVersion().String(), "kind": kind.Kind},
 			"handler": map[string]any{"bench": map[string]any{"metadataOnly": o.View == order.Metadata}},
 		}
-		if o.Work == order.Compose {
+		switch {
+		case o.Graph != "":
+			definition["handler"] = map[string]any{"apply": applyConfig(o)}
+		case o.Work == order.Compose:
 			definition["handler"] = map[string]any{"children": map[string]any{"extra": o.Extra}}
 		}
 		if o.Workers > 0 {

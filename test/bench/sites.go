@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
 	"kooperd.dev/kooperd/test/bench/order"
@@ -30,28 +32,28 @@ func siteName(i int) string { return fmt.Sprintf("site-%06d", i) }
 // siteText is what parent i says.
 func siteText(i int) string { return fmt.Sprintf("the text of parent %06d", i) }
 
-// sites returns a client for parents.
-func (s *scene) sites() dynamic.ResourceInterface {
-	return s.cluster.Dynamic().Resource(siteKind.GVR()).Namespace(namespace)
+// sites returns a client for parents of a kind.
+func (s *scene) sites(kind order.Kind) dynamic.ResourceInterface {
+	return s.cluster.Dynamic().Resource(kind.GVR()).Namespace(namespace)
 }
 
-// createSite creates parent i.
-func (s *scene) createSite(ctx context.Context, i int) error {
+// createSite creates parent i of a kind.
+func (s *scene) createSite(ctx context.Context, kind order.Kind, i int) error {
 	site := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": siteKind.GVK().GroupVersion().String(), "kind": siteKind.Kind,
+		"apiVersion": kind.GVK().GroupVersion().String(), "kind": kind.Kind,
 		"metadata": map[string]any{"name": siteName(i), "namespace": namespace},
 		"spec":     map[string]any{"text": siteText(i)},
 	}}
-	_, err := s.sites().Create(ctx, site, metav1.CreateOptions{})
+	_, err := s.sites(kind).Create(ctx, site, metav1.CreateOptions{})
 	return err
 }
 
 // createSites creates the parents from one number up to another.
-func (s *scene) createSites(ctx context.Context, from, to int) error {
+func (s *scene) createSites(ctx context.Context, kind order.Kind, from, to int) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(siteCreators)
 	for i := from; i < to && ctx.Err() == nil; i++ {
-		group.Go(func() error { return s.createSite(ctx, i) })
+		group.Go(func() error { return s.createSite(ctx, kind, i) })
 	}
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("creating parents: %w", err)
@@ -64,28 +66,64 @@ func (s *scene) createSites(ctx context.Context, from, to int) error {
 func (s *scene) clearSites(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, reportTimeout, errors.New("the objects of the last run are still there"))
 	defer cancel()
-	sites, children := s.sites(), s.client.CoreV1().ConfigMaps(namespace)
-	own := metav1.ListOptions{FieldSelector: "metadata.name!=kube-root-ca.crt"}
+	kinds := []order.Kind{siteKind}
+	if s.graphs {
+		kinds = append(kinds, graphKind)
+	}
+	children, own := s.client.CoreV1().ConfigMaps(namespace), metav1.ListOptions{FieldSelector: "metadata.name!=kube-root-ca.crt"}
 	for {
 		if err := children.DeleteCollection(ctx, metav1.DeleteOptions{}, own); err != nil {
 			return fmt.Errorf("deleting children: %w", err)
-		}
-		if err := sites.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
-			return fmt.Errorf("deleting parents: %w", err)
 		}
 		maps, err := children.List(ctx, own)
 		if err != nil {
 			return fmt.Errorf("listing children: %w", err)
 		}
-		parents, err := sites.List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return fmt.Errorf("listing parents: %w", err)
+		left := len(maps.Items)
+		for _, kind := range kinds {
+			parents, err := s.deleteSites(ctx, kind)
+			if err != nil {
+				return err
+			}
+			left += parents
 		}
-		if len(maps.Items)+len(parents.Items) == 0 {
+		if left == 0 {
 			return nil
 		}
 		if err := pause(ctx, 100*time.Millisecond); err != nil {
 			return fmt.Errorf("deleting parents: %w", err)
 		}
 	}
+}
+
+// deleteSites deletes all parents of a kind, whose program is gone and will not remove its
+// finalizer, and returns how many are left.
+func (s *scene) deleteSites(ctx context.Context, kind order.Kind) (int, error) {
+	sites := s.sites(kind)
+	if err := sites.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+		return 0, fmt.Errorf("deleting parents: %w", err)
+	}
+	parents, err := sites.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return 0, fmt.Errorf("listing parents: %w", err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(siteCreators)
+	for i := range parents.Items {
+		if len(parents.Items[i].GetFinalizers()) == 0 {
+			continue
+		}
+		group.Go(func() error {
+			patch := []byte(`{"metadata":{"finalizers":null}}`)
+			_, err := sites.Patch(ctx, parents.Items[i].GetName(), types.MergePatchType, patch, metav1.PatchOptions{})
+			if apierrors.IsNotFound(err) {
+				return nil
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return 0, fmt.Errorf("removing finalizers: %w", err)
+	}
+	return len(parents.Items), nil
 }

@@ -20,10 +20,20 @@ const (
 	times        = "×"
 )
 
-// header is that of the table.
-var header = []string{"Work", "Measured", "kooperd", "controller-runtime", "client-go", "÷ controller-runtime", "÷ client-go", "Target", "Met"}
+// header returns that of a table with columns of some programs.
+func header(of []program) []string {
+	cells := []string{"Work", "Measured"}
+	for _, p := range of {
+		cells = append(cells, columns[p])
+	}
+	for _, p := range of[1:] {
+		cells = append(cells, "÷ "+columns[p])
+	}
+	return append(cells, "Target", "Met")
+}
 
-// lines returns the cells of the table. A measure that nothing was measured of is left out.
+// lines returns the cells of the table of rows that have the same columns. A measure that nothing
+// was measured of is left out.
 func (b *bench) lines(rows []row) [][]string {
 	var lines [][]string
 	for _, r := range rows {
@@ -37,13 +47,15 @@ func (b *bench) lines(rows []row) [][]string {
 				name += ", " + m.unit
 			}
 			cells := []string{"`" + r.name + "`, " + r.title, name}
-			for _, p := range programs {
+			for _, p := range r.table() {
 				cells = append(cells, spread(got[p]))
 			}
-			if m.difference {
-				cells = append(cells, "", "")
-			} else {
-				cells = append(cells, ratio(got[kooperd], got[manager]), ratio(got[kooperd], got[informer]))
+			for _, p := range r.table()[1:] {
+				if m.difference {
+					cells = append(cells, "")
+				} else {
+					cells = append(cells, ratio(got[r.table()[0]], got[p]))
+				}
 			}
 			wanted, met := b.judge(r, m)
 			lines = append(lines, append(cells, wanted, met))
@@ -59,7 +71,7 @@ func (b *bench) judge(r row, m measure) (wanted, met string) {
 	for _, t := range m.targets {
 		text, yardstick := b.limit(r, m, t)
 		targets = append(targets, text)
-		own := b.results[r.name][m.name][kooperd]
+		own := b.results[r.name][m.name][r.table()[0]]
 		if len(yardstick) == 0 || len(own) == 0 {
 			verdicts = append(verdicts, "not measured")
 			continue
@@ -77,7 +89,7 @@ func (b *bench) judge(r row, m measure) (wanted, met string) {
 }
 
 // columns are the names of the programs in the table.
-var columns = map[program]string{kooperd: "kooperd", manager: "controller-runtime", informer: "client-go"}
+var columns = map[program]string{kooperd: "kooperd", manager: "controller-runtime", informer: "client-go", shipped: "kooperd", kro: "kro"}
 
 // limit returns a target in words and as numbers, one for each repetition of what it compares with;
 // none if that was not measured.
@@ -143,28 +155,48 @@ func number(v float64) string {
 	}
 }
 
-// publish prints the table, and writes it into a page if the settings say so.
+// tables returns the rows by their columns, in the order in which these come first.
+func tables(rows []row) [][]row {
+	var all [][]row
+	for _, r := range rows {
+		i := slices.IndexFunc(all, func(same []row) bool { return slices.Equal(same[0].table(), r.table()) })
+		if i < 0 {
+			all = append(all, []row{r})
+			continue
+		}
+		all[i] = append(all[i], r)
+	}
+	return all
+}
+
+// publish prints the tables, and writes them into a page if the settings say so.
 func (b *bench) publish(w io.Writer, rows []row) error {
-	lines := b.lines(rows)
-	if len(lines) == 0 {
-		return nil
-	}
-	_, _ = fmt.Fprintln(w, b.conditions())
-	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	for _, cells := range append([][]string{header}, lines...) {
-		_, _ = fmt.Fprintln(table, strings.Join(cells, "\t"))
-	}
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("printing the table: %w", err)
-	}
-	if b.doc == "" {
-		return nil
-	}
 	var names []string
 	for _, r := range allRows(b.settings) {
 		names = append(names, r.name)
 	}
-	return writePage(b.doc, b.conditions(), lines, names)
+	for _, same := range tables(rows) {
+		lines := b.lines(same)
+		if len(lines) == 0 {
+			continue
+		}
+		head := header(same[0].table())
+		_, _ = fmt.Fprintln(w, b.conditions(same[0].table()))
+		table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+		for _, cells := range append([][]string{head}, lines...) {
+			_, _ = fmt.Fprintln(table, strings.Join(cells, "\t"))
+		}
+		if err := table.Flush(); err != nil {
+			return fmt.Errorf("printing the table: %w", err)
+		}
+		if b.doc == "" {
+			continue
+		}
+		if err := writePage(b.doc, b.conditions(same[0].table()), head, lines, names); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // count prints a number of things.

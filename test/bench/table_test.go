@@ -60,7 +60,11 @@ func TestLines(t *testing.T) {
 
 // The page keeps the lines of rows that were not measured again, below the conditions of their run.
 func TestWritePage(t *testing.T) {
-	head := "\n\n| " + strings.Join(header, " | ") + " |\n|" + strings.Repeat(" --- |", len(header)) + "\n"
+	cells := header(programs)
+	headOf := func(cells []string) string {
+		return "\n\n| " + strings.Join(cells, " | ") + " |\n|" + strings.Repeat(" --- |", len(cells)) + "\n"
+	}
+	head := headOf(cells)
 	names := []string{"a", "b", "c", "d"}
 	line := func(row, figure string) string { return "| `" + row + "`, row | time, s | " + figure + " |\n" }
 	measured := func(rows ...string) (lines [][]string) {
@@ -84,6 +88,8 @@ func TestWritePage(t *testing.T) {
 		"a new row": {old, "Now.", []string{"d"}, old + "\nNow." + head + line("d", "new")},
 		"more under the same conditions": {old, "Older.", []string{"d", "b"},
 			"\nOld." + head + line("a", "1") + "\nOlder." + head + line("b", "new") + line("c", "4") + line("d", "new")},
+		"a table of other columns": {"\nNow." + headOf(header(templated)) + line("b", "1"), "Now.", []string{"a"},
+			"\nNow." + head + line("a", "new") + "\nNow." + headOf(header(templated)) + line("b", "1")},
 		"a row that is no more": {"\nOld." + head + line("gone", "1"), "Now.", []string{"a"}, "\nNow." + head + line("a", "new")},
 	}
 	for name, tt := range tests {
@@ -92,7 +98,7 @@ func TestWritePage(t *testing.T) {
 			if err := os.WriteFile(page, []byte("before\n"+beginMark+tt.figures+endMark+"after\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if err := writePage(page, tt.conditions, measured(tt.rows...), names); err != nil {
+			if err := writePage(page, tt.conditions, cells, measured(tt.rows...), names); err != nil {
 				t.Fatal(err)
 			}
 			got, err := os.ReadFile(page)
@@ -112,7 +118,7 @@ func TestWritePageWithoutMarks(t *testing.T) {
 		if err := os.WriteFile(page, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := writePage(page, "now", nil, nil); err == nil {
+		if err := writePage(page, "now", header(programs), nil, nil); err == nil {
 			t.Errorf("writing into %q: want an error, have none", text)
 		}
 	}

@@ -57,8 +57,8 @@ func (c *composer) Compose(_ context.Context, req handlers.ComposeRequest) (hand
 	if err := req.Object.Into(&parent); err != nil {
 		return handlers.Composition{}, fmt.Errorf("reading the parent: %w", err)
 	}
-	children := make([]handlers.Child, len(order.Parts))
-	for i, part := range order.Parts {
+	children := make([]handlers.Child, len(c.order.Children()))
+	for i, part := range c.order.Children() {
 		children[i] = handlers.Child{Name: part, Object: &corev1.ConfigMap{
 			ObjectMeta: metav1.ObjectMeta{Name: order.ChildName(req.Object.Name(), part)},
 			Data:       c.order.ChildData(parent.Spec, part),

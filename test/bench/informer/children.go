@@ -151,7 +151,7 @@ func (c *composer) take(ctx context.Context, object *unstructured.Unstructured, 
 		return nil
 	}
 	tasks <- func() error {
-		for _, part := range order.Parts {
+		for _, part := range c.order.Children() {
 			if err := c.apply(ctx, p, part); err != nil {
 				return err
 			}
@@ -196,7 +196,7 @@ func (c *composer) writeStatus(ctx context.Context, p parent) error {
 		return metav1.Condition{Type: name, Status: status, Reason: reason, ObservedGeneration: p.Metadata.Generation, LastTransitionTime: now}
 	}
 	body, err := json.Marshal(map[string]any{"status": map[string]any{
-		"observed": p.Spec.Text, "observedGeneration": p.Metadata.Generation,
+		"observed": c.order.Observed(p.Spec), "observedGeneration": p.Metadata.Generation,
 		"conditions": []metav1.Condition{
 			condition(order.Ready, "Ready", metav1.ConditionTrue), condition("Progressing", "Settled", metav1.ConditionFalse),
 			condition("Degraded", "AsDesired", metav1.ConditionFalse),

@@ -44,7 +44,7 @@ func (c *composer) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 	if err := c.client.Get(ctx, req.NamespacedName, &site); err != nil || site.DeletionTimestamp != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	for _, part := range order.Parts {
+	for _, part := range c.order.Children() {
 		child := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: order.ChildName(site.Name, part), Namespace: site.Namespace}}
 		_, err := controllerutil.CreateOrUpdate(ctx, c.client, child, func() error {
 			child.Data = c.order.ChildData(site.Spec, part)

@@ -50,6 +50,21 @@ const (
 	Compose Work = "compose"
 )
 
+// Graph is what children of an object are made of, and its status.
+type Graph string
+
+// The graphs.
+const (
+	// Parts are the children that Compose makes. The status says what the first of them says.
+	Parts Graph = "parts"
+	// Chain is children of which each but the first has the UID of the one before. The status has
+	// that of the last.
+	Chain Graph = "chain"
+	// Answer is two children. The second one has a value that another party writes into the first
+	// one, and the status has it as well.
+	Answer Graph = "answer"
+)
+
 // Annotation is the one that a change carries the time in when it was due to be sent, as
 // nanoseconds since 1970; 0 is not counted.
 const Annotation = "bench.kooperd.dev/sent"
@@ -89,6 +104,8 @@ type Order struct {
 	// Workers is how many objects each definition handles at a time when it makes children; 0 means
 	// one.
 	Workers int `json:"workers"`
+	// Graph is what templates make of an object, for the programs that have templates.
+	Graph Graph `json:"graph"`
 	// Extra is one more text in every child; mostly there is none.
 	Extra string `json:"extra"`
 	// Repair is whether a bare client also watches the children that it has made. Others always do.
