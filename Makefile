@@ -101,7 +101,7 @@ test: bin/kooperd bin/devcluster bin/helm3 bin/helm4 bin/kubeconform ## Run all 
 	@status=0; \
 	run() { printf '+ cd %s && %s\n' "$$1" "$${*:2}"; (cd "$$1" && "$${@:2}") || status=1; }; \
 	run . $(GO) test -vet=off -race $(TESTFLAGS) ./...; \
-	run . env $(PURE) $(GO) test -vet=off -run '^(TestLoadMemory$$|TestCgroupIsNotFilled$$|TestChild)' $(TESTFLAGS) ./pkg/config ./pkg/daemon; \
+	run . env $(PURE) $(GO) test -vet=off -run '^(TestLoadMemory$$|TestCgroupIsNotFilled$$|TestChild|TestComposeMemory$$)' $(TESTFLAGS) ./pkg/config ./pkg/daemon ./pkg/handlers/apply; \
 	packages=$$(cd test && $(GO) list ./...); \
 	run test $(GO) test -vet=off -race -count=1 -p 2 -timeout 20m $(TESTFLAGS) $$(grep -E '/test/($(PAIRED_TESTS))(/|$$)' <<<"$$packages"); \
 	run test $(GO) test -vet=off -race -count=1 -p 1 -timeout 20m $(TESTFLAGS) $$(grep -vE '/test/($(PAIRED_TESTS))(/|$$)' <<<"$$packages"); \
