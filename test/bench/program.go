@@ -64,7 +64,11 @@ func (b *bench) build(ctx context.Context, rows []row) error {
 	}
 	for _, p := range b.built {
 		progressf("building %s", p)
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", version, "-o", filepath.Join(b.bin, string(p)), p.source().target)
+		flags := version
+		if p == shipped || p == kro {
+			flags = "-s -w " + version // As a release is built.
+		}
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", flags, "-o", filepath.Join(b.bin, string(p)), p.source().target)
 		cmd.Dir = p.source().folder
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
