@@ -3,9 +3,12 @@ package compose_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
+	"kooperd.dev/kooperd/test/cluster"
 	"kooperd.dev/kooperd/test/compose/parts"
 )
 
@@ -78,7 +81,7 @@ func TestKill9AfterEachWrite(t *testing.T) {
 type killed struct {
 	*rig
 	elsewhere string // the other namespace
-	cutter    *cutter
+	cutter    *cluster.Cutter
 	process   *replica
 }
 
@@ -93,9 +96,22 @@ func newKilled(t *testing.T) *killed {
 	return k
 }
 
+// newCutter returns a cutter that counts the writes for parents.
+func newCutter(t *testing.T, r *rig) *cluster.Cutter {
+	t.Helper()
+	return shared.Cutter(t, r.rest, func(req *http.Request) bool {
+		for _, part := range []string{"/namespaces/" + r.leases + "/", "/events", "/apis/authorization.k8s.io/"} {
+			if strings.Contains(req.URL.Path, part) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 func (k *killed) launch(t *testing.T) {
 	t.Helper()
-	k.process = k.rig.launch(t, "pod-0", k.cutter.kubeconfig)
+	k.process = k.rig.launch(t, "pod-0", k.cutter.Kubeconfig(t, k.leases))
 	k.process.leads(t)
 }
 
@@ -108,15 +124,15 @@ func (k *killed) run(t *testing.T, s stage, parent string, n int) bool {
 		k.awaitEnd(t, stage{name: "preparing", to: s.from, children: []string{"a", "b", "c"}}, parent, nil)
 		k.process.settle(t, parent) // It writes no more.
 	}
-	reached := k.cutter.arm(n)
+	reached := k.cutter.Arm(n)
 	s.change(t, k.rig, parent)
 	// A pass for another parent comes after all that there is to write for this one.
 	if k.awaitEnd(t, s, parent, reached) && k.process.settleUnless(t, reached, "barrier") {
-		k.cutter.disarm()
+		k.cutter.Release()
 		return false
 	}
 	k.process.kill9(t)
-	k.cutter.disarm()
+	k.cutter.Release()
 	k.launch(t)
 	k.awaitEnd(t, s, parent, nil)
 	return true

@@ -140,11 +140,11 @@ func TestPatchAfterKill9(t *testing.T) {
 			{func() { k.patch(t, things, "p", `{"spec": {"text": "y"}}`) }, "y"},
 			{func() { k.remove(t, things, "p") }, ""},
 		} {
-			reached := k.cutter.arm(n)
+			reached := k.cutter.Arm(n)
 			change.do()
 			k.process.settleUnless(t, reached, "barrier")
 			k.process.kill9(t)
-			k.cutter.disarm()
+			k.cutter.Release()
 			k.launch(t)
 			has(change.value)
 			if change.value == "" {
