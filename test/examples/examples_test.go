@@ -1,8 +1,11 @@
 // Package examples_test runs every example of the repository on a real API server and looks for
 // what its README says.
+//
+// -conformance goes through the lives of the examples with every fault after every write.
 package examples_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,14 +17,19 @@ import (
 	"kooperd.dev/kooperd/test/daemon"
 )
 
-var shared *cluster.Cluster
+var (
+	shared      *cluster.Cluster
+	conformance bool
+)
 
 func TestMain(m *testing.M) {
+	flag.BoolVar(&conformance, "conformance", false, "every fault after every write of every example")
+	flag.Parse()
 	os.Exit(cluster.Main(m, cluster.Options{Audit: true}, &shared))
 }
 
-// checks are what each example must show, by its folder. A folder without an entry here fails the
-// test.
+// checks are what each example must show, by its folder, but for those that have a life. A folder
+// that has neither fails the test.
 var checks = map[string]func(t *testing.T, p *daemon.Process){
 	"quickstart":            checkQuickstart,
 	"echo-pods":             checkEchoPods,
@@ -33,7 +41,6 @@ var checks = map[string]func(t *testing.T, p *daemon.Process){
 	"custom-build":          checkCustomBuild,
 	"triggers":              checkTriggers,
 	"team-namespaces":       checkTeamNamespaces,
-	"website":               checkWebsite,
 	"chaos-operator":        checkChaosOperator,
 }
 
@@ -43,16 +50,26 @@ func TestExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for name := range lives {
+		if crd := filepath.Join(root, name, "crd.yaml"); exists(crd) {
+			shared.Apply(t, readExample(t, name, "crd.yaml")) // The garbage collector looks for new kinds every 30 s.
+		}
+	}
 	for _, entry := range entries {
 		name := entry.Name()
 		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(root, name)
+			if !exists(filepath.Join(dir, "README.md")) {
+				t.Errorf("every example has a README.md, and examples/%s has none", name)
+			}
+			if life, ok := lives[name]; ok {
+				t.Parallel() // beside the other lives, after all other examples
+				live(t, name, life)
+				return
+			}
 			check, ok := checks[name]
 			if !ok {
-				t.Fatalf("examples/%s is not tested: add it to checks", name)
-			}
-			dir := filepath.Join(root, name)
-			if _, err := os.Stat(filepath.Join(dir, "README.md")); err != nil {
-				t.Errorf("every example has a README.md: %v", err)
+				t.Fatalf("examples/%s is not tested: add it to lives, or to checks", name)
 			}
 			for _, file := range []string{"crd.yaml", "objects.yaml"} {
 				if objects, err := os.ReadFile(filepath.Join(dir, file)); err == nil {
@@ -67,15 +84,21 @@ func TestExamples(t *testing.T) {
 // start runs an example's config, by its own binary when it is a custom build.
 func start(t *testing.T, dir string) *daemon.Process {
 	t.Helper()
+	opts := daemon.Options{Config: exampleConfig(t, dir), Kubeconfig: shared.AdminKubeconfig()}
+	if exists(filepath.Join(dir, "main.go")) {
+		opts.Binary = daemon.Build(t, dir)
+	}
+	return daemon.Start(t, opts)
+}
+
+// exampleConfig returns the path of an example's config.
+func exampleConfig(t *testing.T, dir string) string {
+	t.Helper()
 	configs, err := filepath.Glob(filepath.Join(dir, "controllers.*"))
 	if err != nil || len(configs) != 1 {
 		t.Fatalf("want one controllers file in %s, have %q, %v", dir, configs, err)
 	}
-	opts := daemon.Options{Config: configs[0], Kubeconfig: shared.AdminKubeconfig()}
-	if _, err := os.Stat(filepath.Join(dir, "main.go")); err == nil {
-		opts.Binary = daemon.Build(t, dir)
-	}
-	return daemon.Start(t, opts)
+	return configs[0]
 }
 
 func checkQuickstart(t *testing.T, p *daemon.Process) {
