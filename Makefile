@@ -132,10 +132,10 @@ generate-check: ## Check that generated files are those that "make generate" mak
 
 # Packages with checks that make test leaves out, because they are slow or depend on the speed of the
 # machine.
-CONFORMANCE_PACKAGES = ./chart ./compose ./election ./failover ./reload
+CONFORMANCE_PACKAGES = ./chart ./compose ./election ./examples ./failover ./reload
 
 .PHONY: conformance
-conformance: bin/kooperd bin/devcluster ## Run the slow checks too: every case of the election, of failover, of a reload, of children and of the chart, held to its limits.
+conformance: bin/kooperd bin/devcluster ## Run the slow checks too: every case of the election, of failover, of a reload, of children, of the examples and of the chart, held to its limits.
 	cd test && $(GO) test -vet=off -race -count=1 -p 1 -timeout 90m $(TESTFLAGS) $(CONFORMANCE_PACKAGES) -conformance
 
 .PHONY: microbench
