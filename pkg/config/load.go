@@ -32,6 +32,8 @@ type Options struct {
 	// MemoryLimit is how many bytes the heap of the process may grow during the evaluation.
 	// Default: 1 GiB.
 	MemoryLimit uint64
+
+	look func(*explain.Document) // called with a document without mistakes; nil for nothing
 }
 
 // Load reads the files and directories in paths, unifies them and checks the result. Of a directory
@@ -71,7 +73,7 @@ func Evaluate(ctx context.Context, files *Files, options Options) (cfg *Config, 
 	var found atomic.Pointer[[]string] // by an evaluation that may go on without being waited for
 	first := files.first()
 	cfg, err = supervise(ctx, options, first, func(doing *activity) (*Config, diagnostic.Diagnostics) {
-		return evaluate(files.sources, options.Registry, doing, func(names []string) { found.Store(&names) })
+		return evaluate(files.sources, options, doing, func(names []string) { found.Store(&names) })
 	})
 	if names := found.Load(); names != nil {
 		imported = *names
@@ -94,8 +96,9 @@ type loader struct {
 // evaluate makes a Config of the files, or reports their mistakes. It calls imports with the names
 // of further files as soon as they are known.
 func evaluate(
-	read *syntax.Sources, registry *handlers.Registry, doing *activity, imports func(names []string),
+	read *syntax.Sources, options Options, doing *activity, imports func(names []string),
 ) (*Config, diagnostic.Diagnostics) {
+	registry := options.Registry
 	l := &loader{
 		doc: explain.NewDocument(read.Files[0]), report: explain.NewReport(), doing: doing, registry: registry, ctx: cuecontext.New(),
 	}
@@ -121,6 +124,9 @@ func evaluate(
 		if cfg.Definitions[i].Digest, err = digestOf(d); err != nil {
 			return nil, diagnostic.Diagnostics{{Position: l.doc.Start(), Message: err.Error(), Hint: pluginHint}}
 		}
+	}
+	if options.look != nil {
+		options.look(l.doc)
 	}
 	cfg.Hash, cfg.Files = syntax.Hash(append(slices.Clone(read.Files), imported...))
 	return cfg, nil

@@ -118,6 +118,9 @@ type Composition struct {
 	// Problems are what is wrong and keeps no child from being made, such as a field of the status
 	// that cannot be told: one line each, shown in the condition Degraded. Default: none.
 	Problems []string
+	// StatusPending are parts of the status that cannot be told yet: one line each, shown where the
+	// composer is tried. Default: none.
+	StatusPending []string
 	// RequeueAfter calls the composer again after that time. 0, the default, asks for nothing.
 	RequeueAfter time.Duration
 	// Finalized says that the parent may go. It counts only in an answer to a request that is

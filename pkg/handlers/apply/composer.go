@@ -44,11 +44,25 @@ func (c composer) Compose(ctx context.Context, req handlers.ComposeRequest) (han
 	}
 	for _, child := range c.program.children {
 		if err := e.child(ctx, child); err != nil {
-			return handlers.Composition{}, fmt.Errorf("%s: %w", child.at, err)
+			return handlers.Composition{}, &handlers.ConfigError{Path: pathOf(child, err), Err: fmt.Errorf("%s: %w", child.at, err)}
 		}
 	}
 	e.status(ctx)
 	return e.out, ctx.Err()
+}
+
+// pathOf is where in the config an error about a child comes from, as far as that is known.
+func pathOf(c *child, err error) string {
+	path := "children." + quoteLabel(c.name)
+	var eval *evalError
+	switch {
+	case !errors.As(err, &eval):
+		return path
+	case slices.Contains([]string{"forEach", "key", "includeWhen", "readyWhen"}, eval.at):
+		return path + "." + eval.at
+	default:
+		return path + ".template." + eval.at
+	}
 }
 
 // evaluation is what one call of Compose is about to answer.

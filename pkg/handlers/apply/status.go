@@ -53,9 +53,11 @@ func (e *evaluation) known(ctx context.Context, n node) (value any, present bool
 
 // problem notes what is wrong with the status. What is not there yet is no problem.
 func (e *evaluation) problem(err error) {
-	if !expression.IsAbsent(err) {
-		e.out.Problems = append(e.out.Problems, err.Error())
+	if expression.IsAbsent(err) {
+		e.out.StatusPending = append(e.out.StatusPending, err.Error())
+		return
 	}
+	e.out.Problems = append(e.out.Problems, err.Error())
 }
 
 // reasonPattern is what the API server takes for the reason of a condition.
