@@ -25,7 +25,7 @@ var levels = [][]string{
 	{"schemas", "pkg/signals", "pkg/status", "pkg/expression"},
 	{"pkg/handlers", "pkg/kinds", "pkg/queue", "pkg/telemetry", "pkg/trigger"},
 	{"pkg/config", "pkg/kube", "pkg/election", "pkg/fence", "pkg/server", "pkg/handlers/*"},
-	{"pkg/access"},
+	{"pkg/access", "pkg/offline"},
 	{"pkg/compose"},
 	{"pkg/engine"},
 	{"pkg/reload"},
