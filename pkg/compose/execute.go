@@ -16,6 +16,7 @@ const maxDeleteTries = 3
 type executor struct {
 	*observer
 	failed map[ChildID]*opError // what could not be done in this pass
+	trace  *trace               // nil unless somebody wants to know
 }
 
 // execute creates, applies and reads. It returns whether that has changed what is observed.
@@ -36,6 +37,7 @@ func (x *executor) execute(ctx context.Context, ops []Op) (changed bool) {
 			seen, failure := x.carryOut(ctx, op, again)
 			mu.Lock()
 			defer mu.Unlock()
+			x.trace.child(op, failure)
 			if failure != nil && failure.reason == reasonTerminating && op.Action == Create {
 				noteTerminating(x.Memory, x.parent.UID, op.ID.Namespace, x.now())
 				failure = nil // The next plan leaves it out.
@@ -163,7 +165,8 @@ func (x *executor) executeDeletes(ctx context.Context, ops []Op, observed map[Ch
 			continue
 		}
 		delete(x.live, op.ID) // It is going to be another one, or none.
-		if failure := x.delete(ctx, observed[op.ID]); failure != nil {
+		failure := x.delete(ctx, observed[op.ID])
+		if x.trace.child(op, failure); failure != nil {
 			x.failed[op.ID] = failure
 			ops[i].Action, ops[i].Reason, ops[i].Message = Wait, failure.reason, failure.Error()
 			continue

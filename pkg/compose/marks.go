@@ -3,6 +3,8 @@ package compose
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -41,6 +43,12 @@ var (
 	markLabels      = []string{InstallationLabel, DefinitionLabel, ParentUIDLabel}
 	markAnnotations = []string{ParentAnnotation, ChildAnnotation, AppliedAnnotation, PruneAnnotation, AdoptedAnnotation, AfterAnnotation}
 )
+
+// IsMark reports whether a label or annotation of that name is a mark of a child, or of an object
+// that is patched.
+func IsMark(name string) bool {
+	return slices.Contains(markLabels, name) || slices.Contains(markAnnotations, name) || strings.HasSuffix(name, patchedSuffix)
+}
 
 // Installation names an installation of kooperd by its lease. It is a valid label value, and a
 // valid label of a DNS name.

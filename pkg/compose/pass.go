@@ -45,6 +45,7 @@ type pass struct {
 	err         error // why the children are not known
 	ops         []Op  // the last plan
 	lost        bool  // the work is over before anything could be recorded
+	unsettled   bool  // it took too many rounds
 	fights      []fighting
 	next        time.Duration // after which it is to be looked at again; 0 for never
 	showsMoves  bool          // the status says what waits for other definitions
@@ -72,6 +73,7 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 		return p.pause(ctx)
 	}
 	settled, whole := p.makeRight(ctx)
+	p.unsettled = !settled
 	if err := ended(ctx); err != nil {
 		return handlers.Result{}, err
 	}

@@ -270,6 +270,7 @@ func (p patching) execute(ctx context.Context) (changed bool) {
 			seen, failure := p.carryOut(ctx, op)
 			mu.Lock()
 			defer mu.Unlock()
+			p.trace.patch(op, failure)
 			if failure != nil && failure.reason == reasonStale && op.Action == Apply && !p.patches.reread[op.ID] {
 				p.patches.reread[op.ID], failure = true, nil // The next plan reads it.
 				p.memory().losePatch(p.parent.UID, op.ID, op.Observed.UID)
