@@ -1,0 +1,229 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+
+	"kooperd.dev/kooperd/pkg/compose"
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kinds"
+	"kooperd.dev/kooperd/pkg/offline"
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+// Trials call the composer of one definition for single objects, with the runtime that it has in
+// the cluster, and change nothing. One call is made at a time.
+type Trials struct {
+	// Definition is the definition, which has a composer.
+	Definition config.Definition
+	// Installation is the mark of the installation.
+	Installation string
+	// Finder knows the kinds of the definition.
+	Finder kinds.Finder
+	// Live is for an API server whose objects are read, and which tries what would be written; nil
+	// for none.
+	Live *rest.Config
+	// Logger carries the definition's name.
+	Logger logr.Logger
+
+	composer handlers.Composer
+}
+
+// Given are the objects that there are besides the parent.
+type Given struct {
+	// Children are objects that the definition may have made, and Related all others.
+	Children, Related []*unstructured.Unstructured
+	// ParentIsLive says that the parent is as Live has it. Else nothing that would be written of it
+	// is tried there.
+	ParentIsLive bool
+}
+
+// Tried is what came of one trial.
+type Tried struct {
+	compose.Trial
+	// Server has the objects before and after the trial.
+	Server *offline.Server
+	// Parent names the parent.
+	Parent offline.Key
+	// Excluded is why the definition does not handle the parent; empty if it does. Nothing was done
+	// then.
+	Excluded string
+	// Events are those that were recorded.
+	Events []TriedEvent
+	// Notes say what a reader should know of how it was tried.
+	Notes []string
+}
+
+// Close closes the composer.
+func (t *Trials) Close() error {
+	if closer, ok := t.composer.(io.Closer); ok {
+		return closer.Close()
+	}
+	return nil
+}
+
+// Try makes one pass for a parent. The objects must not be used any more. The error is that it
+// could not be tried at all.
+func (t *Trials) Try(ctx context.Context, parent *unstructured.Unstructured, given Given) (*Tried, error) {
+	if why := t.excludes(ctx, parent); why != "" {
+		return &Tried{Parent: offline.KeyOf(parent), Excluded: why}, nil
+	}
+	if t.Live != nil {
+		server := offline.NewServer(t.Finder)
+		if given.ParentIsLive {
+			server.Put(parent)
+		} else {
+			server.PutLocal(parent)
+		}
+		if err := t.fill(ctx, server, parent); err != nil {
+			return nil, err
+		}
+		return t.run(ctx, server, server.Over(t.Live), parent)
+	}
+	family := newTrialFamily(t, parent, given)
+	for {
+		server, err := family.server()
+		if err != nil {
+			return nil, err
+		}
+		tried, err := t.run(ctx, server, server.Config(), parent)
+		if err != nil {
+			return nil, err
+		}
+		if family.claim(tried.Children) {
+			continue // What they are changes what is composed.
+		}
+		tried.Notes = append(tried.Notes, family.notes()...)
+		return tried, nil
+	}
+}
+
+// excludes says why the definition does not handle an object; empty if it does.
+func (t *Trials) excludes(ctx context.Context, parent *unstructured.Unstructured) string {
+	s := selectionOf(t.Definition)
+	object, err := handlers.ObjectOf(parent.DeepCopy())
+	switch {
+	case err != nil:
+		return err.Error()
+	case t.Definition.Paused:
+		return "the definition is paused"
+	case len(s.Namespaces) > 0 && !slices.Contains(s.Namespaces, parent.GetNamespace()):
+		return fmt.Sprintf("its namespace %q is not among watch.namespaces (%s)", parent.GetNamespace(), strings.Join(s.Namespaces, ", "))
+	case s.Labels != nil && !s.Labels.Matches(labels.Set(parent.GetLabels())):
+		return fmt.Sprintf("its labels are not those that watch.labelSelector selects (%s)", s.Labels)
+	case s.Fields != nil && !offline.MatchesFields(s.Fields, parent):
+		return fmt.Sprintf("its fields are not those that watch.fieldSelector selects (%s)", s.Fields)
+	case s.Excludes(ctx, object):
+		return fmt.Sprintf("the definition's where is not true for it (%s)", s.Where.Text())
+	}
+	return ""
+}
+
+// run makes one pass with what a server has.
+func (t *Trials) run(ctx context.Context, server *offline.Server, config *rest.Config, parent *unstructured.Unstructured) (*Tried, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.Definition.Timeout)
+	defer cancel()
+	recorder := &trialEvents{}
+	r, err := t.reconciler(ctx, server, config, recorder)
+	if err != nil {
+		return nil, err
+	}
+	key := offline.KeyOf(parent)
+	object, ok := r.Parents.Get(key.Namespace, key.Name)
+	if !ok {
+		return nil, fmt.Errorf("reading %s: it is no object of kind %s", key, t.Definition.Watch.Kind.Kind)
+	}
+	tried := &Tried{Server: server, Parent: key}
+	returned := make(chan struct{})
+	go func() { // The plugin's code may end the goroutine that it runs in.
+		defer close(returned)
+		tried.Err = errTrialEnded
+		tried.Trial = compose.Try(logr.NewContext(ctx, t.Logger), r, object)
+	}()
+	<-returned
+	tried.Events = recorder.events
+	if tried.Redact == nil {
+		tried.Redact = func(text string) string { return text }
+	}
+	return tried, nil
+}
+
+// reconciler makes the runtime of the definition, whose caches are what a server has.
+func (t *Trials) reconciler(
+	ctx context.Context, server *offline.Server, config *rest.Config, recorder *trialEvents,
+) (*compose.Reconciler, error) {
+	def := t.Definition
+	views := t.views(server)
+	parents := offline.View{Server: server, Kind: def.Watch.Kind}
+	if t.composer == nil {
+		composer, err := def.Handler.NewComposer(ctx, handlers.Env{
+			Definition: def.Name, Kind: def.Watch.Kind, Logger: t.Logger, Lister: parents, Metrics: prometheus.NewRegistry(),
+		})
+		if err != nil {
+			return nil, err
+		}
+		t.composer = composer
+	}
+	client, err := compose.NewClient(config, t.Finder)
+	if err != nil {
+		return nil, err
+	}
+	dyn, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making the client of the parents: %w", err)
+	}
+	return compose.New(compose.Options{
+		Identity: identityOf(def, t.Installation), Selection: selectionOf(def), Composer: t.composer, Status: def.Status,
+		Deletion: compose.Deletion{Finalizes: def.Handler.Finalizes(), Ordered: def.Handler.Ordered()},
+		Parents:  parents, Children: views.children, OtherSources: compose.OtherSources{Related: views.related, Patched: views.patched},
+		Client: client, Dynamic: dyn, Remembered: compose.Remembered{Memory: compose.NewMemory(), Leavers: &compose.Leavers{}},
+		Metrics: telemetry.NewMetrics(prometheus.NewRegistry()).Controller(def.Name).Compose(), Events: recorder, Logger: t.Logger,
+	}), nil
+}
+
+// trialViews are the caches of a trial.
+type trialViews struct {
+	children []compose.ChildSource
+	related  []compose.RelatedSource
+	patched  []compose.PatchSource
+}
+
+// views are what the definition watches besides the parents, of what a server has.
+func (t *Trials) views(server *offline.Server) (views trialViews) {
+	def := t.Definition
+	watches := watchesOfComposer(def, t.Installation)
+	view := func() offline.View {
+		w := watches[0].watch
+		watches = watches[1:]
+		v := offline.View{
+			Server: server, Kind: w.Kind, FieldManager: w.FieldManager, MetadataOnly: w.MetadataOnly, Namespaces: w.Namespaces, Labels: w.LabelSelector,
+		}
+		if w.FieldSelector != nil {
+			v.Name, _ = w.FieldSelector.RequiresExactMatch("metadata.name")
+		}
+		return v
+	}
+	for _, owned := range ownedKinds(def) {
+		v := view()
+		views.children = append(views.children, compose.ChildSource{OwnedKind: owned, Source: v, Namespaces: v.Namespaces})
+	}
+	for _, related := range def.Handler.Reads() {
+		views.related = append(views.related, compose.RelatedSource{Related: related, Source: view()})
+	}
+	for _, kind := range patchedKinds(def) {
+		v := view()
+		views.patched = append(views.patched, compose.PatchSource{PatchedKind: kind, Source: v, Namespaces: v.Namespaces})
+	}
+	return views
+}
