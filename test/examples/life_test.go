@@ -55,7 +55,8 @@ type fields map[string]string
 
 // lives are the examples of the plugin apply, by folder.
 var lives = map[string]life{
-	"website": websiteLife,
+	"secret-copy": secretCopyLife,
+	"website":     websiteLife,
 }
 
 // live goes through the life of an example.
