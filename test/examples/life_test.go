@@ -55,8 +55,9 @@ type fields map[string]string
 
 // lives are the examples of the plugin apply, by folder.
 var lives = map[string]life{
-	"secret-copy": secretCopyLife,
-	"website":     websiteLife,
+	"namespace-defaults": namespaceDefaultsLife,
+	"secret-copy":        secretCopyLife,
+	"website":            websiteLife,
 }
 
 // live goes through the life of an example.
