@@ -53,7 +53,7 @@ bin/devcluster: $(shell find devcluster -name '*.go' -not -name '*_test.go') dev
 	cd devcluster && $(PURE) $(GO) build -ldflags '-s -w $(KUBERNETES_FLAGS)' -o ../$@ .
 
 .PHONY: run
-run: bin/kooperd bin/devcluster ## Run kooperd on an example, on $$KUBECONFIG or else a devcluster. ARGS=-v=2, CONFIG=FILE.
+run: bin/kooperd bin/devcluster ## Run kooperd on two examples, on $$KUBECONFIG or else a devcluster. ARGS=-v=2, CONFIG=FILE.
 	@exec scripts/run $(ARGS)
 
 .PHONY: clean
