@@ -6,9 +6,12 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/discovery"
 )
 
 // ownNamespaces are there before any page is followed.
@@ -20,21 +23,13 @@ func cleanUp(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 	defer cancel()
-	namespaces := shared.Client().CoreV1().Namespaces()
-	list, err := namespaces.List(ctx, metav1.ListOptions{})
+	list, err := shared.Client().CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
 	must(t, err)
-	for _, namespace := range list.Items {
-		if slices.Contains(ownNamespaces, namespace.Name) {
-			continue
-		}
-		if err := namespaces.Delete(ctx, namespace.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-			t.Fatal(err)
+	for i := range list.Items {
+		if !slices.Contains(ownNamespaces, list.Items[i].Name) {
+			removeNamespace(ctx, t, &list.Items[i])
 		}
 	}
-	must(t, wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-		list, err := namespaces.List(ctx, metav1.ListOptions{})
-		return err == nil && len(list.Items) <= len(ownNamespaces), err
-	}))
 	client := shared.Client()
 	all := metav1.DeleteOptions{}
 	named := metav1.ListOptions{FieldSelector: "metadata.name!=kube-root-ca.crt"}
@@ -44,4 +39,65 @@ func cleanUp(t testing.TB) {
 	policies := client.AdmissionregistrationV1()
 	must(t, policies.ValidatingAdmissionPolicyBindings().DeleteCollection(ctx, all, metav1.ListOptions{}))
 	must(t, policies.ValidatingAdmissionPolicies().DeleteCollection(ctx, all, metav1.ListOptions{}))
+}
+
+// removeNamespace does what the namespace controller would begin five seconds later, for other API
+// servers than this one.
+func removeNamespace(ctx context.Context, t testing.TB, namespace *corev1.Namespace) {
+	t.Helper()
+	namespaces := shared.Client().CoreV1().Namespaces()
+	err := namespaces.Delete(ctx, namespace.Name, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		t.Fatal(err)
+	}
+	resources := deletable(t)
+	must(t, wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		return emptied(ctx, namespace.Name, resources)
+	}))
+	namespace.Spec.Finalizers = nil
+	namespace.ResourceVersion = ""
+	if _, err := namespaces.Finalize(ctx, namespace, metav1.UpdateOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		t.Fatal(err)
+	}
+}
+
+// deletable are the resources in namespaces whose objects can be listed and deleted all at once,
+// but for Endpoints, of which the API server warns and a devcluster has none.
+func deletable(t testing.TB) []schema.GroupVersionResource {
+	t.Helper()
+	lists, err := shared.Client().Discovery().ServerPreferredResources()
+	must(t, err)
+	lists = discovery.FilteredBy(discovery.SupportsAllVerbs{Verbs: []string{"list", "deletecollection"}}, lists)
+	var all []schema.GroupVersionResource
+	for _, list := range lists {
+		gv, err := schema.ParseGroupVersion(list.GroupVersion)
+		must(t, err)
+		for i := range list.APIResources {
+			if list.APIResources[i].Namespaced && list.APIResources[i].Kind != "Endpoints" {
+				all = append(all, gv.WithResource(list.APIResources[i].Name))
+			}
+		}
+	}
+	return all
+}
+
+// emptied deletes everything in a namespace, and reports whether there was nothing any more.
+func emptied(ctx context.Context, namespace string, resources []schema.GroupVersionResource) (bool, error) {
+	now := int64(0)
+	empty := true
+	for _, resource := range resources {
+		client := shared.Dynamic().Resource(resource).Namespace(namespace)
+		list, err := client.List(ctx, metav1.ListOptions{Limit: 1})
+		if err != nil {
+			return false, err
+		}
+		if len(list.Items) == 0 {
+			continue
+		}
+		empty = false
+		if err := client.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{}); err != nil {
+			return false, err
+		}
+	}
+	return empty, nil
 }
