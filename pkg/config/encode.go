@@ -41,7 +41,7 @@ func Decode(text []byte, registry *handlers.Registry) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decoding the config: %w", err)
 	}
-	cfg, problems := resolve(f)
+	cfg, problems := resolve(f, handlers.Kinds{})
 	for _, p := range problems {
 		return nil, fmt.Errorf("decoding the config: %s: %s", p.at, p.message)
 	}

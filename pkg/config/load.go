@@ -27,6 +27,9 @@ import (
 type Options struct {
 	// Registry holds the plugins that the config may name. Required.
 	Registry *handlers.Registry
+	// Kinds is what is known of custom kinds, to check expressions and templates by. Its Watched is not
+	// looked at. Default: their metadata.
+	Kinds handlers.Kinds
 	// Deadline bounds the evaluation, which a CUE file can make arbitrarily long. Default: 10s.
 	Deadline time.Duration
 	// MemoryLimit is how many bytes the heap of the process may grow during the evaluation.
@@ -90,6 +93,7 @@ type loader struct {
 	plugins  *pluginSchemas
 	doing    *activity
 	registry *handlers.Registry
+	kinds    handlers.Kinds
 	ctx      *cue.Context
 }
 
@@ -100,7 +104,8 @@ func evaluate(
 ) (*Config, diagnostic.Diagnostics) {
 	registry := options.Registry
 	l := &loader{
-		doc: explain.NewDocument(read.Files[0]), report: explain.NewReport(), doing: doing, registry: registry, ctx: cuecontext.New(),
+		doc: explain.NewDocument(read.Files[0]), report: explain.NewReport(), doing: doing, registry: registry, kinds: options.Kinds,
+		ctx: cuecontext.New(),
 	}
 	l.plugins = &pluginSchemas{registry: registry, ctx: l.ctx, nodes: map[string]*explain.SchemaNode{}}
 	schema, err := language.Core(l.ctx)
@@ -241,7 +246,7 @@ func (l *loader) config(schema cue.Value) *Config {
 		l.report.Add(l.doc.Start(), nil, err.Error(), "this is a mistake in kooperd: its schema and its code disagree")
 		return nil
 	}
-	cfg, problems := resolve(f)
+	cfg, problems := resolve(f, l.kinds)
 	for i, c := range cfg.Definitions {
 		handler, ok := bound[c.Name]
 		cfg.Definitions[i].Handler = handler
@@ -316,7 +321,8 @@ func (l *loader) bindHandlers() map[string]handlers.Bound {
 	bound := map[string]handlers.Bound{}
 	for it.Next() {
 		name := it.Selector().Unquoted()
-		kinds := handlers.Kinds{Watched: watchedKind(it.Value())}
+		kinds := l.kinds
+		kinds.Watched = watchedKind(it.Value())
 		if b, ok := l.bindHandler(diagnostic.Path{"controllers", name, "handler"}, kinds); ok {
 			bound[name] = b
 		}

@@ -11,6 +11,7 @@ import (
 
 	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
 	"kooperd.dev/kooperd/pkg/config/internal/language"
+	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/trigger"
 )
 
@@ -36,9 +37,9 @@ func (r *resolver) report(at diagnostic.Path, message, hint string, instead ...d
 
 // resolve reads the texts of a decoded file and checks what depends on more than one field.
 // Handlers are left out. It also takes files that lack what is required, as the rest of them is
-// worth checking.
-func resolve(f *language.File) (*Config, []problem) {
-	r := &resolver{}
+// worth checking. kinds is what is known of custom kinds.
+func resolve(f *language.File, kinds handlers.Kinds) (*Config, []problem) {
+	r := &resolver{filters: trigger.Compiler{TypeOf: kinds.TypeOf}}
 	cfg := &Config{LeaderElection: r.election(diagnostic.Path{"leaderElection"}, f.LeaderElection)}
 	if f.Engine != nil {
 		cfg.Engine.MaxConcurrent = f.Engine.MaxConcurrent

@@ -67,7 +67,7 @@ func printFence(cmd *cobra.Command, registry *handlers.Registry, flags fenceFlag
 	if err != nil {
 		return err
 	}
-	cfg, err := loadConfig(cmd.Context(), cmd.ErrOrStderr(), registry, flags.configs)
+	cfg, err := loadConfig(cmd.Context(), cmd.ErrOrStderr(), registry, flags.configs, nil)
 	if err != nil {
 		return err
 	}

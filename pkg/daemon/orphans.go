@@ -102,7 +102,7 @@ type orphansRun struct {
 func runOrphans(cmd *cobra.Command, registry *handlers.Registry, paths []string, flags orphansFlags) error {
 	r := &orphansRun{flags: flags, stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr()}
 	var err error
-	if r.cfg, err = loadConfig(cmd.Context(), r.stderr, registry, paths); err != nil {
+	if r.cfg, err = loadConfig(cmd.Context(), r.stderr, registry, paths, nil); err != nil {
 		return err
 	}
 	if r.where, err = loadClusterConfig(flags.cluster.kubeconfig, flags.cluster.context); err != nil {

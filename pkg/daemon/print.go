@@ -14,6 +14,7 @@ import (
 
 func newPrintCommand(registry *handlers.Registry) *cobra.Command {
 	var format string
+	var crds crdFlags
 	cmd := &cobra.Command{
 		Use:               "print FILE...",
 		Short:             "Print the effective config, defaults included",
@@ -23,7 +24,11 @@ func newPrintCommand(registry *handlers.Registry) *cobra.Command {
 			if err := checkFormat(format, "yaml", "json", "cue"); err != nil {
 				return err
 			}
-			cfg, err := loadConfig(cmd.Context(), cmd.ErrOrStderr(), registry, args)
+			custom, err := crds.read()
+			if err != nil {
+				return err
+			}
+			cfg, err := loadConfig(cmd.Context(), cmd.ErrOrStderr(), registry, args, custom)
 			if err != nil {
 				return err
 			}
@@ -35,6 +40,7 @@ func newPrintCommand(registry *handlers.Registry) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&format, "format", "o", "yaml", "yaml, json or cue")
+	crds.add(cmd.Flags())
 	return cmd
 }
 

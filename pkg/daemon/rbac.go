@@ -25,7 +25,7 @@ type rbacFlags struct {
 	serviceAccount string
 	namespace      string
 	name           string
-	crds           []string
+	crds           crdFlags
 	configMaps     []string
 	live           bool
 	cluster        clusterFlags
@@ -65,7 +65,7 @@ func newRBACCommand(registry *handlers.Registry) *cobra.Command {
 	f.StringVar(&flags.serviceAccount, "service-account", "", "bind the roles to this service account, as NAMESPACE/NAME")
 	f.StringVarP(&flags.namespace, "namespace", "n", "", "namespace of the lease when the config names none; default: the service account's")
 	f.StringVar(&flags.name, "name", "", `name of the roles and bindings; default: "kooperd:NAMESPACE:NAME" of the service account, else "kooperd"`)
-	f.StringArrayVar(&flags.crds, "crds", nil, "file or folder with CustomResourceDefinitions; may be repeated")
+	flags.crds.add(f)
 	addConfigMaps(f, &flags.configMaps)
 	f.BoolVar(&flags.live, "live", false, "ask the cluster for the resources of all kinds")
 	flags.cluster.add(f, "for --live")
@@ -80,7 +80,11 @@ func printRBAC(cmd *cobra.Command, registry *handlers.Registry, paths []string, 
 	if err != nil {
 		return err
 	}
-	cfg, err := loadConfig(cmd.Context(), cmd.ErrOrStderr(), registry, paths)
+	custom, err := flags.crds.read()
+	if err != nil {
+		return err
+	}
+	cfg, err := loadConfig(cmd.Context(), cmd.ErrOrStderr(), registry, paths, custom)
 	if err != nil {
 		return err
 	}
@@ -88,7 +92,7 @@ func printRBAC(cmd *cobra.Command, registry *handlers.Registry, paths []string, 
 	if err != nil {
 		return err
 	}
-	needs, notes, err := flags.needs(cmd.Context(), cmd.ErrOrStderr(), cfg, source, account)
+	needs, notes, err := flags.needs(cmd.Context(), cmd.ErrOrStderr(), cfg, source, account, custom)
 	if err != nil {
 		return err
 	}
@@ -114,7 +118,7 @@ func printRBAC(cmd *cobra.Command, registry *handlers.Registry, paths []string, 
 
 // needs returns what a config needs, and notes for the reader of the roles.
 func (f rbacFlags) needs(ctx context.Context, stderr io.Writer, cfg *config.Config, source access.ConfigSource,
-	account types.NamespacedName) (
+	account types.NamespacedName, custom kinds.CustomKinds) (
 	needs []access.Requirement, notes []string, err error,
 ) {
 	namespace := ""
@@ -135,14 +139,7 @@ func (f rbacFlags) needs(ctx context.Context, stderr io.Writer, cfg *config.Conf
 		needs, warnings, err := f.askCluster(ctx, stderr, cfg, source, namespace)
 		return needs, append(notes, warnings...), err
 	}
-	table := kinds.BuiltIn()
-	for _, path := range f.crds {
-		resources, err := kinds.ReadCRDs(path)
-		if err != nil {
-			return nil, nil, err
-		}
-		table = table.With(resources...)
-	}
+	table := kinds.BuiltIn().With(custom.Resources()...)
 	needs, err = access.OfConfig(ctx, cfg, source, namespace, table)
 	return needs, append(notes, access.Warnings(ctx, cfg, table)...), unknownRights(err)
 }
@@ -176,7 +173,7 @@ func (f rbacFlags) check() (account types.NamespacedName, err error) {
 	if err := checkFormat(f.format, "yaml", "json", helmValues); err != nil {
 		return account, err
 	}
-	if f.live && len(f.crds) > 0 {
+	if f.live && len(f.crds.paths) > 0 {
 		return account, errors.New("--crds and --live are two ways to the same answer: use one of them")
 	}
 	if f.format == helmValues && len(f.configMaps) > 0 {

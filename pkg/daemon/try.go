@@ -11,6 +11,7 @@ import (
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/engine"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kinds"
 )
 
 // tryFlags are the settings of the command try.
@@ -19,7 +20,7 @@ type tryFlags struct {
 	object     string
 	children   []string
 	related    []string
-	crds       []string
+	crds       crdFlags
 	live       bool
 	format     string
 	namespace  string
@@ -82,7 +83,7 @@ func newTryCommand(registry *handlers.Registry) *cobra.Command {
 	f.StringVar(&flags.object, "object", "", "file with the objects to try, - for standard input, or with --live KIND/NAMESPACE/NAME")
 	f.StringArrayVar(&flags.children, "children", nil, "file or folder with objects that were made for the object; may be repeated")
 	f.StringArrayVar(&flags.related, "related", nil, "file or folder with other objects that there are; may be repeated")
-	f.StringArrayVar(&flags.crds, "crds", nil, "file or folder with CustomResourceDefinitions; may be repeated")
+	flags.crds.add(f)
 	f.BoolVar(&flags.live, "live", false, "read from the cluster, and try there by dry runs")
 	f.StringVarP(&flags.format, "format", "o", formatText, "text, json or yaml")
 	f.StringVarP(&flags.namespace, "namespace", "n", "",
@@ -98,7 +99,7 @@ func (f *tryFlags) check(cmd *cobra.Command) error {
 	if f.object == "" {
 		return errors.New("no object: use --object FILE, or - for standard input")
 	}
-	if f.live && len(f.children)+len(f.related)+len(f.crds) > 0 {
+	if f.live && len(f.children)+len(f.related)+len(f.crds.paths) > 0 {
 		return errors.New("--children, --related and --crds are for a trial without a cluster: with --live, it is asked for them")
 	}
 	if err := checkFormat(f.format, formatText, formatJSON, formatYAML); err != nil {
@@ -111,6 +112,7 @@ func (f *tryFlags) check(cmd *cobra.Command) error {
 type tryRun struct {
 	flags    tryFlags
 	cfg      *config.Config
+	custom   kinds.CustomKinds
 	registry *handlers.Registry
 	paths    []string
 	stdin    io.Reader
@@ -121,7 +123,10 @@ type tryRun struct {
 func runTry(cmd *cobra.Command, registry *handlers.Registry, paths []string, flags tryFlags) error {
 	r := &tryRun{flags: flags, registry: registry, paths: paths, stdin: cmd.InOrStdin(), stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr()}
 	var err error
-	if r.cfg, err = loadConfig(cmd.Context(), r.stderr, registry, paths); err != nil {
+	if r.custom, err = flags.crds.read(); err != nil {
+		return err
+	}
+	if r.cfg, err = loadConfig(cmd.Context(), r.stderr, registry, paths, r.custom); err != nil {
 		return err
 	}
 	if _, err := r.composers(); err != nil {

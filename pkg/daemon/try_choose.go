@@ -129,14 +129,7 @@ func (r *tryRun) logger(def config.Definition) logr.Logger {
 // offlineKinds returns what is known of the kinds that a definition names. Those that are not
 // known are guessed, and notes say so.
 func (r *tryRun) offlineKinds(c tryChoice) (finder *kinds.Table, notes []string, err error) {
-	finder = kinds.BuiltIn()
-	for _, path := range r.flags.crds {
-		resources, err := kinds.ReadCRDs(path)
-		if err != nil {
-			return nil, nil, err
-		}
-		finder = finder.With(resources...)
-	}
+	finder = kinds.BuiltIn().With(r.custom.Resources()...)
 	named := []schema.GroupVersionKind{c.definition.Watch.Kind}
 	for _, owned := range c.definition.Handler.Owns() {
 		named = append(named, owned.GroupVersionKind())

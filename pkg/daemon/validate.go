@@ -10,6 +10,7 @@ import (
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kinds"
 	"kooperd.dev/kooperd/pkg/reload"
 )
 
@@ -29,12 +30,15 @@ func onlyFiles(paths []string) error {
 	return nil
 }
 
-// loadConfig loads a config and writes its mistakes to w, a line each.
-func loadConfig(ctx context.Context, w io.Writer, registry *handlers.Registry, paths []string) (*config.Config, error) {
+// loadConfig loads a config, checks it by what is known of custom kinds, and writes its mistakes to
+// w, a line each.
+func loadConfig(
+	ctx context.Context, w io.Writer, registry *handlers.Registry, paths []string, custom kinds.CustomKinds,
+) (*config.Config, error) {
 	if err := onlyFiles(paths); err != nil {
 		return nil, err
 	}
-	cfg, err := config.Load(ctx, paths, config.Options{Registry: registry})
+	cfg, err := config.Load(ctx, paths, config.Options{Registry: registry, Kinds: knownKinds(custom)})
 	if mistakes, ok := errors.AsType[config.Diagnostics](err); ok {
 		_, _ = fmt.Fprintln(w, mistakes.Error())
 		return nil, fmt.Errorf("bad config: %w", errSilent)
@@ -49,6 +53,7 @@ func loadConfig(ctx context.Context, w io.Writer, registry *handlers.Registry, p
 type validateFlags struct {
 	json    bool
 	live    bool
+	crds    crdFlags
 	as      string
 	maps    []string // of the config
 	cluster clusterFlags
@@ -57,10 +62,14 @@ type validateFlags struct {
 const validateLong = `validate checks the files as one config, by the schema and by each plugin's own rules. It reads nothing else, neither
 environment nor secrets, and contacts nothing. Mistakes are printed one per line, and the exit status is 2.
 
+The fields of built-in kinds are known, and those of custom kinds by their CustomResourceDefinitions (--crds): expressions
+and templates are checked by them.
+
 A FILE may be a directory, a pipe, or - for standard input. What comes through a pipe has no name to tell its language by:
 it is read as JSON if it begins like JSON, as YAML if a line of it can only be YAML, and as CUE otherwise.
 
-With --live a good config is then checked against the cluster: whether it serves the kinds and resources, has the
+With --live a good config is then checked against the cluster: whether its expressions and templates fit the schemas of
+the custom kinds that the cluster has, whether it serves the kinds and resources, has the
 namespaces, accepts the selectors, and grants the rights that the config needs, to the user of the kubeconfig or to another
 one (--as). What is missing is printed one per line, rights in a form that can be pasted into a Role, and the exit status
 is 1. Nothing is changed in the cluster. It takes no longer than --timeout. With --configmap NAMESPACE/NAME it also asks for
@@ -73,6 +82,7 @@ func newValidateCommand(registry *handlers.Registry) *cobra.Command {
 		Short: "Check config files, and with --live whether they work in a cluster",
 		Long:  validateLong,
 		Example: "  kooperd validate controllers.cue\n" +
+			"  kooperd validate --crds config/crd controllers.cue\n" +
 			"  kooperd validate --live --as system:serviceaccount:kooper-system:kooperd controllers.cue",
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: completeConfigs,
@@ -88,6 +98,7 @@ func newValidateCommand(registry *handlers.Registry) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.BoolVar(&flags.json, "json", false, "print one JSON object per mistake and nothing for a good config")
+	flags.crds.add(f)
 	f.BoolVar(&flags.live, "live", false, "ask the cluster, too: kinds, namespaces, selectors and rights")
 	f.StringVar(&flags.as, "as", "",
 		"user whose rights --live asks for, such as system:serviceaccount:NAMESPACE:NAME; default: that of the kubeconfig")
@@ -101,7 +112,19 @@ func validate(cmd *cobra.Command, registry *handlers.Registry, paths []string, f
 	if err := onlyFiles(paths); err != nil {
 		return err
 	}
-	cfg, err := config.Load(cmd.Context(), paths, config.Options{Registry: registry})
+	custom, err := flags.crds.read()
+	if err != nil {
+		return err
+	}
+	var files *config.Files
+	evaluated := func(custom kinds.CustomKinds) (*config.Config, error) {
+		cfg, _, err := config.Evaluate(cmd.Context(), files, config.Options{Registry: registry, Kinds: knownKinds(custom)})
+		return cfg, err
+	}
+	var cfg *config.Config
+	if files, err = config.Read(cmd.Context(), paths); err == nil {
+		cfg, err = evaluated(custom)
+	}
 	if mistakes, ok := errors.AsType[config.Diagnostics](err); ok {
 		return writeMistakes(stdout, mistakes, flags.json)
 	}
@@ -110,7 +133,11 @@ func validate(cmd *cobra.Command, registry *handlers.Registry, paths []string, f
 	}
 	found := ""
 	if flags.live {
-		if found, err = validateLive(cmd, cfg, flags); err != nil {
+		again := func(custom kinds.CustomKinds) error {
+			_, err := evaluated(custom)
+			return err
+		}
+		if found, err = validateLive(cmd, cfg, custom, flags, again); err != nil {
 			return err
 		}
 	}

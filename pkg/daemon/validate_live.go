@@ -1,21 +1,27 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
 	"kooperd.dev/kooperd/pkg/access"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kinds"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/reload"
 )
@@ -29,6 +35,9 @@ type liveCheck struct {
 	clients handlers.Clients
 	checker *access.Checker
 
+	crds   kinds.CustomKinds // from files
+	custom kinds.CustomKinds // from the API server
+
 	rights  int // that the config needs
 	found   []access.Finding
 	unknown map[string]bool // namespaces of which it is not known whether they exist
@@ -36,7 +45,10 @@ type liveCheck struct {
 
 // validateLive prints what keeps the config from working in the cluster, and returns a few words
 // for the case that nothing does.
-func validateLive(cmd *cobra.Command, cfg *config.Config, flags validateFlags) (verdict string, err error) {
+// again checks the config with more custom kinds.
+func validateLive(
+	cmd *cobra.Command, cfg *config.Config, crds kinds.CustomKinds, flags validateFlags, again func(kinds.CustomKinds) error,
+) (verdict string, err error) {
 	source, err := parseConfigMaps(flags.maps)
 	if err != nil {
 		return "", err
@@ -50,7 +62,7 @@ func validateLive(cmd *cobra.Command, cfg *config.Config, flags validateFlags) (
 		return "", &runError{err}
 	}
 	defer check.close()
-	check.source = source
+	check.source, check.crds = source, crds
 	if err := ask(cmd.Context(), cmd.ErrOrStderr(), where, flags.cluster.timeout, func(ctx context.Context) error {
 		return check.run(ctx, where.namespace)
 	}); err != nil {
@@ -62,6 +74,15 @@ func validateLive(cmd *cobra.Command, cfg *config.Config, flags validateFlags) (
 			return "", &runError{err}
 		}
 		failed = failed || !f.Optional
+	}
+	if len(check.custom) > 0 {
+		err = again(slices.Concat(check.custom, crds))
+		if mistakes, ok := errors.AsType[config.Diagnostics](err); ok {
+			return "", &runError{writeMistakes(cmd.OutOrStdout(), mistakes, flags.json)}
+		}
+		if err != nil {
+			return "", fmt.Errorf("loading config: %w", err)
+		}
 	}
 	if failed {
 		return "", &runError{errSilent}
@@ -141,6 +162,9 @@ func (c *liveCheck) run(ctx context.Context, leaseNamespace string) error {
 			return err
 		}
 	}
+	if err := c.types(ctx); err != nil {
+		return err
+	}
 	if access.NeedsLease(c.cfg, c.source) {
 		if err := c.lease(ctx, leaseNamespace); err != nil {
 			return err
@@ -164,6 +188,41 @@ func (c *liveCheck) run(ctx context.Context, leaseNamespace string) error {
 	needs, err := access.OfConfig(ctx, c.cfg, c.source, leaseNamespace, c.cluster.Kinds())
 	c.rights = len(needs)
 	return access.CannotAsk(err)
+}
+
+// types reads the schemas of the custom kinds that the config names and that no file has.
+func (c *liveCheck) types(ctx context.Context) error {
+	var wanted []schema.GroupVersionKind
+	of := map[schema.GroupVersion]string{} // the definition that names one first
+	for _, def := range c.cfg.Definitions {
+		if def.Paused || !def.Handler.Composes() && def.Filter == nil {
+			continue
+		}
+		want := func(kind schema.GroupVersionKind) {
+			if _, known := c.crds.Find(kind); !known && kind.Kind != "" && !scheme.Scheme.Recognizes(kind) {
+				wanted = append(wanted, kind)
+				of[kind.GroupVersion()] = cmp.Or(of[kind.GroupVersion()], def.Name)
+			}
+		}
+		want(def.Watch.Kind)
+		for _, owned := range def.Handler.Owns() {
+			want(owned.GroupVersionKind())
+		}
+		for _, related := range def.Handler.Reads() {
+			want(related.GroupVersionKind())
+		}
+		for _, patched := range def.Handler.Patches() {
+			want(patched.GroupVersionKind())
+		}
+	}
+	custom, failed, err := c.cluster.Kinds().CustomKinds(ctx, wanted)
+	for _, gv := range slices.SortedFunc(maps.Keys(failed), func(a, b schema.GroupVersion) int { return cmp.Compare(a.String(), b.String()) }) {
+		c.found = append(c.found, access.Finding{
+			Definition: of[gv], Optional: true, Message: fmt.Sprintf("expressions are not checked by the schemas of %s: %v", gv, failed[gv]),
+		})
+	}
+	c.custom = custom
+	return err
 }
 
 // definition checks one definition.

@@ -18,10 +18,9 @@ import (
 // dropped is a mistake where r is in what no cached object has. t is the type of the variable.
 func dropped(t Type, r read) *Mistake {
 	for i, name := range r.path {
-		object, ok := t.(goType)
 		switch {
-		case ok && object.root || t == nil && i == 0:
-			return droppedOf(object, r.path[i:], r.offsets[i:])
+		case isObject(t) || t == nil && i == 0:
+			return droppedOf(t, r.path[i:], r.offsets[i:])
 		case t == nil || t.shape() != aStruct:
 			return nil
 		}
@@ -30,8 +29,20 @@ func dropped(t Type, r read) *Mistake {
 	return nil
 }
 
+// isObject reports whether a type is that of whole objects.
+func isObject(t Type) bool {
+	switch t := t.(type) {
+	case goType:
+		return t.root
+	case schemaType:
+		return t.object
+	default:
+		return false
+	}
+}
+
 // droppedOf is dropped for a path in an object.
-func droppedOf(object goType, p Path, offsets []int) *Mistake {
+func droppedOf(object Type, p Path, offsets []int) *Mistake {
 	switch {
 	case len(p) >= 2 && p[0] == "metadata" && p[1] == "managedFields":
 		return &Mistake{
@@ -39,7 +50,7 @@ func droppedOf(object goType, p Path, offsets []int) *Mistake {
 			Message: "metadata.managedFields is dropped when an object arrives: nothing is ever there",
 			Hint:    "leave it out",
 		}
-	case p[0] == "stringData" && object.t == reflect.TypeFor[corev1.Secret]():
+	case p[0] == "stringData" && isSecret(object):
 		return &Mistake{
 			Offset:  offsets[0],
 			Message: "stringData can only be written: nothing is ever there",
@@ -48,6 +59,12 @@ func droppedOf(object goType, p Path, offsets []int) *Mistake {
 	default:
 		return nil
 	}
+}
+
+// isSecret reports whether a type is that of Secrets.
+func isSecret(t Type) bool {
+	object, ok := t.(goType)
+	return ok && object.t == reflect.TypeFor[corev1.Secret]()
 }
 
 // token is a run of characters around a place that has no blanks or operators in it, but for those

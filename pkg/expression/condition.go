@@ -27,7 +27,13 @@ func (l *Language) Condition(text string, kind schema.GroupVersionKind) (*Condit
 	if kind.Kind != "" {
 		object = OfKind(kind)
 	}
-	scope := Scope{ofObject: true, kind: kind.Kind, Variables: map[string]Type{objectVariable: object, oldObjectVariable: object}}
+	return l.ConditionOf(text, kind.Kind, object)
+}
+
+// ConditionOf is Condition for objects of which is known what object says. Messages call the kind
+// by its name.
+func (l *Language) ConditionOf(text, kind string, object Type) (*Condition, error) {
+	scope := Scope{ofObject: true, kind: kind, Variables: map[string]Type{objectVariable: object, oldObjectVariable: object}}
 	e, err := l.Compile(text, scope, WantBool())
 	if err != nil {
 		return nil, err

@@ -146,6 +146,31 @@ func Resolve(t reflect.Type, p Path) ([]Step, error) {
 	return steps, nil
 }
 
+// Find follows a path through what is known of a value, as Resolve does. The error is a *FieldError.
+func Find(of Type, p Path) error {
+	for i, name := range p {
+		if of == nil {
+			return nil
+		}
+		switch shape := of.shape(); {
+		case shape == aMap && i < len(p)-1 && of.elem() != nil:
+			return &FieldError{Index: i + 1, Message: fmt.Sprintf("%s is a value of a map, which is compared as a whole", p[:i+1]),
+				Hint: fmt.Sprintf("did you mean %s?", append(slices.Clone(p[:i]), strings.Join(p[i:], ".")))}
+		case shape == aMap:
+			of = of.elem()
+		case shape == aStruct:
+			t, ok := of.field(name)
+			if !ok {
+				return &FieldError{Index: i, Message: fmt.Sprintf("there is no field %s", p[:i+1]), Known: of.names()}
+			}
+			of = t
+		default:
+			return &FieldError{Index: i, Message: fmt.Sprintf("%s is %s, which is compared as a whole", p[:i], shape), Hint: whole(p[:i])}
+		}
+	}
+	return nil
+}
+
 func whole(p Path) string { return fmt.Sprintf("did you mean %q?", p) }
 
 // shape is what a field is, as far as paths can lead into it.

@@ -13,7 +13,7 @@ import (
 )
 
 // Type is what is known of a value in decoded objects, whose parts are those of its JSON. Nil is
-// the type of a value of which nothing is known. OfKind, Record and ListOf make types.
+// the type of a value of which nothing is known. OfKind, OfSchema, OfOpenAPI, OfGo, Record and ListOf make types.
 type Type interface {
 	// shape is what the value is, as far as paths can lead into it.
 	shape() shape
@@ -44,6 +44,9 @@ type goType struct {
 	root bool // of whole objects
 	open bool // there may be fields that the Go type does not have
 }
+
+// OfGo returns what is known of the JSON of a Go type of the Kubernetes API, or of a plain one.
+func OfGo[T any]() Type { return typeOfGo(reflect.TypeFor[T]()) }
 
 // typeOfGo returns the Type of what pointers of a Go type point at.
 func typeOfGo(t reflect.Type) Type { return goType{t: follow(t)} }
@@ -145,13 +148,19 @@ type objectTypes struct {
 	seen        bool
 
 	named map[string]Type // by the name of its CEL type
+	depth int             // of lists and maps in each other
 }
+
+// deepest is how far lists and maps may be in each other. A schema that refers to itself has no end.
+const deepest = 16
 
 // typeOf returns the CEL type of values of a type.
 func (o *objectTypes) typeOf(t Type) *cel.Type {
-	if t == nil {
+	if t == nil || o.depth > deepest {
 		return cel.DynType
 	}
+	o.depth++
+	defer func() { o.depth-- }()
 	switch t.shape() {
 	case aStruct:
 		o.named[t.id()] = t

@@ -10,7 +10,8 @@ import (
 
 // Want is what an expression has to make. The zero Want is any JSON value.
 type Want struct {
-	check func(x *explainer) *Mistake
+	check  func(x *explainer) *Mistake
+	public string // the name of a place for which values of Secrets are nothing
 }
 
 // WantBool is true or false.
@@ -80,6 +81,8 @@ func notJSON(t *cel.Type) string {
 	switch t.Kind() {
 	case types.BytesKind:
 		return "bytes"
+	case types.UintKind:
+		return "an unsigned number"
 	case types.DurationKind:
 		return "a duration"
 	case types.TimestampKind:
@@ -118,6 +121,8 @@ func fits(t *cel.Type, of Type) bool {
 	switch of.scalar() {
 	case aQuantity, aNumberOrString:
 		return number || t.Kind() == types.StringKind
+	case aNumber:
+		return number
 	}
 	plain := of.plain(&objectTypes{intOrString: cel.DynType})
 	switch plain.Kind() {
@@ -139,6 +144,14 @@ func wanted(of Type) string {
 	default:
 		return described(of.plain(&objectTypes{intOrString: cel.DynType}))
 	}
+}
+
+// Describe says what values of a type are, "" where that is open.
+func Describe(of Type) string {
+	if of == nil || of.shape() == aValue && of.scalar() == "" && of.plain(&objectTypes{intOrString: cel.DynType}).Kind() == types.DynKind {
+		return ""
+	}
+	return ended(wanted(of))
 }
 
 // Misfit says what is wrong with a decoded JSON value without parts, or with the kind of one that

@@ -3,6 +3,7 @@ package kinds
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,8 +15,11 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
+
+	"kooperd.dev/kooperd/pkg/expression"
 )
 
 // maxManifest bounds a file with CustomResourceDefinitions, in bytes. The largest in use have some
@@ -45,23 +49,70 @@ type customVersion struct {
 	Name         string         `json:"name"`
 	Served       bool           `json:"served"`
 	Subresources map[string]any `json:"subresources"`
+	Schema       struct {
+		OpenAPIV3Schema json.RawMessage `json:"openAPIV3Schema"`
+	} `json:"schema"`
 }
 
-// ReadCRDs returns the resources of the CustomResourceDefinitions in a file, or in the YAML and
-// JSON files in and below a folder: one for each version that is served. Other objects are passed
-// over. It is an error if there is no CustomResourceDefinition.
-func ReadCRDs(path string) ([]Resource, error) {
+// CustomKind is one version of a kind that a CustomResourceDefinition defines.
+type CustomKind struct {
+	Resource
+	// Type is what its schema says of its objects.
+	Type expression.Type
+}
+
+// CustomKinds are all those that are known.
+type CustomKinds []CustomKind
+
+// Resources returns how an API server serves them.
+func (ks CustomKinds) Resources() []Resource {
+	all := make([]Resource, len(ks))
+	for i, k := range ks {
+		all[i] = k.Resource
+	}
+	return all
+}
+
+// Find returns the one of a kind, the last of several.
+func (ks CustomKinds) Find(kind schema.GroupVersionKind) (CustomKind, bool) {
+	for _, k := range slices.Backward(ks) {
+		if k.Group == kind.Group && k.Version == kind.Version && k.Kind == kind.Kind {
+			return k, true
+		}
+	}
+	return CustomKind{}, false
+}
+
+// TypeOf returns what is known of the objects of a kind, be it one of these or not.
+func (ks CustomKinds) TypeOf(kind schema.GroupVersionKind) expression.Type {
+	if k, ok := ks.Find(kind); ok {
+		return k.Type
+	}
+	return expression.OfKind(kind)
+}
+
+// ScopeOf reports whether the objects of a kind belong to namespaces. Known is false where it is
+// none of these.
+func (ks CustomKinds) ScopeOf(kind schema.GroupVersionKind) (namespaced, known bool) {
+	k, known := ks.Find(kind)
+	return k.Namespaced, known
+}
+
+// ReadCRDs returns the kinds of the CustomResourceDefinitions in a file, or in the YAML and JSON
+// files in and below a folder: one for each version that is served. Other objects are passed over.
+// It is an error if there is no CustomResourceDefinition.
+func ReadCRDs(path string) (CustomKinds, error) {
 	files, err := manifests(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading CustomResourceDefinitions: %w", err)
 	}
-	var found []Resource
+	var found CustomKinds
 	for _, file := range files {
-		resources, err := readFile(file)
+		kinds, err := readFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("reading CustomResourceDefinitions: %s: %w", file, err)
 		}
-		found = append(found, resources...)
+		found = append(found, kinds...)
 	}
 	if len(found) == 0 {
 		return nil, fmt.Errorf("reading CustomResourceDefinitions: there is none in %s", path)
@@ -89,7 +140,7 @@ func manifests(path string) ([]string, error) {
 	return files, err
 }
 
-func readFile(file string) ([]Resource, error) {
+func readFile(file string) (CustomKinds, error) {
 	info, err := os.Stat(file)
 	if err != nil {
 		return nil, err
@@ -101,7 +152,7 @@ func readFile(file string) ([]Resource, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found []Resource
+	var found CustomKinds
 	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
 	for line := 0; ; {
 		document, err := documents.Read()
@@ -112,11 +163,11 @@ func readFile(file string) ([]Resource, error) {
 			return nil, err
 		}
 		padding := bytes.Repeat([]byte("\n"), line) // so that the parser counts the lines of the file
-		resources, err := readDocument(append(padding, document...))
+		kinds, err := readDocument(append(padding, document...))
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, resources...)
+		found = append(found, kinds...)
 		line += bytes.Count(document, []byte("\n")) + 1 // and the separator
 	}
 }
@@ -125,7 +176,7 @@ func readFile(file string) ([]Resource, error) {
 var template = regexp.MustCompile(`\{\{-?\s*[^}]+\}\}`)
 
 // readDocument reads one YAML document; JSON is YAML, too.
-func readDocument(text []byte) ([]Resource, error) {
+func readDocument(text []byte) (CustomKinds, error) {
 	var crd customResourceDefinition
 	if err := yaml.Unmarshal(text, &crd); err != nil {
 		if action := template.Find(text); action != nil {
@@ -133,22 +184,22 @@ func readDocument(text []byte) ([]Resource, error) {
 		}
 		return nil, errors.New(strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")), " "))
 	}
-	var found []Resource
+	var found CustomKinds
 	for _, one := range append(crd.Items, crd) {
 		if one.Kind != "CustomResourceDefinition" || !strings.HasPrefix(one.APIVersion, "apiextensions.k8s.io/") {
 			continue
 		}
-		resources, err := one.resources()
+		kinds, err := one.kinds()
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, resources...)
+		found = append(found, kinds...)
 	}
 	return found, nil
 }
 
-// resources returns a resource for each version that is served.
-func (crd customResourceDefinition) resources() ([]Resource, error) {
+// kinds returns the kind in each version that is served.
+func (crd customResourceDefinition) kinds() (CustomKinds, error) {
 	spec := crd.Spec
 	if spec.Group == "" || spec.Names.Kind == "" || spec.Names.Plural == "" {
 		return nil, errors.New("a CustomResourceDefinition lacks spec.group, spec.names.kind or spec.names.plural")
@@ -157,7 +208,7 @@ func (crd customResourceDefinition) resources() ([]Resource, error) {
 	if singular == "" {
 		singular = strings.ToLower(spec.Names.Kind)
 	}
-	var found []Resource
+	var found CustomKinds
 	for _, version := range spec.Versions {
 		if !version.Served {
 			continue
@@ -166,14 +217,27 @@ func (crd customResourceDefinition) resources() ([]Resource, error) {
 		for name := range version.Subresources {
 			subresources[name] = []string{"get", "patch", "update"}
 		}
-		found = append(found, Resource{
+		kind := schema.GroupVersionKind{Group: spec.Group, Version: version.Name, Kind: spec.Names.Kind}
+		known, err := version.typeOf(kind)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, CustomKind{Type: known, Resource: Resource{
 			Group: spec.Group, Version: version.Name, Name: spec.Names.Plural, Kind: spec.Names.Kind,
 			Singular: singular, ShortNames: spec.Names.ShortNames, Namespaced: spec.Scope != "Cluster",
 			Verbs: usualVerbs, Subresources: subresources,
-		})
+		}})
 	}
 	if len(found) == 0 {
 		return nil, fmt.Errorf("CustomResourceDefinition %s.%s serves no version", spec.Names.Plural, spec.Group)
 	}
 	return found, nil
+}
+
+// typeOf returns what the schema of the version says of its objects, or what is known without one.
+func (v customVersion) typeOf(kind schema.GroupVersionKind) (expression.Type, error) {
+	if len(v.Schema.OpenAPIV3Schema) == 0 {
+		return expression.OfKind(kind), nil
+	}
+	return expression.OfSchema(kind, v.Schema.OpenAPIV3Schema)
 }

@@ -64,7 +64,7 @@ func withCRDs(t *testing.T) *kinds.Table {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kinds.BuiltIn().With(resources...)
+	return kinds.BuiltIn().With(resources.Resources()...)
 }
 
 func TestTableOfKinds(t *testing.T) {

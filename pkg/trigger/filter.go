@@ -22,6 +22,9 @@ type Filter struct {
 // Compiler makes filters. The zero Compiler is ready for use, by one goroutine at a time. It makes
 // the CEL environment, which takes longer than compiling an expression, with the first expression.
 type Compiler struct {
+	// TypeOf returns what is known of the objects of a kind. Nil stands for expression.OfKind.
+	TypeOf func(schema.GroupVersionKind) expression.Type
+
 	language *expression.Language
 }
 
@@ -35,7 +38,7 @@ func (c *Compiler) Filter(kind schema.GroupVersionKind, ignore []string, where *
 	f := &Filter{kind: kind}
 	wrong := &FilterError{}
 	if len(ignore) > 0 {
-		f.ignored, wrong.Ignore = ignoredFields(kind, ignore)
+		f.ignored, wrong.Ignore = c.ignoredFields(kind, ignore)
 	}
 	if where != nil {
 		var err error
@@ -61,11 +64,21 @@ func (c *Compiler) condition(kind schema.GroupVersionKind, text string) (*expres
 		}
 		c.language = language
 	}
-	return c.language.Condition(text, kind)
+	if kind.Kind == "" {
+		return c.language.Condition(text, kind)
+	}
+	return c.language.ConditionOf(text, kind.Kind, c.typeOf(kind))
+}
+
+func (c *Compiler) typeOf(kind schema.GroupVersionKind) expression.Type {
+	if c.TypeOf == nil {
+		return expression.OfKind(kind)
+	}
+	return c.TypeOf(kind)
 }
 
 // ignoredFields reads the paths of `ignore`. The mistakes are by index, nil for a path without one.
-func ignoredFields(kind schema.GroupVersionKind, texts []string) (*expression.Fields, []*expression.Mistake) {
+func (c *Compiler) ignoredFields(kind schema.GroupVersionKind, texts []string) (*expression.Fields, []*expression.Mistake) {
 	paths, mistakes := make([]expression.Path, len(texts)), make([]*expression.Mistake, len(texts))
 	for i, text := range texts {
 		var err error
@@ -79,7 +92,7 @@ func ignoredFields(kind schema.GroupVersionKind, texts []string) (*expression.Fi
 			continue
 		}
 		var steps []expression.Step
-		steps, mistakes[i] = ignorable(kind, path)
+		steps, mistakes[i] = c.ignorable(kind, path)
 		if mistakes[i] == nil {
 			mistakes[i] = redundant(texts, paths, i)
 		}
@@ -91,9 +104,9 @@ func ignoredFields(kind schema.GroupVersionKind, texts []string) (*expression.Fi
 	return all, mistakes
 }
 
-// ignorable checks that changes in a field can be ignored. The fields of custom kinds are not
-// known, but for their metadata.
-func ignorable(kind schema.GroupVersionKind, p expression.Path) ([]expression.Step, *expression.Mistake) {
+// ignorable checks that changes in a field can be ignored, and returns the way to it for kinds whose
+// protobuf is known.
+func (c *Compiler) ignorable(kind schema.GroupVersionKind, p expression.Path) ([]expression.Step, *expression.Mistake) {
 	if slices.Equal(p, expression.Path{"metadata", "deletionTimestamp"}) {
 		return nil, &expression.Mistake{
 			Message: "a change that sets metadata.deletionTimestamp calls the handler in any case",
@@ -101,10 +114,13 @@ func ignorable(kind schema.GroupVersionKind, p expression.Path) ([]expression.St
 		}
 	}
 	known, whole := expression.KnownType(kind)
-	if !whole && p[0] != "metadata" {
-		return nil, nil
+	var steps []expression.Step
+	var err error
+	if whole {
+		steps, err = expression.Resolve(known, p)
+	} else {
+		err = expression.Find(c.typeOf(kind), p)
 	}
-	steps, err := expression.Resolve(known, p)
 	if wrong := (*expression.FieldError)(nil); errors.As(err, &wrong) {
 		return nil, &expression.Mistake{
 			Message: kind.Kind + ": " + wrong.Message, Hint: wrong.Hint,
