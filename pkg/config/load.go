@@ -27,8 +27,8 @@ import (
 type Options struct {
 	// Registry holds the plugins that the config may name. Required.
 	Registry *handlers.Registry
-	// Kinds is what is known of custom kinds, to check expressions and templates by. Its Watched is not
-	// looked at. Default: their metadata.
+	// Kinds is what is known of custom kinds, to check expressions and templates by. Its Watched is
+	// not looked at. Default: their metadata.
 	Kinds handlers.Kinds
 	// Deadline bounds the evaluation, which a CUE file can make arbitrarily long. Default: 10s.
 	Deadline time.Duration

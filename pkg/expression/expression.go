@@ -35,6 +35,7 @@ type Expression struct {
 	reads   []read
 	named   []string // the variables that it has
 	makes   Type
+	secret  bool // values of Secrets are in the results
 
 	variables []string // of the scope
 }
@@ -51,6 +52,9 @@ type Read struct {
 func (l *Language) Compile(text string, scope Scope, want Want) (*Expression, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, Mistakes{{Message: "is empty", Hint: exampleHint}}
+	}
+	if m := embraced(text); m != nil {
+		return nil, Mistakes{m}
 	}
 	env, err := l.envOf(scope)
 	if err != nil {
@@ -76,6 +80,11 @@ func (l *Language) Compile(text string, scope Scope, want Want) (*Expression, er
 			return nil, Mistakes{m}
 		}
 	}
+	if len(mistakes) == 0 && want.public != "" {
+		if m := x.secretAt(want.public); m != nil {
+			return nil, Mistakes{m}
+		}
+	}
 	e, err := newExpression(env, text, parsed, read)
 	if wrong := (Mistakes)(nil); errors.As(err, &wrong) && len(mistakes) > 0 {
 		return nil, mistakes // The type check has said it better.
@@ -83,6 +92,7 @@ func (l *Language) Compile(text string, scope Scope, want Want) (*Expression, er
 		return nil, err
 	}
 	e.makes = x.known(x.checked[x.tree.Expr().ID()])
+	_, e.secret = flow{explainer: x}.source(x.tree.Expr())
 	for _, r := range e.reads {
 		if m := dropped(scope.Variables[r.variable], r); m != nil {
 			m.Message = scope.prefix() + m.Message
@@ -129,6 +139,10 @@ func (e *Expression) Text() string {
 
 // Makes returns what is known of the results, nil for nothing.
 func (e *Expression) Makes() Type { return e.makes }
+
+// MakesSecret reports whether values of Secrets can be in the results, as far as that can be told
+// from the expression. Whole Secrets do not count: Makes says so.
+func (e *Expression) MakesSecret() bool { return e.secret }
 
 // Reads returns what the expression reads of its variables, and nothing else.
 func (e *Expression) Reads() []Read {

@@ -146,7 +146,8 @@ func Resolve(t reflect.Type, p Path) ([]Step, error) {
 	return steps, nil
 }
 
-// Find follows a path through what is known of a value, as Resolve does. The error is a *FieldError.
+// Find follows a path through what is known of a value, as Resolve does. The error is a
+// *FieldError.
 func Find(of Type, p Path) error {
 	for i, name := range p {
 		if of == nil {

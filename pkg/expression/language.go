@@ -63,6 +63,8 @@ func NewLanguage(more ...Function) (*Language, error) {
 type Scope struct {
 	// Variables are by name. The names are identifiers.
 	Variables map[string]Type
+	// Secret are the names of variables that hold values of Secrets.
+	Secret []string
 
 	ofObject bool   // all variables are of one kind, and messages name paths without a variable
 	kind     string // that kind, which stands before messages about fields; empty when not known

@@ -25,6 +25,16 @@ func (ms Mistakes) Error() string {
 
 const exampleHint = `write it as in "object.spec.replicas > 1"`
 
+// embraced is a mistake where a text is written as one with expressions in it, and is one itself.
+func embraced(text string) *Mistake {
+	inner, begins := strings.CutPrefix(strings.TrimSpace(text), "${")
+	inner, ends := strings.CutSuffix(inner, "}")
+	if !begins || !ends {
+		return nil
+	}
+	return &Mistake{Message: "an expression stands here without ${ and }", Hint: "write " + strings.TrimSpace(inner)}
+}
+
 // syntaxMistakes returns the errors of the parser, but for those that follow from the one before:
 // it loses its way at an error, and finds it again at the next && or ||.
 func syntaxMistakes(source common.Source, errs []*cel.Error) Mistakes {

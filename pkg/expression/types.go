@@ -13,7 +13,8 @@ import (
 )
 
 // Type is what is known of a value in decoded objects, whose parts are those of its JSON. Nil is
-// the type of a value of which nothing is known. OfKind, OfSchema, OfOpenAPI, OfGo, Record and ListOf make types.
+// the type of a value of which nothing is known. OfKind, OfSchema, OfOpenAPI, OfGo, Record and
+// ListOf make types.
 type Type interface {
 	// shape is what the value is, as far as paths can lead into it.
 	shape() shape
@@ -151,7 +152,8 @@ type objectTypes struct {
 	depth int             // of lists and maps in each other
 }
 
-// deepest is how far lists and maps may be in each other. A schema that refers to itself has no end.
+// deepest is how far lists and maps may be in each other. A schema that refers to itself has no
+// end.
 const deepest = 16
 
 // typeOf returns the CEL type of values of a type.

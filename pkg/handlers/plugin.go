@@ -92,8 +92,8 @@ type Kinds struct {
 	Watched schema.GroupVersionKind
 	// TypeOf returns what is known of the objects of a kind. Nil stands for expression.OfKind.
 	TypeOf func(schema.GroupVersionKind) expression.Type
-	// ScopeOf reports whether the objects of a custom kind belong to namespaces. Known is false where
-	// that is not known. Nil knows nothing.
+	// ScopeOf reports whether the objects of a custom kind belong to namespaces. Known is false
+	// where that is not known. Nil knows nothing.
 	ScopeOf func(schema.GroupVersionKind) (namespaced, known bool)
 }
 

@@ -112,8 +112,8 @@ func (t *Table) Lookup(kind schema.GroupVersionKind) (Resource, error) {
 	return Resource{}, &UnknownError{Question: "which resource is " + describeKind(kind)}
 }
 
-// Hint says what may be meant by a kind that Kubernetes does not have, in a group of its own; "" when
-// nothing is like it.
+// Hint says what may be meant by a kind that Kubernetes does not have, in a group of its own; ""
+// when nothing is like it.
 func (t *Table) Hint(kind schema.GroupVersionKind) string {
 	if !knownVersion(kind.GroupVersion()) {
 		return ""

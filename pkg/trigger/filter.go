@@ -104,8 +104,8 @@ func (c *Compiler) ignoredFields(kind schema.GroupVersionKind, texts []string) (
 	return all, mistakes
 }
 
-// ignorable checks that changes in a field can be ignored, and returns the way to it for kinds whose
-// protobuf is known.
+// ignorable checks that changes in a field can be ignored, and returns the way to it for kinds
+// whose protobuf is known.
 func (c *Compiler) ignorable(kind schema.GroupVersionKind, p expression.Path) ([]expression.Step, *expression.Mistake) {
 	if slices.Equal(p, expression.Path{"metadata", "deletionTimestamp"}) {
 		return nil, &expression.Mistake{

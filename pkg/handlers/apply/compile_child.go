@@ -60,6 +60,9 @@ func (c *compiler) head(name string) head {
 		c.report(path+".apiVersion", fmt.Sprintf("%q is no apiVersion", apiVersion), `write it as in "v1" or "apps/v1"`)
 		return head{}
 	}
+	if !(objectCheck{c}).checkKind(path, gv.WithKind(kind)) {
+		return head{}
+	}
 	return head{kind: gv.WithKind(kind)}
 }
 
@@ -114,16 +117,19 @@ func compileBody(c *compiler, path string, out *child, scope expression.Scope) {
 	if out.isPatch() {
 		patchCheck{c}.check(path, out)
 	}
-	if out.Raw {
+	at := place{path: path + "." + field, of: typeOf(c.kinds, out.kind), kind: out.kind, raw: out.Raw}
+	switch {
+	case out.Raw:
+		c.template(raw, scope, at) // It has no expressions, but may have mistakes.
 		out.template = constantOf(raw)
-		return
+	case out.Update == handlers.UpdateCreateOnly && !out.isPatch():
+		generating{c}.template(out, scope, at)
+	default:
+		out.template = c.template(raw, scope, at)
 	}
-	path += "." + field
-	if out.Update == handlers.UpdateCreateOnly && !out.isPatch() {
-		generating{c}.template(path, out, scope)
-		return
+	if !out.isPatch() {
+		objectCheck{c}.checkMetadata(at, raw)
 	}
-	out.template = c.template(raw, path, scope, typeOf(c.kinds, out.kind), "")
 }
 
 // entries compiles what makes one child for each entry of a list.
@@ -139,10 +145,28 @@ func (c *compiler) entries(path string, out *child, scope expression.Scope) expr
 		entry = expression.Entry(out.forEach.Makes())
 	}
 	scope = c.scopeWith(map[string]expression.Type{as: entry})
+	secret := out.forEach != nil && out.forEach.MakesSecret()
+	if secret {
+		scope.Secret = []string{as}
+	}
 	if out.Key != "" {
-		if e := c.expression(path+".key", out.Key, 0, scope, expression.WantText()); e != nil {
+		if e := c.expression(path+".key", out.Key, 0, scope, expression.WantText().Public("the key of a child")); e != nil {
 			out.key = text{at: "key", parts: []textPart{{Expression: e}}}
 		}
+		return scope
+	}
+	switch what := expression.Describe(entry); {
+	case secret:
+		c.report(path+".forEach", "the entries are values of a Secret, and each child would be known by one", "say with key what an entry is known by")
+	case what != "" && what != expression.Describe(expression.OfGo[string]()):
+		example := as + ".name"
+		if _, _, ok := expression.Field(entry, "metadata"); ok {
+			example = as + ".metadata.name"
+		} else if _, known, ok := expression.Field(entry, "name"); !ok && len(known) > 0 {
+			example = as + "." + known[0]
+		}
+		c.report(path+".forEach", fmt.Sprintf("each entry is %s: its child has to be known by something that stays when the list changes", what),
+			fmt.Sprintf("add key, as in key: %q", example))
 	}
 	return scope
 }

@@ -23,22 +23,22 @@ type generating struct{ *compiler }
 
 // template compiles the template of a child that is made once: as it is known before,
 // and, if there is something to generate, as it is made.
-func (c generating) template(path string, out *child, scope expression.Scope) {
+func (c generating) template(out *child, scope expression.Scope, at place) {
 	c.generate, c.generates = generateLater, false
 	defer func() { c.generate = generateNever }()
-	out.template = c.compiler.template(out.Template, path, scope, typeOf(c.kinds, out.kind), "")
+	out.template = c.compiler.template(out.Template, scope, at)
 	if !c.generates || len(c.problems) > 0 {
 		return
 	}
 	language, err := generatingLanguage()
 	if err != nil {
-		c.report(path, err.Error(), "")
+		c.report(at.path, err.Error(), "")
 		return
 	}
 	before := c.language
 	defer func() { c.language = before }()
 	c.language, c.generate = language, generateNow
-	out.making = c.compiler.template(out.Template, path, scope, typeOf(c.kinds, out.kind), "")
+	out.making = c.compiler.template(out.Template, scope, at)
 }
 
 // named are the places of what names an object.

@@ -3,9 +3,12 @@ package apply
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	apijson "k8s.io/apimachinery/pkg/util/json"
 
 	"kooperd.dev/kooperd/pkg/expression"
@@ -17,6 +20,10 @@ import (
 type place struct {
 	path, name string
 	of         expression.Type
+
+	kind   schema.GroupVersionKind // of the template; empty for the status
+	raw    bool                    // there are no expressions
+	public string                  // what more people can read than may read Secrets; empty for a place that is no such
 }
 
 // key returns the place of a key.
@@ -25,23 +32,39 @@ func (p place) key(key string, of expression.Type) place {
 	if !identifier.MatchString(key) {
 		name = p.name + fmt.Sprintf("[%q]", key)
 	}
-	return place{path: p.path + "." + quoteLabel(key), name: strings.TrimPrefix(name, "."), of: of}
+	below := p
+	below.path, below.name, below.of = p.path+"."+quoteLabel(key), strings.TrimPrefix(name, "."), of
+	if isMetadata(p.name) && (key == "labels" || key == "annotations") {
+		below.public = below.name
+	}
+	return below
+}
+
+// isMetadata reports whether a place is the metadata of an object, or of a template of objects.
+func isMetadata(name string) bool { return name == "metadata" || strings.HasSuffix(name, ".metadata") }
+
+// isData reports whether a place is in the data of a ConfigMap or Secret, which can be any text.
+func (p place) isData() bool {
+	field, _, _ := strings.Cut(strings.ReplaceAll(p.name, "[", "."), ".")
+	return p.kind.Group == "" && (p.kind.Kind == "ConfigMap" || p.kind.Kind == "Secret") && strings.HasSuffix(strings.ToLower(field), "data") &&
+		field != "metadata"
 }
 
 // index returns the place of an entry of a list.
 func (p place) index(i int) place {
-	return place{path: fmt.Sprintf("%s[%d]", p.path, i), name: fmt.Sprintf("%s[%d]", p.name, i), of: expression.Entry(p.of)}
+	below := p
+	below.path, below.name, below.of = fmt.Sprintf("%s[%d]", p.path, i), fmt.Sprintf("%s[%d]", p.name, i), expression.Entry(p.of)
+	return below
 }
 
-// template compiles a template at a path, of which something is known. name is how messages call
-// it, "" for a whole object.
-func (c *compiler) template(raw json.RawMessage, path string, scope expression.Scope, of expression.Type, name string) node {
+// template compiles a template at a place.
+func (c *compiler) template(raw json.RawMessage, scope expression.Scope, at place) node {
 	var value any
 	if err := apijson.Unmarshal(raw, &value); err != nil {
-		c.report(path, "is no JSON: "+err.Error(), "")
+		c.report(at.path, "is no JSON: "+err.Error(), "")
 		return constant{}
 	}
-	return c.node(value, scope, place{path: path, name: name, of: of})
+	return c.node(value, scope, at)
 }
 
 // node compiles a part of a template.
@@ -70,7 +93,8 @@ func (c *compiler) object(v map[string]any, scope expression.Scope, at place) no
 		if !ok {
 			c.problems = append(c.problems, problemAt(below.path, "there is no field "+below.name, key, known))
 		}
-		if strings.Contains(key, "${") {
+		objectCheck{c}.checkKey(key, at, below)
+		if strings.Contains(key, "${") && !at.raw {
 			c.report(below.path, fmt.Sprintf("the key %q has an expression in it", key), "keys are taken as they are written: make the whole map with an expression")
 		}
 		n := c.node(v[key], scope, below)
@@ -104,13 +128,19 @@ func (c *compiler) array(v []any, scope expression.Scope, at place) node {
 
 // text compiles a string of a template.
 func (c *compiler) text(s string, scope expression.Scope, at place) node {
+	if at.raw {
+		if !c.reportMisfit(s, at) {
+			objectCheck{c}.checkText(s, []segment{{literal: s}}, at)
+		}
+		return constant{value: s}
+	}
 	segments, m := parseText(s)
 	if m != nil {
 		c.mistake(at.path, 0, m)
 		return constant{value: s}
 	}
 	if len(segments) == 1 && segments[0].isExpression {
-		e := c.expression(at.path, segments[0].expression, segments[0].offset, scope, expression.WantValue(at.name, at.of))
+		e := embedded(c, at, segments[0], scope, expression.WantValue(at.name, at.of))
 		if e == nil {
 			return object{} // It is not evaluated, as there is a problem.
 		}
@@ -124,14 +154,32 @@ func (c *compiler) text(s string, scope expression.Scope, at place) node {
 			continue
 		}
 		expressions++
-		out.parts = append(out.parts, textPart{Expression: c.expression(at.path, segment.expression, segment.offset, scope, expression.WantText())})
+		out.parts = append(out.parts, textPart{Expression: embedded(c, at, segment, scope, expression.WantText())})
 	}
-	c.reportMisfit(s, at)
+	if !c.reportMisfit(s, at) {
+		objectCheck{c}.checkText(s, segments, at)
+	}
 	if expressions == 0 {
 		return constant{value: plainOf(segments)}
 	}
 	return generating{c}.later(out, at)
 }
+
+// embedded compiles an expression within ${ and }.
+func embedded(c *compiler, at place, s segment, scope expression.Scope, want expression.Want) *expression.Expression {
+	before := len(c.problems)
+	e := c.expression(at.path, s.expression, s.offset, scope, want.Public(at.public))
+	if e == nil && ofShell.MatchString(s.expression) {
+		for i := range c.problems[before:] {
+			p := &c.problems[before+i]
+			p.Hint, p.Unknown, p.Known = fmt.Sprintf("if it is not for kooperd but for a shell: write $${%s}, or raw: true beside the template", s.expression), "", nil
+		}
+	}
+	return e
+}
+
+// ofShell is what stands in ${} in scripts for shells, and is hardly ever an expression.
+var ofShell = regexp.MustCompile(`^[#!]?[A-Z_][A-Z0-9_]*([:#%/^,@+?=-].*)?$|^[#!]?[a-z_][a-z0-9_]*(:[-=?+]|##?|%%?|//|\^|,,).*$`)
 
 // plainOf joins segments without expressions.
 func plainOf(segments []segment) string {
@@ -182,7 +230,9 @@ func (c *compiler) condition(name string) condition {
 		if s == "" {
 			return nil
 		}
-		return c.text(s, scope, place{path: path + "." + field, name: "conditions." + name + "." + field})
+		at := place{path: path + "." + field, name: "conditions." + name + "." + field}
+		at.public = at.name
+		return c.text(s, scope, at)
 	}
 	if slices.Contains(ownConditions, name) {
 		c.report(path, "is a condition of kooperd's own", "choose another name than "+strings.Join(ownConditions, ", "))
@@ -194,8 +244,16 @@ func (c *compiler) condition(name string) condition {
 // reportMisfit reports a value that cannot stand at its place, and whether there was one.
 func (c *compiler) reportMisfit(value any, at place) bool {
 	message := expression.Misfit(at.name, value, at.of)
-	if message != "" {
-		c.report(at.path, message, "")
+	if message == "" {
+		return false
 	}
-	return message != ""
+	hint := ""
+	if s, ok := value.(string); ok {
+		hint = meant(s)
+		if _, err := strconv.ParseFloat(s, 64); err == nil {
+			hint = fmt.Sprintf("write %s without quotes", s)
+		}
+	}
+	c.report(at.path, message, hint)
+	return true
 }

@@ -196,8 +196,8 @@ children: {cache: {includeWhen: "false", template: {` + thing + `}}, web: {templ
 		"after one that is pending": {
 			composed{config: `
 related: {cfg: {apiVersion: v1, kind: ConfigMap, name: cfg, sameNamespace: true}}
-children: {db: {template: {` + thing + `, x: "${related.cfg.data.x}"}}, app: {after: [db], template: {` + thing + `}}, other: {template: {` + thing + `}}}`},
-			[]string{`other {"apiVersion":"e.com/v1","kind":"T","metadata":{"name":"m"}}`,
+children: {db: {template: {` + thing + `, x: "${related.cfg.data.x}"}}, app: {after: [db], template: {` + thing + `}}, other: {template: {apiVersion: e.com/v1, kind: T, metadata: {name: o}}}}`},
+			[]string{`other {"apiVersion":"e.com/v1","kind":"T","metadata":{"name":"o"}}`,
 				`pending: child db is waiting for related cfg: evaluating x: related.cfg.data.x at 1:17: no such key: cfg`,
 				`pending: child app is waiting for child db: it cannot be told yet`},
 		},

@@ -2,6 +2,8 @@ package apply_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,10 +13,17 @@ import (
 
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/handlers/apply"
+	"kooperd.dev/kooperd/pkg/kinds"
 )
 
 // problemsOf returns what is wrong with a config in YAML, one line each.
 func problemsOf(t *testing.T, config string, watched schema.GroupVersionKind) []string {
+	t.Helper()
+	return problemsBy(t, config, handlers.Kinds{Watched: watched})
+}
+
+// problemsBy is problemsOf with what is known of kinds.
+func problemsBy(t *testing.T, config string, known handlers.Kinds) []string {
 	t.Helper()
 	raw, err := yaml.YAMLToJSON([]byte(config))
 	if err != nil {
@@ -24,7 +33,7 @@ func problemsOf(t *testing.T, config string, watched schema.GroupVersionKind) []
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, problems, err := registry.BindFor("apply", raw, handlers.Kinds{Watched: watched})
+	_, problems, err := registry.BindFor("apply", raw, known)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +60,7 @@ func TestMistakes(t *testing.T) {
 		want   []string
 	}{
 		"unknown field of a template":     {deployment(`{replica: 1}`), []string{`children."a".template."spec"."replica"@0: there is no field spec.replica; unknown replica`}},
-		"a literal that does not fit":     {deployment(`{replicas: "3"}`), []string{`children."a".template."spec"."replicas"@0: spec.replicas is a number, but "3" is a string`}},
+		"a literal that does not fit":     {deployment(`{replicas: "3"}`), []string{`children."a".template."spec"."replicas"@0: spec.replicas is a number, but "3" is a string; write 3 without quotes`}},
 		"a text that does not fit":        {deployment(`{replicas: "${1}0"}`), []string{`children."a".template."spec"."replicas"@0: spec.replicas is a number, but "${1}0" is a string`}},
 		"an expression that does not fit": {deployment(`{replicas: "${object.metadata.name}"}`), []string{`children."a".template."spec"."replicas"@18: spec.replicas is a number, but object.metadata.name is a string`}},
 		"a list that does not fit":        {deployment(`{template: {spec: {containers: {name: x}}}}`), []string{`children."a".template."spec"."template"."spec"."containers"@0: spec.template.spec.containers is a list, but it is an object`}},
@@ -78,7 +87,7 @@ func TestMistakes(t *testing.T) {
 		"an entry of a known kind":                      {`related: {teams: {apiVersion: v1, kind: Namespace}}` + "\n" + `children: {a: {forEach: related.teams, as: ns, key: ns.metadata.nme, template: {` + configMap + `}}}`, []string{`children."a".key@12: there is no field ns.metadata.nme; unknown nme`}},
 		"key without forEach":                           {`children: {a: {key: object.metadata.name, template: {` + configMap + `}}}`, []string{`children."a"@0: has as or key without forEach`}},
 		"no condition":                                  {`children: {a: {includeWhen: object.metadata.name, template: {` + configMap + `}}}`, []string{`children."a".includeWhen@16: want true or false, but object.metadata.name is a string; compare it`}},
-		"self outside readyWhen":                        {`children: {a: {readyWhen: self.metadata.name == '', includeWhen: self.x, template: {` + configMap + `}}}`, []string{`children."a".includeWhen@0: there is no variable or function self; unknown self`}},
+		"self outside readyWhen":                        {`children: {a: {readyWhen: self.metadata.name == '', includeWhen: self.x, template: {` + configMap + `}}}`, []string{`children."a".includeWhen@0: there is no variable or function self; self is the child, in its readyWhen alone; others read it as in children.page, once it exists`}},
 		"a field of self":                               {`children: {a: {readyWhen: self.dat.x == '', template: {` + configMap + `}}}`, []string{`children."a".readyWhen@5: there is no field self.dat; unknown dat`}},
 		"no such child to come after":                   {`children: {a: {after: [b], template: {` + configMap + `}}}`, []string{`children."a".after[0]@0: there is no child b; unknown b`}},
 		"a label selector":                              {`related: {s: {apiVersion: v1, kind: Secret, labelSelector: "a in"}}` + "\n" + `children: {}`, []string{`related."s".labelSelector@0: is no label selector: couldn't parse the selector string "a in": unable to parse requirement: found '' expected: '('; write it as in "app=web,tier in (a, b)"`}},
@@ -89,6 +98,186 @@ func TestMistakes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			have := problemsOf(t, tc.config, schema.GroupVersionKind{Group: "demo.kooperd.dev", Version: "v1", Kind: "Website"})
 			if diff := cmp.Diff(tc.want, have); diff != "" {
+				t.Errorf("(-want +have):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What no API server takes, and what children cannot be.
+func TestMistakesOfObjects(t *testing.T) {
+	child := func(template string) string { return `children: {a: {template: {` + template + `}}}` }
+	const capitals = `"Web" can never be the name of a ConfigMap: it may have at most 253 characters, small letters, digits, - and ., and begins and ends with a letter or digit; did you mean "web"?`
+	for name, tc := range map[string]struct {
+		config string
+		want   []string
+	}{
+		"a name with capitals":          {child(`apiVersion: v1, kind: ConfigMap, metadata: {name: Web}`), []string{`children."a".template."metadata"."name"@0: ` + capitals}},
+		"a name with capitals, raw":     {`children: {a: {raw: true, template: {apiVersion: v1, kind: ConfigMap, metadata: {name: Web}, data: {x: "${y"}}}}`, []string{`children."a".template."metadata"."name"@0: ` + capitals}},
+		"a name that may be right":      {child(`apiVersion: v1, kind: ConfigMap, metadata: {name: "a.${object.metadata.name}-b"}`), nil},
+		"a role of any name":            {child(`apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: "A:${object.metadata.name}"}`), nil},
+		"a namespace with a dot":        {child(`apiVersion: v1, kind: Namespace, metadata: {name: "a.${object.metadata.name}"}`), []string{`children."a".template."metadata"."name"@0: "a.${object.metadata.name}" can never be the name of a Namespace: it may have at most 63 characters, small letters, digits and -, and begins and ends with a letter or digit; what stands around the expressions has to be right by itself`}},
+		"no name":                       {child(`apiVersion: v1, kind: ConfigMap`), []string{`children."a".template@0: has no metadata.name; add one, as in name: "${object.metadata.name}"`}},
+		"a name that is never the same": {child(`apiVersion: v1, kind: ConfigMap, metadata: {generateName: a-}`), []string{`children."a".template.metadata.generateName@0: makes a name that is another one each time, and a child is found again by its name; write name`}},
+		"a key of a label":              {child(`apiVersion: v1, kind: ConfigMap, metadata: {name: m, labels: {"a b": c}}`), []string{`children."a".template."metadata"."labels"."a b"@0: "a b" can never be the key of a label or annotation; write it as in "example.com/name" or "name", with letters, digits, -, _ and .`}},
+		"the value of a label":          {child(`apiVersion: v1, kind: ConfigMap, metadata: {name: m, labels: {a: "b c ${object.metadata.name}"}}`), []string{`children."a".template."metadata"."labels"."a"@0: "b c ${object.metadata.name}" can never be the value of a label: it may have at most 63 characters, letters, digits, -, _ and ., and begins and ends with a letter or digit; write it into an annotation`}},
+		"a key of the data":             {child(`apiVersion: v1, kind: ConfigMap, metadata: {name: m}, data: {"a b": c}`), []string{`children."a".template."data"."a b"@0: "a b" can never be a key in the data of a ConfigMap; keys have letters, digits, -, _ and .`}},
+		"an expression without braces":  {child(`apiVersion: v1, kind: ConfigMap, metadata: {name: object.metadata.name}, data: {x: object.spec.x}`), []string{`children."a".template."metadata"."name"@0: "object.metadata.name" is a text and no expression; write "${object.metadata.name}"`}},
+		"the wrong apiVersion":          {child(`apiVersion: v1, kind: Deployment, metadata: {name: m}`), []string{`children."a".template.kind@0: Kubernetes has no kind Deployment of v1; did you mean apiVersion "apps/v1"?`}},
+		"a plural for a kind":           {child(`apiVersion: apps/v1, kind: deployments, metadata: {name: m}`), []string{`children."a".template.kind@0: apps/v1 has no kind deployments; did you mean "Deployment"?`}},
+		"a list":                        {child(`apiVersion: v1, kind: ConfigMapList, metadata: {name: m}`), []string{`children."a".template.kind@0: ConfigMapList is a list of objects, and a child is one object; write one child for each object, or one with forEach`}},
+		"a question":                    {child(`apiVersion: authorization.k8s.io/v1, kind: SubjectAccessReview, metadata: {name: m}`), []string{`children."a".template.kind@0: a SubjectAccessReview cannot be a child: the API server keeps no such objects that could be changed`}},
+		"a binding of a Pod":            {child(`apiVersion: v1, kind: Binding, metadata: {name: m}`), []string{`children."a".template.kind@0: a Binding cannot be a child: the API server keeps no such objects that could be changed`}},
+		"a part of an object":           {child(`apiVersion: autoscaling/v1, kind: Scale, metadata: {name: m}`), []string{`children."a".template.kind@0: a Scale is a part of another object, and cannot be a child`}},
+		"a namespace that cannot be":    {child(`apiVersion: v1, kind: Namespace, metadata: {name: m, namespace: x}`), []string{`children."a".template.metadata.namespace@0: is there, but a Namespace belongs to no namespace; leave it out`}},
+		"one object twice":              {`children: {a: {template: {apiVersion: v1, kind: Secret, metadata: {name: m}}}, b: {template: {apiVersion: v1, kind: Secret, metadata: {name: m}}}, c: {includeWhen: "true", template: {apiVersion: v1, kind: Secret, metadata: {name: m}}}}`, []string{`children."b".template.metadata.name@0: is that of the child a as well, and both are a Secret: they would be one object; give it another name`}},
+		"objects without a key":         {`related: {ns: {apiVersion: v1, kind: Namespace}}` + "\n" + `children: {a: {forEach: related.ns, template: {apiVersion: v1, kind: Secret, metadata: {name: "${item.metadata.name}"}}}}`, []string{`children."a".forEach@0: each entry is an object: its child has to be known by something that stays when the list changes; add key, as in key: "item.metadata.name"`}},
+		"braces around a condition":     {`children: {a: {includeWhen: "${true}", template: {apiVersion: v1, kind: Secret, metadata: {name: m}}}}`, []string{`children."a".includeWhen@0: an expression stands here without ${ and }; write true`}},
+		"an unsigned number":            {child(`apiVersion: apps/v1, kind: Deployment, metadata: {name: m}, spec: {replicas: "${1u}"}`), []string{`children."a".template."spec"."replicas"@2: 1u is an unsigned number, which is no JSON`}},
+		"a duration":                    {child(`apiVersion: apps/v1, kind: Deployment, metadata: {name: m}, spec: {minReadySeconds: "${duration('1m')}"}`), []string{`children."a".template."spec"."minReadySeconds"@10: duration("1m") is a duration, which is no JSON`}},
+		"a variable of a shell":         {child(`apiVersion: v1, kind: ConfigMap, metadata: {name: m}, data: {x: "cd ${DIR:-/}"}`), []string{`children."a".template."data"."x"@8: not a CEL expression: unexpected ':'; if it is not for kooperd but for a shell: write $${DIR:-/}, or raw: true beside the template`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			have := problemsOf(t, tc.config, schema.GroupVersionKind{Group: "demo.kooperd.dev", Version: "v1", Kind: "Website"})
+			if diff := cmp.Diff(tc.want, have); diff != "" {
+				t.Errorf("(-want +have):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A parent without a namespace does not give its children one.
+func TestMistakesOfScope(t *testing.T) {
+	namespace := schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
+	for config, want := range map[string][]string{
+		`children: {a: {template: {apiVersion: v1, kind: Secret, metadata: {name: m}}}}`:                                       {`children."a".template.metadata@0: has no namespace: a Secret is in one, and the Namespace that it is made for is in none; add namespace`},
+		`children: {a: {template: {apiVersion: v1, kind: Secret, metadata: {name: m, namespace: "${object.metadata.name}"}}}}`: nil,
+		`related: {x: {apiVersion: v1, kind: Secret, sameNamespace: true}}` + "\n" + `children: {}`:                            {`related."x".sameNamespace@0: is true, but a Namespace belongs to no namespace; write namespace, or leave it out`},
+		`related: {x: {apiVersion: v1, kind: Node, namespace: x}}` + "\n" + `children: {}`:                                     {`related."x".namespace@0: is there, but a Node belongs to no namespace; leave it out`},
+	} {
+		t.Run(config, func(t *testing.T) {
+			if diff := cmp.Diff(want, problemsOf(t, config, namespace)); diff != "" {
+				t.Errorf("(-want +have):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Values of Secrets are for Secrets, and for what does not show them.
+func TestMistakesWithSecrets(t *testing.T) {
+	const all = `related: {s: {apiVersion: v1, kind: Secret, name: s, sameNamespace: true}, all: {apiVersion: v1, kind: Secret}}` + "\n" +
+		`children: {t: {template: {apiVersion: v1, kind: Secret, metadata: {name: t}, data: "${related.s.data}"}}, m: {template: {apiVersion: v1, kind: ConfigMap, metadata: {name: m, annotations: {x: "${%s}"}}}}}` + "\n" +
+		`status: {x: "${%s}"}` + "\n" + `conditions: {C: {when: "(%s) == 'x'", message: "is ${%s}"}}`
+	const data = `is the value of a Secret: more people can read %s; say where it is, as in related.s.metadata.name, or whether it is there, as in has(related.s.data.x)`
+	for text, want := range map[string]string{
+		`related.s.data.x`:                                                       "related.s.data.x " + data,
+		`related.s.data['x']`:                                                    strings.Replace("related.s.data.x "+data, "has(related.s.data.x)", `"x" in related.s.data`, 1),
+		`'a' + related.s.data.x`:                                                 "related.s.data.x " + data,
+		`has(related.s.data.x) ? related.s.data.x : 'none'`:                      "related.s.data.x " + data,
+		`children.t.data.x`:                                                      "children.t.data.x is the value of a Secret: more people can read %s; say where it is, as in children.t.metadata.name, or whether it is there, as in has(children.t.data.x)",
+		`related.all.map(s, s.data.x).join(',')`:                                 "s.data.x is the value of a Secret: more people can read %s; say where it is, as in s.metadata.name, or whether it is there, as in has(s.data.x)",
+		`related.all[0].data.x`:                                                  "related.all[0].data.x is the value of a Secret: more people can read %s; say where it is, as in related.all[0].metadata.name, or whether it is there, as in has(related.all[0].data.x)",
+		`related.?s.data.x.orValue('')`:                                          `related.s.data.x is the value of a Secret: more people can read %s; say where it is, as in related.?s.metadata.name, or whether it is there, as in has(related.?s.data.x)`,
+		`related.s.data.map(k, related.s.data[k]).join(',')`:                     `related.s.data is the value of a Secret: more people can read %s; say where it is, as in related.s.metadata.name, or whether it is there, as in has(related.s.data)`,
+		`related.s.metadata.name`:                                                "",
+		`string(has(related.s.data.x))`:                                          "",
+		`string(size(related.s.data))`:                                           "",
+		`related.s.data.x == 'x' ? 'yes' : 'no'`:                                 "",
+		`string(related.all.exists(s, s.data.x == 'x'))`:                         "",
+		`related.all.filter(s, has(s.data.x)).map(s, s.metadata.name).join(',')`: "",
+		`related.s.type`:                                                         "",
+	} {
+		t.Run(text, func(t *testing.T) {
+			config := strings.ReplaceAll(all, "%s", text)
+			var have []string
+			for _, line := range problemsOf(t, config, schema.GroupVersionKind{Group: "demo.kooperd.dev", Version: "v1", Kind: "Website"}) {
+				_, message, _ := strings.Cut(line, ": ")
+				have = append(have, message)
+			}
+			var wanted []string
+			if want != "" {
+				for _, place := range []string{"metadata.annotations.x", "the status", "conditions.C.message"} {
+					wanted = append(wanted, fmt.Sprintf(want, place))
+				}
+				wanted[0] = fmt.Sprintf(want, "metadata.annotations")
+			}
+			if diff := cmp.Diff(wanted, have); diff != "" {
+				t.Errorf("(-want +have):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What a child is known by stands in an annotation.
+func TestMistakesWithSecretsInKeys(t *testing.T) {
+	const related = `related: {s: {apiVersion: v1, kind: Secret, name: s, sameNamespace: true}}` + "\n"
+	const template = `template: {apiVersion: v1, kind: Secret, metadata: {name: "${item}"}}`
+	for config, want := range map[string]string{
+		`children: {a: {forEach: "related.s.data.x.split(',')", ` + template + `}}`:            `children."a".forEach@0: the entries are values of a Secret, and each child would be known by one; say with key what an entry is known by`,
+		`children: {a: {forEach: "related.s.data.x.split(',')", key: item, ` + template + `}}`: `children."a".key@0: item is the value of a Secret: more people can read the key of a child; name the Secret and its key instead`,
+	} {
+		have := problemsOf(t, related+config, schema.GroupVersionKind{Group: "demo.kooperd.dev", Version: "v1", Kind: "Website"})
+		if diff := cmp.Diff([]string{want}, have); diff != "" {
+			t.Errorf("(-want +have):\n%s", diff)
+		}
+	}
+}
+
+const crd = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+spec:
+  group: demo.kooperd.dev
+  scope: Cluster
+  names: {kind: Site, plural: sites}
+  versions:
+  - name: v1
+    served: true
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec:
+            type: object
+            properties:
+              title: {type: string}
+              replicas: {type: integer}
+              hosts: {type: array, items: {type: string}}
+`
+
+// Custom kinds are checked by their CustomResourceDefinitions, wherever they stand.
+func TestMistakesOfCustomKinds(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "crd.yaml")
+	if err := os.WriteFile(file, []byte(crd), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	custom, err := kinds.ReadCRDs(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := handlers.Kinds{
+		Watched: schema.GroupVersionKind{Group: "demo.kooperd.dev", Version: "v1", Kind: "Site"}, TypeOf: custom.TypeOf, ScopeOf: custom.ScopeOf,
+	}
+	const site = `apiVersion: demo.kooperd.dev/v1, kind: Site, metadata: {name: "${object.metadata.name}-b"}`
+	for name, tc := range map[string]struct {
+		config string
+		want   []string
+	}{
+		"the parent":                 {`children: {a: {template: {` + site + `, spec: {title: "${object.spec.titel}"}}}}`, []string{`children."a".template."spec"."title"@14: there is no field object.spec.titel; unknown titel`}},
+		"a template":                 {`children: {a: {template: {` + site + `, spec: {titel: x}}}}`, []string{`children."a".template."spec"."titel"@0: there is no field spec.titel; unknown titel`}},
+		"a value":                    {`children: {a: {template: {` + site + `, spec: {replicas: "3"}}}}`, []string{`children."a".template."spec"."replicas"@0: spec.replicas is a number, but "3" is a string; write 3 without quotes`}},
+		"an expression":              {`children: {a: {template: {` + site + `, spec: {replicas: "${object.spec.title}"}}}}`, []string{`children."a".template."spec"."replicas"@14: spec.replicas is a number, but object.spec.title is a string`}},
+		"a list":                     {`children: {a: {template: {` + site + `, spec: {hosts: "${object.spec.title}"}}}}`, []string{`children."a".template."spec"."hosts"@14: spec.hosts is a list, but object.spec.title is a string`}},
+		"the child itself":           {`children: {a: {readyWhen: "self.spec.titel == ''", template: {` + site + `}}}`, []string{`children."a".readyWhen@10: there is no field self.spec.titel; unknown titel`}},
+		"another child":              {`children: {a: {template: {` + site + `}}, b: {template: {apiVersion: v1, kind: Namespace, metadata: {name: "${children.a.spec.titel}"}}}}`, []string{`children."b".template."metadata"."name"@18: there is no field children.a.spec.titel; unknown titel`}},
+		"related":                    {`related: {all: {apiVersion: demo.kooperd.dev/v1, kind: Site}}` + "\n" + `children: {a: {forEach: related.all, key: item.metadata.name, template: {` + site + `, spec: {title: "${item.spec.titel}"}}}}`, []string{`children."a".template."spec"."title"@12: there is no field item.spec.titel; unknown titel`}},
+		"a namespace":                {`children: {a: {template: {apiVersion: demo.kooperd.dev/v1, kind: Site, metadata: {name: x, namespace: z}}}}`, []string{`children."a".template.metadata.namespace@0: is there, but a Site belongs to no namespace; leave it out`}},
+		"no namespace":               {`children: {a: {template: {apiVersion: v1, kind: Secret, metadata: {name: x}}}}`, []string{`children."a".template.metadata@0: has no namespace: a Secret is in one, and the Site that it is made for is in none; add namespace`}},
+		"a status that is not there": {`children: {}` + "\n" + `status: {x: y}`, []string{`status@0: Site has no status in its schema: what is written there would be lost; add it to the CustomResourceDefinition, which has apiVersion, kind, metadata, spec`}},
+		"what fits":                  {`children: {a: {forEach: object.spec.hosts, template: {apiVersion: demo.kooperd.dev/v1, kind: Site, metadata: {name: "${item}"}, spec: {title: "${object.spec.title}", replicas: "${object.spec.replicas + 1}", hosts: ["${item}"]}}}}`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, problemsBy(t, tc.config, known)); diff != "" {
 				t.Errorf("(-want +have):\n%s", diff)
 			}
 		})

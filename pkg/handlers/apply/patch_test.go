@@ -34,8 +34,8 @@ func TestComposePatches(t *testing.T) {
 			[]string{`b {"apiVersion":"v1","data":{"k":"v"},"kind":"ConfigMap","metadata":{"name":"m"}}`, `patch p {"apiVersion":"v1","kind":"Namespace","metadata":{"labels":{"k":"v"},"name":"web"}} after b`},
 		},
 		"after": {
-			composed{config: `children: {` + child + `, p: {after: [b], raw: true, patch: {apiVersion: v1, kind: Namespace, metadata: {name: web, labels: {k: "${x}"}}}}}`},
-			[]string{`b {"apiVersion":"v1","data":{"k":"v"},"kind":"ConfigMap","metadata":{"name":"m"}}`, `patch p {"apiVersion":"v1","kind":"Namespace","metadata":{"labels":{"k":"${x}"},"name":"web"}} after b`},
+			composed{config: `children: {` + child + `, p: {after: [b], raw: true, patch: {apiVersion: v1, kind: Namespace, metadata: {name: web, annotations: {k: "${x}"}}}}}`},
+			[]string{`b {"apiVersion":"v1","data":{"k":"v"},"kind":"ConfigMap","metadata":{"name":"m"}}`, `patch p {"apiVersion":"v1","kind":"Namespace","metadata":{"annotations":{"k":"${x}"},"name":"web"}} after b`},
 		},
 		"what is not there yet": {
 			composed{config: `children: {` + child + `, p: {patch: {apiVersion: v1, kind: Namespace, metadata: {name: web, labels: {k: "${children.b.data.k}"}}}}}`},

@@ -17,7 +17,6 @@ import (
 
 	"kooperd.dev/kooperd/pkg/expression"
 	"kooperd.dev/kooperd/pkg/handlers"
-	"kooperd.dev/kooperd/pkg/kinds"
 )
 
 // The variables of expressions.
@@ -117,13 +116,14 @@ func (c *compiler) compile() *program {
 	for _, name := range sortedKeys(c.config.Related) {
 		p.related = append(p.related, c.related(name))
 	}
+	objectCheck{c}.checkNames(byName)
 	p.children = c.ordered(byName)
 	if len(c.config.Status) > 0 {
 		var fields map[string]any
 		if json.Unmarshal(c.config.Status, &fields) == nil && fields["conditions"] != nil && len(c.config.Conditions) > 0 {
 			c.report("status.conditions", "is there beside conditions", "write all of them in conditions")
 		}
-		p.status = c.template(c.config.Status, "status", c.scopeWith(nil), statusType(c.scope[objectVariable]), "status")
+		p.status = c.template(c.config.Status, c.scopeWith(nil), statusPlace(c))
 	}
 	for _, name := range sortedKeys(c.config.Conditions) {
 		p.conditions = append(p.conditions, c.condition(name))
@@ -207,10 +207,14 @@ func (c *compiler) scopeWith(more map[string]expression.Type) expression.Scope {
 	return expression.Scope{Variables: all}
 }
 
-// statusType returns the type of the status of objects of a type.
-func statusType(of expression.Type) expression.Type {
-	t, _, _ := expression.Field(of, "status")
-	return t
+// statusPlace is where the status stands. A kind without one is a mistake.
+func statusPlace(c *compiler) place {
+	of, known, ok := expression.Field(c.scope[objectVariable], "status")
+	if !ok {
+		c.report("status", fmt.Sprintf("%s has no status in its schema: what is written there would be lost", c.kinds.Watched.Kind),
+			"add it to the CustomResourceDefinition, which has "+strings.Join(known, ", "))
+	}
+	return place{path: "status", name: "status", of: of, public: "the status"}
 }
 
 // report notes a problem.
@@ -244,6 +248,9 @@ func (c *compiler) expression(path, text string, offset int, scope expression.Sc
 		return nil
 	}
 	for _, m := range unknownGenerators(text, wrong) {
+		if m.Unknown == selfVariable {
+			m.Unknown, m.Hint = "", "self is the child, in its readyWhen alone; others read it as in children.page, once it exists"
+		}
 		c.mistake(path, offset, m)
 	}
 	return nil
@@ -255,17 +262,8 @@ func (c *compiler) related(name string) related {
 	if _, err := metav1.ParseToLabelSelector(r.LabelSelector); err != nil {
 		c.report("related."+quoteLabel(name)+".labelSelector", "is no label selector: "+err.Error(), `write it as in "app=web,tier in (a, b)"`)
 	}
-	if r.Name != "" && r.Namespace == "" && !r.SameNamespace && isNamespaced(schema.FromAPIVersionAndKind(r.APIVersion, r.Kind)) {
-		c.report("related."+quoteLabel(name)+".name", "may be that of several objects, each in a namespace",
-			"add namespace, or sameNamespace: true for the one beside the parent")
-	}
+	objectCheck{c}.checkRelatedScope("related."+quoteLabel(name), r)
 	return related{name: name, one: r.Name != ""}
-}
-
-// isNamespaced reports whether a kind is known to have its objects in namespaces.
-func isNamespaced(kind schema.GroupVersionKind) bool {
-	resource, err := kinds.BuiltIn().Lookup(kind)
-	return err == nil && resource.Namespaced
 }
 
 // quoteLabel writes a name as a step of a path in CUE.
