@@ -165,13 +165,28 @@ func (m *Moves) doneBy(heir string, about subject) (done map[string]string, wait
 	return done, waits
 }
 
+// heirClaim is why an object of a donor is not deleted.
+type heirClaim struct {
+	why     string
+	settled bool // the heir has said that it takes it over; if not, it may do so
+}
+
 // claimed says of objects of a donor why they are not deleted: an heir takes them over, or may do
 // so.
 func (m *Moves) claimed(donor string, about subject, objects []ChildID) map[ChildID]string {
+	all := map[ChildID]string{}
+	for id, claim := range heirClaims(m, donor, about, objects) {
+		all[id] = claim.why
+	}
+	return all
+}
+
+// heirClaims is claimed that also says what is settled.
+func heirClaims(m *Moves, donor string, about subject, objects []ChildID) map[ChildID]heirClaim {
 	if m == nil {
 		return nil
 	}
-	all := map[ChildID]string{}
+	all := map[ChildID]heirClaim{}
 	var calls []func()
 	m.mu.Lock()
 	p := m.parties[donor]
@@ -189,11 +204,11 @@ func (m *Moves) claimed(donor string, about subject, objects []ChildID) map[Chil
 			case found, !inside && !mayBeInside && !slices.Contains(heir.Owns, id.Kind), settled && !inside && !now.word.wants[id]:
 				continue
 			case inside:
-				all[id] = fmt.Sprintf("definition %s wants children in it", heir.Definition)
+				all[id] = heirClaim{why: fmt.Sprintf("definition %s wants children in it", heir.Definition), settled: true}
 			case settled:
-				all[id] = fmt.Sprintf("definition %s takes it over", heir.Definition)
+				all[id] = heirClaim{why: fmt.Sprintf("definition %s takes it over", heir.Definition), settled: true}
 			default:
-				all[id] = fmt.Sprintf("it waits until definition %s, which may take it over, %s", heir.Definition, says(now))
+				all[id] = heirClaim{why: fmt.Sprintf("it waits until definition %s, which may take it over, %s", heir.Definition, says(now))}
 			}
 			calls = append(calls, m.wait(p, heir, about, now)...)
 		}

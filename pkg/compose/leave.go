@@ -3,12 +3,14 @@ package compose
 import (
 	"context"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
 // siftedLeavers is how many parents of a namespace are looked at one by one. Where there are more,
@@ -19,6 +21,9 @@ const siftedLeavers = 5
 // selection by its own change, and removes the finalizer. The children of one that is gone are the
 // garbage collector's.
 func (p cleaning) leave(ctx context.Context) (handlers.Result, error) {
+	if again := p.awaitsHeirs(); again > 0 {
+		return handlers.Result{RequeueAfter: again}, nil
+	}
 	live, err := p.findLive(ctx)
 	switch {
 	case err != nil:
@@ -47,7 +52,7 @@ func (p cleaning) leave(ctx context.Context) (handlers.Result, error) {
 	case err != nil:
 		return handlers.Result{}, slowly(err, p.req.Attempt)
 	case len(left) > 0:
-		return handlers.Result{RequeueAfter: p.Leavers.again(p.key)}, nil
+		return handlers.Result{RequeueAfter: p.lookAgain()}, nil
 	}
 	if p.hasFinalizer() {
 		client, err := p.parentClient(ctx)
@@ -61,6 +66,58 @@ func (p cleaning) leave(ctx context.Context) (handlers.Result, error) {
 	p.Leavers.drop(p.key)
 	p.Logger.Info("a parent is not selected any more, and its children were deleted", "parent", p.parent.text())
 	return handlers.Result{}, nil
+}
+
+// awaitsHeirs returns after how long to look at a parent again of which was found that it has left,
+// and that its children wait for other definitions; 0 if it is to be looked at now. It takes no
+// request.
+func (p cleaning) awaitsHeirs() time.Duration {
+	children, left := p.Leavers.awaitsHeirs(p.key, p.now())
+	if left > 0 && p.meta.DeletionTimestamp == nil && p.allAwaited(children) {
+		return left
+	}
+	return 0
+}
+
+// allAwaited reports whether these children are still the definition's, and it is not known of any
+// of them whether another definition takes it over.
+func (p cleaning) allAwaited(children []ChildID) bool {
+	observed := p.observeChildren()
+	for _, id := range children {
+		if o, there := observed[id]; !there || !p.Identity.has(o.marks.definition) {
+			return false
+		}
+	}
+	about := subject{Parent: p.parent, key: p.key} // What is known of its labels is how they were before.
+	claims := heirClaims(p.Moves, p.Definition, about, children)
+	return !slices.ContainsFunc(children, func(id ChildID) bool {
+		claim, ok := claims[id]
+		return !ok || claim.settled
+	})
+}
+
+// lookAgain returns after how long to look at a parent again of which something is left. If other
+// definitions decide on all of that, their word calls for it.
+func (p cleaning) lookAgain() time.Duration {
+	var children []ChildID
+	why := ""
+	for _, op := range p.ops {
+		switch {
+		case waitsForHeir(op):
+			children, why = append(children, op.ID), op.Message
+		case op.Action == Delete || op.Action == Wait:
+			return p.Leavers.again(p.key)
+		}
+	}
+	if len(children) == 0 || !p.allAwaited(children) {
+		return p.Leavers.again(p.key)
+	}
+	again, isNew := p.Leavers.awaitHeirs(p.key, children, p.now())
+	if isNew {
+		p.Logger.Info("a parent is not selected any more, and its children wait for another definition",
+			"parent", p.parent.text(), "child", children[len(children)-1].String(), telemetry.KeyReason, why)
+	}
+	return again
 }
 
 // findLive returns the parent as it is now, if it exists and is not selected. It takes the right to

@@ -16,6 +16,9 @@ const (
 	// to lastLeaveInterval. The first wait lets those come together that are deleted at once.
 	leaveInterval     = time.Second
 	lastLeaveInterval = time.Minute
+	// heirInterval is for how long nothing is asked of the API server about a parent all of whose
+	// children wait for another definition. What that says of it ends the wait.
+	heirInterval = 5 * time.Minute
 )
 
 // Leavers are parents that are gone, or are not selected any more. The zero Leavers is ready for
@@ -32,6 +35,13 @@ type leaver struct {
 	handlers.Object
 	interval time.Duration // after which it is looked at again; 0 for one that is new
 	exists   bool          // a list has had it since it was noted
+	awaits   awaitedHeirs
+}
+
+// awaitedHeirs are the children that nothing but another definition decides on.
+type awaitedHeirs struct {
+	children []ChildID
+	until    time.Time // until when that is taken for granted
 }
 
 // Note adds a parent as it was known last.
@@ -65,6 +75,29 @@ func (l *Leavers) again(key kube.Key) time.Duration {
 		l.parents[key] = parent
 	}
 	return max(parent.interval, leaveInterval)
+}
+
+// awaitHeirs notes that nothing is left of a parent but children that wait for other definitions.
+// It returns after how long to look at it again, and whether that is new.
+func (l *Leavers) awaitHeirs(key kube.Key, children []ChildID, now time.Time) (again time.Duration, isNew bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	parent, ok := l.parents[key]
+	if ok {
+		isNew = parent.awaits.until.IsZero()
+		parent.awaits = awaitedHeirs{children: children, until: now.Add(heirInterval)}
+		l.parents[key] = parent
+	}
+	return heirInterval, isNew
+}
+
+// awaitsHeirs returns the children of a parent that wait for other definitions, and for how long
+// that is taken for granted; 0 if it is not.
+func (l *Leavers) awaitsHeirs(key kube.Key, now time.Time) (children []ChildID, left time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	awaits := l.parents[key].awaits
+	return awaits.children, max(awaits.until.Sub(now), 0)
 }
 
 // isLookedAt reports whether there is a parent of that key and UID that is looked at again.
