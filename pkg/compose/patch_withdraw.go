@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
+
+	"kooperd.dev/kooperd/pkg/handlers"
 )
 
 // withdrawAll removes all that the parent has contributed: it is being deleted, or is not handled
@@ -59,14 +61,11 @@ func (p patching) findUnseenPatches(ctx context.Context) error {
 			if p.caughtUp.has(at) {
 				continue
 			}
-			objects, version, err := p.Client.list(ctx, query{
-				kind: source.GroupVersionKind(), namespace: namespace, manager: PatchManagers,
-				labels: labels.Set{PatchedLabel(p.Installation): PatchedValue},
-			})
+			list := p.caughtUp.patchedAt(at)
+			objects, err := list.of(ctx, patchManagersOf(p), func() ([]handlers.Object, error) { return listPatched(ctx, p, source, at) })
 			if err != nil {
 				return err
 			}
-			p.caughtUp.listed(at, version)
 			for _, object := range objects {
 				if o := p.observed(object); len(o.Owned) > 0 {
 					p.patches.live[o.ID] = o
@@ -79,6 +78,26 @@ func (p patching) findUnseenPatches(ctx context.Context) error {
 
 // patientReasons are why a patch waits that is looked at again by itself.
 var patientReasons = []Reason{ReasonTargetAbsent, ReasonFight, ReasonDeleting, ReasonAfter}
+
+// listPatched lists what is patched at a place, for whichever parent.
+func listPatched(ctx context.Context, p patching, source PatchSource, at place) ([]handlers.Object, error) {
+	objects, version, err := p.Client.list(ctx, query{
+		kind: source.GroupVersionKind(), namespace: at.namespace, manager: PatchManagers,
+		labels: labels.Set{PatchedLabel(p.Installation): PatchedValue},
+	})
+	if err == nil {
+		p.caughtUp.listed(at, version)
+	}
+	return objects, err
+}
+
+// patchManagersOf are the field managers of the parent, of now and before.
+func patchManagersOf(p patching) (managers []string) {
+	for _, id := range p.ids() {
+		managers = append(managers, PatchManager(id, p.parent.UID))
+	}
+	return managers
+}
 
 // firstError is what the call ends with because of a patch. One that is not to be tried yet is
 // tried then.

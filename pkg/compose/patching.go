@@ -87,6 +87,7 @@ func (p patching) contribute(ctx context.Context) {
 	if len(p.Patched) == 0 {
 		return
 	}
+	p.caughtUp.dropPatched()
 	const still = "patches are still to be applied"
 	for range maxPatchRounds {
 		p.patches.ops = p.plan(p.observe(), still)

@@ -22,8 +22,9 @@ func isAbsent(source Source) bool {
 // caughtUp knows of caches that they have everything that was written before this term: what was
 // written since is remembered. It is safe for concurrent use.
 type caughtUp struct {
-	mu    sync.Mutex
-	lists map[place]string // the version of a list that was made in this term
+	mu      sync.Mutex
+	lists   map[place]string // the version of a list that was made in this term
+	patched map[place]*patchedList
 }
 
 // place is a namespace, "" for all, of a cache.
@@ -57,6 +58,7 @@ func (c *caughtUp) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.lists)
+	clear(c.patched)
 }
 
 // findUnseen looks at the API server for children of the parent that the caches do not have yet: a
