@@ -148,16 +148,16 @@ func (f finishing) remember(ctx context.Context) error {
 		return nil
 	}
 	for range statusTries {
-		before := f.doneBefore()
+		seen, before := finishedOf(f.Memory, f.parent.UID), f.doneBefore()
 		next := f.next(before)
 		if maps.Equal(before, next) && len(formerNotes(f.current)) == 0 {
-			forgetFinished(f.Memory, f.parent.UID)
+			forgetFinished(f.Memory, f.parent.UID, f.settled(seen, next))
 			return nil
 		}
 		err := f.write(ctx, next)
 		switch {
 		case err == nil, apierrors.IsNotFound(err): // It is noted, or the parent is gone.
-			forgetFinished(f.Memory, f.parent.UID)
+			forgetFinished(f.Memory, f.parent.UID, f.settled(seen, next))
 			return nil
 		case !stale(err):
 			return &opError{reason: reasonFor(err), err: fmt.Errorf("noting which children have finished: %w", err)}
@@ -174,11 +174,30 @@ func (f finishing) remember(ctx context.Context) error {
 	return &opError{reason: reasonStale, err: errDoneConflict}
 }
 
-// next is what is to be noted now. What cannot be told yet is noted as before.
+// settled is what need not be remembered any more of what has finished: it is noted, or is not what
+// is desired. The plan may be older than what has finished meanwhile, which the next one is for.
+func (f finishing) settled(seen, next map[string]string) map[string]string {
+	settled := maps.Clone(seen)
+	for _, op := range f.ops {
+		if op.Desired == nil || !op.Desired.finishes() {
+			continue
+		}
+		name := op.Desired.Name
+		said := strings.TrimPrefix(seen[name], hasFailed)
+		if said == outcome(op.Desired.hash, false) && next[name] != seen[name] {
+			delete(settled, name)
+		}
+	}
+	return settled
+}
+
+// next is what is to be noted now. What cannot be told yet is noted as it is known.
 func (f finishing) next(before map[string]string) map[string]string {
-	next := map[string]string{}
+	next, known := map[string]string{}, map[string]string{}
+	maps.Copy(known, before)
+	maps.Copy(known, finishedOf(f.Memory, f.parent.UID))
 	for _, pending := range f.composition.Pending {
-		for name, said := range before {
+		for name, said := range known {
 			if pending.Name == "" || name == pending.Name || strings.HasPrefix(name, pending.Name+"/") {
 				next[name] = said
 			}
@@ -194,7 +213,7 @@ func (f finishing) next(before map[string]string) map[string]string {
 		case op.Reason == ReasonDone:
 			said = done[name]
 		case op.Reason == ReasonAfter && op.Observed == nil:
-			said = before[name] // It is decided on later.
+			said = known[name] // It is decided on later.
 		case op.Observed != nil && op.Observed.Whole && op.Observed.marks.applied == op.Desired.hash:
 			if tree, err := op.Observed.Tree(); err == nil {
 				said = outcomeOf(op.ID.Kind, op.Desired.hash, tree)
@@ -281,10 +300,17 @@ func finishedOf(m *Memory, parent types.UID) map[string]string {
 	return nil
 }
 
-func forgetFinished(m *Memory, parent types.UID) {
+// forgetFinished forgets what has finished. What has come since is another thing, and stays.
+func forgetFinished(m *Memory, parent types.UID, settled map[string]string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if p := m.parents[parent]; p != nil {
-		p.finished = nil
+	p := m.parents[parent]
+	if p == nil {
+		return
+	}
+	for name, said := range settled {
+		if p.finished[name] == said {
+			delete(p.finished, name)
+		}
 	}
 }

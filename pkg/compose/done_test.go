@@ -1,8 +1,10 @@
 package compose
 
 import (
+	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -103,7 +105,13 @@ func TestWhatIsNoted(t *testing.T) {
 		"pending, for each of a list": {
 			pending: []handlers.Pending{{Name: "run"}}, before: map[string]string{"run/a": "v1-x", "runs/b": "v1-y"}, want: map[string]string{"run/a": "v1-x"},
 		},
-		"all pending":       {pending: []handlers.Pending{{}}, before: map[string]string{"run": "v1-x"}, want: map[string]string{"run": "v1-x"}},
+		"all pending": {pending: []handlers.Pending{{}}, before: map[string]string{"run": "v1-x"}, want: map[string]string{"run": "v1-x"}},
+		"pending, gone meanwhile": {
+			pending: []handlers.Pending{{Name: "run"}}, gone: map[string]string{"run": "v1-x", "other": "v1-y"}, want: map[string]string{"run": "v1-x"},
+		},
+		"waits for another, gone meanwhile": {
+			ops: []Op{{Desired: stays.Desired, Reason: ReasonAfter}}, gone: map[string]string{"run": "v1-x"}, want: map[string]string{"run": "v1-x"},
+		},
 		"waits for another": {ops: []Op{{Desired: stays.Desired, Reason: ReasonAfter}}, before: map[string]string{"run": "v1-x"}, want: map[string]string{"run": "v1-x"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -144,5 +152,73 @@ func TestNoteIsBounded(t *testing.T) {
 	}
 	if size > maxDone || len(next) < 500 {
 		t.Errorf("%d are noted, with %d bytes", len(next), size)
+	}
+}
+
+// A child that finishes and goes while the note of another one is made is noted by the next pass.
+func TestNoteOfWhatGoesMeanwhile(t *testing.T) {
+	for _, planned := range []bool{false, true} {
+		t.Run(fmt.Sprintf("when the plan is made: %t", !planned), func(t *testing.T) {
+			var gone handlers.Object
+			var r *rig
+			goes := func() {
+				if gone != nil {
+					noteFinished(r.Memory, r.parent("web").UID(), gone)
+					gone = nil
+				}
+			}
+			first, second := pod("a"), pod("a")
+			second.Name, second.Object = "other", untyped(podKind, "", "other", map[string]any{"spec": map[string]any{"image": "a"}})
+			r = newRig(t, rigOptions{owns: []schema.GroupVersionKind{podKind}, composer: handlers.ComposerFunc(
+				func(context.Context, handlers.ComposeRequest) (handlers.Composition, error) {
+					if !planned {
+						goes()
+					}
+					return handlers.Composition{Children: []handlers.Child{first, second}}, nil
+				},
+			)})
+			r.newWebsite("web", nil)
+			r.mustPass(t, "web")
+			succeed := func(tree map[string]any) { object(tree, "status")["phase"] = "Succeeded" }
+			r.server.do(func(c *cluster) { c.edit(idOf(podKind, "team-a", "run"), "kubelet", succeed) })
+			r.sync()
+			otherID := idOf(podKind, "team-a", "other")
+			r.server.do(func(c *cluster) {
+				c.edit(otherID, "kubelet", succeed)
+				var err error
+				if gone, err = c.objects[otherID].readBy(FieldManager, false); err != nil {
+					t.Fatal(err)
+				}
+				if err := c.delete(otherID, "", ""); err != nil {
+					t.Fatal(err)
+				}
+			})
+			r.server.answer = func(_ http.ResponseWriter, asked request) bool {
+				if strings.HasSuffix(asked.path, "/websites/web") && strings.Contains(asked.body, "annotations") {
+					goes()
+				}
+				return false
+			}
+			r.mustPass(t, "web")
+			if gone != nil {
+				t.Fatal("nothing was noted of the first one")
+			}
+			r.sync()
+			r.mustPass(t, "web")
+			r.server.do(func(c *cluster) {
+				if c.objects[otherID] != nil {
+					t.Error("it is run again")
+				}
+			})
+			if text := r.parent("web").Metadata().Annotations[DoneAnnotation(installation, definition)]; !strings.Contains(text, "run") {
+				t.Errorf("noted is %s", text)
+			}
+			if r.sync(); !strings.Contains(r.parent("web").Metadata().Annotations[DoneAnnotation(installation, definition)], "other") {
+				t.Error("it is not noted")
+			}
+			if left := finishedOf(r.Memory, r.parent("web").UID()); len(left) > 0 {
+				t.Errorf("%v is still remembered", left)
+			}
+		})
 	}
 }
