@@ -10,8 +10,10 @@ import (
 
 // findUnlabelled reads the objects to which the parent has contributed as far as is remembered, and
 // is not to any more, where no cache shows them: they are gone, or somebody has taken PatchedLabel
-// off them. Those that cannot be read are returned.
-func (p patching) findUnlabelled(ctx context.Context) (failed []PatchOp) {
+// off them. Those that cannot be read are returned. all is false if kinds are not served, which
+// keeps nothing waiting.
+func (p patching) findUnlabelled(ctx context.Context) (failed []PatchOp, all bool) {
+	all = true
 	shown := map[ChildID]bool{}
 	for _, o := range p.observe() {
 		shown[o.ID] = true
@@ -22,6 +24,10 @@ func (p patching) findUnlabelled(ctx context.Context) (failed []PatchOp) {
 	for _, id := range p.memory().otherPatches(p.parent.UID, shown) {
 		source, ok := patchSourceOf(p.Patched, id)
 		if !ok {
+			continue
+		}
+		if isAbsent(source.Source) {
+			all = false
 			continue
 		}
 		object, err := getPatched(ctx, p.Client, patchTarget(p.Patched, source.GroupVersionKind(), id))
@@ -39,7 +45,7 @@ func (p patching) findUnlabelled(ctx context.Context) (failed []PatchOp) {
 			}
 		}
 	}
-	return failed
+	return failed, all
 }
 
 // otherPatches are the remembered patches with something of ours, but for some.

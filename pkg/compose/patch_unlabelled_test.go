@@ -1,12 +1,17 @@
 package compose
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"kooperd.dev/kooperd/pkg/kinds"
 )
 
 // The label is gone, so that no cache shows the object: what is contributed to it is withdrawn.
@@ -71,4 +76,50 @@ func TestPatchWithoutItsLabelIsWithdrawn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A kind that is not served keeps no parent from being deleted, and what was contributed to it is
+// remembered until it is served.
+func TestPatchOfAKindThatIsNotServed(t *testing.T) {
+	for _, deleted := range []bool{false, true} {
+		t.Run(fmt.Sprintf("the parent is deleted: %t", deleted), func(t *testing.T) {
+			r := newRig(t, rigOptions{composer: contributor, owns: []schema.GroupVersionKind{podKind}, patches: []schema.GroupVersionKind{configMapKind}})
+			r.target("shared")
+			uid := r.newWebsite("web", patchesOf("shared", "x")).UID()
+			r.mustPass(t, "web")
+			r.sync()
+			r.Client.finder = &notServed{}
+			r.Client.forget(configMapKind)
+			*r.patched[configMapKind] = cache{gone: true}
+			webID := idOf(websiteKind, "team-a", "web")
+			r.server.do(func(c *cluster) {
+				c.edit(webID, "kubectl", func(tree map[string]any) { tree["spec"] = map[string]any{} })
+				if deleted {
+					if err := c.delete(webID, "", ""); err != nil {
+						t.Fatal(err)
+					}
+				}
+				r.parents.sync(c, websiteKind.GroupKind(), "", false, nil)
+			})
+			r.mustPass(t, "web")
+			r.server.do(func(c *cluster) {
+				if there := c.objects[webID] != nil; there == deleted {
+					t.Errorf("the parent is there: %t", there)
+				}
+			})
+			if left := (patchMemories{r.Memory}).otherPatches(uid, nil); !deleted && len(left) != 1 {
+				t.Errorf("%v is remembered, want what was contributed", left)
+			}
+		})
+	}
+}
+
+// notServed finds all kinds but ConfigMaps.
+type notServed struct{ finder }
+
+func (n *notServed) Kind(ctx context.Context, kind schema.GroupVersionKind) (kinds.Resource, error) {
+	if kind == configMapKind {
+		return kinds.Resource{}, &kinds.NotServedError{What: "kind ConfigMap"}
+	}
+	return n.finder.Kind(ctx, kind)
 }

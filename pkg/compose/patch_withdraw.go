@@ -39,7 +39,7 @@ func (p patching) withdrawAll(ctx context.Context) error {
 		if err := p.findUnseenPatches(ctx); err != nil {
 			return err
 		}
-		if failed := p.findUnlabelled(ctx); len(failed) > 0 && ctx.Err() == nil {
+		if failed, _ := p.findUnlabelled(ctx); len(failed) > 0 && ctx.Err() == nil {
 			return slowly(p.patches.failed[failed[0].ID], p.req.Attempt)
 		}
 	}

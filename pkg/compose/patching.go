@@ -104,14 +104,15 @@ func (p patching) withdraw(ctx context.Context) {
 	}
 	hold := p.hold()
 	var failed []PatchOp
+	looked := false
 	if hold == "" {
-		failed = p.findUnlabelled(ctx)
+		failed, looked = p.findUnlabelled(ctx)
 	}
 	p.patches.ops = append(p.plan(p.observe(), hold), failed...)
 	if p.execute(ctx) {
 		p.patches.ops = append(p.plan(p.observe(), p.hold()), failed...)
 	}
-	if hold == "" && len(p.patches.failed) == 0 && ctx.Err() == nil { // Else, there may be something left.
+	if looked && len(p.patches.failed) == 0 && ctx.Err() == nil { // Else, there may be something left.
 		p.memory().forgetPatches(p.parent.UID, p.patches.desired)
 	}
 }
