@@ -34,17 +34,17 @@ const (
 // concurrent use.
 type Brake struct {
 	mu      sync.Mutex
-	minutes [brakeMinutes]brakeMinute // a ring
-	total   int                       // children there were, with those that went
-	counted time.Time                 // when that was so
-	changed time.Time                 // when the definition became what it is
-	since   time.Time                 // when the hold began; zero while there is none
-	message string                    // says why
-	held    map[types.UID]int         // how many children each parent would lose
-	wanted  int                       // the sum of held: there may be many parents
-	swept   map[types.UID]struct{}    // parents for which the change was carried out; nil later
-	waiting map[types.UID]struct{}    // parents for which it waits for another definition
-	notify  func()                    // called when a hold begins or ends; nil for none
+	minutes [brakeMinutes]brakeMinute          // a ring
+	total   int                                // children there were, with those that went
+	counted time.Time                          // when that was so
+	changed time.Time                          // when the definition became what it is
+	since   time.Time                          // when the hold began; zero while there is none
+	message string                             // says why
+	held    map[types.UID]int                  // how many children each parent would lose
+	wanted  int                                // the sum of held: there may be many parents
+	swept   map[types.UID]struct{}             // parents for which the change was carried out; nil later
+	waiting map[types.UID]map[ChildID]struct{} // children for which it waits for another definition
+	notify  func()                             // called when a hold begins or ends; nil for none
 }
 
 // brakeMinute is how many children were deleted in one minute.
@@ -167,18 +167,26 @@ func (b *Brake) reset(changed time.Time) {
 	}
 }
 
-// isFree reports whether the deletions of a parent are those of a changed definition.
-func (b *Brake) isFree(parent types.UID, now time.Time) bool {
+// counts is how many of the planned deletions of a parent are not those of a changed definition.
+func (b *Brake) counts(parent types.UID, ops []Op, now time.Time) (n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.free(parent, now)
+	if b.isFree(parent, now) {
+		return 0
+	}
+	for _, op := range ops {
+		if _, waited := b.waiting[parent][op.ID]; op.Action == Delete && !waited {
+			n++
+		}
+	}
+	return n
 }
 
-// free is isFree with b.mu held.
-func (b *Brake) free(parent types.UID, now time.Time) bool {
+// isFree reports whether the next deletions of a parent are those of a changed definition. b.mu is
+// held.
+func (b *Brake) isFree(parent types.UID, now time.Time) bool {
 	_, swept := b.swept[parent]
-	_, waiting := b.waiting[parent]
-	return waiting || !swept && b.isChanging(now)
+	return !swept && b.isChanging(now)
 }
 
 // forget drops a parent that is gone.
@@ -188,18 +196,26 @@ func (b *Brake) forget(parent types.UID) {
 	delete(b.waiting, parent)
 }
 
-// defers notes that what a change of the definition does to a parent waits for another definition,
-// however long that takes.
-func (b *Brake) defers(parent types.UID, now time.Time) {
+// defers notes for which children that are not desired any more a change of the definition waits
+// for another definition, however long that takes. Those that come later are of another change.
+func (b *Brake) defers(parent types.UID, ops []Op, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.free(parent, now) {
-		return
+	free, before := b.isFree(parent, now), b.waiting[parent]
+	waiting := map[ChildID]struct{}{}
+	for _, op := range ops {
+		if _, waits := before[op.ID]; op.Desired == nil && (waits || free && waitsForHeir(op)) {
+			waiting[op.ID] = struct{}{}
+		}
 	}
-	if b.waiting == nil {
-		b.waiting = map[types.UID]struct{}{}
+	switch {
+	case len(waiting) == 0:
+		delete(b.waiting, parent)
+	case b.waiting == nil:
+		b.waiting = map[types.UID]map[ChildID]struct{}{parent: waiting}
+	default:
+		b.waiting[parent] = waiting
 	}
-	b.waiting[parent] = struct{}{}
 }
 
 // isChanging reports whether the definition has changed lately. b.mu is held.
@@ -211,7 +227,6 @@ func (b *Brake) isChanging(now time.Time) bool {
 func (b *Brake) sweep(parent types.UID, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.waiting, parent)
 	switch {
 	case !b.isChanging(now):
 		b.swept = nil
@@ -265,23 +280,26 @@ func (b *Brake) DefinitionChanged(at time.Time) {
 }
 
 // pullBrake returns why the children that are to be deleted are held; empty if they are not. It
-// reports whether they are counted.
-func (c *current) pullBrake(deletes int) (held string, counted bool) {
+// returns how many of them are counted.
+func (c *current) pullBrake(ops []Op) (held string, counted int) {
 	b, now := c.Memory.Brake, c.now()
-	if b.isFree(c.parent.UID, now) || b.isAllowed(c.meta.Annotations[AllowPruneAnnotation], now) {
-		return "", false
+	n := b.counts(c.parent.UID, ops, now)
+	if n == 0 || b.isAllowed(c.meta.Annotations[AllowPruneAnnotation], now) {
+		return "", 0
 	}
-	held = b.take(c.parent.UID, deletes, now, c.countAll)
-	return held, held == ""
+	if held = b.take(c.parent.UID, n, now, c.countAll); held != "" {
+		return held, 0
+	}
+	return "", n
 }
 
-func deletesIn(ops []Op) (n int) {
-	for _, op := range ops {
-		if op.Action == Delete {
-			n++
-		}
+// giveBack is called when the deletions that were counted are made, with the plan as it is then:
+// some may have failed.
+func (c *current) giveBack(counted int, ops []Op) {
+	b, now := c.Memory.Brake, c.now()
+	if made := b.counts(c.parent.UID, ops, now); made < counted {
+		b.giveBack(counted-made, now)
 	}
-	return n
 }
 
 // isHeld reports whether the brake holds something of the parent. If not, it lets the parent out of

@@ -155,16 +155,14 @@ func (p cleaning) deleteSome(ctx context.Context) (held string, deleted bool) {
 	if p.Ordered {
 		inOrder(p.ops)
 	}
-	deletes, counted := deletesIn(p.ops), false
-	if p.all && deletes > 0 {
-		if held, counted = p.pullBrake(deletes); held != "" {
+	counted := 0
+	if p.all {
+		if held, counted = p.pullBrake(p.ops); held != "" {
 			return held, false
 		}
 	}
 	deleted = p.executeDeletes(ctx, p.ops, observed)
-	if counted {
-		p.Memory.Brake.giveBack(deletes-deletesIn(p.ops), p.now())
-	}
+	p.giveBack(counted, p.ops)
 	return "", deleted
 }
 

@@ -508,26 +508,6 @@ func TestMoveOfFinished(t *testing.T) {
 	}
 }
 
-// What a change of the file deletes counts as that, however long it has waited for an heir.
-func TestBrakeAfterAMove(t *testing.T) {
-	m := newMovesRig(t, nil, pages(page)...)
-	now := m.at
-	b := m.donor.Memory.Brake
-	b.DefinitionChanged(now)
-	m.change(nil, nil)
-	m.takeOver()
-	m.run(t, "donor")
-	uid := m.donor.parent("web").UID()
-	if later := now.Add(2 * freeTime); !b.isFree(uid, later) || b.isFree("another", later) {
-		t.Error("what waits for the heir is not free, or everything is")
-	}
-	m.begin(m.heir)
-	m.run(t, "heir")
-	if b.isFree(uid, now.Add(2*freeTime)) {
-		t.Error("after the deletion, the parent is still free")
-	}
-}
-
 // A donor that waits for something, or cannot have all its children, does not keep the heir from
 // making what finishes: that may be what it waits for.
 func TestHeirOfAnUnsettledDonor(t *testing.T) {

@@ -114,12 +114,12 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	if awaitsNamespace(p.parent, p.ops) {
 		again(&result, terminatingInterval)
 	}
-	switch {
-	case p.isHeld(p.ops):
+	if p.isHeld(p.ops) {
 		again(&result, heldInterval)
-	case slices.ContainsFunc(p.ops, waitsForHeir):
-		p.Memory.Brake.defers(p.parent.UID, p.now())
-	case len(p.composition.Pending) == 0:
+		return result, nil
+	}
+	p.Memory.Brake.defers(p.parent.UID, p.ops, p.now())
+	if len(p.composition.Pending) == 0 {
 		p.Memory.Brake.sweep(p.parent.UID, p.now())
 	}
 	return result, nil
@@ -287,7 +287,7 @@ func (p *pass) plan(observed map[ChildID]observedChild, desired []*Desired, hold
 // prune deletes what is not desired any more, if all is well. It reports whether it has deleted
 // something.
 func (p *pass) prune(ctx context.Context) (deleted bool) {
-	if len(p.failed) == 0 && !slices.ContainsFunc(p.ops, func(op Op) bool { return op.Action == Delete }) {
+	if len(p.failed) == 0 && !slices.ContainsFunc(p.ops, isDelete) {
 		return false
 	}
 	observed := p.observeChildren()
@@ -300,20 +300,20 @@ func (p *pass) prune(ctx context.Context) (deleted bool) {
 	p.observeAt(observed, desired)
 	hold := p.hold()
 	p.ops = p.plan(observed, desired, hold, "")
-	if deletes := deletesIn(p.ops); deletes > 0 {
-		brake, counted := p.pullBrake(deletes)
+	if slices.ContainsFunc(p.ops, isDelete) {
+		brake, counted := p.pullBrake(p.ops)
 		if brake != "" {
 			p.ops = p.plan(observed, desired, hold, brake)
 			return false
 		}
 		deleted = p.executeDeletes(ctx, p.ops, observed)
 		p.tellPruned(p.ops)
-		if counted {
-			p.Memory.Brake.giveBack(deletes-deletesIn(p.ops), p.now())
-		}
+		p.giveBack(counted, p.ops)
 	}
 	return deleted
 }
+
+func isDelete(op Op) bool { return op.Action == Delete }
 
 // hold says why nothing may be deleted; empty if it may.
 func (p *pass) hold() string {
