@@ -29,7 +29,7 @@ var errPaused = errors.New("parents that have contributed are paused")
 // served and paused parents among that: it is to be tried again.
 func (r *Removal) WithdrawPatches(ctx context.Context) error {
 	patched := r.patched(ctx)
-	kept, paused, err := r.keptParents(ctx)
+	kept, paused, err := r.keptParents(ctx, patched)
 	if err != nil {
 		return errors.Join(patched.err, err)
 	}
@@ -108,8 +108,9 @@ func (r *Removal) treatAllPatched(ctx context.Context, patched patchedObjects, b
 }
 
 // keptParents are the parents in the namespaces of the definition whose patches stay, because they
-// are not handled or are paused. One that is being deleted is not among them.
-func (r *Removal) keptParents(ctx context.Context) (kept, paused map[types.UID]bool, err error) {
+// are not handled or are paused. One that is being deleted is not among them. Where some are left
+// that are not in those namespaces, all that are not found there may be of those.
+func (r *Removal) keptParents(ctx context.Context, patched patchedObjects) (kept, paused map[types.UID]bool, err error) {
 	if r.Now == nil {
 		return nil, nil, nil
 	}
@@ -132,6 +133,9 @@ func (r *Removal) keptParents(ctx context.Context) (kept, paused map[types.UID]b
 		}
 	}
 	kept, paused = map[types.UID]bool{}, map[types.UID]bool{}
+	if leavesOthers(r) {
+		kept = unknownParents(r, patched, all)
+	}
 	for _, parent := range all {
 		switch handled := r.Now.selects(ctx, parent) && (selected == nil || selected[parent.UID()]); {
 		case parent.Metadata().DeletionTimestamp != nil:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
@@ -144,4 +145,56 @@ func TestWithdrawPatchesLeavesOutParents(t *testing.T) {
 		t.Error(err)
 	}
 	check("map[left:x own:1]")
+}
+
+// What was left behind by an earlier change of the file stays as that change has said: its parents
+// may be where the definition does not look any more.
+func TestWithdrawPatchesLeavesOutWhatIsRetained(t *testing.T) {
+	records := func(kind schema.GroupVersionKind) []OwnedRecord {
+		return []OwnedRecord{{APIVersion: kind.GroupVersion().String(), Kind: kind.Kind, AnyNamespace: true}}
+	}
+	web := Scope{APIVersion: websiteKind.GroupVersion().String(), Kind: websiteKind.Kind, Patches: records(configMapKind), Done: true}
+	other := web
+	other.Kind = widgetKind.Kind
+	otherPatches := web
+	otherPatches.Patches = records(secretKind)
+	within := web
+	within.Namespaces = []string{"team-a"}
+	for name, tc := range map[string]struct {
+		left []Scope
+		name string // the only parent that the definition looks at
+		want string
+	}{
+		"nothing is left":                 {want: "map[own:1]"},
+		"in other namespaces":             {left: []Scope{web}, want: "map[far:x own:1]"},
+		"in the same namespaces":          {left: []Scope{within}, want: "map[own:1]"},
+		"of another kind":                 {left: []Scope{other}, want: "map[far:x own:1]"},
+		"of other patches":                {left: []Scope{otherPatches}, want: "map[own:1]"},
+		"in the same, but for one parent": {left: []Scope{within}, name: "web", want: "map[far:x own:1]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newContributor(t)
+			id := r.target("shared")
+			for _, parent := range []string{"web", "far"} {
+				r.newWebsite(parent, patchesOf("shared", "x"))
+				r.mustPass(t, parent)
+				r.sync()
+			}
+			r.server.do(func(c *cluster) { delete(c.objects, idOf(websiteKind, "team-a", "far")) }) // No list shows it.
+			removal := r.patchRemoval(t)
+			removal.Scope.Patches = records(configMapKind)
+			removal.Now, removal.Left = &Selection{Kind: websiteKind, Namespaces: []string{"team-a"}}, tc.left
+			if tc.name != "" {
+				removal.Now.Fields = fields.OneTermEqualSelector("metadata.name", tc.name)
+			}
+			if err := removal.WithdrawPatches(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r.server.do(func(c *cluster) {
+				if got := fmt.Sprint(object(c.objects[id].tree, "data")); got != tc.want {
+					t.Errorf("the object has %s, want %s", got, tc.want)
+				}
+			})
+		})
+	}
 }

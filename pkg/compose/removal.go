@@ -42,6 +42,8 @@ type Removal struct {
 	Scope Scope
 	// Now is what it handles; nil for nothing.
 	Now *Selection
+	// Left is what it had to do with besides, for WithdrawPatches: there may be parents of that.
+	Left []Scope
 	// Client and Dynamic make the requests. Both have the gate in them.
 	Client  *Client
 	Dynamic dynamic.Interface

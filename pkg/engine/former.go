@@ -85,7 +85,7 @@ func (c *composing) record(ctx context.Context, run func(func()), add, call func
 		run(func() { finishLeft(ctx, c, found.Left, earlier) })
 	}
 	for _, kind := range found.FormerPatches { // One that cannot be withdrawn keeps no other one.
-		run(func() { withdrawFormer(ctx, c, kind, earlier) })
+		run(func() { withdrawFormer(ctx, c, kind, found.Left, earlier) })
 	}
 	all := make([]*former, len(found.Former))
 	for i, kind := range found.Former {

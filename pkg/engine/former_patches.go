@@ -11,8 +11,9 @@ import (
 
 // withdrawFormer removes what the parents have contributed to objects of a kind that the definition
 // does not patch any more, when the calls of earlier revisions have returned. The composer need not
-// be asked: it may want nothing there. It goes on until that is done, or ctx ends.
-func withdrawFormer(ctx context.Context, c *composing, kind compose.OwnedRecord, earlier []<-chan struct{}) {
+// be asked: it may want nothing there. It goes on until that is done, or ctx ends. left is what the
+// definition had to do with before.
+func withdrawFormer(ctx context.Context, c *composing, kind compose.OwnedRecord, left []compose.Scope, earlier []<-chan struct{}) {
 	for _, returned := range earlier {
 		select {
 		case <-returned:
@@ -23,7 +24,7 @@ func withdrawFormer(ctx context.Context, c *composing, kind compose.OwnedRecord,
 	logger := c.controller.logger.WithValues("kind", kind.Kind, "apiVersion", kind.APIVersion)
 	said, delay := "", removalInterval
 	for {
-		err := withdrawKind(ctx, c, kind)
+		err := withdrawKind(ctx, c, kind, left)
 		if err == nil {
 			logger.Info("nothing is contributed any more to objects of a kind that the definition does not patch any more")
 			return
@@ -48,7 +49,7 @@ func withdrawFormer(ctx context.Context, c *composing, kind compose.OwnedRecord,
 }
 
 // withdrawKind tries once.
-func withdrawKind(ctx context.Context, c *composing, kind compose.OwnedRecord) error {
+func withdrawKind(ctx context.Context, c *composing, kind compose.OwnedRecord, left []compose.Scope) error {
 	def := c.revision.def
 	clients, err := c.controller.api.clients(def.Name, c.revision.gate, nil)
 	if err != nil {
@@ -59,7 +60,7 @@ func withdrawKind(ctx context.Context, c *composing, kind compose.OwnedRecord) e
 		return err
 	}
 	removal := compose.Removal{
-		Installation: c.controller.installation, Definition: def.IDs()[0], Formerly: def.IDs()[1:], Now: &c.selection,
+		Installation: c.controller.installation, Definition: def.IDs()[0], Formerly: def.IDs()[1:], Now: &c.selection, Left: left,
 		Client: client, Dynamic: clients.Dynamic,
 		Scope: compose.Scope{Patches: []compose.OwnedRecord{kind}, OnRemove: string(config.Delete)},
 	}
