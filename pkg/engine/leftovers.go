@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -25,26 +26,22 @@ type leftovers struct {
 	logger logr.Logger
 }
 
-// finish does what is to be done about all that is left, until that is done or ctx ends. What could
-// not be looked at, because kinds are not served, keeps nothing else waiting, and is looked at
-// again when one of them is served.
+// finish does what is to be done about all that is left, until that is done or ctx ends. What one
+// scope waits for keeps no other one waiting. Kinds that are not served keep nothing: what is left
+// of them is looked at when one of them is served.
 func (l leftovers) finish(ctx context.Context, left []compose.Scope) {
-	for len(left) > 0 {
-		var waiting []compose.Scope
-		var unserved []compose.OwnedRecord
-		for _, scope := range left {
-			kinds, ok := l.finishScope(ctx, scope)
-			if !ok {
-				return
+	var scopes sync.WaitGroup
+	for _, scope := range left {
+		scopes.Go(func() {
+			for {
+				unserved, ok := l.finishScope(ctx, scope)
+				if !ok || len(unserved) == 0 || !l.awaitServed(ctx, unserved) {
+					return
+				}
 			}
-			if len(kinds) > 0 {
-				waiting, unserved = append(waiting, scope), append(unserved, kinds...)
-			}
-		}
-		if left = waiting; len(left) > 0 && !l.awaitServed(ctx, unserved) {
-			return
-		}
+		})
 	}
+	scopes.Wait()
 }
 
 // finishScope does it for one scope. It returns the kinds that have to be served before it can be
