@@ -295,7 +295,7 @@ func (c *current) pullBrake(ops []Op) (held string, counted int) {
 
 // giveBack is called when the deletions that were counted are made, with the plan as it is then:
 // some may have failed.
-func (c *current) giveBack(counted int, ops []Op) {
+func giveBack(c *current, counted int, ops []Op) {
 	b, now := c.Memory.Brake, c.now()
 	if made := b.counts(c.parent.UID, ops, now); made < counted {
 		b.giveBack(counted-made, now)

@@ -162,7 +162,7 @@ func (p cleaning) deleteSome(ctx context.Context) (held string, deleted bool) {
 		}
 	}
 	deleted = p.executeDeletes(ctx, p.ops, observed)
-	p.giveBack(counted, p.ops)
+	giveBack(p.current, counted, p.ops)
 	return "", deleted
 }
 

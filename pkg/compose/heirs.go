@@ -23,7 +23,8 @@ type standing struct {
 	said    bool // it has said something, in whatever revision
 	stale   bool // that is about another state of the parent
 	asks    bool // its next pass says more
-	word    word // known is true only of what it says of this state as the file has it
+	question
+	word word // known is true only of what it says of this state as the file has it
 }
 
 // standing finds out what a party has to do with a parent. m.mu is held.
@@ -41,12 +42,27 @@ func (m *Moves) standing(p *party, about subject) standing {
 	now.handles = true
 	now.word, now.said = p.words[about.UID]
 	now.asks = now.works && !now.said
+	if now.works {
+		now.state = w.next(p.Installation, about.UID)
+	}
 	if !now.works || now.word.digest != p.Digest {
 		now.word.known, now.word.noted = false, false
-	} else if now.stale, now.asks = isStale(w, now.word, p, about); now.stale {
+		return now
+	}
+	var asks bool
+	now.stale, asks = isStale(now.word, now.state, about)
+	if now.asks = now.asks || asks; now.stale {
 		now.word.known = false
 	}
 	return now
+}
+
+// before returns a standing in which only what is said counts that was found out since then.
+func (s standing) before(since uint64) standing {
+	if s.word.isSettled() && s.word.began < since {
+		s.word.known, s.asks, s.since = false, s.works, since
+	}
+	return s
 }
 
 // mayHave reports whether a parent may be one that is handled, by what is known without a cache.
@@ -54,17 +70,6 @@ func (s Selection) mayHave(about subject) bool {
 	return s.Kind.GroupKind() == about.Kind.GroupKind() &&
 		(len(s.Namespaces) == 0 || slices.Contains(s.Namespaces, about.Namespace)) &&
 		(s.Labels == nil || about.labels == nil || s.Labels.Matches(about.labels))
-}
-
-// wait notes that a definition waits for what another one says of a parent, and returns what to
-// call for that. One that has said nothing, or only of another state, may have no reason to look at
-// it. m.mu is held.
-func (m *Moves) wait(p, other *party, about subject, now standing) []func() {
-	p.waiting[about.UID] = awaiting{key: about.key, stale: now.stale || p.waiting[about.UID].stale}
-	if now.asks {
-		return m.asking(other.Definition, about.key)
-	}
-	return nil
 }
 
 // kept says of children of donors why an heir does not take them. made has the ids of the
@@ -190,32 +195,44 @@ func heirClaims(m *Moves, donor string, about subject, objects []ChildID) map[Ch
 	var calls []func()
 	m.mu.Lock()
 	p := m.parties[donor]
+	since := unwantedSince(m, p, about, objects)
 	for _, heir := range m.heirsOf(p) {
 		now := m.standing(heir, about)
 		if !now.handles || !heir.Selection.mayHave(about) {
 			continue
 		}
-		settled := now.word.isSettled()
 		for _, id := range objects {
-			_, found := all[id]
-			inside := settled && now.word.wantsIn(id)
-			mayBeInside := !settled && id.Kind == namespaceGroupKind // Its kinds do not say where its children are.
-			switch {
-			case found, !inside && !mayBeInside && !slices.Contains(heir.Owns, id.Kind), settled && !inside && !now.word.wants[id]:
+			if _, found := all[id]; found {
 				continue
-			case inside:
-				all[id] = heirClaim{why: fmt.Sprintf("definition %s wants children in it", heir.Definition), settled: true}
-			case settled:
-				all[id] = heirClaim{why: fmt.Sprintf("definition %s takes it over", heir.Definition), settled: true}
-			default:
-				all[id] = heirClaim{why: fmt.Sprintf("it waits until definition %s, which may take it over, %s", heir.Definition, says(now))}
 			}
-			calls = append(calls, m.wait(p, heir, about, now)...)
+			claim, now := leftTo(heir, now, id, since[id])
+			if claim.why != "" {
+				all[id] = claim
+				calls = append(calls, m.wait(p, heir, about, now)...)
+			}
 		}
 	}
 	m.mu.Unlock()
 	run(calls)
 	return all
+}
+
+// leftTo says why an object of a donor is not deleted because of one heir; empty if it may be. The
+// word of the heir that it does not want it counts only if it is of a time when the donor did not
+// want it either: what makes one of them drop it may make the other one want it.
+func leftTo(heir *party, now standing, id ChildID, since uint64) (heirClaim, standing) {
+	mayTake := slices.Contains(heir.Owns, id.Kind)
+	switch {
+	case now.word.isSettled() && now.word.wantsIn(id):
+		return heirClaim{why: fmt.Sprintf("definition %s wants children in it", heir.Definition), settled: true}, now
+	case now.word.isSettled() && mayTake && now.word.wants[id]:
+		return heirClaim{why: fmt.Sprintf("definition %s takes it over", heir.Definition), settled: true}, now
+	}
+	now = now.before(since)
+	if now.word.isSettled() || !mayTake && id.Kind != namespaceGroupKind { // Its kinds do not say where its children are.
+		return heirClaim{}, now
+	}
+	return heirClaim{why: fmt.Sprintf("it waits until definition %s, which may take it over, %s", heir.Definition, says(now))}, now
 }
 
 // wantsIn reports whether an object is a namespace in which there is something that is wanted.

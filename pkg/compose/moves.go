@@ -22,6 +22,7 @@ type Moves struct {
 	mu      sync.Mutex
 	parties map[string]*party // donors and heirs, by id
 	works   map[string]*work  // of all definitions that handle objects, by id
+	clock   uint64            // counts the times when children were found not to be wanted any more
 }
 
 // Party is a definition as the file has it.
@@ -52,12 +53,9 @@ type party struct {
 	Party
 	words   map[types.UID]word     // by parent
 	waiting map[types.UID]awaiting // parents that are called when another party says more of them
-}
-
-// awaiting is a parent of which another party has to say more.
-type awaiting struct {
-	key   kube.Key
-	stale bool // something was said of another state of it
+	asked   map[types.UID]question // parents that it was asked about, and of which it has said nothing since
+	// unwanted are children that there are and that it does not want, with when that was found.
+	unwanted map[types.UID]map[ChildID]uint64
 }
 
 // work is a revision of a definition that handles objects.
@@ -74,6 +72,8 @@ type subject struct {
 	key    kube.Key
 	labels labels.Set // nil where they are not known
 	state  *state     // nil where it is not known
+	// pending is true when not all is known that the definition wants.
+	pending bool
 }
 
 // NewMoves returns one without definitions.
@@ -95,7 +95,7 @@ func (m *Moves) Set(all []Party) {
 		}
 		known := m.parties[p.Definition]
 		if known == nil {
-			known = &party{words: map[types.UID]word{}, waiting: map[types.UID]awaiting{}}
+			known = newParty()
 		}
 		known.Party = p
 		next[p.Definition] = known
@@ -111,6 +111,9 @@ func (m *Moves) Set(all []Party) {
 func (m *Moves) Begin(id, digest string, parents Source, call func(kube.Key)) {
 	m.mu.Lock()
 	m.works[id] = &work{digest: digest, parents: parents, call: call, listed: parents.Listed()}
+	if p := m.parties[id]; p != nil {
+		clear(p.asked)
+	}
 	calls := m.wakeAll(m.related(id))
 	m.mu.Unlock()
 	run(calls)
@@ -127,6 +130,8 @@ func (m *Moves) end(id, digest string) {
 	if p := m.parties[id]; p != nil {
 		clear(p.words)
 		clear(p.waiting)
+		clear(p.asked)
+		clear(p.unwanted)
 	}
 }
 
@@ -159,11 +164,11 @@ func (m *Moves) say(id string, parent types.UID, said word) {
 	if !said.noted {
 		said.done = before.done
 	}
-	var calls []func()
-	if !there || !said.equal(before) {
-		p.words[parent] = said
-		calls = m.wake(m.related(id), parent)
-	}
+	p.words[parent] = said
+	delete(p.asked, parent)
+	calls := m.wake(m.related(id), parent, func(a awaiting) bool {
+		return !there || !said.equal(before) || a.since > 0 && a.since <= said.began
+	})
 	m.mu.Unlock()
 	run(calls)
 }
@@ -173,9 +178,8 @@ func (m *Moves) forget(id string, parent types.UID) {
 	m.mu.Lock()
 	var calls []func()
 	if p := m.parties[id]; p != nil {
-		delete(p.waiting, parent)
-		delete(p.words, parent)
-		calls = m.wake(m.related(id), parent) // They may have waited for the first word.
+		p.forget(parent)
+		calls = m.wake(m.related(id), parent, nil) // They may have waited for the first word.
 	}
 	m.mu.Unlock()
 	run(calls)
@@ -209,11 +213,12 @@ func (m *Moves) related(id string) (ids []string) {
 	return ids
 }
 
-// wake returns what to call so that definitions look at a parent again that waits. m.mu is held.
-func (m *Moves) wake(ids []string, parent types.UID) (calls []func()) {
+// wake returns what to call so that definitions look at a parent again that waits for this; nil for
+// whatever it waits for. m.mu is held.
+func (m *Moves) wake(ids []string, parent types.UID, isFor func(awaiting) bool) (calls []func()) {
 	for _, id := range ids {
 		p := m.parties[id]
-		if a, waits := p.waiting[parent]; waits {
+		if a, waits := p.waiting[parent]; waits && (isFor == nil || isFor(a)) {
 			delete(p.waiting, parent)
 			calls = append(calls, m.asking(id, a.key)...)
 		}
@@ -225,19 +230,10 @@ func (m *Moves) wake(ids []string, parent types.UID) (calls []func()) {
 func (m *Moves) wakeAll(ids []string) (calls []func()) {
 	for _, id := range ids {
 		for parent := range m.parties[id].waiting {
-			calls = append(calls, m.wake([]string{id}, parent)...)
+			calls = append(calls, m.wake([]string{id}, parent, nil)...)
 		}
 	}
 	return calls
-}
-
-// asking returns what asks for a pass, if there may be one. m.mu is held.
-func (m *Moves) asking(id string, key kube.Key) []func() {
-	w := m.works[id]
-	if w == nil {
-		return nil
-	}
-	return []func(){func() { w.call(key) }}
 }
 
 // run calls functions. No lock is held.

@@ -1,6 +1,8 @@
 package compose
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -18,6 +20,7 @@ const staleInterval = time.Second
 type word struct {
 	digest string // of the revision that has said it
 	state  *state // of the parent, as its composer has seen it
+	began  uint64 // when it began to find out
 	known  bool   // false: there may be more that it wants
 	// failing is true when some of what it wants could not be applied.
 	failing bool
@@ -40,22 +43,28 @@ func (w word) isSettled() bool { return w.known && !w.failing }
 // state is what of a parent a composer may go by, without what kooperd itself writes. What two
 // definitions say can be put together only where it is of the same one.
 type state struct {
-	generation          int64
-	version             string // where there are no generations, the resourceVersion
-	labels, annotations map[string]string
+	generation int64
+	version    string // where there are no generations, the resourceVersion
+	metadata   [sha256.Size]byte
 }
 
 func stateOf(installation string, meta *metav1.ObjectMeta) *state {
-	s := &state{generation: meta.Generation, labels: meta.Labels, annotations: map[string]string{}}
+	s := &state{generation: meta.Generation}
 	if s.generation == 0 {
 		s.version = meta.ResourceVersion
 	}
-	notes := DoneAnnotation(installation, "")
-	for name, value := range meta.Annotations {
-		if !strings.HasPrefix(name, notes) {
-			s.annotations[name] = value
+	hash := sha256.New()
+	add := func(texts map[string]string, but string) {
+		for _, name := range slices.Sorted(maps.Keys(texts)) {
+			if but == "" || !strings.HasPrefix(name, but) {
+				hash.Write(fmt.Appendf(nil, "%q:%q,", name, texts[name]))
+			}
 		}
 	}
+	add(meta.Labels, "")
+	hash.Write([]byte{'\n'})
+	add(meta.Annotations, DoneAnnotation(installation, ""))
+	hash.Sum(s.metadata[:0])
 	return s
 }
 
@@ -64,19 +73,25 @@ func (s *state) equal(other *state) bool {
 	if s == nil || other == nil {
 		return s == other
 	}
-	return s.generation == other.generation && s.version == other.version && maps.Equal(s.labels, other.labels) &&
-		maps.Equal(s.annotations, other.annotations)
+	return *s == *other
+}
+
+// next is the state of a parent that is handled next; nil if it is not known.
+func (w *work) next(installation string, parent types.UID) *state {
+	now, there := w.parents.GetByUID(parent)
+	if !there {
+		return nil
+	}
+	return stateOf(installation, now.Metadata())
 }
 
 // isStale reports whether what a definition has said of a parent is about another state than that
 // which is asked about, or that which it handles next. If its next pass says more, asks is true.
-// m.mu is held.
-func isStale(w *work, said word, p *party, about subject) (stale, asks bool) {
+func isStale(said word, next *state, about subject) (stale, asks bool) {
 	if said.state == nil {
 		return false, false
 	}
-	now, there := w.parents.GetByUID(about.UID)
-	asks = there && !stateOf(p.Installation, now.Metadata()).equal(said.state)
+	asks = next != nil && !next.equal(said.state)
 	return asks || about.state != nil && !about.state.equal(said.state), asks
 }
 

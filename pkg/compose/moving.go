@@ -115,7 +115,9 @@ func (p moving) claimedByHeirs(observed map[ChildID]observedChild, desired []*De
 			objects = append(objects, id)
 		}
 	}
-	return p.Moves.claimed(p.Definition, subjectOf(p.current), objects)
+	about := subjectOf(p.current)
+	about.pending = p.err != nil || len(p.composition.Pending) > 0
+	return p.Moves.claimed(p.Definition, about, objects)
 }
 
 // say says to the donors and heirs of the definition what it wants of the parent. settled is false
@@ -124,7 +126,7 @@ func (p moving) say(ctx context.Context, settled, noted bool) {
 	if ctx.Err() != nil || !p.Moves.Concerns(p.Definition) {
 		return
 	}
-	said := word{digest: p.Digest, state: stateOf(p.Installation, p.composed), failing: len(p.failed) > 0, noted: noted}
+	said := word{digest: p.Digest, state: stateOf(p.Installation, p.composed), began: p.began, failing: len(p.failed) > 0, noted: noted}
 	if said.known = settled && p.err == nil && len(p.composition.Pending) == 0; said.known {
 		said.wants = map[ChildID]bool{}
 	}
@@ -148,7 +150,7 @@ func (p moving) say(ctx context.Context, settled, noted bool) {
 func (p moving) sayNothing() {
 	if p.Moves.Concerns(p.Definition) {
 		p.Moves.say(p.Definition, p.parent.UID, word{
-			digest: p.Digest, state: stateOf(p.Installation, p.composed), known: true, noted: true, done: p.doneBefore(),
+			digest: p.Digest, state: stateOf(p.Installation, p.composed), began: momentOf(p.Moves), known: true, noted: true, done: p.doneBefore(),
 		})
 	}
 }

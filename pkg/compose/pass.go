@@ -41,11 +41,12 @@ type pass struct {
 	*executor
 	req         handlers.Request
 	composition handlers.Composition
-	rounds      int   // how often the composer has been asked
-	err         error // why the children are not known
-	ops         []Op  // the last plan
-	lost        bool  // the work is over before anything could be recorded
-	unsettled   bool  // it took too many rounds
+	began       uint64 // when the composer has been asked last, as Moves count
+	rounds      int    // how often the composer has been asked
+	err         error  // why the children are not known
+	ops         []Op   // the last plan
+	lost        bool   // the work is over before anything could be recorded
+	unsettled   bool   // it took too many rounds
 	fights      []fighting
 	next        time.Duration // after which it is to be looked at again; 0 for never
 	showsMoves  bool          // the status says what waits for other definitions
@@ -72,6 +73,7 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	if isPaused(p.meta) {
 		return p.pause(ctx)
 	}
+	lookAnew(p.Moves, p.Definition, p.parent.UID)
 	settled, whole := p.makeRight(ctx)
 	p.unsettled = !settled
 	if err := ended(ctx); err != nil {
@@ -201,7 +203,7 @@ func sameForComposer(a, b *metav1.ObjectMeta) bool {
 
 // compose asks the composer what should exist. p.err says why that is not known.
 func (p *pass) compose(ctx context.Context, observed map[ChildID]observedChild) []*Desired {
-	p.composed = p.meta
+	p.composed, p.began = p.meta, momentOf(p.Moves)
 	related, err := p.relate(ctx)
 	if err != nil {
 		p.err = err
@@ -308,7 +310,7 @@ func (p *pass) prune(ctx context.Context) (deleted bool) {
 		}
 		deleted = p.executeDeletes(ctx, p.ops, observed)
 		p.tellPruned(p.ops)
-		p.giveBack(counted, p.ops)
+		giveBack(p.current, counted, p.ops)
 	}
 	return deleted
 }

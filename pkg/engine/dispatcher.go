@@ -118,7 +118,7 @@ func (d *dispatcher) start(term phases, previous *dispatcher) {
 		close(begun)
 	} else {
 		d.running.Go(func() {
-			if d.revision.composing.begin(d.phases.taking, d.running.Go, d.changed, d.call, earlier) {
+			if d.revision.composing.begin(d.phases.taking, d.running.Go, d.changed, d.look, d.call, earlier) {
 				close(begun)
 			}
 		})
@@ -240,6 +240,9 @@ func (d *dispatcher) onEvent(w *watched, e kube.Event) {
 
 // changed asks for a call because of something else than the object itself.
 func (d *dispatcher) changed(key kube.Key) { d.ask(key, queue.Change) }
+
+// look asks for a call because of what is said elsewhere, which begins no backoff anew.
+func (d *dispatcher) look(key kube.Key) { d.ask(key, queue.Resync) }
 
 // call asks for a call whatever the filter says.
 func (d *dispatcher) call(key kube.Key) { d.queue.Add(key, queue.Resync) }

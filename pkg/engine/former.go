@@ -32,12 +32,13 @@ var recordBackoff = wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Ca
 // begin records what the definition has to do with, before anything is made, and looks after what
 // it has owned before. It returns false when ctx has ended before that. Whoever calls it waits for
 // the goroutines that it adds by run. earlier are closed when the calls of earlier revisions, which
-// may still make objects of those kinds, have returned. add asks for a call by the filter, and call
-// for one whatever it says.
+// may still make objects of those kinds, have returned. add asks for a call by the filter because
+// something has changed, ask for one by the filter that is no change, and call for one whatever it
+// says.
 //
 // Where everything is expected to be recorded, calls need not wait for the answer of the API
 // server: what they want to change does.
-func (c *composing) begin(ctx context.Context, run func(func()), add, call func(kube.Key), earlier []<-chan struct{}) bool {
+func (c *composing) begin(ctx context.Context, run func(func()), add, ask, call func(kube.Key), earlier []<-chan struct{}) bool {
 	if c == nil {
 		return true
 	}
@@ -45,7 +46,7 @@ func (c *composing) begin(ctx context.Context, run func(func()), add, call func(
 		return false
 	}
 	r := c.reconciler.Load()
-	c.controller.moves.Begin(r.Definition, r.Digest, r.Parents, add)
+	c.controller.moves.Begin(r.Definition, r.Digest, r.Parents, ask)
 	if c.controller.records == nil {
 		c.revision.objects.memory.Brake.DefinitionChanged(c.revision.made)
 		return true

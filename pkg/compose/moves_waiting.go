@@ -1,0 +1,116 @@
+package compose
+
+import (
+	"k8s.io/apimachinery/pkg/types"
+
+	"kooperd.dev/kooperd/pkg/kube"
+)
+
+// awaiting is a parent of which another party has to say more.
+type awaiting struct {
+	key   kube.Key
+	stale bool   // something was said of another state of it, and the other party cannot be asked
+	since uint64 // a word that is begun then is waited for, also where it is the same; 0 for none
+}
+
+// question is what a party is asked about a parent.
+type question struct {
+	state *state // of the parent, as it handles it next
+	since uint64 // what it wants then is asked; 0 for whenever
+}
+
+func (q question) equal(other question) bool {
+	return q.since == other.since && q.state.equal(other.state)
+}
+
+func newParty() *party {
+	return &party{
+		words: map[types.UID]word{}, waiting: map[types.UID]awaiting{}, asked: map[types.UID]question{},
+		unwanted: map[types.UID]map[ChildID]uint64{},
+	}
+}
+
+// forget drops what is known of a parent.
+func (p *party) forget(parent types.UID) {
+	delete(p.words, parent)
+	delete(p.waiting, parent)
+	delete(p.asked, parent)
+	delete(p.unwanted, parent)
+}
+
+// lookAnew is called at the beginning of a pass, which finds out anew what the parent waits for.
+func lookAnew(m *Moves, id string, parent types.UID) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.parties[id]
+	if p == nil {
+		return
+	}
+	if a, waits := p.waiting[parent]; waits {
+		p.waiting[parent] = awaiting{key: a.key} // What was said since calls it nevertheless.
+	}
+}
+
+// momentOf is the time of what is found out from now on.
+func momentOf(m *Moves) uint64 {
+	if m == nil {
+		return 0
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.clock
+}
+
+// unwantedSince returns when a party was first found not to want these children of a parent, which
+// there are. m.mu is held.
+func unwantedSince(m *Moves, p *party, about subject, objects []ChildID) map[ChildID]uint64 {
+	if p == nil || about.state == nil { // What is left behind is not wanted since a change of the file.
+		return nil
+	}
+	before, now := p.unwanted[about.UID], map[ChildID]uint64{}
+	for _, id := range objects {
+		if at, known := before[id]; known {
+			now[id] = at
+		} else if !about.pending {
+			now[id] = m.clock + 1
+		}
+	}
+	for _, at := range now {
+		m.clock = max(m.clock, at)
+	}
+	if p.unwanted[about.UID] = now; len(now) == 0 {
+		delete(p.unwanted, about.UID)
+	}
+	return now
+}
+
+// wait notes that a definition waits for what another one says of a parent, and returns what to
+// call for that. One that has said nothing, or only of another state, may have no reason to look at
+// it. It is asked once: when that fails, it is tried again in any case. m.mu is held.
+func (m *Moves) wait(p, other *party, about subject, now standing) []func() {
+	before := p.waiting[about.UID]
+	p.waiting[about.UID] = awaiting{
+		key: about.key, stale: before.stale || now.stale && !now.asks, since: max(before.since, now.since),
+	}
+	asked, there := other.asked[about.UID]
+	if !now.asks || there && asked.equal(now.question) {
+		return nil
+	}
+	calls := m.asking(other.Definition, about.key)
+	if len(calls) > 0 {
+		other.asked[about.UID] = now.question
+	}
+	return calls
+}
+
+// asking returns what asks for a pass, if there may be one. m.mu is held.
+func (m *Moves) asking(id string, key kube.Key) []func() {
+	w := m.works[id]
+	if w == nil {
+		return nil
+	}
+	return []func(){func() { w.call(key) }}
+}
