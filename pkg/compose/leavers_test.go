@@ -134,3 +134,36 @@ func TestFindFinalizers(t *testing.T) {
 		}
 	})
 }
+
+// TestLeaversSince has definitions whose selectors have changed: what is older may be retained.
+func TestLeaversSince(t *testing.T) {
+	var (
+		made   = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+		narrow = scopeOf("ConfigMap")
+		begun  = time.Now()
+	)
+	narrow.LabelSelector = "selected=yes"
+	changed := func(before Record) Activation {
+		_, found := before.activate(narrow)
+		return found
+	}
+	old := Record{Scope: scopeOf("ConfigMap"), Since: made}
+	if since, known := changed(Record{Scope: narrow, Since: made}).LeaversSince(); !known || !since.Equal(made) {
+		t.Errorf("without a change, since %s, %t, want since the record was made", since, known)
+	}
+	for name, before := range map[string]Record{"changed": old, "removed, and there again": old.remove(begun)} {
+		since, known := changed(before).LeaversSince()
+		if !known || since.Before(begun.Add(recentChange-time.Second)) || since.After(time.Now().Add(recentChange)) {
+			t.Errorf("%s: since %s, %t, want since some time after the change", name, since, known)
+		}
+	}
+	next, _ := old.activate(narrow)
+	once, _ := next.finish(next.Left[0], 1).activate(narrow)
+	if len(once.Left) != 1 || !once.Left[0].Until.Equal(next.Left[0].Until) {
+		t.Errorf("later, it has left %+v, want it since the change", once.Left)
+	}
+	old.Left = []Scope{{APIVersion: "v1", Kind: "Secret", Done: true}}
+	if since, known := changed(old).LeaversSince(); known {
+		t.Errorf("after a change at an unknown time, since %s", since)
+	}
+}

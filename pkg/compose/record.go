@@ -53,6 +53,9 @@ type Scope struct {
 	// Done is true of what a definition had to do with when all has been done that OnRemove says.
 	// What is left stays.
 	Done bool `json:"done,omitempty"`
+	// Until is when the file changed, so that it is something that was; zero where that is not
+	// known, and of what the file has now.
+	Until time.Time `json:"until,omitzero"`
 	// ID is the id of the definition at that time; empty where it is that of the record.
 	ID string `json:"id,omitempty"`
 	// Digest stands for all that the config says of the definition.
@@ -139,6 +142,7 @@ func (o OwnedRecord) same(other OwnedRecord) bool {
 // activate returns the record of a definition that has to do with scope from now on, and what of
 // its kinds its parents may have children of that scope does not show.
 func (r Record) activate(scope Scope) (next Record, found Activation) {
+	now := time.Now().UTC().Truncate(time.Second)
 	var former []OwnedRecord
 	before := slices.Clone(r.Owns)
 	if r.parentKind() != scope.parentKind() {
@@ -154,7 +158,7 @@ func (r Record) activate(scope Scope) (next Record, found Activation) {
 	}
 	if r.Kind != "" && !r.selectsAs(scope) {
 		earlier := r.Scope
-		earlier.OnRemove = scope.OnRemove // The file says it in the same breath.
+		earlier.OnRemove, earlier.Until = scope.OnRemove, now // The file says it in the same breath.
 		left = append(slices.DeleteFunc(slices.Clone(left), earlier.selectsAs), earlier)
 	}
 	for _, owned := range before {
@@ -166,7 +170,6 @@ func (r Record) activate(scope Scope) (next Record, found Activation) {
 	next.Owns = slices.Concat(scope.Owns, former)
 	found.FormerPatches = r.formerPatches(scope)
 	next.Patches = slices.Concat(scope.Patches, found.FormerPatches)
-	now := time.Now().UTC().Truncate(time.Second)
 	switch known := r.Kind != "" || !r.Removed.IsZero(); {
 	case !known: // Nobody knows that it has changed.
 		next.Since = now
@@ -178,6 +181,22 @@ func (r Record) activate(scope Scope) (next Record, found Activation) {
 		found.Changed = next.Changed
 	}
 	return next, found
+}
+
+// LeaversSince returns from when on a child says of its parent, which is not selected, that it has
+// left by its own change: older children may be what a change of the file has retained. It returns
+// false where that is not known of any child.
+func (a Activation) LeaversSince() (since time.Time, known bool) {
+	since = a.Since
+	for _, left := range a.Left {
+		if left.Until.IsZero() {
+			return since, false
+		}
+		if until := left.Until.Add(recentChange); until.After(since) { // A call of before may have made some.
+			since = until
+		}
+	}
+	return since, true
 }
 
 // merge returns the record of a definition with that of one for which it goes on. known is false
@@ -262,8 +281,10 @@ func (r Record) releasePatches(kind OwnedRecord) Record {
 // remove returns the record of a definition that is gone.
 func (r Record) remove(now time.Time) Record {
 	if r.Kind != "" {
-		r.Left = append(slices.DeleteFunc(slices.Clone(r.Left), r.Scope.selectsAs), r.Scope)
-		r.Scope, r.Removed = Scope{Owns: []OwnedRecord{}}, now.UTC().Truncate(time.Second)
+		earlier := r.Scope
+		earlier.Until = now.UTC().Truncate(time.Second)
+		r.Left = append(slices.DeleteFunc(slices.Clone(r.Left), earlier.selectsAs), earlier)
+		r.Scope, r.Removed = Scope{Owns: []OwnedRecord{}}, earlier.Until
 	}
 	return r
 }

@@ -75,9 +75,10 @@ func (c *composing) record(ctx context.Context, run func(func()), add, call func
 		return false
 	}
 	c.revision.objects.memory.Brake.DefinitionChanged(found.Changed)
+	since, known := found.LeaversSince()
 	switch selects := c.selection.Selects() || c.selection.Where != nil; {
-	case selects && len(found.Left) == 0:
-		run(func() { findLeavers(ctx, c, found.Since, call) })
+	case selects && known:
+		run(func() { findLeavers(ctx, c, since, found.Left, call) })
 	case selects: // Their children cannot be told from those that are retained.
 		c.controller.logger.Info("parents that have left while nothing was running are not looked for",
 			telemetry.KeyReason, "children are left of what the definition has handled before")

@@ -79,8 +79,9 @@ func (c leaving) leaver(key kube.Key) (handlers.Object, bool) {
 }
 
 // findLeavers calls for parents that have left while nobody was there to see it. Of children that
-// are older than since, it is not known what the file has said.
-func findLeavers(ctx context.Context, c *composing, since time.Time, call func(kube.Key)) {
+// are older than since, it is not known what the file has said. left is what the definition has
+// handled before: as long as something is to be done about that, finalizers say nothing.
+func findLeavers(ctx context.Context, c *composing, since time.Time, left []compose.Scope, call func(kube.Key)) {
 	timer := time.NewTimer(leaverDelay)
 	defer timer.Stop()
 	select {
@@ -99,11 +100,14 @@ func findLeavers(ctx context.Context, c *composing, since time.Time, call func(k
 	}
 	r := c.reconciler.Load()
 	found := compose.FindLeavers(ctx, r, since)
-	more, err := compose.FindFinalizers(ctx, r)
-	if err != nil && ctx.Err() == nil {
-		c.controller.logger.Info("parents that have left with a finalizer cannot be looked for", telemetry.KeyReason, err.Error())
+	if !slices.ContainsFunc(left, func(s compose.Scope) bool { return !s.Done }) {
+		more, err := compose.FindFinalizers(ctx, r)
+		if err != nil && ctx.Err() == nil {
+			c.controller.logger.Info("parents that have left with a finalizer cannot be looked for", telemetry.KeyReason, err.Error())
+		}
+		found = append(found, more...)
 	}
-	for _, key := range append(found, more...) {
+	for _, key := range found {
 		call(key)
 	}
 }
