@@ -54,6 +54,28 @@ func TestNamespaceDeletedWithItsRoles(t *testing.T) {
 	}
 }
 
+// TestNamespaceOfPatchesDeletedWithItsRoles deletes a namespace in which are parents, the Role by
+// which kooperd may change what they patch, and that: it goes.
+func TestNamespaceOfPatchesDeletedWithItsRoles(t *testing.T) {
+	t.Parallel()
+	r := newBoundRig(t)
+	r.defineAll(t, map[string]definition{definitionName: patching(patchOf("shared", "{name}"))})
+	r.grant(t, r.printed(t)...)
+	r.target(t, "shared")
+	p := r.start(t)
+	r.thing(t, "p", "x")
+	r.ready(t, "p")
+	mark := shared.AuditMark(t)
+	r.deleteNamespace(t)
+	p.Await(t, "the namespace to go", func() bool {
+		_, err := shared.Client().CoreV1().Namespaces().Get(t.Context(), r.namespace, metav1.GetOptions{})
+		return apierrors.IsNotFound(err)
+	})
+	if writes := r.writes(t, mark); len(writes) > 20 {
+		t.Errorf("%d writes while the namespace went, want a few: %v", len(writes), writes[:20])
+	}
+}
+
 func (r *rig) deleteNamespace(t *testing.T) {
 	t.Helper()
 	if err := shared.Client().CoreV1().Namespaces().Delete(t.Context(), r.namespace, metav1.DeleteOptions{}); err != nil {
