@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"kooperd.dev/kooperd/test/compose/parts"
@@ -109,8 +110,15 @@ func TestSecretIsInNoText(t *testing.T) {
 		config parts.Config
 		reason string
 	}{
-		"policy":   {config: parts.Config{Owns: owns, Children: []parts.Child{secret}}, reason: "Invalid"},
-		"schema":   {config: parts.Config{Owns: owns, Reads: reads, Children: []parts.Child{color}}, reason: "Invalid"},
+		"policy": {config: parts.Config{Owns: owns, Children: []parts.Child{secret}}, reason: "Invalid"},
+		"schema": {config: parts.Config{Owns: owns, Reads: reads, Children: []parts.Child{color}}, reason: "Invalid"},
+		"patch": {reason: "Invalid", config: parts.Config{
+			NoOwns: true, Reads: reads, Patched: []parts.Patched{{APIVersion: "demo.kooperd.dev/v1", Kind: "Color"}},
+			Patches: []parts.Patch{{When: []string{"x"}, Object: map[string]any{
+				"apiVersion": "demo.kooperd.dev/v1", "kind": "Color", "metadata": map[string]any{"name": "target"},
+				"spec": map[string]any{"color": canarySecret},
+			}}},
+		}},
 		"composer": {config: parts.Config{Owns: owns, Reads: reads, Fail: "it is " + canarySecret + " or " + key}, reason: "ComposeFailed"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -122,6 +130,10 @@ func TestSecretIsInNoText(t *testing.T) {
 			}
 			r.create(t, secrets, fmt.Sprintf(`{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "read", "labels": {"canary": "yes"}},
 				"data": {%q: %q}}`, map[bool]string{true: "other", false: "key"}[name == "policy"], key))
+			if name == "patch" {
+				colors := schema.GroupVersionResource{Group: "demo.kooperd.dev", Version: "v1", Resource: "colors"}
+				r.create(t, colors, `{"apiVersion": "demo.kooperd.dev/v1", "kind": "Color", "metadata": {"name": "target"}, "spec": {"color": "red"}}`)
+			}
 			r.defineAll(t, map[string]definition{definitionName: {Config: tc.config}})
 			p := r.start(t)
 			r.thing(t, "p", "x")
