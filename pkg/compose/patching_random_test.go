@@ -145,39 +145,64 @@ func (w *patchWorld) check(t *testing.T) {
 // what is not desired by anybody leaves nothing behind.
 func TestPatchesConverge(t *testing.T) {
 	for seed := range uint64(60) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			w := &patchWorld{
-				rig: newContributor(t), random: rand.New(rand.NewPCG(seed, 1)), now: time.Now(), desired: map[string]map[string]any{},
-				parents: []string{"web", "shop"}, targets: []string{"one", "two", "three"},
-			}
-			w.Reconciler.now = func() time.Time { return w.now }
-			for _, parent := range w.parents {
-				w.desired[parent] = map[string]any{}
-			}
-			for _, target := range w.targets {
-				w.target(target)
-			}
-			var steps []string
-			for range 12 {
-				for range 1 + w.random.IntN(3) {
-					steps = append(steps, w.step())
-				}
-				w.settle(t)
-				w.check(t)
-				if t.Failed() {
-					t.Fatalf("after %q", steps)
-				}
-			}
-			for _, parent := range w.parents {
-				w.desired[parent] = map[string]any{}
-			}
-			w.settle(t)
-			w.check(t)
-			for _, target := range w.targets {
-				if text := w.object(idOf(configMapKind, "team-a", target)); strings.Contains(text, PatchManagers) || strings.Contains(text, patchedSuffix) {
-					t.Errorf("%s is %s after %q", target, text, steps)
-				}
-			}
-		})
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { convergePatches(t, rand.NewPCG(seed, 1)) })
+	}
+}
+
+// FuzzPatchesConverge is TestPatchesConverge for sequences that nobody has thought of.
+func FuzzPatchesConverge(f *testing.F) {
+	f.Add([]byte{0, 64, 128, 192, 255})
+	f.Add([]byte("contribute, withdraw, interfere, restart"))
+	f.Fuzz(func(t *testing.T, choices []byte) { convergePatches(t, &byteSource{choices: choices}) })
+}
+
+// byteSource takes its numbers from bytes, over and over again.
+type byteSource struct {
+	choices []byte
+	at      int
+}
+
+// Uint64 implements rand.Source. Small numbers are taken from the high bits.
+func (s *byteSource) Uint64() uint64 {
+	s.at++
+	if len(s.choices) == 0 {
+		return uint64(s.at) << 56
+	}
+	return uint64(s.choices[s.at%len(s.choices)])<<56 | uint64(s.at)<<32 // One that does not change would be refused for ever.
+}
+
+func convergePatches(t *testing.T, source rand.Source) {
+	t.Helper()
+	w := &patchWorld{
+		rig: newContributor(t), random: rand.New(source), now: time.Now(), desired: map[string]map[string]any{},
+		parents: []string{"web", "shop"}, targets: []string{"one", "two", "three"},
+	}
+	w.Reconciler.now = func() time.Time { return w.now }
+	for _, parent := range w.parents {
+		w.desired[parent] = map[string]any{}
+	}
+	for _, target := range w.targets {
+		w.target(target)
+	}
+	var steps []string
+	for range 12 {
+		for range 1 + w.random.IntN(3) {
+			steps = append(steps, w.step())
+		}
+		w.settle(t)
+		w.check(t)
+		if t.Failed() {
+			t.Fatalf("after %q", steps)
+		}
+	}
+	for _, parent := range w.parents {
+		w.desired[parent] = map[string]any{}
+	}
+	w.settle(t)
+	w.check(t)
+	for _, target := range w.targets {
+		if text := w.object(idOf(configMapKind, "team-a", target)); strings.Contains(text, PatchManagers) || strings.Contains(text, patchedSuffix) {
+			t.Errorf("%s is %s after %q", target, text, steps)
+		}
 	}
 }
