@@ -132,7 +132,7 @@ func TestSecretIsInNoText(t *testing.T) {
 				"data": {%q: %q}}`, map[bool]string{true: "other", false: "key"}[name == "policy"], key))
 			if name == "patch" {
 				colors := schema.GroupVersionResource{Group: "demo.kooperd.dev", Version: "v1", Resource: "colors"}
-				r.create(t, colors, `{"apiVersion": "demo.kooperd.dev/v1", "kind": "Color", "metadata": {"name": "target"}, "spec": {"color": "red"}}`)
+				r.create(t, colors, `{"apiVersion": "demo.kooperd.dev/v1", "kind": "Color", "metadata": {"name": "target"}, "spec": {}}`)
 			}
 			r.defineAll(t, map[string]definition{definitionName: {Config: tc.config}})
 			p := r.start(t)
