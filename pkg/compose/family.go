@@ -38,10 +38,30 @@ type Member struct {
 	Managers []OtherManager `json:"managers"`
 	// Children are what was made for it, by kind, namespace and name.
 	Children []*Member `json:"children"`
+	// Patches are what it contributes to objects that are no children, by their kind, namespace and
+	// name.
+	Patches []*MemberPatch `json:"patches,omitempty"`
 	// Cycle is true for an object that stands in the tree already. It is not followed.
 	Cycle bool `json:"cycle,omitempty"`
 	// Unfollowed is true when not all was asked for that was made for it: Children may lack some.
 	Unfollowed bool `json:"unfollowed,omitempty"`
+}
+
+// MemberPatch is what an object contributes to another one.
+type MemberPatch struct {
+	// ObjectRef is the object that is patched.
+	ObjectRef
+	// State is how that is doing, and Why it is not ready.
+	State Health `json:"state"`
+	Why   string `json:"why,omitempty"`
+	// Definition and Installation are those for which it is contributed. Installation is empty
+	// where somebody has taken off the label that says it.
+	Definition   string `json:"definition"`
+	Installation string `json:"installation,omitempty"`
+	// Fields are what is contributed.
+	Fields []string `json:"fields"`
+	// Managers are the other field managers of the object, those of other patches among them.
+	Managers []OtherManager `json:"managers"`
 }
 
 // ReadyCondition is the condition Ready.
@@ -130,7 +150,7 @@ func (f *Family) Read(ctx context.Context, resource kinds.Resource, namespace, n
 		}
 		level = next
 	}
-	return root, nil
+	return root, f.addPatches(ctx, seen)
 }
 
 func (f *Family) readRoot(ctx context.Context, resource kinds.Resource, namespace, name string) (*Member, error) {

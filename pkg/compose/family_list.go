@@ -37,15 +37,24 @@ func kindOf(r kinds.Resource) schema.GroupVersionKind {
 // list returns all objects that were made for some others; with an error, those that were found
 // until then.
 func (f *Family) list(ctx context.Context, parents []*Member) (found []observedChild, err error) {
-	var mu sync.Mutex
-	group, limited := errgroup.WithContext(ctx)
-	group.SetLimit(listsAtOnce)
+	var selectors []string
 	for some := range slices.Chunk(parents, parentsAtOnce) {
 		uids := make([]string, len(some))
 		for i, parent := range some {
 			uids[i] = string(parent.UID)
 		}
-		selector := fmt.Sprintf("%s in (%s)", ParentUIDLabel, strings.Join(uids, ","))
+		selectors = append(selectors, fmt.Sprintf("%s in (%s)", ParentUIDLabel, strings.Join(uids, ",")))
+	}
+	return f.listAll(ctx, selectors)
+}
+
+// listAll returns all objects that one of some selectors selects; with an error, those that were
+// found until then.
+func (f *Family) listAll(ctx context.Context, selectors []string) (found []observedChild, err error) {
+	var mu sync.Mutex
+	group, limited := errgroup.WithContext(ctx)
+	group.SetLimit(listsAtOnce)
+	for _, selector := range selectors {
 		for _, r := range f.from {
 			group.Go(func() error {
 				objects, err := f.listResource(limited, &mu, r, selector)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -23,6 +24,11 @@ const (
 	OrphanNoParent OrphanReason = "NoParent"
 	// OrphanKindNotOwned: the definition does not own the kind of the child any more.
 	OrphanKindNotOwned OrphanReason = "KindNotOwned"
+	// OrphanKindNotPatched: the definition does not patch the kind of the object any more.
+	OrphanKindNotPatched OrphanReason = "KindNotPatched"
+	// OrphanUnmarked: somebody has taken the label off that was contributed with the patch, so that
+	// kooperd does not see it.
+	OrphanUnmarked OrphanReason = "Unmarked"
 )
 
 // ObjectRef names one object of the cluster.
@@ -55,11 +61,18 @@ type Claim struct {
 	Parent schema.GroupVersionKind
 	// Owns are the kinds of its children.
 	Owns []OwnedRecord
+	// Patches are the kinds of objects to which the parents contribute.
+	Patches []OwnedRecord
 }
 
-// Orphan is a child that nothing owns any more.
+// Orphan is a child that nothing owns any more, or a patch that nobody withdraws.
 type Orphan struct {
+	// ObjectRef is the child, or the object that is patched.
 	ObjectRef
+	// Patch is true of a patch: what a parent contributes to an object that is no child. Manager is
+	// the field manager by which it does, and of the parent no more than the UID may be known.
+	Patch   bool   `json:"patch,omitempty"`
+	Manager string `json:"manager,omitempty"`
 	// Definition is the id of the definition that has made it.
 	Definition string `json:"definition"`
 	// Child is its name within its parent.
@@ -75,7 +88,7 @@ type Orphan struct {
 	Data bool `json:"data"`
 	// Deleting reports whether it is being deleted already.
 	Deleting bool `json:"deleting"`
-	// Created is when it was made.
+	// Created is when it was made; of a patch, when it became what it is.
 	Created metav1.Time `json:"created"`
 
 	observed observedChild
@@ -86,7 +99,7 @@ type Orphan struct {
 
 // parents are what was found of the objects that children were made for.
 type parents struct {
-	present map[types.UID]bool
+	present map[types.UID]ObjectRef
 	// holders are who has a name now.
 	holders map[ObjectRef]types.UID
 	// seen are the namespaces of which all objects of a kind were seen; "" for all of the cluster.
@@ -94,7 +107,7 @@ type parents struct {
 }
 
 func newParents() parents {
-	return parents{present: map[types.UID]bool{}, holders: map[ObjectRef]types.UID{}, seen: map[schema.GroupKind]map[string]bool{}}
+	return parents{present: map[types.UID]ObjectRef{}, holders: map[ObjectRef]types.UID{}, seen: map[schema.GroupKind]map[string]bool{}}
 }
 
 // add adds what the objects of a kind are in a namespace, "" for all.
@@ -104,9 +117,15 @@ func (p *parents) add(kind schema.GroupKind, namespace string, objects []handler
 	}
 	p.seen[kind][namespace] = true
 	for _, object := range objects {
-		p.present[object.UID()] = true
+		apiVersion, name := object.GroupVersionKind().ToAPIVersionAndKind()
+		p.present[object.UID()] = ObjectRef{APIVersion: apiVersion, Kind: name, Namespace: object.Namespace(), Name: object.Name(), UID: object.UID()}
 		p.holders[ObjectRef{APIVersion: kind.Group, Kind: kind.Kind, Namespace: object.Namespace(), Name: object.Name()}] = object.UID()
 	}
+}
+
+func (p *parents) has(uid types.UID) bool {
+	_, there := p.present[uid]
+	return there
 }
 
 // holder returns who has the name of an object.
@@ -196,7 +215,7 @@ func (j *orphanJudge) parentOf(o observedChild) ObjectRef {
 // parentIsGone reports whether the object does not exist any more that a child was made for.
 func (j *orphanJudge) parentIsGone(o observedChild, parent ObjectRef) bool {
 	kinds := j.parentKinds(o)
-	return o.marks.parentUID != "" && len(kinds) > 0 && !j.parents.present[o.marks.parentUID] && j.parents.allSeen(kinds, parent.Namespace)
+	return o.marks.parentUID != "" && len(kinds) > 0 && !j.parents.has(o.marks.parentUID) && j.parents.allSeen(kinds, parent.Namespace)
 }
 
 // heirOf returns the object that has the name of a parent that is gone; empty if none has.
@@ -215,20 +234,26 @@ func (j *orphanJudge) heirOf(o observedChild, parent ObjectRef) ObjectRef {
 // names, or else all that its definition has handled. That takes the record: what the config says
 // is what the definition handles now. There are none for a child that is older than the record: an
 // earlier one may have been lost, with another kind in it.
-func (j *orphanJudge) parentKinds(o observedChild) (found []schema.GroupVersionKind) {
+func (j *orphanJudge) parentKinds(o observedChild) []schema.GroupVersionKind {
 	for _, r := range o.references {
 		if r.UID == o.marks.parentUID {
 			return []schema.GroupVersionKind{schema.FromAPIVersionAndKind(r.APIVersion, r.Kind)}
 		}
 	}
+	return j.kindsHandled(o.marks.definition, o.object.Metadata().CreationTimestamp.Time)
+}
+
+// kindsHandled are all kinds that a definition has handled, as far as is known. There are none for
+// what was made before the record.
+func (j *orphanJudge) kindsHandled(definition string, made time.Time) (found []schema.GroupVersionKind) {
 	add := func(s Scope) {
 		kind := schema.FromAPIVersionAndKind(s.APIVersion, s.Kind)
 		if s.Kind != "" && !slices.ContainsFunc(found, func(k schema.GroupVersionKind) bool { return k.GroupKind() == kind.GroupKind() }) {
 			found = append(found, kind)
 		}
 	}
-	ids := []string{o.marks.definition}
-	if claim := j.claimOf(o.marks.definition); claim != nil {
+	ids := []string{definition}
+	if claim := j.claimOf(definition); claim != nil {
 		ids = claim.IDs
 	}
 	for id, record := range j.records {
@@ -242,7 +267,7 @@ func (j *orphanJudge) parentKinds(o observedChild) (found []schema.GroupVersionK
 				add(left)
 			}
 		}
-		if len(found) > before && o.object.Metadata().CreationTimestamp.Time.Before(record.Since) {
+		if len(found) > before && made.Before(record.Since) {
 			return nil
 		}
 	}

@@ -20,6 +20,8 @@ type OrphanOutcome string
 const (
 	// OrphanDeleted: it is gone, or is being deleted and waits for a finalizer.
 	OrphanDeleted OrphanOutcome = "Deleted"
+	// OrphanWithdrawn: a patch is gone from its object.
+	OrphanWithdrawn OrphanOutcome = "Withdrawn"
 	// OrphanKept: it is left alone, as it is not proven, holds data, or has an owner again.
 	OrphanKept OrphanOutcome = "Kept"
 	// OrphanRefused: a leader may be at work on it.
@@ -67,8 +69,11 @@ func (d *OrphanDeletion) InOrder() []Orphan {
 func (o Orphan) isNamespace() bool { return o.groupKind() == schema.GroupKind{Kind: "Namespace"} }
 
 // Delete deletes one orphan, if that may be, in the very version that is proven when it is read
-// live. The text says to a person what has become of it.
+// live. A patch is withdrawn. The text says to a person what has become of it.
 func (d *OrphanDeletion) Delete(ctx context.Context, o Orphan) (OrphanOutcome, string) {
+	if o.Patch {
+		return d.withdraw(ctx, o)
+	}
 	if text := d.spare(o); text != "" {
 		return OrphanKept, text
 	}

@@ -18,8 +18,9 @@ import (
 	"kooperd.dev/kooperd/pkg/kinds"
 )
 
-// OrphanSearch looks for children of an installation that nothing owns any more. It needs the right
-// to list the kinds of children and of parents, and changes nothing.
+// OrphanSearch looks for children of an installation that nothing owns any more, and for what its
+// parents contribute to other objects and nobody withdraws. It needs the right to list the kinds of
+// children, of these objects and of parents, and changes nothing.
 type OrphanSearch struct {
 	// Installation is the mark of the children.
 	Installation string
@@ -37,11 +38,14 @@ type Orphans struct {
 	Found []Orphan
 	// Children is how many objects carry the mark of the installation.
 	Children int
+	// Patches is how many things parents contribute to other objects.
+	Patches int
 	// Unseen says what could not be looked at, a line for each.
 	Unseen []string
 
-	judge    *orphanJudge
-	children []observedChild
+	judge         *orphanJudge
+	children      []observedChild
+	contributions []contribution
 }
 
 // ReadRecords reads the records of all definitions of an installation. It returns false where the
@@ -82,6 +86,9 @@ func (s *OrphanSearch) Run(ctx context.Context) (*Orphans, error) {
 		}
 	}
 	all.Children = len(all.children)
+	if err := s.findContributions(ctx, all); err != nil {
+		return nil, err
+	}
 	if err := s.findParents(ctx, all); err != nil {
 		return nil, err
 	}
@@ -90,8 +97,16 @@ func (s *OrphanSearch) Run(ctx context.Context) (*Orphans, error) {
 			all.Found = append(all.Found, orphan)
 		}
 	}
+	for _, c := range all.contributions {
+		if orphan, ok := all.judge.judgePatch(c); ok {
+			all.Found = append(all.Found, orphan)
+		}
+	}
 	slices.SortFunc(all.Found, func(a, b Orphan) int {
-		return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+		return cmp.Or(
+			strings.Compare(a.Kind, b.Kind), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name),
+			strings.Compare(a.Manager, b.Manager),
+		)
 	})
 	return all, nil
 }
@@ -160,6 +175,11 @@ func (s *OrphanSearch) findParents(ctx context.Context, all *Orphans) error {
 			wanted.add(kind, judge.parentOf(child).Namespace)
 		}
 	}
+	for _, c := range all.contributions {
+		for _, kind := range judge.kindsHandled(c.definition, c.changed) {
+			wanted.add(kind, c.id.Namespace)
+		}
+	}
 	for _, claim := range s.Claims {
 		for _, k := range wanted {
 			if k.kind == claim.Parent.GroupKind() {
@@ -182,43 +202,54 @@ func (s *OrphanSearch) findParents(ctx context.Context, all *Orphans) error {
 // list lists a kind in all of the cluster, or where that is forbidden in those of its namespaces in
 // which it is not. It returns the objects by the namespace that was listed, "" for all.
 func (s *OrphanSearch) list(ctx context.Context, k kindToList, selector string, all *Orphans) (map[string][]handlers.Object, error) {
+	seen := map[string][]handlers.Object{}
+	err := all.visit(k, func(q query) error {
+		q.selector = selector
+		objects, _, err := s.Client.list(ctx, q)
+		if err == nil {
+			seen[q.namespace] = objects
+		}
+		return err
+	})
+	return seen, err
+}
+
+// visit calls list for all of the cluster, or where that is forbidden for those of the namespaces
+// of a kind for which it is not. What cannot be listed is noted.
+func (all *Orphans) visit(k kindToList, list func(query) error) error {
 	var refusal error
 	for _, version := range k.versions {
-		q := query{kind: k.kind.WithVersion(version), selector: selector}
-		objects, _, err := s.Client.list(ctx, q)
+		q := query{kind: k.kind.WithVersion(version)}
+		err := list(q)
 		switch {
 		case err == nil:
-			return map[string][]handlers.Object{"": objects}, nil
+			return nil
 		case apierrors.IsForbidden(err) && !kinds.IsOutOfService(err):
-			return s.listNamespaces(ctx, k, q, err, all)
+			return all.visitNamespaces(k, q, err, list)
 		case !isRefusal(err):
-			return nil, err
+			return err
 		case refusal == nil || !kinds.IsNotServed(err):
 			refusal = err
 		}
 	}
 	all.unseen(k, refusal, nil)
-	return nil, nil //nolint:nilnil // nothing was listed, which is said
+	return nil
 }
 
-// listNamespaces lists a kind in single namespaces. refusal is why not in all of the cluster.
-func (s *OrphanSearch) listNamespaces(
-	ctx context.Context, k kindToList, q query, refusal error, all *Orphans,
-) (map[string][]handlers.Object, error) {
-	seen := map[string][]handlers.Object{}
+// visitNamespaces is visit in single namespaces. refusal is why not in all of the cluster.
+func (all *Orphans) visitNamespaces(k kindToList, q query, refusal error, list func(query) error) error {
 	var names []string
 	for _, q.namespace = range k.namespaces {
-		objects, _, err := s.Client.list(ctx, q)
+		err := list(q)
 		if err != nil && !isRefusal(err) {
-			return nil, err
+			return err
 		}
 		if err == nil {
-			seen[q.namespace] = objects
 			names = append(names, q.namespace)
 		}
 	}
 	all.unseen(k, refusal, names)
-	return seen, nil
+	return nil
 }
 
 // unseen notes what could not be looked at, but for some namespaces.

@@ -32,6 +32,9 @@ const orphansLong = `orphans lists the children that nothing owns any more: obje
 - whose parent is gone, as after kubectl delete --cascade=orphan, or
 - whose kind the definition does not own any more.
 
+It lists in the same way what parents contribute to objects that are no children, as patches. These are shown with the kind
+of the object, and (patch).
+
 It looks at the kinds that the config owns, and at those that the definitions have owned before, as the ConfigMap
 LEASE-definitions has them. What cannot be looked at is said on standard error.
 
@@ -39,10 +42,12 @@ With --delete it deletes those among them that are provably kooperd's, by their 
 is listed and never deleted. Each is read again before, and deleted in the very version that was read. What holds data
 takes --include-data as well: Namespaces, CustomResourceDefinitions, PersistentVolumes and PersistentVolumeClaims. It refuses
 to delete children of a definition that a leader claims; those of a parent that is gone can be deleted at any time, unless
-another object has its name, which may be about to adopt them.
+another object has its name, which may be about to adopt them. Patches are withdrawn: the fields that the parent alone has
+set go, and the object stays.
 
 It acts as the user of the kubeconfig, who needs the right to list these kinds and those of the parents, and to get the
-ConfigMap; and with --delete, to get and delete the objects, and to get the lease and the ConfigMap of its name.
+ConfigMap; and with --delete, to get and delete the objects, or to get and patch those that are patched, and to get the lease
+and the ConfigMap of its name.
 
 Exit status: 0 what was asked for is done, 1 something was refused or has failed, 2 bad usage or bad config.`
 
@@ -184,6 +189,7 @@ func claimsOf(cfg *config.Config) (claims []compose.Claim) {
 		if def.Handler.Composes() {
 			claims = append(claims, compose.Claim{
 				IDs: def.IDs(), Parent: def.Watch.Kind, Owns: compose.OwnedRecords(def.Handler.Owns(), def.Watch.Namespaces),
+				Patches: compose.PatchedRecords(def.Handler.Patches(), def.Watch.Namespaces),
 			})
 		}
 	}

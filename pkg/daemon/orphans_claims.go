@@ -24,12 +24,15 @@ type claims struct {
 	lock, configMap string
 	// records reads the records; false if there are none.
 	records func(ctx context.Context) (map[string]compose.Record, bool, error)
+	// note says something to the person, once that nobody holds the lock.
+	note     func(text string)
+	saidFree bool
 }
 
 // newClaims returns them with what frees the connections.
 func (r *orphansRun) newClaims() (*claims, func(), error) {
 	c := &claims{
-		disabled: r.cfg.LeaderElection.Disabled, records: r.readRecords,
+		disabled: r.cfg.LeaderElection.Disabled, records: r.readRecords, note: r.note,
 		lock: r.lease.String(), configMap: r.lease.Namespace + "/" + access.RecordsName(r.lease.Name),
 	}
 	var clients []*election.APIClient
@@ -60,8 +63,12 @@ func (r *orphansRun) newClaims() (*claims, func(), error) {
 // Where nothing says whether one runs, the records count: without leader election there is no lock.
 func (c *claims) why(ctx context.Context, definition string) (string, error) {
 	holder, known, err := c.look(ctx)
-	if err != nil || holder == "" && known {
+	if err != nil {
 		return "", err
+	}
+	if holder == "" && known {
+		c.sayFree()
+		return "", nil
 	}
 	records, recorded, err := c.records(ctx)
 	if err != nil {
@@ -78,6 +85,15 @@ func (c *claims) why(ctx context.Context, definition string) (string, error) {
 	}
 	return fmt.Sprintf("definition %s is active: %s leads by the lease %s. Let it read a config without the definition, or stop kooperd, and try again",
 		definition, holder, c.lock), nil
+}
+
+// sayFree says once what is taken for granted: a process without leader election holds no lock, and
+// one of an earlier time may have left its own.
+func (c *claims) sayFree() {
+	if !c.saidFree {
+		c.saidFree = true
+		c.note(fmt.Sprintf("nobody holds the lease %s, so kooperd is taken to be stopped; one that runs with --leader-elect=false is not seen", c.lock))
+	}
 }
 
 // look returns who leads; empty for none. It returns false where no lock says so.

@@ -48,13 +48,19 @@ func TestClaims(t *testing.T) {
 		"without leader election":                   {disabled: true, lease: free, records: there, want: "definition old is active by ConfigMap "},
 		"a leader that the file does not expect":    {disabled: true, lease: held, records: there, want: "definition old is active: pod-0 leads"},
 	} {
+		said := 0
 		c := &claims{
+			note:    func(string) { said++ },
 			holders: []*leaseHolder{lockAs(tc.lease), lockAs(tc.configMap)}, disabled: tc.disabled,
 			records: func(context.Context) (map[string]compose.Record, bool, error) {
 				return tc.records, tc.records != nil, nil
 			},
 		}
 		got, err := c.why(t.Context(), "old")
+		_, _ = c.why(t.Context(), "old")
+		if released := !tc.disabled && tc.want == "" && tc.lease == free; said > 1 || (said == 1) != released {
+			t.Errorf("%s: it says %d times that nobody holds the lock; released: %t", name, said, released)
+		}
 		if err != nil || !strings.HasPrefix(got, tc.want) || (got == "") != (tc.want == "") {
 			t.Errorf("%s: %q, %v, want %q", name, got, err, tc.want)
 		}

@@ -13,6 +13,7 @@ type orphansReport struct {
 	Installation string       `json:"installation"`
 	Lease        leaseRef     `json:"lease"`
 	Children     int          `json:"children"` // with the mark of the installation
+	Patches      int          `json:"patches"`  // that were found
 	Orphans      []orphanLine `json:"orphans"`
 	Unseen       []string     `json:"unseen"` // what could not be looked at
 }
@@ -32,7 +33,7 @@ type orphanLine struct {
 func (r *orphansRun) report(found []compose.Orphan) orphansReport {
 	report := orphansReport{
 		Installation: r.installation(), Lease: leaseRef{Namespace: r.lease.Namespace, Name: r.lease.Name},
-		Children: r.found.Children, Orphans: []orphanLine{}, Unseen: append([]string{}, r.found.Unseen...),
+		Children: r.found.Children, Patches: r.found.Patches, Orphans: []orphanLine{}, Unseen: append([]string{}, r.found.Unseen...),
 	}
 	for _, orphan := range found {
 		report.Orphans = append(report.Orphans, orphanLine{Orphan: orphan})
@@ -51,19 +52,40 @@ func (r *orphansRun) print() error {
 	if err := writeTable(r.stdout, orphanRows(r.found.Found, time.Now())); err != nil {
 		return err
 	}
-	proven := 0
-	for _, orphan := range r.found.Found {
+	r.note(summary(r.found))
+	return nil
+}
+
+// summary says how many there are.
+func summary(found *compose.Orphans) string {
+	children, patches, proven := 0, 0, 0
+	for _, orphan := range found.Found {
+		if orphan.Patch {
+			patches++
+		} else {
+			children++
+		}
 		if orphan.Proven {
 			proven++
 		}
 	}
-	r.note(fmt.Sprintf("%d of %d children are orphans, %d of them provably kooperd's; --delete deletes those", len(r.found.Found), r.found.Children, proven))
-	return nil
+	var what []string
+	if children > 0 || patches == 0 {
+		what = append(what, fmt.Sprintf("%d of %d children", children, found.Children))
+	}
+	if patches > 0 {
+		what = append(what, fmt.Sprintf("%d of %d patches", patches, found.Patches))
+	}
+	return fmt.Sprintf("%s are orphans, %d of them provably kooperd's; --delete deletes those", strings.Join(what, " and "), proven)
 }
 
 func (r *orphansRun) printNone() error {
-	text := fmt.Sprintf("no orphans among the %d children of installation %s, which is that of lease %s", r.found.Children, r.installation(), r.lease)
-	if r.found.Children == 0 {
+	among := fmt.Sprintf("%d children", r.found.Children)
+	if r.found.Patches > 0 {
+		among += fmt.Sprintf(" and %d patches", r.found.Patches)
+	}
+	text := fmt.Sprintf("no orphans among the %s of installation %s, which is that of lease %s", among, r.installation(), r.lease)
+	if r.found.Children+r.found.Patches == 0 {
 		text = fmt.Sprintf("no object carries the mark of installation %s, which is that of lease %s", r.installation(), r.lease)
 	}
 	return printed(fmt.Fprintln(r.stdout, text))
@@ -76,7 +98,14 @@ func orphanRows(orphans []compose.Orphan, now time.Time) [][]string {
 		if o.Proven {
 			proven = "yes"
 		}
-		rows = append(rows, []string{o.Kind, o.Namespace, o.Name, o.Definition, o.Parent.String(), proven, age(o.Created, now), o.Why})
+		kind, parent := o.Kind, o.Parent.String()
+		if o.Patch {
+			kind += " (patch)"
+		}
+		if o.Parent.Name == "" {
+			parent = string(o.Parent.UID)
+		}
+		rows = append(rows, []string{kind, o.Namespace, o.Name, o.Definition, parent, proven, age(o.Created, now), o.Why})
 	}
 	return rows
 }
@@ -86,7 +115,11 @@ func (r *orphansRun) printOutcome(line orphanLine) error {
 	if r.flags.format == formatJSON {
 		return nil
 	}
-	text := fmt.Sprintf("%s: %s", line.Orphan, strings.ToLower(string(line.Outcome)))
+	what := line.Orphan.String()
+	if line.Patch {
+		what = "patch of " + what
+	}
+	text := fmt.Sprintf("%s: %s", what, strings.ToLower(string(line.Outcome)))
 	if line.Message != "" {
 		text += ": " + line.Message
 	}

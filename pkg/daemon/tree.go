@@ -23,7 +23,8 @@ type treeFlags struct {
 
 const treeLong = `tree shows an object with everything that kooperd has made for it, wherever that is, and what was made for those objects in
 turn. It says of each how it is doing by its own status, which definition of which installation has made it, and who else owns
-fields of it. Of the object itself it says the condition Ready, the finalizers of kooperd, and whether it is paused.
+fields of it. Below the children of an object are those that are none, and that it patches, with the fields that it has set
+there. Of the object itself it says the condition Ready, the finalizers of kooperd, and whether it is paused.
 
 KIND is a kind, a plural, a singular or a short name, as for kubectl, with .GROUP after it where that is needed.
 

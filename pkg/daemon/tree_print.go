@@ -102,14 +102,33 @@ func aboutParent(root *compose.Member) (lines []string) {
 
 // appendBelow appends the rows of what was made for an object. indent stands before each.
 func appendBelow(rows [][]string, indent string, m *compose.Member) [][]string {
+	n := len(m.Children) + len(m.Patches)
 	for i, child := range m.Children {
-		branch, below := "├─ ", "│  "
-		if i == len(m.Children)-1 {
-			branch, below = "└─ ", "   "
-		}
+		branch, below := branches(i == n-1)
 		rows = appendBelow(append(rows, treeRow(indent+branch, child)), indent+below, child)
 	}
+	for i, patch := range m.Patches {
+		branch, _ := branches(len(m.Children)+i == n-1)
+		rows = append(rows, patchRow(indent+branch, patch))
+	}
 	return rows
+}
+
+// branches are what stands before an object, and before what is below it.
+func branches(last bool) (branch, below string) {
+	if last {
+		return "└─ ", "   "
+	}
+	return "├─ ", "│  "
+}
+
+// patchRow shows an object to which another one contributes.
+func patchRow(branch string, p *compose.MemberPatch) []string {
+	why := "patched: " + strings.Join(p.Fields, ", ")
+	if p.Why != "" {
+		why += "; " + p.Why
+	}
+	return []string{branch + p.String(), string(p.State), p.Definition, p.Installation, managersText(p.Managers), why}
 }
 
 func treeRow(branch string, m *compose.Member) []string {

@@ -77,6 +77,10 @@ func TestWriteTree(t *testing.T) {
 		ObjectRef: ref("Website", "team-a", "shop"), State: compose.HealthProgressing, Why: "soon", Paused: true,
 		Finalizers: []string{"i0.kooperd.dev/sites"}, Ready: &compose.ReadyCondition{Status: "False", Reason: "NotReady", Message: "soon"},
 		Children: []*compose.Member{part, page, copied},
+		Patches: []*compose.MemberPatch{{
+			ObjectRef: ref("ConfigMap", "other", "shared"), State: compose.HealthDeleting, Why: "it is being deleted", Definition: "sites",
+			Installation: "i0", Fields: []string{"data.shop", "data.url"}, Managers: []compose.OtherManager{{Manager: "owner", Fields: []string{"data.own"}}},
+		}},
 	}
 	var out strings.Builder
 	if err := writeTree(&out, root); err != nil {
@@ -92,7 +96,8 @@ Website team-a/shop         Progressing                                         
 │  ├─ Secret team-a/below   Ready         sites        i0
 │  └─ Website team-a/shop   Ready         sites        i0                                                                         it stands in the tree already
 ├─ ConfigMap team-a/page    Ready         sites        i0             rival: data.a, data.b, data.c and 4 more; kubelet: status
-└─ ConfigMap other/copied   Ready         sites        i0                                                                         it is not provably kooperd's
+├─ ConfigMap other/copied   Ready         sites        i0                                                                         it is not provably kooperd's
+└─ ConfigMap other/shared   Deleting      sites        i0             owner: data.own                                             patched: data.shop, data.url; it is being deleted
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("tree (-want +got):\n%s", diff)

@@ -31,6 +31,16 @@ type treeMember struct {
 		More                 int
 	}
 	Children []treeMember
+	Patches  []struct {
+		APIVersion, Kind, Namespace, Name, UID string
+		State, Why, Definition, Installation   string
+		Fields                                 []string
+		Managers                               []struct {
+			Manager, Subresource string
+			Fields               []string
+			More                 int
+		}
+	}
 }
 
 // find returns the member of that name, or an empty one.
