@@ -22,8 +22,8 @@ type contribution struct {
 	// definition and parent are what the field manager names.
 	definition string
 	parent     types.UID
-	// installation is that of the mark that was applied with it; empty where somebody has taken that
-	// off.
+	// installation is that of the mark that was applied with it; empty where somebody has removed
+	// that.
 	installation string
 	// changed is when it has become what it is.
 	changed time.Time
@@ -63,7 +63,7 @@ func (c contribution) texts() []string {
 
 // listManaged reads the metadata of objects with their managedFields past all caches, and calls
 // each for all of them.
-func (c *Client) listManaged(ctx context.Context, q query, each func(*metav1.PartialObjectMetadata)) error {
+func listManaged(ctx context.Context, c *Client, q query, each func(*metav1.PartialObjectMetadata)) error {
 	for next := ""; ; {
 		page, err := c.page(ctx, q, next)
 		if err != nil {

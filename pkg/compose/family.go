@@ -19,15 +19,7 @@ type Member struct {
 	// State is how it is doing, and Why it is not ready.
 	State Health `json:"state"`
 	Why   string `json:"why,omitempty"`
-	// Child, Definition, Installation and Parent are what its marks say: its name within its
-	// parent, which definition of which installation has made it, and for which object. They are
-	// empty for one that is no child.
-	Child        string `json:"child,omitempty"`
-	Definition   string `json:"definition,omitempty"`
-	Installation string `json:"installation,omitempty"`
-	Parent       string `json:"parent,omitempty"`
-	// Proven reports whether the marks are provably kooperd's: they were not copied.
-	Proven bool `json:"proven"`
+	MemberMarks
 	// Finalizers are those of kooperd.
 	Finalizers []string `json:"finalizers,omitempty"`
 	// Paused reports whether it is to be left alone, see PausedAnnotation.
@@ -45,6 +37,18 @@ type Member struct {
 	Cycle bool `json:"cycle,omitempty"`
 	// Unfollowed is true when not all was asked for that was made for it: Children may lack some.
 	Unfollowed bool `json:"unfollowed,omitempty"`
+}
+
+// MemberMarks is what the marks of an object say. It is empty for one that is no child.
+type MemberMarks struct {
+	// Child is its name within its parent, Definition and Installation are those that have made it,
+	// and Parent is for which object.
+	Child        string `json:"child,omitempty"`
+	Definition   string `json:"definition,omitempty"`
+	Installation string `json:"installation,omitempty"`
+	Parent       string `json:"parent,omitempty"`
+	// Proven reports whether the marks are provably kooperd's: they were not copied.
+	Proven bool `json:"proven"`
 }
 
 // MemberPatch is what an object contributes to another one.
@@ -79,8 +83,11 @@ func memberOf(o observedChild) (*Member, error) {
 	}
 	meta, judge := o.object.Metadata(), &planner{Input: Input{Parent: Parent{UID: o.marks.parentUID}}}
 	m := &Member{
-		ObjectRef: refOf(o), Child: o.marks.child, Definition: o.marks.definition, Installation: o.marks.installation, Parent: o.marks.parent,
-		Proven: o.marks.parentUID != "" && judge.proven(o.Observed), Paused: isPaused(meta),
+		ObjectRef: refOf(o), Paused: isPaused(meta),
+		MemberMarks: MemberMarks{
+			Child: o.marks.child, Definition: o.marks.definition, Installation: o.marks.installation, Parent: o.marks.parent,
+			Proven: o.marks.parentUID != "" && judge.proven(o.Observed),
+		},
 		Managers: otherManagers(o.Managers), Children: []*Member{},
 	}
 	m.State, m.Why = healthOf(o.ID.Kind, tree)

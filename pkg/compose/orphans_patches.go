@@ -39,7 +39,7 @@ func (s *OrphanSearch) patchedKinds() kindsToList {
 func (s *OrphanSearch) findContributions(ctx context.Context, all *Orphans) error {
 	for _, k := range s.patchedKinds() {
 		err := all.visit(*k, func(q query) error {
-			return s.Client.listManaged(ctx, q, func(object *metav1.PartialObjectMetadata) {
+			return listManaged(ctx, s.Client, q, func(object *metav1.PartialObjectMetadata) {
 				for _, c := range contributionsTo(q.kind, object) {
 					if c.installation == s.Installation || c.installation == "" && s.knows(c.definition) {
 						all.contributions = append(all.contributions, c)

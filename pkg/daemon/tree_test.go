@@ -60,7 +60,8 @@ func TestWriteTree(t *testing.T) {
 		return compose.ObjectRef{Kind: kind, Namespace: namespace, Name: name}
 	}
 	child := func(r compose.ObjectRef, state compose.Health, why string) *compose.Member {
-		return &compose.Member{ObjectRef: r, State: state, Why: why, Definition: "sites", Installation: "i0", Proven: true}
+		return &compose.Member{ObjectRef: r, State: state, Why: why,
+			MemberMarks: compose.MemberMarks{Definition: "sites", Installation: "i0", Proven: true}}
 	}
 	page := child(ref("ConfigMap", "team-a", "page"), compose.HealthReady, "")
 	page.Managers = []compose.OtherManager{
