@@ -43,6 +43,12 @@ func (x exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 		return refuse(req, apierrors.NewMethodNotSupported(schema.GroupResource{Resource: req.URL.Path}, req.Method))
 	}
 	w := write{place: p, req: req, body: body}
+	if req.Method == http.MethodDelete {
+		var err error
+		if w.body, err = dryDelete(w); err != nil {
+			return refuse(req, err)
+		}
+	}
 	if x.base != nil && !x.server.onlyHere(w) {
 		return x.dryRun(w)
 	}
@@ -124,6 +130,9 @@ func (x exchange) dryRun(w write) (*http.Response, error) {
 	address := *req.URL
 	address.RawQuery = query.Encode()
 	req.URL = &address
+	if req.Method == http.MethodDelete {
+		req.Header.Set("Content-Type", runtime.ContentTypeJSON)
+	}
 	req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	resp, err := x.forward(req)
@@ -143,6 +152,29 @@ func (x exchange) dryRun(w write) (*http.Response, error) {
 		return nil, err
 	}
 	return respond(req, resp.StatusCode, x.server.keep(w, o))
+}
+
+// dryDelete is the body of a DELETE that is a dry run. The API server looks for the options in the
+// query only where there is no body. What is not understood must not get through.
+func dryDelete(w write) ([]byte, error) {
+	if w.name == "" {
+		return nil, apierrors.NewMethodNotSupported(w.resource(), "deletecollection")
+	}
+	options := metav1.DeleteOptions{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "DeleteOptions"}}
+	if len(w.body) > 0 {
+		if err := json.Unmarshal(w.body, &options); err != nil {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("reading the options of a DELETE: %v", err))
+		}
+	}
+	if options.Kind != "DeleteOptions" {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("the options of a DELETE are a %q", options.Kind))
+	}
+	options.DryRun = []string{metav1.DryRunAll}
+	text, err := json.Marshal(options)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the options of a DELETE: %w", err)
+	}
+	return text, nil
 }
 
 // decode reads the object of an answer, which can be read again.
