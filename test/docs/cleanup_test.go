@@ -9,9 +9,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
 )
 
 // ownNamespaces are there before any page is followed.
@@ -36,6 +39,7 @@ func cleanUp(t testing.TB) {
 	must(t, client.CoreV1().ConfigMaps("default").DeleteCollection(ctx, all, named))
 	must(t, client.CoreV1().Pods("default").DeleteCollection(ctx, all, metav1.ListOptions{}))
 	must(t, client.CoordinationV1().Leases("default").DeleteCollection(ctx, all, metav1.ListOptions{}))
+	removeCustomKinds(ctx, t)
 	policies := client.AdmissionregistrationV1()
 	must(t, policies.ValidatingAdmissionPolicyBindings().DeleteCollection(ctx, all, metav1.ListOptions{}))
 	must(t, policies.ValidatingAdmissionPolicies().DeleteCollection(ctx, all, metav1.ListOptions{}))
@@ -87,7 +91,7 @@ func emptied(ctx context.Context, namespace string, resources []schema.GroupVers
 	empty := true
 	for _, resource := range resources {
 		client := shared.Dynamic().Resource(resource).Namespace(namespace)
-		list, err := client.List(ctx, metav1.ListOptions{Limit: 1})
+		list, err := client.List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return false, err
 		}
@@ -95,9 +99,73 @@ func emptied(ctx context.Context, namespace string, resources []schema.GroupVers
 			continue
 		}
 		empty = false
+		if err := withoutFinalizers(ctx, client, list.Items); err != nil {
+			return false, err
+		}
 		if err := client.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{}); err != nil {
 			return false, err
 		}
 	}
 	return empty, nil
+}
+
+// removeCustomKinds removes the kinds that a page has added, with all their objects: to kubectl,
+// "website" is a kind of whichever page was the first to have one.
+func removeCustomKinds(ctx context.Context, t testing.TB) {
+	t.Helper()
+	definitions := shared.Dynamic().Resource(schema.GroupVersionResource{
+		Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
+	})
+	must(t, wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		list, err := definitions.List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return false, err
+		}
+		for i := range list.Items {
+			if err := removeCustomKind(ctx, definitions, &list.Items[i]); err != nil {
+				return false, err
+			}
+		}
+		return len(list.Items) == 0, nil
+	}))
+}
+
+// removeCustomKind asks for a kind and its objects to be deleted.
+func removeCustomKind(ctx context.Context, definitions dynamic.ResourceInterface, definition *unstructured.Unstructured) error {
+	group, _, _ := unstructured.NestedString(definition.Object, "spec", "group")
+	plural, _, _ := unstructured.NestedString(definition.Object, "spec", "names", "plural")
+	stored, _, _ := unstructured.NestedStringSlice(definition.Object, "status", "storedVersions")
+	for _, version := range stored {
+		objects := shared.Dynamic().Resource(schema.GroupVersionResource{Group: group, Version: version, Resource: plural})
+		list, err := objects.List(ctx, metav1.ListOptions{})
+		if apierrors.IsNotFound(err) { // It is not served, or gone by now.
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for i := range list.Items {
+			if err := withoutFinalizers(ctx, objects.Namespace(list.Items[i].GetNamespace()), list.Items[i:i+1]); err != nil {
+				return err
+			}
+		}
+	}
+	if err := definitions.Delete(ctx, definition.GetName(), metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	return nil
+}
+
+// withoutFinalizers lets objects go that wait for a kooperd that has been stopped.
+func withoutFinalizers(ctx context.Context, client dynamic.ResourceInterface, objects []unstructured.Unstructured) error {
+	for i := range objects {
+		if len(objects[i].GetFinalizers()) == 0 {
+			continue
+		}
+		_, err := client.Patch(ctx, objects[i].GetName(), types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	return nil
 }
