@@ -2,6 +2,7 @@ package expression
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -102,10 +103,10 @@ func (f flow) source(e ast.Expr) (ast.Expr, bool) {
 func (f flow) call(e ast.Expr) (ast.Expr, bool) {
 	call := e.AsCall()
 	operands := operandsOf(call)
-	switch name := call.FunctionName(); {
-	case name == "size":
+	switch call.FunctionName() {
+	case "size":
 		return nil, false
-	case name == operators.Conditional:
+	case operators.Conditional:
 		operands = operands[1:]
 	}
 	return f.any(operands, f.lost(e))
@@ -124,9 +125,7 @@ func (f flow) lost(e ast.Expr) func(ast.Expr) bool {
 func (f flow) comprehension(c ast.ComprehensionExpr) (ast.Expr, bool) {
 	at, held := f.source(c.IterRange())
 	inner := flow{explainer: f.explainer, local: map[string]bool{}}
-	for name, held := range f.local {
-		inner.local[name] = held
-	}
+	maps.Copy(inner.local, f.local)
 	inner.local[c.IterVar()], inner.local[c.AccuVar()] = held, false
 	if c.HasIterVar2() {
 		inner.local[c.IterVar2()] = held

@@ -104,6 +104,7 @@ func (c generating) check(path string, offset int, e *expression.Expression) {
 			Hint: `generate it in the template of a child with update: "createOnly", and read that child elsewhere`,
 		})
 	case len(e.Reads()) == 0: // It depends on nothing.
+		//nolint:forbidigo // A check has no context, and the time of an evaluation is bounded.
 		if _, err := e.Eval(context.Background(), nil); err != nil {
 			c.mistake(path, offset, &expression.Mistake{Offset: calls[0], Message: err.Error()})
 		}
