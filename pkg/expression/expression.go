@@ -76,8 +76,8 @@ func (l *Language) Compile(text string, scope Scope, want Want) (*Expression, er
 	}
 	mistakes := x.typeMistakes()
 	if len(mistakes) == 0 && want.check != nil {
-		if m := want.check(x); m != nil {
-			return nil, Mistakes{m}
+		if err := want.of(x, parsed.NativeRep()); err != nil {
+			return nil, err
 		}
 	}
 	if len(mistakes) == 0 && want.public != "" {

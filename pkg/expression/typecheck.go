@@ -24,7 +24,8 @@ type typed struct {
 }
 
 // typeCheck checks a parsed expression with what is known of its variables. An IntOrString is once
-// taken for a number and once for a string: what is wrong with both is wrong. See
+// taken for a number and once for a string: what is wrong with both is wrong. The check without an
+// error is returned, that with numbers if both have none. See
 // docs/decisions/0010-cel-checks-the-types.md.
 func (l *Language) typeCheck(parsed *ast.AST, source common.Source, scope Scope) (*typed, error) {
 	known := &objectTypes{Provider: l.env.CELTypeProvider(), named: map[string]Type{}, intOrString: cel.IntType}
@@ -32,10 +33,9 @@ func (l *Language) typeCheck(parsed *ast.AST, source common.Source, scope Scope)
 	if err != nil || !known.seen || len(first.errors) == 0 {
 		return first, err
 	}
-	known.intOrString = cel.StringType
-	second, err := l.checkOnce(parsed, source, scope, known)
-	if err != nil {
-		return nil, err
+	second, err := l.checkWithStrings(parsed, source, scope)
+	if err != nil || len(second.errors) == 0 {
+		return second, err
 	}
 	again := map[int64]bool{}
 	for _, e := range second.errors {
@@ -49,6 +49,12 @@ func (l *Language) typeCheck(parsed *ast.AST, source common.Source, scope Scope)
 	}
 	first.errors = both
 	return first, nil
+}
+
+// checkWithStrings checks an expression in which each IntOrString is a string.
+func (l *Language) checkWithStrings(parsed *ast.AST, source common.Source, scope Scope) (*typed, error) {
+	known := &objectTypes{Provider: l.env.CELTypeProvider(), named: map[string]Type{}, intOrString: cel.StringType}
+	return l.checkOnce(parsed, source, scope, known)
 }
 
 // checkOnce runs CEL's type check until it has no error that converting objects to maps removes.

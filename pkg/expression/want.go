@@ -14,6 +14,27 @@ type Want struct {
 	public string // the name of a place for which values of Secrets are nothing
 }
 
+// of returns a Mistakes when an expression without other mistakes makes something else. What may be
+// a number or a string only has to fit as one of them.
+func (w Want) of(x *explainer, parsed *ast.AST) error {
+	m := w.check(x)
+	if m == nil {
+		return nil
+	}
+	if x.types.seen && x.types.intOrString != cel.StringType {
+		t, err := x.language.checkWithStrings(parsed, x.source, x.scope)
+		if err != nil {
+			return err
+		}
+		again := *x
+		again.typed, again.checked = *t, nodesByID(t.tree)
+		if len(t.errors) == 0 && w.check(&again) == nil {
+			return nil
+		}
+	}
+	return Mistakes{m}
+}
+
 // WantBool is true or false.
 func WantBool() Want { return Want{check: (*explainer).noBool} }
 
@@ -76,8 +97,12 @@ func (x *explainer) result(wrong func(node ast.Expr, t *cel.Type) string) *Mista
 	return &Mistake{Offset: x.place(node), Message: message}
 }
 
-// notJSON says what values of a type are when they are no JSON.
+// notJSON says what values of a type are when they are no JSON. Optional ones are values or left
+// out.
 func notJSON(t *cel.Type) string {
+	if isOptional(t) {
+		return notJSON(t.Parameters()[0])
+	}
 	switch t.Kind() {
 	case types.BytesKind:
 		return "bytes"
@@ -100,8 +125,12 @@ func notJSON(t *cel.Type) string {
 	return ""
 }
 
-// fits reports whether values of a CEL type can stand in a place of a type.
+// fits reports whether values of a CEL type can stand in a place of a type. Optional ones are
+// values or left out.
 func fits(t *cel.Type, of Type) bool {
+	if isOptional(t) {
+		return fits(t.Parameters()[0], of)
+	}
 	switch t.Kind() {
 	case types.DynKind, types.AnyKind, types.TypeParamKind, types.NullTypeKind, types.ErrorKind:
 		return true
