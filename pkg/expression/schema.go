@@ -106,8 +106,8 @@ const definitions = "#/components/schemas/"
 
 // below returns the type of a part of a schema; nil when that can be anything.
 func (s schemaType) below(n *schemaNode, name string) Type {
-	name = s.name + "." + name
-	if n != nil && n.Ref == "" && len(n.AllOf) == 1 && n.Type == "" { // around a reference
+	name = fmt.Sprintf("%s.%q", s.name, name) // Names have dots in them.
+	if n.isAroundReference() {
 		n = n.AllOf[0]
 	}
 	if n == nil {
@@ -126,6 +126,12 @@ func (s schemaType) below(n *schemaNode, name string) Type {
 		return nil
 	}
 	return schemaType{schemaNode: n, name: name, object: n.EmbeddedResource, document: s.document}
+}
+
+// isAroundReference reports whether all that a schema says is in what it refers to.
+func (n *schemaNode) isAroundReference() bool {
+	return n != nil && n.Ref == "" && n.Type == "" && len(n.AllOf) == 1 && n.AllOf[0] != nil && n.AllOf[0].Ref != "" &&
+		len(n.Properties) == 0 && !n.PreserveUnknownFields && !n.IntOrString
 }
 
 // wellKnown returns the type of what Kubernetes itself refers to and writes in JSON in its own way.
@@ -160,11 +166,15 @@ func (s schemaType) shape() shape {
 
 func (s schemaType) isIntOrString() bool { return s.IntOrString || s.Format == "int-or-string" }
 
-// isMap reports whether an object without properties is a map. In the documents of an API server,
-// one without any word on its fields may have any, as a RawExtension has.
+// isMap reports whether an object without properties is a map.
 func (s schemaType) isMap() bool {
-	return s.PreserveUnknownFields || s.AdditionalProperties != nil && !s.AdditionalProperties.forbidden || s.document != nil
+	return s.PreserveUnknownFields || s.AdditionalProperties != nil && !s.AdditionalProperties.forbidden || s.isUnsaid()
 }
+
+// isUnsaid reports whether the document of an API server has no word on the fields of an object,
+// which may be any then: a RawExtension has such a schema, and so has a CustomResourceDefinition
+// that keeps unknown fields.
+func (s schemaType) isUnsaid() bool { return s.document != nil && len(s.Properties) == 0 }
 
 func (s schemaType) field(name string) (Type, bool) {
 	if s.object {
@@ -182,7 +192,7 @@ func (s schemaType) field(name string) (Type, bool) {
 	case a != nil && !a.forbidden:
 		return s.below(a.of, "*"), true
 	default:
-		return nil, s.PreserveUnknownFields
+		return nil, s.PreserveUnknownFields || s.isUnsaid()
 	}
 }
 

@@ -105,13 +105,15 @@ func TestOfOpenAPI(t *testing.T) {
 				"memory": {"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.api.resource.Quantity"}, "endless": {"$ref": "#/components/schemas/Endless"}}},
 		"Spec": {"type": "object", "properties": {"replicas": {"type": "integer"}, "inner": {"$ref": "#/components/schemas/Spec"}}},
 		"Raw": {"type": "object"},
+		"dev.kooperd.demo.v1.Legacy": {"type": "object", "x-kubernetes-group-version-kind": [{"group": "demo.kooperd.dev", "version": "v1", "kind": "Legacy"}]},
 		"Endless": {"type": "array", "items": {"$ref": "#/components/schemas/Endless"}},
 		"Broken": null,
 		"io.k8s.apimachinery.pkg.api.resource.Quantity": {"oneOf": [{"type": "string"}, {"type": "number"}]}
 	}}}`
 	other := schema.GroupVersionKind{Group: "demo.kooperd.dev", Version: "v1", Kind: "Other"}
-	all, err := expression.OfOpenAPI([]byte(document), []schema.GroupVersionKind{websiteKind, other})
-	if err != nil || all[websiteKind] == nil || len(all) != 1 {
+	legacy := schema.GroupVersionKind{Group: "demo.kooperd.dev", Version: "v1", Kind: "Legacy"}
+	all, err := expression.OfOpenAPI([]byte(document), []schema.GroupVersionKind{websiteKind, other, legacy})
+	if err != nil || all[websiteKind] == nil || all[legacy] == nil || len(all) != 2 {
 		t.Fatalf("have %v, %v", all, err)
 	}
 	for text, want := range map[string]string{
@@ -126,6 +128,9 @@ func TestOfOpenAPI(t *testing.T) {
 				t.Errorf("(-want +have):\n%s", diff)
 			}
 		})
+	}
+	if have := conditionMistakes(t, `object.spec.x == 1 && object.metadata.name != ""`, all[legacy]); have != "" {
+		t.Errorf("nothing is said of the fields, but have %q", have)
 	}
 	for _, broken := range []string{``, `[]`, `{"components": 1}`, `{"components": {"schemas": {"a": {"type": 1}}}}`} {
 		if _, err := expression.OfOpenAPI([]byte(broken), []schema.GroupVersionKind{websiteKind}); err == nil {

@@ -95,6 +95,9 @@ type Kinds struct {
 	// ScopeOf reports whether the objects of a custom kind belong to namespaces. Known is false
 	// where that is not known. Nil knows nothing.
 	ScopeOf func(schema.GroupVersionKind) (namespaced, known bool)
+	// IsCustom reports whether a kind is known to be that of a CustomResourceDefinition. Nil knows
+	// none.
+	IsCustom func(schema.GroupVersionKind) bool
 }
 
 // Type returns what is known of the objects of a kind.

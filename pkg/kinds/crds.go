@@ -41,6 +41,8 @@ type customResourceDefinition struct {
 			ShortNames []string `json:"shortNames"`
 		} `json:"names"`
 		Versions []customVersion `json:"versions"`
+		// PreserveUnknownFields is that of v1beta1, in which it is the default.
+		PreserveUnknownFields *bool `json:"preserveUnknownFields"`
 	} `json:"spec"`
 }
 
@@ -59,6 +61,8 @@ type CustomKind struct {
 	Resource
 	// Type is what its schema says of its objects.
 	Type expression.Type
+
+	isCustom bool // its CustomResourceDefinition has been read
 }
 
 // CustomKinds are all those that are known.
@@ -96,6 +100,13 @@ func (ks CustomKinds) TypeOf(kind schema.GroupVersionKind) expression.Type {
 func (ks CustomKinds) ScopeOf(kind schema.GroupVersionKind) (namespaced, known bool) {
 	k, known := ks.Find(kind)
 	return k.Namespaced, known
+}
+
+// IsCustom reports whether a kind is one of these and its CustomResourceDefinition has been read.
+// What an API server alone has said may be of another one behind it.
+func (ks CustomKinds) IsCustom(kind schema.GroupVersionKind) bool {
+	k, _ := ks.Find(kind)
+	return k.isCustom
 }
 
 // ReadCRDs returns the kinds of the CustomResourceDefinitions in a file, or in the YAML and JSON
@@ -218,11 +229,14 @@ func (crd customResourceDefinition) kinds() (CustomKinds, error) {
 			subresources[name] = []string{"get", "patch", "update"}
 		}
 		kind := schema.GroupVersionKind{Group: spec.Group, Version: version.Name, Kind: spec.Names.Kind}
-		known, err := version.typeOf(kind)
-		if err != nil {
-			return nil, err
+		known := expression.OfKind(kind)
+		if len(version.Schema.OpenAPIV3Schema) > 0 && !crd.keepsUnknownFields() {
+			var err error
+			if known, err = expression.OfSchema(kind, version.Schema.OpenAPIV3Schema); err != nil {
+				return nil, err
+			}
 		}
-		found = append(found, CustomKind{Type: known, Resource: Resource{
+		found = append(found, CustomKind{Type: known, isCustom: true, Resource: Resource{
 			Group: spec.Group, Version: version.Name, Name: spec.Names.Plural, Kind: spec.Names.Kind,
 			Singular: singular, ShortNames: spec.Names.ShortNames, Namespaced: spec.Scope != "Cluster",
 			Verbs: usualVerbs, Subresources: subresources,
@@ -234,10 +248,10 @@ func (crd customResourceDefinition) kinds() (CustomKinds, error) {
 	return found, nil
 }
 
-// typeOf returns what the schema of the version says of its objects, or what is known without one.
-func (v customVersion) typeOf(kind schema.GroupVersionKind) (expression.Type, error) {
-	if len(v.Schema.OpenAPIV3Schema) == 0 {
-		return expression.OfKind(kind), nil
+// keepsUnknownFields reports whether objects may have fields that the schema does not have.
+func (crd customResourceDefinition) keepsUnknownFields() bool {
+	if keep := crd.Spec.PreserveUnknownFields; keep != nil {
+		return *keep
 	}
-	return expression.OfSchema(kind, v.Schema.OpenAPIV3Schema)
+	return strings.HasSuffix(crd.APIVersion, "/v1beta1")
 }
