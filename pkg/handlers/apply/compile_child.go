@@ -158,17 +158,29 @@ func (c *compiler) entries(path string, out *child, scope expression.Scope) expr
 	switch what := expression.Describe(entry); {
 	case secret:
 		c.report(path+".forEach", "the entries are values of a Secret, and each child would be known by one", "say with key what an entry is known by")
-	case what != "" && what != expression.Describe(expression.OfGo[string]()):
-		example := as + ".name"
-		if _, _, ok := expression.Field(entry, "metadata"); ok {
-			example = as + ".metadata.name"
-		} else if _, known, ok := expression.Field(entry, "name"); !ok && len(known) > 0 {
-			example = as + "." + known[0]
-		}
+	case expression.Misfit(as, "", entry) != "": // An entry that may be a string is known by itself.
 		c.report(path+".forEach", fmt.Sprintf("each entry is %s: its child has to be known by something that stays when the list changes", what),
-			fmt.Sprintf("add key, as in key: %q", example))
+			fmt.Sprintf("add key, as in key: %q", exampleKey(as, entry)))
 	}
 	return scope
+}
+
+// exampleKey is an expression that may be the key of entries that are no strings.
+func exampleKey(as string, entry expression.Type) string {
+	isOne := func(value any) bool { return expression.Misfit(as, value, entry) == "" }
+	if isOne(int64(0)) || isOne(true) {
+		return "string(" + as + ")"
+	}
+	if isOne([]any{}) {
+		return as + "[0]"
+	}
+	if _, _, ok := expression.Field(entry, "metadata"); ok {
+		return as + ".metadata.name"
+	}
+	if _, known, ok := expression.Field(entry, "name"); !ok && len(known) > 0 {
+		return as + "." + known[0]
+	}
+	return as + ".name"
 }
 
 // reads notes the children that a child reads, and checks its after.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apijson "k8s.io/apimachinery/pkg/util/json"
 
@@ -24,6 +25,9 @@ type place struct {
 	kind   schema.GroupVersionKind // of the template; empty for the status
 	raw    bool                    // there are no expressions
 	public string                  // what more people can read than may read Secrets; empty for a place that is no such
+
+	holds   string // "labels", "annotations" or "matchLabels", where Kubernetes itself has them
+	isLabel bool   // it is the value of one
 }
 
 // key returns the place of a key.
@@ -37,8 +41,17 @@ func (p place) key(key string, of expression.Type) place {
 	if isMetadata(p.name) && (key == "labels" || key == "annotations") {
 		below.public = below.name
 	}
+	below.holds, below.isLabel = "", p.holds == "labels" || p.holds == "matchLabels"
+	switch {
+	case p.isObjectMeta() && (key == "labels" || key == "annotations"), p.of == expression.OfGo[metav1.LabelSelector]() && key == "matchLabels":
+		below.holds = key
+	}
 	return below
 }
+
+// isObjectMeta reports whether a place is the metadata of an object of Kubernetes, or of a template
+// of such. What a custom kind has within, other programs read, by their own rules.
+func (p place) isObjectMeta() bool { return p.of == expression.OfGo[metav1.ObjectMeta]() }
 
 // isMetadata reports whether a place is the metadata of an object, or of a template of objects.
 func isMetadata(name string) bool { return name == "metadata" || strings.HasSuffix(name, ".metadata") }

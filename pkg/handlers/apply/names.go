@@ -9,6 +9,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"kooperd.dev/kooperd/pkg/kinds"
 )
 
 // checkMetadata reports what no object can have in its metadata, and what a child cannot be
@@ -35,15 +37,14 @@ func (c objectCheck) checkMetadata(at place, raw json.RawMessage) {
 // checkText reports a text that can never be valid at its place, whatever its expressions come to,
 // and one that looks like an expression and is none.
 func (c objectCheck) checkText(s string, segments []segment, at place) {
-	label := strings.HasSuffix(parentOf(at.name), "metadata.labels") || strings.HasSuffix(parentOf(at.name), ".matchLabels")
 	switch {
-	case !at.isData() && meant(s) != "":
+	case at.mustBeMeant(s):
 		c.report(at.path, fmt.Sprintf("%.60q is a text and no expression", s), meant(s))
 	case at.name == "metadata.name" && at.kind.Kind != "":
-		c.checkName(s, segments, at, validName(at.kind))
+		c.checkName(s, segments, at, c.validName(at.kind))
 	case at.name == "metadata.namespace" && at.kind.Kind != "":
 		c.checkName(s, segments, at, aLabelName)
-	case label:
+	case at.isLabel:
 		c.checkLabelValue(s, segments, at)
 	}
 }
@@ -60,16 +61,22 @@ func meant(s string) string {
 	return ""
 }
 
-// parentOf returns the name of the place that an entry of a map is in.
-func parentOf(name string) string {
-	if at := strings.LastIndexAny(name, ".["); at >= 0 && !strings.HasSuffix(name, "]") {
-		return name[:at]
+// mustBeMeant reports whether a text is hardly anything but an expression written wrong. Without
+// any braces it may be what it is nearly everywhere: a host, or an expression of an admission
+// policy.
+func (p place) mustBeMeant(s string) bool {
+	switch {
+	case p.raw || p.isData() || meant(s) == "":
+		return false
+	case strings.HasPrefix(s, "$") || strings.HasPrefix(s, "{{"):
+		return true
+	default:
+		return (p.name == "metadata.name" || p.name == "metadata.namespace") && likeField.MatchString(s)
 	}
-	if at := strings.LastIndex(name, `["`); at >= 0 {
-		return name[:at]
-	}
-	return ""
 }
+
+// likeField is the beginning of a path to a field of the parent.
+var likeField = regexp.MustCompile(`^object\.\??(metadata|spec|status)\.`)
 
 // nameRule says what the names of a kind are.
 type nameRule struct {
@@ -82,11 +89,11 @@ type nameRule struct {
 var (
 	aSubdomain = nameRule{
 		inside: regexp.MustCompile(`^[a-z0-9.-]*$`), whole: validation.IsDNS1123Subdomain, longest: validation.DNS1123SubdomainMaxLength,
-		words: "small letters, digits, - and .",
+		words: "small letters, digits, - and ., and begins and ends with a letter or digit",
 	}
 	aLabelName = nameRule{
 		inside: regexp.MustCompile(`^[a-z0-9-]*$`), whole: validation.IsDNS1123Label, longest: validation.DNS1123LabelMaxLength,
-		words: "small letters, digits and -",
+		words: "small letters, digits and -, and begins and ends with a letter or digit",
 	}
 	aPathSegment = nameRule{
 		inside: regexp.MustCompile(`^[^/%]*$`), whole: func(string) []string { return nil }, longest: validation.DNS1123SubdomainMaxLength,
@@ -94,9 +101,13 @@ var (
 	}
 )
 
-// validName returns what the names of a kind are.
-func validName(kind schema.GroupVersionKind) nameRule {
+// validName returns what the names of a kind are. Behind a group that is neither one of Kubernetes
+// nor known from a CustomResourceDefinition may be another API server, with rules of its own.
+func (c objectCheck) validName(kind schema.GroupVersionKind) nameRule {
+	_, err := kinds.BuiltIn().Lookup(kind)
 	switch {
+	case err != nil && (c.kinds.IsCustom == nil || !c.kinds.IsCustom(kind)):
+		return aPathSegment
 	case kind.Group == "rbac.authorization.k8s.io", slices.Contains([]string{"CertificateSigningRequest", "ClusterTrustBundle", "IPAddress"}, kind.Kind):
 		return aPathSegment
 	case kind.Group == "" && (kind.Kind == "Namespace" || kind.Kind == "Service"):
@@ -138,13 +149,12 @@ func (c objectCheck) reportName(wrong bool, s, what string, plain bool, at place
 	switch fixed := notInName.ReplaceAllString(strings.ToLower(s), "-"); {
 	case strings.Contains(s, "{{"):
 		hint = `expressions stand in ${ and }, as in "${object.metadata.name}"`
-	case plain && len(rule.whole(fixed)) == 0 && fixed != s:
+	case plain && rule.words != aPathSegment.words && len(rule.whole(fixed)) == 0 && fixed != s:
 		hint = fmt.Sprintf("did you mean %q?", fixed)
 	case !plain:
 		hint = "what stands around the expressions has to be right by itself"
 	}
-	c.report(at.path, fmt.Sprintf("%.60q can never be %s: it may have at most %d characters, %s, and begins and ends with a letter or digit",
-		s, what, rule.longest, rule.words), hint)
+	c.report(at.path, fmt.Sprintf("%.60q can never be %s: it may have at most %d characters, %s", s, what, rule.longest, rule.words), hint)
 }
 
 var notInName = regexp.MustCompile(`[^a-z0-9.-]+`)
@@ -177,7 +187,7 @@ func (c objectCheck) checkKey(key string, at, below place) {
 	data := at.isData() && !strings.ContainsAny(at.name, ".[")
 	switch {
 	case at.kind.Kind == "":
-	case isMetadata(parentOf(at.name)) && (strings.HasSuffix(at.name, "labels") || strings.HasSuffix(at.name, "annotations")):
+	case at.holds == "labels" || at.holds == "annotations":
 		if len(validation.IsQualifiedName(strings.ToLower(key))) > 0 && !strings.Contains(key, "${") {
 			c.report(below.path, fmt.Sprintf("%.80q can never be the key of a label or annotation", key), `write it as in "example.com/name" or "name", with letters, digits, -, _ and .`)
 		}
