@@ -15,7 +15,7 @@ func (c *crdFlags) add(f *pflag.FlagSet) {
 }
 
 // read returns the custom kinds in all files.
-func (c crdFlags) read() (kinds.CustomKinds, error) {
+func (c *crdFlags) read() (kinds.CustomKinds, error) {
 	var all kinds.CustomKinds
 	for _, path := range c.paths {
 		found, err := kinds.ReadCRDs(path)

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -66,11 +67,7 @@ type MissingRightsError struct {
 }
 
 func (e *MissingRightsError) Error() string {
-	text := "rights are missing:"
-	for _, one := range e.Missing {
-		text += "\n  " + one
-	}
-	return text
+	return "rights are missing:\n  " + strings.Join(e.Missing, "\n  ")
 }
 
 // trialQuery says which objects to read.
