@@ -18,9 +18,17 @@ import (
 // openAPIV3Schema, as CustomResourceDefinitions have it. Fields that it does not name are pruned by
 // the API server, and are not there.
 func OfSchema(kind schema.GroupVersionKind, openAPIV3Schema []byte) (Type, error) {
-	n := new(schemaNode)
-	if err := json.Unmarshal(openAPIV3Schema, n); err != nil {
+	var decoded map[string]any
+	if err := json.Unmarshal(openAPIV3Schema, &decoded); err != nil {
 		return nil, fmt.Errorf("reading the schema of %s: %w", kind.Kind, err)
+	}
+	var r schemaReader
+	n := r.schema(decoded)
+	switch {
+	case r.err != nil:
+		return nil, fmt.Errorf("reading the schema of %s: %w", kind.Kind, r.err)
+	case n == nil:
+		n = new(schemaNode) // It is null.
 	}
 	return schemaType{schemaNode: n, name: schemaName(kind), object: true}, nil
 }
@@ -28,20 +36,25 @@ func OfSchema(kind schema.GroupVersionKind, openAPIV3Schema []byte) (Type, error
 // OfOpenAPI returns what a document of the OpenAPI v3 of an API server says of kinds, as far as it
 // has them.
 func OfOpenAPI(document []byte, kinds []schema.GroupVersionKind) (map[schema.GroupVersionKind]Type, error) {
-	var all struct {
+	var decoded struct {
 		Components struct {
-			Schemas map[string]*schemaNode `json:"schemas"`
+			Schemas map[string]any `json:"schemas"`
 		} `json:"components"`
 	}
-	if err := json.Unmarshal(document, &all); err != nil {
+	if err := json.Unmarshal(document, &decoded); err != nil {
 		return nil, fmt.Errorf("reading an OpenAPI document: %w", err)
 	}
+	var r schemaReader
+	all := r.schemas(decoded.Components.Schemas)
+	if r.err != nil {
+		return nil, fmt.Errorf("reading an OpenAPI document: %w", r.err)
+	}
 	known := map[schema.GroupVersionKind]Type{}
-	for _, name := range slices.Sorted(maps.Keys(all.Components.Schemas)) {
-		n := all.Components.Schemas[name]
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		n := all[name]
 		for _, kind := range kinds {
 			if n.isOf(kind) {
-				known[kind] = schemaType{schemaNode: n, name: schemaName(kind), object: true, document: all.Components.Schemas}
+				known[kind] = schemaType{schemaNode: n, name: schemaName(kind), object: true, document: all}
 			}
 		}
 	}
@@ -52,45 +65,9 @@ func schemaName(kind schema.GroupVersionKind) string {
 	return kind.GroupVersion().String() + "." + kind.Kind
 }
 
-// schemaNode is the part of an OpenAPI schema from which follows what a value is.
-type schemaNode struct {
-	Type                 string                 `json:"type"`
-	Format               string                 `json:"format"`
-	Properties           map[string]*schemaNode `json:"properties"`
-	AdditionalProperties *additionalProperties  `json:"additionalProperties"`
-	Items                *schemaNode            `json:"items"`
-	Ref                  string                 `json:"$ref"`
-	AllOf                []*schemaNode          `json:"allOf"`
-
-	IntOrString           bool `json:"x-kubernetes-int-or-string"`
-	PreserveUnknownFields bool `json:"x-kubernetes-preserve-unknown-fields"`
-	EmbeddedResource      bool `json:"x-kubernetes-embedded-resource"`
-
-	Kinds []schema.GroupVersionKind `json:"x-kubernetes-group-version-kind"`
-}
-
 // isOf reports whether this is the schema of a kind.
 func (n *schemaNode) isOf(kind schema.GroupVersionKind) bool {
 	return n != nil && slices.Contains(n.Kinds, kind)
-}
-
-// additionalProperties is a schema, or true or false.
-type additionalProperties struct {
-	forbidden bool
-	of        *schemaNode // nil: anything
-}
-
-// UnmarshalJSON reads both.
-func (a *additionalProperties) UnmarshalJSON(text []byte) error {
-	switch strings.TrimSpace(string(text)) {
-	case "true":
-		return nil
-	case "false":
-		a.forbidden = true
-		return nil
-	}
-	a.of = new(schemaNode)
-	return json.Unmarshal(text, a.of)
 }
 
 // schemaType is what a schema says of values.

@@ -138,3 +138,17 @@ func TestOfOpenAPI(t *testing.T) {
 		}
 	}
 }
+
+// A schema is read once, however deep its maps are in each other: reading what is within them again
+// at every level takes longer than a test may.
+func TestDeepSchemas(t *testing.T) {
+	const depth = 9_000
+	deep := strings.Repeat(`{"type": "object", "additionalProperties": `, depth) + `{"type": "string", "pattern": "` + strings.Repeat("x", 16<<20) + `"}` + strings.Repeat("}", depth)
+	known, err := expression.OfSchema(websiteKind, []byte(`{"type": "object", "properties": {"spec": `+deep+`}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if have := conditionMistakes(t, `object.spec.a.b == "x"`, known); have == "" {
+		t.Error("a map is taken for a text")
+	}
+}
