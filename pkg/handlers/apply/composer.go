@@ -61,7 +61,8 @@ func pathOf(c *child, err error) string {
 	case slices.Contains([]string{"forEach", "key", "includeWhen", "readyWhen"}, eval.at):
 		return path + "." + eval.at
 	default:
-		return path + ".template." + eval.at
+		_, field := c.body()
+		return path + "." + field + "." + eval.at
 	}
 }
 

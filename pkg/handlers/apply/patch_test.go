@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -113,5 +114,20 @@ children:
 	}
 	if diff := cmp.Diff([]handlers.OwnedKind{{APIVersion: "v1", Kind: "ConfigMap", MetadataOnly: true}}, bound.Owns()); diff != "" {
 		t.Errorf("owns (-want +have):\n%s", diff)
+	}
+}
+
+// An error is at its place in the config, be it in a template or a patch.
+func TestPathsOfErrors(t *testing.T) {
+	const metadata = `metadata: {name: web, labels: {k: "${object.spec.none}"}}`
+	for field, child := range map[string]string{
+		"template": `{template: {apiVersion: v1, kind: ConfigMap, ` + metadata + `}}`,
+		"patch":    `{patch: {apiVersion: v1, kind: Namespace, ` + metadata + `}}`,
+	} {
+		_, err := composed{config: `children: {p: ` + child + `}`}.ask(t)
+		var wrong *handlers.ConfigError
+		if want := `children."p".` + field + `.metadata.labels.k`; !errors.As(err, &wrong) || wrong.Path != want {
+			t.Errorf("have %v at %+v, want it at %s", err, wrong, want)
+		}
 	}
 }
