@@ -3,6 +3,7 @@ package config_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -102,6 +103,26 @@ controllers:
 		}
 		if diff := cmp.Diff(want, have); diff != "" {
 			t.Errorf("%s (-want +have):\n%s", name, diff)
+		}
+	}
+}
+
+// A name alone is that of one object where only one namespace is watched.
+func TestNamespacesOfRelatedObjects(t *testing.T) {
+	registry, err := handlers.NewRegistry(builtin.Plugins()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for namespaces, wrong := range map[string]bool{"": true, ", namespaces: [a, b]": true, ", namespaces: [a]": false} {
+		file := `apiVersion: kooperd.dev/v1alpha1
+controllers:
+  web:
+    watch: {apiVersion: v1, kind: Pod` + namespaces + `}
+    handler: {apply: {related: {s: {apiVersion: v1, kind: ConfigMap, name: platform}}, children: {}}}
+`
+		_, err := config.Load(t.Context(), []string{write(t, "f.yaml", file)}, config.Options{Registry: registry})
+		if have := err != nil && strings.Contains(err.Error(), "related.s.name: may be that of several objects"); have != wrong || err != nil && !wrong {
+			t.Errorf("watch%s: have %v, want a mistake: %t", namespaces, err, wrong)
 		}
 	}
 }

@@ -27,8 +27,8 @@ import (
 type Options struct {
 	// Registry holds the plugins that the config may name. Required.
 	Registry *handlers.Registry
-	// Kinds is what is known of custom kinds, to check expressions and templates by. Its Watched is
-	// not looked at. Default: their metadata.
+	// Kinds is what is known of custom kinds, to check expressions and templates by. Its Watched
+	// and ManyNamespaces are not looked at. Default: their metadata.
 	Kinds handlers.Kinds
 	// Deadline bounds the evaluation, which a CUE file can make arbitrarily long. Default: 10s.
 	Deadline time.Duration
@@ -322,7 +322,7 @@ func (l *loader) bindHandlers() map[string]handlers.Bound {
 	for it.Next() {
 		name := it.Selector().Unquoted()
 		kinds := l.kinds
-		kinds.Watched = watchedKind(it.Value())
+		kinds.Watched, kinds.ManyNamespaces = watchedKind(it.Value()), !watchesOneNamespace(it.Value())
 		if b, ok := l.bindHandler(diagnostic.Path{"controllers", name, "handler"}, kinds); ok {
 			bound[name] = b
 		}
@@ -339,4 +339,10 @@ func watchedKind(definition cue.Value) schema.GroupVersionKind {
 		return schema.GroupVersionKind{}
 	}
 	return gv.WithKind(kind)
+}
+
+// watchesOneNamespace reports whether a definition watches just one.
+func watchesOneNamespace(definition cue.Value) bool {
+	n, err := definition.LookupPath(cue.ParsePath("watch.namespaces")).Len().Int64()
+	return err == nil && n == 1
 }

@@ -90,6 +90,8 @@ type Problem struct {
 type Kinds struct {
 	// Watched is the kind of the definition's objects.
 	Watched schema.GroupVersionKind
+	// ManyNamespaces reports whether the definition is known to watch more namespaces than one.
+	ManyNamespaces bool
 	// TypeOf returns what is known of the objects of a kind. Nil stands for expression.OfKind.
 	TypeOf func(schema.GroupVersionKind) expression.Type
 	// ScopeOf reports whether the objects of a custom kind belong to namespaces. Known is false

@@ -19,7 +19,7 @@ import (
 // problemsOf returns what is wrong with a config in YAML, one line each.
 func problemsOf(t *testing.T, config string, watched schema.GroupVersionKind) []string {
 	t.Helper()
-	return problemsBy(t, config, handlers.Kinds{Watched: watched})
+	return problemsBy(t, config, handlers.Kinds{Watched: watched, ManyNamespaces: true})
 }
 
 // problemsBy is problemsOf with what is known of kinds.

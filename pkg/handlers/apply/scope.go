@@ -85,7 +85,7 @@ func (c objectCheck) checkRelatedScope(path string, r Related) {
 		c.report(path+".sameNamespace", fmt.Sprintf("is true, but a %s belongs to no namespace", r.Kind), "leave it out")
 	case parentKnown && !parent && r.SameNamespace:
 		c.report(path+".sameNamespace", fmt.Sprintf("is true, but a %s belongs to no namespace", c.kinds.Watched.Kind), "write namespace, or leave it out")
-	case known && namespaced && r.Name != "" && r.Namespace == "" && !r.SameNamespace:
+	case known && namespaced && r.Name != "" && r.Namespace == "" && !r.SameNamespace && c.kinds.ManyNamespaces:
 		c.report(path+".name", "may be that of several objects, each in a namespace",
 			"add namespace, or sameNamespace: true for the one beside the parent")
 	}
