@@ -153,7 +153,11 @@ func (c *compiler) text(s string, scope expression.Scope, at place) node {
 		return constant{value: s}
 	}
 	if len(segments) == 1 && segments[0].isExpression {
-		e := embedded(c, at, segments[0], scope, expression.WantValue(at.name, at.of))
+		whole := at
+		if at.isObjectMeta() { // Labels and annotations are in it.
+			whole.public = at.name
+		}
+		e := embedded(c, whole, segments[0], scope, expression.WantValue(at.name, at.of))
 		if e == nil {
 			return object{} // It is not evaluated, as there is a problem.
 		}

@@ -209,6 +209,23 @@ func TestMistakesWithSecrets(t *testing.T) {
 	}
 }
 
+// Metadata that one expression makes has annotations in it.
+func TestMistakesWithSecretsInMetadata(t *testing.T) {
+	const related = `related: {s: {apiVersion: v1, kind: Secret, name: s, sameNamespace: true}}` + "\n"
+	const metadata = `"${{'name': 'a', 'annotations': {'x': related.s.data.x}}}"`
+	for template, want := range map[string]string{
+		`apiVersion: v1, kind: ConfigMap, metadata: ` + metadata: `children."a".template."metadata"@52: related.s.data.x is the value of a Secret: more people can read metadata`,
+		`apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {template: {metadata: ` + metadata + `}}`: `children."a".template."spec"."template"."metadata"@52: ` +
+			`related.s.data.x is the value of a Secret: more people can read spec.template.metadata`,
+		`apiVersion: v1, kind: Secret, metadata: {name: a}, data: {metadata: "${related.s.data.x}"}`: "",
+	} {
+		have := problemsOf(t, related+`children: {a: {template: {`+template+`}}}`, schema.GroupVersionKind{Group: "demo.kooperd.dev", Version: "v1", Kind: "Website"})
+		if text := strings.Join(have, "\n"); !strings.HasPrefix(text, want) || want == "" && text != "" {
+			t.Errorf("%s:\nhave %s\nwant %s", template, text, want)
+		}
+	}
+}
+
 // What a child is known by stands in an annotation.
 func TestMistakesWithSecretsInKeys(t *testing.T) {
 	const related = `related: {s: {apiVersion: v1, kind: Secret, name: s, sameNamespace: true}}` + "\n"
