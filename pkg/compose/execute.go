@@ -37,7 +37,9 @@ func (x *executor) execute(ctx context.Context, ops []Op) (changed bool) {
 			seen, failure := x.carryOut(ctx, op, again)
 			mu.Lock()
 			defer mu.Unlock()
-			x.trace.child(op, failure)
+			if seen == nil { // Else it has turned out that something else is to be done.
+				x.trace.child(op, failure)
+			}
 			if failure != nil && failure.reason == reasonTerminating && op.Action == Create {
 				noteTerminating(x.Memory, x.parent.UID, op.ID.Namespace, x.now())
 				failure = nil // The next plan leaves it out.

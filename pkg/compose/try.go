@@ -39,6 +39,9 @@ type Trial struct {
 	// Err is why the children are not known, or the status could not be written; nil if all is
 	// well. What is wrong with single children is said of these.
 	Err error
+	// Failure is what keeps single children or patches from being as desired, so that the parent
+	// would be tried again; nil for nothing.
+	Failure error
 	// Redact returns a text without what is secret.
 	Redact func(string) string
 }
@@ -61,9 +64,10 @@ type TriedChild struct {
 	Ready    bool
 	NotReady string
 	// Desired is what is applied, marks included, as JSON values. It is nil for an object that is
-	// not desired, and must not be changed.
+	// not desired, and must not be changed. Of an object that is made once it is all that is known
+	// of it.
 	Desired map[string]any
-	// Generated is true when the object has values in it that no other run will have.
+	// Generated is true when the object has values in it that are not in Desired.
 	Generated bool
 }
 
@@ -117,6 +121,8 @@ func Try(ctx context.Context, r *Reconciler, parent handlers.Object) (trial Tria
 		trial.Err = p.secrets.cleanError(p.err)
 	case p.firstError() == nil:
 		trial.Err = p.secrets.cleanError(err)
+	default:
+		trial.Failure = p.secrets.cleanError(p.firstError())
 	}
 	return trial
 }
@@ -156,7 +162,8 @@ func trialOf(p *pass) Trial {
 	for _, op := range p.patches.ops {
 		t.Patches = append(t.Patches, triedPatch(p, op))
 	}
-	for _, op := range p.trace.patches {
+	withdrawn := slices.SortedFunc(slices.Values(p.trace.patches), func(a, b PatchOp) int { return compareIDs(a.ID, b.ID) })
+	for _, op := range withdrawn { // They are carried out at a time.
 		is := func(c TriedPatch) bool { return c.ID == op.ID }
 		if op.Action == Withdraw && !slices.ContainsFunc(t.Patches, is) {
 			t.Patches = append(t.Patches, triedPatch(p, op))
@@ -173,7 +180,7 @@ func triedChild(p *pass, op Op) TriedChild {
 	}
 	if d := op.Desired; d != nil {
 		c.Kind, c.Name, c.After, c.Generated, c.Desired = d.Kind, d.Name, d.After, d.generate != nil, d.tree
-		if d.full != nil && op.Observed == nil {
+		if d.full != nil && (op.Observed == nil || c.Generated) {
 			c.Desired = d.full
 		}
 	} else if source, ok := p.sourceOf(op.ID); ok {
@@ -182,7 +189,8 @@ func triedChild(p *pass, op Op) TriedChild {
 	if op.Observed != nil && c.Name == "" {
 		c.Name = op.Observed.marks.child
 	}
-	if first, done := p.trace.firstOf(op.ID); done && (op.Action == Skip || op.Desired == nil) {
+	first, done := p.trace.firstOf(op.ID)
+	if done && (op.Action == Skip || op.Desired == nil || first.Action == Recreate && op.Action != Refuse) {
 		c.Action, c.Reason = first.Action, first.Reason
 		if c.Message == "" {
 			c.Message = p.secrets.clean(first.Message)

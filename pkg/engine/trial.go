@@ -59,6 +59,9 @@ type Tried struct {
 	// Excluded is why the definition does not handle the parent; empty if it does. Nothing was done
 	// then.
 	Excluded string
+	// Leaves is true when the definition does not handle the parent because of its labels, fields
+	// or where. If it has handled it before, a running kooperd deletes its children.
+	Leaves bool
 	// Events are those that were recorded.
 	Events []TriedEvent
 	// Notes say what a reader should know of how it was tried.
@@ -76,8 +79,8 @@ func (t *Trials) Close() error {
 // Try makes one pass for a parent. The objects must not be used any more. The error is that it
 // could not be tried at all.
 func (t *Trials) Try(ctx context.Context, parent *unstructured.Unstructured, given Given) (*Tried, error) {
-	if why := t.excludes(ctx, parent); why != "" {
-		return &Tried{Parent: offline.KeyOf(parent), Excluded: why}, nil
+	if why, leaves := t.excludes(ctx, parent); why != "" {
+		return &Tried{Parent: offline.KeyOf(parent), Excluded: why, Leaves: leaves}, nil
 	}
 	if t.Live != nil {
 		server := offline.NewServer(t.Finder)
@@ -109,25 +112,26 @@ func (t *Trials) Try(ctx context.Context, parent *unstructured.Unstructured, giv
 	}
 }
 
-// excludes says why the definition does not handle an object; empty if it does.
-func (t *Trials) excludes(ctx context.Context, parent *unstructured.Unstructured) string {
+// excludes says why the definition does not handle an object; empty if it does. leaves is true when
+// an object that it has handled can come to that by a change.
+func (t *Trials) excludes(ctx context.Context, parent *unstructured.Unstructured) (why string, leaves bool) {
 	s := selectionOf(t.Definition)
 	object, err := handlers.ObjectOf(parent.DeepCopy())
 	switch {
 	case err != nil:
-		return err.Error()
+		return err.Error(), false
 	case t.Definition.Paused:
-		return "the definition is paused"
+		return "the definition is paused", false
 	case len(s.Namespaces) > 0 && !slices.Contains(s.Namespaces, parent.GetNamespace()):
-		return fmt.Sprintf("its namespace %q is not among watch.namespaces (%s)", parent.GetNamespace(), strings.Join(s.Namespaces, ", "))
+		return fmt.Sprintf("its namespace %q is not among watch.namespaces (%s)", parent.GetNamespace(), strings.Join(s.Namespaces, ", ")), false
 	case s.Labels != nil && !s.Labels.Matches(labels.Set(parent.GetLabels())):
-		return fmt.Sprintf("its labels are not those that watch.labelSelector selects (%s)", s.Labels)
+		return fmt.Sprintf("its labels are not those that watch.labelSelector selects (%s)", s.Labels), true
 	case s.Fields != nil && !offline.MatchesFields(s.Fields, parent):
-		return fmt.Sprintf("its fields are not those that watch.fieldSelector selects (%s)", s.Fields)
+		return fmt.Sprintf("its fields are not those that watch.fieldSelector selects (%s)", s.Fields), true
 	case s.Excludes(ctx, object):
-		return fmt.Sprintf("the definition's where is not true for it (%s)", s.Where.Text())
+		return fmt.Sprintf("the definition's where is not true for it (%s)", s.Where.Text()), true
 	}
-	return ""
+	return "", false
 }
 
 // run makes one pass with what a server has.
@@ -165,7 +169,7 @@ func (t *Trials) reconciler(
 ) (*compose.Reconciler, error) {
 	def := t.Definition
 	views := t.views(server)
-	parents := offline.View{Server: server, Kind: def.Watch.Kind}
+	parents := &offline.View{Server: server, Kind: def.Watch.Kind}
 	if t.composer == nil {
 		composer, err := def.Handler.NewComposer(ctx, handlers.Env{
 			Definition: def.Name, Kind: def.Watch.Kind, Logger: t.Logger, Lister: parents, Metrics: prometheus.NewRegistry(),
@@ -203,10 +207,10 @@ type trialViews struct {
 func (t *Trials) views(server *offline.Server) (views trialViews) {
 	def := t.Definition
 	watches := watchesOfComposer(def, t.Installation)
-	view := func() offline.View {
+	view := func() *offline.View { // The runtime has maps whose keys are sources.
 		w := watches[0].watch
 		watches = watches[1:]
-		v := offline.View{
+		v := &offline.View{
 			Server: server, Kind: w.Kind, FieldManager: w.FieldManager, MetadataOnly: w.MetadataOnly, Namespaces: w.Namespaces, Labels: w.LabelSelector,
 		}
 		if w.FieldSelector != nil {

@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"strings"
@@ -29,11 +30,21 @@ func (w write) isApply() bool {
 	return w.req.Method == http.MethodPatch && w.req.Header.Get("Content-Type") == string(types.ApplyPatchType)
 }
 
+// isDryRun reports whether a write only asks what would become of the object.
+func (w write) isDryRun() bool { return w.req.URL.Query().Has("dryRun") }
+
+// ofManagers reports whether a write changes managedFields by itself. No dry run that comes after
+// it would know of that.
+func (w write) ofManagers() bool {
+	return w.req.Header.Get("Content-Type") == string(types.JSONPatchType) && bytes.Contains(w.body, []byte(`"/metadata/managedFields"`))
+}
+
 // onlyHere reports whether a write cannot be asked of the API server, because it is about an object
 // that is another one here, or is gone here and not there.
 func (s *Server) onlyHere(w write) bool {
 	e, ok := s.known(w.key())
-	return ok && (e.local || e.before != nil && e.now == nil)
+	isMadeHere := e.before == nil && e.now != nil
+	return ok && (e.local || e.diverged || e.before != nil && e.now == nil || isMadeHere && !w.isApply())
 }
 
 // liveBody is the body of a request as it is sent to the API server, where an object that was made
@@ -61,6 +72,9 @@ func (s *Server) keep(w write, answer *unstructured.Unstructured) *unstructured.
 		e = &entry{}
 		s.objects[w.key()] = e
 	}
+	if answer.GetResourceVersion() == "" { // It would be created.
+		answer.SetResourceVersion(s.changer.nextVersion())
+	}
 	switch {
 	case e.now == nil:
 		e.now = answer
@@ -72,6 +86,10 @@ func (s *Server) keep(w write, answer *unstructured.Unstructured) *unstructured.
 	case w.req.Header.Get("Content-Type") == string(types.JSONPatchType):
 		e.now = e.now.DeepCopy()
 		e.now.SetFinalizers(answer.GetFinalizers())
+		e.finalizers = true
+	case e.finalizers:
+		answer.SetFinalizers(e.now.GetFinalizers())
+		e.now = answer
 	default:
 		e.now = answer
 	}
@@ -90,7 +108,8 @@ func (s *Server) carryOut(w write) (*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, err
 	}
-	if w.req.Method != http.MethodPost {
+	if w.req.Method != http.MethodPost && !w.isDryRun() {
+		e.diverged = e.diverged || w.ofManagers()
 		e.now, s.objects[w.key()] = now, e
 	}
 	if now == nil {

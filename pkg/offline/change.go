@@ -98,6 +98,9 @@ func (c *changer) stamp(live, now *unstructured.Unstructured) *unstructured.Unst
 	if reflect.DeepEqual(withoutManagers(live), withoutManagers(now)) && sameManagers(live, now) {
 		return now
 	}
+	if version, err := strconv.Atoi(live.GetResourceVersion()); err == nil {
+		c.version = max(c.version, version) // A later version is a greater one.
+	}
 	now.SetResourceVersion(c.nextVersion())
 	if !reflect.DeepEqual(specOf(live), specOf(now)) {
 		now.SetGeneration(live.GetGeneration() + 1)

@@ -143,3 +143,45 @@ func TestDeleteIsDryRun(t *testing.T) {
 		})
 	}
 }
+
+// TestChangesOfManagersStayHere checks that a dry run that another party has asked for is not kept,
+// and that after a change of managedFields nothing of the object is asked of the API server.
+func TestChangesOfManagersStayHere(t *testing.T) {
+	const (
+		path    = "/api/v1/namespaces/a/configmaps/settings"
+		applied = `{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "a"}, "data": {"one": "y"}}`
+		release = `[{"op": "replace", "path": "/metadata/managedFields", "value": []}]`
+		probed  = `{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "a", "resourceVersion": "7"}, "data": {"one": "z"}}`
+	)
+	api := newAPIServer(t, func(sent) (int, string) { return http.StatusOK, probed })
+	server, client := over(t, api)
+	key := offline.KeyOf(parse(t, settings))
+	server.Put(parse(t, strings.Replace(settings, "namespace: a", "namespace: a, resourceVersion: '5000', managedFields: [{manager: m, operation: Apply, apiVersion: v1, fieldsType: FieldsV1, fieldsV1: {}}]", 1)))
+	one := func() string {
+		data, _ := server.Now(key).Object["data"].(map[string]any)
+		text, _ := data["one"].(string)
+		return text
+	}
+	const apply = "application/apply-patch+yaml"
+	if code, answer := send(t, client, http.MethodPatch, api.URL+path+"?fieldManager=m&dryRun=All", apply, applied); code != http.StatusOK || one() != "x" {
+		t.Errorf("the answer to a dry run is %d %s, and the object has %q", code, answer, one())
+	}
+	if code, answer := send(t, client, http.MethodPatch, api.URL+path+"?fieldManager=m", "application/json-patch+json", release); code != http.StatusOK {
+		t.Fatalf("the answer to a change of managedFields is %d %s", code, answer)
+	}
+	if version := server.Now(key).GetResourceVersion(); one() != "x" || version != "5001" {
+		t.Errorf("the object has %q and version %s", one(), version)
+	}
+	if code, answer := send(t, client, http.MethodPatch, api.URL+path+"?fieldManager=m&force=true", apply, applied); code != http.StatusOK || one() != "y" {
+		t.Errorf("the answer to an apply is %d %s, and the object has %q", code, answer, one())
+	}
+	asked := api.took(http.MethodPatch)
+	if len(asked) != 2 {
+		t.Errorf("the API server was asked %v", asked)
+	}
+	for _, r := range asked {
+		if !slices.Equal(r.dryRun, []string{metav1.DryRunAll}) {
+			t.Errorf("%v is no dry run", r)
+		}
+	}
+}

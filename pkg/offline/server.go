@@ -41,6 +41,8 @@ func KeyOf(o *unstructured.Unstructured) Key {
 type entry struct {
 	before, now *unstructured.Unstructured // nil for none
 	local       bool                       // the API server, if there is one, is asked nothing about it
+	diverged    bool                       // the same, since its managedFields are others here
+	finalizers  bool                       // those of now are not those that the API server knows
 }
 
 // Server holds objects, and answers requests for them. It is safe for concurrent use.

@@ -8,7 +8,10 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/test/cluster"
 	"kooperd.dev/kooperd/test/compose/parts"
 )
@@ -100,6 +103,80 @@ func TestTryLive(t *testing.T) {
 		t.Errorf("what the API server says is not in it:\n%s", stdout)
 	}
 	r.onlyDryRuns(t, mark, "person", "delete configmaps p-b", "patch configmaps p-a", "patch things/status p")
+}
+
+// TestTryLiveChangesNothing tries what takes deletes, changes of managedFields and of finalizers: a
+// child that is not desired any more, one that has to be made anew, fields that are left to others,
+// an adoption, patches, a status, and a parent that is being deleted.
+func TestTryLiveChangesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.target(t, "shared")
+	define := func(children []parts.Child, patches ...parts.Patch) {
+		t.Helper()
+		d := patching(patches...)
+		d.NoOwns, d.Owns = false, []parts.Owns{{APIVersion: "v1", Kind: "ConfigMap"}}
+		d.Children, d.Status = children, map[string]any{"text": "{text}"}
+		r.defineAll(t, map[string]definition{definitionName: d})
+	}
+	ignoring, adopting := configMap("i"), configMap("h")
+	define([]parts.Child{fixedConfigMap(handlers.UpdateRecreate), configMap("b"), ignoring}, patchOf("shared", "{name}"))
+	p := r.start(t)
+	for _, name := range []string{"p", "g"} {
+		r.thing(t, name, "x")
+		r.ready(t, name)
+	}
+	p.settle(t, "p")
+	p.settle(t, "g")
+	p.Stop(t)
+	r.remove(t, things, "g")
+	r.patch(t, things, "p", `{"spec": {"text": "y"}}`)
+	r.thing(t, "n", "x")
+	r.createBy(t, "helm", configMaps, `{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "p-h"}, "data": {"text": "theirs", "old": "yes"}}`)
+	ignoring.Ignore, adopting.AdoptFrom = []string{"data.text"}, []string{"helm"}
+	define([]parts.Child{fixedConfigMap(handlers.UpdateRecreate), ignoring, adopting}, patchOf("shared", "{name}"))
+
+	everything := rbacv1.PolicyRule{Verbs: []string{"*"}, APIGroups: []string{"*"}, Resources: []string{"*"}}
+	kubeconfig := cluster.WriteKubeconfig(t, shared.ServiceAccount(t, r.leases, "person", cluster.ClusterWide(everything)), r.leases)
+	before, mark := r.versions(t), shared.AuditMark(t)
+	for name, want := range map[string]map[string]string{
+		"p": {"p-a": "recreate", "p-b": "delete", "p-i": "unchanged", "p-h": "adopt"},
+		"n": {"n-a": "create", "n-i": "create", "n-h": "create"},
+		"g": {}, // Its children are the garbage collector's.
+	} {
+		actions, stdout := r.tryLive(t, kubeconfig, "thing/"+r.namespace+"/"+name, 0)
+		if diff := gocmp.Diff(want, actions); diff != "" {
+			t.Errorf("would be done for %s (-want +got):\n%s\n%s", name, diff, stdout)
+		}
+	}
+	define([]parts.Child{ignoring}, patchOf("shared", "no key"))
+	if _, stdout := r.tryLive(t, kubeconfig, "thing/"+r.namespace+"/p", 1); !strings.Contains(stdout, `"failure"`) {
+		t.Errorf("of a patch that the API server refuses, it prints\n%s", stdout)
+	}
+	r.onlyDryRuns(t, mark, "person",
+		"delete configmaps p-a", "delete configmaps p-b", "patch configmaps p-h", "patch configmaps p-i", "patch configmaps shared",
+		"patch configmaps n-i", "patch things/status p", "patch things n", "patch things g")
+	if diff := gocmp.Diff(before, r.versions(t)); diff != "" {
+		t.Errorf("it has changed objects (-before +after):\n%s", diff)
+	}
+}
+
+// versions are the resourceVersions of what there is in the namespace.
+func (r *rig) versions(t testing.TB) map[string]string {
+	t.Helper()
+	versions := map[string]string{}
+	for _, resource := range []schema.GroupVersionResource{things, configMaps} {
+		found, err := shared.Dynamic().Resource(resource).Namespace(r.namespace).List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range found.Items {
+			if o.GetName() != "kube-root-ca.crt" {
+				versions[resource.Resource+"/"+o.GetName()] = o.GetResourceVersion()
+			}
+		}
+	}
+	return versions
 }
 
 // onlyDryRuns fails the test if a user has sent a write since mark that is no dry run, or has not
