@@ -40,25 +40,31 @@ const tryLong = `try shows what a definition would make for an object: its child
 events. It is for definitions whose plugin is a function, as apply is. It asks the same code as a running kooperd, round after
 round until nothing changes any more, and changes nothing.
 
-Without --live it contacts nothing. What exists already comes from files: --children has objects that were made for the object,
---related those that the definition reads besides. Both are files or folders, as kubectl get -o yaml writes them. Children are
-matched by the marks of kooperd if they have them, and else by kind, namespace and name. What the API server would fill in, such
-as defaults and addresses, is left out; children that wait for that are shown as waiting.
+Without --live it contacts nothing. What exists already comes from files: --children has objects that were made for the
+object, --related those that the definition reads besides. Both are files or folders, as kubectl get -o yaml writes them.
+Children are matched by the marks of kooperd if they have them, and else by kind, namespace and name. What the API server
+would fill in, such as defaults and addresses, is left out; children that wait for that are shown as waiting.
 
-With --live the children and related objects are read from the cluster, and everything that would be written is sent there as a
-dry run. --object may be KIND/NAMESPACE/NAME then, for an object of the cluster. A file stands for what the object would be. It
+With --live the children and related objects are read from the cluster, and everything that would be written is sent there as
+a dry run. --object may be KIND/NAMESPACE/NAME then, for an object of the cluster. A file stands for what the object would be:
+it has no defaults then, and its status is not sent. Where managedFields would be changed, as by an adoption or by ignore,
+that is sent as a dry run, and what comes after it for that object is worked out here and not judged by the API server. try
 acts as the user of the kubeconfig, who needs the rights that kooperd has for this definition (kooperd rbac); those that are
 missing are named.
 
 Objects are shown without the marks of kooperd and without what identifies their state. Values of Secrets are never shown,
-unless --show-secrets is given. Output is colored on a terminal, unless NO_COLOR is set.
+unless --show-secrets is given; nor are values that every run generates anew. Output is colored on a terminal, unless NO_COLOR
+is set.
 
-With -o json or yaml the answer is one document with the list tried. Each entry has definition, parent, children, patches, status,
-conditions, events, and, where there is something to say, excluded, paused, error, pending, problems, finalizers, requeueAfter
-and notes. A child has name, apiVersion, kind, namespace, objectName, action, reason, why, ready, object and before. An action is
-create, change, unchanged, recreate, adopt, delete, withdraw, retain, wait or refuse.
+With -o json or yaml the answer is one document with the list tried. Each entry has definition, parent, children, patches,
+status, conditions, events, rounds (how often the definition was asked) and settled (false if it would have to be asked more
+often), and, where there is something to say, excluded, paused, error, at (the place in the files that it is about), failure
+(why it would be tried again), pending, problems, statusPending, finalizers, requeueAfter and notes. A child has name,
+apiVersion, kind, namespace, objectName, action, reason, why, ready, object and before. An action is create, change,
+unchanged, recreate, adopt, delete, withdraw, retain, wait or refuse.
 
-Exit status: 0 it was tried, 1 the definition fails for an object, or something would be refused, 2 bad usage or bad config.`
+Exit status: 0 it was tried, 1 the definition fails for an object, or something would be refused or fails, 2 bad usage or bad
+config.`
 
 func newTryCommand(registry *handlers.Registry) *cobra.Command {
 	var flags tryFlags

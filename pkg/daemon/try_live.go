@@ -142,7 +142,7 @@ func (l *tryLive) tryOne(ctx context.Context, c tryChoice, isLive bool, report *
 		Definition: c.definition, Installation: l.liveInstallation(), Finder: finder, Live: l.clients.REST, Logger: l.logger(c.definition),
 	}
 	tried, err := trials.Try(ctx, c.object.DeepCopy(), engine.Given{ParentIsLive: isLive})
-	if err = errors.Join(err, trials.Close()); err != nil {
+	if err := errors.Join(err, trials.Close()); err != nil {
 		return err
 	}
 	tried.Notes = append(notes, tried.Notes...)
@@ -171,6 +171,9 @@ func (l *tryLive) overlay(ctx context.Context, o *unstructured.Unstructured, res
 	if resource.Namespaced && o.GetNamespace() == "" {
 		o.SetNamespace(l.where.namespace)
 	}
+	if !resource.Namespaced {
+		o.SetNamespace("")
+	}
 	gvr := resource.GroupResource().WithVersion(o.GroupVersionKind().Version)
 	live, err := l.clients.Dynamic.Resource(gvr).Namespace(o.GetNamespace()).Get(ctx, o.GetName(), metav1.GetOptions{})
 	switch {
@@ -186,5 +189,5 @@ func (l *tryLive) overlay(ctx context.Context, o *unstructured.Unstructured, res
 	if status, ok := live.Object["status"]; ok {
 		o.Object["status"] = status
 	}
-	return nil, nil
+	return []string{"it is tried as the file has it: defaults, which the API server would fill in, are missing"}, nil
 }

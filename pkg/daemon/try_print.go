@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -35,10 +36,11 @@ func (r *tryRun) print(report tryReport) error {
 }
 
 // write writes what came of one object for a person.
-func (t tryResult) write(out *bytes.Buffer, paint painter) {
+func (t *tryResult) write(out *bytes.Buffer, paint painter) {
 	switch {
 	case t.Excluded != "":
-		fmt.Fprintf(out, "%s: nothing would be done, as definition %s does not handle it: %s\n", t.Parent, t.Definition, plain(t.Excluded))
+		fmt.Fprintf(out, "%s: nothing would be made, as definition %s does not handle it: %s\n", t.Parent, t.Definition, plain(t.Excluded))
+		writeNotes(out, t.Notes)
 		return
 	case t.Paused:
 		fmt.Fprintf(out, "%s: nothing would be done, as it is paused\n", t.Parent)
@@ -53,13 +55,13 @@ func (t tryResult) write(out *bytes.Buffer, paint painter) {
 	}
 	t.writeStatus(out)
 	writeNotes(out, t.Notes)
-	for _, c := range append(t.Children[:len(t.Children):len(t.Children)], t.Patches...) {
+	for _, c := range append(slices.Clip(t.Children), t.Patches...) {
 		c.write(out, paint)
 	}
 }
 
 // writeTree writes what would be done, as a table whose first column is a tree.
-func (t tryResult) writeTree(out *bytes.Buffer, paint painter) {
+func (t *tryResult) writeTree(out *bytes.Buffer, paint painter) {
 	rows := [][]string{{"OBJECT", "CHILD", "ACTION", "WHY"}, {t.Parent.String(), "", "", ""}}
 	colors := []string{colorBold, ""}
 	add := func(object, name string, action tryAction, why string) {
@@ -98,7 +100,7 @@ func (t tryResult) writeTree(out *bytes.Buffer, paint painter) {
 }
 
 // writeStatus writes what would be written of the object itself.
-func (t tryResult) writeStatus(out *bytes.Buffer) {
+func (t *tryResult) writeStatus(out *bytes.Buffer) {
 	status := maps.Clone(t.Status)
 	delete(status, "observedGeneration") // It says nothing here.
 	if len(status)+len(t.StatusWaits) > 0 {
@@ -128,6 +130,9 @@ func (t tryResult) writeStatus(out *bytes.Buffer) {
 			rows = append(rows, []string{e.Type, e.Reason, e.Message})
 		}
 		_ = writeTable(out, rows) // A buffer takes everything.
+	}
+	if t.Failure != "" && !t.refused() { // The tree says what is refused.
+		fmt.Fprintf(out, "\nFailure: %s\n", plain(t.Failure))
 	}
 	for _, name := range t.Finalizers {
 		fmt.Fprintf(out, "\nFinalizer: %s would be added\n", name)

@@ -41,6 +41,7 @@ type tryResult struct {
 
 // tryRemainder is the rest of a tryResult.
 type tryRemainder struct {
+	Failure      string     `json:"failure,omitempty"`
 	Events       []tryEvent `json:"events"`
 	At           string     `json:"at,omitempty"` // where in the files the error comes from
 	Finalizers   []string   `json:"finalizers,omitempty"`
@@ -147,13 +148,20 @@ func actionOf(action compose.Action, same bool) tryAction {
 	}
 }
 
-// failed reports whether a definition fails for an object, or something would be refused.
+// failed reports whether a definition fails for an object, or something would be refused or fails.
 func (r tryReport) failed() bool {
-	refused := func(c tryChild) bool { return c.Action == tryRefuse }
-	return slices.ContainsFunc(r.Tried, func(t tryResult) bool {
-		return t.Error != "" || slices.ContainsFunc(t.Children, refused) || slices.ContainsFunc(t.Patches, refused)
-	})
+	return slices.ContainsFunc(r.Tried, func(t tryResult) bool { return t.Error != "" || t.Failure != "" || t.refused() })
 }
+
+// refused reports whether something would be refused.
+func (t *tryResult) refused() bool {
+	is := func(c tryChild) bool { return c.Action == tryRefuse }
+	return slices.ContainsFunc(t.Children, is) || slices.ContainsFunc(t.Patches, is)
+}
+
+// leavesNote is about an object that a definition does not handle any more.
+const leavesNote = "if the definition has handled it before, its children would be deleted now, but for those that are to be kept, " +
+	"and what it contributes to other objects would be withdrawn; that is not tried"
 
 // result says what came of one object.
 func (r *tryRun) result(c tryChoice, tried *engine.Tried) tryResult {
@@ -165,10 +173,16 @@ func (r *tryRun) result(c tryChoice, tried *engine.Tried) tryResult {
 		tryRemainder: tryRemainder{Events: []tryEvent{}, Notes: tried.Notes},
 	}
 	if tried.Excluded != "" {
+		if tried.Leaves {
+			result.Notes = append(result.Notes, leavesNote)
+		}
 		return result
 	}
 	if tried.Err != nil {
 		result.Error, result.At = tried.Err.Error(), r.locate(c.definition, tried.Err)
+	}
+	if tried.Failure != nil {
+		result.Failure = tried.Failure.Error()
 	}
 	shown := shownObjects{view: r.flags.tryView, server: tried.Server, redact: tried.Redact}
 	if r.flags.secrets {
@@ -205,7 +219,7 @@ func (t *tryResult) addObjects(shown shownObjects, trial compose.Trial) {
 			Name: c.Name, APIVersion: c.Kind.GroupVersion().String(), Kind: c.ID.Kind.Kind, Namespace: c.ID.Namespace, ObjectName: c.ID.Name,
 			Reason: c.Reason, Ready: c.Ready, Why: c.Message,
 		}
-		shown.fill(&child, c.ID, c.Action, c.Desired)
+		shown.fill(&child, c)
 		switch {
 		case c.Desired == nil && child.Action == tryWait && c.Reason != compose.ReasonDeleting:
 			child.Why = "not desired any more, and waits: " + c.Message
@@ -227,7 +241,7 @@ func (t *tryResult) addObjects(shown shownObjects, trial compose.Trial) {
 			Name: c.Name, APIVersion: c.Kind.GroupVersion().String(), Kind: c.ID.Kind.Kind, Namespace: c.ID.Namespace, ObjectName: c.ID.Name,
 			Reason: c.Reason, Why: c.Message,
 		}
-		shown.fill(&child, c.ID, c.Action, c.Desired)
+		shown.fill(&child, compose.TriedChild{ID: c.ID, Action: c.Action, Desired: c.Desired})
 		child.Ready = child.Action == tryChange || child.Action == tryUnchanged
 		t.Patches = append(t.Patches, child)
 	}
@@ -278,23 +292,27 @@ type shownObjects struct {
 }
 
 // fill adds to a child what would be done with it, and what it is before and after.
-func (s shownObjects) fill(c *tryChild, id compose.ChildID, action compose.Action, desired map[string]any) {
+func (s shownObjects) fill(c *tryChild, tried compose.TriedChild) {
+	id, action, desired := tried.ID, tried.Action, tried.Desired
 	key := offline.Key{GroupKind: id.Kind, Namespace: id.Namespace, Name: id.Name}
 	before, now := s.server.Before(key), s.server.Now(key)
 	c.Action = actionOf(action, false)
-	switch {
-	case c.Action == tryRefuse, c.Action == tryWait:
+	switch c.Action {
+	case tryRefuse, tryWait:
 		now = nil
 		if desired != nil {
 			now = &unstructured.Unstructured{Object: desired}
 		}
 		before = nil // It is not changed.
-	case c.Action == tryDelete:
+	case tryDelete:
 		now = nil
 	}
 	was, is := s.clean(before), s.clean(now)
 	if action == compose.Apply || action == compose.HandOver {
 		c.Action = actionOf(action, reflect.DeepEqual(was, is))
+	}
+	if tried.Generated && !s.view.secrets {
+		was, is = withoutGenerated(was, desired), withoutGenerated(is, desired)
 	}
 	c.Before, c.Object = s.masked(id, was, is)
 	if c.Action == tryUnchanged {
