@@ -90,12 +90,13 @@ release-check: ## Build programs and image twice, apart from each other, and com
 
 ##@ Check
 
-# Packages of the test module run two at a time where time is nothing that they look at, and the others
-# one after the other: electors that compete with a short lease lose it on a machine that is starved.
-# Results are never taken from the cache, which does not know the programs that the tests run. A control plane with the race detector would take minutes to build and
-# be too slow to show anything. What counts bytes runs once more without the race detector, which
-# takes several times as much. Vetting is part of "make verify".
-PAIRED_TESTS = access|chart|compose|docs|examples|kube
+# Packages of the test module run two at a time where they wait for their control planes most of the
+# time, and the others one after the other: electors that compete with a short lease lose it on a
+# machine that is starved. Results are never taken from the cache, which does not know the programs
+# that the tests run. A control plane with the race detector would take minutes to build and be too
+# slow to show anything. What counts bytes runs once more without the race detector, which takes
+# several times as much. Vetting is part of "make verify".
+PAIRED_TESTS = access|chart|docs|examples
 .PHONY: test
 test: bin/kooperd bin/devcluster bin/helm3 bin/helm4 bin/kubeconform ## Run all tests, with the race detector.
 	@status=0; \
