@@ -152,7 +152,7 @@ func managersOf(o *Observed, names []string) []string {
 	for _, entry := range o.Managers {
 		named := slices.ContainsFunc(names, func(name string) bool {
 			prefix, many := strings.CutSuffix(name, "*")
-			return name == entry.Manager || many && entry.Manager != FieldManager && strings.HasPrefix(entry.Manager, prefix)
+			return name == entry.Manager || many && !isOwnManager(entry.Manager) && strings.HasPrefix(entry.Manager, prefix)
 		})
 		if entry.Subresource == "" && named {
 			found = append(found, entry.Manager)
@@ -160,6 +160,12 @@ func managersOf(o *Observed, names []string) []string {
 	}
 	slices.Sort(found)
 	return slices.Compact(found)
+}
+
+// isOwnManager reports whether a field manager is one of kooperd: of children, of what they leave
+// to others, or of what a parent contributes.
+func isOwnManager(name string) bool {
+	return name == FieldManager || name == CreateManager || strings.HasPrefix(name, PatchManagers)
 }
 
 // restorers returns the field managers that have written the marks of an object, or the reference

@@ -152,6 +152,17 @@ func TestPlanOfAdoption(t *testing.T) {
 }
 
 // An owner has the namespace of what it owns: of another namespace, it is another object.
+// The beginning of a name stands for no manager of kooperd: what other parents contribute is theirs.
+func TestManagersOfOthers(t *testing.T) {
+	o := &Observed{}
+	for _, manager := range []string{"kooperd", "kooperd-create", "kooperd/site/7b3f", "kooperdish", "kubectl"} {
+		o.Managers = append(o.Managers, metav1.ManagedFieldsEntry{Manager: manager})
+	}
+	if diff := cmp.Diff([]string{"kooperdish", "kubectl"}, managersOf(o, []string{"k*"})); diff != "" {
+		t.Errorf("managers (-want +got):\n%s", diff)
+	}
+}
+
 func TestFormerParentIsOfTheNamespace(t *testing.T) {
 	yes := true
 	owner := metav1.OwnerReference{APIVersion: "demo.kooperd.dev/v1", Kind: "Website", Name: "web", UID: "u", Controller: &yes}
