@@ -74,7 +74,7 @@ func (p cleaning) leave(ctx context.Context) (handlers.Result, error) {
 func (p cleaning) awaitsHeirs() time.Duration {
 	children, left := p.Leavers.awaitsHeirs(p.key, p.now())
 	if left > 0 && p.meta.DeletionTimestamp == nil && p.allAwaited(children) {
-		return left
+		return min(left, lastLeaveInterval)
 	}
 	return 0
 }
@@ -97,7 +97,8 @@ func (p cleaning) allAwaited(children []ChildID) bool {
 }
 
 // lookAgain returns after how long to look at a parent again of which something is left. If other
-// definitions decide on all of that, their word calls for it.
+// definitions decide on all of that, their word calls for it; what has no event, such as a deletion
+// of a parent that is not selected, is seen by these looks.
 func (p cleaning) lookAgain() time.Duration {
 	var children []ChildID
 	why := ""
@@ -112,12 +113,12 @@ func (p cleaning) lookAgain() time.Duration {
 	if len(children) == 0 || !p.allAwaited(children) {
 		return p.Leavers.again(p.key)
 	}
-	again, isNew := p.Leavers.awaitHeirs(p.key, children, p.now())
+	isNew := p.Leavers.awaitHeirs(p.key, children, p.now())
 	if isNew {
 		p.Logger.Info("a parent is not selected any more, and its children wait for another definition",
 			"parent", p.parent.text(), "child", children[len(children)-1].String(), telemetry.KeyReason, why)
 	}
-	return again
+	return lastLeaveInterval
 }
 
 // findLive returns the parent as it is now, if it exists and is not selected. It takes the right to

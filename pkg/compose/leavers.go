@@ -78,8 +78,8 @@ func (l *Leavers) again(key kube.Key) time.Duration {
 }
 
 // awaitHeirs notes that nothing is left of a parent but children that wait for other definitions.
-// It returns after how long to look at it again, and whether that is new.
-func (l *Leavers) awaitHeirs(key kube.Key, children []ChildID, now time.Time) (again time.Duration, isNew bool) {
+// It reports whether that is new.
+func (l *Leavers) awaitHeirs(key kube.Key, children []ChildID, now time.Time) (isNew bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	parent, ok := l.parents[key]
@@ -88,7 +88,7 @@ func (l *Leavers) awaitHeirs(key kube.Key, children []ChildID, now time.Time) (a
 		parent.awaits = awaitedHeirs{children: children, until: now.Add(heirInterval)}
 		l.parents[key] = parent
 	}
-	return heirInterval, isNew
+	return isNew
 }
 
 // awaitsHeirs returns the children of a parent that wait for other definitions, and for how long
