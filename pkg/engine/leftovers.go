@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"kooperd.dev/kooperd/pkg/compose"
+	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
@@ -27,14 +28,28 @@ type leftovers struct {
 }
 
 // finish does what is to be done about all that is left, until that is done or ctx ends. What one
-// scope waits for keeps no other one waiting. Kinds that are not served keep nothing: what is left
-// of them is looked at when one of them is served.
+// scope waits for keeps no other one waiting, but for one in which everything is deleted: it comes
+// after those before it that leave something, since their children carry the same marks. Kinds that
+// are not served keep nothing: what is left of them is looked at when one of them is served.
 func (l leftovers) finish(ctx context.Context, left []compose.Scope) {
 	var scopes sync.WaitGroup
-	for _, scope := range left {
+	finished := make([]chan struct{}, len(left))
+	for i, scope := range left {
+		finished[i] = make(chan struct{})
+		before := mayStayBefore(scope, left[:i], finished)
 		scopes.Go(func() {
+			finish := sync.OnceFunc(func() { close(finished[i]) })
+			defer finish()
+			for _, other := range before {
+				select {
+				case <-other:
+				case <-ctx.Done():
+					return
+				}
+			}
 			for {
 				unserved, ok := l.finishScope(ctx, scope)
+				finish() // As far as it can be.
 				if !ok || len(unserved) == 0 || !l.awaitServed(ctx, unserved) {
 					return
 				}
@@ -42,6 +57,19 @@ func (l leftovers) finish(ctx context.Context, left []compose.Scope) {
 		})
 	}
 	scopes.Wait()
+}
+
+// mayStayBefore are those of the scopes before one that have to be finished first.
+func mayStayBefore(scope compose.Scope, earlier []compose.Scope, finished []chan struct{}) (wait []chan struct{}) {
+	if scope.OnRemove != string(config.Delete) || scope.Done {
+		return nil
+	}
+	for i, other := range earlier {
+		if other.OnRemove != string(config.Delete) && !other.Done {
+			wait = append(wait, finished[i])
+		}
+	}
+	return wait
 }
 
 // finishScope does it for one scope. It returns the kinds that have to be served before it can be

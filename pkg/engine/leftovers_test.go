@@ -11,8 +11,24 @@ import (
 	"kooperd.dev/kooperd/pkg/compose"
 )
 
-// What keeps one scope from being done keeps no other one from being looked at.
+// What keeps one scope from being done keeps no other one from being looked at, unless that deletes
+// what the first may have to leave.
 func TestScopesThatAreLeftDoNotWaitForEachOther(t *testing.T) {
+	for name, tc := range map[string]struct {
+		left []compose.Scope
+		want int32
+	}{
+		"nothing is deleted":                {[]compose.Scope{{Kind: "Site"}, {Kind: "Shop"}}, 2},
+		"what leaves something comes first": {[]compose.Scope{{Kind: "Site", OnRemove: "orphan"}, {Kind: "Shop", OnRemove: "delete"}}, 1},
+		"all is deleted":                    {[]compose.Scope{{Kind: "Site", OnRemove: "delete"}, {Kind: "Shop", OnRemove: "delete"}}, 2},
+		"what is deleted came first":        {[]compose.Scope{{Kind: "Site", OnRemove: "delete"}, {Kind: "Shop"}}, 2},
+		"it was left before":                {[]compose.Scope{{Kind: "Site", Done: true}, {Kind: "Shop", OnRemove: "delete"}}, 2},
+	} {
+		t.Run(name, func(t *testing.T) { testScopesThatAreLeft(t, tc.left, tc.want) })
+	}
+}
+
+func testScopesThatAreLeft(t *testing.T, left []compose.Scope, want int32) {
 	synctest.Test(t, func(t *testing.T) {
 		var tries atomic.Int32
 		server := newFakeServer()
@@ -25,11 +41,11 @@ func TestScopesThatAreLeftDoNotWaitForEachOther(t *testing.T) {
 		go func() {
 			defer close(ended)
 			l := leftovers{shared: &shared{api: server}, id: "pods", logger: logr.Discard()}
-			l.finish(ctx, []compose.Scope{{Kind: "Site"}, {Kind: "Shop"}})
+			l.finish(ctx, left)
 		}()
 		synctest.Wait()
-		if n := tries.Load(); n != 2 {
-			t.Errorf("%d of the scopes are looked at, want both", n)
+		if n := tries.Load(); n != want {
+			t.Errorf("%d of the scopes are looked at, want %d", n, want)
 		}
 		cancel()
 		<-ended
