@@ -152,7 +152,7 @@ func TestPlanOfAdoption(t *testing.T) {
 }
 
 // An owner has the namespace of what it owns: of another namespace, it is another object.
-// The beginning of a name stands for no manager of kooperd: what other parents contribute is theirs.
+// The beginning of a name stands for no manager of kooperd: what parents contribute is theirs.
 func TestManagersOfOthers(t *testing.T) {
 	o := &Observed{}
 	for _, manager := range []string{"kooperd", "kooperd-create", "kooperd/site/7b3f", "kooperdish", "kubectl"} {
