@@ -133,8 +133,14 @@ func TestPodServiceAccount(t *testing.T) {
 	if err := shared.Client().CoreV1().Pods(namespace).Delete(ctx, "worker-0", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = clientFor(t, unused).AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
-	if !apierrors.IsUnauthorized(err) {
+	// The API server may see the deletion some milliseconds late, and then it remembers its answer
+	// for ten seconds.
+	reviews := clientFor(t, unused).AuthenticationV1().SelfSubjectReviews()
+	err = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		_, err := reviews.Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+		return apierrors.IsUnauthorized(err), nil
+	})
+	if err != nil {
 		t.Errorf("using the token of a deleted Pod: %v, want it unauthorized", err)
 	}
 }
