@@ -28,9 +28,9 @@ var watchVerbs = []string{"list", "watch"}
 // it.
 var childVerbs = []string{"get", "create", "patch", "delete"}
 
-// patchedVerbs are what is done with objects to which parents contribute, besides watching them:
-// they are read before the first time, and are never created.
-var patchedVerbs = []string{"get", "patch"}
+// patchedVerbs are what is done with objects to which parents contribute: they are read before the
+// first time, and are never created.
+var patchedVerbs = []string{"get", "list", "watch", "patch"}
 
 // recordsSuffix follows the name of the lease in that of the ConfigMap with the records of what
 // composers own.
@@ -191,15 +191,12 @@ func (c *composerNeeds) read(related handlers.Related, resource kinds.Resource) 
 	c.add(!resource.Namespaced || c.outside(), rule)
 }
 
-// patch adds what objects of one kind need to which the parents contribute. Without AnyNamespace,
-// these are in the namespaces of the parents. What is contributed goes before a parent does: when a
-// namespace is deleted with its Roles, it goes with its object, and that has to be seen.
+// patch adds what objects of one kind need to which the parents contribute. What is contributed has
+// to go before a parent can, also when a namespace is deleted with its Roles: with a Role alone, an
+// object that is gone could not be told from one that may not be read.
 func (c *composerNeeds) patch(patched handlers.PatchedKind, resource kinds.Resource) {
-	everywhere := !resource.Namespaced || patched.AnyNamespace
-	rule := rbacv1.PolicyRule{APIGroups: []string{resource.Group}, Resources: []string{resource.Name}, Verbs: watchVerbs}
-	c.add(everywhere || c.outside(), rule)
-	rule.Verbs = patchedVerbs
-	c.add(everywhere, rule)
+	rule := rbacv1.PolicyRule{APIGroups: []string{resource.Group}, Resources: []string{resource.Name}, Verbs: patchedVerbs}
+	c.add(!resource.Namespaced || patched.AnyNamespace || c.outside(), rule)
 }
 
 // keep adds what is done with the parents: their status and finalizers are kept, and events are

@@ -107,11 +107,7 @@ func TestGrantsOfComposers(t *testing.T) {
 		},
 		"patches, parents in one namespace": {
 			composing{patches: []handlers.PatchedKind{{APIVersion: "v1", Kind: "ConfigMap"}}}, sitesOfX,
-			[]string{
-				`* {apiGroups: [""], resources: ["configmaps"], verbs: ["list", "watch"]}`, "* " + keptRules,
-				`x {apiGroups: [""], resources: ["configmaps"], verbs: ["get", "patch"]}`,
-				"x " + statusRules, "x " + eventRules,
-			},
+			[]string{"* " + patchRules, "* " + keptRules, "x " + statusRules, "x " + eventRules},
 		},
 		"patches in any namespace, parents in one": {
 			composing{patches: []handlers.PatchedKind{{APIVersion: "v1", Kind: "ConfigMap", AnyNamespace: true}}}, sitesOfX,
