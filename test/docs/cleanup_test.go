@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
+
+	"kooperd.dev/kooperd/pkg/compose"
 )
 
 // ownNamespaces are there before any page is followed.
@@ -40,6 +42,10 @@ func cleanUp(t testing.TB) {
 	must(t, client.CoreV1().Pods("default").DeleteCollection(ctx, all, metav1.ListOptions{}))
 	must(t, client.CoordinationV1().Leases("default").DeleteCollection(ctx, all, metav1.ListOptions{}))
 	removeCustomKinds(ctx, t)
+	children := deletable(t) // What is left of parents whose kind is gone, before the garbage collector sees that.
+	must(t, wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		return emptied(ctx, "default", children, metav1.ListOptions{LabelSelector: compose.InstallationLabel})
+	}))
 	policies := client.AdmissionregistrationV1()
 	must(t, policies.ValidatingAdmissionPolicyBindings().DeleteCollection(ctx, all, metav1.ListOptions{}))
 	must(t, policies.ValidatingAdmissionPolicies().DeleteCollection(ctx, all, metav1.ListOptions{}))
@@ -56,7 +62,7 @@ func removeNamespace(ctx context.Context, t testing.TB, namespace *corev1.Namesp
 	}
 	resources := deletable(t)
 	must(t, wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-		return emptied(ctx, namespace.Name, resources)
+		return emptied(ctx, namespace.Name, resources, metav1.ListOptions{})
 	}))
 	namespace.Spec.Finalizers = nil
 	namespace.ResourceVersion = ""
@@ -85,13 +91,17 @@ func deletable(t testing.TB) []schema.GroupVersionResource {
 	return all
 }
 
-// emptied deletes everything in a namespace, and reports whether there was nothing any more.
-func emptied(ctx context.Context, namespace string, resources []schema.GroupVersionResource) (bool, error) {
+// emptied deletes what options select in a namespace, and reports whether there was nothing any
+// more.
+func emptied(ctx context.Context, namespace string, resources []schema.GroupVersionResource, options metav1.ListOptions) (bool, error) {
 	now := int64(0)
 	empty := true
 	for _, resource := range resources {
 		client := shared.Dynamic().Resource(resource).Namespace(namespace)
-		list, err := client.List(ctx, metav1.ListOptions{})
+		list, err := client.List(ctx, options)
+		if apierrors.IsNotFound(err) { // The kind has gone since it was found.
+			continue
+		}
 		if err != nil {
 			return false, err
 		}
@@ -102,7 +112,7 @@ func emptied(ctx context.Context, namespace string, resources []schema.GroupVers
 		if err := withoutFinalizers(ctx, client, list.Items); err != nil {
 			return false, err
 		}
-		if err := client.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{}); err != nil {
+		if err := client.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, options); err != nil {
 			return false, err
 		}
 	}
