@@ -183,10 +183,18 @@ func (t *termTransport) dial(ctx context.Context, dial dialFunc, network, addres
 func (t *termTransport) closeConnections() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.reset()
+}
+
+// reset closes all connections and drops what was not delivered. The mutex must be held. The
+// transport goes with them: it may take a moment to notice, and would give a closed connection to
+// the first write of the next term.
+func (t *termTransport) reset() {
 	for c := range t.open {
-		c.reset()
+		c.forget()
+		_ = c.Conn.Close() // It is being thrown away.
 	}
-	t.transport = nil // It may take a moment to notice that its connections are gone.
+	t.transport = nil
 }
 
 // close ends the use of the transport.
@@ -208,14 +216,12 @@ type termConn struct {
 	timer     *time.Timer // guarded by the mutex of the transport
 }
 
-// Write sends within the term, and resets the connection outside of it. It is the last moment at
+// Write sends within the term, and resets all connections outside of it. It is the last moment at
 // which the process can look at the clock: between the gate and here it may have been stopped for
 // any time.
 func (c *termConn) Write(b []byte) (int, error) {
 	if c.transport.remaining() <= 0 {
-		c.transport.mu.Lock()
-		c.reset()
-		c.transport.mu.Unlock()
+		c.transport.closeConnections()
 		return 0, fmt.Errorf("sending on a connection for writes: %w", ErrNotLeading)
 	}
 	return c.Conn.Write(b)
@@ -228,7 +234,7 @@ func (c *termConn) Close() error {
 	return c.Conn.Close()
 }
 
-// checkTerm resets the connection when the term has ended, and comes back otherwise.
+// checkTerm resets all connections when the term has ended, and comes back otherwise.
 func (c *termConn) checkTerm() {
 	c.transport.mu.Lock()
 	defer c.transport.mu.Unlock()
@@ -239,13 +245,7 @@ func (c *termConn) checkTerm() {
 		c.timer.Reset(min(rest, termCheckInterval))
 		return
 	}
-	c.reset()
-}
-
-// reset closes the connection and drops what was not delivered. The transport's mutex must be held.
-func (c *termConn) reset() {
-	c.forget()
-	_ = c.Conn.Close() // It is being thrown away.
+	c.transport.reset()
 }
 
 // forget takes the connection out of the transport, whose mutex must be held.

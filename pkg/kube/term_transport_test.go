@@ -165,6 +165,11 @@ func TestNextTermHasAnotherConnection(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("the connection outlives the term")
 	}
+	r.gate.writes.mu.Lock()
+	if r.gate.writes.transport != nil {
+		t.Error("the transport, which may not know yet that its connection is closed, is used again")
+	}
+	r.gate.writes.mu.Unlock()
 	r.term.left.Store(int64(time.Hour))
 	if second, err := r.send(t.Context(), http.MethodPost, http.NoBody); err != nil || second == first {
 		t.Errorf("the write of the next term used %q, %v", second, err)
