@@ -18,7 +18,7 @@ func (l *loader) checkComposer(def Definition, written *language.Controller, han
 	at := diagnostic.Path{"controllers", def.Name}
 	l.checkConditionPrefix(def, handler)
 	report := func(field, message string) {
-		l.report.Add(l.doc.ValuePosition(at.With(field)), at.With(field), fmt.Sprintf(message, handler.Plugin()), "leave it out")
+		l.report.Add(l.doc.ValuePosition(at.With(field)), at.With(field), fmt.Sprintf(message, handler.Plugin()), l.leaveOut(handler))
 	}
 	if !handler.Composes() {
 		if written.Status != "" {
@@ -32,9 +32,18 @@ func (l *loader) checkComposer(def Definition, written *language.Controller, han
 	}
 }
 
+// leaveOut is the hint about a field that is for composers. A plugin may make them of another
+// config.
+func (l *loader) leaveOut(handler handlers.Bound) string {
+	if d, _ := l.registry.Describe(handler.Plugin()); d.Composes && !handler.Composes() {
+		return fmt.Sprintf("leave it out; with another config, the %s plugin makes composers", handler.Plugin())
+	}
+	return "leave it out"
+}
+
 // checkConditionPrefix reports a prefix of conditions that are not written.
 func (l *loader) checkConditionPrefix(def Definition, handler handlers.Bound) {
-	hint := "leave it out"
+	hint := l.leaveOut(handler)
 	var message string
 	switch {
 	case def.Status.ConditionPrefix == "":

@@ -37,7 +37,7 @@ func (l *loader) checkIdentity(name string, c *language.Controller, handler hand
 		written bool
 	}{{"id", c.ID != ""}, {"formerly", len(c.Formerly) > 0}} {
 		if at := (diagnostic.Path{"controllers", name, field.name}); field.written {
-			l.report.Add(l.doc.ValuePosition(at), at, fmt.Sprintf("the %s plugin makes no children, which it is for", handler.Plugin()), "leave it out")
+			l.report.Add(l.doc.ValuePosition(at), at, fmt.Sprintf("the %s plugin makes no children, which it is for", handler.Plugin()), l.leaveOut(handler))
 		}
 	}
 }

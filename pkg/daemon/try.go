@@ -22,6 +22,7 @@ type tryFlags struct {
 	related    []string
 	crds       crdFlags
 	live       bool
+	runHooks   bool
 	format     string
 	namespace  string
 	tryView
@@ -44,6 +45,9 @@ Without --live it contacts nothing. What exists already comes from files: --chil
 object, --related those that the definition reads besides. Both are files or folders, as kubectl get -o yaml writes them.
 Children are matched by the marks of kooperd if they have them, and else by kind, namespace and name. What the API server
 would fill in, such as defaults and addresses, is left out; children that wait for that are shown as waiting.
+
+A program or a service that says what should exist (exec with compose) is run or called only with --run-hooks. That it changes
+nothing is its own promise.
 
 With --live the children and related objects are read from the cluster, and everything that would be written is sent there as
 a dry run. --object may be KIND/NAMESPACE/NAME then, for an object of the cluster. A file stands for what the object would be:
@@ -91,6 +95,7 @@ func newTryCommand(registry *handlers.Registry) *cobra.Command {
 	f.StringArrayVar(&flags.related, "related", nil, "file or folder with other objects that there are; may be repeated")
 	flags.crds.add(f)
 	f.BoolVar(&flags.live, "live", false, "read from the cluster, and try there by dry runs")
+	f.BoolVar(&flags.runHooks, "run-hooks", false, "run the programs and call the services that a definition asks what should exist")
 	f.StringVarP(&flags.format, "format", "o", formatText, "text, json or yaml")
 	f.StringVarP(&flags.namespace, "namespace", "n", "",
 		`namespace of the lease when the config names none; default: "default", or with --live that of the kubeconfig's context`)

@@ -67,6 +67,9 @@ func (r *tryRun) choose(objects []*unstructured.Unstructured) (chosen []tryChoic
 		case len(fits) > 1:
 			return nil, nil, fmt.Errorf("several definitions watch %s of %s: use --definition with one of: %s",
 				kind.Kind, kind.GroupVersion(), namesOf(fits))
+		case len(fits) == 1 && fits[0].Handler.External() && !r.flags.runHooks:
+			return nil, nil, fmt.Errorf("definition %s asks a program or a service what should exist (%s), which is done only with --run-hooks",
+				fits[0].Name, fits[0].Handler.Plugin())
 		case len(fits) == 1:
 			chosen = append(chosen, tryChoice{object: o, definition: fits[0]})
 		default:

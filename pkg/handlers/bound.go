@@ -26,6 +26,7 @@ type Bound struct {
 	metadataOnly bool
 	finalizes    bool
 	ordered      bool
+	external     bool
 	build        func(ctx context.Context, env Env) (Handler, error)  // nil for a composer
 	compose      func(ctx context.Context, env Env) (Composer, error) // nil for a handler
 	owns         []OwnedKind
@@ -52,7 +53,8 @@ func (b Bound) Rules() []rbacv1.PolicyRule {
 // MetadataOnly reports whether the handler reads nothing of an object but its metadata.
 func (b Bound) MetadataOnly() bool { return b.metadataOnly }
 
-// Composes reports whether the plugin makes composers: then NewComposer is to be called, not New.
+// Composes reports whether the plugin makes a composer of this config: then NewComposer is to be
+// called, not New.
 func (b Bound) Composes() bool { return b.compose != nil }
 
 // Owns returns the kinds that the composer may make. The slice is the caller's own.
@@ -73,6 +75,9 @@ func (b Bound) Finalizes() bool { return b.finalizes }
 // their After.
 func (b Bound) Ordered() bool { return b.ordered }
 
+// External reports whether the composer asks a program or a service.
+func (b Bound) External() bool { return b.external }
+
 // Equal reports whether both have the same plugin and the same effective config, so that a handler
 // made of one does what a handler made of the other does. Both must come from one Registry.
 func (b Bound) Equal(other Bound) bool {
@@ -84,7 +89,7 @@ func (b Bound) Equal(other Bound) bool {
 // kind than env.Kind is an error, and so is one that is no Finalizer although env.Finalizer is set.
 func (b Bound) New(ctx context.Context, env Env) (Handler, error) {
 	if b.build == nil {
-		return nil, fmt.Errorf("making the handler: plugin %q makes composers", b.plugin)
+		return nil, fmt.Errorf("making the handler: plugin %q makes a composer of this config", b.plugin)
 	}
 	h, err := b.build(ctx, env)
 	if err != nil {
@@ -109,7 +114,7 @@ func (b Bound) New(ctx context.Context, env Env) (Handler, error) {
 // given to the plugin.
 func (b Bound) NewComposer(ctx context.Context, env Env) (Composer, error) {
 	if b.compose == nil {
-		return nil, fmt.Errorf("making the composer: plugin %q makes handlers", b.plugin)
+		return nil, fmt.Errorf("making the composer: plugin %q makes a handler of this config", b.plugin)
 	}
 	env.Clients, env.Events = Clients{}, nil
 	c, err := b.compose(ctx, env)
@@ -153,7 +158,11 @@ func (p Plugin[C]) bind(raw []byte, known Kinds) (Bound, []Problem, error) {
 		}
 	}
 	b := Bound{plugin: p.Name}
-	if p.New != nil {
+	composes := false
+	if err := p.protect("Composes", func() { composes = p.composes(c) }); err != nil {
+		return Bound{}, nil, err
+	}
+	if !composes {
 		b.build = func(ctx context.Context, env Env) (Handler, error) { return p.New(ctx, env, c) }
 	} else {
 		b.compose = func(ctx context.Context, env Env) (Composer, error) { return p.NewComposer(ctx, env, c) }
@@ -197,7 +206,7 @@ func (p Plugin[C]) describe(b *Bound, c C) error {
 	if err == nil && p.MetadataOnly != nil {
 		err = p.protect("MetadataOnly", func() { b.metadataOnly = p.MetadataOnly(c) })
 	}
-	if err == nil && p.NewComposer != nil {
+	if err == nil && b.Composes() {
 		err = p.describeComposer(b, c)
 	}
 	if err == nil && p.Finalizes != nil {
@@ -218,6 +227,11 @@ func (p Plugin[C]) describeComposer(b *Bound, c C) error {
 	}
 	if p.Ordered != nil {
 		if err := p.protect("Ordered", func() { b.ordered = p.Ordered(c) }); err != nil {
+			return err
+		}
+	}
+	if p.External != nil {
+		if err := p.protect("External", func() { b.external = p.External(c) }); err != nil {
 			return err
 		}
 	}

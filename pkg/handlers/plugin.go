@@ -45,11 +45,19 @@ type Plugin[C any] struct {
 	Finalizes func(C) bool
 	// New makes the handler of one definition. It is called on every replica, whether it leads or
 	// not, so it must not change the cluster; an error degrades that definition alone and is
-	// retried. ctx ends with the engine. A plugin has either New or NewComposer.
+	// retried. ctx ends with the engine. A plugin has either New or NewComposer, or both and
+	// Composes.
 	New func(ctx context.Context, env Env, config C) (Handler, error)
 	// NewComposer makes the composer of one definition, as New makes a handler. A composer changes
 	// nothing, so its Env has neither Clients nor Events.
 	NewComposer func(ctx context.Context, env Env, config C) (Composer, error)
+	// Composes reports whether NewComposer is called for a config, and not New. Only a plugin that
+	// has both may have it, and must.
+	Composes func(C) bool
+	// External reports whether a composer with this config asks a program or a service: that it is
+	// a function is a promise of theirs then. Commands that contact nothing ask them only when that
+	// is allowed. Optional, for plugins of composers.
+	External func(C) bool
 	// Owns returns the kinds that a composer with this config may make. A child of another kind is
 	// refused. Rights and watches follow from it. Required for a plugin of composers.
 	Owns func(C) []OwnedKind
@@ -123,7 +131,7 @@ type Description struct {
 	// Finalizes reports whether definitions with this plugin may have a finalizer, with some config
 	// at least.
 	Finalizes bool `json:"finalizes"`
-	// Composes reports whether the plugin makes composers.
+	// Composes reports whether the plugin makes composers, with some config at least.
 	Composes bool `json:"composes"`
 	// Owns are the kinds that its composers may make with the default config.
 	Owns []OwnedKind `json:"owns,omitempty"`
@@ -150,11 +158,20 @@ func (p Plugin[C]) Describe() Description {
 	return d
 }
 
+// composes reports whether a config is that of a composer. It may panic with the plugin's code.
+func (p Plugin[C]) composes(c C) bool {
+	return p.NewComposer != nil && (p.Composes == nil || p.Composes(c))
+}
+
 // ownsByDefault returns none when the plugin's code panics: a definition that uses it says so.
 func (p Plugin[C]) ownsByDefault() (owns []OwnedKind) {
 	c, err := p.decode(nil)
 	if err == nil {
-		_ = p.protect("Owns", func() { owns = p.Owns(c) })
+		_ = p.protect("Owns", func() {
+			if p.composes(c) {
+				owns = p.Owns(c)
+			}
+		})
 	}
 	return owns
 }
@@ -165,10 +182,12 @@ func (p Plugin[C]) check() error {
 		return fmt.Errorf("registering plugin %q: it has no summary", p.Name)
 	case p.New == nil && p.NewComposer == nil:
 		return fmt.Errorf("registering plugin %q: it has no constructor (New or NewComposer)", p.Name)
-	case p.New != nil && p.NewComposer != nil:
-		return fmt.Errorf("registering plugin %q: it has both New and NewComposer; want one of them", p.Name)
-	case p.New != nil && (p.Owns != nil || p.Reads != nil || p.Ordered != nil || p.Patches != nil):
-		return fmt.Errorf("registering plugin %q: Owns, Reads, Ordered and Patches are for composers, and it has New", p.Name)
+	case p.New != nil && p.NewComposer != nil && p.Composes == nil:
+		return fmt.Errorf("registering plugin %q: it has both New and NewComposer; want one of them, or Composes to choose by", p.Name)
+	case p.Composes != nil && (p.New == nil || p.NewComposer == nil):
+		return fmt.Errorf("registering plugin %q: Composes chooses between New and NewComposer, and it has one of them", p.Name)
+	case p.NewComposer == nil && (p.Owns != nil || p.Reads != nil || p.Ordered != nil || p.Patches != nil || p.External != nil):
+		return fmt.Errorf("registering plugin %q: Owns, Reads, Ordered, Patches and External are for composers, and it has New", p.Name)
 	case p.NewComposer != nil && p.Owns == nil:
 		return fmt.Errorf("registering plugin %q: it makes composers and does not say what they own (Owns)", p.Name)
 	case reflect.TypeFor[C]().Kind() != reflect.Struct:

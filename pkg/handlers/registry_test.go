@@ -89,11 +89,11 @@ func TestNewRegistryRefuses(t *testing.T) {
 		},
 		"two constructors": {
 			plugins: []handlers.AnyPlugin{with(composerPlugin("p"), func(p *handlers.Plugin[config]) { p.New = makeNothing[config] })},
-			want:    `registering plugin "p": it has both New and NewComposer; want one of them`,
+			want:    `registering plugin "p": it has both New and NewComposer; want one of them, or Composes to choose by`,
 		},
 		"handler that owns": {
 			plugins: []handlers.AnyPlugin{with(plugin("p"), func(p *handlers.Plugin[config]) { p.Owns = ownsConfigMaps })},
-			want:    `registering plugin "p": Owns, Reads, Ordered and Patches are for composers, and it has New`,
+			want:    `registering plugin "p": Owns, Reads, Ordered, Patches and External are for composers, and it has New`,
 		},
 		"composer that does not say what it owns": {
 			plugins: []handlers.AnyPlugin{with(composerPlugin("p"), func(p *handlers.Plugin[config]) { p.Owns = nil })},
