@@ -45,7 +45,11 @@ func (p *pass) conditions() []condition {
 	if p.err != nil {
 		reason := reasonOf(p.err)
 		block(reason, p.err.Error())
-		degrade(reason, p.err.Error())
+		if putOff(p.err) {
+			progress(reason, p.err.Error())
+		} else {
+			degrade(reason, p.err.Error())
+		}
 		return []condition{ready, progressing, degraded}
 	}
 	// What is wrong comes first, then what another party has to do. What waits for something of the

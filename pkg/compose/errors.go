@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kinds"
 	"kooperd.dev/kooperd/pkg/kube"
 )
@@ -75,6 +76,12 @@ func sooner(err error, d time.Duration) error {
 	return &slowError{err: err, delay: d}
 }
 
+// putOff reports whether the composer has asked to be called later: that is no trouble.
+func putOff(err error) bool {
+	_, ok := handlers.RetryDelay(err)
+	return ok
+}
+
 // passing reports whether an error is one of those that pass by themselves.
 func passing(err error) bool {
 	if errors.Is(err, kube.ErrNotLeading) || kinds.IsNotServed(err) {
@@ -103,6 +110,9 @@ const (
 	reasonStale       Reason = "Stale"
 	reasonUnavailable Reason = "Unavailable"
 )
+
+// reasonPutOff is that of a composer that has asked to be called later.
+const reasonPutOff Reason = "RetryAfter"
 
 // reasonFor classifies an error of a request.
 func reasonFor(err error) Reason {

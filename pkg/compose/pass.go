@@ -83,6 +83,10 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 		moving{p}.say(ctx, false, false)
 		return handlers.Result{RequeueAfter: listedInterval}, nil
 	}
+	if handlers.IsUnavailable(p.err) { // That is not about the parent.
+		moving{p}.say(ctx, false, false)
+		return handlers.Result{}, p.err
+	}
 	p.fights, p.next = p.lookAtFights(ctx, p.ops)
 	waits := moving{p}.lookAtMoves()
 	if next := p.patches.next; next > 0 && (p.next == 0 || next < p.next) {

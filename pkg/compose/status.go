@@ -33,8 +33,12 @@ type statusWriter struct {
 	shape  statusShape
 }
 
-// writeStatus brings the parent's status in line with the composition and the plan.
+// writeStatus brings the parent's status in line with the composition and the plan. A composer that
+// is called later has said nothing yet, which is worth a write only when it goes on.
 func (p *pass) writeStatus(ctx context.Context) error {
+	if putOff(p.err) && p.req.Attempt < fewFailures {
+		return nil
+	}
 	var own map[string]any
 	if p.err == nil && p.composition.Status != nil {
 		text, err := json.Marshal(p.composition.Status)

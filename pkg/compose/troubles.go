@@ -66,6 +66,9 @@ func (p *pass) troubles() (all []trouble) {
 			all = append(all, trouble{reason: name, id: id, message: message, patience: patienceWith(err)})
 		}
 	}
+	if putOff(p.err) {
+		return nil
+	}
 	if p.err != nil {
 		add(reasonOf(p.err), ChildID{}, p.err.Error(), p.err)
 		return all
@@ -110,6 +113,9 @@ func patienceWith(err error) int {
 func reasonOf(err error) Reason {
 	if failure, ok := errors.AsType[*opError](err); ok {
 		return failure.reason
+	}
+	if putOff(err) {
+		return reasonPutOff
 	}
 	return "ComposeFailed"
 }

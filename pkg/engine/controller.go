@@ -248,7 +248,7 @@ func (c *controller) condition() condition {
 	}
 	now := current.condition()
 	failures := current.objects.failures
-	now.failing = failures.describe()
+	now.failing, now.unavailable = failures.describe(), failures.unavailable()
 	now.failed, now.exhausted = failures.counts()
 	now.held = current.objects.memory.Brake.Held()
 	if next != nil {

@@ -23,17 +23,25 @@ type failures struct {
 	exhausted int                   // objects that are out of retries
 	abandoned int                   // objects that are not retried until they change
 	last      kube.Key              // the latest of troubles
+	outage    outage
+}
+
+// outage is what keeps the calls for all objects from their work.
+type outage struct {
+	message string // empty when the last call has met none
+	objects int    // whose last call has met one
 }
 
 type failure struct {
 	attempts  int
 	exhausted bool // out of retries
 	terminal  bool // a retry would not help
+	outage    bool // it is not about the object
 	message   string
 }
 
 func (f failure) abandoned() bool { return f.exhausted || f.terminal }
-func (f failure) trouble() bool   { return f.attempts >= persistent || f.abandoned() }
+func (f failure) trouble() bool   { return f.attempts >= persistent && !f.outage || f.abandoned() }
 
 func newFailures() *failures {
 	return &failures{objects: map[kube.Key]failure{}, troubles: map[kube.Key]struct{}{}}
@@ -49,6 +57,9 @@ func (f *failures) add(key kube.Key, entry failure) {
 	f.remove(key)
 	f.objects[key] = entry
 	f.count(entry, 1)
+	if f.outage.message = ""; entry.outage {
+		f.outage.message = entry.message
+	}
 	if entry.trouble() {
 		f.troubles[key] = struct{}{}
 		f.last = key
@@ -60,6 +71,15 @@ func (f *failures) forget(key kube.Key) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.remove(key)
+}
+
+// worked notes a call that has not failed, and reports whether that changes anything.
+func (f *failures) worked(key kube.Key) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ended := f.outage.message != ""
+	f.outage.message = ""
+	return f.remove(key) || ended
 }
 
 func (f *failures) remove(key kube.Key) bool {
@@ -79,6 +99,12 @@ func (f *failures) count(entry failure, by int) {
 	if entry.abandoned() {
 		f.abandoned += by
 	}
+	if !entry.outage {
+		return
+	}
+	if f.outage.objects += by; f.outage.objects == 0 {
+		f.outage.message = "" // Nothing is left that would show its end.
+	}
 }
 
 // retain forgets all objects but those of which exists is true.
@@ -97,7 +123,7 @@ func (f *failures) clear() {
 	defer f.mu.Unlock()
 	clear(f.objects)
 	clear(f.troubles)
-	f.exhausted, f.abandoned = 0, 0
+	f.exhausted, f.abandoned, f.outage = 0, 0, outage{}
 }
 
 func (f *failures) counts() (failing, exhausted int) {
@@ -110,6 +136,13 @@ func (f *failures) counts() (failing, exhausted int) {
 func (f *failures) any() bool {
 	failing, exhausted := f.counts()
 	return failing+exhausted > 0
+}
+
+// unavailable says what keeps the calls for all objects from their work, or nothing.
+func (f *failures) unavailable() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.outage.message
 }
 
 // describe says how many objects are in trouble, with one for an example, or nothing.

@@ -28,7 +28,7 @@ func newObjectState(def config.Definition, changed func()) *objectState {
 
 // succeeded notes a call that returned no error.
 func (s *objectState) succeeded(key kube.Key) {
-	if s.failures.forget(key) {
+	if s.failures.worked(key) {
 		s.changed()
 	}
 }
@@ -43,4 +43,8 @@ func (s *objectState) failed(key kube.Key, entry failure, handled func() bool) {
 }
 
 // gone notes that an object does not exist any more.
-func (s *objectState) gone(key kube.Key) { s.succeeded(key) }
+func (s *objectState) gone(key kube.Key) {
+	if s.failures.forget(key) {
+		s.changed()
+	}
+}

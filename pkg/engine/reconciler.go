@@ -138,7 +138,7 @@ func (r *reconciler) complete(item queue.Item[kube.Key], o outcome) {
 		if delay > 0 { // It is retried, and no other call is due before.
 			o.logger = o.logger.WithValues("retryAfter", delay)
 		}
-		r.failed(o, item, failure{exhausted: exhausted})
+		r.failed(o, item, failure{exhausted: exhausted, outage: handlers.IsUnavailable(o.err)})
 	}
 }
 
@@ -148,8 +148,12 @@ type retrier interface {
 	RetryAfter() time.Duration
 }
 
-// retry asks for another call, after the delay that the error asks for or else the backoff.
+// retry asks for another call, after the delay that the error asks for or else the backoff. What a
+// handler puts off, and what is not about the object, is no failure that uses up retries.
 func (r *reconciler) retry(key kube.Key, err error) (delay time.Duration, exhausted bool) {
+	if after, ok := handlers.RetryDelay(err); ok || handlers.IsUnavailable(err) {
+		return queue.RetryAlways(r.queue, key, after), false
+	}
 	var after time.Duration // 0 is the backoff
 	if asking, ok := errors.AsType[retrier](err); ok {
 		after = asking.RetryAfter()
@@ -163,6 +167,8 @@ func (r *reconciler) failed(o outcome, item queue.Item[kube.Key], entry failure)
 	entry.attempts, entry.message = item.Attempt+1, o.err.Error()
 	logger := o.logger.WithValues("attempt", entry.attempts, "duration", o.duration)
 	switch {
+	case entry.outage: // The state of the definition says it once.
+		logger.V(1).Info("handling object was not possible", telemetry.KeyReason, entry.message)
 	case entry.terminal:
 		logger.Error(o.err, "handling object ended in a terminal error, not retried until it changes")
 	case entry.exhausted:

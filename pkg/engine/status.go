@@ -24,6 +24,8 @@ type condition struct {
 	// overdue and failing say which calls ignore their deadline, and which objects keep failing;
 	// empty if none.
 	overdue, failing string
+	// unavailable says what the handler needs for all objects and does not get; empty for nothing.
+	unavailable string
 	// failed and exhausted are how many objects failed last, and are out of retries.
 	failed, exhausted int
 	// held says why no children are deleted; empty if they are.
@@ -69,7 +71,7 @@ func (c condition) obstacle() (state status.State, reason string) {
 	case !c.built:
 		return status.Syncing, "making the handler"
 	}
-	for _, reason := range []string{c.missing, c.overdue, c.failing, c.undecidable} {
+	for _, reason := range []string{c.missing, c.overdue, c.unavailable, c.failing, c.undecidable} {
 		if reason != "" {
 			return status.Degraded, reason
 		}

@@ -32,6 +32,7 @@ var conditions = map[string]struct {
 	"no handler":         {condition{source: status.Running, buildErr: errors.New("no mail server")}, status.Degraded, "no mail server"},
 	"rights are missing": {condition{source: status.Running, built: true, missing: "forbidden to patch pods"}, status.Degraded, "forbidden to patch pods"},
 	"calls are stuck":    {condition{source: status.Running, built: true, overdue: "1 call"}, status.Degraded, "1 call"},
+	"all calls fail":     {condition{source: status.Running, built: true, unavailable: "no hook"}, status.Degraded, "no hook"},
 	"calls fail":         {condition{source: status.Running, built: true, failing: "1 object"}, status.Degraded, "1 object"},
 	"undecidable":        {condition{source: status.Running, built: true, undecidable: "no such key"}, status.Degraded, "no such key"},
 	"a change waits":     {condition{source: status.Running, built: true, pending: "not yet"}, status.ReloadPending, "the change of the definition waits: not yet"},
@@ -73,6 +74,9 @@ func TestStateIsTheFirstObstacle(t *testing.T) {
 		"children that are kept before a change that waits": {
 			condition{source: status.Running, built: true, held: "too many", pending: "not yet"},
 			status.PruneHeld, "too many; the change of the definition waits: not yet",
+		},
+		"what all calls need before failed calls": {
+			condition{source: status.Running, built: true, unavailable: "no hook", failing: "1 object"}, status.Degraded, "no hook",
 		},
 		"stuck calls before failed calls": {condition{source: status.Running, built: true, overdue: "a", failing: "b"}, status.Degraded, "a"},
 	}

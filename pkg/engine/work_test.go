@@ -72,6 +72,19 @@ func TestWorkPutsOffWhatItCannotDo(t *testing.T) {
 			want:   []string{"1s d1 object-0 retry#1", "1h0m0s d1 object-0 change#0", "1h0m1s d1 object-0 retry#1"},
 			state:  status.Degraded, reason: "calls keep failing for 1 object(s), 1 of them not retried until they change; ns/object-0: as the test wants",
 		},
+		"put off": {
+			handle: func(req handlers.Request) (handlers.Result, error) {
+				if req.Attempt == 2 {
+					return handlers.Result{}, nil
+				}
+				return handlers.Result{}, fmt.Errorf("asking: %w", handlers.RetryAfter(errTest, 50*time.Minute))
+			},
+			option: func(def *config.Definition) { def.Retry.MaxRetries = 0 },
+			want: []string{
+				"50m0s d1 object-0 retry#1", "1h0m0s d1 object-0 change#0", "1h50m0s d1 object-0 retry#1", "2h40m0s d1 object-0 retry#2",
+			},
+			state: status.Running,
+		},
 		"terminal": {
 			handle: func(handlers.Request) (handlers.Result, error) {
 				return handlers.Result{}, handlers.Terminal(errTest)

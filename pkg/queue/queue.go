@@ -122,19 +122,17 @@ func (q *Queue[K]) Requeue(key K, d time.Duration) {
 func (q *Queue[K]) Retry(key K, after time.Duration) (delay time.Duration, exhausted bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	e := q.schedule.processed(key)
-	if e == nil {
-		return 0, false
-	}
+	return q.schedule.failed(key, after, q.backoff, q.shutDown)
+}
+
+// RetryAlways is Retry without regard to Backoff.MaxRetries: the failure is not that of the key.
+func RetryAlways[K comparable](q *Queue[K], key K, after time.Duration) (delay time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	backoff := q.backoff
-	if after > 0 {
-		backoff.Initial, backoff.Max = after, after
-	}
-	if !e.dropped && !q.shutDown {
-		delay, exhausted = q.schedule.fail(e, backoff, q.schedule.now())
-	}
-	q.schedule.finish(e)
-	return delay, exhausted
+	backoff.MaxRetries = -1
+	delay, _ = q.schedule.failed(key, after, backoff, q.shutDown)
+	return delay
 }
 
 // Postpone ends the processing of key as if it had not begun, because it cannot be handled yet. It

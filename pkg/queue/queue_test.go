@@ -1,6 +1,10 @@
 package queue
 
-import "testing"
+import (
+	"slices"
+	"testing"
+	"time"
+)
 
 func TestAdd(t *testing.T) {
 	play(t, map[string]scenario{
@@ -93,6 +97,32 @@ func TestRequeue(t *testing.T) {
 			finish: takes(2*s, inTurn(requeue(10*s), done)),
 			script: func(q *Queue[string]) { q.Add("a", Change); sleep(s); q.Add("a", Change) },
 			want:   []string{"0s a change", "2s a change +1s"},
+		},
+	})
+}
+
+func TestRetryAlways(t *testing.T) {
+	always := func(after time.Duration) finish {
+		return func(q *Queue[string], item Item[string]) { RetryAlways(q, item.Key, after) }
+	}
+	play(t, map[string]scenario{
+		"with the backoff": {
+			backoff: Backoff{Initial: s, MaxRetries: 1},
+			finish:  inTurn(append(slices.Repeat([]finish{always(0)}, 3), done)...),
+			script:  func(q *Queue[string]) { q.Add("a", Change) },
+			want:    []string{"0s a change", "1s a retry#1", "3s a retry#2", "7s a retry#3"},
+		},
+		"after a time": {
+			backoff: Backoff{Initial: s, Max: 2 * s},
+			finish:  inTurn(always(time.Minute), always(time.Second/2), done),
+			script:  func(q *Queue[string]) { q.Add("a", Change) },
+			want:    []string{"0s a change", "1m0s a retry#1", "1m0.5s a retry#2"},
+		},
+		"unless there is a change": {
+			backoff: Backoff{Initial: s},
+			finish:  inTurn(always(time.Minute), done),
+			script:  func(q *Queue[string]) { q.Add("a", Change); sleep(s); q.Add("a", Change) },
+			want:    []string{"0s a change", "1s a change"},
 		},
 	})
 }

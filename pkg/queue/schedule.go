@@ -126,6 +126,23 @@ func (s *schedule[K]) processed(key K) *entry[K] {
 	return nil
 }
 
+// failed ends the processing of a key with a failure. When the queue is shut down, no further call
+// is asked for.
+func (s *schedule[K]) failed(key K, after time.Duration, b Backoff, shutDown bool) (delay time.Duration, exhausted bool) {
+	e := s.processed(key)
+	if e == nil {
+		return 0, false
+	}
+	if after > 0 {
+		b.Initial, b.Max = after, after
+	}
+	if !e.dropped && !shutDown {
+		delay, exhausted = s.fail(e, b, s.now())
+	}
+	s.finish(e)
+	return delay, exhausted
+}
+
 // fail counts a failed call of e and asks for the next, if there is to be one.
 func (s *schedule[K]) fail(e *entry[K], b Backoff, now time.Duration) (delay time.Duration, exhausted bool) {
 	if e.pending == due {
