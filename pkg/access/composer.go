@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -57,6 +58,7 @@ func ofComposer(ctx context.Context, def config.Definition, finder kinds.Finder)
 	for _, add := range slices.Concat(owned, read, patched) {
 		add()
 	}
+	c.readNamespaces()
 	c.keep()
 	return c.needs, errors.Join(c.errs...)
 }
@@ -155,6 +157,13 @@ func (c *composerNeeds) read(related handlers.Related, resource kinds.Resource) 
 		return
 	}
 	c.add(!resource.Namespaced || c.outside(), rule)
+}
+
+// readNamespaces adds what it takes to read by the labels of namespaces.
+func (c *composerNeeds) readNamespaces() {
+	if slices.ContainsFunc(c.def.Handler.Reads(), func(related handlers.Related) bool { return related.NamespaceSelector != nil }) {
+		c.add(true, rbacv1.PolicyRule{APIGroups: []string{corev1.GroupName}, Resources: []string{"namespaces"}, Verbs: watchVerbs})
+	}
 }
 
 // patch adds what objects of one kind need to which the parents contribute. What is contributed has

@@ -214,6 +214,17 @@ func TestGrantsOfComposers(t *testing.T) {
 				`y {apiGroups: [""], resources: ["secrets"], resourceNames: ["token"], verbs: ["list", "watch"]}`,
 			},
 		},
+		"reads by names": {
+			reads(handlers.Related{Name: "r", APIVersion: "v1", Kind: "Secret", ObjectNames: []string{"a", "b"}}), sitesOfX,
+			[]string{`x {apiGroups: [""], resources: ["secrets"], verbs: ["list", "watch"]}`, "x " + siteRules, "x " + statusRules, "x " + eventRules},
+		},
+		"reads by the labels of namespaces": {
+			reads(handlers.Related{Name: "r", APIVersion: "v1", Kind: "Secret", NamespaceSelector: &metav1.LabelSelector{}}), sitesOfX,
+			[]string{
+				`* {apiGroups: [""], resources: ["namespaces"], verbs: ["list", "watch"]}`,
+				`x {apiGroups: [""], resources: ["secrets"], verbs: ["list", "watch"]}`, "x " + siteRules, "x " + statusRules, "x " + eventRules,
+			},
+		},
 		"reads a cluster-scoped kind": {
 			reads(handlers.Related{Name: "r", APIVersion: "v1", Kind: "Namespace", LabelSelector: &metav1.LabelSelector{}}), sitesOfX,
 			[]string{`* {apiGroups: [""], resources: ["namespaces"], verbs: ["list", "watch"]}`, "x " + siteRules, "x " + statusRules, "x " + eventRules},

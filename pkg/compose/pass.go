@@ -41,6 +41,7 @@ type pass struct {
 	*executor
 	req         handlers.Request
 	composition handlers.Composition
+	asked       *asked // nil before the first time
 	began       uint64 // when the composer has been asked last, as Moves count
 	rounds      int    // how often the composer has been asked
 	err         error  // why the children are not known

@@ -98,6 +98,8 @@ type Remembered struct {
 type OtherSources struct {
 	// Related are those of the objects that the composer reads besides.
 	Related []RelatedSource
+	// AllNamespaces are the Namespaces, where something is read by their labels; else nil.
+	AllNamespaces Source
 	// Patched are those of the kinds of objects to which it may contribute.
 	Patched []PatchSource
 }
@@ -235,6 +237,9 @@ func (r *Reconciler) listed(deleting bool) bool {
 		if !source.Source.Listed() {
 			return false
 		}
+	}
+	if r.AllNamespaces != nil && !r.AllNamespaces.Listed() {
+		return false
 	}
 	return r.Parents.Listed()
 }

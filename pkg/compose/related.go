@@ -4,15 +4,18 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/handlers"
-	"kooperd.dev/kooperd/pkg/kube"
 )
+
+// asked is what a Relater has asked for in a pass.
+type asked struct {
+	version string // resourceVersion of the parent
+	related []handlers.Related
+}
 
 // relate returns the related objects of the parent by name. A Relater is given what it has asked
 // for and nothing else: what its plugin reads may be a whole kind.
@@ -21,17 +24,15 @@ func (p *pass) relate(ctx context.Context) (map[string][]handlers.Object, error)
 	relater, ok := p.Composer.(handlers.Relater)
 	if !ok {
 		for _, source := range p.Related {
-			found[source.Name] = source.list(source.Related, p.parent)
+			found[source.Name] = listRelated(p.current, source, source.Related)
 		}
 		return found, nil
 	}
-	asked, err := relater.Relate(p.secrets.inContext(ctx), p.object)
-	if err != nil {
-		return nil, &composeError{err: fmt.Errorf("finding related objects: %w", err)}
+	if err := ask(ctx, p, relater); err != nil {
+		return nil, &composeError{err: err}
 	}
-	p.Memory.setRelated(p.parent.UID, asked) // Before the caches are read, or a change in between calls no parent.
-	for _, related := range asked {
-		objects, err := p.listAsked(related)
+	for _, related := range p.asked.related {
+		objects, err := listAsked(p, related)
 		if err != nil {
 			return nil, &composeError{err: err}
 		}
@@ -40,44 +41,138 @@ func (p *pass) relate(ctx context.Context) (map[string][]handlers.Object, error)
 	return found, nil
 }
 
-// listAsked returns what a Relater has asked for, which must lie within what the plugin reads.
-func (p *pass) listAsked(related handlers.Related) ([]handlers.Object, error) {
+// ask asks what the composer reads for the parent as it is, once.
+func ask(ctx context.Context, p *pass, relater handlers.Relater) error {
+	version := p.object.ResourceVersion()
+	if p.asked != nil && p.asked.version == version {
+		return nil
+	}
+	all, err := relater.Relate(p.secrets.inContext(ctx), p.object)
+	if err != nil {
+		return fmt.Errorf("finding related objects: %w", err)
+	}
+	names := map[string]bool{}
+	for _, related := range all {
+		if err := related.Validate(); err != nil {
+			return fmt.Errorf("finding related objects: %w", err)
+		}
+		if names[related.Name] {
+			return fmt.Errorf("finding related objects: there are two named %q", related.Name) //nolint:err113 // a mistake
+		}
+		names[related.Name] = true
+	}
+	p.asked = &asked{version: version, related: all}
+	p.Memory.setRelated(p.parent.UID, all) // Before the caches are read, or a change in between calls no parent.
+	return nil
+}
+
+// listAsked returns what a Relater has asked for, as far as it lies within what the plugin reads.
+func listAsked(p *pass, related handlers.Related) ([]handlers.Object, error) {
 	var objects []handlers.Object
 	declared := false
 	for _, source := range p.Related {
 		if source.GroupVersionKind() == related.GroupVersionKind() {
 			declared = true
-			objects = append(objects, source.list(related, p.parent)...)
+			objects = append(objects, listRelated(p.current, source, related)...)
 		}
 	}
-	if !declared {
+	switch {
+	case !declared:
 		return nil, fmt.Errorf("related %s: the plugin does not say that it reads %s %s", related.Name, related.APIVersion, related.Kind)
+	case related.NamespaceSelector != nil && p.AllNamespaces == nil:
+		return nil, fmt.Errorf("related %s: the plugin reads nothing by a namespaceSelector", related.Name)
 	}
 	sortObjects(objects)
 	return slices.CompactFunc(objects, func(a, b handlers.Object) bool { return a.UID() == b.UID() }), nil
 }
 
-// list returns the objects of the cache that related selects for a parent.
-func (s RelatedSource) list(related handlers.Related, parent Parent) []handlers.Object {
-	namespace := related.Namespace
-	if related.SameNamespace {
-		namespace = parent.Namespace
+// listRelated returns the objects of a source that related selects for the parent, sorted.
+func listRelated(c *current, source RelatedSource, related handlers.Related) []handlers.Object {
+	namespace := namespaceOf(related, c.parent.Namespace)
+	objects, all := getNamed(source.Source, namespace, namesOf(related))
+	if !all {
+		objects = source.Source.List(namespace, selectorOf(related.LabelSelector))
 	}
-	if related.ObjectName != "" {
-		object, ok := s.Source.Get(namespace, related.ObjectName)
-		switch {
-		case ok && selects(related.LabelSelector, object):
-			return []handlers.Object{object}
-		case ok, namespace != "":
-			return nil
-		}
-	}
-	objects := s.Source.List(namespace, selectorOf(related.LabelSelector))
-	if related.ObjectName != "" {
-		objects = slices.DeleteFunc(objects, func(o handlers.Object) bool { return o.Name() != related.ObjectName })
-	}
+	inSelected := inSelectedNamespace(c.Reconciler)
+	objects = slices.DeleteFunc(objects, func(o handlers.Object) bool {
+		return !selects(related, c.parent.Namespace, o, inSelected) || !selects(source.Related, c.parent.Namespace, o, inSelected)
+	})
 	sortObjects(objects)
 	return objects
+}
+
+// getNamed returns the objects of some names in a namespace, "" for a kind that has none or for
+// any. It returns false where that may not be all.
+func getNamed(source Source, namespace string, names []string) (objects []handlers.Object, all bool) {
+	if len(names) == 0 {
+		return nil, false
+	}
+	for _, name := range names {
+		o, ok := source.Get(namespace, name)
+		switch {
+		case ok:
+			objects = append(objects, o)
+		case namespace == "":
+			return nil, false
+		}
+	}
+	return objects, true
+}
+
+// namespaceOf is the only namespace of what related selects for parents in a namespace; empty for
+// any.
+func namespaceOf(related handlers.Related, parent string) string {
+	if related.SameNamespace {
+		return parent
+	}
+	return related.Namespace
+}
+
+// namesOf are the names of what related selects; none for any.
+func namesOf(related handlers.Related) []string {
+	if related.ObjectName != "" {
+		return []string{related.ObjectName}
+	}
+	return related.ObjectNames
+}
+
+// selects reports whether related selects an object for parents in a namespace.
+func selects(
+	related handlers.Related, parent string, o handlers.Object, inSelected func(*metav1.LabelSelector, string) bool,
+) bool {
+	return selectsKey(related, parent, o.Namespace(), o.Name()) && inSelected(related.NamespaceSelector, o.Namespace()) &&
+		(related.LabelSelector == nil || selectorOf(related.LabelSelector).Matches(labels.Set(o.Metadata().Labels)))
+}
+
+// selectsKey reports whether related selects an object for parents in a namespace, as far as that
+// depends on its namespace and name.
+func selectsKey(related handlers.Related, parent, namespace, name string) bool {
+	only, names := namespaceOf(related, parent), namesOf(related)
+	return (only == "" || only == namespace) && (len(names) == 0 || slices.Contains(names, name))
+}
+
+// inSelectedNamespace returns a function that reports whether a namespace is selected by its
+// labels. Each is looked at once.
+func inSelectedNamespace(r *Reconciler) func(selector *metav1.LabelSelector, namespace string) bool {
+	known := map[string]labels.Set{}
+	return func(selector *metav1.LabelSelector, namespace string) bool {
+		if selector == nil {
+			return true
+		}
+		if namespace == "" || r.AllNamespaces == nil {
+			return false
+		}
+		set, ok := known[namespace]
+		if !ok {
+			o, there := r.AllNamespaces.Get("", namespace)
+			if !there {
+				return false // Its event is still to come, or it is gone.
+			}
+			set = o.Metadata().Labels
+			known[namespace] = set
+		}
+		return selectorOf(selector).Matches(set)
+	}
 }
 
 func sortObjects(objects []handlers.Object) {
@@ -86,7 +181,8 @@ func sortObjects(objects []handlers.Object) {
 	})
 }
 
-// selectorOf returns nil for one that selects everything. It was checked when it was declared.
+// selectorOf parses a selector, nil for one that selects everything. It was checked when it was
+// declared or asked for.
 func selectorOf(selector *metav1.LabelSelector) labels.Selector {
 	if selector == nil {
 		return nil
@@ -96,91 +192,4 @@ func selectorOf(selector *metav1.LabelSelector) labels.Selector {
 		return labels.Nothing()
 	}
 	return parsed
-}
-
-func selects(selector *metav1.LabelSelector, object handlers.Object) bool {
-	parsed := selectorOf(selector)
-	return parsed == nil || parsed.Matches(labels.Set(object.Metadata().Labels))
-}
-
-// OnRelated calls add for the parents that read an object which has changed. source is the index of
-// the RelatedSource that the event is from.
-func (r *Reconciler) OnRelated(source int, e kube.Event, add func(kube.Key)) {
-	r.onRelated(source, changeOf(e.Key, e.Old(), e.Now()), add)
-	if e.Old() == nil { // A patch may wait for it.
-		callWaiting(r, ChildID{Kind: r.Related[source].GroupVersionKind().GroupKind(), Namespace: e.Key.Namespace, Name: e.Key.Name}, add)
-	}
-}
-
-func (r *Reconciler) onRelated(source int, c change, add func(kube.Key)) {
-	related := r.Related[source].Related
-	if _, relates := r.Composer.(handlers.Relater); relates {
-		for _, key := range r.Memory.relatedTo(related, c) {
-			add(key)
-		}
-		return
-	}
-	for _, key := range r.Parents.Keys() {
-		if !related.SameNamespace || key.Namespace == "" || key.Namespace == c.key.Namespace {
-			add(key)
-		}
-	}
-}
-
-// change is one of a related object.
-type change struct {
-	key    kube.Key
-	labels func() []labels.Set // before and after it, as far as they are known
-}
-
-// changeOf makes a change of an object before and after it, which may be nil. Many parents may ask
-// for its labels, and none.
-func changeOf(key kube.Key, objects ...handlers.Object) change {
-	return change{key: key, labels: sync.OnceValue(func() (sets []labels.Set) {
-		for _, object := range objects {
-			if object != nil {
-				sets = append(sets, object.Metadata().Labels)
-			}
-		}
-		return sets
-	})}
-}
-
-func (m *Memory) setRelated(parent types.UID, asked []handlers.Related) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.of(parent).related = asked
-}
-
-// relatedTo returns the parents whose composer has asked for the object that has changed. Of one
-// that has never been asked, nothing is known, and its first call is still to come.
-func (m *Memory) relatedTo(declared handlers.Related, c change) []kube.Key {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var keys []kube.Key
-	for _, p := range m.parents {
-		if slices.ContainsFunc(p.related, func(related handlers.Related) bool {
-			return related.GroupVersionKind() == declared.GroupVersionKind() && concerns(related, p.key, c)
-		}) {
-			keys = append(keys, p.key)
-		}
-	}
-	return keys
-}
-
-// concerns reports whether a change is of an object that related selects, before or after it.
-func concerns(related handlers.Related, parent kube.Key, c change) bool {
-	namespace := related.Namespace
-	if related.SameNamespace {
-		namespace = parent.Namespace
-	}
-	if namespace != "" && namespace != c.key.Namespace || related.ObjectName != "" && related.ObjectName != c.key.Name {
-		return false
-	}
-	selector := selectorOf(related.LabelSelector)
-	if selector == nil {
-		return true
-	}
-	sets := c.labels()
-	return len(sets) == 0 || slices.ContainsFunc(sets, func(set labels.Set) bool { return selector.Matches(set) })
 }

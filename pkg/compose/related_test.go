@@ -61,6 +61,12 @@ func relatedRig(t *testing.T, composer handlers.Composer, declared ...handlers.R
 			c.edit(idOf(secretKind, o.namespace, o.name), "kubectl", labelled("tier", o.tier))
 		}
 		source.sync(c, secretKind.GroupKind(), "", false, nil)
+		for name, tier := range map[string]string{"team-a": "gold", "team-b": "", "team-c": "gold"} {
+			c.edit(idOf(namespaceKind, "", name), "kubectl", labelled("tier", tier))
+		}
+		namespaces := &cache{}
+		namespaces.sync(c, namespaceKind.GroupKind(), "", true, nil)
+		r.AllNamespaces = namespaces
 	})
 	r.sync()
 	return r, source
@@ -75,7 +81,10 @@ func secrets(name string, change func(*handlers.Related)) handlers.Related {
 }
 
 var (
-	gold = &metav1.LabelSelector{MatchLabels: map[string]string{"tier": "gold"}}
+	gold    = &metav1.LabelSelector{MatchLabels: map[string]string{"tier": "gold"}}
+	notGold = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+		{Key: "tier", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"gold"}},
+	}}
 	// selections are related objects, with those of them that the website in team-a is given, and
 	// the websites that a change of the Secret team-a/one calls.
 	selections = map[string]struct {
@@ -106,6 +115,26 @@ var (
 		},
 		"in one namespace": {
 			related: secrets("s", func(r *handlers.Related) { r.Namespace = "team-c" }), given: []string{"team-c/three"}, called: nil,
+		},
+		"by names": {
+			related: secrets("s", func(r *handlers.Related) { r.ObjectNames = []string{"three", "one", "none"} }),
+			given:   []string{"team-a/one", "team-b/one", "team-c/three"}, called: []string{"team-a", "team-b"},
+		},
+		"by names in the parent's namespace": {
+			related: secrets("s", func(r *handlers.Related) { r.SameNamespace, r.ObjectNames = true, []string{"two", "none"} }), given: []string{"team-a/two"}, called: nil,
+		},
+		"by labels of namespaces": {
+			related: secrets("s", func(r *handlers.Related) { r.NamespaceSelector = gold }),
+			given:   []string{"team-a/one", "team-a/two", "team-c/three"}, called: []string{"team-a", "team-b"},
+		},
+		"by labels of other namespaces": {
+			related: secrets("s", func(r *handlers.Related) { r.NamespaceSelector = notGold }), given: []string{"team-b/one"}, called: nil,
+		},
+		"by everything": {
+			related: secrets("s", func(r *handlers.Related) {
+				r.NamespaceSelector, r.LabelSelector, r.ObjectNames = gold, gold, []string{"one", "two"}
+			}),
+			given: []string{"team-a/one"}, called: []string{"team-a", "team-b"},
 		},
 	}
 )
@@ -190,12 +219,37 @@ func TestNoChangeOfARelatedObjectIsMissed(t *testing.T) {
 }
 
 func TestRelaterErrors(t *testing.T) {
-	c := newRelating(handlers.Related{Name: "pods", APIVersion: "v1", Kind: "Pod"})
+	c := newRelating()
 	r, _ := relatedRig(t, relater{c}, secrets("declared", nil))
-	_, err := r.pass(t, "web")
-	want := "composing: related pods: the plugin does not say that it reads v1 Pod"
-	if err == nil || err.Error() != want {
-		t.Errorf("error %v, want %s", err, want)
+	tests := map[string]struct {
+		ask  []handlers.Related
+		want string
+	}{
+		"another kind": {
+			[]handlers.Related{{Name: "pods", APIVersion: "v1", Kind: "Pod"}}, "related pods: the plugin does not say that it reads v1 Pod",
+		},
+		"two of one name": {[]handlers.Related{secrets("s", nil), secrets("s", nil)}, `finding related objects: there are two named "s"`},
+		"what cannot be": {
+			[]handlers.Related{secrets("s", func(r *handlers.Related) { r.NamespaceSelector, r.Namespace = gold, "team-a" })},
+			"finding related objects: s: namespaceSelector excludes namespace and sameNamespace",
+		},
+		"a selector that is none": {
+			[]handlers.Related{secrets("s", func(r *handlers.Related) {
+				r.LabelSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Is"}}}
+			})}, `finding related objects: s: "Is" is not a valid label selector operator`,
+		},
+	}
+	for name, tc := range tests {
+		c.ask = tc.ask
+		if _, err := r.pass(t, "web"); err == nil || err.Error() != "composing: "+tc.want {
+			t.Errorf("%s: error %v, want %s", name, err, tc.want)
+		}
+	}
+	c.ask = []handlers.Related{secrets("s", func(r *handlers.Related) { r.NamespaceSelector = gold })}
+	r.AllNamespaces = nil
+	want := "composing: related s: the plugin reads nothing by a namespaceSelector"
+	if _, err := r.pass(t, "web"); err == nil || err.Error() != want {
+		t.Errorf("without Namespaces: error %v, want %s", err, want)
 	}
 	c.err = errors.New("no spec")
 	if _, err := r.pass(t, "web"); !errors.Is(err, c.err) || fmt.Sprint(err) != "composing: finding related objects: no spec" {

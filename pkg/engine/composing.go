@@ -34,14 +34,18 @@ func newComposing(c *controller, r *revision) *composing {
 	}
 	composing := &composing{controller: c, revision: r, selection: selectionOf(r.def)}
 	owned, reads := len(r.def.Handler.Owns()), len(r.def.Handler.Reads())
-	for i := range r.watches.watches[1:] {
+	watches := r.watches.watches[1:]
+	for i := range watches {
 		notify := composing.onChild
 		if related := i - owned; related >= reads {
 			notify = func(e kube.Event, add func(kube.Key)) { onPatched(composing, e, add) }
 		} else if related >= 0 {
 			notify = func(e kube.Event, add func(kube.Key)) { composing.onRelated(related, e, add) }
 		}
-		r.watches.watches[1+i].notify = notify
+		watches[i].notify = notify
+	}
+	if readsByNamespace(r.def) {
+		watches[len(watches)-1].notify = func(e kube.Event, add func(kube.Key)) { onNamespace(composing, e, add) }
 	}
 	return composing
 }
@@ -50,6 +54,13 @@ func newComposing(c *controller, r *revision) *composing {
 func onPatched(c *composing, e kube.Event, add func(kube.Key)) {
 	if r := c.reconciler.Load(); r != nil && e.Type != kube.Listed {
 		compose.OnPatched(r, e, add)
+	}
+}
+
+// onNamespace takes an event of Namespaces, as onChild does.
+func onNamespace(c *composing, e kube.Event, add func(kube.Key)) {
+	if r := c.reconciler.Load(); r != nil && e.Type != kube.Listed {
+		compose.OnNamespace(r, e, add)
 	}
 }
 
@@ -177,10 +188,10 @@ func (c *composing) make(composer handlers.Composer, env handlers.Env) (handlers
 	r := compose.New(compose.Options{
 		Identity:   identityOf(c.revision.def, c.controller.installation),
 		Membership: compose.Membership{Moves: c.controller.moves, Digest: textOfDigest(c.revision.def)},
-		Status:     c.revision.def.Status, Composer: composer,
+		Composer:   composer, ParentWrites: compose.ParentWrites{Status: c.revision.def.Status, Marks: c.revision.def.Handler.Marks()},
 		Deletion:  compose.Deletion{Finalizes: c.revision.def.Handler.Finalizes(), Ordered: c.revision.def.Handler.Ordered()},
 		Selection: c.selection, Parents: c.revision.watches.primary(), Children: c.children(),
-		OtherSources: compose.OtherSources{Related: c.related(), Patched: patchedSources(c.revision)},
+		OtherSources: otherSources(c),
 		Client:       client, Dynamic: env.Clients.Dynamic,
 		Remembered: compose.Remembered{Memory: c.revision.objects.memory, Leavers: c.revision.objects.leavers},
 		Metrics:    c.controller.metrics.Compose(), Events: env.Events, Logger: env.Logger,

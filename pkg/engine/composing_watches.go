@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
@@ -60,7 +61,19 @@ func watchesOfComposer(def config.Definition, installation string) []watched {
 		}
 		watches = append(watches, watched{watch: w})
 	}
+	if readsByNamespace(def) {
+		watches = append(watches, watched{watch: kube.Watch{Kind: namespaceKind, MetadataOnly: true}})
+	}
 	return watches
+}
+
+// namespaceKind is the kind of Namespaces.
+var namespaceKind = corev1.SchemeGroupVersion.WithKind("Namespace")
+
+// readsByNamespace reports whether a definition reads something by the labels of its namespace. The
+// last of its watches is that of the Namespaces then.
+func readsByNamespace(def config.Definition) bool {
+	return slices.ContainsFunc(def.Handler.Reads(), func(related handlers.Related) bool { return related.NamespaceSelector != nil })
 }
 
 // watchOfPatched is the watch of the patched objects of one kind, in all namespaces.
@@ -103,6 +116,15 @@ func (c *composing) children() []compose.ChildSource {
 	for i, owned := range owns {
 		w := c.revision.watches.watches[1+i]
 		sources[i] = compose.ChildSource{OwnedKind: owned, Source: w.source, Namespaces: w.watch.Namespaces}
+	}
+	return sources
+}
+
+// otherSources are the sources of what are neither parents nor children.
+func otherSources(c *composing) compose.OtherSources {
+	sources := compose.OtherSources{Related: c.related(), Patched: patchedSources(c.revision)}
+	if watches := c.revision.watches.watches; readsByNamespace(c.revision.def) {
+		sources.AllNamespaces = watches[len(watches)-1].source
 	}
 	return sources
 }

@@ -188,9 +188,10 @@ func (t *Trials) reconciler(
 		return nil, fmt.Errorf("making the client of the parents: %w", err)
 	}
 	return compose.New(compose.Options{
-		Identity: identityOf(def, t.Installation), Selection: selectionOf(def), Composer: t.composer, Status: def.Status,
-		Deletion: compose.Deletion{Finalizes: def.Handler.Finalizes(), Ordered: def.Handler.Ordered()},
-		Parents:  parents, Children: views.children, OtherSources: compose.OtherSources{Related: views.related, Patched: views.patched},
+		Identity: identityOf(def, t.Installation), Selection: selectionOf(def), Composer: t.composer,
+		ParentWrites: compose.ParentWrites{Status: def.Status, Marks: def.Handler.Marks()},
+		Deletion:     compose.Deletion{Finalizes: def.Handler.Finalizes(), Ordered: def.Handler.Ordered()},
+		Parents:      parents, Children: views.children, OtherSources: views.OtherSources,
 		Client: client, Dynamic: dyn, Remembered: compose.Remembered{Memory: compose.NewMemory(), Leavers: &compose.Leavers{}},
 		Metrics: telemetry.NewMetrics(prometheus.NewRegistry()).Controller(def.Name).Compose(), Events: recorder, Logger: t.Logger,
 	}), nil
@@ -199,8 +200,7 @@ func (t *Trials) reconciler(
 // trialViews are the caches of a trial.
 type trialViews struct {
 	children []compose.ChildSource
-	related  []compose.RelatedSource
-	patched  []compose.PatchSource
+	compose.OtherSources
 }
 
 // views are what the definition watches besides the parents, of what a server has.
@@ -223,11 +223,14 @@ func (t *Trials) views(server *offline.Server) (views trialViews) {
 		views.children = append(views.children, compose.ChildSource{OwnedKind: owned, Source: v, Namespaces: v.Namespaces})
 	}
 	for _, related := range def.Handler.Reads() {
-		views.related = append(views.related, compose.RelatedSource{Related: related, Source: view()})
+		views.Related = append(views.Related, compose.RelatedSource{Related: related, Source: view()})
 	}
 	for _, kind := range patchedKinds(def) {
 		v := view()
-		views.patched = append(views.patched, compose.PatchSource{PatchedKind: kind, Source: v, Namespaces: v.Namespaces})
+		views.Patched = append(views.Patched, compose.PatchSource{PatchedKind: kind, Source: v, Namespaces: v.Namespaces})
+	}
+	if readsByNamespace(def) {
+		views.AllNamespaces = view()
 	}
 	return views
 }

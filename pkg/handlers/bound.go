@@ -243,7 +243,7 @@ func (p Plugin[C]) describeComposer(b *Bound, c C) error {
 	}
 	names := map[string]bool{}
 	for _, related := range b.reads {
-		if err := related.check(); err != nil {
+		if err := related.Validate(); err != nil {
 			return fmt.Errorf("asking plugin %q what it reads: %w", p.Name, err)
 		}
 		if names[related.Name] {

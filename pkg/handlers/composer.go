@@ -31,8 +31,10 @@ type Composer interface {
 }
 
 // Relater is what a Composer also is that finds out for each parent what it reads besides. What it
-// returns must lie within the plugin's Reads. It is called before each Compose, and is a function
-// of the parent.
+// returns must lie within the plugin's Reads: of other objects it is given none, and another kind
+// is an error. Any object of a kind may be asked for. Relate is called before Compose, once for
+// each version of the parent, and is a function of the parent. What it has returned last counts
+// until it is called again, also where it has failed since: changes of these objects call Compose.
 type Relater interface {
 	Relate(ctx context.Context, parent Object) ([]Related, error)
 }

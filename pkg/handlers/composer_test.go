@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -137,6 +138,30 @@ func TestBindRefusesWhatAComposerSaysOfItself(t *testing.T) {
 				p.Reads = func(config) []handlers.Related { return []handlers.Related{{APIVersion: "v1", Kind: "Secret"}} }
 			},
 			want: `asking plugin "p" what it reads: v1 Secret: it has no name`,
+		},
+		"reads by a name and by names": {
+			change: func(p *handlers.Plugin[config]) {
+				p.Reads = func(config) []handlers.Related {
+					return []handlers.Related{{Name: "r", APIVersion: "v1", Kind: "Secret", ObjectName: "a", ObjectNames: []string{"b"}}}
+				}
+			},
+			want: `asking plugin "p" what it reads: r: objectName and objectNames exclude each other`,
+		},
+		"reads by an empty name": {
+			change: func(p *handlers.Plugin[config]) {
+				p.Reads = func(config) []handlers.Related {
+					return []handlers.Related{{Name: "r", APIVersion: "v1", Kind: "Secret", ObjectNames: []string{"b", ""}}}
+				}
+			},
+			want: `asking plugin "p" what it reads: r: one of objectNames is empty`,
+		},
+		"reads in a namespace, and by the labels of namespaces": {
+			change: func(p *handlers.Plugin[config]) {
+				p.Reads = func(config) []handlers.Related {
+					return []handlers.Related{{Name: "r", APIVersion: "v1", Kind: "Secret", SameNamespace: true, NamespaceSelector: &metav1.LabelSelector{}}}
+				}
+			},
+			want: `asking plugin "p" what it reads: r: namespaceSelector excludes namespace and sameNamespace`,
 		},
 	}
 	for name, tc := range tests {

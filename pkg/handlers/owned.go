@@ -3,7 +3,6 @@ package handlers
 import (
 	"fmt"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -46,44 +45,6 @@ func (k OwnedKind) GroupVersionKind() schema.GroupVersionKind {
 }
 
 func (k OwnedKind) check() error { return checkKindNames(k.APIVersion, k.Kind) }
-
-// Related names objects that a composer reads besides its parent and children. A change of one of
-// them calls the composer for the parents that read it.
-type Related struct {
-	// Name is the key in ComposeRequest.Related. Required, and different for each.
-	Name string `json:"name"`
-	// APIVersion and Kind name the kind. Required.
-	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
-	// ObjectName is that of one object; empty, the default, is any.
-	ObjectName string `json:"objectName,omitempty"`
-	// LabelSelector selects by labels; nil, the default, selects everything.
-	LabelSelector *metav1.LabelSelector `json:"labelSelector,omitempty"`
-	// Namespace is where the objects are; empty, the default, is the whole cluster, or the
-	// namespaces that the definition watches.
-	Namespace string `json:"namespace,omitempty"`
-	// SameNamespace leaves out objects of other namespaces than that of the parent.
-	SameNamespace bool `json:"sameNamespace,omitempty"`
-	// MetadataOnly says that the composer reads nothing of these objects but their metadata.
-	MetadataOnly bool `json:"metadataOnly,omitempty"`
-}
-
-// GroupVersionKind is the kind.
-func (r Related) GroupVersionKind() schema.GroupVersionKind {
-	return schema.FromAPIVersionAndKind(r.APIVersion, r.Kind)
-}
-
-func (r Related) check() error {
-	if r.Name == "" {
-		return fmt.Errorf("%s %s: it has no name", r.APIVersion, r.Kind)
-	}
-	if r.LabelSelector != nil {
-		if _, err := metav1.LabelSelectorAsSelector(r.LabelSelector); err != nil {
-			return fmt.Errorf("%s: %w", r.Name, err)
-		}
-	}
-	return checkKindNames(r.APIVersion, r.Kind)
-}
 
 func checkKindNames(apiVersion, kind string) error {
 	gv, err := schema.ParseGroupVersion(apiVersion)

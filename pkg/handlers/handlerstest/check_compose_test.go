@@ -380,6 +380,24 @@ func badAnswers() map[string]badPlugin {
 			plugin: relatingPlugin(handlers.Related{Name: "pods", APIVersion: "v1", Kind: "Pod"}),
 			want:   "related pods: Reads has no such v1 Pod",
 		},
+		"relates other names": {
+			plugin: func() handlers.Plugin[settings] {
+				p := relatingPlugin(handlers.Related{Name: "s", APIVersion: "v1", Kind: "Secret", ObjectNames: []string{"b"}})
+				p.Reads = func(settings) []handlers.Related {
+					return []handlers.Related{{Name: "secrets", APIVersion: "v1", Kind: "Secret", ObjectNames: []string{"a"}}}
+				}
+				return p
+			}(),
+			want: "related s: Reads has no such v1 Secret",
+		},
+		"relates by the labels of namespaces": {
+			plugin: relatingPlugin(handlers.Related{Name: "s", APIVersion: "v1", Kind: "Secret", NamespaceSelector: &metav1.LabelSelector{}}),
+			want:   "related s: it has a NamespaceSelector, and nothing in Reads has one",
+		},
+		"relates what cannot be": {
+			plugin: relatingPlugin(handlers.Related{Name: "s", APIVersion: "v1", Kind: "Secret", ObjectName: "a", ObjectNames: []string{"b"}}),
+			want:   "related s: objectName and objectNames exclude each other",
+		},
 		"relates in another namespace": {
 			plugin: relatingPlugin(handlers.Related{Name: "keys", APIVersion: "v1", Kind: "Secret", Namespace: "default"}),
 			want:   "related keys: Reads has no such v1 Secret",

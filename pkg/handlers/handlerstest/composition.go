@@ -55,27 +55,6 @@ func (j *judge) reportf(format string, args ...any) {
 	j.found = append(j.found, fmt.Sprintf(format, args...))
 }
 
-// related looks at what a Relater has asked for.
-func (j *judge) related(asked []handlers.Related) {
-	names := map[string]bool{}
-	for _, related := range asked {
-		if related.Name == "" || names[related.Name] {
-			j.reportf("related %q: want names, each once", related.Name)
-		}
-		names[related.Name] = true
-		if !slices.ContainsFunc(j.bound.Reads(), func(declared handlers.Related) bool { return mayRead(declared, related) }) {
-			j.reportf("related %s: Reads has no such %s %s", related.Name, related.APIVersion, related.Kind)
-		}
-	}
-}
-
-// mayRead reports whether some of what is asked for lies within what is declared.
-func mayRead(declared, asked handlers.Related) bool {
-	within := func(declared, asked string) bool { return declared == "" || asked == "" || declared == asked }
-	return declared.GroupVersionKind() == asked.GroupVersionKind() && within(declared.Namespace, asked.Namespace) &&
-		within(declared.ObjectName, asked.ObjectName)
-}
-
 // child looks at one child by itself.
 func (j *judge) child(ctx context.Context, child handlers.Child) {
 	u, err := unstructuredOf(child.Object)
