@@ -188,7 +188,7 @@ func (c *composerNeeds) keep() {
 	if !c.def.Status.None && slices.Contains(verbs, "patch") && !scheme.Scheme.Recognizes(c.def.Watch.Kind) {
 		c.add(false, rule(c.parent.Name+"/status", "patch"))
 	}
-	if c.finalizes || c.notes {
+	if c.finalizes || c.notes || c.def.Handler.Marks() {
 		c.add(c.outside(), rule(c.parent.Name, "patch"))
 	}
 	if c.outside() {

@@ -24,6 +24,7 @@ type composing struct {
 	reads     []handlers.Related
 	patches   []handlers.PatchedKind
 	finalizes bool
+	marks     bool
 }
 
 // loadComposers loads controllers whose plugin "parts" makes composers.
@@ -37,6 +38,7 @@ func loadComposers(t *testing.T, c composing, text string) *config.Config {
 		Reads:       func(settings) []handlers.Related { return c.reads },
 		Patches:     func(settings) []handlers.PatchedKind { return c.patches },
 		Finalizes:   func(settings) bool { return c.finalizes },
+		Marks:       func(settings) bool { return c.marks },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -146,6 +148,10 @@ func TestGrantsOfComposers(t *testing.T) {
 		"the composer finalizes": {
 			composing{owns: []handlers.OwnedKind{configMaps}, finalizes: true}, sites,
 			[]string{"* " + childRules, "* " + keptRules, "* " + statusRules, "* " + eventRules},
+		},
+		"the composer sets labels": {
+			composing{owns: []handlers.OwnedKind{configMaps}, marks: true}, sitesOfX,
+			[]string{"x " + childRules, "x " + keptRules, "x " + statusRules, "x " + eventRules},
 		},
 		"deletion is blocked": {
 			owns(handlers.OwnedKind{APIVersion: "v1", Kind: "ConfigMap", BlockOwnerDeletion: true}), sitesOfX,

@@ -68,6 +68,10 @@ func (p *pass) conditions() []condition {
 		block(ReasonFight, f.message)
 		degrade(ReasonFight, f.message)
 	}
+	if failure := p.labels.failure; failure != nil {
+		block(failure.reason, failure.Error())
+		degrade(failure.reason, failure.Error())
+	}
 	pending := func(ofParent bool) {
 		for _, waiting := range p.composition.Pending {
 			if waitsForOwn(p.composition, waiting) == ofParent {

@@ -30,14 +30,15 @@ type parentMemory struct {
 	answer   handlers.Object // to the last write of the parent; nil when the cache has it
 	status   string          // hash of the status that was written, see wroteStatus
 	version  string          // resourceVersion of the parent after that
-	earlier  string          // resourceVersion of the parent after the write before
+	earlier  []string        // resourceVersions of the parent after the writes before
 	counts   counts
 	children map[ChildID]*childMemory
 	patches  map[ChildID]*patchMemory
 	related  []handlers.Related // what a Relater has asked for
-	writing  writing            // of the parent
-	finished map[string]string  // children that are gone, see noteFinished
-	selected string             // the condition that has selected it, see noteSelected
+	labels   labelMemory
+	writing  writing           // of the parent
+	finished map[string]string // children that are gone, see noteFinished
+	selected string            // the condition that has selected it, see noteSelected
 
 	moving time.Time // since when children wait for another definition
 
@@ -247,6 +248,10 @@ func (m *Memory) ownEvent(parent types.UID, id ChildID, event heldEvent) bool {
 	return true
 }
 
+// writesOfPass is how often one pass writes the parent at most before it writes its status: the
+// finalizer, labels and annotations, and the note of what has finished.
+const writesOfPass = 3
+
 // beginParentWrite, endParentWrite and ownParentEvent are the same for the parent itself.
 func (m *Memory) beginParentWrite(parent types.UID) {
 	m.mu.Lock()
@@ -258,7 +263,8 @@ func (m *Memory) endParentWrite(parent types.UID, statusHash string, answer hand
 	m.mu.Lock()
 	p := m.of(parent)
 	if answer != nil {
-		p.answer, p.earlier, p.version = answer, p.version, answer.ResourceVersion()
+		p.answer, p.earlier = answer, append(slices.Clip(p.earlier[max(0, len(p.earlier)-writesOfPass+1):]), p.version)
+		p.version = answer.ResourceVersion()
 		if statusHash != "" {
 			p.status = statusHash
 		}
@@ -269,7 +275,8 @@ func (m *Memory) endParentWrite(parent types.UID, statusHash string, answer hand
 		p.answer = nil
 	}
 	m.mu.Unlock()
-	notify(slices.DeleteFunc(held, func(event heldEvent) bool { return event.version == earlier && !event.deleted }), answer, version)
+	isEarlier := func(event heldEvent) bool { return !event.deleted && slices.Contains(earlier, event.version) }
+	notify(slices.DeleteFunc(held, isEarlier), answer, version)
 }
 
 func (m *Memory) ownParentEvent(parent types.UID, event heldEvent) bool {
@@ -282,7 +289,7 @@ func (m *Memory) ownParentEvent(parent types.UID, event heldEvent) bool {
 	case p.writing.n > 0:
 		p.writing.held = append(p.writing.held, event)
 		return true
-	case event.version != "" && p.earlier == event.version:
+	case event.version != "" && slices.Contains(p.earlier, event.version):
 		return true
 	case p.version == "" || p.version != event.version:
 		return false

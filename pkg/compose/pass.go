@@ -52,6 +52,7 @@ type pass struct {
 	next        time.Duration // after which it is to be looked at again; 0 for never
 	showsMoves  bool          // the status says what waits for other definitions
 	patches     patches
+	labels      labelState
 }
 
 func newPass(r *Reconciler, key kube.Key, req handlers.Request) *pass {
@@ -90,8 +91,10 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	}
 	p.fights, p.next = p.lookAtFights(ctx, p.ops)
 	waits := moving{p}.lookAtMoves()
-	if next := p.patches.next; next > 0 && (p.next == 0 || next < p.next) {
-		p.next = next
+	for _, next := range []time.Duration{p.patches.next, p.labels.again} {
+		if next > 0 && (p.next == 0 || next < p.next) {
+			p.next = next
+		}
 	}
 	p.note()
 	p.report(p.troubles(), p.err == nil, p.req.Attempt)
@@ -193,7 +196,8 @@ func (p *pass) converge(ctx context.Context) (settled bool) {
 		}
 		p.observeAt(observed, desired)
 		p.ops = p.plan(observed, desired, "", "")
-		if !p.execute(ctx, p.ops) {
+		changed := p.execute(ctx, p.ops)
+		if !(labeling{p}).write(ctx) && !changed {
 			return true
 		}
 	}
@@ -235,7 +239,7 @@ func (p *pass) compose(ctx context.Context, observed map[ChildID]observedChild) 
 		return nil
 	}
 	desired, err := p.desire(ctx, p.composition.Children)
-	if err = errors.Join(err, patching{p}.desire(ctx)); err != nil {
+	if err = errors.Join(err, patching{p}.desire(ctx), labeling{p}.check()); err != nil {
 		p.err = &composeError{err: err}
 	}
 	return desired
@@ -348,15 +352,19 @@ func (p *pass) hold() string {
 	return patching{p}.holdsPrune()
 }
 
-// firstError is what the call ends with: that of the composer, of the first child, or of a patch.
+// firstError is what the call ends with: that of the composer, of the first child, of the parent's
+// labels, or of a patch.
 func (p *pass) firstError() error {
 	if err := p.childError(); err != nil {
 		return err
 	}
+	if failure := p.labels.failure; failure != nil && failure.reason != ReasonFight {
+		return slowly(failure, p.req.Attempt)
+	}
 	return patching{p}.firstError()
 }
 
-// childError is firstError without the patches.
+// childError is firstError without the labels and patches.
 func (p *pass) childError() error {
 	if p.err != nil {
 		if _, ok := errors.AsType[*composeError](p.err); ok && !handlers.IsTerminal(p.err) {

@@ -84,6 +84,14 @@ type Deletion struct {
 	Ordered bool
 }
 
+// ParentWrites are what is written to the parents besides finalizers and notes.
+type ParentWrites struct {
+	// Status says what is written to the status.
+	Status config.Status
+	// Marks is true when the composer may set labels and annotations.
+	Marks bool
+}
+
 // Remembered is what a definition knows of its parents. It belongs to the definition, so that a
 // revision goes on with what an earlier one has noted.
 type Remembered struct {
@@ -104,7 +112,7 @@ type OtherSources struct {
 	Patched []PatchSource
 }
 
-// Options of New. All fields but Status, Deletion, Children and OtherSources are required.
+// Options of New. All fields but ParentWrites, Deletion, Children and OtherSources are required.
 type Options struct {
 	// Identity is which children are those of the definition.
 	Identity
@@ -114,8 +122,8 @@ type Options struct {
 	Membership
 	// Composer says what should exist.
 	Composer handlers.Composer
-	// Status says what is written to the status of the parents.
-	Status config.Status
+	// ParentWrites are what is written to the parents.
+	ParentWrites
 	// Deletion says how parents are deleted.
 	Deletion
 	// Parents is the cache of the parents.

@@ -188,7 +188,7 @@ func (s *server) change(r request, contentType string, kind schema.GroupVersionK
 	case contentType == string(types.MergePatchType) && subresource == "status":
 		err = s.cluster.patchStatus(id, []byte(r.body))
 	case contentType == string(types.MergePatchType):
-		err = s.cluster.patchAnnotations(id, []byte(r.body))
+		err = s.cluster.patchMetadata(id, []byte(r.body))
 	case r.method != http.MethodGet:
 		err = apierrors.NewMethodNotSupported(schema.GroupResource{}, r.method)
 	}
@@ -219,8 +219,8 @@ func (c *cluster) patchStatus(id ChildID, body []byte) error {
 	return nil
 }
 
-// patchAnnotations is a merge patch of the annotations.
-func (c *cluster) patchAnnotations(id ChildID, body []byte) error {
+// patchMetadata is a merge patch of labels and annotations.
+func (c *cluster) patchMetadata(id ChildID, body []byte) error {
 	patch, err := decodeTree(body)
 	if err != nil {
 		return err
@@ -233,10 +233,13 @@ func (c *cluster) patchAnnotations(id ChildID, body []byte) error {
 	case metadata["resourceVersion"] != s.version:
 		return apierrors.NewConflict(schema.GroupResource{Resource: id.Kind.Kind}, id.Name, errors.New("the object has been modified"))
 	}
-	change, _ := metadata["annotations"].(map[string]any)
 	c.edit(id, FieldManager, func(tree map[string]any) {
 		of := object(tree, "metadata")
-		of["annotations"] = merged(annotations(tree), change)
+		for _, member := range []string{"labels", "annotations"} {
+			if change, ok := metadata[member].(map[string]any); ok {
+				of[member] = merged(object(of, member), change)
+			}
+		}
 	})
 	return nil
 }

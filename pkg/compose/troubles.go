@@ -91,6 +91,9 @@ func (p *pass) troubles() (all []trouble) {
 			add(op.Reason, op.ID, fmt.Sprintf("%s: %s", op.ID, op.Message), nil)
 		}
 	}
+	if failure := p.labels.failure; failure != nil {
+		add(failure.reason, ChildID{}, failure.Error(), failure)
+	}
 	p.patches.tellTroubles(add)
 	return all
 }

@@ -32,6 +32,7 @@ type Bound struct {
 	owns         []OwnedKind
 	reads        []Related
 	patches      []PatchedKind
+	marks        bool
 }
 
 // Plugin returns the plugin's name.
@@ -66,6 +67,9 @@ func (b Bound) Reads() []Related { return slices.Clone(b.reads) }
 // Patches returns the kinds to whose objects the composer may contribute. The slice is the caller's
 // own.
 func (b Bound) Patches() []PatchedKind { return slices.Clone(b.patches) }
+
+// Marks reports whether the composer may set labels or annotations of parents.
+func (b Bound) Marks() bool { return b.marks }
 
 // Finalizes reports whether the handler is a Finalizer, so that its definition may have a
 // finalizer, or the composer wants to be called for parents that are being deleted.
@@ -232,6 +236,11 @@ func (p Plugin[C]) describeComposer(b *Bound, c C) error {
 	}
 	if p.External != nil {
 		if err := p.protect("External", func() { b.external = p.External(c) }); err != nil {
+			return err
+		}
+	}
+	if p.Marks != nil {
+		if err := p.protect("Marks", func() { b.marks = p.Marks(c) }); err != nil {
 			return err
 		}
 	}

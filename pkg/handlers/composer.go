@@ -114,6 +114,12 @@ type Composition struct {
 	// given once stays until it is given with another status. Status is ignored for
 	// kinds of Kubernetes itself and for kinds without a status subresource.
 	Status any
+	// Labels and Annotations are those that the parent should have: each is set to its value, and
+	// removed where that is nil. Others are left alone, and one that is not given any more stays as
+	// it is. They are written before Compose is called again, which sees them then, and only if
+	// they differ. Names with a prefix that is kooperd.dev, or ends in .kooperd.dev, are mistakes.
+	// The plugin has to say that it Marks parents. Default: none.
+	Labels, Annotations map[string]*string
 	// Pending are children that cannot be told yet. Nothing is deleted while there is one, and no
 	// contribution is removed.
 	Pending []Pending

@@ -73,6 +73,9 @@ type Plugin[C any] struct {
 	// config may contribute. A patch of another kind is refused. Rights and watches follow from it,
 	// and the parents get a finalizer. Optional, for plugins of composers.
 	Patches func(C) []PatchedKind
+	// Marks reports whether a composer with this config may set labels or annotations of parents.
+	// The right to patch the watched kind follows from it. Optional, for plugins of composers.
+	Marks func(C) bool
 }
 
 // Problem is one mistake found in a plugin's config.
@@ -186,8 +189,8 @@ func (p Plugin[C]) check() error {
 		return fmt.Errorf("registering plugin %q: it has both New and NewComposer; want one of them, or Composes to choose by", p.Name)
 	case p.Composes != nil && (p.New == nil || p.NewComposer == nil):
 		return fmt.Errorf("registering plugin %q: Composes chooses between New and NewComposer, and it has one of them", p.Name)
-	case p.NewComposer == nil && (p.Owns != nil || p.Reads != nil || p.Ordered != nil || p.Patches != nil || p.External != nil):
-		return fmt.Errorf("registering plugin %q: Owns, Reads, Ordered, Patches and External are for composers, and it has New", p.Name)
+	case p.NewComposer == nil && (p.Owns != nil || p.Reads != nil || p.Ordered != nil || p.Patches != nil || p.External != nil || p.Marks != nil):
+		return fmt.Errorf("registering plugin %q: Owns, Reads, Ordered, Patches, External and Marks are for composers, and it has New", p.Name)
 	case p.NewComposer != nil && p.Owns == nil:
 		return fmt.Errorf("registering plugin %q: it makes composers and does not say what they own (Owns)", p.Name)
 	case reflect.TypeFor[C]().Kind() != reflect.Struct:

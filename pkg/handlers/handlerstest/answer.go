@@ -69,6 +69,8 @@ func (a answer) text() string {
 		Related      []handlers.Related `json:",omitempty"`
 		Children     []child
 		Patches      []handlers.Patch   `json:",omitempty"`
+		Labels       map[string]*string `json:",omitempty"`
+		Annotations  map[string]*string `json:",omitempty"`
 		Status       any                `json:",omitempty"`
 		Pending      []handlers.Pending `json:",omitempty"`
 		RequeueAfter time.Duration      `json:",omitempty"`
@@ -76,6 +78,7 @@ func (a answer) text() string {
 	}{
 		Related: a.related, Patches: a.composition.Patches, Status: a.composition.Status, Pending: a.composition.Pending,
 		RequeueAfter: a.composition.RequeueAfter, Finalized: a.composition.Finalized,
+		Labels: a.composition.Labels, Annotations: a.composition.Annotations,
 	}
 	if a.err != nil {
 		shown.Error = a.err.Error()

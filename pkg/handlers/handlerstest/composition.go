@@ -231,6 +231,8 @@ func (j *judge) rest(a answer) {
 			j.reportf("pending %q: it does not say on what", p.Name)
 		}
 	}
+	j.marks("label", a.composition.Labels)
+	j.marks("annotation", a.composition.Annotations)
 	j.status(a.composition.Status)
 	waits := len(pending) > 0 || a.composition.RequeueAfter > 0 || len(j.req.Children) > 0
 	if j.req.Finalizing && !waits && !a.composition.Finalized {
