@@ -83,6 +83,8 @@ type maker struct {
 	parent                   Parent
 	ordered                  bool
 	kinds                    map[schema.GroupVersionKind]ownedKind
+	// existing returns the object of a child that keeps what is equal; nil knows none.
+	existing func(ChildID) *Observed
 }
 
 // ownedKind is a kind that may be made.
@@ -109,6 +111,15 @@ func (m maker) make(child handlers.Child) (*Desired, error) {
 		return nil, fmt.Errorf("child %s: %w", d.Name, err)
 	}
 	m.mark(d, owned)
+	var existing *Observed
+	if d.Policy.KeepEqual && m.existing != nil {
+		existing = m.existing(d.ID)
+	}
+	if existing != nil {
+		if err := d.keepEqual(existing); err != nil {
+			return nil, fmt.Errorf("child %s: %w", d.Name, err)
+		}
+	}
 	if d.Policy.Update == handlers.UpdateCreateOnly {
 		d.full, d.tree = d.tree, onlyMarks(d.tree)
 	}
@@ -117,6 +128,9 @@ func (m maker) make(child handlers.Child) (*Desired, error) {
 	}
 	if err := m.hash(d); err != nil {
 		return nil, fmt.Errorf("child %s: encoding it: %w", d.Name, err)
+	}
+	if existing != nil && d.isAsObserved(existing) {
+		d.hash = existing.marks.applied
 	}
 	annotations(d.tree)[AppliedAnnotation] = d.hash
 	if d.full != nil {

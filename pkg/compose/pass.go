@@ -238,18 +238,19 @@ func (p *pass) compose(ctx context.Context, observed map[ChildID]observedChild) 
 		p.err = &composeError{err: err}
 		return nil
 	}
-	desired, err := p.desire(ctx, p.composition.Children)
+	desired, err := p.desire(ctx, p.composition.Children, observed)
 	if err = errors.Join(err, patching{p}.desire(ctx), labeling{p}.check()); err != nil {
 		p.err = &composeError{err: err}
 	}
 	return desired
 }
 
-// desire makes what is desired of the composer's answer. All mistakes in it come together.
-func (p *pass) desire(ctx context.Context, children []handlers.Child) ([]*Desired, error) {
+// desire makes what is desired of the composer's answer, which has seen what was observed. All
+// mistakes in it come together.
+func (p *pass) desire(ctx context.Context, children []handlers.Child, observed map[ChildID]observedChild) ([]*Desired, error) {
 	m := maker{
 		installation: p.Installation, definition: p.Definition, parent: p.parent, ordered: p.Ordered,
-		kinds: map[schema.GroupVersionKind]ownedKind{},
+		kinds: map[schema.GroupVersionKind]ownedKind{}, existing: keepsEqual(p, observed),
 	}
 	for _, source := range p.Children {
 		kind := source.GroupVersionKind()

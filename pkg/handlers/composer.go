@@ -198,6 +198,13 @@ type ChildPolicy struct {
 	// added for an object that exists leaves the value there is. No path lies within a list or map
 	// that the API server takes as one value, such as the selector of a Deployment. Default: none.
 	Ignore []string
+	// KeepEqual lets a child be given as it was observed. What its object has with an equal value,
+	// and kooperd has not set, does not count as given: defaults, what others have set, the status,
+	// and what the API server writes into the metadata. So nothing is written when an observed
+	// child is returned as it is, and what others have set stays theirs. What kooperd has set and
+	// Object does not have is removed as ever. It begins when kooperd has made the object, or has
+	// adopted it. Default: all that Object has is kooperd's.
+	KeepEqual bool
 	// Prune allows that a Namespace, CustomResourceDefinition, PersistentVolume or
 	// PersistentVolumeClaim is deleted when it is no longer desired. It has to be there while the
 	// child is desired. Children of other kinds need no such word.

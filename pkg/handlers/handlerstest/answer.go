@@ -90,6 +90,7 @@ func (a answer) text() string {
 			Kept: []string{
 				string(p.Drift), string(p.Conflicts), fmt.Sprint(p.Prune), fmt.Sprint(p.Ready != nil),
 				string(p.Update), fmt.Sprint(p.AllowDataLoss), fmt.Sprint(p.Ignore), fmt.Sprint(c.Generate != nil), string(p.WhenGone),
+				fmt.Sprint(p.KeepEqual),
 			},
 		})
 	}
