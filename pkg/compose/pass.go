@@ -46,7 +46,7 @@ type pass struct {
 	rounds      int    // how often the composer has been asked
 	err         error  // why the children are not known
 	ops         []Op   // the last plan
-	lost        bool   // the work is over before anything could be recorded
+	lost        bool   // the parent is gone, or the work is over before anything could be recorded
 	unsettled   bool   // it took too many rounds
 	fights      []fighting
 	next        time.Duration // after which it is to be looked at again; 0 for never
@@ -144,7 +144,7 @@ func again(result *handlers.Result, d time.Duration) {
 
 // makeRight brings the children in line. settled is false if that took too many rounds, and whole
 // if a cache has ceased to be complete: what is not in it may exist nevertheless. It is false, too,
-// if nothing may be made, because that could not be recorded.
+// if nothing may be made, because that could not be recorded, or the parent is gone.
 func (p *pass) makeRight(ctx context.Context) (settled, whole bool) {
 	for {
 		settled = p.converge(ctx)
@@ -182,10 +182,7 @@ func (p *pass) converge(ctx context.Context) (settled bool) {
 		p.rounds++
 		observed := p.observeChildren()
 		desired := p.compose(ctx, observed)
-		if p.err != nil || ctx.Err() != nil {
-			return true
-		}
-		if !p.mayWrite(ctx) {
+		if p.err != nil || ctx.Err() != nil || !p.lives() || !p.mayWrite(ctx) {
 			return true
 		}
 		if p.err = p.ensureFinalizer(ctx, desired, len(p.patches.desired) > 0); p.err != nil {
@@ -202,6 +199,14 @@ func (p *pass) converge(ctx context.Context) (settled bool) {
 		}
 	}
 	return false
+}
+
+// lives reports whether the parent is there, and not being deleted since the composer was asked,
+// which may take long. Else its end has an event, and nothing is made for it any more.
+func (p *pass) lives() bool {
+	now, there := p.Parents.GetByUID(p.parent.UID)
+	p.lost = !there || now.Metadata().DeletionTimestamp != nil && p.composed.DeletionTimestamp == nil
+	return !p.lost
 }
 
 // sameForComposer reports whether nothing but what kooperd itself writes differs: the event of that
