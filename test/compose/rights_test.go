@@ -26,6 +26,7 @@ type shape struct {
 	watch    map[string]any // instead of the rig's things
 	settings map[string]any
 	reads    []parts.Reads
+	labels   map[string]string // of the parents
 }
 
 // owned is one kind of children of a shape.
@@ -109,7 +110,14 @@ func shapes(r *rig, elsewhere string) map[string]shape {
 		"children elsewhere, by a Role": {kinds: []owned{ownElsewhere(elsewhere)}},
 		"roles": {
 			kinds: ownRoles(r, true),
-			reads: []parts.Reads{{Name: "spaces", APIVersion: "v1", Kind: "Namespace", Label: "rig=" + r.namespace}},
+			reads: []parts.Reads{
+				{Name: "spaces", APIVersion: "v1", Kind: "Namespace", Label: "rig=" + r.namespace},
+				{Name: "tokens", APIVersion: "v1", Kind: "Secret", InNamespaces: "rig=" + r.namespace},
+			},
+		},
+		"labels of parents": {
+			kinds: []owned{ownConfigMaps(false)}, labels: map[string]string{"text": "{text}"},
+			reads: []parts.Reads{{Name: "tokens", APIVersion: "v1", Kind: "Secret", InNamespaces: "rig=" + r.namespace}},
 		},
 		"built-in parents": {
 			kinds: []owned{ownConfigMaps(false)},
@@ -157,7 +165,7 @@ func (r *rig) place(kind owned) *rig {
 // shape writes the config. Each kind has a and b first, and then a and c.
 func (r *rig) shape(t *testing.T, s shape, letters ...string) {
 	t.Helper()
-	config := parts.Config{Reads: s.reads, Owns: []parts.Owns{}}
+	config := parts.Config{Reads: s.reads, Labels: s.labels, Owns: []parts.Owns{}}
 	for _, kind := range s.kinds {
 		config.Owns = append(config.Owns, kind.Owns)
 		for _, letter := range letters {

@@ -5,8 +5,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -15,6 +18,12 @@ import (
 
 // Generated is how each generated value begins.
 const Generated = "generated!"
+
+// The errors of calls.
+var (
+	errPutOff      = errors.New("too many requests, as the test wants")
+	errUnavailable = errors.New("nobody answers, as the test wants")
+)
 
 // composer makes the children of one revision of a definition.
 type composer struct {
@@ -43,6 +52,17 @@ func (c *composer) compose(req handlers.ComposeRequest) (handlers.Composition, e
 	f, err := newFiller(req)
 	if err != nil {
 		return handlers.Composition{}, err
+	}
+	if f.text == "wait" {
+		if _, err := os.ReadFile(filepath.Join(c.config.Wait, req.Object.Name())); err != nil {
+			return handlers.Composition{}, fmt.Errorf("waiting for the test: %w", err)
+		}
+	}
+	if slices.Contains(c.config.Unavailable, f.text) {
+		return handlers.Composition{}, handlers.Unavailable(errUnavailable)
+	}
+	if slices.Contains(c.config.PutOff, f.text) {
+		return handlers.Composition{}, handlers.RetryAfter(errPutOff, time.Duration(c.config.PutOffFor))
 	}
 	var composition handlers.Composition
 	for _, name := range c.config.Pending {
@@ -73,6 +93,12 @@ func (c *composer) compose(req handlers.ComposeRequest) (handlers.Composition, e
 		}
 		composition.Patches = append(composition.Patches, handlers.Patch{Name: part.Name, Object: &unstructured.Unstructured{Object: object}})
 	}
+	if composition.Labels, err = f.marks(c.config.Labels, c.config.Removes); err != nil {
+		return handlers.Composition{}, err
+	}
+	if composition.Annotations, err = f.marks(c.config.Annotations, c.config.Removes); err != nil {
+		return handlers.Composition{}, err
+	}
 	if c.config.Status != nil {
 		status, err := f.fill(c.config.Status)
 		switch _, pending := errors.AsType[handlers.Pending](err); {
@@ -97,8 +123,18 @@ func (part Child) child(f filler) (handlers.Child, error) {
 		Policy: handlers.ChildPolicy{
 			Drift: part.Drift, Conflicts: part.Conflicts, Prune: part.Prune, Update: part.Update, AllowDataLoss: part.AllowDataLoss,
 			Adopt: part.Adopt, AdoptFrom: part.AdoptFrom,
-			Ignore: part.Ignore, WhenGone: part.WhenGone,
+			Ignore: part.Ignore, WhenGone: part.WhenGone, KeepEqual: part.Echo,
 		},
+	}
+	if observed, ok := f.req.Children.Get(part.Name); ok && part.Echo {
+		var u unstructured.Unstructured
+		if err := observed.Into(&u); err != nil {
+			return handlers.Child{}, fmt.Errorf("reading child %s: %w", part.Name, err)
+		}
+		child.Object = &u
+		if err := unstructured.SetNestedField(u.Object, f.text, "metadata", "labels", "text"); err != nil {
+			return handlers.Child{}, fmt.Errorf("changing child %s: %w", part.Name, err)
+		}
 	}
 	if path := part.Generate; path != "" {
 		child.Generate = func(_ context.Context, object *unstructured.Unstructured) error {

@@ -46,6 +46,25 @@ func (f filler) fill(value map[string]any) (map[string]any, error) {
 	return object, err
 }
 
+// marks returns labels or annotations with their values filled in, and nil for those to remove.
+func (f filler) marks(values map[string]string, removes []string) (map[string]*string, error) {
+	if len(values)+len(removes) == 0 {
+		return nil, nil
+	}
+	filled := map[string]*string{}
+	for name, value := range values {
+		text, err := f.string(value)
+		if err != nil {
+			return nil, err
+		}
+		filled[name] = &text
+	}
+	for _, name := range removes {
+		filled[name] = nil
+	}
+	return filled, nil
+}
+
 func (f filler) any(value any) (any, error) {
 	switch value := value.(type) {
 	case string:

@@ -20,12 +20,24 @@ type Config struct {
 	Owns     []Owns         `json:"owns,omitempty"`
 	NoOwns   bool           `json:"noOwns,omitempty"`
 	Reads    []Reads        `json:"reads,omitempty"`
+	Relates  []Reads        `json:"relates,omitempty"`
 	Patches  []Patch        `json:"patches,omitempty"`
 	Patched  []Patched      `json:"patched,omitempty"`
 	Pending  []string       `json:"pending,omitempty"`
 	Ordered  bool           `json:"ordered,omitempty"`
 	Fail     string         `json:"fail,omitempty"`
-	FailFor  []string       `json:"failFor,omitempty"`
+
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Removes     []string          `json:"removes,omitempty"`
+
+	FailFor []string `json:"failFor,omitempty"`
+
+	Unavailable []string `json:"unavailable,omitempty"`
+	Wait        string   `json:"wait,omitempty"`
+
+	PutOff    []string          `json:"putOff,omitempty"`
+	PutOffFor handlers.Duration `json:"putOffFor,omitempty"`
 }
 
 // Child is one child of each parent.
@@ -46,6 +58,7 @@ type Child struct {
 	Ignore        []string           `json:"ignore,omitempty"`
 	Generate      string             `json:"generate,omitempty"` // path of a field
 	WhenGone      handlers.WhenGone  `json:"whenGone,omitempty"`
+	Echo          bool               `json:"echo,omitempty"`
 }
 
 // Patch is what each parent contributes to another object.
@@ -80,6 +93,8 @@ type Reads struct {
 	APIVersion    string `json:"apiVersion"`
 	Kind          string `json:"kind"`
 	Label         string `json:"label,omitempty"`
+	ObjectNames   string `json:"objectNames,omitempty"` // with commas
+	InNamespaces  string `json:"inNamespaces,omitempty"`
 	SameNamespace bool   `json:"sameNamespace,omitempty"`
 	ObjectName    string `json:"objectName,omitempty"`
 	Namespace     string `json:"namespace,omitempty"`
@@ -96,12 +111,17 @@ func Plugin(record *Record) handlers.Plugin[Config] {
 			return Config{Owns: []Owns{{APIVersion: "v1", Kind: "ConfigMap"}}}
 		},
 		NewComposer: func(_ context.Context, env handlers.Env, c Config) (handlers.Composer, error) {
-			return &composer{config: c, definition: env.Definition, record: record}, nil
+			made := &composer{config: c, definition: env.Definition, record: record}
+			if c.Relates != nil {
+				return relater{made}, nil
+			}
+			return made, nil
 		},
 		Owns:    owned,
 		Ordered: func(c Config) bool { return c.Ordered },
 		Reads:   func(c Config) []handlers.Related { return related(c.Reads) },
 		Patches: func(c Config) []handlers.PatchedKind { return patched(c.Patched) },
+		Marks:   func(c Config) bool { return len(c.Labels)+len(c.Annotations)+len(c.Removes) > 0 },
 	}
 }
 
@@ -141,10 +161,20 @@ func related(all []Reads) []handlers.Related {
 			Name: r.Name, APIVersion: r.APIVersion, Kind: r.Kind, ObjectName: r.ObjectName, Namespace: r.Namespace,
 			SameNamespace: r.SameNamespace, MetadataOnly: !r.Whole,
 		}
-		if key, value, ok := strings.Cut(r.Label, "="); ok {
-			k.LabelSelector = &metav1.LabelSelector{MatchLabels: map[string]string{key: value}}
+		if r.ObjectNames != "" {
+			k.ObjectNames = strings.Split(r.ObjectNames, ",")
 		}
+		k.LabelSelector, k.NamespaceSelector = selector(r.Label), selector(r.InNamespaces)
 		kinds = append(kinds, k)
 	}
 	return kinds
+}
+
+// selector selects by a label, as "key=value"; nil for an empty text.
+func selector(label string) *metav1.LabelSelector {
+	key, value, ok := strings.Cut(label, "=")
+	if !ok {
+		return nil
+	}
+	return &metav1.LabelSelector{MatchLabels: map[string]string{key: value}}
 }
