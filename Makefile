@@ -90,18 +90,15 @@ release-check: ## Build programs and image twice, apart from each other, and com
 
 ##@ Check
 
-# Packages of the test module run one after the other: electors that compete with a short lease lose it
-# on a machine that is starved. Results are never taken from the cache, which does not know the
-# programs that the tests run. A control plane with the race detector would take minutes to build and
-# be too slow to show anything. What counts bytes runs once more without the race detector, which
-# takes several times as much. Vetting is part of "make verify".
+# A control plane with the race detector would take minutes to build and be too slow to show anything. What counts bytes
+# runs once more without the race detector, which takes several times as much. Vetting is part of "make verify".
 .PHONY: test
 test: bin/kooperd bin/devcluster bin/helm3 bin/helm4 bin/kubeconform ## Run all tests, with the race detector.
 	@status=0; \
 	run() { printf '+ cd %s && %s\n' "$$1" "$${*:2}"; (cd "$$1" && "$${@:2}") || status=1; }; \
 	run . $(GO) test -vet=off -race $(TESTFLAGS) ./...; \
 	run . env $(PURE) $(GO) test -vet=off -run '^(TestLoadMemory$$|TestCgroupIsNotFilled$$|TestChild|TestComposeMemory$$)' $(TESTFLAGS) ./pkg/config ./pkg/daemon ./pkg/handlers/apply; \
-	run test $(GO) test -vet=off -race -count=1 -p 1 -timeout 20m $(TESTFLAGS) ./...; \
+	GO=$(GO) scripts/test-suites $(TESTFLAGS) || status=1; \
 	run test/bench $(GO) test -vet=off -race $(TESTFLAGS) ./...; \
 	run devcluster env $(PURE) $(GO) test -vet=off -ldflags '-s -w $(KUBERNETES_FLAGS)' $(TESTFLAGS) ./...; \
 	exit $$status
