@@ -13,6 +13,7 @@ import (
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/handlers/exec"
 )
 
 // The plugins of these tests. They have what configs of real plugins have: required fields, enums,
@@ -275,6 +276,33 @@ controllers:
 		file + `:44:22: controllers.prefix-of-a-handler.conditionPrefix: the log plugin makes no composers, whose parents' conditions kooperd keeps; leave it out` + "\n" +
 		file + `:48:22: controllers.prefix-without-status.conditionPrefix: the definition says status: "none", so no condition is written; leave one of both out` + "\n" +
 		file + `:53:22: controllers.prefix-built-in.conditionPrefix: the status of a Pod is that of Kubernetes itself, so no condition is written; leave it out`
+	if err == nil || err.Error() != want {
+		t.Errorf("Load: %v\nwant:\n%s", err, want)
+	}
+}
+
+// TestChoiceOfPlugins has a plugin that makes composers of some configs alone.
+func TestChoiceOfPlugins(t *testing.T) {
+	file := write(t, "f.yaml", `apiVersion: kooperd.dev/v1alpha1
+controllers:
+  composing:
+    watch: {apiVersion: example.com/v1, kind: Site}
+    status: own
+    handler: {exec: {command: ["true"], compose: true}}
+  handling:
+    watch: {apiVersion: example.com/v1, kind: Site}
+    id: other
+    status: none
+    handler: {exec: {command: ["true"]}}
+`)
+	registry, err := handlers.NewRegistry(exec.Plugin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = config.Load(t.Context(), []string{file}, config.Options{Registry: registry})
+	const hint = "leave it out; with another config, the exec plugin makes composers"
+	want := file + `:9:9: controllers.handling.id: the exec plugin makes no children, which it is for; ` + hint + "\n" +
+		file + `:10:13: controllers.handling.status: the exec plugin makes no composers, whose parents' status kooperd keeps; ` + hint
 	if err == nil || err.Error() != want {
 		t.Errorf("Load: %v\nwant:\n%s", err, want)
 	}

@@ -7,6 +7,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/hook"
 )
 
 //go:embed schema.cue
@@ -14,14 +15,20 @@ var schema string
 
 // Plugin is the plugin "exec".
 var Plugin = handlers.Plugin[Config]{
-	Name:      "exec",
-	Summary:   "Run a program for every call, with the object as JSON on its standard input",
-	Schema:    schema,
-	Defaults:  defaults,
-	Validate:  validate,
-	Rules:     func(c Config) []rbacv1.PolicyRule { return c.Rules },
-	Finalizes: func(c Config) bool { return c.Finalize != nil },
-	New:       newHandler,
+	Name:        "exec",
+	Summary:     "Run a program for every call, with the object as JSON on its standard input",
+	Schema:      hook.Schema(schema),
+	Defaults:    defaults,
+	Validate:    validate,
+	Rules:       func(c Config) []rbacv1.PolicyRule { return c.Rules },
+	Finalizes:   func(c Config) bool { return c.Finalize != nil },
+	New:         newHandler,
+	NewComposer: newComposer,
+	Composes:    func(c Config) bool { return c.Compose },
+	External:    func(Config) bool { return true },
+	Owns:        func(c Config) []handlers.OwnedKind { return hook.Owns(c.Config) },
+	Reads:       func(c Config) []handlers.Related { return hook.Reads(c.Config) },
+	Marks:       func(c Config) bool { return hook.Marks(c.Config) },
 }
 
 const (
@@ -61,6 +68,26 @@ type Config struct {
 	ExitCodes ExitCodes `json:"exitCodes,omitzero"`
 	// Rules are the rights that the program needs for requests of its own. Default: none.
 	Rules []rbacv1.PolicyRule `json:"rules,omitempty"`
+	// Hooks are for programs that say what should exist.
+	Hooks
+}
+
+// Hooks are the fields for programs that say what should exist. schema.cue describes them.
+type Hooks struct {
+	// Compose makes the programs hooks. Default: false.
+	Compose bool `json:"compose,omitempty"`
+	// Customize is the hook that says which other objects the others read. Default: none.
+	Customize *Customize `json:"customize,omitempty"`
+	// MaxAnswer is how many bytes a hook may answer. Default: 4 MiB.
+	MaxAnswer int `json:"maxAnswer,omitempty"`
+	// Config says what hooks may answer with, and what they read.
+	hook.Config
+}
+
+// Customize is the hook that says which other objects the others read.
+type Customize struct {
+	// Command is the program and its arguments. Required.
+	Command []string `json:"command"`
 }
 
 // Finalize is what runs for an object that is being deleted.

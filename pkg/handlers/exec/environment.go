@@ -17,15 +17,15 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 // environment returns the environment of one call as execve takes it, sorted, and the secret values
 // in it.
-func (h *handler) environment(req handlers.Request) (environ []string, secrets []handlers.SecretValue, err error) {
+func (r *runner) environment(c call) (environ []string, secrets []handlers.SecretValue, err error) {
 	env := map[string]string{"PATH": defaultPath}
-	for _, name := range h.config.PassEnv {
+	for _, name := range r.config.PassEnv {
 		if value, ok := os.LookupEnv(name); ok {
 			env[name] = value
 		}
 	}
-	maps.Copy(env, h.config.Env)
-	for name, secret := range h.config.SecretEnv {
+	maps.Copy(env, r.config.Env)
+	for name, secret := range r.config.SecretEnv {
 		value, err := secret.Resolve()
 		if err != nil {
 			return nil, nil, fmt.Errorf("setting %s: %w", name, err)
@@ -36,7 +36,7 @@ func (h *handler) environment(req handlers.Request) (environ []string, secrets [
 		env[name] = value.Reveal()
 		secrets = append(secrets, value)
 	}
-	for name, value := range h.variables(req) {
+	for name, value := range r.variables(c) {
 		if strings.ContainsRune(value, 0) {
 			return nil, nil, handlers.Terminal(fmt.Errorf("setting %s: the object's value contains a NUL byte, which cannot be given to a program", name))
 		}
@@ -51,18 +51,22 @@ func (h *handler) environment(req handlers.Request) (environ []string, secrets [
 
 // variables are what a program is told about its call, for those that need no more of the object
 // than this.
-func (h *handler) variables(req handlers.Request) map[string]string {
-	o := req.Object
+func (r *runner) variables(c call) map[string]string {
+	o := c.Object
 	apiVersion, kind := o.GroupVersionKind().ToAPIVersionAndKind()
-	return map[string]string{
-		ownPrefix + "DEFINITION":       h.definition,
+	variables := map[string]string{
+		ownPrefix + "DEFINITION":       r.definition,
 		ownPrefix + "API_VERSION":      apiVersion,
 		ownPrefix + "KIND":             kind,
 		ownPrefix + "NAMESPACE":        o.Namespace(),
 		ownPrefix + "NAME":             o.Name(),
 		ownPrefix + "UID":              string(o.UID()),
 		ownPrefix + "RESOURCE_VERSION": o.ResourceVersion(),
-		ownPrefix + "CAUSE":            string(req.Cause),
-		ownPrefix + "ATTEMPT":          strconv.Itoa(req.Attempt),
+		ownPrefix + "CAUSE":            string(c.Cause),
+		ownPrefix + "ATTEMPT":          strconv.Itoa(c.Attempt),
 	}
+	if c.hook != "" {
+		variables[ownPrefix+"HOOK"] = string(c.hook)
+	}
+	return variables
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -13,18 +14,24 @@ import (
 	"github.com/go-logr/logr"
 
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/hook"
 )
 
 // pipeTimeout is how long a call waits for the end of the output after the program and its process
 // group are gone. Only a process that left the group on purpose can still hold it open.
 const pipeTimeout = time.Second
 
-// handler is the handler of one definition.
-type handler struct {
+// runner runs the programs of one definition.
+type runner struct {
 	definition string
 	logger     logr.Logger
 	config     Config
-	program    program
+}
+
+// handler is the handler of one definition.
+type handler struct {
+	runner
+	program program
 }
 
 // finalizer is the handler of a definition with a finalizer.
@@ -47,21 +54,30 @@ func lookUp(command []string) (program, error) {
 	return program{path: path, args: command}, nil
 }
 
-func newHandler(_ context.Context, env handlers.Env, c Config) (handlers.Handler, error) {
+// newRunner checks what all programs need.
+func newRunner(env handlers.Env, c Config) (runner, error) {
 	if !supported {
-		return nil, errors.New("running programs: not supported on this operating system")
+		return runner{}, errors.New("running programs: not supported on this operating system")
+	}
+	switch info, err := os.Stat(c.Dir); {
+	case err != nil:
+		return runner{}, fmt.Errorf("looking up the working directory: %w", err)
+	case !info.IsDir():
+		return runner{}, fmt.Errorf("looking up the working directory: %s is not a directory", c.Dir)
+	}
+	return runner{definition: env.Definition, logger: env.Logger, config: c}, nil
+}
+
+func newHandler(_ context.Context, env handlers.Env, c Config) (handlers.Handler, error) {
+	r, err := newRunner(env, c)
+	if err != nil {
+		return nil, err
 	}
 	program, err := lookUp(c.Command)
 	if err != nil {
 		return nil, err
 	}
-	switch info, err := os.Stat(c.Dir); {
-	case err != nil:
-		return nil, fmt.Errorf("looking up the working directory: %w", err)
-	case !info.IsDir():
-		return nil, fmt.Errorf("looking up the working directory: %s is not a directory", c.Dir)
-	}
-	h := handler{definition: env.Definition, logger: env.Logger, config: c, program: program}
+	h := handler{runner: r, program: program}
 	if c.Finalize == nil {
 		return &h, nil
 	}
@@ -86,46 +102,63 @@ func (f *finalizer) Finalize(ctx context.Context, req handlers.Request) (handler
 }
 
 func (h *handler) run(ctx context.Context, req handlers.Request, p program) (handlers.Result, error) {
-	if ctx.Err() != nil {
-		return handlers.Result{}, fmt.Errorf("running %s: %w", p.path, context.Cause(ctx))
-	}
 	object, err := req.Object.JSON()
 	if err != nil {
 		return handlers.Result{}, handlers.Terminal(err)
 	}
-	environ, secrets, err := h.environment(req)
-	if err != nil {
-		return handlers.Result{}, err
+	return handlers.Result{}, h.execute(ctx, call{program: p, Request: req, input: object})
+}
+
+// call is one run of a program.
+type call struct {
+	program
+	handlers.Request
+	hook   hook.Name // empty for a handler
+	input  []byte
+	answer io.Writer // takes standard output; nil logs it
+}
+
+// execute runs a program. When it returns, no process of the program's group runs any more.
+func (r *runner) execute(ctx context.Context, c call) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("running %s: %w", c.path, context.Cause(ctx))
 	}
-	stdout, stderr := h.outputs(ctx, newRedactor(secrets))
+	environ, secrets, err := r.environment(c)
+	if err != nil {
+		return err
+	}
+	stdout, stderr := r.outputs(ctx, newRedactor(secrets))
 	cmd := &exec.Cmd{
-		Path: p.path, Args: p.args, Dir: h.config.Dir, Env: environ,
-		Stdin: bytes.NewReader(object), Stdout: stdout, Stderr: stderr,
+		Path: c.path, Args: c.args, Dir: r.config.Dir, Env: environ,
+		Stdin: bytes.NewReader(c.input), Stdout: stdout, Stderr: stderr,
 		WaitDelay: pipeTimeout,
 	}
-	end, err := run(ctx, cmd, time.Duration(h.config.Timeout), time.Duration(h.config.Grace))
+	if c.answer != nil {
+		cmd.Stdout = c.answer
+	}
+	end, err := run(ctx, cmd, time.Duration(r.config.Timeout), time.Duration(r.config.Grace))
 	stdout.close()
 	stderr.close()
 	orphans.reap()
 	if err != nil {
-		return handlers.Result{}, fmt.Errorf("starting %s: %w", p.path, explainStart(err, p.path, h.config.Dir))
+		return fmt.Errorf("starting %s: %w", c.path, explainStart(err, c.path, r.config.Dir))
 	}
-	return handlers.Result{}, h.exitError(p, end, stderr.lastLine())
+	return r.exitError(c.program, end, stderr.lastLine())
 }
 
 // outputs returns what takes standard output and standard error.
-func (h *handler) outputs(ctx context.Context, redact redactor) (stdout, stderr *output) {
+func (r *runner) outputs(ctx context.Context, redact redactor) (stdout, stderr *output) {
 	logger, err := logr.FromContext(ctx)
 	if err != nil {
-		logger = h.logger
+		logger = r.logger
 	}
-	if h.config.OutputLevel == OutputDebug {
+	if r.config.OutputLevel == OutputDebug {
 		logger = logger.V(1)
 	}
 	take := func(stream string) *output {
 		return &output{
-			logger: logger.WithValues("stream", stream), redact: redact, budget: h.config.MaxOutput,
-			off: h.config.OutputLevel == OutputOff || !logger.Enabled(),
+			logger: logger.WithValues("stream", stream), redact: redact, budget: r.config.MaxOutput,
+			off: r.config.OutputLevel == OutputOff || !logger.Enabled(),
 		}
 	}
 	return take("stdout"), take("stderr")
@@ -133,7 +166,7 @@ func (h *handler) outputs(ctx context.Context, redact redactor) (stdout, stderr 
 
 // exitError makes an error of how the program ended, nil when that was a success. said is the last
 // line of its standard error.
-func (h *handler) exitError(p program, end ending, said string) error {
+func (r *runner) exitError(p program, end ending, said string) error {
 	if said != "" {
 		said = ": " + said
 	}
@@ -141,11 +174,11 @@ func (h *handler) exitError(p program, end ending, said string) error {
 		return fmt.Errorf("running %s: %w%s", p.path, end.stopped, said)
 	}
 	code := end.state.ExitCode() // -1 after a signal
-	if code == 0 || slices.Contains(h.config.ExitCodes.Success, code) {
+	if code == 0 || slices.Contains(r.config.ExitCodes.Success, code) {
 		return nil
 	}
 	err := fmt.Errorf("running %s: %s%s", p.path, end.state, said)
-	if slices.Contains(h.config.ExitCodes.Terminal, code) {
+	if slices.Contains(r.config.ExitCodes.Terminal, code) {
 		return handlers.Terminal(err)
 	}
 	return err

@@ -13,6 +13,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/hook"
 	"kooperd.dev/kooperd/pkg/kinds"
 )
 
@@ -35,17 +36,40 @@ func validate(c *Config) []handlers.Problem {
 	if c.Finalize != nil {
 		v.command("finalize.command", c.Finalize.Command)
 	}
+	if c.Customize != nil {
+		v.command("customize.command", c.Customize.Command)
+	}
 	v.environment(c)
 	v.dir(c.Dir)
 	v.exitCodes(c.ExitCodes)
 	for i, rule := range c.Rules {
 		v.rule(fmt.Sprintf("rules[%d]", i), rule)
 	}
+	if c.Compose {
+		v.problems = append(v.problems, hook.Validate(c.Config, hooksOf(*c))...)
+	} else {
+		v.notForHandlers(c)
+	}
 	if v.size > maxStrings {
 		v.add("", fmt.Sprintf("the command and its environment have %d bytes, want at most %d", v.size, maxStrings),
 			"put large values into a file")
 	}
 	return v.problems
+}
+
+// notForHandlers reports what is for hooks alone.
+func (v *validator) notForHandlers(c *Config) {
+	for _, field := range []struct {
+		name string
+		said bool
+	}{
+		{"customize", c.Customize != nil}, {"maxAnswer", c.MaxAnswer != 0}, {"shape", c.Shape != ""}, {"version", c.Version != ""},
+		{"decode", c.Decode != ""}, {"generateSelector", c.GenerateSelector}, {"children", len(c.Children) > 0}, {"reads", len(c.Reads) > 0},
+	} {
+		if field.said {
+			v.add(field.name, "is for programs that say what should exist", "say compose: true, or leave it out")
+		}
+	}
 }
 
 // validator collects problems.
