@@ -351,6 +351,13 @@ func badChildren(t *testing.T) map[string]badPlugin {
 	}
 }
 
+// marking is a plugin that sets labels or annotations of parents.
+func marking(composition handlers.Composition) handlers.Plugin[settings] {
+	p := composingAlways(composition)
+	p.Marks = func(settings) bool { return true }
+	return p
+}
+
 // badAnswers are composers whose answers are wrong but for the children.
 func badAnswers() map[string]badPlugin {
 	waits := composing(composeNothing)
@@ -363,6 +370,22 @@ func badAnswers() map[string]badPlugin {
 		"status does not encode": {
 			plugin: composingAlways(handlers.Composition{Status: map[string]any{"f": func() {}}}),
 			want:   "encoding the status: json: unsupported type",
+		},
+		"a label that it does not declare": {
+			plugin: composingAlways(handlers.Composition{Labels: map[string]*string{"a": nil}}),
+			want:   "it sets a label of the parent, and Marks does not say so",
+		},
+		"an annotation of kooperd": {
+			plugin: marking(handlers.Composition{Annotations: map[string]*string{"kooperd.dev/paused": nil}}),
+			want:   "annotation kooperd.dev/paused of the parent is kooperd's own",
+		},
+		"a name that is none": {
+			plugin: marking(handlers.Composition{Annotations: map[string]*string{"a b": new("x")}}),
+			want:   `annotation "a b" of the parent: name part must consist of alphanumeric characters`,
+		},
+		"a value that is none": {
+			plugin: marking(handlers.Composition{Labels: map[string]*string{"a": new("b c")}}),
+			want:   "label a of the parent: a valid label must be an empty string or consist of alphanumeric characters",
 		},
 		"status is too large": {
 			plugin: composingAlways(handlers.Composition{Status: map[string]any{"text": strings.Repeat("a", 32<<10)}}),
