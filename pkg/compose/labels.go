@@ -36,7 +36,7 @@ func (l labeling) check() error {
 			switch {
 			case !l.Marks:
 				return errNotMarking
-			case isOwnName(name):
+			case IsOwnName(name):
 				return fmt.Errorf("%s %s of the parent is kooperd's own", what, name) //nolint:err113 // a mistake
 			}
 		}
@@ -44,8 +44,8 @@ func (l labeling) check() error {
 	return nil
 }
 
-// isOwnName reports whether the name of a label or annotation is kooperd's.
-func isOwnName(name string) bool {
+// IsOwnName reports whether the name of a label or annotation is one that kooperd keeps for itself.
+func IsOwnName(name string) bool {
 	host, _, qualified := strings.Cut(name, "/")
 	return qualified && (host == finalizerDomain || strings.HasSuffix(host, "."+finalizerDomain))
 }

@@ -63,9 +63,9 @@ is set.
 With -o json or yaml the answer is one document with the list tried. Each entry has definition, parent, children, patches,
 status, conditions, events, rounds (how often the definition was asked) and settled (false if it would have to be asked more
 often), and, where there is something to say, excluded, paused, error, at (the place in the files that it is about), failure
-(why it would be tried again), pending, problems, statusPending, finalizers, requeueAfter and notes. A child has name,
-apiVersion, kind, namespace, objectName, action, reason, why, ready, object and before. An action is create, change,
-unchanged, recreate, adopt, delete, withdraw, retain, wait or refuse.
+(why it would be tried again), pending, problems, statusPending, metadata (labels and annotations of the object that would
+change), finalizers, requeueAfter and notes. A child has name, apiVersion, kind, namespace, objectName, action, reason, why,
+ready, object and before. An action is create, change, unchanged, recreate, adopt, delete, withdraw, retain, wait or refuse.
 
 Exit status: 0 it was tried, 1 the definition fails for an object, or something would be refused or fails, 2 bad usage or bad
 config.`

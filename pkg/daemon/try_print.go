@@ -101,6 +101,9 @@ func (t *tryResult) writeTree(out *bytes.Buffer, paint painter) {
 
 // writeStatus writes what would be written of the object itself.
 func (t *tryResult) writeStatus(out *bytes.Buffer) {
+	if len(t.Metadata) > 0 {
+		out.WriteString("\nMETADATA\n" + objectYAML(t.Metadata))
+	}
 	status := maps.Clone(t.Status)
 	delete(status, "observedGeneration") // It says nothing here.
 	if len(status)+len(t.StatusWaits) > 0 {

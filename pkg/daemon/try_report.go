@@ -41,12 +41,14 @@ type tryResult struct {
 
 // tryRemainder is the rest of a tryResult.
 type tryRemainder struct {
-	Failure      string     `json:"failure,omitempty"`
-	Events       []tryEvent `json:"events"`
-	At           string     `json:"at,omitempty"` // where in the files the error comes from
-	Finalizers   []string   `json:"finalizers,omitempty"`
-	RequeueAfter string     `json:"requeueAfter,omitempty"`
-	Notes        []string   `json:"notes,omitempty"`
+	Failure    string     `json:"failure,omitempty"`
+	Events     []tryEvent `json:"events"`
+	At         string     `json:"at,omitempty"` // where in the files the error comes from
+	Finalizers []string   `json:"finalizers,omitempty"`
+	// Metadata are labels and annotations of the object that would change; null removes one.
+	Metadata     map[string]any `json:"metadata,omitempty"`
+	RequeueAfter string         `json:"requeueAfter,omitempty"`
+	Notes        []string       `json:"notes,omitempty"`
 }
 
 type tryParent struct {
@@ -265,6 +267,7 @@ func (t *tryResult) addStatus(shown shownObjects, tried *engine.Tried) {
 			t.Finalizers = append(t.Finalizers, name)
 		}
 	}
+	t.Metadata, _ = shown.redacted(changedMarks(before, now)).(map[string]any)
 	status, _, _ := unstructured.NestedMap(now.Object, "status")
 	own, _, _ := unstructured.NestedSlice(status, "conditions")
 	if len(own) > 0 {

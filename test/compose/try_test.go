@@ -2,6 +2,7 @@ package compose_test
 
 import (
 	"encoding/json"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -36,6 +37,41 @@ func (r *rig) tryLive(t testing.TB, kubeconfig, object string, status int) (acti
 		actions[child.ObjectName] = child.Action
 	}
 	return actions, stdout
+}
+
+// TestTryShowsLabels tries a parent that would get a label, and lose one.
+func TestTryShowsLabels(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.defineAll(t, map[string]definition{definitionName: {Config: parts.Config{
+		Labels: map[string]string{"example.com/text": "{text}", "same": "x"}, Removes: []string{"gone", "absent"},
+	}}})
+	thing := writeTemp(t, []byte(`{"apiVersion": "demo.kooperd.dev/v1", "kind": "Thing",
+		"metadata": {"name": "p", "namespace": "`+r.namespace+`", "labels": {"gone": "1", "same": "x"}, "annotations": {"keep": "1"}}, "spec": {"text": "x"}}`))
+	try := func(flags ...string) string {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), composed, append([]string{"try", r.path, "--object", thing}, flags...)...).Output()
+		if err != nil {
+			t.Fatalf("trying the thing: %v\n%s", err, out)
+		}
+		return string(out)
+	}
+	stdout := try("-o", "json")
+	var report struct {
+		Tried []struct {
+			Metadata map[string]any
+		}
+	}
+	if err := json.Unmarshal([]byte(stdout), &report); err != nil || len(report.Tried) != 1 {
+		t.Fatalf("reading %s: %v", stdout, err)
+	}
+	want := map[string]any{"labels": map[string]any{"example.com/text": "x", "gone": nil}}
+	if diff := gocmp.Diff(want, report.Tried[0].Metadata); diff != "" {
+		t.Errorf("metadata (-want +got):\n%s", diff)
+	}
+	if printed := try(); !strings.Contains(printed, "METADATA\nlabels:\n  example.com/text: x\n  gone: null\n") {
+		t.Errorf("printed is:\n%s", printed)
+	}
 }
 
 // TestTryLive tries a parent before its children are made, when they are there, when another party
