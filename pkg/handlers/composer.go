@@ -22,6 +22,9 @@ import (
 // What kooperd writes for a composer calls it no further time: the parent's own status is no input,
 // and what a status should say has to follow from the rest of the request.
 //
+// An answer for a parent that has gone meanwhile is dropped, and so is one for a parent whose
+// deletion has begun since the call, unless the request was Finalizing.
+//
 // An error means that the children are not known: nothing is deleted, and the call is retried. So
 // an error, or a Pending, is never the same as an empty set.
 //
