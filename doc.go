@@ -5,7 +5,7 @@
 // and packages of one level do not import each other:
 //
 //	schemas, pkg/signals, pkg/status,           the config language in CUE; the context of a main; states of definitions;
-//	pkg/expression                              the language of paths and CEL expressions
+//	pkg/expression, pkg/manifest                the language of paths and CEL expressions; files with objects
 //	pkg/handlers, pkg/queue, pkg/telemetry,     the contract of a handler; the work queue; metrics, logs and health;
 //	pkg/trigger                                 which changes call a handler: ignore and where
 //	pkg/config, pkg/kube, pkg/election,         files to a checked config; the API server; lease to term;

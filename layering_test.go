@@ -22,7 +22,7 @@ const module = "kooperd.dev/kooperd"
 // levels is the order of the rooms, lowest first. A package belongs to the first room whose pattern
 // matches it or a folder above it, and may import packages of its own room and of lower levels.
 var levels = [][]string{
-	{"schemas", "pkg/signals", "pkg/status", "pkg/expression"},
+	{"schemas", "pkg/signals", "pkg/status", "pkg/expression", "pkg/manifest"},
 	{"pkg/handlers", "pkg/kinds", "pkg/queue", "pkg/telemetry", "pkg/trigger"},
 	{"pkg/hook"},
 	{"pkg/config", "pkg/kube", "pkg/election", "pkg/fence", "pkg/server", "pkg/handlers/*"},

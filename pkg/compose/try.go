@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -98,7 +99,21 @@ type TriedCondition struct {
 // Try makes one pass for a parent, as Handle does, and says what it has done. The clients of r
 // should be such that nothing is changed in a cluster. Memory must be new: nothing is known of
 // earlier passes, and what is not desired is deleted as after a change of the file.
-func Try(ctx context.Context, r *Reconciler, parent handlers.Object) (trial Trial) {
+func Try(ctx context.Context, r *Reconciler, parent handlers.Object) Trial {
+	return try(r, parent, func(p *pass) (handlers.Result, error) { return p.run(ctx) })
+}
+
+// TryLeave is Try for a parent that the definition does not select, as if it had before: its
+// children are deleted, and what it contributes to other objects is withdrawn. The composer is not
+// asked.
+func TryLeave(ctx context.Context, r *Reconciler, parent handlers.Object) Trial {
+	r.Logger = logr.Discard() // What it says has not happened.
+	r.Leavers.Note(parent)
+	return try(r, parent, func(p *pass) (handlers.Result, error) { return cleaning{pass: p}.leave(ctx) })
+}
+
+// try makes one pass that does something.
+func try(r *Reconciler, parent handlers.Object, do func(*pass) (handlers.Result, error)) (trial Trial) {
 	key := kube.Key{Namespace: parent.Namespace(), Name: parent.Name()}
 	r.Memory.Brake.DefinitionChanged(r.now())
 	r.Memory.meet(key, parent.UID())
@@ -113,7 +128,7 @@ func Try(ctx context.Context, r *Reconciler, parent handlers.Object) (trial Tria
 	if mark := p.meta.Labels; r.Identity.has(mark[DefinitionLabel]) && mark[InstallationLabel] == r.Installation {
 		return Trial{Err: errOwnChild, Redact: p.secrets.clean}
 	}
-	result, err := p.run(ctx)
+	result, err := do(p)
 	trial = trialOf(p)
 	trial.RequeueAfter = result.RequeueAfter
 	switch {

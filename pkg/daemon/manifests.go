@@ -15,7 +15,7 @@ import (
 func writeManifests(w io.Writer, format string, notes []string, objects ...runtime.Object) error {
 	manifests := make([]map[string]any, 0, len(objects))
 	for _, object := range objects {
-		m, err := manifest(object)
+		m, err := manifestOf(object)
 		if err != nil {
 			return err
 		}
@@ -33,9 +33,9 @@ func writeManifests(w io.Writer, format string, notes []string, objects ...runti
 	return err
 }
 
-// manifest is an object as a user would write it, without the status that only the API server fills
-// in.
-func manifest(object runtime.Object) (map[string]any, error) {
+// manifestOf is an object as a user would write it, without the status that only the API server
+// fills in.
+func manifestOf(object runtime.Object) (map[string]any, error) {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
 		return nil, err

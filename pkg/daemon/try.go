@@ -56,6 +56,9 @@ that is sent as a dry run, and what comes after it for that object is worked out
 acts as the user of the kubeconfig, who needs the rights that kooperd has for this definition (kooperd rbac); those that are
 missing are named.
 
+Of an object that the definition does not select any more, by its labels, fields or where, it shows which children would be
+deleted.
+
 Objects are shown without the marks of kooperd and without what identifies their state. Values of Secrets are never shown,
 unless --show-secrets is given; nor are values that every run generates anew. Output is colored on a terminal, unless NO_COLOR
 is set.

@@ -1,29 +1,21 @@
 package daemon
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-	"sigs.k8s.io/yaml"
-)
 
-// maxObjects bounds a file with objects, in bytes.
-const maxObjects = 64 << 20
+	"kooperd.dev/kooperd/pkg/manifest"
+)
 
 // readAllObjects reads the objects of files, and of the YAML and JSON files in and below folders.
 func readAllObjects(paths []string) (objects []*unstructured.Unstructured, err error) {
 	for _, path := range paths {
-		files, err := objectFiles(path)
+		files, err := manifest.Files(path)
 		if err != nil {
 			return nil, fmt.Errorf("reading objects: %w", err)
 		}
@@ -38,46 +30,22 @@ func readAllObjects(paths []string) (objects []*unstructured.Unstructured, err e
 	return objects, nil
 }
 
-// objectFiles returns path itself, or the files of a folder that may have objects.
-func objectFiles(path string) ([]string, error) {
-	info, err := os.Stat(path)
-	if err != nil || !info.IsDir() {
-		return []string{path}, err
-	}
-	var files []string
-	err = filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(file)) {
-			files = append(files, file)
-		}
-		return err
-	})
-	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("there is no YAML or JSON file in %s", path)
-	}
-	return files, err
-}
-
 // readObjects reads the objects of one file; "-" stands for stdin.
 func readObjects(path string, stdin io.Reader) ([]*unstructured.Unstructured, error) {
-	name, in := path, stdin
+	name, read := path, func() ([]manifest.Document, error) { return manifest.ReadFile(path) }
 	if path == "-" && stdin != nil {
-		name = "standard input"
-	} else {
-		file, err := os.Open(path)
-		if err != nil {
-			return nil, fmt.Errorf("reading objects: %w", err)
-		}
-		defer func() { _ = file.Close() }() // It was only read.
-		in = file
+		name, read = "standard input", func() ([]manifest.Document, error) { return manifest.Read(stdin) }
 	}
-	text, err := io.ReadAll(io.LimitReader(in, maxObjects+1))
-	switch {
-	case err != nil:
+	documents, err := read()
+	if _, named := errors.AsType[*fs.PathError](err); named {
 		return nil, fmt.Errorf("reading objects: %w", err)
-	case len(text) > maxObjects:
-		return nil, fmt.Errorf("reading objects: %s has more than %d bytes", name, maxObjects)
 	}
-	objects, err := parseObjects(text)
+	var objects []*unstructured.Unstructured
+	for i := 0; i < len(documents) && err == nil; i++ {
+		var found []*unstructured.Unstructured
+		found, err = parseDocument(documents[i])
+		objects = append(objects, found...)
+	}
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("reading objects: %s: %w", name, err)
@@ -87,37 +55,16 @@ func readObjects(path string, stdin io.Reader) ([]*unstructured.Unstructured, er
 	return objects, nil
 }
 
-// parseObjects reads YAML documents; JSON is YAML, too. A List stands for its items.
-func parseObjects(text []byte) (objects []*unstructured.Unstructured, err error) {
-	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
-	for line := 0; ; {
-		document, err := documents.Read()
-		if errors.Is(err, io.EOF) {
-			return objects, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		found, err := parseDocument(document, line)
-		if err != nil {
-			return nil, err
-		}
-		objects = append(objects, found...)
-		line += bytes.Count(document, []byte("\n")) + 1 // and the separator
-	}
-}
-
-// parseDocument reads one document, which begins after that many lines.
-func parseDocument(document []byte, line int) ([]*unstructured.Unstructured, error) {
-	padding := bytes.Repeat([]byte("\n"), line) // so that the parser counts the lines of the file
-	text, err := yaml.YAMLToJSON(append(padding, document...))
+// parseDocument returns the objects of a YAML document. A List stands for its items.
+func parseDocument(document manifest.Document) ([]*unstructured.Unstructured, error) {
+	text, err := document.JSON()
 	if err != nil {
-		return nil, errors.New(strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")), " "))
+		return nil, err
 	}
-	if trimmed := bytes.TrimSpace(text); len(trimmed) == 0 || bytes.Equal(trimmed, []byte("null")) {
+	if len(text) == 0 || string(text) == "null" {
 		return nil, nil
 	}
-	at := fmt.Sprintf("the document at line %d", line+1)
+	at := fmt.Sprintf("the document at line %d", document.Line)
 	decoded, _, err := unstructured.UnstructuredJSONScheme.Decode(text, nil, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s is no object: %s", at, noObject(text))
@@ -143,7 +90,7 @@ func parseDocument(document []byte, line int) ([]*unstructured.Unstructured, err
 
 // noObject says what a document is that is no object.
 func noObject(text []byte) string {
-	if !bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
+	if !bytes.HasPrefix(text, []byte("{")) {
 		return "want apiVersion, kind and metadata"
 	}
 	return "it has no apiVersion or no kind"

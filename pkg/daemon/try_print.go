@@ -40,6 +40,12 @@ func (t *tryResult) write(out *bytes.Buffer, paint painter) {
 	switch {
 	case t.Excluded != "":
 		fmt.Fprintf(out, "%s: nothing would be made, as definition %s does not handle it: %s\n", t.Parent, t.Definition, plain(t.Excluded))
+		if t.Error != "" {
+			fmt.Fprintf(out, "%s\n", paint.line(colorRed, plain(t.Error)))
+		}
+		if len(t.Children)+len(t.Patches) > 0 {
+			t.writeTree(out, paint)
+		}
 		writeNotes(out, t.Notes)
 		return
 	case t.Paused:

@@ -161,9 +161,12 @@ func (t *tryResult) refused() bool {
 	return slices.ContainsFunc(t.Children, is) || slices.ContainsFunc(t.Patches, is)
 }
 
-// leavesNote is about an object that a definition does not handle any more.
-const leavesNote = "if the definition has handled it before, its children would be deleted now, but for those that are to be kept, " +
-	"and what it contributes to other objects would be withdrawn; that is not tried"
+// What is said of an object that a definition does not handle any more.
+const (
+	leavesNote    = "if the definition has handled it before, a running kooperd does that now"
+	leavesUnknown = "if the definition has handled it before, its children would be deleted now, but for those that are to be kept, " +
+		"and what it contributes to other objects would be withdrawn; none of that is known here"
+)
 
 // result says what came of one object.
 func (r *tryRun) result(c tryChoice, tried *engine.Tried) tryResult {
@@ -174,9 +177,9 @@ func (r *tryRun) result(c tryChoice, tried *engine.Tried) tryResult {
 		Children: []tryChild{}, Patches: []tryChild{}, Conditions: []tryCondition{}, Status: map[string]any{},
 		tryRemainder: tryRemainder{Events: []tryEvent{}, Notes: tried.Notes},
 	}
-	if tried.Excluded != "" {
+	if tried.Excluded != "" && tried.Server == nil {
 		if tried.Leaves {
-			result.Notes = append(result.Notes, leavesNote)
+			result.Notes = append(result.Notes, leavesUnknown)
 		}
 		return result
 	}
@@ -191,6 +194,10 @@ func (r *tryRun) result(c tryChoice, tried *engine.Tried) tryResult {
 		shown.redact = func(text string) string { return text }
 	}
 	result.addObjects(shown, tried.Trial)
+	if tried.Excluded != "" {
+		result.Notes = append(result.Notes, result.leaving())
+		return result
+	}
 	result.addStatus(shown, tried)
 	for _, p := range tried.Pending {
 		result.Pending = append(result.Pending, tryPending{p.Name, p.On, p.Why})
@@ -206,6 +213,14 @@ func (r *tryRun) result(c tryChoice, tried *engine.Tried) tryResult {
 		result.Notes = append(result.Notes, fmt.Sprintf("what the definition makes still changes after %d rounds: it would be called again later", tried.Rounds))
 	}
 	return result
+}
+
+// leaving says what the children of an object are that is not handled any more.
+func (t *tryResult) leaving() string {
+	if len(t.Children)+len(t.Patches) == 0 {
+		return leavesUnknown
+	}
+	return leavesNote
 }
 
 // addObjects adds the children and what is patched.

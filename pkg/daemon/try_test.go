@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/daemon"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/handlers/builtin"
@@ -249,6 +251,33 @@ func TestTryExcluded(t *testing.T) {
 	if !strings.Contains(stdout, "the definition is paused") {
 		t.Errorf("of a paused definition, it prints\n%s", stdout)
 	}
+}
+
+// TestTryLeaving shows what is deleted when a parent leaves the selection, and what is not: what
+// has no marks, and the children of others.
+func TestTryLeaving(t *testing.T) {
+	made := func(name, parentUID, parent string) string {
+		marks := fmt.Sprintf("labels: {%s: %q, %s: office, %s: %q}, annotations: {%s: %s, %s: copy}", compose.InstallationLabel,
+			compose.Installation("default", "kooperd"), compose.DefinitionLabel, compose.ParentUIDLabel, parentUID, compose.ParentAnnotation, parent, compose.ChildAnnotation)
+		return "---\n{apiVersion: v1, kind: Secret, metadata: {name: " + name + ", namespace: a, uid: " + name + ", " + marks + "}}\n"
+	}
+	children := file(t, made("mine", "one", "a/one")+made("another", "two", "a/two")+officeMade)
+	parent := file(t, strings.Replace(strings.Replace(office, "open", "shut", 1), "name: one", "name: one, uid: one", 1))
+	stdout, stderr, status := runTry(t, secretaryFile, "--object", parent, "--children", children, "-o", "json")
+	var report struct {
+		Tried []struct {
+			Excluded string
+			Children []struct{ ObjectName, Action string }
+		}
+	}
+	if err := json.Unmarshal([]byte(stdout), &report); err != nil || status != daemon.ExitOK || stderr != "" || len(report.Tried) != 1 {
+		t.Fatalf("exit status is %d, standard error %q, and it prints\n%s\n%v", status, stderr, stdout, err)
+	}
+	if have := fmt.Sprint(report.Tried[0].Children); have != "[{mine delete}]" || report.Tried[0].Excluded == "" {
+		t.Errorf("excluded %q, and of the children: %s, want the deletion of one", report.Tried[0].Excluded, have)
+	}
+	stdout, _, _ = runTry(t, secretaryFile, "--object", parent, "--children", children)
+	golden(t, "leaving.txt", stdout)
 }
 
 func TestTryRefusesBadInput(t *testing.T) {

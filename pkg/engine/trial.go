@@ -2,10 +2,12 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,6 +40,7 @@ type Trials struct {
 	Logger logr.Logger
 
 	composer handlers.Composer
+	stuck    bool // the plugin's code has not returned
 }
 
 // Given are the objects that there are besides the parent.
@@ -56,11 +59,12 @@ type Tried struct {
 	Server *offline.Server
 	// Parent names the parent.
 	Parent offline.Key
-	// Excluded is why the definition does not handle the parent; empty if it does. Nothing was done
-	// then.
+	// Excluded is why the definition does not handle the parent; empty if it does. The composer was
+	// not asked then.
 	Excluded string
 	// Leaves is true when the definition does not handle the parent because of its labels, fields
-	// or where. If it has handled it before, a running kooperd deletes its children.
+	// or where. If it has handled it before, a running kooperd deletes its children: that is what
+	// was tried, unless Server is nil.
 	Leaves bool
 	// Events are those that were recorded.
 	Events []TriedEvent
@@ -68,8 +72,11 @@ type Tried struct {
 	Notes []string
 }
 
-// Close closes the composer.
+// Close closes the composer, unless a call of it goes on.
 func (t *Trials) Close() error {
+	if t.stuck {
+		return nil
+	}
 	if closer, ok := t.composer.(io.Closer); ok {
 		return closer.Close()
 	}
@@ -79,9 +86,32 @@ func (t *Trials) Close() error {
 // Try makes one pass for a parent. The objects must not be used any more. The error is that it
 // could not be tried at all.
 func (t *Trials) Try(ctx context.Context, parent *unstructured.Unstructured, given Given) (*Tried, error) {
-	if why, leaves := t.excludes(ctx, parent); why != "" {
-		return &Tried{Parent: offline.KeyOf(parent), Excluded: why, Leaves: leaves}, nil
+	why, leaves := t.excludes(ctx, parent)
+	if why == "" {
+		return t.pass(ctx, parent, given, compose.Try)
 	}
+	tried := &Tried{Parent: offline.KeyOf(parent)}
+	if leaves && (t.Live == nil || given.ParentIsLive) {
+		left, err := t.pass(ctx, parent, given, compose.TryLeave)
+		if stuck, ok := errors.AsType[*StuckTrialError](err); ok {
+			return nil, stuck
+		}
+		if err == nil {
+			tried = left
+			tried.Notes = slices.DeleteFunc(tried.Notes, func(note string) bool { return note == leftOutNote }) // Nothing is made.
+		} else {
+			tried.Notes = append(tried.Notes, "what would be deleted is not known: "+err.Error())
+		}
+	}
+	tried.Excluded, tried.Leaves = why, leaves
+	return tried, nil
+}
+
+// tryPass is what is done in a pass.
+type tryPass func(context.Context, *compose.Reconciler, handlers.Object) compose.Trial
+
+// pass makes one pass with what there is.
+func (t *Trials) pass(ctx context.Context, parent *unstructured.Unstructured, given Given, do tryPass) (*Tried, error) {
 	if t.Live != nil {
 		server := offline.NewServer(t.Finder)
 		if given.ParentIsLive {
@@ -92,7 +122,7 @@ func (t *Trials) Try(ctx context.Context, parent *unstructured.Unstructured, giv
 		if err := t.fill(ctx, server, parent); err != nil {
 			return nil, err
 		}
-		return t.run(ctx, server, server.Over(t.Live), parent)
+		return t.run(ctx, trialServer{server, server.Over(t.Live)}, parent, do)
 	}
 	family := newTrialFamily(t, parent, given)
 	for {
@@ -100,7 +130,7 @@ func (t *Trials) Try(ctx context.Context, parent *unstructured.Unstructured, giv
 		if err != nil {
 			return nil, err
 		}
-		tried, err := t.run(ctx, server, server.Config(), parent)
+		tried, err := t.run(ctx, trialServer{server, server.Config()}, parent, do)
 		if err != nil {
 			return nil, err
 		}
@@ -134,13 +164,22 @@ func (t *Trials) excludes(ctx context.Context, parent *unstructured.Unstructured
 	return "", false
 }
 
+// trialServer has the objects of a trial, and says how clients reach them.
+type trialServer struct {
+	*offline.Server
+	config *rest.Config
+}
+
 // run makes one pass with what a server has.
-func (t *Trials) run(ctx context.Context, server *offline.Server, config *rest.Config, parent *unstructured.Unstructured) (*Tried, error) {
+func (t *Trials) run(ctx context.Context, server trialServer, parent *unstructured.Unstructured, do tryPass) (*Tried, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.Definition.Timeout)
 	defer cancel()
 	recorder := &trialEvents{}
-	r, err := t.reconciler(ctx, server, config, recorder)
-	if err != nil {
+	var r *compose.Reconciler
+	if err := t.bounded(ctx, func() (err error) {
+		r, err = t.reconciler(ctx, server, recorder)
+		return err
+	}); err != nil {
 		return nil, err
 	}
 	key := offline.KeyOf(parent)
@@ -148,14 +187,20 @@ func (t *Trials) run(ctx context.Context, server *offline.Server, config *rest.C
 	if !ok {
 		return nil, fmt.Errorf("reading %s: it is no object of kind %s", key, t.Definition.Watch.Kind.Kind)
 	}
-	tried := &Tried{Server: server, Parent: key}
-	returned := make(chan struct{})
-	go func() { // The plugin's code may end the goroutine that it runs in.
-		defer close(returned)
+	tried := &Tried{Server: server.Server, Parent: key}
+	var trial compose.Trial
+	err := t.bounded(ctx, func() error {
+		trial = do(logr.NewContext(ctx, t.Logger), r, object)
+		return nil
+	})
+	switch {
+	case crashed(err) != nil:
 		tried.Err = errTrialEnded
-		tried.Trial = compose.Try(logr.NewContext(ctx, t.Logger), r, object)
-	}()
-	<-returned
+	case err != nil:
+		return nil, err
+	default:
+		tried.Trial = trial
+	}
 	tried.Events = recorder.events
 	if tried.Redact == nil {
 		tried.Redact = func(text string) string { return text }
@@ -163,13 +208,32 @@ func (t *Trials) run(ctx context.Context, server *offline.Server, config *rest.C
 	return tried, nil
 }
 
+// bounded runs code of the plugin, which may end the goroutine that it runs in, or go on when ctx
+// has ended. After that, nothing that it may use can be touched any more.
+func (t *Trials) bounded(ctx context.Context, code func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- runForeign(code) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(trialGrace)
+	defer grace.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-grace.C:
+		t.stuck = true
+		return &StuckTrialError{After: trialGrace, Timeout: t.Definition.Timeout}
+	}
+}
+
 // reconciler makes the runtime of the definition, whose caches are what a server has.
-func (t *Trials) reconciler(
-	ctx context.Context, server *offline.Server, config *rest.Config, recorder *trialEvents,
-) (*compose.Reconciler, error) {
+func (t *Trials) reconciler(ctx context.Context, server trialServer, recorder *trialEvents) (*compose.Reconciler, error) {
 	def := t.Definition
-	views := t.views(server)
-	parents := &offline.View{Server: server, Kind: def.Watch.Kind}
+	views := t.views(server.Server)
+	parents := &offline.View{Server: server.Server, Kind: def.Watch.Kind}
 	if t.composer == nil {
 		composer, err := def.Handler.NewComposer(ctx, handlers.Env{
 			Definition: def.Name, Kind: def.Watch.Kind, Logger: t.Logger, Lister: parents, Metrics: prometheus.NewRegistry(),
@@ -179,11 +243,11 @@ func (t *Trials) reconciler(
 		}
 		t.composer = composer
 	}
-	client, err := compose.NewClient(config, t.Finder)
+	client, err := compose.NewClient(server.config, t.Finder)
 	if err != nil {
 		return nil, err
 	}
-	dyn, err := dynamic.NewForConfig(config)
+	dyn, err := dynamic.NewForConfig(server.config)
 	if err != nil {
 		return nil, fmt.Errorf("making the client of the parents: %w", err)
 	}

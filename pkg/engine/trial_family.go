@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,9 +14,6 @@ import (
 	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/offline"
 )
-
-// errTrialEnded is the end of a trial whose code did not return.
-var errTrialEnded = errors.New("the plugin's code has ended the goroutine that it ran in")
 
 // TriedEvent is an event that would be recorded.
 type TriedEvent struct {
@@ -178,6 +174,9 @@ func withoutSystemFields(o *unstructured.Unstructured) *unstructured.Unstructure
 	return o
 }
 
+// leftOutNote is about what is made without an API server.
+const leftOutNote = "what the API server fills in, such as defaults and addresses, is left out"
+
 // notes say what is special about the objects.
 func (f *trialFamily) notes() (notes []string) {
 	for _, o := range f.given.Children {
@@ -189,5 +188,5 @@ func (f *trialFamily) notes() (notes []string) {
 		notes = append(notes, "the children have no managedFields, so what the definition does not set any more stays in them here "+
 			"(kubectl get --show-managed-fields writes them)")
 	}
-	return append(notes, "what the API server fills in, such as defaults and addresses, is left out")
+	return append(notes, leftOutNote)
 }

@@ -82,7 +82,23 @@ func (r *schemaReader) schemas(value any) map[string]*schemaNode {
 func readAs[T any](r *schemaReader, value any) T {
 	read, ok := value.(T)
 	if !ok && value != nil && r.err == nil {
-		r.err = fmt.Errorf("it has %.60q, want a %T", fmt.Sprint(value), read)
+		r.err = fmt.Errorf("it has %.60q, want %s", fmt.Sprint(value), jsonKind(read))
 	}
 	return read
+}
+
+// jsonKind says what values of a type are in JSON.
+func jsonKind(value any) string {
+	switch value.(type) {
+	case map[string]any:
+		return "an object"
+	case []any:
+		return "a list"
+	case string:
+		return "a string"
+	case bool:
+		return "true or false"
+	default:
+		return "a number"
+	}
 }

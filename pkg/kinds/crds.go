@@ -1,30 +1,20 @@
 package kinds
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-	"sigs.k8s.io/yaml"
 
 	"kooperd.dev/kooperd/pkg/expression"
+	"kooperd.dev/kooperd/pkg/manifest"
 )
-
-// maxManifest bounds a file with CustomResourceDefinitions, in bytes. The largest in use have some
-// hundred KiB each.
-const maxManifest = 64 << 20
 
 // customResourceDefinition is the part of an apiextensions.k8s.io CustomResourceDefinition that is
 // read.
@@ -113,13 +103,16 @@ func (ks CustomKinds) IsCustom(kind schema.GroupVersionKind) bool {
 // files in and below a folder: one for each version that is served. Other objects are passed over.
 // It is an error if there is no CustomResourceDefinition.
 func ReadCRDs(path string) (CustomKinds, error) {
-	files, err := manifests(path)
+	files, err := manifest.Files(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading CustomResourceDefinitions: %w", err)
 	}
 	var found CustomKinds
 	for _, file := range files {
 		kinds, err := readFile(file)
+		if _, named := errors.AsType[*fs.PathError](err); named {
+			return nil, fmt.Errorf("reading CustomResourceDefinitions: %w", err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("reading CustomResourceDefinitions: %s: %w", file, err)
 		}
@@ -131,69 +124,37 @@ func ReadCRDs(path string) (CustomKinds, error) {
 	return found, nil
 }
 
-// manifests returns path itself, or the files of a folder that may hold manifests.
-func manifests(path string) ([]string, error) {
-	path, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return nil, err
-	}
-	info, err := os.Stat(path)
-	if err != nil || !info.IsDir() {
-		return []string{path}, err
-	}
-	var files []string
-	err = filepath.WalkDir(path, func(file string, entry fs.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(file)) {
-			files = append(files, file)
-		}
-		return err
-	})
-	return files, err
-}
-
 func readFile(file string) (CustomKinds, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > maxManifest {
-		return nil, fmt.Errorf("%d bytes are more than %d", info.Size(), maxManifest)
-	}
-	text, err := os.ReadFile(file)
+	documents, err := manifest.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
 	var found CustomKinds
-	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
-	for line := 0; ; {
-		document, err := documents.Read()
-		if errors.Is(err, io.EOF) {
-			return found, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		padding := bytes.Repeat([]byte("\n"), line) // so that the parser counts the lines of the file
-		kinds, err := readDocument(append(padding, document...))
+	for _, document := range documents {
+		kinds, err := readDocument(document)
 		if err != nil {
 			return nil, err
 		}
 		found = append(found, kinds...)
-		line += bytes.Count(document, []byte("\n")) + 1 // and the separator
 	}
+	return found, nil
 }
 
 // template matches an action of a Helm template, which need not be YAML.
 var template = regexp.MustCompile(`\{\{-?\s*[^}]+\}\}`)
 
-// readDocument reads one YAML document; JSON is YAML, too.
-func readDocument(text []byte) (CustomKinds, error) {
-	var crd customResourceDefinition
-	if err := yaml.Unmarshal(text, &crd); err != nil {
-		if action := template.Find(text); action != nil {
+// readDocument reads one YAML document.
+func readDocument(document manifest.Document) (CustomKinds, error) {
+	text, err := document.JSON()
+	if err != nil {
+		if action := template.Find(document.Text); action != nil {
 			return nil, fmt.Errorf("it is a template, with %s in it: render it first, for example with helm template", action)
 		}
-		return nil, errors.New(strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")), " "))
+		return nil, err
+	}
+	var crd customResourceDefinition
+	if err := json.Unmarshal(text, &crd); err != nil {
+		return nil, err
 	}
 	var found CustomKinds
 	for _, one := range append(crd.Items, crd) {

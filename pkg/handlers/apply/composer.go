@@ -21,6 +21,9 @@ func newComposer(_ context.Context, env handlers.Env, c Config) (handlers.Compos
 	case len(problems) > 0:
 		return nil, fmt.Errorf("compiling the templates: %s: %s", problems[0].Path, problems[0].Message)
 	}
+	if p.relates() {
+		return relater{composer{p}}, nil
+	}
 	return composer{p}, nil
 }
 
@@ -112,27 +115,6 @@ func decoded(object handlers.Object) (map[string]any, error) {
 		return nil, err
 	}
 	return into.Object, nil
-}
-
-// relatedValue returns a list of objects, or the one object, nil when it is not there.
-func relatedValue(r related, objects []handlers.Object) (any, error) {
-	all := make([]any, len(objects))
-	for i, o := range objects {
-		value, err := decoded(o)
-		if err != nil {
-			return nil, err
-		}
-		all[i] = value
-	}
-	switch {
-	case !r.one:
-		return all, nil
-	case len(all) == 0:
-		return nil, nil
-	case len(all) > 1:
-		return nil, handlers.Terminal(fmt.Errorf("related %s: there are %d objects of that name: say in which namespace", r.name, len(all)))
-	}
-	return all[0], nil
 }
 
 // mostEntries is how many children a forEach may make for one parent.
@@ -311,7 +293,7 @@ func (e *evaluation) settle(ctx context.Context, name string, err error) (done b
 	case missing.Variable == childrenVariable:
 		e.wait(name, "child "+missing.Path[0], err.Error())
 	case missing.Variable == relatedVariable:
-		e.wait(name, "related "+missing.Path[0], err.Error())
+		e.wait(name, e.awaitedRelated(ctx, missing.Path[0]), err.Error())
 	default:
 		return true, handlers.Terminal(err)
 	}

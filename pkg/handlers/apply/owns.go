@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"kooperd.dev/kooperd/pkg/expression"
@@ -28,7 +27,7 @@ type shell struct {
 
 // elsewhere reports whether the object may be in another namespace than the parent.
 func (t shell) elsewhere() bool {
-	return t.Metadata.Namespace != "" && t.Metadata.Namespace != "${object.metadata.namespace}"
+	return t.Metadata.Namespace != "" && t.Metadata.Namespace != parentNamespace
 }
 
 // owns returns the kinds of the templates. A child that says its namespace may be in any.
@@ -104,20 +103,4 @@ func addRoles(owned *handlers.OwnedKind, t shell, anyRole map[schema.GroupVersio
 			owned.Binds = append(owned.Binds, ref)
 		}
 	}
-}
-
-// reads returns the related objects.
-func reads(c Config) []handlers.Related {
-	var all []handlers.Related
-	for _, name := range sortedKeys(c.Related) {
-		r := c.Related[name]
-		related := handlers.Related{
-			Name: name, APIVersion: r.APIVersion, Kind: r.Kind, ObjectName: r.Name, Namespace: r.Namespace, SameNamespace: r.SameNamespace,
-		}
-		if r.LabelSelector != "" {
-			related.LabelSelector, _ = metav1.ParseToLabelSelector(r.LabelSelector) // The check has parsed it.
-		}
-		all = append(all, related)
-	}
-	return all
 }

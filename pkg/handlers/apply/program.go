@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"kooperd.dev/kooperd/pkg/expression"
@@ -61,12 +60,6 @@ type condition struct {
 	name            string
 	when            *expression.Expression
 	reason, message node // nil: none
-}
-
-// related is a compiled Related.
-type related struct {
-	name string
-	one  bool // it is one object, not a list
 }
 
 // compiler makes a program of a config, and notes what is wrong with it.
@@ -254,16 +247,6 @@ func (c *compiler) expression(path, text string, offset int, scope expression.Sc
 		c.mistake(path, offset, m)
 	}
 	return nil
-}
-
-// related compiles what is read besides.
-func (c *compiler) related(name string) related {
-	r := c.config.Related[name]
-	if _, err := metav1.ParseToLabelSelector(r.LabelSelector); err != nil {
-		c.report("related."+quoteLabel(name)+".labelSelector", "is no label selector: "+err.Error(), `write it as in "app=web,tier in (a, b)"`)
-	}
-	objectCheck{c}.checkRelatedScope("related."+quoteLabel(name), r)
-	return related{name: name, one: r.Name != ""}
 }
 
 // quoteLabel writes a name as a step of a path in CUE.

@@ -83,6 +83,8 @@ func (c objectCheck) checkRelatedScope(path string, r Related) {
 		c.report(path+".namespace", fmt.Sprintf("is there, but a %s belongs to no namespace", r.Kind), "leave it out")
 	case known && !namespaced && r.SameNamespace:
 		c.report(path+".sameNamespace", fmt.Sprintf("is true, but a %s belongs to no namespace", r.Kind), "leave it out")
+	case parentKnown && !parent && r.Namespace == parentNamespace:
+		c.report(path+".namespace", fmt.Sprintf("is that of the parent, but a %s belongs to no namespace", c.kinds.Watched.Kind), "write the name of one")
 	case parentKnown && !parent && r.SameNamespace:
 		c.report(path+".sameNamespace", fmt.Sprintf("is true, but a %s belongs to no namespace", c.kinds.Watched.Kind), "write namespace, or leave it out")
 	case known && namespaced && r.Name != "" && r.Namespace == "" && !r.SameNamespace && c.kinds.ManyNamespaces:
