@@ -42,8 +42,6 @@ var checks = map[string]func(t *testing.T, p *daemon.Process){
 	"triggers":              checkTriggers,
 	"team-namespaces":       checkTeamNamespaces,
 	"chaos-operator":        checkChaosOperator,
-	"decorate":              checkDecorate,
-	"postgres":              checkPostgres,
 }
 
 func TestExamples(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 type fault string
 
 const (
+	// none is nothing.
+	none fault = ""
 	// terminated is a clean stop and another start.
 	terminated fault = "SIGTERM"
 	// killed is the start of another process in the same pod.
@@ -20,19 +22,23 @@ const (
 	replaced fault = "failover"
 )
 
-// usualFaults are those of the steps without -conformance.
-var usualFaults = []fault{killed, replaced, terminated, killed, terminated}
+// usualFaults are those of the steps without -conformance, one after the other.
+var usualFaults = []fault{killed, none, replaced, terminated}
 
 // suffer makes the change of a step, with a fault after the n-th write that it causes, and waits
 // for the end. It reports whether there were that many.
 func (r *resident) suffer(t *testing.T, s step, f fault, n int) bool {
 	t.Helper()
+	if f == none {
+		r.person(t, s)
+		r.arrive(t, s)
+		return false
+	}
 	var standby *daemon.Process
 	if f == replaced {
 		standby = r.launch(t, r.nextPod())
 		standby.AwaitReady(t)
 	}
-	n = max(n, 1)
 	reached := r.cutter.Arm(n)
 	r.person(t, s)
 	hit := r.arriveUnless(t, reached, s) || r.settleUnless(t, reached)

@@ -15,8 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/util/jsonpath"
-
-	"kooperd.dev/kooperd/pkg/compose"
 )
 
 // ref is the name of an object, as in "Deployment default/home/status".
@@ -99,10 +97,10 @@ func (k kindTable) get(t *testing.T, name string) (*unstructured.Unstructured, b
 	return object, true
 }
 
-// marked returns the names of all objects of a kind that an installation has made.
-func (k kindTable) marked(t *testing.T, installation, kind string) (names []string) {
+// marked returns the names of all objects of a kind that a label selector selects.
+func (k kindTable) marked(t *testing.T, selector, kind string) (names []string) {
 	t.Helper()
-	list, err := k.client(t, ref{kind: kind}).List(t.Context(), metav1.ListOptions{LabelSelector: compose.InstallationLabel + "=" + installation})
+	list, err := k.client(t, ref{kind: kind}).List(t.Context(), metav1.ListOptions{LabelSelector: selector})
 	if apierrors.IsMethodNotSupported(err) || apierrors.IsNotFound(err) {
 		return nil // a kind of another test, which is gone
 	}
@@ -116,34 +114,30 @@ func (k kindTable) marked(t *testing.T, installation, kind string) (names []stri
 	return names
 }
 
-// compareMarked says which objects of some kinds an installation has made that are not wanted, or
+// compareMarked says which objects of some kinds a label selector selects that are not wanted, or
 // the other way round.
-func (k kindTable) compareMarked(t *testing.T, installation string, kinds []string, want objects) string {
+func (k kindTable) compareMarked(t *testing.T, selector string, kinds, want []string) string {
 	t.Helper()
 	have := map[string]bool{}
 	for _, kind := range kinds {
-		for _, name := range k.marked(t, installation, kind) {
-			if have[name] = true; !want.has(name) {
-				return name + " is there"
+		for _, name := range k.marked(t, selector, kind) {
+			if have[name] = true; !slices.Contains(want, name) {
+				return name + " is there, with the label " + selector
 			}
 		}
 	}
-	for name := range want {
+	for _, name := range want {
 		if !have[name] {
-			return name + " is not there"
+			return name + " is not there, with the label " + selector
 		}
 	}
 	return ""
 }
 
 // checkMarked looks at objects of all kinds.
-func (k kindTable) checkMarked(t *testing.T, installation string, want objects) {
+func (k kindTable) checkMarked(t *testing.T, selector string, want []string) {
 	t.Helper()
-	all := make([]string, 0, len(k))
-	for kind := range k {
-		all = append(all, kind)
-	}
-	if why := k.compareMarked(t, installation, all, want); why != "" {
+	if why := k.compareMarked(t, selector, slices.Collect(maps.Keys(k)), want); why != "" {
 		t.Errorf("of all objects of the installation: %s", why)
 	}
 }
@@ -178,11 +172,8 @@ func (k kindTable) events(t *testing.T) []string {
 	return all
 }
 
-// has reports whether an object is among them.
-func (o objects) has(name string) bool {
-	_, ok := o[name]
-	return ok
-}
+// names are those of all.
+func (o objects) names() []string { return slices.Collect(maps.Keys(o)) }
 
 // compare says which field is not as it should be.
 func (f fields) compare(t *testing.T, object *unstructured.Unstructured) string {

@@ -1,88 +1,102 @@
 package examples_test
 
 import (
-	"encoding/base64"
-	"path/filepath"
-	"strings"
+	"fmt"
 	"testing"
-
-	"kooperd.dev/kooperd/test/daemon"
 )
 
-// checkPostgres looks at the life of a Postgres, above all of its password.
-func checkPostgres(t *testing.T, p *daemon.Process) {
-	get := func(args ...string) string {
-		return strings.TrimSpace(shared.Kubectl(t, append([]string{"-n", "default", "get"}, args...)...))
-	}
-	children := func() string {
-		return get("secrets,services,statefulsets,cronjobs,networkpolicies", "-l", "kooperd.dev/definition=postgres", "-o", "name")
-	}
-	password := func() string {
-		text := get("secrets", "-l", "kooperd.dev/definition=postgres", "-o", "jsonpath={.items[*].data.password}")
-		raw, err := base64.StdEncoding.DecodeString(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(raw)
-	}
-	server := func(path string) string { return get("statefulset", "orders", "-o", "jsonpath="+path) }
-	const all = "secret/orders-credentials\nservice/orders\nservice/orders-pods\nstatefulset.apps/orders"
-	p.Await(t, "the children", func() bool { return children() == all })
-	first, uid := password(), server("{.metadata.uid}")
-	if len(first) != 32 {
-		t.Fatalf("the password has %d characters", len(first))
-	}
-	shared.Kubectl(t, "-n", "default", "patch", "statefulset", "orders", "--subresource", "status", "-p",
-		`{"status":{"observedGeneration":1,"replicas":1,"updatedReplicas":1,"readyReplicas":1}}`)
-	p.Await(t, "it to be ready", func() bool {
-		return get("postgres", "orders", "-o", `jsonpath={.status.ready} {.status.host} {.status.secretName} {.status.conditions[?(@.type=="Ready")].status}`) ==
-			"true orders.default.svc orders-credentials True"
-	})
+const (
+	postgres    = "Postgres default/orders"
+	credentials = "Secret default/orders-credentials"
+	server      = "StatefulSet default/orders"
 
-	// A change by hand stays, also over a restart.
-	shared.Kubectl(t, "-n", "default", "patch", "secret", "orders-credentials", "-p", `{"stringData":{"host":"elsewhere"}}`)
-	if got := p.Stop(t); got != 0 {
-		t.Errorf("exit status is %d, want 0", got)
-	}
-	logs := p.Tail(1 << 20)
-	p = start(t, filepath.Join(daemon.Root(t), "examples", "postgres"))
-	shared.Kubectl(t, "-n", "default", "patch", "postgres", "orders", "--type", "merge", "-p", `{"spec":{"clients":{"app":"shop"}}}`)
-	p.Await(t, "a NetworkPolicy", func() bool { return strings.Contains(children(), "networkpolicy.networking.k8s.io/orders-clients") })
-	if second := password(); second != first {
-		t.Error("there is another password after a restart")
-	}
-	if host := get("secret", "orders-credentials", "-o", "jsonpath={.data.host}"); host != base64.StdEncoding.EncodeToString([]byte("elsewhere")) {
-		t.Error("the change by hand did not stay")
-	}
+	databaseReady = "{.status.ready}"
+	storage       = "{.spec.volumeClaimTemplates[0].spec.resources.requests.storage}"
+	elsewhere     = "ZWxzZXdoZXJl" // in base64
+)
 
-	// What may hold data is not deleted for a change.
-	shared.Kubectl(t, "-n", "default", "patch", "postgres", "orders", "--type", "merge", "-p", `{"spec":{"storage":"20Gi"}}`)
-	p.Await(t, "the condition", func() bool {
-		return strings.Contains(get("postgres", "orders", "-o", `jsonpath={.status.conditions[?(@.type=="Degraded")].message}`), "updates to statefulset spec")
-	})
-	if now := server("{.metadata.uid}"); now != uid {
-		t.Error("there is another StatefulSet")
-	}
-	shared.Kubectl(t, "-n", "default", "patch", "postgres", "orders", "--type", "merge", "-p",
-		`{"spec":{"storage":"10Gi","clients":null,"backup":{"schedule":"0 3 * * *","claimName":"dumps"}}}`)
-	p.Await(t, "the backup", func() bool { return children() == all+"\ncronjob.batch/orders-backup" })
+// databaseWith are the children of the Postgres, and more.
+func databaseWith(more objects) objects {
+	return objects{
+		credentials: {"{.type}": "kubernetes.io/basic-auth"}, "Service default/orders": nil, "Service default/orders-pods": nil, server: {"{.spec.replicas}": "1"},
+	}.with(more)
+}
 
-	// Another password, and the server that has it.
-	shared.Kubectl(t, "-n", "default", "delete", "secret", "orders-credentials")
-	p.Await(t, "another password", func() bool { return password() != "" && password() != first })
-	p.Await(t, "the server to know it", func() bool {
-		return server(`{.spec.template.metadata.annotations.demo\.kooperd\.dev/credentials}`) == get("secret", "orders-credentials", "-o", "jsonpath={.metadata.uid}")
-	})
-	second := password()
-	shared.Kubectl(t, "-n", "default", "delete", "postgres", "orders")
-	p.Await(t, "nothing being left", func() bool { return children() == "" })
-	if got := p.Stop(t); got != 0 {
-		t.Errorf("exit status is %d, want 0", got)
+// knowsPassword says whether the server has the password that there is now.
+func knowsPassword(t *testing.T, kinds kindTable) string {
+	t.Helper()
+	secret, there := kinds.get(t, credentials)
+	if !there {
+		return credentials + " is not there"
 	}
-	said := logs + p.Tail(1<<20) + get("events", "-o", "yaml")
-	for _, secret := range []string{first, second} {
-		if strings.Contains(said, secret) || strings.Contains(said, base64.StdEncoding.EncodeToString([]byte(secret))) {
-			t.Error("a password is in the log or in an event")
-		}
+	object, there := kinds.get(t, server)
+	if !there {
+		return server + " is not there"
 	}
+	return fields{`{.spec.template.metadata.annotations.demo\.kooperd\.dev/credentials}`: string(secret.GetUID())}.compare(t, object)
+}
+
+var postgresLife = life{
+	parents:   map[string][]string{"postgres": {postgres}},
+	generated: map[string]string{credentials: "password"},
+	steps: []step{
+		{
+			name:     "create",
+			apply:    "objects.yaml",
+			children: databaseWith(nil),
+			others:   objects{postgres: {isReady: "False", databaseReady: "false", "{.status.host}": "orders.default.svc", "{.status.secretName}": "orders-credentials"}},
+			check:    knowsPassword,
+		},
+		{
+			name: "change",
+			patch: map[string]string{
+				server + "/status": `{"status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1}}`,
+				postgres:           `{"spec": {"clients": {"app": "shop"}, "backup": {"schedule": "0 3 * * *", "claimName": "dumps"}}}`,
+			},
+			children: databaseWith(objects{
+				"CronJob default/orders-backup":        {"{.spec.schedule}": "0 3 * * *"},
+				"NetworkPolicy default/orders-clients": {"{.spec.ingress[0].from[0].podSelector.matchLabels.app}": "shop"},
+			}),
+			others: objects{postgres: {isReady: "True", databaseReady: "true"}},
+		},
+		{
+			name: "changes by hand",
+			patch: map[string]string{
+				credentials:              fmt.Sprintf(`{"data": {"host": %q}}`, elsewhere), // It is made once.
+				server:                   `{"spec": {"replicas": 3}}`,
+				"Service default/orders": `{"spec": {"selector": {"app.kubernetes.io/name": "mysql"}}}`,
+			},
+			remove: []string{"CronJob default/orders-backup", "Service default/orders-pods"},
+			children: databaseWith(objects{
+				credentials:                            {"{.data.host}": elsewhere},
+				"Service default/orders":               {`{.spec.selector.app\.kubernetes\.io/name}`: "postgres"},
+				"CronJob default/orders-backup":        nil,
+				"NetworkPolicy default/orders-clients": nil,
+			}),
+			check: knowsPassword,
+		},
+		{
+			name:  "a change that would need another volume",
+			patch: map[string]string{postgres: `{"spec": {"storage": "20Gi", "clients": null}}`},
+			children: databaseWith(objects{
+				credentials: {"{.data.host}": elsewhere}, server: {storage: "10Gi"}, "CronJob default/orders-backup": nil,
+				"NetworkPolicy default/orders-clients": nil, // Nothing is deleted while something is refused.
+			}),
+			others:  objects{postgres: {isReady: "False", isDegraded: "True"}},
+			refused: true,
+		},
+		{
+			name:     "another password",
+			patch:    map[string]string{postgres: `{"spec": {"storage": "10Gi", "backup": null}}`},
+			remove:   []string{credentials},
+			children: databaseWith(objects{server: {storage: "10Gi"}}),
+			others:   objects{postgres: {isDegraded: "False"}},
+			check:    knowsPassword,
+		},
+		{
+			name:   "delete",
+			remove: []string{postgres},
+			gone:   []string{postgres},
+		},
+	},
 }

@@ -2,7 +2,6 @@ package examples_test
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -42,12 +41,14 @@ type resident struct {
 	processes []*daemon.Process
 	uids      map[string]types.UID // of the children, as they were last
 	left      []string             // parents that are not selected any more
+	made      map[types.UID]string // what was generated, in base64
+	refused   bool                 // something is, since the last step
 	touches   int
 }
 
 func newResident(t *testing.T, name string, l life) *resident {
 	t.Helper()
-	r := &resident{life: l, name: name, dir: filepath.Join(daemon.Root(t), "examples", name)}
+	r := &resident{life: l, name: name, made: map[types.UID]string{}, dir: filepath.Join(daemon.Root(t), "examples", name)}
 	lease := filepath.Join(t.TempDir(), "lease.yaml")
 	if err := os.WriteFile(lease, []byte(shortLease), 0o600); err != nil {
 		t.Fatal(err)
@@ -83,14 +84,16 @@ func (r *resident) isAboutObjects(req *http.Request) bool {
 	return req.Method != http.MethodPost // Children are applied.
 }
 
-// writes are the writes about parents and children since mark, from the audit log.
+// writes are the writes about parents and children since mark, from the audit log. What is tried
+// again and again and is refused is left out.
 func (r *resident) writes(t *testing.T, mark cluster.AuditMark) []string {
 	t.Helper()
 	var all []string
 	for _, e := range shared.AuditSince(t, mark) {
 		own := slices.Contains([]string{"leases", "events", "selfsubjectaccessreviews", "selfsubjectrulesreviews"}, e.ObjectRef.Resource) ||
 			e.ObjectRef.Resource == "configmaps" && (e.ObjectRef.Name == r.name+"-definitions" || e.Verb == "create")
-		if e.User.Username == "system:serviceaccount:"+leaseNamespace+":example-"+r.name && e.IsWrite() && !own {
+		again := r.refused && e.ResponseStatus.Code >= http.StatusBadRequest
+		if e.User.Username == "system:serviceaccount:"+leaseNamespace+":example-"+r.name && e.IsWrite() && !own && !again {
 			all = append(all, fmt.Sprintf("%s %s: %d %s", e.Verb, e.RequestURI, e.ResponseStatus.Code, e.RequestObject))
 		}
 	}
@@ -156,7 +159,10 @@ func (r *resident) restart(t *testing.T) {
 func (r *resident) arrive(t *testing.T, s step) {
 	t.Helper()
 	r.arriveUnless(t, nil, s)
-	r.kinds.checkMarked(t, r.installation(), s.children)
+	r.kinds.checkMarked(t, childrenOf(r.installation()), s.children.names())
+	r.kinds.checkMarked(t, patchedBy(r.installation()), s.patched)
+	checkWithdrawn(t, r, s)
+	noteGenerated(t, r, s)
 	uids := r.kinds.uids(t, s.children)
 	for name, uid := range r.uids {
 		now, stays := uids[name]
@@ -190,42 +196,6 @@ func (r *resident) arriveUnless(t *testing.T, stop <-chan struct{}, s step) (sto
 		return why == ""
 	})
 	return stopped
-}
-
-// missing says what is not as a step leaves it.
-func (r *resident) missing(t *testing.T, s step) string {
-	t.Helper()
-	if why := r.kinds.compareMarked(t, r.installation(), r.childKinds(), s.children); why != "" {
-		return why
-	}
-	for _, name := range s.gone {
-		if _, exists := r.kinds.get(t, name); exists {
-			return name + " is there"
-		}
-	}
-	for _, all := range []objects{s.children, s.others} {
-		for name, want := range all {
-			object, exists := r.kinds.get(t, name)
-			if !exists {
-				return name + " is not there"
-			}
-			if why := want.compare(t, object); why != "" {
-				return name + ": " + why
-			}
-		}
-	}
-	return ""
-}
-
-// childKinds are the kinds of all children.
-func (r *resident) childKinds() []string {
-	all := map[string]bool{}
-	for _, s := range r.steps {
-		for name := range s.children {
-			all[parseRef(name).kind] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(all))
 }
 
 func (r *resident) installation() string { return compose.Installation(leaseNamespace, r.name) }
@@ -308,7 +278,7 @@ func (r *resident) touch(t *testing.T, name string) (version uint64, touched boo
 // person makes the change of a step.
 func (r *resident) person(t *testing.T, s step) {
 	t.Helper()
-	r.left = append(r.left, s.left...)
+	r.left, r.refused = append(r.left, s.left...), s.refused
 	for _, name := range s.remove {
 		ref := parseRef(name)
 		if err := r.kinds.client(t, ref).Delete(t.Context(), ref.name, metav1.DeleteOptions{}); err != nil {
