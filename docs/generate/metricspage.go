@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -27,6 +29,7 @@ var groups = []struct{ title, text, prefix string }{
 	{"Definitions, as Kooper names them", "They keep the names and labels of Kooper, so its dashboards work.", "kooper_"},
 	{"Definitions", "", "kooperd_controller_"},
 	{"Children", "Of definitions whose plugin makes composers.", "kooperd_compose_"},
+	{"Hooks", "Of definitions with the plugin `webhook`.", "kooperd_webhook_"},
 	{"Sources", "A source is one list and watch, shared by all definitions that watch the same.", "kooperd_source_"},
 	{"Leadership", "", "kooperd_le"},
 	{"Leadership", "", "leader_"},
@@ -52,6 +55,8 @@ var labelTexts = map[string]string{
 	"to":          "`standby`, `leading`, `draining`, `released` or `lost`",
 	"limit":       "`rate` for that of the definition, `maxConcurrent` for the engine's",
 	"reason":      "why an event is skipped: `ignore` or `where`; or a request refused: `unauthenticated`, `forbidden`, or `undecided` when the API server could not be asked; of children: why one was applied, refused or could not be written",
+	"hook":        "`sync`, `finalize` or `customize`",
+	"outcome":     "`ok`, `notModified`, `throttled` (429), `serverError` (500 and above), `refused` (any other status), `badAnswer` (too large, or not to be decompressed), `timeout`, `connection`, `canceled`, or `notSent` while the hook is out of order or the credentials cannot be read",
 	"manager":     "field manager of another party; `other` beyond 20 of them",
 	"server":      "`metrics` or `health`",
 	"result":      "`success` or `error`",
@@ -65,8 +70,8 @@ var labelTexts = map[string]string{
 }
 
 // metricsPage describes the metrics.
-func metricsPage(*handlers.Registry) ([]byte, error) {
-	metrics, err := gather()
+func metricsPage(plugins *handlers.Registry) ([]byte, error) {
+	metrics, err := gather(plugins)
 	if err != nil {
 		return nil, err
 	}
@@ -139,10 +144,13 @@ func code(names []string) string {
 
 // gather makes one series of every metric, in a registry of its own, and looks at them: only a
 // series tells its type.
-func gather() ([]metric, error) {
+func gather(plugins *handlers.Registry) ([]metric, error) {
 	registry := prometheus.NewRegistry()
 	m := telemetry.NewMetrics(registry)
 	exercise(m)
+	if err := exercisePlugins(plugins, registry); err != nil {
+		return nil, err
+	}
 	described := descriptions(registry)
 	families, err := registry.Gather()
 	if err != nil {
@@ -184,6 +192,19 @@ func exercise(m *telemetry.Metrics) {
 	}
 	m.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1"}).SetState(status.Running)
 	status.NewBoard(m).Set("definition", status.Running, "")
+}
+
+// exercisePlugins makes what has metrics of its own, as the engine does.
+func exercisePlugins(plugins *handlers.Registry, registry prometheus.Registerer) error {
+	bound, problems, err := plugins.Bind("webhook", []byte(`{"sync": {"url": "http://hook"}}`))
+	if err != nil || len(problems) > 0 {
+		return fmt.Errorf("binding the plugin webhook: %v: %w", problems, err)
+	}
+	_, err = bound.NewComposer(context.Background(), handlers.Env{
+		Definition: "definition", Logger: logr.Discard(),
+		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"controller": "definition"}, registry),
+	})
+	return err
 }
 
 var descName = regexp.MustCompile(`fqName: "([^"]*)"`)

@@ -118,7 +118,7 @@ func TestRBACQuestions(t *testing.T) {
 		"service account": {config: rbacConfig, args: []string{"--service-account", "a"}, want: "kooperd: service account \"a\": want NAMESPACE/NAME\n"},
 		"bad config": {
 			config: "apiVersion: kooperd.dev/v1alpha1\ncontrollers: {a: {}}\n", args: []string{"-n", "a"},
-			want: "DIR/controllers.yaml:2:15: controllers.a.handler: required field is missing; name one of the plugins: apply, exec or log\n" +
+			want: "DIR/controllers.yaml:2:15: controllers.a.handler: required field is missing; name one of the plugins: apply, exec, log or webhook\n" +
 				"DIR/controllers.yaml:2:15: controllers.a.watch: required field is missing\n",
 		},
 	}

@@ -35,6 +35,7 @@ type block struct {
 	hidden string // a command that readers do not see
 	job    string // one that goes on in the background
 	stop   bool   // ends what runs in the background
+	needs  string // a program without which the rest of the page is left out
 }
 
 // tested reports whether there is anything to do.
@@ -141,10 +142,12 @@ func (b *block) addMark(text string) (alone bool, err error) {
 		b.job = rest
 	case "stop":
 		b.stop = true
+	case "needs":
+		b.needs = rest
 	default:
 		return false, fmt.Errorf("unknown mark %q", text)
 	}
-	return b.hidden != "" || b.job != "" || b.stop, nil
+	return b.hidden != "" || b.job != "" || b.stop || b.needs != "", nil
 }
 
 var (

@@ -5,6 +5,7 @@ package docs_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -108,6 +109,12 @@ func (s *session) do(t testing.TB, b block) {
 		s.stopAll(t)
 		return
 	}
+	if b.needs != "" {
+		if _, err := exec.LookPath(b.needs); err != nil {
+			t.Skipf("%s:%d: the rest of the page needs %s: %v", s.page, b.line, b.needs, err)
+		}
+		return
+	}
 	if b.file != "" {
 		s.write(t, b)
 	}
@@ -126,6 +133,10 @@ func (s *session) do(t testing.TB, b block) {
 		s.goCode(t, b)
 	case "text":
 		s.logged(t, b)
+	case "python", "javascript":
+		if b.file == "" {
+			s.fatalf(t, b, "a program that is not run: write it to a file by a mark, and run that")
+		}
 	case "promql", "dockerfile", "make":
 	default:
 		s.fatalf(t, b, "a block of %q: this test knows sh, console, cue, yaml, json, go and text", b.language)

@@ -42,6 +42,7 @@ var checks = map[string]func(t *testing.T, p *daemon.Process){
 	"triggers":              checkTriggers,
 	"team-namespaces":       checkTeamNamespaces,
 	"chaos-operator":        checkChaosOperator,
+	"webhook-python":        checkWebhookPython,
 }
 
 func TestExamples(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers/apply"
 	"kooperd.dev/kooperd/pkg/handlers/exec"
 	"kooperd.dev/kooperd/pkg/handlers/log"
+	"kooperd.dev/kooperd/pkg/handlers/webhook"
 )
 
 // Plugins returns the built-in plugins. The slice is the caller's own.
@@ -16,5 +17,6 @@ func Plugins() []handlers.AnyPlugin {
 		apply.Plugin,
 		exec.Plugin,
 		log.Plugin,
+		webhook.Plugin,
 	}
 }

@@ -64,7 +64,7 @@ func TestEveryPluginIsListed(t *testing.T) {
 
 func TestMissingNamesTheLine(t *testing.T) {
 	root := t.TempDir()
-	for _, file := range []string{"log/log.go", "webhook/webhook.go", "handlerstest/env.go", "drawings/plan.txt"} {
+	for _, file := range []string{"log/log.go", "mail/mail.go", "handlerstest/env.go", "drawings/plan.txt"} {
 		if err := os.MkdirAll(filepath.Join(root, filepath.Dir(file)), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestMissingNamesTheLine(t *testing.T) {
 		}
 	}
 	got := missing(pluginFolders(t, root), builtin.Plugins())
-	want := []string{`add the line "\t\twebhook.Plugin," to Plugins in pkg/handlers/builtin/builtin.go`}
+	want := []string{`add the line "\t\tmail.Plugin," to Plugins in pkg/handlers/builtin/builtin.go`}
 	if !slices.Equal(got, want) {
 		t.Errorf("missing = %q, want %q", got, want)
 	}

@@ -1,0 +1,253 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/hook"
+)
+
+// shared is what the hooks of one definition have in common.
+type shared struct {
+	auth       *Auth
+	limit      int64 // bytes of an answer
+	transports *transports
+	etags      *etags
+	metrics    *metrics
+	logger     logr.Logger
+	now        func() time.Time
+}
+
+// client sends the requests of one hook. It is safe for concurrent use.
+type client struct {
+	*shared
+	name    hook.Name
+	url     string
+	shown   string // the URL as it may be seen
+	timeout time.Duration
+	slots   chan struct{}
+	breaker *breaker
+	last    atomic.Pointer[error] // why the breaker has opened
+}
+
+// result is what came of one request.
+type result struct {
+	body      []byte
+	outcome   outcome
+	err       error         // nil when body is the answer
+	after     time.Duration // when the hook wants to be asked again; 0 where it does not say
+	connected bool
+}
+
+// newClient returns a client. It connects to nothing.
+func newClient(name hook.Name, e Endpoint, atOnce int, s *shared) (*client, error) {
+	u, err := e.address()
+	if err != nil {
+		return nil, fmt.Errorf("reading the URL of %s: %w", name, withoutURL(err))
+	}
+	return &client{
+		shared: s, name: name, url: u.String(), shown: shownURL(u), timeout: e.timeout(),
+		slots: make(chan struct{}, atOnce), breaker: &breaker{now: s.now},
+	}, nil
+}
+
+// shownURL leaves out what may be a credential.
+func shownURL(u *url.URL) string {
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+}
+
+// withoutURL takes a URL out of an error, with all that may be in it.
+func withoutURL(err error) error {
+	if of, ok := errors.AsType[*url.Error](err); ok {
+		return of.Err
+	}
+	return err
+}
+
+// call sends one request and returns the body of the answer.
+func (c *client) call(ctx context.Context, parent types.UID, body []byte) ([]byte, error) {
+	if wait := c.breaker.refused(); wait > 0 {
+		return nil, c.notSent(wait)
+	}
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for one of %d requests at a time to end: %w", cap(c.slots), context.Cause(ctx))
+	}
+	entry, wait := c.breaker.enter()
+	if wait > 0 {
+		return nil, c.notSent(wait)
+	}
+	end, begun := c.metrics.begin(c.name), c.now()
+	got := c.send(ctx, parent, body)
+	end(got.outcome, c.now().Sub(begun))
+	return c.conclude(entry, parent, got)
+}
+
+// notSent is the error for a request that is not sent because the hook is out of order.
+func (c *client) notSent(wait time.Duration) error {
+	c.metrics.count(c.name, outcomeNotSent)
+	err := errors.New("it has failed again and again")
+	if last := c.last.Load(); last != nil {
+		err = *last
+	}
+	return handlers.RetryAfter(handlers.Unavailable(err), wait)
+}
+
+// conclude draws conclusions from the result of a request.
+func (c *client) conclude(e entry, parent types.UID, got result) ([]byte, error) {
+	err := got.err
+	if err != nil {
+		err = fmt.Errorf("POST %s: %w", c.shown, err)
+	}
+	switch got.outcome {
+	case outcomeServerError, outcomeTimeout, outcomeConnection:
+		pause, opened := c.breaker.failed(e, parent, got.connected)
+		if pause == 0 {
+			break
+		}
+		c.last.Store(&err)
+		if opened {
+			c.metrics.setOpen(c.name, true)
+			c.logger.Error(err, "hook is out of order", "hook", c.name, "retryAfter", pause)
+		}
+		return nil, handlers.RetryAfter(handlers.Unavailable(err), max(pause, got.after))
+	case outcomeCanceled, outcomeNotSent:
+		c.breaker.abandoned(e)
+	default:
+		if c.breaker.succeeded(e) {
+			c.metrics.setOpen(c.name, false)
+			c.logger.Info("hook is in order again", "hook", c.name)
+		}
+	}
+	if err != nil && got.after > 0 {
+		err = handlers.RetryAfter(err, got.after)
+	}
+	return got.body, err
+}
+
+// send sends one request.
+func (c *client) send(ctx context.Context, parent types.UID, body []byte) (got result) {
+	limited, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	var connected atomic.Bool
+	traced := httptrace.WithClientTrace(limited, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+	defer func() {
+		got.connected = connected.Load()
+		if got.outcome == outcomeConnection && limited.Err() != nil {
+			got.outcome, got.err = c.interrupted(ctx)
+		}
+	}()
+	sent, err := c.auth.resolve()
+	if err != nil {
+		return result{outcome: outcomeNotSent, err: err}
+	}
+	key := keyOf(c.name, parent, body)
+	kept := c.etags.get(key)
+	req, err := c.request(traced, body, sent, kept)
+	if err != nil {
+		return result{outcome: outcomeNotSent, err: err}
+	}
+	transport := c.transports.acquire()
+	defer c.transports.release(transport)
+	resp, err := (&http.Client{Transport: transport.Transport, CheckRedirect: checkRedirect}).Do(req)
+	if err != nil {
+		return result{outcome: outcomeConnection, err: withoutURL(err)}
+	}
+	defer func() { _ = resp.Body.Close() }()
+	return c.read(resp, key, kept, sent)
+}
+
+// interrupted says why a request has ended before its answer.
+func (c *client) interrupted(ctx context.Context) (outcome, error) {
+	switch {
+	case ctx.Err() == nil:
+		return outcomeTimeout, fmt.Errorf("no answer within %s", c.timeout)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return outcomeTimeout, fmt.Errorf("no answer: %w", context.Cause(ctx))
+	default:
+		return outcomeCanceled, context.Cause(ctx)
+	}
+}
+
+func (c *client) request(ctx context.Context, body []byte, sent credentials, kept *etagged) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept-Encoding", "gzip")
+	req.Header.Set("User-Agent", "kooperd")
+	// Nothing is sent for this one. It lets the transport send a request again when a connection
+	// that was idle turns out to be closed: a hook is a function.
+	req.Header["Idempotency-Key"] = nil
+	if sent.header != "" {
+		req.Header.Set("Authorization", sent.header)
+	}
+	if kept != nil {
+		req.Header.Set("If-None-Match", kept.etag)
+	}
+	return req, nil
+}
+
+// read reads an answer.
+func (c *client) read(resp *http.Response, key etagKey, kept *etagged, sent credentials) result {
+	// RFC 9110 wants 412 as the answer to a POST, and what hooks answer is 304.
+	unchanged := resp.StatusCode == http.StatusNotModified || resp.StatusCode == http.StatusPreconditionFailed
+	switch {
+	case unchanged && kept != nil:
+		_ = quoteOf(resp, nil) // The connection is used again.
+		return result{outcome: outcomeNotModified, body: slices.Clone(kept.body)}
+	case resp.StatusCode != http.StatusOK:
+		return c.failure(resp, sent)
+	}
+	body, err := readBody(resp, c.limit)
+	if err != nil {
+		return result{outcome: outcomeOfReading(err), err: err}
+	}
+	c.etags.put(key, resp.Header.Get("ETag"), slices.Clone(body))
+	return result{outcome: outcomeOK, body: body}
+}
+
+// outcomeOfReading tells an answer that is wrong from one whose connection has broken.
+func outcomeOfReading(err error) outcome {
+	if _, ok := errors.AsType[*answerError](err); ok {
+		return outcomeBadAnswer
+	}
+	return outcomeConnection
+}
+
+// failure is the result of an answer with another status than 200.
+func (c *client) failure(resp *http.Response, sent credentials) result {
+	text := "answered " + cutText(resp.Status)
+	if location := resp.Header.Get("Location"); location != "" && resp.StatusCode/100 == 3 {
+		text += ", a redirect that is not followed"
+	}
+	if quote := quoteOf(resp, sent.secrets); quote != "" {
+		text += fmt.Sprintf(": %q", quote)
+	}
+	got := result{outcome: outcomeRefused, err: errors.New(text)}
+	switch {
+	case resp.StatusCode == http.StatusTooManyRequests:
+		got.outcome, got.after = outcomeThrottled, retryAfter(resp.Header, c.now())
+	case resp.StatusCode >= http.StatusInternalServerError:
+		got.outcome, got.after = outcomeServerError, retryAfter(resp.Header, c.now())
+	}
+	return got
+}

@@ -1,0 +1,90 @@
+package webhook
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/hook"
+)
+
+// newComposer makes the composer of a definition.
+func newComposer(_ context.Context, env handlers.Env, c Config) (handlers.Composer, error) {
+	caller, err := newCaller(env, &c, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	composer, err := hook.New(hook.Options{
+		Definition: env.Definition, Watched: env.Kind, Config: c.Config, Hooks: c.hooks(), Caller: caller,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if relater, ok := composer.(handlers.Relater); ok {
+		return closingRelater{closing{composer, caller}, relater}, nil
+	}
+	return closing{composer, caller}, nil
+}
+
+// closing is a composer whose Close ends the connections.
+type closing struct {
+	handlers.Composer
+	caller *caller
+}
+
+// Close ends the connections. No call may be under way.
+func (c closing) Close() error {
+	c.caller.transports.close()
+	return nil
+}
+
+// closingRelater is the same for one that relates.
+type closingRelater struct {
+	closing
+	handlers.Relater
+}
+
+// caller is the hook.Caller of one definition.
+type caller struct {
+	*shared
+	clients map[hook.Name]*client
+}
+
+// newCaller reads the files that the config names. It connects to nothing.
+func newCaller(env handlers.Env, c *Config, now func() time.Time) (*caller, error) {
+	if _, err := c.Auth.resolve(); err != nil {
+		return nil, err
+	}
+	transports, err := newTransports(c, env.Logger, now)
+	if err != nil {
+		return nil, err
+	}
+	all := c.endpoints()
+	names := slices.Sorted(maps.Keys(all))
+	metrics, err := newMetrics(env.Metrics, names)
+	if err != nil {
+		return nil, err
+	}
+	made := &caller{
+		clients: map[hook.Name]*client{},
+		shared: &shared{
+			auth: c.Auth, limit: c.MaxResponse, transports: transports, metrics: metrics, logger: env.Logger, now: now,
+		},
+	}
+	if c.ETag {
+		made.etags = newETags(maxETagged)
+	}
+	for _, name := range names {
+		if made.clients[name], err = newClient(name, all[name], c.MaxConcurrent, made.shared); err != nil {
+			return nil, err
+		}
+	}
+	return made, nil
+}
+
+// Call implements hook.Caller.
+func (c *caller) Call(ctx context.Context, call hook.Call) ([]byte, error) {
+	return c.clients[call.Hook].call(ctx, call.Parent.UID(), call.Body)
+}

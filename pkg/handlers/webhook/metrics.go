@@ -1,0 +1,99 @@
+package webhook
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"kooperd.dev/kooperd/pkg/hook"
+)
+
+// outcome is how a request has ended, a value of the label outcome.
+type outcome string
+
+const (
+	outcomeOK          outcome = "ok"
+	outcomeNotModified outcome = "notModified"
+	outcomeThrottled   outcome = "throttled"   // 429
+	outcomeRefused     outcome = "refused"     // another status
+	outcomeServerError outcome = "serverError" // 5xx
+	outcomeBadAnswer   outcome = "badAnswer"   // too large, or not to be decompressed
+	outcomeTimeout     outcome = "timeout"
+	outcomeConnection  outcome = "connection"
+	outcomeCanceled    outcome = "canceled"
+	outcomeNotSent     outcome = "notSent" // out of order, or without credentials
+)
+
+// outcomes are all that there are.
+var outcomes = []outcome{
+	outcomeOK, outcomeNotModified, outcomeThrottled, outcomeRefused, outcomeServerError, outcomeBadAnswer,
+	outcomeTimeout, outcomeConnection, outcomeCanceled, outcomeNotSent,
+}
+
+// durations are the buckets of requests, in seconds.
+var durations = []float64{.005, .025, .1, .5, 2.5, 10}
+
+// metrics are those of the hooks of one definition.
+type metrics struct {
+	requests  *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+	inFlight  *prometheus.GaugeVec
+	open      *prometheus.GaugeVec
+}
+
+// newMetrics registers metrics that have all their series.
+func newMetrics(registerer prometheus.Registerer, hooks []hook.Name) (*metrics, error) {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kooperd_webhook_requests_total", Help: "Requests to hooks, by how they have ended.",
+		}, []string{"hook", "outcome"}),
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "kooperd_webhook_request_duration_seconds", Help: "Time from a request to a hook to the end of its answer.",
+			Buckets: durations,
+		}, []string{"hook"}),
+		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "kooperd_webhook_requests_in_flight", Help: "Requests to hooks that are under way.",
+		}, []string{"hook"}),
+		open: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "kooperd_webhook_out_of_order", Help: "Whether a hook is let alone because it has failed again and again.",
+		}, []string{"hook"}),
+	}
+	for _, name := range hooks {
+		m.durations.WithLabelValues(string(name))
+		m.inFlight.WithLabelValues(string(name))
+		m.open.WithLabelValues(string(name))
+		for _, o := range outcomes {
+			m.requests.WithLabelValues(string(name), string(o))
+		}
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.requests, m.durations, m.inFlight, m.open} {
+		errs = append(errs, registerer.Register(c))
+	}
+	return m, errors.Join(slices.Clip(errs)...)
+}
+
+// begin counts a request that is sent; the returned function counts its end.
+func (m *metrics) begin(name hook.Name) (end func(o outcome, took time.Duration)) {
+	m.inFlight.WithLabelValues(string(name)).Inc()
+	return func(o outcome, took time.Duration) {
+		m.inFlight.WithLabelValues(string(name)).Dec()
+		m.durations.WithLabelValues(string(name)).Observe(took.Seconds())
+		m.count(name, o)
+	}
+}
+
+func (m *metrics) count(name hook.Name, o outcome) {
+	m.requests.WithLabelValues(string(name), string(o)).Inc()
+}
+
+// setOpen notes whether a hook is let alone.
+func (m *metrics) setOpen(name hook.Name, open bool) {
+	value := 0.0
+	if open {
+		value = 1
+	}
+	m.open.WithLabelValues(string(name)).Set(value)
+}

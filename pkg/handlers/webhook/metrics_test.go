@@ -1,0 +1,63 @@
+package webhook
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"kooperd.dev/kooperd/pkg/hook"
+)
+
+// wantCount looks at how many requests of sync have had an outcome.
+func (r *rig) wantCount(t *testing.T, o outcome, want float64) {
+	t.Helper()
+	if got := testutil.ToFloat64(r.metrics.requests.WithLabelValues(string(hook.Sync), string(o))); got != want {
+		t.Errorf("%v requests have the outcome %s, want %v", got, o, want)
+	}
+}
+
+// wantOpen looks at whether sync counts as out of order.
+func (r *rig) wantOpen(t *testing.T, want float64) {
+	t.Helper()
+	if got := testutil.ToFloat64(r.metrics.open.WithLabelValues(string(hook.Sync))); got != want {
+		t.Errorf("kooperd_webhook_out_of_order = %v, want %v", got, want)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	hooks := []hook.Name{hook.Sync, hook.Finalize}
+	m, err := newMetrics(registry, hooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := testutil.GatherAndLint(registry)
+	if err != nil || len(problems) > 0 {
+		t.Errorf("problems: %v, %v", problems, err)
+	}
+	count := func() int {
+		n, err := testutil.GatherAndCount(registry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := count()
+	if want := len(hooks) * (len(outcomes) + 3); before != want {
+		t.Errorf("%d series, want %d from the beginning", before, want)
+	}
+	for _, name := range hooks {
+		for _, o := range outcomes {
+			m.begin(name)(o, 0)
+		}
+		m.setOpen(name, true)
+	}
+	if after := count(); after != before {
+		t.Errorf("%d series, and %d after some requests", before, after)
+	}
+	if _, err := newMetrics(registry, hooks); err == nil || !strings.Contains(err.Error(), "duplicate") {
+		t.Errorf("err = %v", err)
+	}
+}
