@@ -138,18 +138,20 @@ func (c hookCell) answers(r *rig, s *hookService) hookAnswer {
 
 var declareRealms sync.Once
 
-// TestWebhook calls all three hooks in all ways, in one process: they make a child of what they
-// read, follow a change of that, and let the parent go when its child is gone.
+// TestWebhook calls all three hooks in all ways, in one process with the rights that it prints: they
+// make a child of what they read, follow a change of that, and let the parent go when its child is
+// gone.
 func TestWebhook(t *testing.T) {
 	t.Parallel()
 	declareRealms.Do(func() { shared.Apply(t, realmsDefinition) })
-	r, s := newRig(t), newHookService(t)
+	r, s := newBoundRig(t), newHookService(t)
 	definitions := map[string]definition{}
 	for _, c := range cells() {
 		s.answer(c.name, c.answers(r, s))
 		definitions[c.name] = c.definition(r, s)
 	}
 	r.defineAll(t, definitions)
+	r.grant(t, r.printed(t)...)
 	r.create(t, configMaps, `{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "source"}, "data": {"text": "one"}}`)
 	for _, c := range cells() {
 		c.create(t, r)
@@ -179,6 +181,7 @@ func TestWebhook(t *testing.T) {
 			t.Errorf("%s: finalize was not called", c.name)
 		}
 	}
+	r.nothingRefused(t)
 }
 
 // create makes the parent of the cell.
