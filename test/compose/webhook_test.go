@@ -138,9 +138,9 @@ func (c hookCell) answers(r *rig, s *hookService) hookAnswer {
 
 var declareRealms sync.Once
 
-// TestWebhook calls all three hooks in all ways, in one process with the rights that it prints: they
-// make a child of what they read, follow a change of that, and let the parent go when its child is
-// gone.
+// TestWebhook calls all three hooks in all ways, in one process with the rights that it prints.
+// They make a child of what they read, follow a change of that, and let the parent go when its
+// child is gone.
 func TestWebhook(t *testing.T) {
 	t.Parallel()
 	declareRealms.Do(func() { shared.Apply(t, realmsDefinition) })
