@@ -136,6 +136,9 @@ func TestAnObservedChildIsReturnedWithAChange(t *testing.T) {
 			if asked := r.asked(); len(asked) > 0 {
 				t.Errorf("there is no end of requests: %v", asked)
 			}
+			if o, err := r.live(widgetID); err != nil || len(observe(o, false).OwnedReferences) != 1 {
+				t.Errorf("of the owner references, %v are kooperd's, want that to the parent (%v)", observe(o, false).OwnedReferences, err)
+			}
 			// What has not changed belongs to others as before, and goes with them.
 			r.editWidget(func(tree map[string]any) {
 				delete(object(object(tree, "spec"), "nested"), "four")
@@ -148,6 +151,38 @@ func TestAnObservedChildIsReturnedWithAChange(t *testing.T) {
 				t.Errorf("what others remove is set back: %v", asked)
 			}
 		})
+	}
+}
+
+// TestMarksAndWhatIsWipedAreNotLeftOut has a child whose marks another party has set to what they
+// were, and whose managedFields are gone.
+func TestMarksAndWhatIsWipedAreNotLeftOut(t *testing.T) {
+	r := echoRig(t, &echo{})
+	r.editWidget(annotated(ChildAnnotation, "x"))
+	r.editWidget(annotated(ChildAnnotation, "web"))
+	r.sync()
+	r.mustPass(t, "web")
+	r.sync()
+	o, err := r.live(widgetID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := observe(o, false)
+	d := &Desired{ID: widgetID, tree: r.widget(t)}
+	if err := d.keepEqual(child.Observed); err != nil {
+		t.Fatal(err)
+	}
+	if got := annotations(d.tree)[ChildAnnotation]; got != "web" {
+		t.Errorf("the mark is %v, want it kept", got)
+	}
+	r.server.do(func(c *cluster) { c.wipe(widgetID) })
+	r.sync()
+	r.mustPass(t, "web")
+	if o, err = r.live(widgetID); err != nil {
+		t.Fatal(err)
+	}
+	if leaves := uncoveredLeaves(map[string]any{"spec": r.widget(t)["spec"]}, observe(o, false).Owned); len(leaves) > 0 {
+		t.Errorf("when managedFields were gone, these did not become kooperd's again: %v", describe(leaves))
 	}
 }
 

@@ -78,20 +78,34 @@ func TestLabelsOfTheParent(t *testing.T) {
 	}
 }
 
-// TestEventsOfAllWritesOfAParentCallNothing has a parent that gets a finalizer, labels and a
+// TestEventsOfAllWritesOfAParentCallNothing has a parent that gets a finalizer, labels twice, and a
 // status.
 func TestEventsOfAllWritesOfAParentCallNothing(t *testing.T) {
 	r := labelRig(t, &labeler{labels: map[string]*string{"new": new("y")}})
 	r.Finalizes = true
+	var versions []string
+	last := func() {
+		r.server.do(func(c *cluster) { versions = append(versions, c.objects[idOf(websiteKind, "team-a", "web")].version) })
+	}
+	compose := r.Composer
+	r.Composer = handlers.ComposerFunc(func(ctx context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
+		composition, err := compose.Compose(ctx, req)
+		composition.Labels = maps.Clone(composition.Labels)
+		if last(); len(versions) == 3 { // There are two writes of labels.
+			composition.Labels["more"] = new("z")
+		}
+		return composition, err
+	})
 	r.mustPass(t, "web")
+	last()
+	versions = slices.Compact(versions[1:])
 	writes := slices.DeleteFunc(r.asked(), func(text string) bool { return !strings.HasPrefix(text, webPath) })
-	if len(writes) != 3 {
-		t.Fatalf("writes of the parent %v, want three", writes)
+	if len(writes) != 4 || len(versions) != 4 {
+		t.Fatalf("writes of the parent %v, want four, with versions %v", writes, versions)
 	}
 	uid := r.parent("web").UID()
-	p := r.Memory.parents[uid]
-	for _, version := range append(slices.Clone(p.earlier), p.version) {
-		if version != "" && !r.Memory.ownParentEvent(uid, heldEvent{uid: uid, version: version}) {
+	for _, version := range versions {
+		if !r.Memory.ownParentEvent(uid, heldEvent{uid: uid, version: version}) {
 			t.Errorf("the event of version %s is none of our writes", version)
 		}
 	}

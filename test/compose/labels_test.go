@@ -68,3 +68,36 @@ func TestLabelsOfParents(t *testing.T) {
 		t.Errorf("the labels are %v", second.GetLabels())
 	}
 }
+
+// TestLabelsOfBuiltInParents gives a Secret a label, as an operator that decorates objects does.
+func TestLabelsOfBuiltInParents(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	d := definition{Config: parts.Config{
+		Children: []parts.Child{fixed("a")}, Labels: map[string]string{"example.com/of": "{name}"}, Annotations: map[string]string{"example.com/of": "{name}"},
+	}}
+	d.settings = map[string]any{"watch": map[string]any{
+		"apiVersion": "v1", "kind": "Secret", "namespaces": []string{r.namespace}, "labelSelector": "parent",
+	}}
+	r.defineAll(t, map[string]definition{definitionName: d})
+	r.create(t, secrets, `{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "labels": {"parent": ""}}, "stringData": {"a": "b"}}`)
+	p := r.start(t)
+	r.await(t, secrets, "the label", func(o objects) bool {
+		return o["s"].GetLabels()["example.com/of"] == "s" && o["s"].GetAnnotations()["example.com/of"] == "s"
+	})
+	r.await(t, configMaps, "the child", func(o objects) bool { return o["s-a"] != nil })
+	p.Stop(t)
+	p = r.start(t)
+	r.patch(t, secrets, "s", `{"metadata": {"labels": {"example.com/of": "somebody"}}}`)
+	r.await(t, secrets, "the label to be set right", func(o objects) bool { return o["s"].GetLabels()["example.com/of"] == "s" })
+	p.Stop(t)
+	writes := 0
+	for _, s := range r.writes(t, r.begun) {
+		if strings.HasPrefix(s.resource, "secrets") {
+			writes++
+		}
+	}
+	if writes != 2 {
+		t.Errorf("the parent was written %d times, want twice", writes)
+	}
+}
