@@ -21,6 +21,8 @@ const (
 	revisionKind       = "ControllerRevision"
 	// revisionAnnotation is on a child, and names the revision of the parent that it is made by.
 	revisionAnnotation = "kooperd.dev/revision"
+	// pathsAnnotation is on the object of a revision, and has the fields that it is made of.
+	pathsAnnotation = "kooperd.dev/field-paths"
 	// maxRevisionName leaves room for the hash in the name of an object.
 	maxRevisionName = 240
 )
@@ -32,6 +34,7 @@ var errNoNamespace = errors.New("children cannot be updated one after the other:
 type revision struct {
 	name   string // of its object
 	number int64
+	paths  string         // the fields that make it
 	data   map[string]any // the fields
 	parent handlers.Object
 	said   said
@@ -56,6 +59,15 @@ func (c *composer) revisionPaths() [][]string {
 		split[i] = strings.Split(path, ".")
 	}
 	return split
+}
+
+// textOf is what the annotation says of the fields.
+func textOf(paths [][]string) string {
+	texts := make([]string, len(paths))
+	for i, path := range paths {
+		texts[i] = strings.Join(path, ".")
+	}
+	return strings.Join(texts, ",")
 }
 
 // revisionsOf finds the revisions that observed children are made by, and makes the latest one.
@@ -83,7 +95,7 @@ func (c *composer) revisionsOf(req handlers.ComposeRequest, at map[string]string
 		return nil, err
 	}
 	all := &revisions{
-		latest: &revision{name: name, data: data, parent: req.Object}, older: map[string]*revision{}, at: at,
+		latest: &revision{name: name, paths: textOf(paths), data: data, parent: req.Object}, older: map[string]*revision{}, at: at,
 	}
 	last := int64(0)
 	for _, child := range req.Children.OfKind(revisionAPIVersion, revisionKind) {
@@ -95,6 +107,7 @@ func (c *composer) revisionsOf(req handlers.ComposeRequest, at map[string]string
 		switch {
 		case found.name == name:
 			all.latest.number = found.number
+		case found.paths != all.latest.paths: // The parent cannot be made of it as it was.
 		case all.isUsed(found.name):
 			if found.parent, err = asOf(now, paths, found.data); err != nil {
 				return nil, err
@@ -153,7 +166,9 @@ func readRevision(object handlers.Object) (*revision, error) {
 	if err := parentInto(object, &o); err != nil {
 		return nil, fmt.Errorf("reading the revision %s: %w", object.Name(), err)
 	}
-	return &revision{name: object.Name(), number: o.Revision, data: o.Data}, nil
+	return &revision{
+		name: object.Name(), number: o.Revision, data: o.Data, paths: object.Metadata().Annotations[pathsAnnotation],
+	}, nil
 }
 
 // asOf makes the parent as it was: its fields of now, with those of a revision.
@@ -178,7 +193,9 @@ func asOf(now map[string]any, paths [][]string, data map[string]any) (handlers.O
 // child is the object of a revision, as a child of the parent.
 func (r *revision) child() handlers.Child {
 	return handlers.Child{Name: r.childName(), Object: &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": revisionAPIVersion, "kind": revisionKind, "metadata": map[string]any{"name": r.name},
+		"apiVersion": revisionAPIVersion, "kind": revisionKind, "metadata": map[string]any{
+			"name": r.name, "annotations": map[string]any{pathsAnnotation: r.paths},
+		},
 		"revision": r.number, "data": r.data,
 	}}}
 }

@@ -55,7 +55,11 @@ func (c *composer) rollOut(ctx context.Context, hook Name, req handlers.ComposeR
 		return said{}, err
 	}
 	for _, revision := range r.sorted() {
-		if err := c.askAbout(ctx, hook, req, asked, revision); err != nil {
+		err := c.askAbout(ctx, hook, req, asked, revision)
+		switch {
+		case err != nil && revision != r.latest:
+			return said{}, fmt.Errorf("asking about the revision %s, by which children are made that are not updated yet: %w", revision.name, err)
+		case err != nil:
 			return said{}, err
 		}
 	}

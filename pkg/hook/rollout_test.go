@@ -359,3 +359,36 @@ func TestRevisionHistory(t *testing.T) {
 		t.Errorf("owns %+v", owns)
 	}
 }
+
+// TestRevisionHistoryChanges has other fields make a revision: what was noted before does not say
+// what the parent was, so nothing waits.
+func TestRevisionHistoryChanges(t *testing.T) {
+	c := rolling()
+	c.RevisionHistory = &hook.RevisionHistory{FieldPaths: []string{"spec.image"}}
+	w := newWorld(t, c)
+	w.parent = `{image: a, replicas: 2}`
+	w.step()
+	c.RevisionHistory = nil
+	w.composer = newComposer(t, c, hook.Hooks{}, w.hook)
+	w.wantStep(onLatest, "-ControllerRevision.apps", "Deployment.apps/s0", "Deployment.apps/s1", "revision")
+	if diff := cmp.Diff([]string{"a"}, w.hook.calls); diff != "" {
+		t.Errorf("the hook is asked about (-want +got):\n%s", diff)
+	}
+}
+
+// TestRolloutNamesTheRevision has a hook that fails for the parent as it was.
+func TestRolloutNamesTheRevision(t *testing.T) {
+	w := newWorld(t, rolling())
+	w.parent = `{image: a, replicas: 2}`
+	w.step()
+	w.parent = `{image: b, replicas: 2}`
+	caller := hook.CallerFunc(func(ctx context.Context, call hook.Call) ([]byte, error) {
+		if strings.Contains(string(call.Body), `"image":"a"},"status"`) || strings.Contains(string(call.Body), `"image":"a","replicas"`) {
+			return nil, errTest
+		}
+		return w.hook.Call(ctx, call)
+	})
+	_, err := newComposer(t, rolling(), hook.Hooks{}, caller).Compose(t.Context(), w.request())
+	wantError(t, err, "sync hook: asking about the revision shop-")
+	wantError(t, err, ", by which children are made that are not updated yet: as the test wants")
+}

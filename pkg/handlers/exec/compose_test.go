@@ -30,15 +30,12 @@ func TestComposingPlugin(t *testing.T) {
 		}
 		return string(text)
 	}
-	const kinds = `"children":[{"apiVersion":"v1","kind":"ConfigMap"}]`
 	handlerstest.Check(t, exec.Plugin, handlerstest.Options{
-		Configs: map[string]string{
-			"finalizing": `{"compose":true,"generateSelector":true,"command":` + shell(pageOf) + `,"finalize":{"command":` +
-				shell(`cat >/dev/null; echo '{"finalized":true}'`) + `},` + kinds + `}`,
-			"decorating": `{"compose":true,"shape":"decorator","command":` + shell(`cat >/dev/null; echo '{"labels":{"seen":"yes"}}'`) + `}`,
-			"customizing": `{"compose":true,"generateSelector":true,"command":` + shell(pageOf) + `,"customize":{"command":` +
-				shell(`cat >/dev/null; echo '{"relatedResources":[{"apiVersion":"v1","resource":"secrets"}]}'`) + `},` + kinds +
-				`,"reads":[{"apiVersion":"v1","kind":"Secret"}]}`,
+		Configs: map[string]string{ // One, because each takes hundreds of programs.
+			"composing": `{"compose":true,"generateSelector":true,"command":` + shell(pageOf) + `,"finalize":{"command":` +
+				shell(`cat >/dev/null; echo '{"finalized":true}'`) + `},"customize":{"command":` +
+				shell(`cat >/dev/null; echo '{"relatedResources":[{"apiVersion":"v1","resource":"secrets"}]}'`) +
+				`},"children":[{"apiVersion":"v1","kind":"ConfigMap"}],"reads":[{"apiVersion":"v1","kind":"Secret"}]}`,
 		},
 		Objects: []handlers.Object{handlerstest.Object(t, configMap)},
 	})
@@ -167,6 +164,20 @@ func TestAnswersOfPrograms(t *testing.T) {
 				t.Errorf("terminal is %t, want %t", !tt.terminal, tt.terminal)
 			}
 		})
+	}
+}
+
+// TestDecorator has a program that sets a label of the object.
+func TestDecorator(t *testing.T) {
+	c := hookConfig(`grep -q '"object":' && echo '{"labels":{"seen":"yes","old":null}}'`)
+	c["shape"] = "decorator"
+	composer, _ := newHooks(t, c)
+	composition, err := composer.Compose(t.Context(), composeRequest(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen, old := composition.Labels["seen"], composition.Labels["old"]; len(composition.Labels) != 2 || seen == nil || *seen != "yes" || old != nil {
+		t.Errorf("labels are %v", composition.Labels)
 	}
 }
 
