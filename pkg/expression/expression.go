@@ -36,6 +36,7 @@ type Expression struct {
 	named   []string // the variables that it has
 	makes   Type
 	secret  bool // values of Secrets are in the results
+	loops   bool // it has macros that go over entries, so it can be interrupted
 
 	variables []string // of the scope
 }
@@ -125,8 +126,15 @@ func newExpression(env *cel.Env, text string, parsed *cel.Ast, read reader) (*Ex
 	whole := checked.NativeRep().Expr()
 	return &Expression{
 		text: text, written: written, program: program, reads: read.within(whole, nil), named: read.named(whole, nil),
-		variables: read.variables,
+		variables: read.variables, loops: loops(whole),
 	}, nil
+}
+
+// loops reports whether an expression goes over entries.
+func loops(e ast.Expr) bool {
+	found := false
+	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) { found = found || e.Kind() == ast.ComprehensionKind }))
+	return found
 }
 
 // Text returns what the expression was compiled from, or "" for nil.
@@ -161,8 +169,11 @@ func (e *Expression) Names(variable string) bool { return slices.Contains(e.name
 // Scope are among. It returns an error when a field that the expression reads is not there, it
 // costs or takes too much, or ctx ends.
 func (e *Expression) Eval(ctx context.Context, variables map[string]any) (ref.Val, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeLimit)
-	defer cancel()
+	if e.loops { // Nothing interrupts any other.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeLimit)
+		defer cancel()
+	}
 	result, _, err := e.program.ContextEval(ctx, variables)
 	if err != nil {
 		if ctx.Err() != nil {
