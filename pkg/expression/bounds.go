@@ -2,23 +2,35 @@ package expression
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 
 	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/decls"
 	"github.com/google/cel-go/common/functions"
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
+	"k8s.io/apiserver/pkg/cel/library"
 )
 
-// bounded returns the environment with the calls bound to costLimit whose time or memory can be far
-// more than the size of what they are given. CEL charges for a call when it is over, and nothing
-// interrupts one.
+// boundedFunctions are those whose time or memory can be far more than the size of what they are
+// given, or that look at all that is in a value, which may be in it many times.
+var boundedFunctions = []string{
+	"indexOf", "lastIndexOf", "replace", "join", "format",
+	"distinct", "flatten", "includes", "isSorted", "lists.range", "max", "min", "sum",
+	"sets.contains", "sets.equivalent", "sets.intersects",
+	"find", "findAll", "regex.extract", "regex.extractAll", "regex.replace",
+	"isQuantity", "quantity",
+}
+
+// bounded returns the environment with the calls bound to costLimit of all boundedFunctions. CEL
+// charges for a call when it is over, and nothing interrupts one.
 func bounded(env *cel.Env) (*cel.Env, error) {
 	var again []cel.EnvOption
-	for _, name := range []string{"indexOf", "lastIndexOf", "replace", "join", "format"} {
+	for _, name := range boundedFunctions {
 		f, ok := env.Functions()[name]
 		if !ok {
 			return nil, fmt.Errorf("bounding the cost of %s: there is no such function", name)
@@ -27,13 +39,22 @@ func bounded(env *cel.Env) (*cel.Env, error) {
 		if err != nil {
 			return nil, fmt.Errorf("bounding the cost of %s: %w", name, err)
 		}
+		var overloads []cel.FunctionOpt
 		for _, o := range f.OverloadDecls() {
 			i := slices.IndexFunc(bindings, func(b *functions.Overload) bool { return b.Operator == o.ID() })
 			if i < 0 {
 				return nil, fmt.Errorf("bounding the cost of %s: %s has no code", name, o.ID())
 			}
-			again = append(again, cel.Function(name, cel.MemberOverload(o.ID(), o.ArgTypes(), o.ResultType(), within(name, bindings[i]))))
+			declare := cel.Overload
+			if o.IsMemberFunction() {
+				declare = cel.MemberOverload
+			}
+			overloads = append(overloads, declare(o.ID(), o.ArgTypes(), o.ResultType(), within(name, bindings[i])))
 		}
+		if name == "flatten" { // It takes lists whose entries are no lists.
+			overloads = append(overloads, decls.DisableTypeGuards(true))
+		}
+		again = append(again, cel.Function(name, overloads...))
 	}
 	return env.Extend(again...)
 }
@@ -59,12 +80,15 @@ func within(name string, b *functions.Overload) cel.OverloadOpt {
 }
 
 // charge estimates what a call costs, in CEL's measure: a tenth for a character that is looked at,
-// and one for a character of the result. The arguments are of the types that the function is
-// declared with.
+// one for a character of the result, and for a value; a tenth for a comparison. The arguments are
+// of the types that the function is declared with.
 func charge(name string, args []ref.Val) int {
 	switch name {
-	case "indexOf", "lastIndexOf": // looks for all of the second at each place of the first
-		return length(args[0]) * max(1, length(args[1])) / 10
+	case "indexOf", "lastIndexOf":
+		if _, ok := args[0].(traits.Lister); ok {
+			return weight(args[0])
+		}
+		return length(args[0]) * max(1, length(args[1])) / 10 // It looks for all of the second at each place of the first.
 	case "replace":
 		text, _ := args[0].(types.String)
 		found, _ := args[1].(types.String)
@@ -75,51 +99,80 @@ func charge(name string, args []ref.Val) int {
 			separator = length(args[1])
 		}
 		return total(args[0], separator)
-	default: // format
-		return length(args[0]) + total(args[1], 0)
+	case "format":
+		return length(args[0]) + weightBy(args[1], 1)
+	case "distinct":
+		return weight(args[0]) * entries(args[0]) / 10
+	case "sets.contains", "sets.intersects":
+		return weight(args[0]) * entries(args[1])
+	case "sets.equivalent":
+		return 2 * weight(args[0]) * entries(args[1])
+	case "lists.range":
+		n, _ := args[0].(types.Int)
+		return int(min(n, costLimit+1))
+	case "find", "findAll", "regex.extract", "regex.extractAll":
+		return matching(args[0], args[1])
+	case "regex.replace":
+		return matching(args[0], args[1]) + (length(args[0])+1)*length(args[2])/10
+	case "isQuantity", "quantity":
+		return exponent(args[0])
+	default: // flatten, includes, isSorted, max, min, sum
+		return weight(args[0])
 	}
 }
 
-// total is the length of all entries of a list together, with so many characters between them, as
-// far as it matters.
-func total(list ref.Val, between int) int {
-	entries, ok := list.(traits.Lister)
-	if !ok {
-		return 0
-	}
-	sum := 0
-	for it := entries.Iterator(); it.HasNext() == types.True && sum <= costLimit; {
-		sum += length(it.Next()) + between
-	}
-	return sum
+// matching is what looking for a regular expression in a text costs: as CEL itself charges.
+func matching(text, expression ref.Val) int {
+	return (length(text)/10 + 1) * (length(expression)/4 + 1)
 }
 
-// length is that of a text in bytes, and 1 for anything else.
-func length(v ref.Val) int {
-	if text, ok := v.(types.String); ok {
+// longestExponent is how many digits the decimal exponent of a quantity may have: those of use have
+// two.
+const longestExponent = 2
+
+// exponent is what a quantity costs. Calculating with one of a large exponent takes a number with
+// as many digits.
+func exponent(quantity ref.Val) int {
+	text, _ := quantity.(types.String)
+	i := strings.IndexAny(string(text), "eE")
+	if i < 0 {
 		return len(text)
 	}
-	return 1
+	digits := strings.TrimLeft(string(text[i+1:]), "+-0")
+	if len(digits) > longestExponent && strings.Trim(digits, "0123456789") == "" {
+		return costLimit + 1
+	}
+	return len(text)
 }
 
-// charges is what calls of operators cost whose operands have no type before they are evaluated, as
-// all that is read of an object: CEL itself charges by type, and else 1.
-type charges struct{}
+// charges is what calls cost where CEL's own account is not enough: of operators whose operands
+// have no type before they are evaluated, as all that is read of an object, for which CEL charges
+// 1, and of functions of libraries without an account.
+type charges struct{ library.CostEstimator }
 
 // CallCost returns nothing for the calls that CEL charges for rightly.
-func (charges) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64 {
+func (c charges) CallCost(function, overload string, args []ref.Val, result ref.Val) *uint64 {
 	cost := uint64(1)
 	switch function {
 	case operators.Add:
 		cost += uint64(length(result) / 10)
 	case operators.In:
 		if list, ok := args[1].(traits.Lister); ok {
-			if n, ok := list.Size().(types.Int); ok && n > 0 {
-				cost += uint64(n)
-			}
+			cost += uint64(max(0, entries(list)))
 		}
+	case "distinct", "flatten", "includes", "indexOf", "isSorted", "lastIndexOf", "lists.range", "max", "min", "sum":
+		cost += uint64(max(0, charge(function, args))) // Kubernetes would look at all of it, however much that is.
+	case "reverse", "slice":
+		cost += uint64(entries(result))
+	case "sort", "@sortByAssociatedKeys":
+		n := entries(args[0])
+		cost += uint64(n * bits.Len(uint(n)))
+	case "base64.decode", "base64.encode":
+		cost += uint64(entries(args[0]) / 10)
+	case "json.encode":
+		cost += uint64(length(result) / 10)
 	default:
-		return nil
+		return c.CostEstimator.CallCost(function, overload, args, result)
 	}
 	return &cost
 }

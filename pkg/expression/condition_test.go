@@ -26,35 +26,45 @@ func language(t testing.TB) *expression.Language {
 
 func TestCompileMistakes(t *testing.T) {
 	const variables = "there are the variables object and oldObject, and the functions of CEL"
-	const lists = "of lists there are all, exists, exists_one, filter, map, in, + and size: none makes more of a list than it is"
 	tests := map[string]expression.Mistakes{
-		"":                             {{Message: "is empty", Hint: `write it as in "object.spec.replicas > 1"`}},
-		" \n":                          {{Message: "is empty", Hint: `write it as in "object.spec.replicas > 1"`}},
-		"object.x ==":                  {{Offset: 11, Message: "not a CEL expression: it ends too early"}},
-		"object.x = 1 || object.y = 2": {{Offset: 9, Message: "not a CEL expression: unexpected '= '", Hint: "compare with =="}, {Offset: 25, Message: "not a CEL expression: unexpected '= '", Hint: "compare with =="}},
-		"object.x = 1":                 {{Offset: 9, Message: "not a CEL expression: unexpected '= '", Hint: "compare with =="}},
-		"object.a and object.b":        {{Offset: 9, Message: "not a CEL expression: unexpected 'and'", Hint: "write &&"}},
-		"object.a & object.b":          {{Offset: 9, Message: "not a CEL expression: unexpected '& '", Hint: "write &&"}},
-		"object.a == 'x":               {{Offset: 12, Message: "not a CEL expression: the text after ' is not closed"}},
-		"object.l.distinct() == []":    {{Offset: 17, Message: "there is no variable or function distinct", Hint: lists}},
-		"object.l.sortBy(x, x.y)[0]":   {{Offset: 15, Message: "there is no variable or function sortBy", Hint: lists}},
-		"lists.range(1000000) == []":   {{Message: "there is no variable or function lists", Hint: lists}},
-		"object.all(x)":                {{Offset: 10, Message: "all() wants a variable and an expression", Hint: "write it as in list.all(x, x > 0)"}},
-		"object.all(x, x, x) && y":     {{Offset: 10, Message: "all() wants a variable and an expression", Hint: "write it as in list.all(x, x > 0)"}, {Offset: 23, Message: "there is no variable or function y", Hint: variables}},
-		"has(object.a, object.b)":      {{Offset: 3, Message: "has() wants one field", Hint: "write it as in has(object.spec.replicas)"}},
-		"object.l.exist(c, c.x || d)":  {{Offset: 14, Message: "there is no variable or function exist", Hint: variables}, {Offset: 25, Message: "there is no variable or function d", Hint: variables}},
-		"a b":                          {{Offset: 2, Message: "not a CEL expression: unexpected 'b'"}},
-		"(object.x":                    {{Offset: 9, Message: "not a CEL expression: missing ')' at the end"}},
-		"has(object)":                  {{Offset: 4, Message: "not a CEL expression: invalid argument to has() macro"}},
-		"foo == 1 && bar":              {{Message: "there is no variable or function foo", Hint: variables}, {Offset: 12, Message: "there is no variable or function bar", Hint: variables}},
-		"object.name.startWith('x')":   {{Offset: 21, Message: "there is no variable or function startWith", Hint: variables}},
-		"1 + 1":                        {{Message: "want true or false, have a value of type int", Hint: `write it as in "object.spec.replicas > 1"`}},
-		"object.x + 1":                 {{Message: "want true or false, have a value of type int", Hint: `write it as in "object.spec.replicas > 1"`}},
-		"'a' == 1":                     {{Offset: 4, Message: `"a" is a string and 1 is a number: they are never equal`}},
-		"'ü' == object.x && 1":         {{Offset: 19, Message: "want true or false, but 1 is a number"}},
-		"object.x.matches('[')":        {{Offset: 17, Message: `"[" is not a regular expression`}},
-		"duration('x') > duration(1)":  {{Offset: 9, Message: `"x" is not a duration`, Hint: `write it as in duration("1h30m")`}, {Offset: 24, Message: "duration() does not take 1, a number"}},
-		"\n\nobject.x\n  && oldobject": {{Offset: 16, Message: "there is no variable or function oldobject", Hint: variables}},
+		"":                                       {{Message: "is empty", Hint: `write it as in "object.spec.replicas > 1"`}},
+		" \n":                                    {{Message: "is empty", Hint: `write it as in "object.spec.replicas > 1"`}},
+		"object.x ==":                            {{Offset: 11, Message: "not a CEL expression: it ends too early"}},
+		"object.x = 1 || object.y = 2":           {{Offset: 9, Message: "not a CEL expression: unexpected '= '", Hint: "compare with =="}, {Offset: 25, Message: "not a CEL expression: unexpected '= '", Hint: "compare with =="}},
+		"object.x = 1":                           {{Offset: 9, Message: "not a CEL expression: unexpected '= '", Hint: "compare with =="}},
+		"object.a and object.b":                  {{Offset: 9, Message: "not a CEL expression: unexpected 'and'", Hint: "write &&"}},
+		"object.a & object.b":                    {{Offset: 9, Message: "not a CEL expression: unexpected '& '", Hint: "write &&"}},
+		"object.a == 'x":                         {{Offset: 12, Message: "not a CEL expression: the text after ' is not closed"}},
+		"object.l.sortBy(x)[0] == 1":             {{Offset: 15, Message: "sortBy() wants a variable and an expression", Hint: "write it as in list.sortBy(x, x.name)"}},
+		"cel.bind(x, 1)":                         {{Message: "cel.bind() wants a variable, its value and an expression", Hint: "write it as in cel.bind(x, object.spec.replicas, x * x)"}},
+		"math.grater(1, 2) == 2":                 {{Message: "there is no function math.grater"}},
+		"sets.size([1]) == 2":                    {{Message: "there is no function sets.size"}},
+		"[1].all(math, math.x(1))":               {{Offset: 20, Message: "there is no variable or function x", Hint: variables}},
+		"object.x.find('[') == ''":               {{Offset: 14, Message: `"[" is not a regular expression`}},
+		"regex.replace(object.x, '(', '') == ''": {{Offset: 24, Message: `"(" is not a regular expression`}},
+		"quantity('1Gx').isLessThan(quantity('1'))": {{Offset: 9, Message: `"1Gx" is not a quantity`, Hint: `write it as in quantity("500m")`}},
+		"semver('v1').major() == 1":                 {{Offset: 7, Message: `"v1" is not a semantic version`, Hint: `write it as in semver("1.2.3")`}},
+		"ip('10.0.0') == ip(object.x)":              {{Offset: 3, Message: `"10.0.0" is not an IP address`, Hint: `write it as in ip("192.0.2.1")`}},
+		"cidr('10.0.0.1').containsIP(object.x)":     {{Offset: 5, Message: `"10.0.0.1" is not a network`, Hint: `write it as in cidr("10.0.0.0/8")`}},
+		"url('x').getHost() == ''":                  {{Offset: 4, Message: `"x" is not a URL`, Hint: `write it as in url("https://example.com/")`}},
+		"quantity('1') > 1":                         {{Offset: 14, Message: `quantity("1") is a parsed quantity and 1 is a number: > cannot compare them`}},
+		"quantity('1')":                             {{Message: "want true or false, have a value of type kubernetes.Quantity", Hint: `write it as in "object.spec.replicas > 1"`}},
+		"object.all(x)":                             {{Offset: 10, Message: "all() wants a variable and an expression", Hint: "write it as in list.all(x, x > 0)"}},
+		"object.all(x, w, v, x) && y":               {{Offset: 10, Message: "all() wants a variable and an expression", Hint: "write it as in list.all(x, x > 0)"}, {Offset: 26, Message: "there is no variable or function y", Hint: variables}},
+		"has(object.a, object.b)":                   {{Offset: 3, Message: "has() wants one field", Hint: "write it as in has(object.spec.replicas)"}},
+		"object.l.exist(c, c.x || d)":               {{Offset: 14, Message: "there is no variable or function exist", Hint: variables}, {Offset: 25, Message: "there is no variable or function d", Hint: variables}},
+		"a b":                                       {{Offset: 2, Message: "not a CEL expression: unexpected 'b'"}},
+		"(object.x":                                 {{Offset: 9, Message: "not a CEL expression: missing ')' at the end"}},
+		"has(object)":                               {{Offset: 4, Message: "not a CEL expression: invalid argument to has() macro"}},
+		"foo == 1 && bar":                           {{Message: "there is no variable or function foo", Hint: variables}, {Offset: 12, Message: "there is no variable or function bar", Hint: variables}},
+		"object.name.startWith('x')":                {{Offset: 21, Message: "there is no variable or function startWith", Hint: variables}},
+		"1 + 1":                                     {{Message: "want true or false, have a value of type int", Hint: `write it as in "object.spec.replicas > 1"`}},
+		"object.x + 1":                              {{Message: "want true or false, have a value of type int", Hint: `write it as in "object.spec.replicas > 1"`}},
+		"'a' == 1":                                  {{Offset: 4, Message: `"a" is a string and 1 is a number: they are never equal`}},
+		"'ü' == object.x && 1":                      {{Offset: 19, Message: "want true or false, but 1 is a number"}},
+		"object.x.matches('[')":                     {{Offset: 17, Message: `"[" is not a regular expression`}},
+		"duration('x') > duration(1)":               {{Offset: 9, Message: `"x" is not a duration`, Hint: `write it as in duration("1h30m")`}, {Offset: 24, Message: "duration() does not take 1, a number"}},
+		"\n\nobject.x\n  && oldobject":              {{Offset: 16, Message: "there is no variable or function oldobject", Hint: variables}},
 	}
 	l := language(t)
 	for text, want := range tests {
@@ -167,7 +177,11 @@ func TestHoldsEndsByItsCost(t *testing.T) {
 	for i := range list {
 		list[i] = map[string]any{"name": fmt.Sprint(i), "value": int64(i)}
 	}
-	object := map[string]any{"list": list, "short": list[:1000], "long": strings.Repeat("a", 2<<20), "half": strings.Repeat("a", 1<<20) + "b", "texts": slices.Repeat([]any{"x"}, 20_000)}
+	object := map[string]any{"list": list, "short": list[:1000], "long": strings.Repeat("a", 2<<20), "half": strings.Repeat("a", 1<<20) + "b", "texts": slices.Repeat([]any{"x"}, 20_000), "large": "1e1000000000"}
+	some := make([]any, 200)
+	for i := range some {
+		some[i] = fmt.Sprintf("%03d", i)
+	}
 	l := language(t)
 	for _, text := range []string{
 		"object.list.all(x, x in object.list)",
@@ -179,6 +193,20 @@ func TestHoldsEndsByItsCost(t *testing.T) {
 		"object.short.map(x, object.long).join() == ''",
 		"'%s%s'.format([object.long, object.long]) == ''",
 		"object.long.matches('a*b')",
+		"object.short.distinct() == []",
+		"object.list.distinct() == []",
+		"sets.contains(object.short, object.short)",
+		"sets.equivalent(object.list, object.list)",
+		"lists.range(1000000) == []",
+		"object.short.map(x, object.list).flatten() == []",
+		"[0].map(x, [x, x]).map(x, [x, x]).map(x, [x, x]).map(x, [x, x]).map(x, [x, x]).map(x, [x, x]).map(x, [x, x]).map(x, [x, x]).map(x, [x, x]).map(x, [x, x]).map(x, [x, x]).map(x, [x, x]).map(x, [x, x]).map(x, [x, x]).map(x, [x, x]).map(x, [x, x]).map(x, [x, x]).flatten(100) == []",
+		"object.short.map(x, object.list).includes(1)",
+		"'%s'.format([object.short.map(x, object.long)]) == ''",
+		"object.long.find(object.half) == ''",
+		"object.long.findAll('(a|b)*c') == []",
+		"regex.replace(object.half, 'a', object.half) == ''",
+		"regex.extract(object.long, object.half).hasValue()",
+		"quantity(object.large).isGreaterThan(quantity('1'))",
 		"[object.long, object.long].map(x, x + x + x + x).map(x, x + x + x + x).map(x, x + x + x + x).map(x, x + x + x + x).size() == 2",
 	} {
 		t.Run(text, func(t *testing.T) {
@@ -206,13 +234,15 @@ func TestHoldsEndsByItsCost(t *testing.T) {
 	for _, text := range []string{
 		"object.name.indexOf('web') == 1 && object.name.lastIndexOf('b', 3) == 3 && object.name.indexOf('z') == -1",
 		"object.name.replace('web', 'db', 1) == 'adbc' && object.name.replace('b', '') == 'awec'",
+		"object.some.distinct().size() == 200 && object.some.sort() == object.some && sets.contains(object.some, object.some)",
+		"quantity('1e3') == quantity('1k') && !isQuantity('hello world') && isQuantity('5E') && dyn([1]).flatten() == [1]",
 		"['a', 'b'].join() == 'ab' && ['a', 'b'].join(', ') == 'a, b' && '%s-%d'.format(['a', 1]) == 'a-1'",
 	} {
 		c, err := l.Condition(text, schema.GroupVersionKind{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if holds, err := c.Holds(t.Context(), map[string]any{"name": "awebc"}, nil); err != nil || !holds {
+		if holds, err := c.Holds(t.Context(), map[string]any{"name": "awebc", "some": some}, nil); err != nil || !holds {
 			t.Errorf("%s: have %t, %v, want true", text, holds, err)
 		}
 	}

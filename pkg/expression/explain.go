@@ -31,41 +31,16 @@ func (x *explainer) typeMistakes() Mistakes {
 	return x.reader.once(append(ms, x.literals()...))
 }
 
-// literals are mistakes in texts that stand for something else.
-func (x *explainer) literals() Mistakes {
-	var ms Mistakes
-	for _, v := range []struct {
-		cel.ASTValidator
-		message, hint string
-	}{
-		{cel.ValidateRegexLiterals(), "is not a regular expression", ""},
-		{cel.ValidateDurationLiterals(), "is not a duration", `write it as in duration("1h30m")`},
-		{cel.ValidateTimestampLiterals(), "is not a point in time", `write it as in timestamp("2026-01-31T12:00:00Z")`},
-	} {
-		issues := cel.NewIssuesWithSourceInfo(common.NewErrors(x.source), x.tree.SourceInfo())
-		v.Validate(x.language.env, nil, x.tree, issues)
-		for _, e := range issues.Errors() {
-			if _, ok := x.checked[e.ExprID].AsLiteral().(types.String); !ok {
-				continue // The type check has said it.
-			}
-			ms = append(ms, &Mistake{
-				Offset: offset(x.source, e.Location), Message: x.text(x.checked[e.ExprID]) + " " + v.message, Hint: v.hint,
-			})
-		}
-	}
-	return ms
-}
-
 // mistake explains one error; nil for one that follows from another.
 func (x *explainer) mistake(e *common.Error, consequences map[int64]bool) *Mistake {
 	m := &Mistake{Offset: offset(x.source, e.Location)}
 	node, ok := x.checked[e.ExprID]
 	name, unknown := strings.CutPrefix(strings.TrimSuffix(e.Message, " (in container '')"), noReference)
 	switch {
-	case unknown && consequences[e.ExprID]:
+	case unknown && (consequences[e.ExprID] || namespaces{x}.isSaid(node)):
 		return nil
 	case unknown:
-		x.unknown(m, strings.Trim(name, "'"))
+		x.unknown(m, strings.Trim(name, "'"), node)
 	case !ok:
 		m.Message = e.Message
 	case strings.HasPrefix(e.Message, noField), strings.Contains(e.Message, noSelection):

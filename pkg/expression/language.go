@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/checker"
-	"github.com/google/cel-go/ext"
 )
 
 // Language compiles expressions. It is safe for concurrent use. Making one takes longer than
@@ -30,18 +29,17 @@ type Function struct {
 	Options []cel.FunctionOpt
 }
 
-// NewLanguage returns the language of all expressions: CEL with its macros and optional values, and
-// the extension for strings. CEL's extension for lists is left out: some of its functions take the
-// square of a list's length, one makes a list of any length from a number, and nothing interrupts
-// them. more are functions besides.
+// NewLanguage returns the language of all expressions: CEL with its macros and optional values, its
+// extensions, and the libraries of Kubernetes. None of it knows the time or makes anything random.
+// more are functions besides.
 func NewLanguage(more ...Function) (*Language, error) {
 	options := []cel.EnvOption{
 		cel.OptionalTypes(),
 		cel.CrossTypeNumericComparisons(true),
 		cel.DefaultUTCTimeZone(true),
 		cel.EnableMacroCallTracking(), // so that messages can repeat what was written
-		ext.Strings(),
 	}
+	options = append(options, libraries()...)
 	for _, f := range more {
 		options = append(options, cel.Function(f.Name, f.Options...))
 	}

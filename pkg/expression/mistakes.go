@@ -107,45 +107,12 @@ var grammar = strings.NewReplacer(
 	"token recognition error at:", "unexpected", "no viable alternative at input", "unexpected", "'<EOF>'", "the end",
 )
 
-const noName = "there is no variable or function "
-
-// unknown says what is wrong with the name of no variable or function.
-func (x *explainer) unknown(m *Mistake, name string) {
-	if usage, ok := macros[name]; ok {
-		m.Message = fmt.Sprintf("%s() wants %s", name, usage.wants)
-		m.Hint = "write it as in " + usage.example
-		return
-	}
-	m.Message = noName + name
-	if slices.Contains([]string{"distinct", "flatten", "lists", "slice", "sort", "sortBy"}, name) { // of CEL's extension for lists
-		m.Hint = "of lists there are all, exists, exists_one, filter, map, in, + and size: none makes more of a list than it is"
-		return
-	}
-	variables := x.scope.names()
-	m.Unknown, m.Known = name, slices.Sorted(slices.Values(append(slices.Clone(variables), x.language.names...)))
-	m.Hint = fmt.Sprintf("there are the variables %s, and the functions of CEL", enumerated(variables))
-}
-
 // enumerated writes names as a sentence does.
 func enumerated(names []string) string {
 	if n := len(names); n > 1 {
 		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
 	}
 	return strings.Join(names, "")
-}
-
-// macros are those whose calls stay calls where the number of arguments is wrong, and then look
-// like unknown functions.
-var macros = map[string]struct{ wants, example string }{
-	"all":        {"a variable and an expression", "list.all(x, x > 0)"},
-	"exists":     {"a variable and an expression", "list.exists(x, x > 0)"},
-	"exists_one": {"a variable and an expression", "list.exists_one(x, x > 0)"},
-	"existsOne":  {"a variable and an expression", "list.existsOne(x, x > 0)"},
-	"filter":     {"a variable and an expression", "list.filter(x, x > 0)"},
-	"map":        {"a variable and an expression", "list.map(x, x + 1)"},
-	"has":        {"one field", "has(object.spec.replicas)"},
-	"optMap":     {"a variable and an expression", "object.?spec.?replicas.optMap(x, x + 1)"},
-	"optFlatMap": {"a variable and an expression", "object.?spec.optFlatMap(x, x.?replicas)"},
 }
 
 // consequences are the uses of names that a misspelt macro, or one with a wrong number of
@@ -158,9 +125,6 @@ func (l *Language) consequences(e ast.Expr) map[int64]bool {
 			return
 		}
 		args := e.AsCall().Args()
-		if e.AsCall().IsMemberFunction() && e.AsCall().Target().Kind() == ast.IdentKind && e.AsCall().Target().AsIdent() == "lists" {
-			found[e.ID()] = true // lists.range(): the message is that there is no lists.
-		}
 		if !e.AsCall().IsMemberFunction() && !isMacro(e.AsCall().FunctionName()) || args[0].Kind() != ast.IdentKind {
 			return
 		}
@@ -179,11 +143,6 @@ func (l *Language) consequences(e ast.Expr) map[int64]bool {
 	return found
 }
 
-func isMacro(name string) bool {
-	_, ok := macros[name]
-	return ok
-}
-
 // operatorNames writes the names that CEL's messages have for operators as expressions do.
 var operatorNames = strings.NewReplacer(
 	"'_&&_'", "&&", "'_||_'", "||", "'!_'", "!", "'-_'", "-", "'@in'", "in", "'_[_]'", "[]", "'_?_:_'", "?:",
@@ -200,7 +159,7 @@ func namesOf(env *cel.Env) []string {
 		}
 	}
 	for _, m := range env.Macros() {
-		all = append(all, m.Function())
+		all = append(all, macroName(m.Function()))
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

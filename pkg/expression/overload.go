@@ -163,6 +163,8 @@ func (x *wording) calculating(a, b ast.Expr, sign string) string {
 		value, other := pair[0], pair[1]
 		t, u := x.tree.GetType(value.ID()), x.tree.GetType(other.ID())
 		switch {
+		case x.isQuantity(value) && quantityMethods[sign] != "":
+			return fmt.Sprintf("parse it, as in quantity(%s).%s", x.text(value), quantityMethods[sign])
 		case t.Kind() != types.StringKind:
 		case sign == "+" && u.Kind() == types.IntKind:
 			return fmt.Sprintf("write string(%s)", x.text(other))
@@ -179,4 +181,10 @@ func (x *wording) calculating(a, b ast.Expr, sign string) string {
 		}
 	}
 	return ""
+}
+
+// quantityMethods are what operators are for parsed quantities.
+var quantityMethods = map[string]string{
+	"<": `isLessThan(quantity("1Gi"))`, ">": `isGreaterThan(quantity("1Gi"))`, "<=": `compareTo(quantity("1Gi")) <= 0`, ">=": `compareTo(quantity("1Gi")) >= 0`,
+	"+": `add(quantity("1Gi"))`, "-": `sub(quantity("1Gi"))`,
 }

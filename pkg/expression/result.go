@@ -71,6 +71,9 @@ func (c *conversion) value(result ref.Val) (value any, present bool, err error) 
 	case traits.Lister:
 		return c.list(v)
 	default:
+		if of, ok := ofKubernetes[result.Type().TypeName()]; ok {
+			return nil, false, fmt.Errorf("%s is no JSON: make a text of it with string()", of.what)
+		}
 		return nil, false, fmt.Errorf("a %s is no JSON", result.Type().TypeName())
 	}
 }
@@ -117,6 +120,9 @@ func Text(result ref.Val) (string, error) {
 		return Text(v.GetValue())
 	}
 	what := "a value of type " + result.Type().TypeName()
+	if of, ok := ofKubernetes[result.Type().TypeName()]; ok {
+		what = of.what
+	}
 	switch v := result.(type) {
 	case types.String:
 		return string(v), nil

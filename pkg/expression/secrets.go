@@ -9,6 +9,7 @@ import (
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/parser"
 )
 
 // secretFields are those of a Secret that hold its values.
@@ -130,10 +131,14 @@ func (f flow) comprehension(c ast.ComprehensionExpr) (ast.Expr, bool) {
 	if c.HasIterVar2() {
 		inner.local[c.IterVar2()] = held
 	}
-	if found, ok := f.source(c.AccuInit()); ok {
+	parts := []ast.Expr{c.LoopStep(), c.Result()}
+	if name := c.AccuVar(); name != parser.AccumulatorName && name != parser.HiddenAccumulatorName { // cel.bind
+		at, held = f.source(c.AccuInit())
+		inner.local[name], parts = held, parts[1:]
+	} else if found, ok := f.source(c.AccuInit()); ok {
 		return found, true
 	}
-	found, ok := inner.any([]ast.Expr{c.LoopStep(), c.Result()}, nil)
+	found, ok := inner.any(parts, nil)
 	if ok && found.Kind() == ast.IdentKind && held {
 		return at, true // It is more than the name of a variable.
 	}

@@ -213,7 +213,8 @@ func (c *conversions) toMap(operand ast.Expr, t *cel.Type) bool {
 // withMaps returns a type with maps in the place of objects; false when there are none in it.
 func withMaps(t *cel.Type) (*cel.Type, bool) {
 	if t.Kind() == types.StructKind {
-		return cel.MapType(cel.StringType, cel.DynType), true
+		_, parsed := ofKubernetes[t.TypeName()]
+		return cel.MapType(cel.StringType, cel.DynType), !parsed
 	}
 	if len(t.Parameters()) == 0 {
 		return nil, false

@@ -2,10 +2,12 @@ package expression
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/types"
+	kubernetes "k8s.io/apiserver/pkg/cel"
 )
 
 // Want is what an expression has to make. The zero Want is any JSON value.
@@ -94,7 +96,19 @@ func (x *explainer) result(wrong func(node ast.Expr, t *cel.Type) string) *Mista
 	if message == "" {
 		return nil
 	}
-	return &Mistake{Offset: x.place(node), Message: message}
+	m := &Mistake{Offset: x.place(node), Message: message}
+	if hasText(t) {
+		m.Hint = fmt.Sprintf("write string(%s)", x.text(node))
+	}
+	return m
+}
+
+// hasText reports whether string() makes a text of what is no JSON.
+func hasText(t *cel.Type) bool {
+	if _, ok := ofKubernetes[t.TypeName()]; ok {
+		return t.TypeName() != kubernetes.FormatType.TypeName()
+	}
+	return slices.Contains([]types.Kind{types.BytesKind, types.DurationKind, types.TimestampKind}, t.Kind())
 }
 
 // notJSON says what values of a type are when they are no JSON. Optional ones are values or left
@@ -102,6 +116,9 @@ func (x *explainer) result(wrong func(node ast.Expr, t *cel.Type) string) *Mista
 func notJSON(t *cel.Type) string {
 	if isOptional(t) {
 		return notJSON(t.Parameters()[0])
+	}
+	if of, ok := ofKubernetes[t.TypeName()]; ok {
+		return of.what
 	}
 	switch t.Kind() {
 	case types.BytesKind:

@@ -136,6 +136,9 @@ func (x *wording) isA(e ast.Expr) string { return x.name(e) + " is " + x.what(e)
 
 // described puts a type into words.
 func described(t *cel.Type) string {
+	if of, ok := ofKubernetes[t.TypeName()]; ok {
+		return of.what
+	}
 	switch t.Kind() {
 	case types.StringKind:
 		return aString

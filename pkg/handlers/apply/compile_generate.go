@@ -2,9 +2,7 @@ package apply
 
 import (
 	"context"
-	"regexp"
 	"slices"
-	"sync"
 
 	"kooperd.dev/kooperd/pkg/expression"
 )
@@ -60,35 +58,6 @@ func (c generating) later(n node, at place) node {
 		return n
 	}
 	return generated{n}
-}
-
-// generators are the functions by their names.
-var generators = sync.OnceValue(func() (names []string) {
-	for _, f := range generateFunctions(noRandom{}) {
-		names = append(names, f.Name)
-	}
-	return names
-})
-
-var generatorCall = regexp.MustCompile(`^` + generateNamespace + `\.(\w+)\s*\(`)
-
-// unknownGenerators says of a function that there is not that it is none of this namespace. CEL
-// takes its name for two, which mean nothing.
-func unknownGenerators(text string, wrong expression.Mistakes) expression.Mistakes {
-	var said expression.Mistakes
-	known := map[string]bool{}
-	for _, m := range wrong {
-		call := generatorCall.FindStringSubmatch(string([]rune(text)[min(m.Offset, len([]rune(text))):]))
-		switch {
-		case m.Unknown == generateNamespace && call != nil:
-			name := generateNamespace + "." + call[1]
-			known[call[1]] = true
-			said = append(said, &expression.Mistake{Offset: m.Offset, Message: "there is no function " + name, Unknown: name, Known: generators()})
-		case m.Unknown == "" || !known[m.Unknown]:
-			said = append(said, m)
-		}
-	}
-	return said
 }
 
 // check reports an expression that generates where nothing can be generated, and one that

@@ -240,7 +240,7 @@ func (c *compiler) expression(path, text string, offset int, scope expression.Sc
 		c.report(path, err.Error(), "")
 		return nil
 	}
-	for _, m := range unknownGenerators(text, wrong) {
+	for _, m := range wrong {
 		if m.Unknown == selfVariable {
 			m.Unknown, m.Hint = "", "self is the child, in its readyWhen alone; others read it as in children.page, once it exists"
 		}
