@@ -143,6 +143,7 @@ func TestGenerate(t *testing.T) {
 		"plugins/exec.md":    "`handler.exec.grace`",
 		"cli.md":             "| `--shutdown-timeout` | duration | `25s` |",
 		"metrics.md":         "| `kooperd_leader` | gauge |",
+		"expressions.md":     "| `list(T).distinct() → list(T)` | The list without repetitions. | `[1, 2, 1].distinct()` | `[1,2]` |",
 		"values.schema.json": `"$ref":"#/$defs/kooperdConfig/$defs/Controllers"`,
 	} {
 		if !strings.Contains(pages[file], text) {

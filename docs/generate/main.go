@@ -1,7 +1,7 @@
 // Command generate writes the reference pages in docs/reference from what they describe: the schema
-// of the config and of each built-in plugin, the command line, and the declared metrics. What
-// stands between the generated parts is in the templates beside it. "make generate" runs it, and
-// "make verify" fails when a page is not what it writes.
+// of the config and of each built-in plugin, the command line, the declared metrics, and the
+// functions of expressions. What stands between the generated parts is in the templates beside it.
+// "make generate" runs it, and "make verify" fails when a page is not what it writes.
 //
 //	go run . ../reference
 package main
@@ -46,6 +46,7 @@ func generate(folder, chartSchema string) error {
 		"config.schema.json": config.JSONSchema,
 		"cli.md":             commandPage,
 		"metrics.md":         metricsPage,
+		"expressions.md":     expressionsPage,
 	}
 	for _, name := range registry.Names() {
 		files[filepath.Join("plugins", name+".md")] = func(r *handlers.Registry) ([]byte, error) { return pluginPage(r, name) }

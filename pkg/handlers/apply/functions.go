@@ -56,3 +56,8 @@ func joinedName(parts []string) string {
 	kept := strings.TrimRight(name[:longestName-hashLength-1], "-.")
 	return kept + "-" + hex.EncodeToString(sum[:])[:hashLength]
 }
+
+// Language returns the language of all templates: that of every expression, with name() and with
+// the functions that generate values, which make the same ones each time here. There is one, which
+// is safe for concurrent use.
+func Language() (*expression.Language, error) { return theLanguage() }
