@@ -78,6 +78,7 @@ type evaluation struct {
 	wanted   map[string][]string        // the names of what is wanted, by child
 	pending  map[string]bool            // children of which some cannot be told yet
 	excluded map[string]bool            // children that are known not to be wanted
+	size     int                        // of all that forEach has made, in bytes
 	out      handlers.Composition
 }
 
@@ -119,6 +120,10 @@ func decoded(object handlers.Object) (map[string]any, error) {
 
 // mostEntries is how many children a forEach may make for one parent.
 const mostEntries = 5000
+
+// mostSize is how many bytes all objects may have together that forEach makes for one parent. It
+// multiplies what a parent says by what it says.
+const mostSize = 64 << 20
 
 // child adds a child, or those of its entries, to the answer.
 func (e *evaluation) child(ctx context.Context, c *child) error {
@@ -240,6 +245,11 @@ func (e *evaluation) instance(ctx context.Context, c *child, name string, vars v
 	fields, ok := value.(map[string]any)
 	if !ok || !present {
 		return handlers.Terminal(errors.New("evaluating the template: it is no object"))
+	}
+	if c.forEach != nil {
+		if e.size += sizeOf(fields); e.size > mostSize {
+			return handlers.Terminal(fmt.Errorf("the objects of forEach have more than %d MiB together", mostSize>>20))
+		}
 	}
 	object := &unstructured.Unstructured{Object: fields}
 	if c.isPatch() {

@@ -126,6 +126,25 @@ func (a array) eval(ctx context.Context, vars variables) (any, bool, error) {
 	return all, true, nil
 }
 
+// sizeOf is about how many bytes a decoded JSON value has.
+func sizeOf(value any) int {
+	const each = 8 // of a number, a comma and the like
+	size := each
+	switch value := value.(type) {
+	case string:
+		size += len(value)
+	case map[string]any:
+		for key, entry := range value {
+			size += len(key) + sizeOf(entry)
+		}
+	case []any:
+		for _, entry := range value {
+			size += sizeOf(entry)
+		}
+	}
+	return size
+}
+
 // expressionsIn returns all expressions of a node.
 func expressionsIn(n node) []*expression.Expression {
 	switch n := n.(type) {
