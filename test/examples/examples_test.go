@@ -43,6 +43,7 @@ var checks = map[string]func(t *testing.T, p *daemon.Process){
 	"team-namespaces":       checkTeamNamespaces,
 	"chaos-operator":        checkChaosOperator,
 	"webhook-python":        checkWebhookPython,
+	"webhook-node":          checkWebhookNode,
 }
 
 func TestExamples(t *testing.T) {

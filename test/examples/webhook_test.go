@@ -13,10 +13,7 @@ import (
 // checkWebhookPython runs the hook after kooperd, so that it is missed at first, and lets it refuse
 // a Site.
 func checkWebhookPython(t *testing.T, p *daemon.Process) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skipf("there is no Python to run the hook: %v", err)
-	}
+	program(t, "python3")
 	get := func(args ...string) string {
 		return strings.TrimSpace(shared.Kubectl(t, append([]string{"-n", "default", "get"}, args...)...))
 	}
@@ -25,15 +22,7 @@ func checkWebhookPython(t *testing.T, p *daemon.Process) {
 	}
 	p.Await(t, "the hook to be missed", func() bool { return strings.Contains(why(), "connection refused") })
 
-	hook := exec.Command(python, filepath.Join(daemon.Root(t), "examples", "webhook-python", "hook.py"))
-	hook.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := hook.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = hook.Process.Kill()
-		_ = hook.Wait()
-	})
+	runHook(t, "python3", "webhook-python", "hook.py")
 	page := func(name string) string {
 		return shared.Kubectl(t, "-n", "default", "get", "configmaps", "-o", `jsonpath={.items[?(@.metadata.name=="club-pages")].data.`+name+`\.html}`)
 	}
@@ -55,4 +44,46 @@ func checkWebhookPython(t *testing.T, p *daemon.Process) {
 	if got := p.Stop(t); got != 0 {
 		t.Errorf("exit status is %d, want 0", got)
 	}
+}
+
+// checkWebhookNode looks at what a Service is decorated with, and at a change of the Service.
+func checkWebhookNode(t *testing.T, p *daemon.Process) {
+	runHook(t, "node", "webhook-node", "hook.js")
+	get := func(args ...string) string {
+		return strings.TrimSpace(shared.Kubectl(t, append([]string{"-n", "default", "get"}, args...)...))
+	}
+	p.Await(t, "the annotation", func() bool {
+		return get("service", "checkout", "-o", `jsonpath={.metadata.annotations.example\.com/dashboard}`) == "checkout-dashboard"
+	})
+	dashboard := func() string { return get("configmap", "checkout-dashboard", "-o", `jsonpath={.data.dashboard\.json}`) }
+	p.Await(t, "the dashboard", func() bool { return strings.Count(dashboard(), "http_requests_total") == 2 })
+	shared.Kubectl(t, "-n", "default", "patch", "service", "checkout", "--type", "json", "-p", `[{"op": "remove", "path": "/spec/ports/1"}]`)
+	p.Await(t, "a panel less", func() bool { return strings.Count(dashboard(), "http_requests_total") == 1 })
+	if got := p.Stop(t); got != 0 {
+		t.Errorf("exit status is %d, want 0", got)
+	}
+}
+
+// program finds what runs a hook. Without it, the test is left out.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("the hook cannot be run: %v", err)
+	}
+	return path
+}
+
+// runHook runs the hook of an example until the test ends.
+func runHook(t *testing.T, by, example, file string) {
+	t.Helper()
+	hook := exec.Command(program(t, by), filepath.Join(daemon.Root(t), "examples", example, file))
+	hook.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := hook.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = hook.Process.Kill()
+		_ = hook.Wait()
+	})
 }
