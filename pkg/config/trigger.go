@@ -49,6 +49,9 @@ func suggested(hint, unknown string, known []string, within expression.Path) str
 		return hint
 	}
 	if name := suggest.Closest(unknown, known); name != "" {
+		if len(within) == 0 {
+			return fmt.Sprintf("did you mean %q?", name) // It may be a function, with a dot in its name.
+		}
 		return fmt.Sprintf("did you mean %q?", append(slices.Clone(within), name))
 	}
 	return hint

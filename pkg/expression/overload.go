@@ -164,7 +164,7 @@ func (x *wording) calculating(a, b ast.Expr, sign string) string {
 		t, u := x.tree.GetType(value.ID()), x.tree.GetType(other.ID())
 		switch {
 		case x.isQuantity(value) && quantityMethods[sign] != "":
-			return fmt.Sprintf("parse it, as in quantity(%s).%s", x.text(value), quantityMethods[sign])
+			return fmt.Sprintf("parse it, as in quantity(%s)."+quantityMethods[sign], x.text(value), x.asQuantity(other))
 		case t.Kind() != types.StringKind:
 		case sign == "+" && u.Kind() == types.IntKind:
 			return fmt.Sprintf("write string(%s)", x.text(other))
@@ -185,6 +185,14 @@ func (x *wording) calculating(a, b ast.Expr, sign string) string {
 
 // quantityMethods are what operators are for parsed quantities.
 var quantityMethods = map[string]string{
-	"<": `isLessThan(quantity("1Gi"))`, ">": `isGreaterThan(quantity("1Gi"))`, "<=": `compareTo(quantity("1Gi")) <= 0`, ">=": `compareTo(quantity("1Gi")) >= 0`,
-	"+": `add(quantity("1Gi"))`, "-": `sub(quantity("1Gi"))`,
+	"<": "isLessThan(%s)", ">": "isGreaterThan(%s)", "<=": "compareTo(%s) <= 0", ">=": "compareTo(%s) >= 0",
+	"+": "add(%s)", "-": "sub(%s)",
+}
+
+// asQuantity says how a number is written as a quantity, with an example where it is no literal.
+func (x *wording) asQuantity(e ast.Expr) string {
+	if literal := x.original(e); literal.Kind() == ast.LiteralKind {
+		return fmt.Sprintf("quantity(\"%v\")", literal.AsLiteral().Value())
+	}
+	return `quantity("1Gi")`
 }
