@@ -233,6 +233,8 @@ func writeConfig(o order.Order, path string) error {
 			"handler": map[string]any{"bench": map[string]any{"metadataOnly": o.View == order.Metadata}},
 		}
 		switch {
+		case o.Hook != "":
+			definition["handler"] = map[string]any{"webhook": hookConfig(o)}
 		case o.Graph != "":
 			definition["handler"] = map[string]any{"apply": applyConfig(o)}
 		case o.Work == order.Compose:

@@ -23,6 +23,8 @@ const (
 // reads. An order without a graph has Parts.
 func (o Order) Children() []string {
 	switch o.Graph {
+	case Single:
+		return parts[:1]
 	case Chain:
 		return links
 	case Answer:
@@ -45,7 +47,7 @@ type Spec struct {
 // ChildName is the name of the ConfigMap that is one part of a parent.
 func ChildName(parent, part string) string { return parent + "-" + part }
 
-// ChildData is what has to be in the ConfigMap that is one part of a parent of Parts.
+// ChildData is what has to be in the ConfigMap that is one part of a parent of Parts or Single.
 func (o Order) ChildData(spec Spec, part string) map[string]string {
 	data := map[string]string{TextKey: part + " of " + spec.Text}
 	if spec.Note != "" && part == parts[len(parts)-1] {
@@ -57,10 +59,10 @@ func (o Order) ChildData(spec Spec, part string) map[string]string {
 	return data
 }
 
-// Observed is what has to be in the status of a parent of Parts: its text, or what its first child
-// says where there are templates.
+// Observed is what has to be in the status of a parent of Parts or Single: its text, or what its
+// first child says where there are templates or a hook.
 func (o Order) Observed(spec Spec) string {
-	if o.Graph == Parts {
+	if o.Graph == Parts || o.Graph == Single {
 		return o.ChildData(spec, parts[0])[TextKey]
 	}
 	return spec.Text

@@ -57,6 +57,8 @@ type Graph string
 const (
 	// Parts are the children that Compose makes. The status says what the first of them says.
 	Parts Graph = "parts"
+	// Single is the first child of Parts alone, and the same status.
+	Single Graph = "single"
 	// Chain is children of which each but the first has the UID of the one before. The status has
 	// that of the last.
 	Chain Graph = "chain"
@@ -106,6 +108,9 @@ type Order struct {
 	Workers int `json:"workers"`
 	// Graph is what templates make of an object, for the programs that have templates.
 	Graph Graph `json:"graph"`
+	// Hook is the URL of the hook that says what the children are, for the program that asks one;
+	// empty means that there is none.
+	Hook string `json:"hook"`
 	// Extra is one more text in every child; mostly there is none.
 	Extra string `json:"extra"`
 	// Repair is whether a bare client also watches the children that it has made. Others always do.
