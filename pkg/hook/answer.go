@@ -43,7 +43,7 @@ func (s Shape) childrenField() string {
 }
 
 // fieldsOf decodes an answer, which has to be an object.
-func (f format) fieldsOf(body []byte, names ...string) (fields, *[]error, error) {
+func (f format) fieldsOf(body []byte, names ...string) (fields, *mistakes, error) {
 	value, err := decode(body, f.maxDepth, !f.loose)
 	if err != nil {
 		return fields{}, nil, err
@@ -52,10 +52,10 @@ func (f format) fieldsOf(body []byte, names ...string) (fields, *[]error, error)
 	if !ok {
 		return fields{}, nil, fmt.Errorf("the answer is %s, want an object", kindOf(value))
 	}
-	mistakes := &[]error{}
-	all := fields{tree: tree, mistakes: mistakes}
+	wrong := &mistakes{}
+	all := fields{tree: tree, mistakes: wrong}
 	all.known(f.loose, names...)
-	return all, mistakes, nil
+	return all, wrong, nil
 }
 
 // answer reads an answer of a sync or finalize hook.
@@ -64,7 +64,7 @@ func (f format) answer(body []byte) (answer, error) {
 	if f.shape == Decorator {
 		names = []string{"attachments", "labels", "annotations", "status", "resyncAfterSeconds", "finalized"}
 	}
-	given, mistakes, err := f.fieldsOf(body, names...)
+	given, wrong, err := f.fieldsOf(body, names...)
 	if err != nil {
 		return answer{}, err
 	}
@@ -78,8 +78,8 @@ func (f format) answer(body []byte) (answer, error) {
 	if f.shape == Decorator {
 		a.labels, a.annotations = given.marks("labels"), given.marks("annotations")
 	}
-	if len(*mistakes) > 0 {
-		return answer{}, mistakesOf(*mistakes)
+	if err := wrong.err(); err != nil {
+		return answer{}, err
 	}
 	return a, nil
 }

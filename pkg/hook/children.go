@@ -22,13 +22,13 @@ type maker struct {
 	config   Config
 	parent   handlers.Object
 	selector labels.Selector // nil selects everything
-	mistakes *[]error
+	mistakes *mistakes
 	seen     map[string]string // the paths of the children by their names
 }
 
 // desire makes what an answer says should exist. All mistakes in it come together.
 func (c *composer) desire(parent handlers.Object, answers []answered) ([]handlers.Child, error) {
-	m := maker{config: c.config, parent: parent, mistakes: &[]error{}, seen: map[string]string{}}
+	m := maker{config: c.config, parent: parent, mistakes: &mistakes{}, seen: map[string]string{}}
 	if len(answers) > 0 {
 		selector, err := c.selectorOf(parent)
 		if err != nil {
@@ -38,12 +38,12 @@ func (c *composer) desire(parent handlers.Object, answers []answered) ([]handler
 	}
 	children := make([]handlers.Child, 0, len(answers))
 	for _, a := range answers {
-		before := len(*m.mistakes)
-		if child := m.make(a); len(*m.mistakes) == before {
+		before := m.mistakes.count()
+		if child := m.make(a); m.mistakes.count() == before {
 			children = append(children, child)
 		}
 	}
-	return children, mistakesOf(*m.mistakes)
+	return children, m.mistakes.err()
 }
 
 // selectorOf returns what the labels of all children have to match: spec.selector, as of a

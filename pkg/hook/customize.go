@@ -53,14 +53,14 @@ func (r *relater) ask(ctx context.Context, parent handlers.Object) ([]handlers.R
 	if err != nil {
 		return nil, err
 	}
-	given, mistakes, err := r.format.fieldsOf(answer, "relatedResources")
+	given, wrong, err := r.format.fieldsOf(answer, "relatedResources")
 	if err != nil {
 		return nil, err
 	}
 	rules := &ruleReader{composer: r.composer, parent: parent}
 	given.objects("relatedResources", rules.read)
-	if len(*mistakes) > 0 {
-		return nil, mistakesOf(*mistakes)
+	if err := wrong.err(); err != nil {
+		return nil, err
 	}
 	return rules.asked, nil
 }

@@ -16,24 +16,45 @@ const maxMistakes = 8
 type fields struct {
 	tree     map[string]any
 	at       string
-	mistakes *[]error
+	mistakes *mistakes
+}
+
+// mistakes are what is wrong with one answer. The first ones are named, and the others counted: an
+// answer may have millions.
+type mistakes struct {
+	named []error
+	more  int
+}
+
+// skip counts a mistake that is not to be named any more. It reports false if it is to be named.
+func (m *mistakes) skip() bool {
+	if len(m.named) < maxMistakes {
+		return false
+	}
+	m.more++
+	return true
+}
+
+func (m *mistakes) count() int { return len(m.named) + m.more }
+
+// err joins what is wrong; nil for nothing.
+func (m *mistakes) err() error {
+	if m.more > 0 {
+		return errors.Join(append(slices.Clip(m.named), fmt.Errorf("and %d more mistakes", m.more))...)
+	}
+	return errors.Join(m.named...)
 }
 
 // report notes what is wrong with a field; "" stands for the object.
 func (f fields) report(name, message string) {
+	if f.mistakes.skip() {
+		return
+	}
 	path := f.at
 	if name != "" {
 		path = member(path, name)
 	}
-	*f.mistakes = append(*f.mistakes, mistake(path, message))
-}
-
-// mistakesOf joins the first of what is wrong.
-func mistakesOf(all []error) error {
-	if more := len(all) - maxMistakes; more > 0 {
-		all = append(all[:maxMistakes:maxMistakes], fmt.Errorf("and %d more mistakes", more))
-	}
-	return errors.Join(all...)
+	f.mistakes.named = append(f.mistakes.named, mistake(path, message))
 }
 
 // known reports fields that are none of names. Loosely, they are left out, unless one differs from
@@ -49,7 +70,7 @@ func (f fields) known(loose bool, names ...string) {
 		switch {
 		case meant >= 0:
 			f.report(name, fmt.Sprintf("means nothing here; did you mean %q?", names[meant]))
-		case !loose:
+		case !loose && !f.mistakes.skip():
 			f.report(name, "means nothing here; known are "+strings.Join(names, ", "))
 		}
 	}
@@ -98,13 +119,16 @@ func (f fields) list(name string) []any {
 // objects calls do for each item of a list of objects.
 func (f fields) objects(name string, do func(fields)) {
 	for i, item := range f.list(name) {
-		at := fmt.Sprintf("%s[%d]", member(f.at, name), i)
 		tree, ok := item.(map[string]any)
-		if !ok {
-			*f.mistakes = append(*f.mistakes, mistake(at, fmt.Sprintf("is %s, want an object", kindOf(item))))
+		if !ok && f.mistakes.skip() {
 			continue
 		}
-		do(fields{tree: tree, at: at, mistakes: f.mistakes})
+		below := fields{tree: tree, at: fmt.Sprintf("%s[%d]", member(f.at, name), i), mistakes: f.mistakes}
+		if !ok {
+			below.report("", fmt.Sprintf("is %s, want an object", kindOf(item)))
+			continue
+		}
+		do(below)
 	}
 }
 
@@ -113,7 +137,7 @@ func (f fields) texts(name string) []string {
 	var texts []string
 	for i, item := range f.list(name) {
 		text, ok := item.(string)
-		if !ok {
+		if !ok && !f.mistakes.skip() {
 			f.report(name, fmt.Sprintf("item %d is %s, want a string", i, kindOf(item)))
 		}
 		texts = append(texts, text)
@@ -135,6 +159,9 @@ func (f fields) marks(name string) map[string]*string {
 		case string:
 			marks[key] = &value
 		default:
+			if given.mistakes.skip() {
+				continue
+			}
 			given.report(key, fmt.Sprintf("is %s, want a string or null", kindOf(value)))
 		}
 	}

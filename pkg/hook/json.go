@@ -12,12 +12,17 @@ import (
 // defaultMaxDepth is enough for the schema of any CustomResourceDefinition.
 const defaultMaxDepth = 256
 
+// maxValues is how many values one answer may have. Small ones take many times their text in
+// memory.
+const maxValues = 500_000
+
 var errDepth = errors.New("is too deep")
 
 // decoder reads JSON into plain values, as Kubernetes has them: whole numbers are int64.
 type decoder struct {
 	tokens   *json.Decoder
 	maxDepth int
+	room     *int // for so many values more
 	unique   bool // a name that an object has twice is a mistake
 }
 
@@ -50,9 +55,10 @@ func decode(text []byte, maxDepth int, unique bool) (any, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("the answer is no UTF-8")
 	}
+	room := maxValues
 	tokens := json.NewDecoder(bytes.NewReader(text))
 	tokens.UseNumber()
-	d := decoder{tokens: tokens, maxDepth: maxDepth, unique: unique}
+	d := decoder{tokens: tokens, maxDepth: maxDepth, room: &room, unique: unique}
 	return d.value(nil, 0)
 }
 
@@ -60,6 +66,9 @@ func (d decoder) value(at *position, depth int) (any, error) {
 	token, err := d.tokens.Token()
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", at, err)
+	}
+	if *d.room--; *d.room < 0 {
+		return nil, fmt.Errorf("the answer has more than %d values", maxValues)
 	}
 	switch token := token.(type) {
 	case json.Delim:

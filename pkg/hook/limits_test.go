@@ -1,0 +1,45 @@
+package hook_test
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// allocated is how many MiB do allocates.
+func allocated(do func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	do()
+	runtime.ReadMemStats(&after)
+	return (after.TotalAlloc - before.TotalAlloc) >> 20
+}
+
+// TestMistakesWithoutEnd has answers with a mistake in every other byte: the first are named, and
+// the others take no memory.
+func TestMistakesWithoutEnd(t *testing.T) {
+	answer := `{"children":[` + strings.Repeat("1,", 400_000) + `1]}`
+	var err error
+	if took := allocated(func() { _, err = compose(t, configMaps(), website, answer) }); took > 128 {
+		t.Errorf("it took %d MiB", took)
+	}
+	if err == nil || len(err.Error()) > 2000 {
+		t.Fatalf("have the error %.3000v", err)
+	}
+}
+
+// TestManyMistakes counts those that are not named.
+func TestManyMistakes(t *testing.T) {
+	_, err := compose(t, configMaps(), website, `{"children":[`+strings.Repeat("1,", 1999)+`1]}`)
+	wantError(t, err, "children[7]: is a number, want an object\nand 1992 more mistakes")
+}
+
+// TestValuesWithoutEnd has an answer that takes many times its text in memory.
+func TestValuesWithoutEnd(t *testing.T) {
+	answer := `{"status":{"a":[` + strings.Repeat(`{"a":1},`, 1_000_000) + `1]}}`
+	var err error
+	if took := allocated(func() { _, err = compose(t, configMaps(), website, answer) }); took > 256 {
+		t.Errorf("it took %d MiB", took)
+	}
+	wantError(t, err, "sync hook: the answer has more than 500000 values")
+}
