@@ -120,3 +120,21 @@ func TestConflictText(t *testing.T) {
 		t.Errorf("text of another error: %q", got)
 	}
 }
+
+// An answer with thousands of mistakes names the first ones.
+func TestJoinFirst(t *testing.T) {
+	mistakes := make([]error, 12)
+	for i := range mistakes {
+		mistakes[i] = fmt.Errorf("mistake %d", i)
+	}
+	if err := joinFirst(mistakes[:10]); err == nil || strings.Contains(err.Error(), "more") {
+		t.Errorf("ten mistakes are %v, want all of them", err)
+	}
+	want := "mistake 9\nand 2 more mistakes"
+	if err := joinFirst(mistakes); err == nil || !strings.HasSuffix(err.Error(), want) || strings.Contains(err.Error(), "mistake 10") {
+		t.Errorf("twelve mistakes are %v, want %q at the end", err, want)
+	}
+	if err := joinFirst(nil); err != nil {
+		t.Error(err)
+	}
+}

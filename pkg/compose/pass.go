@@ -275,7 +275,7 @@ func (p *pass) desire(ctx context.Context, children []handlers.Child, observed m
 		}
 		desired = append(desired, d)
 	}
-	return desired, errors.Join(mistakes...)
+	return desired, joinFirst(mistakes)
 }
 
 // plan plans, without what has failed in this pass.

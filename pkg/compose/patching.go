@@ -2,7 +2,6 @@ package compose
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -79,7 +78,7 @@ func (p patching) desire(ctx context.Context) error {
 		}
 		p.patches.desired = append(p.patches.desired, d)
 	}
-	return errors.Join(mistakes...)
+	return joinFirst(mistakes)
 }
 
 // contribute applies what is desired, and what is not ours any more under a former id is withdrawn.
