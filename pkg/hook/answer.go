@@ -10,6 +10,10 @@ const (
 	minResync = 100 * time.Millisecond
 	// maxResync is what a longer time is taken for.
 	maxResync = 365 * 24 * time.Hour
+	// maxChildren is how many children, or related resources, one answer may have.
+	maxChildren = 5000
+	// maxAnswer is how many bytes one answer may have, whatever the Caller takes.
+	maxAnswer = 64 << 20
 )
 
 // answer is what a sync or finalize hook has said.
@@ -44,6 +48,9 @@ func (s Shape) childrenField() string {
 
 // fieldsOf decodes an answer, which has to be an object.
 func (f format) fieldsOf(body []byte, names ...string) (fields, *mistakes, error) {
+	if len(body) > maxAnswer {
+		return fields{}, nil, fmt.Errorf("the answer has %d bytes, want at most %d MiB", len(body), maxAnswer>>20)
+	}
 	value, err := decode(body, f.maxDepth, !f.loose)
 	if err != nil {
 		return fields{}, nil, err

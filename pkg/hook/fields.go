@@ -116,9 +116,14 @@ func (f fields) list(name string) []any {
 	return list
 }
 
-// objects calls do for each item of a list of objects.
+// objects calls do for each item of a list of objects, unless there are too many.
 func (f fields) objects(name string, do func(fields)) {
-	for i, item := range f.list(name) {
+	list := f.list(name)
+	if len(list) > maxChildren {
+		f.report(name, fmt.Sprintf("has %d items, want at most %d", len(list), maxChildren))
+		return
+	}
+	for i, item := range list {
 		tree, ok := item.(map[string]any)
 		if !ok && f.mistakes.skip() {
 			continue

@@ -1,6 +1,7 @@
 package hook_test
 
 import (
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -42,4 +43,23 @@ func TestValuesWithoutEnd(t *testing.T) {
 		t.Errorf("it took %d MiB", took)
 	}
 	wantError(t, err, "sync hook: the answer has more than 500000 values")
+}
+
+// TestChildrenWithoutEnd bounds what one parent may have.
+func TestChildrenWithoutEnd(t *testing.T) {
+	answer := func(n int) string {
+		var children []string
+		for i := range n {
+			children = append(children, fmt.Sprintf(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c%d"}}`, i))
+		}
+		return `{"children":[` + strings.Join(children, ",") + `]}`
+	}
+	composition, err := compose(t, configMaps(), website, answer(5000))
+	if err != nil || len(composition.Children) != 5000 {
+		t.Errorf("of 5000 children there are %d, %v", len(composition.Children), err)
+	}
+	_, err = compose(t, configMaps(), website, answer(5001))
+	wantError(t, err, "sync hook: children: has 5001 items, want at most 5000")
+	_, err = compose(t, configMaps(), website, `{"children":[`+strings.Repeat(" ", 64<<20)+`]}`)
+	wantError(t, err, "sync hook: the answer has 67108879 bytes, want at most 64 MiB")
 }
