@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -33,12 +34,22 @@ type rollout struct {
 	kinds    map[string]Child           // those of the children that roll, by the name of the child
 	observed map[string]handlers.Object // these children, by the same
 	desired  []handlers.Child
-	waiting  []int // which of them are still made by older revisions
+	waiting  []int         // which of them are still made by older revisions
+	noted    string        // the message of the condition as the parent has it
+	again    time.Duration // see noteInterval
 }
+
+// noteInterval is the time until the call after one that could not move a child because the move
+// before it was not in the parent's status yet.
+const noteInterval = time.Second
 
 // rollOut asks the hook about each revision, and moves at most one child to the latest.
 func (c *composer) rollOut(ctx context.Context, hook Name, req handlers.ComposeRequest, asked []handlers.Related) (said, error) {
 	r := &rollout{kinds: map[string]Child{}, observed: map[string]handlers.Object{}}
+	var err error
+	if r.noted, err = notedIn(req.Object); err != nil {
+		return said{}, err
+	}
 	at := map[string]string{}
 	m := maker{parent: req.Object}
 	for _, kind := range c.config.Children {
@@ -50,7 +61,6 @@ func (c *composer) rollOut(ctx context.Context, hook Name, req handlers.ComposeR
 			r.observed[name], at[name] = child.Object, child.Object.Metadata().Annotations[revisionAnnotation]
 		}
 	}
-	var err error
 	if r.revisions, err = c.revisionsOf(req, at); err != nil {
 		return said{}, err
 	}
@@ -87,6 +97,7 @@ func (r *rollout) result(c *composer, parent handlers.Object) (said, error) {
 	}
 	state, reason, message := r.move()
 	result := r.latest.said
+	result.resyncAfter = soonest(result.resyncAfter, r.again)
 	result.children = r.desired
 	used := map[string]bool{}
 	for _, child := range r.desired {
@@ -158,7 +169,8 @@ func (r *revision) own(child handlers.Child) handlers.Child {
 }
 
 // move moves the first child that waits, if all is well with those of the latest revision. It
-// returns the condition.
+// returns the condition. The message begins with how many children wait for which revision: that
+// notes each move.
 func (r *rollout) move() (status, reason, message string) {
 	if len(r.waiting) == 0 {
 		return "True", "OnLatestRevision", "all children are made by the latest revision, " + r.latest.name
@@ -167,19 +179,54 @@ func (r *rollout) move() (status, reason, message string) {
 	for _, i := range r.waiting {
 		waits[r.desired[i].Name] = true
 	}
+	note := noteOf(len(r.waiting), r.latest.name)
+	moved := false
 	for _, child := range r.desired {
 		kind, rolls := r.kinds[child.Name]
 		if !rolls || waits[child.Name] {
 			continue
 		}
 		if why := r.unwell(kind, child.Name); why != "" {
-			return "False", "RolloutWaiting", fmt.Sprintf("%d children wait: %s %s", len(r.waiting), child.Name, why)
+			return "False", "RolloutWaiting", note + child.Name + " " + why
 		}
+		moved = true
+	}
+	if moved && r.noted != "" && !strings.HasPrefix(r.noted, note) {
+		r.again = noteInterval
+		return "False", "RolloutWaiting", note + "the one that was updated last has had no time yet"
 	}
 	next := r.waiting[0]
 	name := r.desired[next].Name
 	r.desired[next] = r.latest.own(r.latest.byName[name])
-	return "False", "RolloutProgressing", "updating " + name
+	return "False", "RolloutProgressing", note + "updating " + name
+}
+
+// noteOf is how the message begins while children wait.
+func noteOf(waiting int, revision string) string {
+	return fmt.Sprintf("%d children wait for the revision %s: ", waiting, revision)
+}
+
+// notedIn is the message of the condition in the status of a parent, empty if there is none. A
+// composer is called several times in a row, with what was written in between, and the status is
+// written after that: what it notes was so at the end of a call for the parent.
+func notedIn(parent handlers.Object) (string, error) {
+	var o struct {
+		Status struct {
+			Conditions []struct {
+				Type    string `json:"type"`
+				Message string `json:"message"`
+			} `json:"conditions"`
+		} `json:"status"`
+	}
+	if err := parentInto(parent, &o); err != nil {
+		return "", fmt.Errorf("reading the conditions of the parent: %w", err)
+	}
+	for _, c := range o.Status.Conditions {
+		if c.Type == updatedCondition {
+			return c.Message, nil
+		}
+	}
+	return "", nil
 }
 
 // unwell says what is wrong with a child of the latest revision; empty for nothing.
