@@ -235,7 +235,7 @@ func outcomeOfReading(err error) outcome {
 
 // failure is the result of an answer with another status than 200.
 func (c *client) failure(resp *http.Response, sent credentials) result {
-	text := "answered " + cutText(resp.Status)
+	text := "answered " + cutText(redact(resp.Status, sent.secrets))
 	if location := resp.Header.Get("Location"); location != "" && resp.StatusCode/100 == 3 {
 		text += ", a redirect that is not followed"
 	}

@@ -1,7 +1,10 @@
 package webhook
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -86,5 +89,23 @@ func newCaller(env handlers.Env, c *Config, now func() time.Time) (*caller, erro
 
 // Call implements hook.Caller.
 func (c *caller) Call(ctx context.Context, call hook.Call) ([]byte, error) {
-	return c.clients[call.Hook].call(ctx, call.Parent.UID(), call.Body)
+	body, err := c.clients[call.Hook].call(ctx, call.Parent.UID(), call.Body)
+	if err != nil || len(bytes.TrimSpace(body)) == 0 {
+		return body, err
+	}
+	var whole json.RawMessage
+	if wrong := json.Unmarshal(body, &whole); wrong != nil {
+		return nil, c.noJSON(body, wrong)
+	}
+	return body, nil
+}
+
+// noJSON is the error for an answer that is no JSON. It may be a page that quotes the request, with
+// its credentials, so that it is not left to the composer to quote it.
+func (c *caller) noJSON(body []byte, wrong error) error {
+	sent, err := c.auth.resolve()
+	if err != nil {
+		return fmt.Errorf("the answer is no JSON: %w", wrong)
+	}
+	return fmt.Errorf("the answer is no JSON: %w: %q", wrong, cutText(redact(string(body), sent.secrets)))
 }
