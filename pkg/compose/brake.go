@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -28,6 +29,11 @@ const (
 	// not counted, and for how long a word on a parent counts after a restart.
 	freeTime = time.Hour
 )
+
+// ofRevisions is the kind of ControllerRevisions. They are notes on how a parent was before, and
+// old ones go after every rollout: many at once where many parents are edited. Nothing that runs is
+// lost with one, so the brake counts none, neither of what goes nor of what there is.
+var ofRevisions = schema.GroupKind{Group: "apps", Kind: "ControllerRevision"}
 
 // Brake holds the deletion of children of one definition when too many of them would be gone in a
 // short time, and neither their parents were deleted nor the definition changed. It is safe for
@@ -175,7 +181,7 @@ func (b *Brake) counts(parent types.UID, ops []Op, now time.Time) (n int) {
 		return 0
 	}
 	for _, op := range ops {
-		if _, waited := b.waiting[parent][op.ID]; op.Action == Delete && !waited {
+		if _, waited := b.waiting[parent][op.ID]; op.Action == Delete && !waited && op.ID.Kind != ofRevisions {
 			n++
 		}
 	}
@@ -312,22 +318,24 @@ func (c *current) isHeld(ops []Op) bool {
 	return false
 }
 
-// countAll counts all children of the definition that there are.
+// countAll counts all children of the definition that there are, but for ControllerRevisions.
 func (c *current) countAll() (n int) {
 	ofDefinition := c.Identity.selector()
 	for _, source := range c.children() {
-		n += len(source.Source.List("", ofDefinition))
+		if source.GroupVersionKind().GroupKind() != ofRevisions {
+			n += len(source.Source.List("", ofDefinition))
+		}
 	}
 	return max(n-countGone(c.Memory), 0)
 }
 
-// countGone counts the children that were deleted and may be in the caches still.
+// countGone counts those of them that were deleted and may be in the caches still.
 func countGone(m *Memory) (n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, p := range m.parents {
-		for _, c := range p.children {
-			if c.gone {
+		for id, c := range p.children {
+			if c.gone && id.Kind != ofRevisions {
 				n++
 			}
 		}

@@ -1,12 +1,16 @@
 package compose
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+
+	"kooperd.dev/kooperd/pkg/handlers"
 )
 
 // brakeRig is a rig with websites of children that are as desired, and a clock.
@@ -110,6 +114,51 @@ func TestBrakeCountsWhatIsAboutToGo(t *testing.T) {
 	}
 	if r.changes != 2 {
 		t.Errorf("the hold has changed %d times, want a begin and an end", r.changes)
+	}
+}
+
+// TestBrakeCountsNoRevisions has a note on each parent as it was, which goes with the next one.
+// That is no deletion to wonder about, and the notes make no room for deletions of children.
+func TestBrakeCountsNoRevisions(t *testing.T) {
+	const websites = 30
+	revision, pages := "1", 1
+	r := &brakeRig{rig: newRig(t, rigOptions{
+		owns: []schema.GroupVersionKind{configMapKind, revisionKind},
+		composer: handlers.ComposerFunc(func(_ context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
+			name := req.Object.Name()
+			all := []handlers.Child{{Name: "revision", Object: untyped(revisionKind, "", name+"-"+revision, nil)}}
+			if pages > 0 {
+				all = append(all, configMap(name+"-page", nil))
+			}
+			return handlers.Composition{Children: all}, nil
+		}),
+	})}
+	for _, revision = range []string{"1", "2"} {
+		for i := range websites {
+			name := fmt.Sprintf("web%d", i)
+			if r.parent(name) == nil {
+				r.newWebsite(name, nil)
+			}
+			r.mustPass(t, name)
+		}
+		r.sync()
+	}
+	if held := r.Memory.Brake.Held(); held != "" {
+		t.Fatalf("held: %s", held)
+	}
+	r.server.do(func(c *cluster) {
+		for id := range c.objects {
+			if id.Kind == ofRevisions && strings.HasSuffix(id.Name, "-1") {
+				t.Errorf("%s is left", id)
+			}
+		}
+	})
+	pages = 0
+	for i := range 11 {
+		r.mustPass(t, fmt.Sprintf("web%d", i))
+	}
+	if want := "11 of the 30 children"; !strings.Contains(r.Memory.Brake.Held(), want) {
+		t.Errorf("held: %q, want that %s would go", r.Memory.Brake.Held(), want)
 	}
 }
 

@@ -34,6 +34,7 @@ var (
 	namespaceKind  = schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
 	claimKind      = schema.GroupVersionKind{Version: "v1", Kind: "PersistentVolumeClaim"}
 	deploymentKind = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}
+	revisionKind   = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "ControllerRevision"}
 	widgetKind     = schema.GroupVersionKind{Group: "demo.kooperd.dev", Version: "v1", Kind: "Widget"}
 )
 
@@ -49,6 +50,7 @@ var resources = map[schema.GroupVersionKind]kinds.Resource{
 	podKind:        {Version: "v1", Name: "pods", Kind: "Pod", Namespaced: true},
 	claimKind:      {Version: "v1", Name: "persistentvolumeclaims", Kind: "PersistentVolumeClaim", Namespaced: true},
 	deploymentKind: {Group: "apps", Version: "v1", Name: "deployments", Kind: "Deployment", Namespaced: true},
+	revisionKind:   {Group: "apps", Version: "v1", Name: "controllerrevisions", Kind: "ControllerRevision", Namespaced: true},
 	widgetKind:     {Group: "demo.kooperd.dev", Version: "v1", Name: "widgets", Kind: "Widget", Namespaced: true},
 }
 
