@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -61,6 +62,16 @@ func (p *planner) stranger(d *Desired, o *Observed, refusal Op) Op {
 	}
 }
 
+// handles reports whether the definition handles the object where a child should be as a parent.
+// One that the selectors or the condition leave out is none.
+func handles(ctx context.Context, r *Reconciler, id ChildID) bool {
+	if id.Kind != r.Kind.GroupKind() {
+		return false
+	}
+	object, there := r.Parents.Get(id.Namespace, id.Name)
+	return there && !r.Excludes(ctx, object)
+}
+
 // claim is why an object may be adopted.
 type claim struct {
 	message  string
@@ -76,6 +87,8 @@ func (p *planner) claim(d *Desired, o *Observed) (c claim, why string) {
 		return c, "it is being deleted"
 	case other != "":
 		return c, other + " controls it"
+	case d.handled: // It would have children, and be one, and two parents could adopt each other.
+		return c, "the definition handles it as a parent"
 	}
 	if d.Policy.Adopt == handlers.AdoptRestored && p.restored(o) {
 		return claim{

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -235,6 +236,50 @@ func TestAdoptionIsChecked(t *testing.T) {
 		if _, err := makerFor(website).make(child); err == nil || err.Error() != want {
 			t.Errorf("error %v, want %s", err, want)
 		}
+	}
+}
+
+// A website is not made its own child, and not that of another website, whatever may be adopted:
+// both have to stay as they are.
+func TestNoParentIsAdopted(t *testing.T) {
+	for name, tc := range map[string]struct {
+		child string
+		where string // the other website's, if not empty
+		want  string // in the error; empty when it is adopted
+	}{
+		"itself":                  {child: "web", want: "child site: Website team-a/web is the parent itself, which cannot be its own child"},
+		"another":                 {child: "other", want: "Website team-a/other exists and was not made by kooperd, and is not adopted: the definition handles it as a parent"},
+		"one that is not handled": {child: "other", where: `object.metadata.name != "other"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			composer := handlers.ComposerFunc(func(_ context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
+				if req.Object.Name() != "web" {
+					return handlers.Composition{}, nil
+				}
+				site := handlers.Child{Name: "site", Object: untyped(websiteKind, "", tc.child, map[string]any{"spec": map[string]any{"data": "x"}})}
+				site.Policy.Adopt = handlers.AdoptIfUnowned
+				return handlers.Composition{Children: []handlers.Child{site}}, nil
+			})
+			r := newRig(t, rigOptions{composer: composer, owns: []schema.GroupVersionKind{websiteKind}})
+			if tc.where != "" {
+				r.Where = whereOf(t, tc.where)
+			}
+			r.newWebsite("web", nil)
+			r.newWebsite("other", nil)
+			_, err := r.pass(t, "web")
+			if adopted := err == nil; adopted != (tc.want == "") || !adopted && !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("error %v, want %q", err, tc.want)
+			}
+			if _, reason, _ := r.conditionOf("web", conditionDegraded); tc.want != "" && reason != string(ReasonForeign) {
+				t.Errorf("Degraded has the reason %q", reason)
+			}
+			r.server.do(func(c *cluster) {
+				child := c.objects[idOf(websiteKind, "team-a", tc.child)]
+				if marked := child.metadata("labels", ParentUIDLabel) != ""; marked != (tc.want == "") {
+					t.Errorf("%s has the mark of a parent: %v", tc.child, marked)
+				}
+			})
+		})
 	}
 }
 

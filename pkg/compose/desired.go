@@ -60,6 +60,7 @@ type Desired struct {
 	ignored  []ignoredPath
 	generate func(context.Context, *unstructured.Unstructured) error
 	refs     bool // it has an owner reference to the parent
+	handled  bool // the definition handles that object as a parent
 }
 
 // systemFields are those of the metadata that the API server sets. They are never applied.

@@ -20,6 +20,11 @@ type Parent struct {
 	UID types.UID
 }
 
+// id names the parent as a child is named, in whatever version.
+func (p Parent) id() ChildID {
+	return ChildID{Kind: p.Kind.GroupKind(), Namespace: p.Namespace, Name: p.Name}
+}
+
 // mayOwn reports whether the API allows an owner reference from an object in a namespace, "" for a
 // cluster-scoped one, to the parent.
 func (p Parent) mayOwn(namespace string) bool {

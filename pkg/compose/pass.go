@@ -273,6 +273,7 @@ func (p *pass) desire(ctx context.Context, children []handlers.Child, observed m
 			mistakes = append(mistakes, err)
 			continue
 		}
+		d.handled = handles(ctx, p.Reconciler, d.ID)
 		desired = append(desired, d)
 	}
 	return desired, joinFirst(mistakes)

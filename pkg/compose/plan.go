@@ -266,6 +266,9 @@ func (p *planner) decide(i int) Op {
 	if first := p.byName[d.Name]; first != i {
 		return refuse(ReasonDuplicate, fmt.Sprintf("child %s has the same name as that for %s", d.Name, p.Desired[first].ID))
 	}
+	if d.ID == p.Parent.id() {
+		return refuse(ReasonForeign, fmt.Sprintf("%s is the parent itself, which cannot be its own child", d.ID))
+	}
 	if op, wait := p.after(d); wait {
 		op.Observed = p.at[d.ID]
 		return op
