@@ -176,3 +176,32 @@ var passwordSecret = handlers.ComposerFunc(func(_ context.Context, req handlers.
 	secret := untyped(secretKind, "", req.Object.Name(), map[string]any{"stringData": map[string]any{"password": site.Spec.Password}})
 	return handlers.Composition{Children: []handlers.Child{{Name: "secret", Object: secret}}}, err
 })
+
+// A finalizing composer is asked about parents that are deleted. One that leaves loses its children
+// and the finalizer.
+func TestLeaverAsksNoComposer(t *testing.T) {
+	asked := 0
+	r := newLeaveRig(t, rigOptions{finalizes: true, composer: handlers.ComposerFunc(
+		func(ctx context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
+			asked++
+			return keys(ctx, req)
+		})}, map[string]any{"children": names(1)})
+	finalizers := func() (all []any) {
+		r.server.do(func(c *cluster) {
+			all, _ = object(c.objects[idOf(websiteKind, "team-a", "web")].tree, "metadata")["finalizers"].([]any)
+		})
+		return all
+	}
+	if len(finalizers()) != 1 {
+		t.Fatalf("while it is selected, it has the finalizers %v", finalizers())
+	}
+	asked = 0
+	for r.Leavers.has(webKey, r.left.UID()) {
+		if _, err := r.look(t); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left := r.childrenOf("web"); asked != 0 || left != 0 || len(finalizers()) != 0 {
+		t.Errorf("the composer was asked %d times, there are %d children, and the finalizers %v", asked, left, finalizers())
+	}
+}

@@ -66,7 +66,8 @@ type ComposeRequest struct {
 	// Attempt counts the failed calls in a row before this one.
 	Attempt int
 	// Finalizing is true when the parent is being deleted. Only a composer whose plugin says that
-	// it Finalizes is called then.
+	// it Finalizes is called then. It is not true, and there is no call at all, when the definition
+	// ceases to select the parent.
 	Finalizing bool
 }
 

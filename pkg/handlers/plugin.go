@@ -41,7 +41,9 @@ type Plugin[C any] struct {
 	MetadataOnly func(C) bool
 	// Finalizes reports whether a handler with this config implements Finalizer. Only then may the
 	// definition have a finalizer. Of a composer, it reports whether it is to be called for a
-	// parent that is being deleted; kooperd chooses the finalizer for that. Optional.
+	// parent that is being deleted; kooperd chooses the finalizer for that. The composer is not
+	// called for a parent that the definition ceases to select: its children are deleted, and then
+	// the finalizer is removed. Optional.
 	Finalizes func(C) bool
 	// New makes the handler of one definition. It is called on every replica, whether it leads or
 	// not, so it must not change the cluster; an error degrades that definition alone and is
