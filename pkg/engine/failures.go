@@ -33,15 +33,18 @@ type outage struct {
 }
 
 type failure struct {
-	attempts  int
+	attempts  int  // failed calls in a row that were neither an outage nor put off
 	exhausted bool // out of retries
 	terminal  bool // a retry would not help
 	outage    bool // it is not about the object
+	putOff    bool // the handler has said when to come back
 	message   string
 }
 
 func (f failure) abandoned() bool { return f.exhausted || f.terminal }
-func (f failure) trouble() bool   { return f.attempts >= persistent && !f.outage || f.abandoned() }
+func (f failure) trouble() bool {
+	return f.attempts >= persistent && !f.outage && !f.putOff || f.abandoned()
+}
 
 func newFailures() *failures {
 	return &failures{objects: map[kube.Key]failure{}, troubles: map[kube.Key]struct{}{}}

@@ -138,7 +138,8 @@ func (r *reconciler) complete(item queue.Item[kube.Key], o outcome) {
 		if delay > 0 { // It is retried, and no other call is due before.
 			o.logger = o.logger.WithValues("retryAfter", delay)
 		}
-		r.failed(o, item, failure{exhausted: exhausted, outage: handlers.IsUnavailable(o.err)})
+		_, putOff := handlers.RetryDelay(o.err)
+		r.failed(o, item, failure{exhausted: exhausted, outage: handlers.IsUnavailable(o.err), putOff: putOff})
 	}
 }
 
@@ -164,11 +165,13 @@ func (r *reconciler) retry(key kube.Key, err error) (delay time.Duration, exhaus
 // failed logs a failed call and records it, unless the object is gone by now, or another revision
 // handles other objects: nothing would remove it.
 func (r *reconciler) failed(o outcome, item queue.Item[kube.Key], entry failure) {
-	entry.attempts, entry.message = item.Attempt+1, o.err.Error()
-	logger := o.logger.WithValues("attempt", entry.attempts, "duration", o.duration)
+	entry.attempts, entry.message = item.Attempt-item.PutOffs+1, o.err.Error()
+	logger := o.logger.WithValues("attempt", item.Attempt+1, "duration", o.duration)
 	switch {
 	case entry.outage: // The state of the definition says it once.
 		logger.V(1).Info("handling object was not possible", telemetry.KeyReason, entry.message)
+	case entry.putOff:
+		logger.V(1).Info("handling object was put off", telemetry.KeyReason, entry.message)
 	case entry.terminal:
 		logger.Error(o.err, "handling object ended in a terminal error, not retried until it changes")
 	case entry.exhausted:

@@ -26,7 +26,8 @@ type entry[K comparable] struct {
 	since      time.Duration // when it became ready at its level: ageing counts from here
 	readyAt    time.Duration // when it becomes due, while delayed
 	index      int           // place in the heap, while delayed
-	failures   int           // failed calls in a row, since the last Change
+	failures   int32         // calls that failed by themselves, in a row since the last Change
+	putOffs    int32         // calls put off by RetryAlways, in the same row
 	pending    pending
 	level      Priority // the list of the ready queue that it is in
 	priority   Priority // the most urgent add of the pending call
@@ -34,6 +35,9 @@ type entry[K comparable] struct {
 	dropped    bool // Drop was called while it was processed
 	postponed  bool // the pending call has been handed out before, and the Observer informed
 }
+
+// forgive forgets the failed calls.
+func (e *entry[K]) forgive() { e.failures, e.putOffs = 0, 0 }
 
 const (
 	// spareEntries bounds the entries kept for reuse; more would only serve bursts, which may

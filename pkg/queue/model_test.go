@@ -20,7 +20,7 @@ type modelKey struct {
 	postponed                    bool
 	at                           time.Duration
 	priority                     Priority
-	failures                     int
+	failures, putOffs            int
 }
 
 func (m *model) key(key int) *modelKey {
@@ -64,9 +64,9 @@ func (m *model) take(t *testing.T, item Item[int]) {
 	k := m.key(item.Key)
 	_, urgent := m.ready()
 	if k.priority == Change {
-		k.failures = 0
+		k.failures, k.putOffs = 0, 0
 	}
-	want := Item[int]{Key: item.Key, Priority: k.priority, Attempt: k.failures, Waited: m.now() - k.at}
+	want := Item[int]{Key: item.Key, Priority: k.priority, Attempt: k.failures + k.putOffs, PutOffs: k.putOffs, Waited: m.now() - k.at}
 	if !k.pending || k.processing || k.at > m.now() || item != want || k.priority != urgent {
 		t.Fatalf("Get = %+v at %v, the key is %+v, the most urgent is %v", item, m.now(), *k, urgent)
 	}
@@ -84,7 +84,7 @@ func (m *model) finish(key int) bool {
 func (m *model) done(key int) bool {
 	k := m.key(key)
 	if k.processing {
-		k.failures = 0
+		k.failures, k.putOffs = 0, 0
 	}
 	return m.finish(key)
 }
@@ -96,7 +96,7 @@ func (m *model) retry(key int) (time.Duration, bool) {
 	}
 	due := k.pending && k.at <= m.now()
 	if !due && m.backoff.MaxRetries >= 0 && k.failures >= m.backoff.MaxRetries {
-		k.failures = 0
+		k.failures, k.putOffs = 0, 0
 		return 0, true
 	}
 	k.failures++
@@ -106,6 +106,20 @@ func (m *model) retry(key int) (time.Duration, bool) {
 	delay := min(m.backoff.Initial<<(k.failures-1), m.backoff.Max)
 	m.add(key, Retry, delay)
 	return delay, false
+}
+
+func (m *model) putOff(key int) time.Duration {
+	k := m.key(key)
+	if !m.finish(key) {
+		return 0
+	}
+	k.putOffs++
+	if k.pending && k.at <= m.now() {
+		return 0
+	}
+	delay := min(m.backoff.Initial<<(k.putOffs-1), m.backoff.Max)
+	m.add(key, Retry, delay)
+	return delay
 }
 
 func (m *model) postpone(key int, p Priority, d time.Duration) {
@@ -159,9 +173,9 @@ func (m *model) step(t *testing.T, random *rand.Rand, q *Queue[int]) {
 	}
 }
 
-// end ends the processing of a key in one of the four ways.
+// end ends the processing of a key in one of the five ways.
 func (m *model) end(t *testing.T, random *rand.Rand, q *Queue[int], key int, d time.Duration) {
-	switch random.IntN(5) {
+	switch random.IntN(6) {
 	case 0:
 		q.Done(key)
 		m.done(key)
@@ -173,6 +187,10 @@ func (m *model) end(t *testing.T, random *rand.Rand, q *Queue[int], key int, d t
 		q.Requeue(key, d)
 		if m.done(key) {
 			m.add(key, Requeue, d)
+		}
+	case 3:
+		if delay, want := RetryAlways(q, key, 0), m.putOff(key); delay != want {
+			t.Fatalf("RetryAlways = %v, want %v", delay, want)
 		}
 	default:
 		delay, exhausted := q.Retry(key, 0)

@@ -51,6 +51,14 @@ func (b Backoff) Delay(failures int) time.Duration {
 	return b.Initial << doublings
 }
 
+// fixed is b with one delay, unless that is 0.
+func (b Backoff) fixed(delay time.Duration) Backoff {
+	if delay > 0 {
+		b.Initial, b.Max = delay, delay
+	}
+	return b
+}
+
 func (b Backoff) withDefaults() Backoff {
 	if b.Initial <= 0 {
 		b.Initial = DefaultBackoffInitial

@@ -24,6 +24,8 @@ type Item[K comparable] struct {
 	// Attempt counts the failed calls of the key in a row before this one, since its last Change: 0
 	// on a first try and for a Change. A call with a larger one is a retry, whatever its Priority.
 	Attempt int
+	// PutOffs counts those among Attempt that ended with RetryAlways. They use up no retries.
+	PutOffs int
 	// Waited is the time since the first add that this call answers, or, if that was delayed, since
 	// it became due. It includes the time the key was still processed for an earlier call.
 	Waited time.Duration
@@ -88,7 +90,7 @@ func (q *Queue[K]) Done(key K) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if e := q.schedule.processed(key); e != nil {
-		e.failures = 0
+		e.forgive()
 		q.schedule.finish(e)
 	}
 }
@@ -102,7 +104,7 @@ func (q *Queue[K]) Requeue(key K, d time.Duration) {
 	if e == nil {
 		return
 	}
-	e.failures = 0
+	e.forgive()
 	if !e.dropped && !q.shutDown {
 		q.schedule.add(e, Requeue, d, q.schedule.now())
 	}
@@ -122,16 +124,16 @@ func (q *Queue[K]) Requeue(key K, d time.Duration) {
 func (q *Queue[K]) Retry(key K, after time.Duration) (delay time.Duration, exhausted bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.schedule.failed(key, after, q.backoff, q.shutDown)
+	return q.schedule.failed(key, q.backoff.fixed(after), (*schedule[K]).fail, q.shutDown)
 }
 
-// RetryAlways is Retry without regard to Backoff.MaxRetries: the failure is not that of the key.
+// RetryAlways is Retry for a failure that is not that of the key. Backoff.MaxRetries does not
+// count, and neither a later Retry nor its backoff counts the call. The backoff of RetryAlways
+// counts the calls that it has ended.
 func RetryAlways[K comparable](q *Queue[K], key K, after time.Duration) (delay time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	backoff := q.backoff
-	backoff.MaxRetries = -1
-	delay, _ = q.schedule.failed(key, after, backoff, q.shutDown)
+	delay, _ = q.schedule.failed(key, q.backoff.fixed(after), (*schedule[K]).putOff, q.shutDown)
 	return delay
 }
 
@@ -163,7 +165,7 @@ func (q *Queue[K]) Drop(key K) {
 		return
 	}
 	q.schedule.cancel(e)
-	e.failures = 0
+	e.forgive()
 	e.dropped = e.processing
 	q.schedule.release(e)
 }

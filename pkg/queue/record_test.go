@@ -89,6 +89,10 @@ func done(q *Queue[string], item Item[string]) { q.Done(item.Key) }
 
 func retry(q *Queue[string], item Item[string]) { q.Retry(item.Key, 0) }
 
+func putOff(after time.Duration) finish {
+	return func(q *Queue[string], item Item[string]) { RetryAlways(q, item.Key, after) }
+}
+
 func requeue(d time.Duration) finish {
 	return func(q *Queue[string], item Item[string]) { q.Requeue(item.Key, d) }
 }

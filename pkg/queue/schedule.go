@@ -107,9 +107,11 @@ func (s *schedule[K]) onTimer() {
 func (s *schedule[K]) handOut(e *entry[K], now time.Duration) Item[K] {
 	e.pending, e.processing = idle, true
 	if e.priority == Change {
-		e.failures = 0
+		e.forgive()
 	}
-	item := Item[K]{Key: e.key, Priority: e.priority, Attempt: e.failures, Waited: now - e.added}
+	item := Item[K]{
+		Key: e.key, Priority: e.priority, Attempt: int(e.failures) + int(e.putOffs), PutOffs: int(e.putOffs), Waited: now - e.added,
+	}
 	s.depthChanged()
 	if s.observer != nil && !e.postponed {
 		s.observer.Got(item.Priority, item.Waited)
@@ -126,36 +128,46 @@ func (s *schedule[K]) processed(key K) *entry[K] {
 	return nil
 }
 
-// failed ends the processing of a key with a failure. When the queue is shut down, no further call
-// is asked for.
-func (s *schedule[K]) failed(key K, after time.Duration, b Backoff, shutDown bool) (delay time.Duration, exhausted bool) {
+// failed ends the processing of a key with a failure, which count counts. When the queue is shut
+// down, no further call is asked for.
+func (s *schedule[K]) failed(
+	key K, b Backoff, count func(*schedule[K], *entry[K], Backoff) (time.Duration, bool), shutDown bool,
+) (delay time.Duration, exhausted bool) {
 	e := s.processed(key)
 	if e == nil {
 		return 0, false
 	}
-	if after > 0 {
-		b.Initial, b.Max = after, after
-	}
 	if !e.dropped && !shutDown {
-		delay, exhausted = s.fail(e, b, s.now())
+		delay, exhausted = count(s, e, b)
 	}
 	s.finish(e)
 	return delay, exhausted
 }
 
 // fail counts a failed call of e and asks for the next, if there is to be one.
-func (s *schedule[K]) fail(e *entry[K], b Backoff, now time.Duration) (delay time.Duration, exhausted bool) {
+func (s *schedule[K]) fail(e *entry[K], b Backoff) (delay time.Duration, exhausted bool) {
 	if e.pending == due {
 		e.failures++
 		return 0, false
 	}
-	if limit := b.MaxRetries; limit >= 0 && e.failures >= limit {
-		e.failures = 0
+	if limit := b.MaxRetries; limit >= 0 && int(e.failures) >= limit {
+		e.forgive()
 		return 0, true
 	}
 	e.failures++
-	delay = b.Delay(e.failures)
-	s.add(e, Retry, delay, now)
+	delay = b.Delay(int(e.failures))
+	s.add(e, Retry, delay, s.now())
+	return delay, false
+}
+
+// putOff counts a call of e that was not possible and asks for the next.
+func (s *schedule[K]) putOff(e *entry[K], b Backoff) (delay time.Duration, _ bool) {
+	e.putOffs++
+	if e.pending == due {
+		return 0, false
+	}
+	delay = b.Delay(int(e.putOffs))
+	s.add(e, Retry, delay, s.now())
 	return delay, false
 }
 
