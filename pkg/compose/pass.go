@@ -26,7 +26,8 @@ type current struct {
 	// may be newer.
 	composed *metav1.ObjectMeta
 	secrets  *redactor
-	paused   bool // the parent is left alone
+	paused   bool   // the parent is left alone
+	lagging  string // a namespace of related objects whose labels are not known yet; empty for none
 }
 
 func (c *current) setParent(object handlers.Object) {
@@ -98,7 +99,7 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	}
 	p.note()
 	p.report(p.troubles(), p.err == nil, p.req.Attempt)
-	if p.composed.DeletionTimestamp != nil && p.composition.Finalized && p.childError() == nil {
+	if p.composed.DeletionTimestamp != nil && p.composition.Finalized && p.lag() == nil && p.childError() == nil {
 		clear(p.patches.failed) // What could not be contributed can be withdrawn nevertheless.
 		return cleaning{pass: p}.cleanUp(ctx)
 	}
@@ -118,7 +119,7 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	again(&result, p.next)
 	again(&result, waits)
 	again(&result, awaitsSameState(p.Moves, p.Definition, p.parent.UID))
-	if !settled {
+	if !settled || p.lag() != nil {
 		again(&result, time.Second)
 	}
 	if awaitsNamespace(p.parent, p.ops) {
@@ -239,6 +240,7 @@ func (p *pass) compose(ctx context.Context, observed map[ChildID]observedChild) 
 	if pending, ok := errors.AsType[handlers.Pending](err); ok {
 		p.composition.Pending, err = append(p.composition.Pending, pending), nil
 	}
+	p.composition.Pending = append(slices.Clip(p.composition.Pending), p.lag()...)
 	if err != nil {
 		p.err = &composeError{err: err}
 		return nil

@@ -20,11 +20,12 @@ type asked struct {
 // relate returns the related objects of the parent by name. A Relater is given what it has asked
 // for and nothing else: what its plugin reads may be a whole kind.
 func (p *pass) relate(ctx context.Context) (map[string][]handlers.Object, error) {
+	p.lagging = ""
 	found := make(map[string][]handlers.Object, len(p.Related))
 	relater, ok := p.Composer.(handlers.Relater)
 	if !ok {
 		for _, source := range p.Related {
-			found[source.Name] = listRelated(p.current, source, source.Related)
+			found[source.Name] = listRelated(p, source, source.Related)
 		}
 		return found, nil
 	}
@@ -73,7 +74,7 @@ func listAsked(p *pass, related handlers.Related) ([]handlers.Object, error) {
 	for _, source := range p.Related {
 		if source.GroupVersionKind() == related.GroupVersionKind() {
 			declared = true
-			objects = append(objects, listRelated(p.current, source, related)...)
+			objects = append(objects, listRelated(p, source, related)...)
 		}
 	}
 	switch {
@@ -86,19 +87,31 @@ func listAsked(p *pass, related handlers.Related) ([]handlers.Object, error) {
 	return slices.CompactFunc(objects, func(a, b handlers.Object) bool { return a.UID() == b.UID() }), nil
 }
 
-// listRelated returns the objects of a source that related selects for the parent, sorted.
-func listRelated(c *current, source RelatedSource, related handlers.Related) []handlers.Object {
-	namespace := namespaceOf(related, c.parent.Namespace)
+// listRelated returns the objects of a source that related selects for the parent, sorted. It notes
+// a namespace that has objects and is not known: the two watches are independent, and a selector
+// that cannot be judged must not read like one that does not select.
+func listRelated(p *pass, source RelatedSource, related handlers.Related) []handlers.Object {
+	parent := p.parent.Namespace
+	namespace := namespaceOf(related, parent)
 	objects, all := getNamed(source.Source, namespace, namesOf(related))
 	if !all {
 		objects = source.Source.List(namespace, selectorOf(related.LabelSelector))
 	}
-	inSelected := inSelectedNamespace(c.Reconciler)
+	inSelected := inSelectedNamespace(p.Reconciler, func(namespace string) { p.lagging = namespace })
 	objects = slices.DeleteFunc(objects, func(o handlers.Object) bool {
-		return !selects(related, c.parent.Namespace, o, inSelected) || !selects(source.Related, c.parent.Namespace, o, inSelected)
+		return !selects(related, parent, o, inSelected) || !selects(source.Related, parent, o, inSelected)
 	})
 	sortObjects(objects)
 	return objects
+}
+
+// lag is that a namespace is not known yet: what should exist is not either, so nothing is deleted
+// or withdrawn. What a person has put into files lags behind nothing.
+func (p *pass) lag() []handlers.Pending {
+	if p.lagging == "" || p.trace != nil {
+		return nil
+	}
+	return []handlers.Pending{{On: "Namespace " + p.lagging, Why: "it has not been seen yet"}}
 }
 
 // getNamed returns the objects of some names in a namespace, "" for a kind that has none or for
@@ -140,8 +153,9 @@ func namesOf(related handlers.Related) []string {
 func selects(
 	related handlers.Related, parent string, o handlers.Object, inSelected func(*metav1.LabelSelector, string) bool,
 ) bool {
-	return selectsKey(related, parent, o.Namespace(), o.Name()) && inSelected(related.NamespaceSelector, o.Namespace()) &&
-		(related.LabelSelector == nil || selectorOf(related.LabelSelector).Matches(labels.Set(o.Metadata().Labels)))
+	return selectsKey(related, parent, o.Namespace(), o.Name()) &&
+		(related.LabelSelector == nil || selectorOf(related.LabelSelector).Matches(labels.Set(o.Metadata().Labels))) &&
+		inSelected(related.NamespaceSelector, o.Namespace())
 }
 
 // selectsKey reports whether related selects an object for parents in a namespace, as far as that
@@ -152,8 +166,8 @@ func selectsKey(related handlers.Related, parent, namespace, name string) bool {
 }
 
 // inSelectedNamespace returns a function that reports whether a namespace is selected by its
-// labels. Each is looked at once.
-func inSelectedNamespace(r *Reconciler) func(selector *metav1.LabelSelector, namespace string) bool {
+// labels. Each is looked at once. unknown is called with a namespace that the cache does not have.
+func inSelectedNamespace(r *Reconciler, unknown func(namespace string)) func(selector *metav1.LabelSelector, namespace string) bool {
 	known := map[string]labels.Set{}
 	return func(selector *metav1.LabelSelector, namespace string) bool {
 		if selector == nil {
@@ -166,7 +180,8 @@ func inSelectedNamespace(r *Reconciler) func(selector *metav1.LabelSelector, nam
 		if !ok {
 			o, there := r.AllNamespaces.Get("", namespace)
 			if !there {
-				return false // Its event is still to come, or it is gone.
+				unknown(namespace) // Its event is still to come, or it is gone.
+				return false
 			}
 			set = o.Metadata().Labels
 			known[namespace] = set

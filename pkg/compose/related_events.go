@@ -24,7 +24,7 @@ func (r *Reconciler) OnRelated(source int, e kube.Event, add func(kube.Key)) {
 
 func (r *Reconciler) onRelated(source int, c change, add func(kube.Key)) {
 	related := r.Related[source].Related
-	inSelected := inSelectedNamespace(r)
+	inSelected := inSelectedNamespace(r, func(string) {}) // The event of the Namespace calls, too.
 	if _, relates := r.Composer.(handlers.Relater); relates {
 		for _, key := range r.Memory.askers(func(asked handlers.Related, parent kube.Key) bool {
 			return asked.GroupVersionKind() == related.GroupVersionKind() && concerns(asked, parent, c, inSelected)
