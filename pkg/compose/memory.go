@@ -18,6 +18,7 @@ type Memory struct {
 	mu      sync.Mutex
 	parents map[types.UID]*parentMemory
 	byKey   map[kube.Key]types.UID
+	asking  relatedIndex
 	// Brake holds deletions of the definition.
 	Brake  *Brake
 	fights *fights
@@ -34,7 +35,7 @@ type parentMemory struct {
 	counts   counts
 	children map[ChildID]*childMemory
 	patches  map[ChildID]*patchMemory
-	related  []handlers.Related // what a Relater has asked for
+	related  []matcher // what a Relater has asked for
 	labels   labelMemory
 	writing  writing           // of the parent
 	finished map[string]string // children that are gone, see noteFinished
@@ -73,7 +74,10 @@ type heldEvent struct {
 
 // NewMemory returns an empty Memory.
 func NewMemory() *Memory {
-	return &Memory{parents: map[types.UID]*parentMemory{}, byKey: map[kube.Key]types.UID{}, Brake: &Brake{}, fights: newFights(), events: newEventLog()}
+	return &Memory{
+		parents: map[types.UID]*parentMemory{}, byKey: map[kube.Key]types.UID{}, asking: relatedIndex{}, Brake: &Brake{},
+		fights: newFights(), events: newEventLog(),
+	}
 }
 
 // of returns what is remembered of a parent. m.mu is held.
@@ -123,6 +127,9 @@ func (m *Memory) forget(key kube.Key, uid types.UID) counts {
 		delete(m.byKey, key)
 	}
 	before := m.parents[uid].counted()
+	if p := m.parents[uid]; p != nil {
+		m.asking.remove(uid, p.related)
+	}
 	delete(m.parents, uid)
 	m.mu.Unlock()
 	m.Brake.release(uid)

@@ -116,6 +116,7 @@ func (m *Memory) clear() (total counts) {
 	}
 	clear(m.parents)
 	clear(m.byKey)
+	clear(m.asking)
 	m.mu.Unlock()
 	m.Brake.reset(time.Time{})
 	m.fights.clear()

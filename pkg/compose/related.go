@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -63,7 +62,7 @@ func ask(ctx context.Context, p *pass, relater handlers.Relater) error {
 		names[related.Name] = true
 	}
 	p.asked = &asked{version: version, related: all}
-	p.Memory.setRelated(p.parent.UID, all) // Before the caches are read, or a change in between calls no parent.
+	p.Memory.setRelated(p.parent.UID, p.parent.Namespace, all) // Before the caches are read, or a change in between calls no parent.
 	return nil
 }
 
@@ -91,15 +90,14 @@ func listAsked(p *pass, related handlers.Related) ([]handlers.Object, error) {
 // a namespace that has objects and is not known: the two watches are independent, and a selector
 // that cannot be judged must not read like one that does not select.
 func listRelated(p *pass, source RelatedSource, related handlers.Related) []handlers.Object {
-	parent := p.parent.Namespace
-	namespace := namespaceOf(related, parent)
-	objects, all := getNamed(source.Source, namespace, namesOf(related))
+	asked, read := newMatcher(related, p.parent.Namespace), newMatcher(source.Related, p.parent.Namespace)
+	objects, all := getNamed(source.Source, asked.namespace, asked.names)
 	if !all {
-		objects = source.Source.List(namespace, selectorOf(related.LabelSelector))
+		objects = source.Source.List(asked.namespace, asked.labels)
 	}
 	inSelected := inSelectedNamespace(p.Reconciler, func(namespace string) { p.lagging = namespace })
 	objects = slices.DeleteFunc(objects, func(o handlers.Object) bool {
-		return !selects(related, parent, o, inSelected) || !selects(source.Related, parent, o, inSelected)
+		return !asked.selects(o, inSelected) || !read.selects(o, inSelected)
 	})
 	sortObjects(objects)
 	return objects
@@ -132,44 +130,11 @@ func getNamed(source Source, namespace string, names []string) (objects []handle
 	return objects, true
 }
 
-// namespaceOf is the only namespace of what related selects for parents in a namespace; empty for
-// any.
-func namespaceOf(related handlers.Related, parent string) string {
-	if related.SameNamespace {
-		return parent
-	}
-	return related.Namespace
-}
-
-// namesOf are the names of what related selects; none for any.
-func namesOf(related handlers.Related) []string {
-	if related.ObjectName != "" {
-		return []string{related.ObjectName}
-	}
-	return related.ObjectNames
-}
-
-// selects reports whether related selects an object for parents in a namespace.
-func selects(
-	related handlers.Related, parent string, o handlers.Object, inSelected func(*metav1.LabelSelector, string) bool,
-) bool {
-	return selectsKey(related, parent, o.Namespace(), o.Name()) &&
-		(related.LabelSelector == nil || selectorOf(related.LabelSelector).Matches(labels.Set(o.Metadata().Labels))) &&
-		inSelected(related.NamespaceSelector, o.Namespace())
-}
-
-// selectsKey reports whether related selects an object for parents in a namespace, as far as that
-// depends on its namespace and name.
-func selectsKey(related handlers.Related, parent, namespace, name string) bool {
-	only, names := namespaceOf(related, parent), namesOf(related)
-	return (only == "" || only == namespace) && (len(names) == 0 || slices.Contains(names, name))
-}
-
 // inSelectedNamespace returns a function that reports whether a namespace is selected by its
 // labels. Each is looked at once. unknown is called with a namespace that the cache does not have.
-func inSelectedNamespace(r *Reconciler, unknown func(namespace string)) func(selector *metav1.LabelSelector, namespace string) bool {
+func inSelectedNamespace(r *Reconciler, unknown func(namespace string)) func(selector labels.Selector, namespace string) bool {
 	known := map[string]labels.Set{}
-	return func(selector *metav1.LabelSelector, namespace string) bool {
+	return func(selector labels.Selector, namespace string) bool {
 		if selector == nil {
 			return true
 		}
@@ -186,7 +151,7 @@ func inSelectedNamespace(r *Reconciler, unknown func(namespace string)) func(sel
 			set = o.Metadata().Labels
 			known[namespace] = set
 		}
-		return selectorOf(selector).Matches(set)
+		return selector.Matches(set)
 	}
 }
 
@@ -194,17 +159,4 @@ func sortObjects(objects []handlers.Object) {
 	slices.SortFunc(objects, func(a, b handlers.Object) int {
 		return compareTexts(a.Namespace(), b.Namespace(), a.Name(), b.Name(), string(a.UID()), string(b.UID()))
 	})
-}
-
-// selectorOf parses a selector, nil for one that selects everything. It was checked when it was
-// declared or asked for.
-func selectorOf(selector *metav1.LabelSelector) labels.Selector {
-	if selector == nil {
-		return nil
-	}
-	parsed, err := metav1.LabelSelectorAsSelector(selector)
-	if err != nil {
-		return labels.Nothing()
-	}
-	return parsed
 }
