@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"kooperd.dev/kooperd/pkg/handlers"
 )
@@ -68,12 +70,14 @@ func ask(ctx context.Context, p *pass, relater handlers.Relater) error {
 
 // listAsked returns what a Relater has asked for, as far as it lies within what the plugin reads.
 func listAsked(p *pass, related handlers.Related) ([]handlers.Object, error) {
-	var objects []handlers.Object
+	var all []listed
 	declared := false
 	for _, source := range p.Related {
 		if source.GroupVersionKind() == related.GroupVersionKind() {
 			declared = true
-			objects = append(objects, listRelated(p, source, related)...)
+			for _, o := range listRelated(p, source, related) {
+				all = append(all, listed{Object: o, metadataOnly: source.MetadataOnly})
+			}
 		}
 	}
 	switch {
@@ -82,8 +86,38 @@ func listAsked(p *pass, related handlers.Related) ([]handlers.Object, error) {
 	case related.NamespaceSelector != nil && p.AllNamespaces == nil:
 		return nil, fmt.Errorf("related %s: the plugin reads nothing by a namespaceSelector", related.Name)
 	}
+	return bestOf(all), nil
+}
+
+// listed is an object as one of several caches of its kind has it.
+type listed struct {
+	handlers.Object
+	metadataOnly bool
+}
+
+func (o listed) isBetter(other listed) bool {
+	if o.metadataOnly != other.metadataOnly {
+		return other.metadataOnly
+	}
+	order, err := resourceversion.CompareResourceVersion(o.ResourceVersion(), other.ResourceVersion())
+	return err == nil && order > 0
+}
+
+// bestOf returns each object once, sorted: whole, where a cache has more than its metadata, and the
+// newest of those.
+func bestOf(all []listed) []handlers.Object {
+	best := make(map[types.UID]listed, len(all))
+	for _, o := range all {
+		if known, ok := best[o.UID()]; !ok || o.isBetter(known) {
+			best[o.UID()] = o
+		}
+	}
+	objects := make([]handlers.Object, 0, len(best))
+	for _, o := range best {
+		objects = append(objects, o.Object)
+	}
 	sortObjects(objects)
-	return slices.CompactFunc(objects, func(a, b handlers.Object) bool { return a.UID() == b.UID() }), nil
+	return objects
 }
 
 // listRelated returns the objects of a source that related selects for the parent, sorted. It notes

@@ -152,3 +152,62 @@ func TestWhatARelaterAsksForLastsAsItsParent(t *testing.T) {
 		t.Errorf("after the end of the parent, a change calls %v", got)
 	}
 }
+
+// TestARelaterIsGivenTheBestOfTwoCaches has two caches of one kind, of which one lags behind.
+func TestARelaterIsGivenTheBestOfTwoCaches(t *testing.T) {
+	onlyMetadata := secrets("metadata", func(r *handlers.Related) { r.MetadataOnly = true })
+	type at struct {
+		related handlers.Related
+		lags    bool
+	}
+	newest, behind := at{related: secrets("whole", nil)}, at{related: secrets("behind", nil), lags: true}
+	metadata := at{related: onlyMetadata}
+	for name, tc := range map[string]struct {
+		caches []at
+		want   string // the label of the Secret that is given, and its data
+	}{
+		"the newest first": {[]at{newest, behind}, "now dG9rZW4="}, "the newest last": {[]at{behind, newest}, "now dG9rZW4="},
+		"metadata first": {[]at{metadata, newest}, "now dG9rZW4="}, "metadata last": {[]at{newest, metadata}, "now dG9rZW4="},
+		"newer metadata": {[]at{metadata, behind}, "before dG9rZW4="}, "nothing but metadata": {[]at{metadata}, "now "},
+	} {
+		c := newRelating(secrets("s", func(r *handlers.Related) { r.Namespace, r.ObjectName = "team-a", "token" }))
+		got := ""
+		c.ComposerFunc = func(_ context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
+			var read struct {
+				Data map[string]string `json:"data"`
+			}
+			for _, o := range req.Related["s"] {
+				if err := o.Into(&read); err != nil {
+					return handlers.Composition{}, err
+				}
+				got += o.Metadata().Labels["tier"] + " " + read.Data["token"]
+			}
+			return handlers.Composition{}, nil
+		}
+		r := newRig(t, rigOptions{composer: relater{c}})
+		r.newWebsite("web", nil)
+		sources := make([]*cache, len(tc.caches))
+		for i, one := range tc.caches {
+			sources[i] = &cache{}
+			r.Related = append(r.Related, RelatedSource{Related: one.related, Source: sources[i]})
+		}
+		for _, tier := range []string{"before", "now"} {
+			r.server.do(func(c *cluster) {
+				c.edit(idOf(secretKind, "team-a", "token"), "kubectl", func(tree map[string]any) {
+					labelled("tier", tier)(tree)
+					tree["data"] = map[string]any{"token": "dG9rZW4="}
+				})
+				for i, one := range tc.caches {
+					if tier == "before" || !one.lags {
+						sources[i].sync(c, secretKind.GroupKind(), "", one.related.MetadataOnly, nil)
+					}
+				}
+			})
+		}
+		r.sync()
+		r.mustPass(t, "web")
+		if got != tc.want {
+			t.Errorf("%s: given %q, want %q", name, got, tc.want)
+		}
+	}
+}
