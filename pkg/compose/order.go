@@ -11,3 +11,7 @@ func compareTexts(pairs ...string) int {
 	}
 	return 0
 }
+
+func compareIDs(a, b ChildID) int {
+	return compareTexts(a.Kind.Group, b.Kind.Group, a.Kind.Kind, b.Kind.Kind, a.Namespace, b.Namespace, a.Name, b.Name)
+}

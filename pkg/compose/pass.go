@@ -395,7 +395,3 @@ func (p *pass) childError() error {
 	}
 	return slowly(refused, p.req.Attempt)
 }
-
-func compareIDs(a, b ChildID) int {
-	return compareTexts(a.Kind.Group, b.Kind.Group, a.Kind.Kind, b.Kind.Kind, a.Namespace, b.Namespace, a.Name, b.Name)
-}
