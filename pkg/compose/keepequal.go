@@ -23,18 +23,26 @@ func keepsEqual(p *pass, observed map[ChildID]observedChild) func(ChildID) *Obse
 }
 
 // keepEqual takes out of a child what its object has with an equal value and what is not ours. What
-// it has of the metadata of kooperd itself stays.
+// it has of the metadata of kooperd itself stays. A map of which nothing is ours may be atomic: it
+// goes or stays as a whole, as an apply of a part of it would remove the rest.
 func (d *Desired) keepEqual(o *Observed) error {
 	live, err := o.Tree()
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", d.ID, err)
 	}
 	leaves := uncoveredLeaves(d.tree, o.Owned)
+	differ := map[*lost]bool{}
 	leaves = slices.DeleteFunc(leaves, func(u uncovered) bool {
-		return u.isMark() || !o.Whole && !u.ofMetadata() || !u.equalLive(live)
+		differs := u.isMark() || !o.Whole && !u.ofMetadata() || !u.equalLive(live)
+		if differs && u.lost != nil {
+			differ[u.lost] = true
+		}
+		return differs
 	})
 	for _, u := range leaves { // What they are within may not be looked at any more.
-		without(d.tree, u.steps)
+		if !differ[u.lost] {
+			without(d.tree, u.steps)
+		}
 	}
 	if !ownsAny(o.Owned, "status") {
 		delete(d.tree, "status")

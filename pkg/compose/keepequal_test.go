@@ -204,3 +204,25 @@ func TestWhatIsNotProvenIsNotLeftOut(t *testing.T) {
 		t.Errorf("the adopted object (-want +got):\n%s", diff)
 	}
 }
+
+// TestAMapThatMayBeAtomicIsReturnedWhole has a selector of another party, of which the composer
+// changes a part: an apply of a part of it would be all of it.
+func TestAMapThatMayBeAtomicIsReturnedWhole(t *testing.T) {
+	e := &echo{}
+	r := echoRig(t, e)
+	r.editWidget(func(tree map[string]any) {
+		object(tree, "spec")["selector"] = map[string]any{"app": "web", "track": "stable"}
+	})
+	r.sync()
+	e.change = func(tree map[string]any) { object(object(tree, "spec"), "selector")["track"] = "canary" }
+	r.mustPass(t, "web")
+	if diff := cmp.Diff(map[string]any{"app": "web", "track": "canary"}, object(r.widget(t), "spec")["selector"]); diff != "" {
+		t.Errorf("spec.selector (-want +got):\n%s", diff)
+	}
+	r.sync()
+	r.server.take()
+	r.mustPass(t, "web")
+	if asked := r.asked(); len(asked) > 0 {
+		t.Errorf("there is no end of requests: %v", asked)
+	}
+}
