@@ -32,6 +32,7 @@ type current struct {
 
 func (c *current) setParent(object handlers.Object) {
 	c.object, c.meta = object, object.Metadata()
+	c.secrets.add(object)
 	c.parent = Parent{
 		Kind: c.Kind, Namespace: object.Namespace(), Name: object.Name(), UID: object.UID(),
 	}
@@ -60,7 +61,6 @@ func newPass(r *Reconciler, key kube.Key, req handlers.Request) *pass {
 	c := &current{Reconciler: r, key: key, secrets: &redactor{}}
 	c.setParent(r.Memory.newest(req.Object, r.Parents))
 	c.composed = c.meta
-	c.secrets.add(c.object)
 	seen := &observer{current: c, live: map[ChildID]observedChild{}}
 	return &pass{
 		executor: &executor{observer: seen, failed: map[ChildID]*opError{}}, req: req,

@@ -185,3 +185,25 @@ func TestGenerateLogsNothingSecret(t *testing.T) {
 		t.Errorf("the log has %s", text)
 	}
 }
+
+// TestANewerParentIsRedacted has a Secret as the parent, which changes during a pass.
+func TestANewerParentIsRedacted(t *testing.T) {
+	secret := func(value string) handlers.Object {
+		s := &stored{kind: secretKind, uid: "u-1", version: "1", tree: map[string]any{
+			"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "web", "namespace": "team-a"},
+			"data": map[string]any{"password": base64.StdEncoding.EncodeToString([]byte(value))},
+		}}
+		object, err := s.read(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return object
+	}
+	c := &current{Reconciler: &Reconciler{}, secrets: &redactor{}}
+	for _, value := range []string{"hunter22", "swordfish"} {
+		c.setParent(secret(value))
+	}
+	if got := c.secrets.clean("was hunter22, is swordfish"); got != "was "+redacted+", is "+redacted {
+		t.Errorf("cleaned: %s", got)
+	}
+}
