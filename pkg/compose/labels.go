@@ -19,7 +19,9 @@ import (
 // labelState is what became of labels and annotations in a pass.
 type labelState struct {
 	failure *opError
+	stale   error         // the parent has changed, and the cache does not have that yet
 	again   time.Duration // after which it is to be tried again; 0 for never
+	written bool          // the composer has been asked again because of a write
 }
 
 // labeling keeps the labels and annotations of the parent that the composer gives it.
@@ -52,7 +54,8 @@ func IsOwnName(name string) bool {
 
 // write sets what differs. It reports whether the parent is another one than the composer has seen.
 func (l labeling) write(ctx context.Context) (changed bool) {
-	l.labels = labelState{}
+	before := l.labels
+	l.labels = labelState{written: before.written}
 	goes := l.meta.DeletionTimestamp != nil && l.composition.Finalized
 	change := map[string]any{}
 	for member, differ := range map[string]map[string]any{
@@ -65,6 +68,9 @@ func (l labeling) write(ctx context.Context) (changed bool) {
 	if len(change) == 0 || goes || ctx.Err() != nil {
 		return false
 	}
+	if before.stale != nil {
+		return l.renewed(before.stale)
+	}
 	hash, err := l.hash()
 	if err == nil && l.fought(hash, change) {
 		return false
@@ -74,17 +80,30 @@ func (l labeling) write(ctx context.Context) (changed bool) {
 	}
 	switch {
 	case err == nil:
-		noteLabels(l.Memory, l.parent.UID, hash, l.now())
+		noteLabels(l.Memory, l.parent.UID, hash, l.labels.written, l.now())
+		l.labels.written = true
 		return true
 	case apierrors.IsNotFound(err), ctx.Err() != nil:
 		return false // The parent is gone, or the work is over.
 	}
-	if now, ok := l.Parents.GetByUID(l.parent.UID); stale(err) && ok && now.ResourceVersion() != l.object.ResourceVersion() {
-		l.setParent(now)
-		return true
+	failure := &opError{reason: reasonFor(err), err: fmt.Errorf("writing labels and annotations of the parent: %w", err)}
+	if stale(err) {
+		return l.renewed(failure)
 	}
-	l.labels.failure = &opError{reason: reasonFor(err), err: fmt.Errorf("writing labels and annotations of the parent: %w", err)}
+	l.labels.failure = failure
 	return false
+}
+
+// renewed takes the parent from the cache after an error that says that it has changed. It reports
+// whether it is there already: else the next call has it.
+func (l labeling) renewed(err error) bool {
+	now, ok := l.Parents.GetByUID(l.parent.UID)
+	if !ok || now.ResourceVersion() == l.object.ResourceVersion() {
+		l.labels.stale = err
+		return false
+	}
+	l.setParent(now)
+	return true
 }
 
 // differing returns what a merge patch needs to make of live values what is wanted.
@@ -133,13 +152,16 @@ func (l labeling) hash() (string, error) {
 type labelMemory struct {
 	hash string // of what was wanted when they were written last
 	reverts
+	// answers are the writes of what the composer has said only after another write, whatever it
+	// was.
+	answers reverts
 }
 
-// fought reports whether another party sets back what is wanted again and again, so that it is not
-// to be written yet.
+// fought reports whether another party sets back what is wanted again and again, or the composer
+// wants something else after each write, so that it is not to be written yet.
 func (l labeling) fought(hash string, change map[string]any) bool {
-	until, fight := labelsUntil(l.Memory, l.parent.UID, hash, l.now())
-	if !fight {
+	until, unsettled := labelsUntil(l.Memory, l.parent.UID, hash, l.now())
+	if until.IsZero() {
 		return false
 	}
 	var names []string
@@ -149,34 +171,55 @@ func (l labeling) fought(hash string, change map[string]any) bool {
 			names = append(names, fmt.Sprintf("metadata.%s[%q]", member, name))
 		}
 	}
-	//nolint:err113 // for a person
-	l.labels.failure = &opError{reason: ReasonFight, err: fmt.Errorf("another party sets %s of the parent again and again. "+
-		"It is set back less and less often, at most every 5 minutes in the end", strings.Join(names, ", "))}
+	text := "another party sets %s of the parent again and again. It is set back less and less often, at most every 5 minutes in the end"
+	if unsettled {
+		text = "%s of the parent does not settle: the plugin wants another value each time it is asked, also because of its last one. " +
+			"It is written less and less often, at most every 5 minutes in the end. " +
+			"Make the plugin's answer depend on nothing but what it is given, so not on the time or on chance"
+	}
+	l.labels.failure = &opError{reason: ReasonFight, err: fmt.Errorf(text, strings.Join(names, ", "))} //nolint:err113 // for a person
 	l.labels.again = until.Sub(l.now())
 	return true
 }
 
-// noteLabels notes a write. One of what was written before sets something back.
-func noteLabels(m *Memory, parent types.UID, hash string, now time.Time) {
+// noteLabels notes a write. One of what was written before sets something back. after says that it
+// comes of an answer to another write.
+func noteLabels(m *Memory, parent types.UID, hash string, after bool, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	of := &m.of(parent).labels
 	if of.hash != hash || !now.Before(of.calm()) {
-		*of = labelMemory{hash: hash}
+		of.hash, of.reverts = hash, reverts{}
 	} else {
 		of.n++
 	}
 	of.last = now
+	if !now.Before(of.answers.calm()) {
+		of.answers = reverts{}
+	}
+	if after || of.answers.isDamped() {
+		of.answers.n++
+		of.answers.last = now
+	}
 }
 
-// labelsUntil returns until when nothing is to be set back, or false if it may be.
-func labelsUntil(m *Memory, parent types.UID, hash string, now time.Time) (until time.Time, fight bool) {
+// labelsUntil returns until when nothing is to be written, zero if it may be, and whether the
+// composer is why.
+func labelsUntil(m *Memory, parent types.UID, hash string, now time.Time) (until time.Time, unsettled bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.parents[parent]
-	if p == nil || p.labels.hash != hash {
+	if p == nil {
 		return time.Time{}, false
 	}
-	until = p.labels.until()
-	return until, p.labels.isDamped() && now.Before(until)
+	if p.labels.hash == hash && p.labels.isDamped() {
+		until = p.labels.until()
+	}
+	if answers := &p.labels.answers; answers.isDamped() && answers.until().After(until) {
+		until, unsettled = answers.until(), true
+	}
+	if !now.Before(until) {
+		return time.Time{}, false
+	}
+	return until, unsettled
 }

@@ -2,8 +2,10 @@ package compose
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -194,5 +196,67 @@ func TestLabelsThatAnotherPartySetsBack(t *testing.T) {
 	r.syncParents()
 	if got := r.parent("web").Metadata().Labels["new"]; got != "another" {
 		t.Errorf("what is wanted changes, and the label is %q", got)
+	}
+}
+
+// TestLabelsOfAParentThatTheCacheDoesNotHave has a parent whose latest change is not in the cache
+// yet: that is no failure, and nothing is said of it.
+func TestLabelsOfAParentThatTheCacheDoesNotHave(t *testing.T) {
+	r := labelRig(t, &labeler{labels: map[string]*string{"new": new("y")}})
+	r.editWebsite(labelled("theirs", "z"))
+	if _, err := r.pass(t, "web"); err == nil || !passing(err) {
+		t.Errorf("error %v, want one that passes by itself", err)
+	}
+	if diff := cmp.Diff([]string{"PATCH " + configMapPath("web-a"), webPath}, r.asked()); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+	r.sync()
+	r.mustPass(t, "web")
+	r.syncParents()
+	if have := r.parent("web").Metadata().Labels; have["new"] != "y" || have["theirs"] != "z" {
+		t.Errorf("labels %v, want both", have)
+	}
+}
+
+// TestLabelsThatDifferEachTime has a composer whose annotation is another one each time it is
+// asked, as one with the time.
+func TestLabelsThatDifferEachTime(t *testing.T) {
+	l := &labeler{}
+	r := labelRig(t, l)
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	r.Reconciler.now = func() time.Time { return now }
+	compose := r.Composer
+	r.Composer = handlers.ComposerFunc(func(ctx context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
+		composition, err := compose.Compose(ctx, req)
+		composition.Annotations = map[string]*string{"at": new(strconv.Itoa(l.calls))}
+		return composition, err
+	})
+	writes := 0
+	for range 600 { // A pass each second.
+		waits := r.mustPass(t, "web").RequeueAfter
+		r.sync()
+		for _, request := range r.asked() {
+			if request == webPath {
+				writes++
+			}
+		}
+		if waits < 0 || waits > lastDamping {
+			t.Fatalf("it is looked at again after %s", waits)
+		}
+		now = now.Add(time.Second)
+	}
+	if writes > 15 || writes < 7 {
+		t.Errorf("%d writes in ten minutes, want at most 15", writes)
+	}
+	want := map[string]string{"Ready=False": "Fight", "Progressing=False": "Settled", "Degraded=True": "Fight"}
+	if diff := cmp.Diff(want, r.conditionsOfWeb(t)); diff != "" {
+		t.Errorf("conditions (-want +got):\n%s", diff)
+	}
+	tree := func() (text string) {
+		r.server.do(func(c *cluster) { text = fmt.Sprint(c.objects[idOf(websiteKind, "team-a", "web")].tree["status"]) })
+		return text
+	}()
+	if !strings.Contains(tree, `metadata.annotations["at"] of the parent does not settle`) {
+		t.Errorf("the status is %s, want what does not settle", tree)
 	}
 }

@@ -34,8 +34,12 @@ type statusWriter struct {
 }
 
 // writeStatus brings the parent's status in line with the composition and the plan. A composer that
-// is called later has said nothing yet, which is worth a write only when it goes on.
+// is called later has said nothing yet, which is worth a write only when it goes on. Nothing is
+// said of a parent that has changed and is not known as it is.
 func (p *pass) writeStatus(ctx context.Context) error {
+	if p.labels.stale != nil {
+		return p.labels.stale
+	}
 	if putOff(p.err) && p.req.Attempt < fewFailures {
 		return nil
 	}
