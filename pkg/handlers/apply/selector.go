@@ -30,7 +30,7 @@ func parseSelector(text string) (*selectorTemplate, *expression.Mistake) {
 	if m != nil {
 		return nil, m
 	}
-	mark := unusedWord(text)
+	marks := marksFor(text)
 	var plain strings.Builder
 	var back []string // what is written, by what stands for it
 	for i, s := range segments {
@@ -38,7 +38,7 @@ func parseSelector(text string) (*selectorTemplate, *expression.Mistake) {
 			plain.WriteString(s.literal)
 			continue
 		}
-		stand := fmt.Sprintf("%s%d%s", mark, i, mark)
+		stand := marks.around(i)
 		plain.WriteString(stand)
 		back = append(back, stand, "${"+s.expression+"}")
 	}
@@ -51,7 +51,7 @@ func parseSelector(text string) (*selectorTemplate, *expression.Mistake) {
 	t := &selectorTemplate{written: written, values: map[string][]segment{}}
 	found := 0
 	for _, value := range t.all() {
-		if parts := standing(value, mark, segments); hasExpressions(parts) {
+		if parts := standing(value, marks, segments); hasExpressions(parts) {
 			t.values[value] = parts
 			for _, part := range parts {
 				if part.isExpression {
@@ -100,14 +100,24 @@ func labelSelectorOf(text string) (*metav1.LabelSelector, error) {
 	return out, nil
 }
 
-// unusedWord is one that a text does not have, and that may stand in the value of a label.
-func unusedWord(text string) string {
-	unused := "E"
-	for strings.Contains(text, unused) {
-		unused += "E"
+// standMarks are what a word for an expression begins and ends with. They differ, so that none
+// begins where another one ends.
+type standMarks struct{ before, after string }
+
+// marksFor returns marks that a text does not have, and that may stand in the value of a label.
+func marksFor(text string) standMarks {
+	unused := func(letter string) string {
+		word := letter
+		for strings.Contains(text, word) {
+			word += letter
+		}
+		return word
 	}
-	return unused
+	return standMarks{before: unused("E"), after: unused("F")}
 }
+
+// around is the word for the expression with an index.
+func (m standMarks) around(i int) string { return fmt.Sprintf("%s%d%s", m.before, i, m.after) }
 
 func firstExpression(segments []segment) int {
 	for _, s := range segments {
@@ -119,11 +129,10 @@ func firstExpression(segments []segment) int {
 }
 
 // standing takes a value apart in which words stand for expressions.
-func standing(value, mark string, segments []segment) []segment {
+func standing(value string, marks standMarks, segments []segment) []segment {
 	var parts []segment
 	for i, s := range segments {
-		stand := fmt.Sprintf("%s%d%s", mark, i, mark)
-		before, after, ok := strings.Cut(value, stand)
+		before, after, ok := strings.Cut(value, marks.around(i))
 		if !s.isExpression || !ok {
 			continue
 		}
