@@ -63,7 +63,7 @@ func bounded(env *cel.Env) (*cel.Env, error) {
 func within(name string, b *functions.Overload) cel.OverloadOpt {
 	call := func(f functions.FunctionOp, args ...ref.Val) ref.Val {
 		if charge(name, args) > costLimit {
-			return types.NewErr("%s() would take too much: actual cost limit exceeded", name)
+			return tooDear(name)
 		}
 		return f(args...)
 	}
@@ -77,6 +77,11 @@ func within(name string, b *functions.Overload) cel.OverloadOpt {
 	default:
 		return cel.FunctionBinding(func(args ...ref.Val) ref.Val { return call(b.Function, args...) })
 	}
+}
+
+// tooDear is the error of a call that is not made.
+func tooDear(name string) ref.Val {
+	return types.NewErr("%s() would take too much: actual cost limit exceeded", name)
 }
 
 // charge estimates what a call costs, in CEL's measure: a tenth for a character that is looked at,
@@ -121,11 +126,6 @@ func charge(name string, args []ref.Val) int {
 	}
 }
 
-// matching is what looking for a regular expression in a text costs: as CEL itself charges.
-func matching(text, expression ref.Val) int {
-	return (length(text)/10 + 1) * (length(expression)/4 + 1)
-}
-
 // longestExponent is how many digits the decimal exponent of a quantity may have: those of use have
 // two.
 const longestExponent = 2
@@ -167,6 +167,8 @@ func (c charges) CallCost(function, overload string, args []ref.Val, result ref.
 	case "sort", "@sortByAssociatedKeys":
 		n := entries(args[0])
 		cost += uint64(n * bits.Len(uint(n)))
+	case "find", "findAll", "matches":
+		cost += uint64(matching(args[0], args[1]))
 	case "base64.decode", "base64.encode":
 		cost += uint64(entries(args[0]) / 10)
 	case "json.encode":

@@ -177,7 +177,8 @@ func TestHoldsEndsByItsCost(t *testing.T) {
 	for i := range list {
 		list[i] = map[string]any{"name": fmt.Sprint(i), "value": int64(i)}
 	}
-	object := map[string]any{"list": list, "short": list[:1000], "long": strings.Repeat("a", 2<<20), "half": strings.Repeat("a", 1<<20) + "b", "texts": slices.Repeat([]any{"x"}, 20_000), "large": "1e1000000000"}
+	object := map[string]any{"list": list, "short": list[:1000], "long": strings.Repeat("a", 2<<20), "half": strings.Repeat("a", 1<<20) + "b", "texts": slices.Repeat([]any{"x"}, 20_000), "large": "1e1000000000", "name": "web",
+		"repeated": "^(a?){1000}$", "steps": strings.Repeat("(a?){1000}", 200)}
 	some := make([]any, 200)
 	for i := range some {
 		some[i] = fmt.Sprintf("%03d", i)
@@ -193,6 +194,13 @@ func TestHoldsEndsByItsCost(t *testing.T) {
 		"object.short.map(x, object.long).join() == ''",
 		"'%s%s'.format([object.long, object.long]) == ''",
 		"object.long.matches('a*b')",
+		"object.long.matches(object.half)",
+		"matches(object.long, object.half)",
+		"object.half.matches('^(a?){1000}$')",
+		"matches(object.half, '^(a?){1000}$')",
+		"object.half.matches(object.repeated)",
+		"object.half.find(object.repeated) == ''",
+		"object.name.matches(object.steps)",
 		"object.short.distinct() == []",
 		"object.list.distinct() == []",
 		"sets.contains(object.short, object.short)",

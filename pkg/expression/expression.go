@@ -117,8 +117,9 @@ func newExpression(env *cel.Env, text string, parsed *cel.Ast, read reader) (*Ex
 		}
 		return nil, ms
 	}
-	program, err := env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostTracking(charges{}),
+	options := append(boundedMatches(), cel.EvalOptions(cel.OptOptimize), cel.CostTracking(charges{}),
 		cel.CostLimit(costLimit), cel.InterruptCheckFrequency(interruptEvery))
+	program, err := env.Program(checked, options...)
 	if err != nil {
 		return nil, Mistakes{{Message: err.Error()}}
 	}
