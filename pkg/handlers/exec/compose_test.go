@@ -198,6 +198,7 @@ func TestHookFieldsNeedCompose(t *testing.T) {
 	fields := config{
 		"customize": config{"command": []string{"true"}}, "maxAnswer": 1, "shape": "composite", "version": "v1", "decode": "loose",
 		"generateSelector": true, "children": []any{config{"apiVersion": "v1", "kind": "Pod"}}, "reads": []any{config{"apiVersion": "v1", "kind": "Pod"}},
+		"revisionHistory": config{"fieldPaths": []string{"spec"}},
 	}
 	for name, value := range fields {
 		raw, err := json.Marshal(config{"command": []string{"true"}, name: value})

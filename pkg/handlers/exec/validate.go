@@ -65,6 +65,7 @@ func (v *validator) notForHandlers(c *Config) {
 	}{
 		{"customize", c.Customize != nil}, {"maxAnswer", c.MaxAnswer != 0}, {"shape", c.Shape != ""}, {"version", c.Version != ""},
 		{"decode", c.Decode != ""}, {"generateSelector", c.GenerateSelector}, {"children", len(c.Children) > 0}, {"reads", len(c.Reads) > 0},
+		{"revisionHistory", c.RevisionHistory != nil},
 	} {
 		if field.said {
 			v.add(field.name, "is for programs that say what should exist", "say compose: true, or leave it out")
