@@ -24,12 +24,23 @@ var metadataServices = []netip.Addr{
 // translated is the prefix of IPv4 addresses as a network with IPv6 alone reaches them.
 var translated = netip.MustParsePrefix("64:ff9b::/96")
 
+// locallyTranslated is the same for a network's own use, and sixToFour the prefix of 6to4.
+var (
+	locallyTranslated = netip.MustParsePrefix("64:ff9b:1::/48")
+	sixToFour         = netip.MustParsePrefix("2002::/16")
+)
+
 // isLinkLocal reports whether an address is one of the link, or of a metadata service.
 func isLinkLocal(address netip.Addr) bool {
 	address = address.WithZone("").Unmap()
-	if translated.Contains(address) {
-		b := address.As16()
+	b := address.As16()
+	switch {
+	case translated.Contains(address):
 		address = netip.AddrFrom4([4]byte(b[12:]))
+	case sixToFour.Contains(address):
+		address = netip.AddrFrom4([4]byte(b[2:6]))
+	case locallyTranslated.Contains(address): // RFC 6052 has two places for the other address.
+		return isLinkLocal(netip.AddrFrom4([4]byte(b[12:]))) || isLinkLocal(netip.AddrFrom4([4]byte{b[6], b[7], b[9], b[10]}))
 	}
 	return address.IsLinkLocalUnicast() || address.IsLinkLocalMulticast() || slices.Contains(metadataServices, address)
 }

@@ -17,6 +17,8 @@ func TestIsLinkLocal(t *testing.T) {
 		"fd00:ec2::254": true, "fd20:ce::254": true, "100.100.100.200": true, "168.63.129.16": true,
 		"127.0.0.1": false, "::1": false, "10.0.0.1": false, "192.168.1.1": false, "169.253.0.1": false, "fd00:ec2::253": false,
 		"fec0::1": false, "8.8.8.8": false, "2001:db8::1": false,
+		"64:ff9b:1::a9fe:a9fe": true, "64:ff9b:1:a9fe:a9:fe00::": true, "64:ff9b:1::a00:1": false,
+		"2002:a9fe:a9fe::1": true, "2002:a00:1::1": false,
 	}
 	for address, want := range tests {
 		if got := isLinkLocal(netip.MustParseAddr(address)); got != want {
