@@ -41,7 +41,7 @@ func New(o Options) (handlers.Composer, error) {
 		return nil, err
 	}
 	c := &composer{
-		config: o.Config, hooks: o.Hooks, caller: o.Caller, controller: controller, reads: Reads(o.Config),
+		definition: o.Definition, config: o.Config, hooks: o.Hooks, caller: o.Caller, controller: controller, reads: Reads(o.Config),
 		format: format{shape: o.Config.shape(), loose: o.Config.loose(), maxDepth: o.MaxDepth},
 	}
 	if o.Hooks.Customize {
@@ -52,6 +52,7 @@ func New(o Options) (handlers.Composer, error) {
 
 // composer asks the hooks of one definition.
 type composer struct {
+	definition string
 	config     Config
 	hooks      Hooks
 	caller     Caller

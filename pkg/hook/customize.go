@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -89,16 +90,17 @@ type ruleReader struct {
 // read reads one entry.
 func (r *ruleReader) read(given fields) {
 	given.known(r.format.loose, "apiVersion", "resource", "labelSelector", "namespaceSelector", "namespace", "names")
-	read, ok := r.declared(given, given.text("apiVersion"), given.text("resource"))
-	if !ok {
+	reads := r.declared(given, given.text("apiVersion"), given.text("resource"))
+	if len(reads) == 0 {
 		return
 	}
+	read := reads[0]
 	related := handlers.Related{
 		Name: nameOfRule(len(r.asked), read.APIVersion, read.Kind), APIVersion: read.APIVersion, Kind: read.Kind,
 		LabelSelector: given.selector("labelSelector"), NamespaceSelector: given.selector("namespaceSelector"),
 		Namespace: given.text("namespace"), ObjectNames: given.texts("names"),
 	}
-	r.check(given, read, related)
+	r.check(given, reads, related)
 	if r.isConfined() && related.Namespace == "" {
 		related.SameNamespace = true
 	}
@@ -108,23 +110,27 @@ func (r *ruleReader) read(given fields) {
 // isConfined reports whether nothing but the namespace of the parent may be read.
 func (r *ruleReader) isConfined() bool { return r.config.version() == V1 && r.parent.Namespace() != "" }
 
-// declared finds the declaration of a resource.
-func (r *ruleReader) declared(given fields, apiVersion, resource string) (Read, bool) {
+// declared finds the declarations of a resource.
+func (r *ruleReader) declared(given fields, apiVersion, resource string) (found []Read) {
 	var known []string
 	for _, read := range r.config.Reads {
 		plural := resourceOf(schema.FromAPIVersionAndKind(read.APIVersion, read.Kind), read.Resource)
 		if read.APIVersion == apiVersion && plural == resource {
-			return read, true
+			found = append(found, read)
 		}
 		known = append(known, read.APIVersion+" "+plural)
 	}
+	if len(found) > 0 {
+		return found
+	}
 	given.report("", fmt.Sprintf("asks for %s %s, which is not among the reads of the definition: %s",
 		excerpt([]byte(apiVersion)), excerpt([]byte(resource)), strings.Join(known, ", ")))
-	return Read{}, false
+	return nil
 }
 
-// check reports what does not go together.
-func (r *ruleReader) check(given fields, read Read, related handlers.Related) {
+// check reports what does not go together, and what none of the declarations has.
+func (r *ruleReader) check(given fields, reads []Read, related handlers.Related) {
+	elsewhere := func(read Read) bool { return read.Namespace != "" && read.Namespace != related.Namespace }
 	resource, err := kinds.BuiltIn().Lookup(related.GroupVersionKind())
 	switch {
 	case slices.Contains(related.ObjectNames, ""):
@@ -135,17 +141,21 @@ func (r *ruleReader) check(given fields, read Read, related handlers.Related) {
 		given.report("namespaceSelector", "does not go together with namespace")
 	case related.NamespaceSelector != nil && r.isConfined():
 		given.report("namespaceSelector", "is for objects without a namespace, by v1: this one sees its own namespace alone")
-	case related.NamespaceSelector != nil && read.NamespaceSelector == nil:
+	case related.NamespaceSelector != nil && !slices.ContainsFunc(reads, func(read Read) bool { return read.NamespaceSelector != nil }):
 		given.report("namespaceSelector", fmt.Sprintf("the definition does not read %s %s by the labels of namespaces: say namespaceSelector: \"\" there",
-			read.APIVersion, read.Kind))
+			related.APIVersion, related.Kind))
 	case related.NamespaceSelector != nil && err == nil && !resource.Namespaced:
 		given.report("namespaceSelector", fmt.Sprintf("is for objects of namespaces, and a %s has none", related.Kind))
 	case related.Namespace != "" && r.isConfined() && related.Namespace != r.parent.Namespace():
 		given.report("namespace", fmt.Sprintf("is %s, and by v1 an object of the namespace %q sees that alone",
 			excerpt([]byte(related.Namespace)), r.parent.Namespace()))
-	case related.Namespace != "" && read.Namespace != "" && related.Namespace != read.Namespace:
-		given.report("namespace", fmt.Sprintf("is %s, and the definition reads the namespace %q alone",
-			excerpt([]byte(related.Namespace)), read.Namespace))
+	case related.Namespace != "" && !slices.ContainsFunc(reads, func(read Read) bool { return !elsewhere(read) }):
+		var known []string
+		for _, read := range reads {
+			known = append(known, strconv.Quote(read.Namespace))
+		}
+		given.report("namespace", fmt.Sprintf("is %s, and the definition reads the namespace %s alone",
+			excerpt([]byte(related.Namespace)), strings.Join(known, " and ")))
 	}
 }
 

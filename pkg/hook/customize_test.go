@@ -153,3 +153,32 @@ func TestCustomizeLies(t *testing.T) {
 		})
 	}
 }
+
+// What one of several entries of a kind allows may be asked for.
+func TestCustomizeWithSeveralReads(t *testing.T) {
+	anywhere := ""
+	config := hook.Config{Reads: []hook.Read{
+		{APIVersion: "v1", Kind: "ConfigMap", Namespace: "a"}, {APIVersion: "v1", Kind: "ConfigMap", Namespace: "b"},
+		{APIVersion: "v1", Kind: "Secret", Namespace: "a"}, {APIVersion: "v1", Kind: "Secret", NamespaceSelector: &anywhere},
+	}}
+	for rule, want := range map[string]string{
+		`{"apiVersion":"v1","resource":"configmaps","namespace":"b"}`: "",
+		`{"apiVersion":"v1","resource":"configmaps","namespace":"c"}`: `customize hook: relatedResources[0].namespace: is "c", ` +
+			`and the definition reads the namespace "a" and "b" alone`,
+		`{"apiVersion":"v1","resource":"secrets","namespaceSelector":{"matchLabels":{"x":"y"}}}`: "",
+	} {
+		caller := &scripted{answers: map[hook.Name]string{hook.Customize: `{"relatedResources":[` + rule + `]}`}}
+		composer := newComposer(t, config, hook.Hooks{Customize: true}, caller)
+		_, err := composer.(handlers.Relater).Relate(t.Context(), object(t, website))
+		if have := errorText(err); have != want {
+			t.Errorf("%s: the error is %q, want %q", rule, have, want)
+		}
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

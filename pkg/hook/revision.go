@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -90,12 +91,12 @@ func (c *composer) revisionsOf(req handlers.ComposeRequest, at map[string]string
 			return nil, fmt.Errorf("reading %s of the parent: %w", strings.Join(path, "."), err)
 		}
 	}
-	name, err := revisionName(req.Object, data)
+	text, err := json.Marshal(data)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("encoding the revision: %w", err)
 	}
 	all := &revisions{
-		latest: &revision{name: name, paths: textOf(paths), data: data, parent: req.Object}, older: map[string]*revision{}, at: at,
+		latest: &revision{name: c.revisionName(req.Object, text), paths: textOf(paths), data: data, parent: req.Object}, older: map[string]*revision{}, at: at,
 	}
 	last := int64(0)
 	for _, child := range req.Children.OfKind(revisionAPIVersion, revisionKind) {
@@ -105,9 +106,9 @@ func (c *composer) revisionsOf(req handlers.ComposeRequest, at map[string]string
 		}
 		last = max(last, found.number)
 		switch {
-		case found.name == name:
-			all.latest.number = found.number
 		case found.paths != all.latest.paths: // The parent cannot be made of it as it was.
+		case found.hasData(text): // It may have another name, from before a rename of the definition.
+			all.latest.name, all.latest.number = found.name, found.number
 		case all.isUsed(found.name):
 			if found.parent, err = asOf(now, paths, found.data); err != nil {
 				return nil, err
@@ -147,14 +148,17 @@ func (r *revisions) sorted() []*revision {
 }
 
 // revisionName is the name of the object of a revision, the same for the same fields of one parent.
-func revisionName(parent handlers.Object, data map[string]any) (string, error) {
-	text, err := json.Marshal(data)
-	if err != nil {
-		return "", fmt.Errorf("encoding the revision: %w", err)
-	}
-	sum := sha256.Sum256(append([]byte(parent.UID()), text...))
+// Another definition may have revisions of the same parent.
+func (c *composer) revisionName(parent handlers.Object, data []byte) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%s", c.definition, parent.UID(), data))
 	name := parent.Name()
-	return name[:min(len(name), maxRevisionName)] + "-" + hex.EncodeToString(sum[:5]), nil
+	return name[:min(len(name), maxRevisionName)] + "-" + hex.EncodeToString(sum[:5])
+}
+
+// hasData reports whether a revision has the fields of that encoding.
+func (r *revision) hasData(text []byte) bool {
+	own, err := json.Marshal(r.data)
+	return err == nil && bytes.Equal(own, text)
 }
 
 // readRevision reads the object of a revision.

@@ -73,7 +73,7 @@ func (c *composer) rollOut(ctx context.Context, hook Name, req handlers.ComposeR
 			return said{}, err
 		}
 	}
-	return r.result(c, req.Object)
+	return r.result(c, req)
 }
 
 // askAbout asks the hook about the parent as it was.
@@ -91,7 +91,7 @@ func (c *composer) askAbout(ctx context.Context, hook Name, req handlers.Compose
 }
 
 // result is the answer about the latest revision, with children that wait as they were.
-func (r *rollout) result(c *composer, parent handlers.Object) (said, error) {
+func (r *rollout) result(c *composer, req handlers.ComposeRequest) (said, error) {
 	for _, child := range r.latest.said.children {
 		r.assign(c, child)
 	}
@@ -106,14 +106,16 @@ func (r *rollout) result(c *composer, parent handlers.Object) (said, error) {
 		}
 	}
 	for _, revision := range r.sorted() {
-		if revision == r.latest || used[revision.childName()] {
+		// In a namespace that is being deleted, none can be made, and what waits for one would
+		// keep other children from being deleted.
+		if revision == r.latest && !req.Finalizing || used[revision.childName()] {
 			result.children = append(result.children, revision.child())
 		}
 		result.finalized = result.finalized && revision.said.finalized
 		result.resyncAfter = soonest(result.resyncAfter, revision.said.resyncAfter)
 	}
 	var err error
-	result.status, err = withCondition(parent, result.status, map[string]any{
+	result.status, err = withCondition(req.Object, result.status, map[string]any{
 		"type": updatedCondition, "status": state, "reason": reason, "message": message,
 	})
 	return result, err
