@@ -86,7 +86,7 @@ func TestRetry(t *testing.T) {
 		},
 		"what is put off uses up no retries, and its backoff is another one": {
 			backoff: twice,
-			finish:  inTurn(retry, putOff(10*s), putOff(11*s), putOff(12*s), retry, putOff(0), retry),
+			finish:  inTurn([]finish{retry, putOff(10 * s), putOff(11 * s), putOff(12 * s), retry, putOff(0), retry}...),
 			script:  adds(map[time.Duration]Priority{0: Change}),
 			want: []string{
 				"0s a change", "1s a retry#1", "11s a retry#2", "22s a retry#3", "34s a retry#4", "36s a retry#5", "41s a retry#6",
@@ -94,7 +94,7 @@ func TestRetry(t *testing.T) {
 		},
 		"what is put off is forgotten with success": {
 			backoff: unlimited,
-			finish:  inTurn(putOff(2*s), putOff(3*s), done, putOff(0), done),
+			finish:  inTurn([]finish{putOff(2 * s), putOff(3 * s), done, putOff(0), done}...),
 			script:  adds(map[time.Duration]Priority{0: Change, 10 * s: Resync}),
 			want:    []string{"0s a change", "2s a retry#1", "5s a retry#2", "10s a resync", "11s a retry#1"},
 		},
