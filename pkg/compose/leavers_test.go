@@ -46,7 +46,7 @@ func newLeavers(t *testing.T, n int) (r *rig, gone []handlers.Object) {
 // TestDeletedParentsTakeOneList deletes many parents at once under a definition with selectors:
 // none of the events says whether the parent has only left.
 func TestDeletedParentsTakeOneList(t *testing.T) {
-	const n = 200
+	const n = 60
 	r, gone := newLeavers(t, n)
 	r.server.do(func(c *cluster) {
 		for _, parent := range gone[1:] {

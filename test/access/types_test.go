@@ -1,10 +1,16 @@
 package access_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // typedCRD has a kind whose schema says what there is.
@@ -57,11 +63,27 @@ controllers: shops: {
 }
 `
 
+// awaitSchema waits until the API server publishes a schema with that field. It serves a new kind
+// before.
+func awaitSchema(t *testing.T, path, field string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	client := shared.Client().Discovery().RESTClient()
+	if err := wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		text, err := client.Get().AbsPath(path).DoRaw(ctx)
+		return err == nil && bytes.Contains(text, []byte(strconv.Quote(field))), nil
+	}); err != nil {
+		t.Fatalf("waiting for %s in %s: %v", field, path, err)
+	}
+}
+
 // TestValidateLiveTypes checks expressions and templates about a custom kind by the schema that the
 // API server has of it, and says where in the file a mistake is.
 func TestValidateLiveTypes(t *testing.T) {
 	t.Parallel()
 	shared.Apply(t, typedCRD)
+	awaitSchema(t, "/openapi/v3/apis/types.example.com/v1", "replicas")
 	namespace := shared.Namespace(t)
 	good := fmt.Sprintf(typedConfig, namespace)
 	validate := func(config string, args ...string) (output string, status int) {
