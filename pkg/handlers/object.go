@@ -120,3 +120,21 @@ func DecodeJSON(b []byte, into any) error {
 	}
 	return nil
 }
+
+// KindOfJSON says in words what a value is that DecodeJSON has decoded, such as "a string".
+func KindOfJSON(value any) string {
+	switch value.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "true or false"
+	case string:
+		return "a string"
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "an object"
+	default:
+		return "a number"
+	}
+}

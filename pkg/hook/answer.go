@@ -3,6 +3,8 @@ package hook
 import (
 	"fmt"
 	"time"
+
+	"kooperd.dev/kooperd/pkg/handlers"
 )
 
 const (
@@ -57,7 +59,7 @@ func (f format) fieldsOf(body []byte, names ...string) (fields, *mistakes, error
 	}
 	tree, ok := value.(map[string]any)
 	if !ok {
-		return fields{}, nil, fmt.Errorf("the answer is %s, want an object", kindOf(value))
+		return fields{}, nil, fmt.Errorf("the answer is %s, want an object", handlers.KindOfJSON(value))
 	}
 	wrong := &mistakes{}
 	all := fields{tree: tree, mistakes: wrong}
@@ -101,7 +103,7 @@ func (f fields) resync() time.Duration {
 	case float64:
 		seconds = value
 	default:
-		f.report("resyncAfterSeconds", fmt.Sprintf("is %s, want a number", kindOf(value)))
+		f.report("resyncAfterSeconds", fmt.Sprintf("is %s, want a number", handlers.KindOfJSON(value)))
 	}
 	switch {
 	case seconds <= 0:

@@ -179,7 +179,7 @@ func (m maker) label(metadata fields) {
 		}
 		text, ok := value.(string)
 		if !ok {
-			given.report(key, fmt.Sprintf("is %s, want a string", kindOf(value)))
+			given.report(key, fmt.Sprintf("is %s, want a string", handlers.KindOfJSON(value)))
 		}
 		set[key] = text
 	}

@@ -13,7 +13,7 @@ import (
 func TestChildren(t *testing.T) {
 	kinds := []hook.Child{
 		{APIVersion: "v1", Kind: "ConfigMap", AnyNamespace: true},
-		{APIVersion: "apps/v1", Kind: "Deployment", Policies: hook.Policies{
+		{APIVersion: "apps/v1", Kind: "Deployment", Policies: handlers.Policies{
 			Update: handlers.UpdateRecreate, AllowDataLoss: true, Drift: handlers.DriftReport, Conflicts: handlers.ConflictsFail,
 			Adopt: handlers.AdoptIfUnowned, AdoptFrom: []string{"metacontroller"}, Ignore: []string{"spec.replicas"},
 		}},

@@ -80,7 +80,7 @@ type Child struct {
 
 	StatusChecks []StatusCheck `json:"statusChecks,omitempty"`
 
-	Policies
+	handlers.Policies
 }
 
 // StatusCheck is a condition that a child has to have before the next one is updated.
@@ -90,32 +90,17 @@ type StatusCheck struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// Policies say how the children of a kind are kept.
-type Policies struct {
-	Drift         handlers.Drift     `json:"drift,omitempty"`
-	Conflicts     handlers.Conflicts `json:"conflicts,omitempty"`
-	Update        handlers.Update    `json:"update,omitempty"`
-	AllowDataLoss bool               `json:"allowDataLoss,omitempty"`
-	Adopt         handlers.Adopt     `json:"adopt,omitempty"`
-	AdoptFrom     []string           `json:"adoptFrom,omitempty"`
-	WhenGone      handlers.WhenGone  `json:"whenGone,omitempty"`
-	Ignore        []string           `json:"ignore,omitempty"`
-	Prune         bool               `json:"prune,omitempty"`
-}
-
-// policy returns how a child is kept. A hook may return a child as it has got it.
-func (p Policies) policy() handlers.ChildPolicy {
-	update := p.Update
-	switch update {
+// policy returns how a child of the kind is kept. A hook may return a child as it has got it.
+func (c Child) policy() handlers.ChildPolicy {
+	policy := c.ChildPolicy()
+	switch policy.Update {
 	case RollingInPlace:
-		update = handlers.UpdateInPlace
+		policy.Update = handlers.UpdateInPlace
 	case RollingRecreate:
-		update = handlers.UpdateRecreate
+		policy.Update = handlers.UpdateRecreate
 	}
-	return handlers.ChildPolicy{
-		Drift: p.Drift, Conflicts: p.Conflicts, Update: update, AllowDataLoss: p.AllowDataLoss, Adopt: p.Adopt,
-		AdoptFrom: p.AdoptFrom, WhenGone: p.WhenGone, Ignore: p.Ignore, Prune: p.Prune, KeepEqual: true,
-	}
+	policy.KeepEqual = true
+	return policy
 }
 
 // Read is a kind of objects that hooks read besides.

@@ -134,7 +134,7 @@ func TestValidate(t *testing.T) {
 func TestResources(t *testing.T) {
 	c := hook.Config{GenerateSelector: true, Children: []hook.Child{
 		{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"}, {APIVersion: "demo.kooperd.dev/v1", Kind: "Proxy"},
-		{APIVersion: "demo.kooperd.dev/v1", Kind: "Schema", Resource: "schemata", Policies: hook.Policies{Update: handlers.UpdateCreateOnly}},
+		{APIVersion: "demo.kooperd.dev/v1", Kind: "Schema", Resource: "schemata", Policies: handlers.Policies{Update: handlers.UpdateCreateOnly}},
 	}}
 	caller := &scripted{answers: map[hook.Name]string{hook.Sync: `{}`}}
 	if _, err := newComposer(t, c, hook.Hooks{}, caller).Compose(t.Context(), handlers.ComposeRequest{Object: object(t, website)}); err != nil {

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"kooperd.dev/kooperd/pkg/handlers"
 )
 
 // maxMistakes is how many mistakes of one answer are named.
@@ -87,7 +89,7 @@ func take[T any](f fields, name, want string) (value T, there bool) {
 	}
 	value, ok := found.(T)
 	if !ok {
-		f.report(name, fmt.Sprintf("is %s, want %s", kindOf(found), want))
+		f.report(name, fmt.Sprintf("is %s, want %s", handlers.KindOfJSON(found), want))
 	}
 	return value, ok
 }
@@ -130,7 +132,7 @@ func (f fields) objects(name string, do func(fields)) {
 		}
 		below := fields{tree: tree, at: fmt.Sprintf("%s[%d]", member(f.at, name), i), mistakes: f.mistakes}
 		if !ok {
-			below.report("", fmt.Sprintf("is %s, want an object", kindOf(item)))
+			below.report("", fmt.Sprintf("is %s, want an object", handlers.KindOfJSON(item)))
 			continue
 		}
 		do(below)
@@ -143,7 +145,7 @@ func (f fields) texts(name string) []string {
 	for i, item := range f.list(name) {
 		text, ok := item.(string)
 		if !ok && !f.mistakes.skip() {
-			f.report(name, fmt.Sprintf("item %d is %s, want a string", i, kindOf(item)))
+			f.report(name, fmt.Sprintf("item %d is %s, want a string", i, handlers.KindOfJSON(item)))
 		}
 		texts = append(texts, text)
 	}
@@ -167,7 +169,7 @@ func (f fields) marks(name string) map[string]*string {
 			if given.mistakes.skip() {
 				continue
 			}
-			given.report(key, fmt.Sprintf("is %s, want a string or null", kindOf(value)))
+			given.report(key, fmt.Sprintf("is %s, want a string or null", handlers.KindOfJSON(value)))
 		}
 	}
 	return marks

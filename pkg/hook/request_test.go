@@ -65,8 +65,8 @@ func requestConfig(shape hook.Shape, version hook.Version) hook.Config {
 		Shape: shape, Version: version,
 		Children: []hook.Child{
 			{APIVersion: "v1", Kind: "ConfigMap"},
-			{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "ClusterRole", Policies: hook.Policies{Update: handlers.UpdateRecreate}},
-			{APIVersion: "apps/v1", Kind: "Deployment", Policies: hook.Policies{Update: handlers.UpdateOnDelete}},
+			{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "ClusterRole", Policies: handlers.Policies{Update: handlers.UpdateRecreate}},
+			{APIVersion: "apps/v1", Kind: "Deployment", Policies: handlers.Policies{Update: handlers.UpdateOnDelete}},
 		},
 		Reads: []hook.Read{{APIVersion: "v1", Kind: "Secret"}, {APIVersion: "v1", Kind: "Node"}},
 	}

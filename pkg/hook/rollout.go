@@ -306,7 +306,7 @@ func withCondition(parent handlers.Object, status map[string]any, condition map[
 	}
 	given, ok := status["conditions"].([]any)
 	if value, there := status["conditions"]; there && !ok && value != nil {
-		return nil, mistake("status.conditions", fmt.Sprintf("is %s, want a list", kindOf(value)))
+		return nil, mistake("status.conditions", fmt.Sprintf("is %s, want a list", handlers.KindOfJSON(value)))
 	}
 	var conditions []any
 	for _, other := range given {

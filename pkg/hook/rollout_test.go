@@ -19,7 +19,7 @@ import (
 // rolling is a config whose Deployments are updated one after the other.
 func rolling(checks ...hook.StatusCheck) hook.Config {
 	return hook.Config{Children: []hook.Child{
-		{APIVersion: "apps/v1", Kind: "Deployment", Policies: hook.Policies{Update: hook.RollingInPlace}, StatusChecks: checks},
+		{APIVersion: "apps/v1", Kind: "Deployment", Policies: handlers.Policies{Update: hook.RollingInPlace}, StatusChecks: checks},
 		{APIVersion: "v1", Kind: "ConfigMap"},
 	}}
 }

@@ -157,7 +157,7 @@ func (e *evaluation) instances(ctx context.Context, c *child) error {
 	entries, ok := value.([]any)
 	switch {
 	case !ok:
-		return handlers.Terminal(fmt.Errorf("evaluating forEach: want a list, have %s", kindOf(value)))
+		return handlers.Terminal(fmt.Errorf("evaluating forEach: want a list, have %s", handlers.KindOfJSON(value)))
 	case len(entries) > mostEntries:
 		return handlers.Terminal(fmt.Errorf("evaluating forEach: the list has %d entries, and may have %d", len(entries), mostEntries))
 	}
@@ -256,7 +256,7 @@ func (e *evaluation) instance(ctx context.Context, c *child, name string, vars v
 		e.out.Patches = append(e.out.Patches, handlers.Patch{Name: name, Object: object, After: after})
 		return nil
 	}
-	out := handlers.Child{Name: name, Object: object, After: after, Policy: c.policy()}
+	out := handlers.Child{Name: name, Object: object, After: after, Policy: c.ChildPolicy()}
 	if c.forEach == nil {
 		out.Formerly = c.Formerly
 	}

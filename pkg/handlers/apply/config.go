@@ -66,28 +66,7 @@ type Child struct {
 	After       []string        `json:"after,omitempty"`
 	Formerly    []string        `json:"formerly,omitempty"`
 
-	Policies
-}
-
-// Policies say how a child is kept. schema.cue describes the fields.
-type Policies struct {
-	Drift         handlers.Drift     `json:"drift,omitempty"`
-	Conflicts     handlers.Conflicts `json:"conflicts,omitempty"`
-	Update        handlers.Update    `json:"update,omitempty"`
-	AllowDataLoss bool               `json:"allowDataLoss,omitempty"`
-	Adopt         handlers.Adopt     `json:"adopt,omitempty"`
-	AdoptFrom     []string           `json:"adoptFrom,omitempty"`
-	WhenGone      handlers.WhenGone  `json:"whenGone,omitempty"`
-	Ignore        []string           `json:"ignore,omitempty"`
-	Prune         bool               `json:"prune,omitempty"`
-}
-
-// policy returns how the child is kept.
-func (p Policies) policy() handlers.ChildPolicy {
-	return handlers.ChildPolicy{
-		Drift: p.Drift, Conflicts: p.Conflicts, Update: p.Update, AllowDataLoss: p.AllowDataLoss, Adopt: p.Adopt,
-		AdoptFrom: p.AdoptFrom, WhenGone: p.WhenGone, Ignore: p.Ignore, Prune: p.Prune,
-	}
+	handlers.Policies
 }
 
 // Condition is a condition of the status. schema.cue describes its fields.

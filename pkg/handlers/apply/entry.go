@@ -23,7 +23,7 @@ func (c *child) keyOf(ctx context.Context, vars variables, entry any) (string, e
 	if c.key == nil {
 		key, ok := entry.(string)
 		if !ok {
-			return "", handlers.Terminal(fmt.Errorf("the entry of forEach is %s: say with key what it is known by", kindOf(entry)))
+			return "", handlers.Terminal(fmt.Errorf("the entry of forEach is %s: say with key what it is known by", handlers.KindOfJSON(entry)))
 		}
 		return key, nil
 	}
@@ -54,23 +54,5 @@ func readiness(ctx context.Context, ready *expression.Expression, vars variables
 			return true, ""
 		}
 		return false, "readyWhen is not true"
-	}
-}
-
-// kindOf says what decoded JSON is.
-func kindOf(value any) string {
-	switch value.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return "true or false"
-	case string:
-		return "a string"
-	case []any:
-		return "a list"
-	case map[string]any:
-		return "an object"
-	default:
-		return "a number"
 	}
 }
