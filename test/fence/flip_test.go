@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -66,7 +67,8 @@ func (w *writer) problem() error {
 	return w.err
 }
 
-// between returns the writes that began in a span of time.
+// between returns the writes that began and were answered in a span of time. One that is answered
+// later may have been decided on after the next change of hands.
 func (w *writer) between(from, to time.Time) []write {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -74,7 +76,11 @@ func (w *writer) between(from, to time.Time) []write {
 		n, _ := slices.BinarySearchFunc(w.writes, t, func(w write, t time.Time) int { return w.start.Compare(t) })
 		return n
 	}
-	return w.writes[begun(from):begun(to)]
+	writes := w.writes[begun(from):begun(to)]
+	if last := len(writes) - 1; last >= 0 && writes[last].end.After(to) { // They follow one another.
+		writes = writes[:last]
+	}
+	return writes
 }
 
 // flip is one change of hands.
@@ -167,4 +173,17 @@ func quantiles(d []time.Duration) string {
 	slices.Sort(d)
 	at := func(q float64) time.Duration { return d[int(q*float64(len(d)-1))].Round(10 * time.Microsecond) }
 	return fmt.Sprintf("n=%d min %s p50 %s p90 %s p99 %s max %s", len(d), at(0), at(.5), at(.9), at(.99), at(1))
+}
+
+// TestBetween leaves a write out that began before the next change of hands and was answered after
+// it: it may have been accepted because its writer had got the lease back.
+func TestBetween(t *testing.T) {
+	at := func(ms int) time.Time { return time.Unix(0, 0).Add(time.Duration(ms) * time.Millisecond) }
+	w := &writer{writes: []write{{at(0), at(2)}, {at(10), at(12)}, {at(12), at(19)}, {at(19), at(23)}, {at(30), at(31)}}}
+	if diff := cmp.Diff([]write{{at(10), at(12)}, {at(12), at(19)}}, w.between(at(5), at(20)), cmp.AllowUnexported(write{})); diff != "" {
+		t.Errorf("writes in the span differ (-want +got):\n%s", diff)
+	}
+	if got := w.between(at(40), at(50)); len(got) != 0 {
+		t.Errorf("writes in a span without any: %v", got)
+	}
 }
