@@ -1,21 +1,17 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
 	"kooperd.dev/kooperd/pkg/access"
@@ -188,41 +184,6 @@ func (c *liveCheck) run(ctx context.Context, leaseNamespace string) error {
 	needs, err := access.OfConfig(ctx, c.cfg, c.source, leaseNamespace, c.cluster.Kinds())
 	c.rights = len(needs)
 	return access.CannotAsk(err)
-}
-
-// types reads the schemas of the custom kinds that the config names and that no file has.
-func (c *liveCheck) types(ctx context.Context) error {
-	var wanted []schema.GroupVersionKind
-	of := map[schema.GroupVersion]string{} // the definition that names one first
-	for _, def := range c.cfg.Definitions {
-		if def.Paused || !def.Handler.Composes() && def.Filter == nil {
-			continue
-		}
-		want := func(kind schema.GroupVersionKind) {
-			if _, known := c.crds.Find(kind); !known && kind.Kind != "" && !scheme.Scheme.Recognizes(kind) {
-				wanted = append(wanted, kind)
-				of[kind.GroupVersion()] = cmp.Or(of[kind.GroupVersion()], def.Name)
-			}
-		}
-		want(def.Watch.Kind)
-		for _, owned := range def.Handler.Owns() {
-			want(owned.GroupVersionKind())
-		}
-		for _, related := range def.Handler.Reads() {
-			want(related.GroupVersionKind())
-		}
-		for _, patched := range def.Handler.Patches() {
-			want(patched.GroupVersionKind())
-		}
-	}
-	custom, failed, err := c.cluster.Kinds().CustomKinds(ctx, wanted)
-	for _, gv := range slices.SortedFunc(maps.Keys(failed), func(a, b schema.GroupVersion) int { return cmp.Compare(a.String(), b.String()) }) {
-		c.found = append(c.found, access.Finding{
-			Definition: of[gv], Optional: true, Message: fmt.Sprintf("expressions are not checked by the schemas of %s: %v", gv, failed[gv]),
-		})
-	}
-	c.custom = custom
-	return err
 }
 
 // definition checks one definition.
