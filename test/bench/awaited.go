@@ -35,7 +35,11 @@ func (c *composing) measureAnswers(ctx context.Context, p program, o order.Order
 	if _, err := c.awaitAll(ctx, parents, childrenRight); err != nil {
 		return err
 	}
-	if err := c.quiet(ctx, r); err != nil {
+	// A program may ask again and again for what it waits for, and is never quiet then.
+	patient, cancel := context.WithTimeout(ctx, quietPatience)
+	err = c.quiet(patient, r)
+	cancel()
+	if err != nil && patient.Err() == nil || ctx.Err() != nil {
 		return err
 	}
 	var made, said []float64

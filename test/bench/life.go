@@ -14,8 +14,9 @@ import (
 // A program that uses less than a share of one processor for some time does nothing. Kro looks
 // again at what it has changed after 3 s.
 const (
-	quietCPU   = 0.02
-	leastQuiet = 4 * time.Second
+	quietCPU      = 0.02
+	leastQuiet    = 4 * time.Second
+	quietPatience = 20 * time.Second // with one that waits for something
 )
 
 // measureLife lets a program make the children of all parents, mend them, change them and find them
