@@ -227,6 +227,7 @@ func (p *pass) compose(ctx context.Context, observed map[ChildID]observedChild) 
 	for _, objects := range related {
 		p.secrets.addAll(objects)
 	}
+	noteAsking(ctx)
 	p.composition, err = p.Composer.Compose(p.secrets.inContext(ctx), handlers.ComposeRequest{
 		Object: p.object, Children: p.childrenFor(observed), Related: related,
 		Cause: p.req.Cause, Attempt: p.req.Attempt, Finalizing: p.meta.DeletionTimestamp != nil,

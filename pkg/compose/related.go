@@ -49,6 +49,7 @@ func ask(ctx context.Context, p *pass, relater handlers.Relater) error {
 	if p.asked != nil && p.asked.version == version {
 		return nil
 	}
+	noteAsking(ctx)
 	all, err := relater.Relate(p.secrets.inContext(ctx), p.object)
 	if err != nil {
 		return fmt.Errorf("finding related objects: %w", err)

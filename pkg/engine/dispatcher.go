@@ -350,7 +350,7 @@ func (d *dispatcher) object(item queue.Item[kube.Key]) (handlers.Object, bool) {
 		return nil, false
 	}
 	if _, left := finalizable(d.revision.def.Finalizer, obj); left {
-		d.revision.objects.succeeded(item.Key) // It was finalized, or never handled.
+		d.revision.objects.gone(item.Key) // It was finalized, or never handled.
 		d.queue.Done(item.Key)
 		return nil, false
 	}

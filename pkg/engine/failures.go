@@ -28,7 +28,7 @@ type failures struct {
 
 // outage is what keeps the calls for all objects from their work.
 type outage struct {
-	message string // empty when the last call has met none
+	message string // empty when the last call that could meet one has met none
 	objects int    // whose last call has met one
 }
 
@@ -37,6 +37,7 @@ type failure struct {
 	exhausted bool // out of retries
 	terminal  bool // a retry would not help
 	outage    bool // it is not about the object
+	asked     bool // the call has reached what an outage is of
 	putOff    bool // the handler has said when to come back
 	message   string
 }
@@ -60,8 +61,11 @@ func (f *failures) add(key kube.Key, entry failure) {
 	f.remove(key)
 	f.objects[key] = entry
 	f.count(entry, 1)
-	if f.outage.message = ""; entry.outage {
+	switch {
+	case entry.outage:
 		f.outage.message = entry.message
+	case entry.asked:
+		f.outage.message = ""
 	}
 	if entry.trouble() {
 		f.troubles[key] = struct{}{}
@@ -76,12 +80,15 @@ func (f *failures) forget(key kube.Key) bool {
 	return f.remove(key)
 }
 
-// worked notes a call that has not failed, and reports whether that changes anything.
-func (f *failures) worked(key kube.Key) bool {
+// worked notes a call that has not failed, and reports whether that changes anything. A call that
+// has not asked what an outage is of does not end one.
+func (f *failures) worked(key kube.Key, asked bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	ended := f.outage.message != ""
-	f.outage.message = ""
+	ended := asked && f.outage.message != ""
+	if ended {
+		f.outage.message = ""
+	}
 	return f.remove(key) || ended
 }
 

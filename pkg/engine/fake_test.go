@@ -106,12 +106,15 @@ func (f *fakeServer) lack(definition string, missing ...access.Finding) {
 }
 
 // put creates or changes an object and sends the event.
-func (f *fakeServer) put(t *testing.T, kind schema.GroupVersionKind, key kube.Key) {
+func (f *fakeServer) put(t *testing.T, kind schema.GroupVersionKind, key kube.Key, changes ...func(*metav1.ObjectMeta)) {
 	t.Helper()
 	f.mu.Lock()
 	f.version++
 	meta := metav1.ObjectMeta{
 		Namespace: key.Namespace, Name: key.Name, UID: types.UID(key.Name), ResourceVersion: strconv.Itoa(f.version),
+	}
+	for _, change := range changes {
+		change(&meta)
 	}
 	var obj handlers.Object
 	var err error

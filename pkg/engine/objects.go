@@ -26,9 +26,9 @@ func newObjectState(def config.Definition, changed func()) *objectState {
 	return s
 }
 
-// succeeded notes a call that returned no error.
-func (s *objectState) succeeded(key kube.Key) {
-	if s.failures.worked(key) {
+// succeeded notes a call that returned no error. asked is false if it has asked nobody.
+func (s *objectState) succeeded(key kube.Key, asked bool) {
+	if s.failures.worked(key, asked) {
 		s.changed()
 	}
 }
@@ -42,7 +42,7 @@ func (s *objectState) failed(key kube.Key, entry failure, handled func() bool) {
 	s.changed()
 }
 
-// gone notes that an object does not exist any more.
+// gone notes that an object does not exist any more, or is no concern of the definition.
 func (s *objectState) gone(key kube.Key) {
 	if s.failures.forget(key) {
 		s.changed()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/queue"
@@ -29,6 +30,7 @@ type reconciler struct {
 	plugin    string
 	finalizer string // of the definition; empty for none
 	handler   handlers.Handler
+	composes  bool // the handler is that of a composer, which not every call asks
 	timeout   time.Duration
 	queue     *queue.Queue[kube.Key]
 	objects   *objectState
@@ -44,6 +46,7 @@ type outcome struct {
 	result    handlers.Result
 	err       error
 	cancelled bool // the work ended, and the call with it
+	asked     func() bool
 	duration  time.Duration
 	logger    logr.Logger
 }
@@ -87,7 +90,11 @@ func (r *reconciler) reconcile(ctx context.Context, item queue.Item[kube.Key], o
 
 // callContext is the context of one call without its deadline.
 func (r *reconciler) callContext(ctx context.Context, o *outcome, key kube.Key) context.Context {
-	return kube.WithParent(logr.NewContext(ctx, o.logger), key)
+	ctx, o.asked = compose.TrackAsking(kube.WithParent(logr.NewContext(ctx, o.logger), key))
+	if !r.composes {
+		o.asked = func() bool { return true }
+	}
+	return ctx
 }
 
 // observe counts and logs what became of a call.
@@ -121,7 +128,7 @@ func (r *reconciler) countTimeout(callCtx context.Context, o *outcome) {
 func (r *reconciler) complete(item queue.Item[kube.Key], o outcome) {
 	switch {
 	case o.err == nil:
-		r.objects.succeeded(item.Key)
+		r.objects.succeeded(item.Key, o.asked())
 		if o.result.RequeueAfter > 0 {
 			r.queue.Requeue(item.Key, o.result.RequeueAfter)
 			return
@@ -165,7 +172,7 @@ func (r *reconciler) retry(key kube.Key, err error) (delay time.Duration, exhaus
 // failed logs a failed call and records it, unless the object is gone by now, or another revision
 // handles other objects: nothing would remove it.
 func (r *reconciler) failed(o outcome, item queue.Item[kube.Key], entry failure) {
-	entry.attempts, entry.message = item.Attempt-item.PutOffs+1, o.err.Error()
+	entry.attempts, entry.message, entry.asked = item.Attempt-item.PutOffs+1, o.err.Error(), o.asked()
 	logger := o.logger.WithValues("attempt", item.Attempt+1, "duration", o.duration)
 	switch {
 	case entry.outage: // The state of the definition says it once.

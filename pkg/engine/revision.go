@@ -135,7 +135,8 @@ func (r *revision) refresh() {
 func (r *revision) newReconciler(q *queue.Queue[kube.Key], current func() *revision) *reconciler {
 	handler, _ := r.builder.get()
 	return &reconciler{
-		plugin: r.def.Handler.Plugin(), finalizer: r.def.Finalizer, handler: handler, timeout: r.def.Timeout, queue: q, objects: r.objects,
+		plugin: r.def.Handler.Plugin(), finalizer: r.def.Finalizer, handler: handler, composes: r.composing != nil,
+		timeout: r.def.Timeout, queue: q, objects: r.objects,
 		handles: func(key kube.Key) bool {
 			now := current()
 			if now == nil || now.objects != r.objects {

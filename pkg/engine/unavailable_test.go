@@ -7,8 +7,12 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/handlers/handlerstest"
 	"kooperd.dev/kooperd/pkg/status"
 )
 
@@ -69,6 +73,40 @@ func TestUnavailable(t *testing.T) {
 	})
 }
 
+// TestOnlyACallThatAsksEndsAnOutage has a composer that cannot work, and calls that do not ask it.
+func TestOnlyACallThatAsksEndsAnOutage(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		answer := errNoHook
+		plugin := handlers.Plugin[ownerConfig]{
+			Name: "owner", Summary: "Asks what the test wants", Schema: "#Config: {owns?: [...string]}",
+			Owns: func(ownerConfig) []handlers.OwnedKind { return nil },
+			NewComposer: func(context.Context, handlers.Env, ownerConfig) (handlers.Composer, error) {
+				return handlers.ComposerFunc(func(_ context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
+					r.note("compose " + req.Object.Name())
+					return handlers.Composition{}, answer
+				}), nil
+			},
+		}
+		touchPaused := func() {
+			r.api.put(t, podKind, key(1), func(m *metav1.ObjectMeta) {
+				m.Annotations = map[string]string{compose.PausedAnnotation: "true"}
+			})
+		}
+		touchPaused()
+		r.start(r.definition("d", "", func(def *config.Definition) { def.Handler = handlerstest.Bind(t, plugin, "{}") }))
+		defer r.stop()
+		r.expect("0s compose object-0")
+		r.wantState("d", status.Degraded, "the hook does not answer")
+		touchPaused()
+		r.expect()
+		r.wantState("d", status.Degraded, "the hook does not answer")
+		answer = nil
+		r.change(0)
+		r.expect("0s compose object-0")
+		r.wantState("d", status.Running, "")
+	})
+}
+
 func TestFailuresOfAnOutage(t *testing.T) {
 	f := newFailures()
 	down := failure{attempts: 5, outage: true, message: "no hook"}
@@ -86,7 +124,14 @@ func TestFailuresOfAnOutage(t *testing.T) {
 	f.forget(key(2))
 	check("")
 	f.add(key(1), down)
-	if f.add(key(2), down); !f.worked(key(3)) {
+	f.add(key(2), down)
+	if f.worked(key(3), false) {
+		t.Error("a call that asks nobody changes something")
+	}
+	check("no hook")
+	f.add(key(3), failure{attempts: 1, message: "it could not be asked about"})
+	check("no hook")
+	if !f.worked(key(3), true) {
 		t.Error("the end of an outage changes nothing")
 	}
 	check("")
@@ -94,12 +139,12 @@ func TestFailuresOfAnOutage(t *testing.T) {
 		t.Errorf("%d objects are failing, want two, which wait for their retry", failing)
 	}
 	f.add(key(1), down)
-	f.add(key(2), failure{attempts: 1, message: "its own"})
+	f.add(key(2), failure{attempts: 1, asked: true, message: "its own"})
 	check("")
 	f.add(key(1), down)
 	f.clear()
 	check("")
-	if f.worked(key(3)) {
+	if f.worked(key(3), true) {
 		t.Error("a call that works changes something when all is well")
 	}
 }

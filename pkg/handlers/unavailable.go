@@ -6,7 +6,8 @@ import "errors"
 // is not there, such as the server that a webhook calls. The definition becomes Degraded at once,
 // with err as the reason, until a call ends in another way; the definition's maxRetries do not
 // count. Of a composer, the parent is left as it is: its status is not written, and no event is
-// recorded about it.
+// recorded about it. A call that does not ask the composer, as for a parent that is paused, ends
+// nothing.
 //
 // It can be combined with RetryAfter, which says when to try again; else the definition's backoff
 // does. A handler that knows that another try is of no use yet should return at once.
