@@ -6,10 +6,10 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
 )
 
 // asked is what a Relater has asked for in a pass.
@@ -105,12 +105,13 @@ func (o listed) isBetter(other listed) bool {
 }
 
 // bestOf returns each object once, sorted: whole, where a cache has more than its metadata, and the
-// newest of those.
+// newest of those. One that was deleted and made again may be in a cache that lags behind.
 func bestOf(all []listed) []handlers.Object {
-	best := make(map[types.UID]listed, len(all))
+	best := make(map[kube.Key]listed, len(all))
 	for _, o := range all {
-		if known, ok := best[o.UID()]; !ok || o.isBetter(known) {
-			best[o.UID()] = o
+		key := kube.Key{Namespace: o.Namespace(), Name: o.Name()}
+		if known, ok := best[key]; !ok || o.isBetter(known) {
+			best[key] = o
 		}
 	}
 	objects := make([]handlers.Object, 0, len(best))

@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
@@ -208,6 +211,33 @@ func TestARelaterIsGivenTheBestOfTwoCaches(t *testing.T) {
 		r.mustPass(t, "web")
 		if got != tc.want {
 			t.Errorf("%s: given %q, want %q", name, got, tc.want)
+		}
+	}
+}
+
+// TestAnObjectIsGivenOnce has a cache that still has an object that was deleted and made again: a
+// composer is given one object of a name, and not the earlier one.
+func TestAnObjectIsGivenOnce(t *testing.T) {
+	secret := func(uid types.UID, version string, metadataOnly bool) listed {
+		o, err := handlers.ObjectOf(&corev1.Secret{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "token", UID: uid, ResourceVersion: version},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return listed{Object: o, metadataOnly: metadataOnly}
+	}
+	for name, tc := range map[string]struct {
+		all  []listed
+		want types.UID
+	}{
+		"the earlier one first":  {[]listed{secret("a", "7", false), secret("b", "9", false)}, "b"},
+		"the earlier one last":   {[]listed{secret("b", "9", false), secret("a", "7", false)}, "b"},
+		"metadata of the newest": {[]listed{secret("a", "7", false), secret("b", "9", true)}, "a"},
+	} {
+		if got := bestOf(tc.all); len(got) != 1 || got[0].UID() != tc.want {
+			t.Errorf("%s: given %v, want %s alone", name, got, tc.want)
 		}
 	}
 }
