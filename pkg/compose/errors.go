@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -206,4 +207,12 @@ func joinFirst(mistakes []error) error {
 		mistakes = append(mistakes[:maxMistakes:maxMistakes], fmt.Errorf("and %d more mistakes", more)) //nolint:err113 // for a person
 	}
 	return errors.Join(mistakes...)
+}
+
+// ended returns why the call has to end, if it has.
+func ended(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return context.Cause(ctx)
 }

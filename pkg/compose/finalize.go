@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -85,7 +84,7 @@ func (p cleaning) cleanUp(ctx context.Context) (handlers.Result, error) {
 		}
 		return handlers.Result{}, slowly(err, p.req.Attempt)
 	}
-	if !slices.Contains(p.meta.Finalizers, metav1.FinalizerOrphanDependents) {
+	if !keepsDependents(p.meta) {
 		left, err := p.deleteSeenAndUnseen(ctx)
 		if err == nil && len(left) > 0 {
 			return handlers.Result{}, p.writeConditions(ctx, deletingConditions(left))

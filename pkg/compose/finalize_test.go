@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -163,6 +164,83 @@ func TestAComposerThatFinalizes(t *testing.T) {
 	r.mustPass(t, "web")
 	if left := r.left(); len(left) > 0 {
 		t.Errorf("left are %v", left)
+	}
+}
+
+// deleteWeb deletes the website in the way of a finalizer of the API server.
+func (r *rig) deleteWeb(t *testing.T, way string) {
+	t.Helper()
+	id := idOf(websiteKind, "team-a", "web")
+	r.server.do(func(c *cluster) {
+		c.edit(id, "kubectl", func(tree map[string]any) {
+			finalizers, _ := object(tree, "metadata")["finalizers"].([]any)
+			object(tree, "metadata")["finalizers"] = append(slices.Clip(finalizers), way)
+		})
+		if err := c.delete(id, "", ""); err != nil {
+			t.Fatal(err)
+		}
+	})
+	r.sync()
+}
+
+// TestFinalizingKeepsDependents has a parent whose children are to stay: a composer that finalizes
+// does not see them any more, and what it says of them does not count.
+func TestFinalizingKeepsDependents(t *testing.T) {
+	seen := -1
+	r := newRig(t, rigOptions{finalizes: true, composer: handlers.ComposerFunc(func(_ context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
+		if req.Finalizing {
+			seen = len(req.Children)
+			return handlers.Composition{Finalized: seen == 0}, nil
+		}
+		return handlers.Composition{Children: []handlers.Child{page}}, nil
+	})})
+	r.newWebsite("web", nil)
+	r.mustPass(t, "web")
+	r.sync()
+	before := r.left()
+	r.deleteWeb(t, metav1.FinalizerOrphanDependents)
+	r.order()
+	r.mustPass(t, "web")
+	if left := r.left(); seen != 0 || !slices.Equal(left, before) {
+		t.Errorf("the composer sees %d children, and there are %v of %v", seen, left, before)
+	}
+	if have := r.text("metadata", "finalizers"); have != "["+metav1.FinalizerOrphanDependents+"]" {
+		t.Errorf("the finalizers are %s", have)
+	}
+	if requests := r.order(); slices.ContainsFunc(requests, func(asked string) bool { return strings.Contains(asked, "configmaps") }) {
+		t.Errorf("the requests are %v, want none about a child", requests)
+	}
+}
+
+// TestFinalizingInTheForegroundMakesNothing has a parent whose children the garbage collector
+// deletes: one that a composer still wants is not made again.
+func TestFinalizingInTheForegroundMakesNothing(t *testing.T) {
+	r := newRig(t, rigOptions{finalizes: true, composer: handlers.ComposerFunc(func(_ context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
+		return handlers.Composition{Children: []handlers.Child{page}, Finalized: req.Finalizing && len(req.Children) == 0}, nil
+	})})
+	r.newWebsite("web", nil)
+	r.mustPass(t, "web")
+	r.sync()
+	r.deleteWeb(t, metav1.FinalizerDeleteDependents)
+	r.mustPass(t, "web")
+	if left := r.left(); len(left) != 2 {
+		t.Errorf("as long as the collector has deleted nothing, there are %v, want the parent and its child", left)
+	}
+	r.server.do(func(c *cluster) {
+		for id := range c.objects {
+			if id.Kind == configMapKind.GroupKind() {
+				delete(c.objects, id)
+			}
+		}
+		c.version++
+	})
+	r.sync()
+	r.mustPass(t, "web")
+	if left := r.left(); !slices.Equal(left, []string{"web"}) {
+		t.Errorf("there are %v, want the parent alone", left)
+	}
+	if have := r.text("metadata", "finalizers"); have != "["+metav1.FinalizerDeleteDependents+"]" {
+		t.Errorf("the finalizers are %s", have)
 	}
 }
 

@@ -161,14 +161,6 @@ func (p *pass) makeRight(ctx context.Context) (settled, whole bool) {
 	}
 }
 
-// ended returns why the call has to end, if it has.
-func ended(ctx context.Context) error {
-	if ctx.Err() == nil {
-		return nil
-	}
-	return context.Cause(ctx)
-}
-
 // mayWrite reports whether what the definition owns is recorded. It waits for that.
 func (p *pass) mayWrite(ctx context.Context) bool {
 	ok, err := p.Recorded.await(ctx)
@@ -182,7 +174,14 @@ func (p *pass) converge(ctx context.Context) (settled bool) {
 	for p.rounds < maxRounds {
 		p.rounds++
 		observed := p.observeChildren()
+		keeps := keepsDependents(p.meta)
+		if keeps {
+			clear(observed)
+		}
 		desired := p.compose(ctx, observed)
+		if keeps {
+			desired = nil
+		}
 		if p.err != nil || ctx.Err() != nil || !p.lives() || !p.mayWrite(ctx) {
 			return true
 		}
@@ -296,6 +295,7 @@ func (p *pass) plan(observed map[ChildID]observedChild, desired []*Desired, hold
 		Damped: p.Memory.fights.damped(p.parent.UID, desired, p.now()),
 	})
 	p.leaveTerminating(ops)
+	leaveToCollector(p, ops)
 	for i, op := range ops {
 		if failure := p.failed[op.ID]; failure != nil && op.Desired != nil && op.Action != Wait {
 			ops[i].Action, ops[i].Reason, ops[i].Message = Refuse, failure.reason, failure.Error()
