@@ -94,7 +94,7 @@ func (x *executor) generated(ctx context.Context, d *Desired) (*Desired, error) 
 		delete(metadata, "ownerReferences")
 	}
 	if d.ID.Kind == ofSecrets {
-		x.secrets.addSource(func() ([]byte, error) { return text, nil })
+		x.secrets.addSource(inSecret(func() ([]byte, error) { return text, nil }))
 		encodeStringData(tree)
 	}
 	return &Desired{ID: d.ID, tree: tree}, nil

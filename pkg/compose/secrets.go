@@ -2,7 +2,6 @@ package compose
 
 import (
 	"cmp"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -25,20 +23,27 @@ const (
 	redacted = "[REDACTED]"
 )
 
-// redactor knows what a pass has read from Secrets. All texts that leave the pass go through clean:
-// conditions, events, errors and log lines, whoever has made them. What is secret is found out when
-// there is a text to clean. It is safe for concurrent use.
+// redactor knows what a pass has read from Secrets, and what its composer says is secret. All texts
+// that leave the pass go through clean: conditions, events, errors and log lines, whoever has made
+// them. What is secret is found out when there is a text to clean. It is safe for concurrent use.
 type redactor struct {
 	mu      sync.Mutex
-	sources []func() ([]byte, error) // JSON of objects of that kind
-	read    int                      // how many of them are among texts
-	texts   []string                 // longest first
+	sources []func() []string // of what is secret
+	read    int               // how many of them are among texts
+	texts   []string          // longest first
 }
 
 // add adds an object, if it is a Secret.
 func (s *redactor) add(object handlers.Object) {
 	if object != nil && object.GroupVersionKind().GroupKind() == ofSecrets {
-		s.addSource(object.JSON)
+		s.addSource(inSecret(object.JSON))
+	}
+}
+
+// addValues adds what a composer says is secret.
+func (s *redactor) addValues(values ...handlers.SecretValue) {
+	for _, value := range values {
+		s.addSource(func() []string { return appendForms(nil, value.Reveal()) })
 	}
 }
 
@@ -60,11 +65,11 @@ func (s *redactor) addDesired(desired runtime.Object) {
 	// A struct of Kubernetes itself may leave out its kind.
 	kind := desired.GetObjectKind().GroupVersionKind().Kind
 	if kind == ofSecrets.Kind || kind == "" && strings.HasSuffix(fmt.Sprintf("%T", desired), "v1.Secret") {
-		s.addSource(func() ([]byte, error) { return json.Marshal(desired) })
+		s.addSource(inSecret(func() ([]byte, error) { return json.Marshal(desired) }))
 	}
 }
 
-func (s *redactor) addSource(source func() ([]byte, error)) {
+func (s *redactor) addSource(source func() []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sources = append(s.sources, source)
@@ -78,26 +83,7 @@ func (s *redactor) all() []string {
 		return s.texts
 	}
 	for ; s.read < len(s.sources); s.read++ {
-		text, err := s.sources[s.read]()
-		if err != nil {
-			continue // It was not read, then.
-		}
-		var secret struct {
-			Data       map[string]string `json:"data"`
-			StringData map[string]string `json:"stringData"`
-		}
-		if json.Unmarshal(text, &secret) != nil {
-			continue
-		}
-		for _, encoded := range secret.Data {
-			s.texts = append(s.texts, encoded)
-			if decoded, err := base64.StdEncoding.DecodeString(encoded); err == nil {
-				s.texts = appendForms(s.texts, string(decoded))
-			}
-		}
-		for _, value := range secret.StringData {
-			s.texts = appendForms(s.texts, value)
-		}
+		s.texts = append(s.texts, s.sources[s.read]()...)
 	}
 	s.texts = slices.DeleteFunc(s.texts, func(text string) bool { return len(text) < leastSecret })
 	slices.SortFunc(s.texts, func(a, b string) int {
@@ -108,6 +94,30 @@ func (s *redactor) all() []string {
 	})
 	s.texts = slices.Compact(s.texts)
 	return s.texts
+}
+
+// inSecret returns what is secret in an object of that kind, of which read returns the JSON.
+func inSecret(read func() ([]byte, error)) func() []string {
+	return func() (texts []string) {
+		var secret struct {
+			Data       map[string]string `json:"data"`
+			StringData map[string]string `json:"stringData"`
+		}
+		text, err := read()
+		if err != nil || json.Unmarshal(text, &secret) != nil {
+			return nil // It was not read, then.
+		}
+		for _, encoded := range secret.Data {
+			texts = append(texts, encoded)
+			if decoded, err := base64.StdEncoding.DecodeString(encoded); err == nil {
+				texts = appendForms(texts, string(decoded))
+			}
+		}
+		for _, value := range secret.StringData {
+			texts = appendForms(texts, value)
+		}
+		return texts
+	}
 }
 
 // appendForms appends the forms in which a value is quoted: as it is, without the space around it,
@@ -123,8 +133,8 @@ func appendForms(texts []string, value string) []string {
 		}
 		encoded := base64.StdEncoding.EncodeToString([]byte(form))
 		texts = append(texts, form, encoded, strings.TrimRight(encoded, "="), inner(strconv.Quote(form)))
-		if text, err := json.Marshal(form); err == nil {
-			texts = append(texts, inner(string(text)))
+		if text, err := json.Marshal(form); err == nil { // An answer in JSON may be quoted as a whole.
+			texts = append(texts, inner(string(text)), inner(strconv.Quote(inner(string(text)))))
 		}
 	}
 	return texts
@@ -138,7 +148,6 @@ func (s *redactor) clean(text string) string {
 	if s == nil || len(text) < leastSecret {
 		return text
 	}
-	type span struct{ from, to int }
 	var spans []span
 	for _, secret := range s.all() {
 		for from := 0; len(secret) <= len(text)-from; {
@@ -149,10 +158,7 @@ func (s *redactor) clean(text string) string {
 			spans = append(spans, span{from + i, from + i + len(secret)})
 			from += i + 1
 		}
-		if n := cutOff(text, secret); n > 0 {
-			end := len(strings.TrimRight(text, cutMarks))
-			spans = append(spans, span{end - n, end})
-		}
+		spans = appendCut(spans, text, secret)
 	}
 	if len(spans) == 0 {
 		return text
@@ -171,20 +177,6 @@ func (s *redactor) clean(text string) string {
 	}
 	b.WriteString(text[at:])
 	return b.String()
-}
-
-// cutMarks may stand behind a text that was cut off.
-const cutMarks = ".…\"' "
-
-// cutOff returns with how many bytes of a secret a text ends that was cut off in it; 0 for none.
-func cutOff(text, secret string) int {
-	text = strings.TrimRight(text, cutMarks)
-	for n := min(len(text), len(secret)-1); n >= leastSecret; n-- {
-		if text[len(text)-n:] == secret[:n] {
-			return n
-		}
-	}
-	return 0
 }
 
 // cleanConditions returns conditions whose texts have nothing secret in them: those that a composer
@@ -234,22 +226,6 @@ func (s *redactor) cleanError(err error) error {
 	return err
 }
 
-// inContext returns ctx with a logger whose lines have nothing secret in them.
-func (s *redactor) inContext(ctx context.Context) context.Context {
-	logger, err := logr.FromContext(ctx)
-	if err != nil || s.isEmpty() {
-		return ctx
-	}
-	return logr.NewContext(ctx, s.cleanLogger(logger))
-}
-
-// isEmpty reports whether nothing was read from Secrets.
-func (s *redactor) isEmpty() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.sources) == 0
-}
-
 // panicAgain goes on with a panic that was recovered, without what is secret. A nil value is none.
 func (s *redactor) panicAgain(value any) {
 	if value == nil {
@@ -260,58 +236,4 @@ func (s *redactor) panicAgain(value any) {
 		value = cleaned
 	}
 	panic(value)
-}
-
-// cleanSink is the sink of a logger that code of a composer logs by.
-type cleanSink struct {
-	logr.LogSink
-	secrets *redactor
-}
-
-// cleanLogger returns a logger whose lines have nothing secret in them.
-func (s *redactor) cleanLogger(logger logr.Logger) logr.Logger {
-	sink := logger.GetSink()
-	if sink == nil {
-		return logger
-	}
-	return logger.WithSink(&cleanSink{LogSink: sink, secrets: s})
-}
-
-// Info implements logr.LogSink, and so do the others.
-func (c *cleanSink) Info(level int, msg string, keysAndValues ...any) {
-	c.LogSink.Info(level, c.secrets.clean(msg), c.values(keysAndValues)...)
-}
-
-func (c *cleanSink) Error(err error, msg string, keysAndValues ...any) {
-	c.LogSink.Error(c.secrets.cleanError(err), c.secrets.clean(msg), c.values(keysAndValues)...)
-}
-
-func (c *cleanSink) WithValues(keysAndValues ...any) logr.LogSink {
-	return &cleanSink{LogSink: c.LogSink.WithValues(c.values(keysAndValues)...), secrets: c.secrets}
-}
-
-func (c *cleanSink) WithName(name string) logr.LogSink {
-	return &cleanSink{LogSink: c.LogSink.WithName(name), secrets: c.secrets}
-}
-
-// values returns values without what is secret. One that has something of it becomes a text.
-func (c *cleanSink) values(values []any) []any {
-	cleaned := slices.Clone(values)
-	for i, value := range values {
-		var text string
-		switch value := value.(type) {
-		case string:
-			text = value
-		case error:
-			text = value.Error()
-		case []byte:
-			text = string(value)
-		default:
-			text = fmt.Sprintf("%+v", value)
-		}
-		if now := c.secrets.clean(text); now != text {
-			cleaned[i] = now
-		}
-	}
-	return cleaned
 }

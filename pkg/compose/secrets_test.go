@@ -53,6 +53,9 @@ func TestClean(t *testing.T) {
 		"two that touch: " + canary + "abcdefgh":                                              "two that touch: [REDACTED]",
 		"cut off: canary-4…":                                                                  "cut off: [REDACTED]…",
 		"cut off too early: canar…":                                                           "cut off too early: canar…",
+		`cut off in the middle: "canary-4"…, which is wrong`:                                  `cut off in the middle: "[REDACTED]"…, which is wrong`,
+		"cut on both sides: canary-…y-4711 and more":                                          "cut on both sides: [REDACTED]…[REDACTED] and more",
+		fmt.Sprintf("quoted %q", `{"text": "with \"quotes\" and \\"}`):                        `quoted "{\"text\": \"[REDACTED]\"}"`,
 		"the mark itself: " + redacted + " and " + strings.Repeat(canary, 2) + " " + redacted: "the mark itself: [REDACTED] and [REDACTED] [REDACTED]",
 	} {
 		if got := s.clean(text); got != want {
@@ -160,6 +163,36 @@ func TestSecretsAreInNoText(t *testing.T) {
 	look("an error of the composer", true, handle())
 	composer.panics = true
 	look("a panic of the composer", true, handle())
+}
+
+// TestWhatAComposerRedacts has a composer that says what it uses, and quotes it.
+func TestWhatAComposerRedacts(t *testing.T) {
+	fail := false
+	r := newRig(t, rigOptions{composer: handlers.ComposerFunc(func(ctx context.Context, _ handlers.ComposeRequest) (handlers.Composition, error) {
+		handlers.Redact(ctx, handlers.NewSecretValue(canary))
+		logr.FromContextOrDiscard(ctx).Info("asking", "by", canary)
+		if fail {
+			return handlers.Composition{}, errors.New("it is not " + canary) //nolint:err113 // it is quoted
+		}
+		return handlers.Composition{Status: map[string]any{"conditions": []any{
+			map[string]any{"type": "Theirs", "status": "True", "reason": "Known", "message": "it is " + canary},
+		}}}, nil
+	})})
+	r.newWebsite("web", map[string]any{})
+	for _, fail = range []bool{false, true} {
+		var out bytes.Buffer
+		logger := funcr.New(func(prefix, args string) { out.WriteString(prefix + args + "\n") }, funcr.Options{})
+		_, err := r.Handle(logr.NewContext(t.Context(), logger), handlers.Request{Object: r.parent("web"), Attempt: fewFailures})
+		r.sync()
+		text, _ := r.parent("web").JSON() // It is there.
+		texts := []string{fmt.Sprint(err), string(text), out.String(), strings.Join(r.recorded(), "\n")}
+		if all := strings.Join(texts, "\n"); strings.Contains(all, canary) || !strings.Contains(out.String(), redacted) || !strings.Contains(string(text), redacted) {
+			t.Errorf("failing: %t: it says\n%s", fail, all)
+		}
+		if fail != (err != nil) {
+			t.Errorf("failing: %t: the error is %v", fail, err)
+		}
+	}
 }
 
 // TestGenerateLogsNothingSecret has a child beside one that is generated, by code that logs.

@@ -1,12 +1,15 @@
 package compose_test
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -83,6 +86,58 @@ func TestPrograms(t *testing.T) {
 		t.Errorf("the finalize hook was not called: %s, %v", text, err)
 	}
 	r.await(t, deployments, "the end of the children", func(o objects) bool { return len(o) == 0 })
+}
+
+// leakyScript is a hook that gives its token back, in the way that the parent is called by.
+const leakyScript = `
+cat >/dev/null
+case "$KOOPERD_NAME" in
+condition) echo '{"status": {"conditions": [{"type": "Theirs", "status": "True", "reason": "Known", "message": "it is '$TOKEN'"}]}}';;
+page)      echo "<html>$TOKEN</html>";;
+kind)      echo '{"children": [{"apiVersion": "v1", "kind": "'$TOKEN'"}]}';;
+refused)   echo '{"children": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "labels": {"a": "'$TOKEN'/"}}}]}';;
+fails)     echo "no access with $TOKEN" >&2; exit 1;;
+esac
+`
+
+// TestProgramsKeepSecrets has programs whose token is quoted by themselves, by kooperd, and by the
+// API server: it is in no text.
+func TestProgramsKeepSecrets(t *testing.T) {
+	t.Parallel()
+	if !conformance {
+		t.Skip("TestWhatAComposerRedacts of pkg/compose has the same")
+	}
+	r := newRig(t)
+	r.defineAll(t, map[string]definition{definitionName: {settings: map[string]any{"handler": map[string]any{"exec": map[string]any{
+		"compose": true, "command": []string{"/bin/sh", "-c", leakyScript},
+		"secretEnv": map[string]any{"TOKEN": map[string]any{"file": writeTemp(t, []byte(canarySecret))}},
+		"children":  []any{map[string]any{"apiVersion": "v1", "kind": "ConfigMap"}},
+	}}}}})
+	p := r.start(t)
+	for _, name := range []string{"condition", "page", "kind", "refused", "fails"} {
+		r.thing(t, name, "x")
+		if name != "condition" {
+			r.awaitCondition(t, name, "[REDACTED]")
+			r.awaitEventOf(t, p, name, "a warning", func(e eventsv1.Event) bool { return strings.Contains(e.Note, "[REDACTED]") })
+		}
+	}
+	r.await(t, things, "the condition of the program", func(o objects) bool {
+		_, _, message := o.condition("condition", "Theirs")
+		return message == "it is [REDACTED]"
+	})
+	texts := map[string]string{"/readyz": p.readyz(t), "the log": p.Tail(100000)}
+	for name, parent := range r.list(t, things) {
+		text, err := json.Marshal([]any{parent.Object, r.eventsAbout(t, name)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[name] = string(text)
+	}
+	for where, text := range texts {
+		if strings.Contains(text, canarySecret) || strings.Contains(text, base64.StdEncoding.EncodeToString([]byte(canarySecret))) {
+			t.Errorf("%s: there is the secret: %s", where, text)
+		}
+	}
 }
 
 // awaitImages waits until the Deployments have these images.

@@ -194,6 +194,26 @@ func TestAnswersAreNotLogged(t *testing.T) {
 	}
 }
 
+// TestHooksRedact has a program that gives back what it has got by secretEnv: what it may be quoted
+// with is told to the caller.
+func TestHooksRedact(t *testing.T) {
+	const canary = "canary-4711"
+	t.Setenv("HOOK_PASSWORD", canary)
+	c := hookConfig(`cat >/dev/null; echo '{"children":[{"apiVersion":"v1","kind":"'$PASSWORD'"}]}'`)
+	c["secretEnv"] = config{"PASSWORD": config{"env": "HOOK_PASSWORD"}}
+	composer, _ := newHooks(t, c)
+	var secrets []string
+	ctx := handlers.WithRedaction(t.Context(), func(values ...handlers.SecretValue) {
+		for _, value := range values {
+			secrets = append(secrets, value.Reveal())
+		}
+	})
+	_, err := composer.Compose(ctx, composeRequest(t))
+	if err == nil || !strings.Contains(err.Error(), canary) || !slices.Equal(secrets, []string{canary}) {
+		t.Errorf("the error is %v, and to be redacted are %q", err, secrets)
+	}
+}
+
 func TestHookFieldsNeedCompose(t *testing.T) {
 	fields := config{
 		"customize": config{"command": []string{"true"}}, "maxAnswer": 1, "shape": "composite", "version": "v1", "decode": "loose",

@@ -127,6 +127,7 @@ func (r *runner) execute(ctx context.Context, c call) error {
 	if err != nil {
 		return err
 	}
+	handlers.Redact(ctx, secrets...)
 	stdout, stderr := r.outputs(ctx, newRedactor(secrets))
 	cmd := &exec.Cmd{
 		Path: c.path, Args: c.args, Dir: r.config.Dir, Env: environ,

@@ -157,6 +157,9 @@ func (c *client) send(ctx context.Context, parent types.UID, body []byte) (got r
 	if err != nil {
 		return result{outcome: outcomeNotSent, err: err}
 	}
+	for _, secret := range sent.secrets {
+		handlers.Redact(ctx, handlers.NewSecretValue(secret))
+	}
 	key := keyOf(c.name, parent, body)
 	kept := c.etags.get(key)
 	req, err := c.request(traced, body, sent, kept)

@@ -1,14 +1,43 @@
 package webhook
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
+	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/handlers/handlerstest"
 	"kooperd.dev/kooperd/pkg/hook"
 )
+
+// TestCredentialsAreRedacted looks at what the caller of a composer is told to redact, which an
+// answer that is JSON may be quoted with.
+func TestCredentialsAreRedacted(t *testing.T) {
+	for name, tc := range map[string]struct {
+		auth *Auth
+		want []string
+	}{
+		"token": {&Auth{Bearer: secretFile(t, "s3cret-token")}, []string{"s3cret-token"}},
+		"password": {
+			&Auth{Basic: &Basic{Username: "ali", Password: *secretFile(t, "open sesame")}},
+			[]string{base64.StdEncoding.EncodeToString([]byte("ali:open sesame")), "open sesame"},
+		},
+	} {
+		var secrets []string
+		ctx := handlers.WithRedaction(t.Context(), func(values ...handlers.SecretValue) {
+			for _, value := range values {
+				secrets = append(secrets, value.Reveal())
+			}
+		})
+		r := newRig(t, serve(t, answer(http.StatusOK, "{}")), func(c *Config) { c.Auth = tc.auth })
+		if _, err := r.sync(ctx, "u", "{}"); err != nil || !slices.Equal(secrets, tc.want) {
+			t.Errorf("%s: to be redacted are %q, want %q: %v", name, secrets, tc.want, err)
+		}
+	}
+}
 
 // TestAnswersGiveNothingAway has hooks that give the credentials back where a request cannot have
 // gone wrong: in an answer with the status 200 that is no JSON, and in the text of a status.
