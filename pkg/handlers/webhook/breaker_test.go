@@ -2,6 +2,8 @@ package webhook
 
 import (
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -159,4 +161,42 @@ func TestAnswersOfAnyKindCloseTheBreaker(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A request that ends in a panic of ours leaves the hook as it was: it is called again, and nothing
+// seems to be under way.
+func TestAPanicEndsAProbe(t *testing.T) {
+	var broken atomic.Bool
+	broken.Store(true)
+	server := serve(t, func(w http.ResponseWriter, req *http.Request) {
+		if broken.Load() {
+			answer(http.StatusBadGateway, "")(w, req)
+			return
+		}
+		answer(http.StatusOK, "{}")(w, req)
+	})
+	r := newRig(t, server)
+	for i := range failuresToOpen {
+		_, _ = r.sync(t.Context(), types.UID(strconv.Itoa(i)), "{}") // It fails.
+	}
+	r.clock.advance(firstPause)
+	transport := r.transports.acquire()
+	r.transports.release(transport)
+	transport.Proxy = func(*http.Request) (*url.URL, error) { panic("as the test wants") }
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic is gone, and nothing would tell of it")
+			}
+		}()
+		_, _ = r.sync(t.Context(), "a", "{}") // It panics.
+	}()
+	r.wantCount(t, outcomeNotSent, 1)
+	r.wantInFlight(t, 0)
+	transport.Proxy = nil
+	broken.Store(false)
+	if _, err := r.sync(t.Context(), "a", "{}"); err != nil {
+		t.Errorf("the next probe ends with %v", err)
+	}
+	r.wantOpen(t, 0)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -38,6 +39,8 @@ type client struct {
 	shown   string // the URL as it may be seen
 	timeout time.Duration
 	slots   chan struct{}
+	alone   chan struct{} // has room for one request, while the hook is busy
+	busy    atomic.Int64  // until when it has said that it is, in Unix nanoseconds
 	breaker *breaker
 	last    atomic.Pointer[error] // why the breaker has opened
 }
@@ -59,7 +62,7 @@ func newClient(name hook.Name, e Endpoint, atOnce int, s *shared) (*client, erro
 	}
 	return &client{
 		shared: s, name: name, url: u.String(), shown: shownURL(u), timeout: e.timeout(),
-		slots: make(chan struct{}, atOnce), breaker: &breaker{now: s.now},
+		slots: make(chan struct{}, atOnce), alone: make(chan struct{}, 1), breaker: &breaker{now: s.now},
 	}, nil
 }
 
@@ -81,20 +84,47 @@ func (c *client) call(ctx context.Context, parent types.UID, body []byte) ([]byt
 	if wait := c.breaker.refused(); wait > 0 {
 		return nil, c.notSent(wait)
 	}
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for one of %d requests at a time to end: %w", cap(c.slots), context.Cause(ctx))
+	if c.now().UnixNano() < c.busy.Load() {
+		if err := take(ctx, c.alone); err != nil {
+			return nil, err
+		}
+		defer func() { <-c.alone }()
 	}
+	if err := take(ctx, c.slots); err != nil {
+		return nil, err
+	}
+	defer func() { <-c.slots }()
 	entry, wait := c.breaker.enter()
 	if wait > 0 {
 		return nil, c.notSent(wait)
 	}
-	end, begun := c.metrics.begin(c.name), c.now()
-	got := c.send(ctx, parent, body)
-	end(got.outcome, c.now().Sub(begun))
-	return c.conclude(entry, parent, got)
+	return c.conclude(entry, parent, c.measured(ctx, entry, parent, body))
+}
+
+// take waits for one of the slots.
+func take(ctx context.Context, slots chan<- struct{}) error {
+	select {
+	case slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for one of %d requests at a time to end: %w", cap(slots), context.Cause(ctx))
+	}
+}
+
+// measured sends one request and counts how it ends. After a panic, nothing is known of the hook,
+// and the next call is to find out.
+func (c *client) measured(ctx context.Context, e entry, parent types.UID, body []byte) (got result) {
+	end, begun, returned := c.metrics.begin(c.name), c.now(), false
+	defer func() {
+		if !returned {
+			got.outcome = outcomeNotSent
+			c.breaker.abandoned(e)
+		}
+		end(got.outcome, c.now().Sub(begun))
+	}()
+	got = c.send(ctx, parent, body)
+	returned = true
+	return got
 }
 
 // notSent is the error for a request that is not sent because the hook is out of order.
@@ -134,7 +164,7 @@ func (c *client) conclude(e entry, parent types.UID, got result) ([]byte, error)
 		}
 	}
 	if err != nil && got.after > 0 {
-		err = handlers.RetryAfter(err, got.after)
+		err = handlers.RetryAfter(err, got.after+rand.N(got.after/10+1)) //nolint:gosec // Not all parents come at a time.
 	}
 	return got.body, err
 }
@@ -249,6 +279,10 @@ func (c *client) failure(resp *http.Response, sent credentials) result {
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests:
 		got.outcome, got.after = outcomeThrottled, retryAfter(resp.Header, c.now())
+		if got.after < time.Second {
+			got.after = unsaidRetryAfter
+		}
+		c.busy.Store(c.now().Add(min(got.after, lastPause)).UnixNano())
 	case resp.StatusCode >= http.StatusInternalServerError:
 		got.outcome, got.after = outcomeServerError, retryAfter(resp.Header, c.now())
 	}

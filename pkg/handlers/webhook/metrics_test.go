@@ -26,6 +26,14 @@ func (r *rig) wantOpen(t *testing.T, want float64) {
 	}
 }
 
+// wantInFlight looks at how many requests of sync are under way.
+func (r *rig) wantInFlight(t *testing.T, want float64) {
+	t.Helper()
+	if got := testutil.ToFloat64(r.metrics.inFlight.WithLabelValues(string(hook.Sync))); got != want {
+		t.Errorf("%v requests are under way, want %v", got, want)
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	hooks := []hook.Name{hook.Sync, hook.Finalize}

@@ -7,9 +7,13 @@ import (
 	"time"
 )
 
-// maxRetryAfter bounds what a hook may ask for, so that no mistake in a header stops a parent for
-// days.
-const maxRetryAfter = time.Hour
+const (
+	// maxRetryAfter bounds what a hook may ask for, so that no mistake in a header stops a parent
+	// for days.
+	maxRetryAfter = time.Hour
+	// unsaidRetryAfter is for a hook that is busy and does not say for how long.
+	unsaidRetryAfter = 5 * time.Second
+)
 
 // retryAfter reads the header Retry-After: seconds, or a date. It returns 0 when there is none, and
 // when the time is over.

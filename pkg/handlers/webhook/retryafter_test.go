@@ -1,9 +1,15 @@
 package webhook
 
 import (
+	"io"
 	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/handlers"
 )
@@ -39,7 +45,10 @@ func TestThrottled(t *testing.T) {
 		outcome outcome
 	}{
 		"too many requests": {429, "3", 3 * time.Second, outcomeThrottled},
-		"without a time":    {429, "", 0, outcomeThrottled},
+		"without a time":    {429, "", unsaidRetryAfter, outcomeThrottled},
+		"no time":           {429, "soon", unsaidRetryAfter, outcomeThrottled},
+		"before now":        {429, "-3", unsaidRetryAfter, outcomeThrottled},
+		"far too long":      {429, "1000000000", maxRetryAfter, outcomeThrottled},
 		"unavailable":       {503, "4", 4 * time.Second, outcomeServerError},
 		"another status":    {400, "5", 0, outcomeRefused},
 	}
@@ -50,10 +59,67 @@ func TestThrottled(t *testing.T) {
 				w.WriteHeader(tc.status)
 			}))
 			_, err := r.sync(t.Context(), "u", "{}")
-			if got, ok := handlers.RetryDelay(err); got != tc.want || ok != (tc.want > 0) || err == nil {
-				t.Errorf("the call is to be made again after %s (%v), want %s", got, err, tc.want)
+			if got, ok := handlers.RetryDelay(err); got < tc.want || got > tc.want+tc.want/10 || ok != (tc.want > 0) || err == nil {
+				t.Errorf("the call is to be made again after %s (%v), want %s, and a tenth more at most", got, err, tc.want)
 			}
 			r.wantCount(t, tc.outcome, 1)
 		})
 	}
+}
+
+// A hook that is busy gets one request at a time, until the time is over that it has named.
+func TestABusyHookIsSpared(t *testing.T) {
+	const calls = 5
+	var busy atomic.Bool
+	busy.Store(true)
+	var now, most atomic.Int32
+	arrived, answers := make(chan struct{}), make(chan struct{})
+	r := newRig(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		if busy.Load() {
+			w.Header().Set("Retry-After", "30")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		n := now.Add(1)
+		defer now.Add(-1)
+		for known := most.Load(); n > known; known = most.Load() {
+			most.CompareAndSwap(known, n)
+		}
+		arrived <- struct{}{}
+		<-answers
+		_, _ = io.WriteString(w, "{}")
+	}))
+	if _, err := r.sync(t.Context(), "first", "{}"); err == nil {
+		t.Fatal("the hook is not busy")
+	}
+	busy.Store(false)
+	ask := func() (wait func()) {
+		var running sync.WaitGroup
+		for i := range calls {
+			running.Go(func() {
+				if _, err := r.sync(t.Context(), types.UID(strconv.Itoa(i)), "{}"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		return running.Wait
+	}
+	wait := ask()
+	for range calls {
+		<-arrived
+		answers <- struct{}{}
+	}
+	wait()
+	if got := most.Load(); got != 1 {
+		t.Errorf("a hook that is busy gets %d requests at a time", got)
+	}
+	r.clock.advance(31 * time.Second)
+	wait = ask()
+	for range calls {
+		<-arrived
+	}
+	for range calls {
+		answers <- struct{}{}
+	}
+	wait()
 }
