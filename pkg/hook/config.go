@@ -66,9 +66,11 @@ type Config struct {
 	RevisionHistory *RevisionHistory `json:"revisionHistory,omitempty"`
 }
 
-// RevisionHistory says what a revision of a parent is.
+// RevisionHistory says what a revision of a parent is, and where it is kept.
 type RevisionHistory struct {
-	FieldPaths []string `json:"fieldPaths"`
+	FieldPaths []string `json:"fieldPaths,omitempty"`
+	// Namespace is for parents that have none.
+	Namespace string `json:"namespace,omitempty"`
 }
 
 // Child is a kind of objects that a hook may answer with.

@@ -109,12 +109,22 @@ func TestValidate(t *testing.T) {
 		"a decorator with a selector": {
 			config: hook.Config{Shape: hook.Decorator, GenerateSelector: true}, want: "generateSelector: the attachments of a decorator have no selector",
 		},
-		"no such read":         {config: read(hook.Read{APIVersion: "v1", Kind: "Secrets"}), want: "reads[0].kind: Kubernetes has no kind Secrets"},
-		"a selector":           {config: read(hook.Read{LabelSelector: "a b"}), want: "reads[0].labelSelector: "},
-		"namespaces":           {config: read(hook.Read{Namespace: "a", SameNamespace: true}), want: "reads[0].sameNamespace: namespace says where the objects are"},
-		"namespaces again":     {config: read(hook.Read{Namespace: "a", NamespaceSelector: &empty}), want: "reads[0].namespaceSelector: namespace and sameNamespace"},
-		"any namespace":        {config: read(hook.Read{NamespaceSelector: &empty})},
-		"no selector":          {config: read(hook.Read{NamespaceSelector: &wrong}), want: "reads[0].namespaceSelector: "},
+		"no such read":     {config: read(hook.Read{APIVersion: "v1", Kind: "Secrets"}), want: "reads[0].kind: Kubernetes has no kind Secrets"},
+		"a selector":       {config: read(hook.Read{LabelSelector: "a b"}), want: "reads[0].labelSelector: "},
+		"namespaces":       {config: read(hook.Read{Namespace: "a", SameNamespace: true}), want: "reads[0].sameNamespace: namespace says where the objects are"},
+		"namespaces again": {config: read(hook.Read{Namespace: "a", NamespaceSelector: &empty}), want: "reads[0].namespaceSelector: namespace and sameNamespace"},
+		"any namespace":    {config: read(hook.Read{NamespaceSelector: &empty})},
+		"no selector":      {config: read(hook.Read{NamespaceSelector: &wrong}), want: "reads[0].namespaceSelector: "},
+		"no fields": {
+			config: rollingBy(hook.RevisionHistory{FieldPaths: []string{}}), want: "revisionHistory.fieldPaths: want at least one field",
+		},
+		"no field of a revision": {
+			config: rollingBy(hook.RevisionHistory{FieldPaths: []string{"status.n"}}), want: `revisionHistory.fieldPaths[0]: "status.n" cannot make a revision`,
+		},
+		"a namespace for revisions": {config: rollingBy(hook.RevisionHistory{Namespace: "a"})},
+		"no namespace": {
+			config: rollingBy(hook.RevisionHistory{Namespace: "A"}), want: `revisionHistory.namespace: "A" is no name of a namespace`,
+		},
 		"customize of nothing": {hooks: hook.Hooks{Customize: true}, want: "customize: what it asks for has to be among reads"},
 	}
 	for name, tt := range tests {

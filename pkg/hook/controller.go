@@ -59,7 +59,11 @@ type statusChecks struct {
 type parentRule struct {
 	resourceRule
 
-	RevisionHistory *RevisionHistory `json:"revisionHistory,omitempty"`
+	RevisionHistory *revisionHistory `json:"revisionHistory,omitempty"`
+}
+
+type revisionHistory struct {
+	FieldPaths []string `json:"fieldPaths"`
 }
 
 type hookRule struct {
@@ -84,7 +88,10 @@ func describe(definition string, watched schema.GroupVersionKind, c Config, hook
 	if c.shape() == Decorator {
 		d.Kind, d.Spec.Resources, d.Spec.Attachments = "DecoratorController", []resourceRule{parent}, children
 	} else {
-		d.Spec.ParentResource, d.Spec.ChildResources = &parentRule{parent, c.RevisionHistory}, children
+		d.Spec.ParentResource, d.Spec.ChildResources = &parentRule{resourceRule: parent}, children
+		if c.RevisionHistory != nil && len(c.RevisionHistory.FieldPaths) > 0 {
+			d.Spec.ParentResource.RevisionHistory = &revisionHistory{c.RevisionHistory.FieldPaths}
+		}
 		if c.GenerateSelector {
 			d.Spec.GenerateSelector = &c.GenerateSelector
 		}

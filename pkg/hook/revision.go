@@ -28,18 +28,21 @@ const (
 	maxRevisionName = 240
 )
 
-var errNoNamespace = errors.New("children cannot be updated one after the other: the parent has no namespace, in which its revisions could be kept")
+var errNoNamespace = errors.New("children cannot be updated one after the other: the parent has no namespace, in which its revisions could be kept; " +
+	"revisionHistory.namespace names one")
 
 // revision is a parent as it was at one time: as it is now, but for the fields that make a
 // revision.
 type revision struct {
-	name   string // of its object
-	number int64
-	paths  string         // the fields that make it
-	data   map[string]any // the fields
-	parent handlers.Object
-	said   said
-	byName map[string]handlers.Child
+	name string // of its object
+	// namespace is that of its object; empty for that of the parent.
+	namespace string
+	number    int64
+	paths     string         // the fields that make it
+	data      map[string]any // the fields
+	parent    handlers.Object
+	said      said
+	byName    map[string]handlers.Child
 }
 
 // revisions are those of one parent that children are made by.
@@ -52,7 +55,7 @@ type revisions struct {
 // revisionPaths are the fields that make a revision, each as its steps.
 func (c *composer) revisionPaths() [][]string {
 	paths := []string{"spec"}
-	if history := c.config.RevisionHistory; history != nil {
+	if history := c.config.RevisionHistory; history != nil && len(history.FieldPaths) > 0 {
 		paths = history.FieldPaths
 	}
 	split := make([][]string, len(paths))
@@ -73,8 +76,9 @@ func textOf(paths [][]string) string {
 
 // revisionsOf finds the revisions that observed children are made by, and makes the latest one.
 func (c *composer) revisionsOf(req handlers.ComposeRequest, at map[string]string) (*revisions, error) {
-	if req.Object.Namespace() == "" {
-		return nil, errNoNamespace
+	namespace, err := c.revisionNamespace(req.Object)
+	if err != nil {
+		return nil, err
 	}
 	var now map[string]any
 	if err := parentInto(req.Object, &now); err != nil {
@@ -96,7 +100,10 @@ func (c *composer) revisionsOf(req handlers.ComposeRequest, at map[string]string
 		return nil, fmt.Errorf("encoding the revision: %w", err)
 	}
 	all := &revisions{
-		latest: &revision{name: c.revisionName(req.Object, text), paths: textOf(paths), data: data, parent: req.Object}, older: map[string]*revision{}, at: at,
+		latest: &revision{
+			name: c.revisionName(req.Object, text), namespace: namespace, paths: textOf(paths), data: data, parent: req.Object,
+		},
+		older: map[string]*revision{}, at: at,
 	}
 	last := int64(0)
 	for _, child := range req.Children.OfKind(revisionAPIVersion, revisionKind) {
@@ -104,7 +111,7 @@ func (c *composer) revisionsOf(req handlers.ComposeRequest, at map[string]string
 		if err != nil {
 			return nil, err
 		}
-		last = max(last, found.number)
+		last, found.namespace = max(last, found.number), namespace
 		switch {
 		case found.paths != all.latest.paths: // The parent cannot be made of it as it was.
 		case found.hasData(text): // It may have another name, from before a rename of the definition.
@@ -155,6 +162,18 @@ func (c *composer) revisionName(parent handlers.Object, data []byte) string {
 	return name[:min(len(name), maxRevisionName)] + "-" + hex.EncodeToString(sum[:5])
 }
 
+// revisionNamespace is where the revisions of a parent are kept; empty for its own namespace.
+func (c *composer) revisionNamespace(parent handlers.Object) (string, error) {
+	switch history := c.config.RevisionHistory; {
+	case parent.Namespace() != "":
+		return "", nil
+	case history == nil || history.Namespace == "":
+		return "", errNoNamespace
+	default:
+		return history.Namespace, nil
+	}
+}
+
 // hasData reports whether a revision has the fields of that encoding.
 func (r *revision) hasData(text []byte) bool {
 	own, err := json.Marshal(r.data)
@@ -196,11 +215,12 @@ func asOf(now map[string]any, paths [][]string, data map[string]any) (handlers.O
 
 // child is the object of a revision, as a child of the parent.
 func (r *revision) child() handlers.Child {
+	metadata := map[string]any{"name": r.name, "annotations": map[string]any{pathsAnnotation: r.paths}}
+	if r.namespace != "" {
+		metadata["namespace"] = r.namespace
+	}
 	return handlers.Child{Name: r.childName(), Object: &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": revisionAPIVersion, "kind": revisionKind, "metadata": map[string]any{
-			"name": r.name, "annotations": map[string]any{pathsAnnotation: r.paths},
-		},
-		"revision": r.number, "data": r.data,
+		"apiVersion": revisionAPIVersion, "kind": revisionKind, "metadata": metadata, "revision": r.number, "data": r.data,
 	}}}
 }
 

@@ -24,6 +24,13 @@ func rolling(checks ...hook.StatusCheck) hook.Config {
 	}}
 }
 
+// rollingBy is rolling with that history.
+func rollingBy(h hook.RevisionHistory) hook.Config {
+	c := rolling()
+	c.RevisionHistory = &h
+	return c
+}
+
 // servers is a hook that answers with a ConfigMap and Deployments of the image that the parent
 // says, as many as it says.
 type servers struct {
@@ -348,10 +355,30 @@ func TestRolloutFinalizes(t *testing.T) {
 	}
 }
 
-func TestRolloutNeedsANamespace(t *testing.T) {
+// TestRolloutWithoutANamespace has a parent that belongs to none.
+func TestRolloutWithoutANamespace(t *testing.T) {
 	composer := newComposer(t, rolling(), hook.Hooks{}, &servers{})
 	_, err := composer.Compose(t.Context(), handlers.ComposeRequest{Object: object(t, tenant)})
-	wantError(t, err, "sync hook: children cannot be updated one after the other: the parent has no namespace")
+	wantError(t, err, "sync hook: children cannot be updated one after the other: the parent has no namespace, in which its revisions could be kept; revisionHistory.namespace names one")
+
+	answer := `{"children":[{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"s","namespace":"a"}}]}`
+	caller := &scripted{answers: map[hook.Name]string{hook.Sync: answer}}
+	composer = newComposer(t, rollingBy(hook.RevisionHistory{Namespace: "revisions"}), hook.Hooks{}, caller)
+	composition, err := composer.Compose(t.Context(), handlers.ComposeRequest{Object: object(t, tenant)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := map[string]string{}
+	for _, child := range composition.Children {
+		u := child.Object.(*unstructured.Unstructured)
+		made[u.GetKind()] = u.GetNamespace()
+	}
+	if diff := cmp.Diff(map[string]string{"Deployment": "a", "ControllerRevision": "revisions"}, made); diff != "" {
+		t.Errorf("the namespaces are (-want +got):\n%s", diff)
+	}
+	if body := string(caller.last(t).Body); strings.Contains(body, "revisionHistory") {
+		t.Errorf("the hook is told where revisions are: %s", body)
+	}
 }
 
 func TestRevisionHistory(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kinds"
@@ -86,8 +87,13 @@ func (v *validator) rolling(c Config) {
 	if !c.rolls() {
 		v.add("revisionHistory", `is for children with update: "rollingInPlace" or "rollingRecreate", and there are none`, "leave it out")
 	}
-	if len(c.RevisionHistory.FieldPaths) == 0 {
+	if c.RevisionHistory.FieldPaths != nil && len(c.RevisionHistory.FieldPaths) == 0 {
 		v.add("revisionHistory.fieldPaths", "want at least one field", `for example "spec"`)
+	}
+	if namespace := c.RevisionHistory.Namespace; namespace != "" {
+		if wrong := validation.IsDNS1123Label(namespace); len(wrong) > 0 {
+			v.add("revisionHistory.namespace", fmt.Sprintf("%q is no name of a namespace", namespace), wrong[0])
+		}
 	}
 	for i, path := range c.RevisionHistory.FieldPaths {
 		steps := strings.Split(path, ".")

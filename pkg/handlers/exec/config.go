@@ -20,6 +20,7 @@ var Plugin = handlers.Plugin[Config]{
 	Schema:      hook.Schema(schema),
 	Defaults:    defaults,
 	Validate:    validate,
+	Check:       func(c *Config, known handlers.Kinds) []handlers.Problem { return hook.Check(c.Config, known) },
 	Rules:       func(c Config) []rbacv1.PolicyRule { return c.Rules },
 	Finalizes:   func(c Config) bool { return c.Finalize != nil },
 	New:         newHandler,

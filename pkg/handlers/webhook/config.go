@@ -21,6 +21,7 @@ var Plugin = handlers.Plugin[Config]{
 	Schema:      hook.Schema(configSchema),
 	Defaults:    defaults,
 	Validate:    validate,
+	Check:       func(c *Config, known handlers.Kinds) []handlers.Problem { return hook.Check(c.Config, known) },
 	Finalizes:   func(c Config) bool { return c.Finalize != nil },
 	NewComposer: newComposer,
 	Owns:        func(c Config) []handlers.OwnedKind { return hook.Owns(c.Config) },
