@@ -17,6 +17,8 @@ type uncovered struct {
 	steps []step
 	want  any
 	lost  *lost
+	// maybeOurs is true of an item of a list that may be one of several of ours.
+	maybeOurs bool
 }
 
 // lost is a map or list with a leaf in it, of which nothing is ours. It may be atomic: then it was
@@ -178,10 +180,13 @@ func (w *leafWalk) item(item any, set *fieldpath.Set) {
 		w.leaf(set.Members.Has(element), item)
 		return
 	}
-	element, ok := findItem(fields, set)
-	if !ok { // The leaf is named by its list.
+	element, fits := findItem(fields, set)
+	if fits != 1 { // The leaf is named by its list.
 		w.steps = append(w.steps, step{list: true, item: item})
 		w.leaf(false, item)
+		if !w.covered {
+			w.found[len(w.found)-1].maybeOurs = fits > 1
+		}
 		w.steps = w.steps[:len(w.steps)-1]
 		return
 	}
@@ -191,21 +196,21 @@ func (w *leafWalk) item(item any, set *fieldpath.Set) {
 }
 
 // findItem returns the key of an item of an associative list, as set has it: with the defaults of
-// keys that the item leaves out. Without one that fits, or with several, the item is not ours.
-func findItem(item map[string]any, set *fieldpath.Set) (found fieldpath.PathElement, ok bool) {
-	ambiguous := false
-	fits := func(element fieldpath.PathElement) {
+// keys that the item leaves out. It is that of the item if exactly one fits. Without one, the item
+// is not ours; with several, it is not known which it is.
+func findItem(item map[string]any, set *fieldpath.Set) (found fieldpath.PathElement, fits int) {
+	look := func(element fieldpath.PathElement) {
 		switch {
 		case element.Key == nil || !keyFits(*element.Key, item):
-		case ok:
-			ambiguous = ambiguous || !found.Equals(element)
-		default:
-			found, ok = element, true
+		case fits == 0:
+			found, fits = element, 1
+		case !found.Equals(element):
+			fits++
 		}
 	}
-	set.Members.Iterate(fits)
-	set.Children.Iterate(func(element fieldpath.PathElement) { fits(element) })
-	return found, ok && !ambiguous
+	set.Members.Iterate(look)
+	set.Children.Iterate(func(element fieldpath.PathElement) { look(element) })
+	return found, fits
 }
 
 func keyFits(key value.FieldList, item map[string]any) bool {

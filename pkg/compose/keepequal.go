@@ -22,9 +22,10 @@ func keepsEqual(p *pass, observed map[ChildID]observedChild) func(ChildID) *Obse
 	}
 }
 
-// keepEqual takes out of a child what its object has with an equal value and what is not ours. What
-// it has of the metadata of kooperd itself stays. A map of which nothing is ours may be atomic: it
-// goes or stays as a whole, as an apply of a part of it would remove the rest.
+// keepEqual takes out of a child what its object has with an equal value and what is not ours. An
+// item of a list that may be ours stays: without it, the API server would remove it. What it has of
+// the metadata of kooperd itself stays. A map of which nothing is ours may be atomic: it goes or
+// stays as a whole, as an apply of a part of it would remove the rest.
 func (d *Desired) keepEqual(o *Observed) error {
 	live, err := o.Tree()
 	if err != nil {
@@ -33,7 +34,7 @@ func (d *Desired) keepEqual(o *Observed) error {
 	leaves := uncoveredLeaves(d.tree, o.Owned)
 	differ := map[*lost]bool{}
 	leaves = slices.DeleteFunc(leaves, func(u uncovered) bool {
-		differs := u.isMark() || !o.Whole && !u.ofMetadata() || !u.equalLive(live)
+		differs := u.isMark() || u.maybeOurs || !o.Whole && !u.ofMetadata() || !u.equalLive(live)
 		if differs && u.lost != nil {
 			differ[u.lost] = true
 		}

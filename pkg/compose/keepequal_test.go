@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"kooperd.dev/kooperd/pkg/handlers"
 )
@@ -224,5 +225,36 @@ func TestAMapThatMayBeAtomicIsReturnedWhole(t *testing.T) {
 	r.mustPass(t, "web")
 	if asked := r.asked(); len(asked) > 0 {
 		t.Errorf("there is no end of requests: %v", asked)
+	}
+}
+
+// TestAnItemThatMayBeOursStays has an item that leaves out a default of its key, so that it may be
+// one of two that are ours: to leave it out would be to remove it.
+func TestAnItemThatMayBeOursStays(t *testing.T) {
+	const desired = `{"spec": {"ports": [{"name": "a", "port": 80}, {"name": "b", "port": 80, "protocol": "UDP"}]}}`
+	const live = `{"spec": {"ports": [{"name": "a", "port": 80, "protocol": "TCP"}, {"name": "b", "port": 80, "protocol": "UDP"}]}}`
+	trees := map[string]map[string]any{}
+	for _, text := range []string{desired, live} {
+		tree, err := decodeTree([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		trees[text] = tree
+	}
+	var paths []fieldpath.Path
+	for _, protocol := range []string{"TCP", "UDP"} {
+		key := fieldpath.KeyByFields("port", int64(80), "protocol", protocol)
+		paths = append(paths, fieldpath.MakePathOrDie("spec", "ports", key), fieldpath.MakePathOrDie("spec", "ports", key, "name"),
+			fieldpath.MakePathOrDie("spec", "ports", key, "port"))
+	}
+	paths = append(paths, fieldpath.MakePathOrDie("spec", "ports", fieldpath.KeyByFields("port", int64(80), "protocol", "UDP"), "protocol"))
+	d := &Desired{tree: trees[desired]}
+	err := d.keepEqual(&Observed{Owned: fieldpath.NewSet(paths...), Whole: true, Tree: func() (map[string]any, error) { return trees[live], nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _ := decodeTree([]byte(desired)) // It was read above.
+	if diff := cmp.Diff(want["spec"], d.tree["spec"]); diff != "" {
+		t.Errorf("what is applied (-want +got):\n%s", diff)
 	}
 }
