@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -84,6 +85,60 @@ func TestWebhookRecreates(t *testing.T) {
 	if events := r.eventsOf(t, r.get(t, things, "p"), "ComposeFailed"); len(events) > 0 {
 		t.Errorf("there are the events %v", events)
 	}
+}
+
+// TestWebhookSettles has a hook that answers with what is stored otherwise than it is written, and
+// with conditions of this very moment: nothing is written again, by another process neither.
+func TestWebhookSettles(t *testing.T) {
+	t.Parallel()
+	if !conformance {
+		t.Skip("TestWrittenOtherwise has the same of another composer")
+	}
+	shared.Apply(t, factsDefinition)
+	r, s := newRig(t), newHookService(t)
+	mutateConfigMaps(t, r.namespace, "admitted", "changed")
+	children, owns, _ := writtenChildren(t)
+	var kinds, answered []any
+	for _, kind := range owns {
+		kinds = append(kinds, map[string]any{"apiVersion": kind.APIVersion, "kind": kind.Kind})
+	}
+	for _, child := range children {
+		metadata, _ := child.Object["metadata"].(map[string]any)
+		metadata["name"] = strings.ReplaceAll(fmt.Sprint(metadata["name"]), "{name}", "p")
+		answered = append(answered, child.Object)
+	}
+	s.answer("p", func(http.ResponseWriter, *http.Request, hookCall) any {
+		return map[string]any{"children": answered, "status": map[string]any{"observedGeneration": 0, "conditions": []any{map[string]any{
+			"type": "Theirs", "status": "True", "reason": "Fine", "message": "", "lastTransitionTime": time.Now().Format(time.RFC3339),
+		}}}}
+	})
+	r.defineAll(t, map[string]definition{"p": s.hooked(r, "p", map[string]any{"children": kinds})})
+	p := r.start(t)
+	settle := func() { // The second call begins when the pass of the first is over.
+		t.Helper()
+		for range 2 {
+			before := s.called("p", "sync", "p")
+			r.touch(t, "p")
+			p.Await(t, "another call of the hook", func() bool { return s.called("p", "sync", "p") > before })
+		}
+	}
+	r.hookParent(t, "p", "p", "x")
+	for range 2 {
+		settle()
+	}
+	for _, w := range r.writes(t, r.begun) {
+		if w.code >= 300 && w.code != http.StatusConflict { // The test changes the parent, too.
+			t.Errorf("it was refused: %s", w)
+		}
+	}
+	mark := shared.AuditMark(t)
+	settle()
+	r.noWrites(t, mark, "by further passes")
+	p.kill9(t)
+	mark = shared.AuditMark(t)
+	p = r.start(t)
+	settle()
+	r.noWrites(t, mark, "after a restart")
 }
 
 // TestWebhookPutsOff has a hook that is busy, and says so at length: that is no failure.
