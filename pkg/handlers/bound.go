@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -27,6 +28,7 @@ type Bound struct {
 	finalizes    bool
 	ordered      bool
 	external     bool
+	at           func(*url.URL) (Bound, error)                        // nil if no service is asked
 	build        func(ctx context.Context, env Env) (Handler, error)  // nil for a composer
 	compose      func(ctx context.Context, env Env) (Composer, error) // nil for a handler
 	owns         []OwnedKind
@@ -81,6 +83,18 @@ func (b Bound) Ordered() bool { return b.ordered }
 
 // External reports whether the composer asks a program or a service.
 func (b Bound) External() bool { return b.external }
+
+// AsksService reports whether the composer asks a service, which may be somewhere else: At can be
+// called then.
+func (b Bound) AsksService() bool { return b.at != nil }
+
+// At returns the same with the services that are asked at the scheme, host and port of a URL.
+func (b Bound) At(address *url.URL) (Bound, error) {
+	if b.at == nil {
+		return Bound{}, fmt.Errorf("calling a service at %s: plugin %q asks none", address, b.plugin)
+	}
+	return b.at(address)
+}
 
 // Equal reports whether both have the same plugin and the same effective config, so that a handler
 // made of one does what a handler made of the other does. Both must come from one Registry.
@@ -143,6 +157,11 @@ func (p Plugin[C]) bind(raw []byte, known Kinds) (Bound, []Problem, error) {
 	if err != nil {
 		return Bound{}, nil, err
 	}
+	return p.accept(c, known)
+}
+
+// accept is bind for a config that was decoded.
+func (p Plugin[C]) accept(c C, known Kinds) (Bound, []Problem, error) {
 	if p.Validate != nil {
 		var problems []Problem
 		if err := p.protect("Validate", func() { problems = p.Validate(&c) }); err != nil {
@@ -174,7 +193,23 @@ func (p Plugin[C]) bind(raw []byte, known Kinds) (Bound, []Problem, error) {
 	if err := p.describe(&b, c); err != nil {
 		return Bound{}, nil, err
 	}
+	if composes && p.At != nil {
+		b.at = func(address *url.URL) (Bound, error) { return p.boundAt(c, known, address) }
+	}
 	return b, nil, nil
+}
+
+// boundAt is the plugin with a config whose services are called elsewhere.
+func (p Plugin[C]) boundAt(c C, known Kinds, address *url.URL) (Bound, error) {
+	var moved C
+	if err := p.protect("At", func() { moved = p.At(c, address) }); err != nil {
+		return Bound{}, err
+	}
+	bound, problems, err := p.accept(moved, known)
+	if err == nil && len(problems) > 0 {
+		err = fmt.Errorf("calling a service at %s: %s: %s", address, problems[0].Path, problems[0].Message)
+	}
+	return bound, err
 }
 
 // decode lays raw over the defaults.

@@ -1,6 +1,8 @@
 package handlers_test
 
 import (
+	"net/url"
+	"strings"
 	"testing"
 
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -66,5 +68,40 @@ func TestNewRegistryRefusesAChoiceOfOne(t *testing.T) {
 		if _, err := handlers.NewRegistry(p); err == nil || err.Error() != want {
 			t.Errorf("%s: have %v, want %s", name, err, want)
 		}
+	}
+}
+
+// TestPluginWhoseServicesAreElsewhere makes a config of one that calls its services at another
+// address, checked as any other.
+func TestPluginWhoseServicesAreElsewhere(t *testing.T) {
+	p := composerPlugin("p")
+	p.At = func(c config, address *url.URL) config {
+		c.Count = len(address.Host)
+		return c
+	}
+	p.Validate = func(c *config) []handlers.Problem {
+		if c.Count > 3 {
+			return []handlers.Problem{{Path: "count", Message: "too many"}}
+		}
+		return nil
+	}
+	r, err := handlers.NewRegistry(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, problems, err := r.Bind("p", []byte(`{"count":1}`))
+	if err != nil || len(problems) > 0 || !b.AsksService() {
+		t.Fatalf("Bind: asks a service: %t, problems %v, error %v", b.AsksService(), problems, err)
+	}
+	moved, err := b.At(&url.URL{Scheme: "http", Host: "abc"})
+	if err != nil || !strings.Contains(string(moved.JSON()), `"count":3`) || !strings.Contains(string(b.JSON()), `"count":1`) {
+		t.Errorf("elsewhere, the config is %s, the error %v; the first is %s", moved.JSON(), err, b.JSON())
+	}
+	const want = "calling a service at http://abcd: count: too many"
+	if _, err := b.At(&url.URL{Scheme: "http", Host: "abcd"}); err == nil || err.Error() != want {
+		t.Errorf("the error is %v, want %s", err, want)
+	}
+	if _, err := (handlers.Bound{}).At(&url.URL{}); err == nil {
+		t.Error("a plugin without services is called elsewhere")
 	}
 }

@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"reflect"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -60,6 +61,11 @@ type Plugin[C any] struct {
 	// a function is a promise of theirs then. Commands that contact nothing ask them only when that
 	// is allowed. Optional, for plugins of composers.
 	External func(C) bool
+	// At returns the config with the services that it names called at another address: the scheme,
+	// host and port of a URL, with the paths that the config has, and without credentials. Only a
+	// plugin whose composers ask services has it: kooperd try and test use it. It must not change
+	// what its argument refers to. Optional, for plugins of composers.
+	At func(C, *url.URL) C
 	// Owns returns the kinds that a composer with this config may make. A child of another kind is
 	// refused. Rights and watches follow from it. Required for a plugin of composers.
 	Owns func(C) []OwnedKind
@@ -191,8 +197,8 @@ func (p Plugin[C]) check() error {
 		return fmt.Errorf("registering plugin %q: it has both New and NewComposer; want one of them, or Composes to choose by", p.Name)
 	case p.Composes != nil && (p.New == nil || p.NewComposer == nil):
 		return fmt.Errorf("registering plugin %q: Composes chooses between New and NewComposer, and it has one of them", p.Name)
-	case p.NewComposer == nil && (p.Owns != nil || p.Reads != nil || p.Ordered != nil || p.Patches != nil || p.External != nil || p.Marks != nil):
-		return fmt.Errorf("registering plugin %q: Owns, Reads, Ordered, Patches, External and Marks are for composers, and it has New", p.Name)
+	case p.NewComposer == nil && (p.Owns != nil || p.Reads != nil || p.Ordered != nil || p.Patches != nil || p.External != nil || p.At != nil || p.Marks != nil):
+		return fmt.Errorf("registering plugin %q: Owns, Reads, Ordered, Patches, External, At and Marks are for composers, and it has New", p.Name)
 	case p.NewComposer != nil && p.Owns == nil:
 		return fmt.Errorf("registering plugin %q: it makes composers and does not say what they own (Owns)", p.Name)
 	case reflect.TypeFor[C]().Kind() != reflect.Struct:

@@ -93,7 +93,7 @@ func TestNewRegistryRefuses(t *testing.T) {
 		},
 		"handler that owns": {
 			plugins: []handlers.AnyPlugin{with(plugin("p"), func(p *handlers.Plugin[config]) { p.Owns = ownsConfigMaps })},
-			want:    `registering plugin "p": Owns, Reads, Ordered, Patches, External and Marks are for composers, and it has New`,
+			want:    `registering plugin "p": Owns, Reads, Ordered, Patches, External, At and Marks are for composers, and it has New`,
 		},
 		"composer that does not say what it owns": {
 			plugins: []handlers.AnyPlugin{with(composerPlugin("p"), func(p *handlers.Plugin[config]) { p.Owns = nil })},

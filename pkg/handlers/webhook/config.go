@@ -27,6 +27,7 @@ var Plugin = handlers.Plugin[Config]{
 	Owns:        func(c Config) []handlers.OwnedKind { return hook.Owns(c.Config) },
 	Reads:       func(c Config) []handlers.Related { return hook.Reads(c.Config) },
 	External:    func(Config) bool { return true },
+	At:          at,
 	Marks:       func(c Config) bool { return hook.Marks(c.Config) },
 }
 
@@ -133,6 +134,34 @@ func (c *Config) endpoints() map[hook.Name]Endpoint {
 		all[hook.Customize] = *c.Customize
 	}
 	return all
+}
+
+// at returns the config with its hooks at another address, with the paths that they have. That
+// address gets no credentials.
+func at(c Config, address *url.URL) Config {
+	moved := func(e Endpoint) Endpoint {
+		if u, err := e.address(); err == nil {
+			u.Scheme, u.Host, u.User = address.Scheme, address.Host, nil
+			e.URL, e.Service = u.String(), nil
+		}
+		return e
+	}
+	c.Auth = nil
+	if c.TLS != nil {
+		tls := *c.TLS
+		tls.CertFile, tls.KeyFile = "", ""
+		if c.TLS = &tls; address.Scheme != ProtocolHTTPS {
+			c.TLS = nil
+		}
+	}
+	c.Sync = moved(c.Sync)
+	for _, e := range []**Endpoint{&c.Finalize, &c.Customize} {
+		if *e != nil {
+			there := moved(**e)
+			*e = &there
+		}
+	}
+	return c
 }
 
 // hooks says which hooks there are.
