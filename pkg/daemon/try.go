@@ -22,7 +22,7 @@ type tryFlags struct {
 	related    []string
 	crds       crdFlags
 	live       bool
-	runHooks   bool
+	external   externalFlags
 	format     string
 	namespace  string
 	tryView
@@ -46,8 +46,8 @@ object, --related those that the definition reads besides. Both are files or fol
 Children are matched by the marks of kooperd if they have them, and else by kind, namespace and name. What the API server
 would fill in, such as defaults and addresses, is left out; children that wait for that are shown as waiting.
 
-A program or a service that says what should exist (exec with compose) is run or called only with --run-hooks. That it changes
-nothing is its own promise.
+A program that says what should exist (exec with compose) is run only with --run-programs, and a service (webhook) is called
+only with --hook. That they change nothing is their own promise.
 
 With --live the children and related objects are read from the cluster, and everything that would be written is sent there as
 a dry run. --object may be KIND/NAMESPACE/NAME then, for an object of the cluster. A file stands for what the object would be:
@@ -98,7 +98,11 @@ func newTryCommand(registry *handlers.Registry) *cobra.Command {
 	f.StringArrayVar(&flags.related, "related", nil, "file or folder with other objects that there are; may be repeated")
 	flags.crds.add(f)
 	f.BoolVar(&flags.live, "live", false, "read from the cluster, and try there by dry runs")
-	f.BoolVar(&flags.runHooks, "run-hooks", false, "run the programs and call the services that a definition asks what should exist")
+	flags.external.add(f)
+	f.BoolVar(&flags.external.all, "run-hooks", false, "run all programs and call all hooks")
+	if err := f.MarkHidden("run-hooks"); err != nil { // It is the older form of the two.
+		panic(fmt.Sprintf("daemon: %v", err))
+	}
 	f.StringVarP(&flags.format, "format", "o", formatText, "text, json or yaml")
 	f.StringVarP(&flags.namespace, "namespace", "n", "",
 		`namespace of the lease when the config names none; default: "default", or with --live that of the kubeconfig's context`)
@@ -117,6 +121,9 @@ func (f *tryFlags) check(cmd *cobra.Command) error {
 		return errors.New("--children, --related and --crds are for a trial without a cluster: with --live, it is asked for them")
 	}
 	if err := checkFormat(f.format, formatText, formatJSON, formatYAML); err != nil {
+		return err
+	}
+	if err := f.external.parse(); err != nil {
 		return err
 	}
 	return f.cluster.check(cmd.Flags(), f.live)
@@ -144,6 +151,9 @@ func runTry(cmd *cobra.Command, registry *handlers.Registry, paths []string, fla
 		return err
 	}
 	if _, err := r.composers(); err != nil {
+		return err
+	}
+	if err := r.flags.external.check(r.cfg.Definitions); err != nil {
 		return err
 	}
 	report := tryReport{Tried: []tryResult{}}

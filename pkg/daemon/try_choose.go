@@ -67,11 +67,12 @@ func (r *tryRun) choose(objects []*unstructured.Unstructured) (chosen []tryChoic
 		case len(fits) > 1:
 			return nil, nil, fmt.Errorf("several definitions watch %s of %s: use --definition with one of: %s",
 				kind.Kind, kind.GroupVersion(), namesOf(fits))
-		case len(fits) == 1 && fits[0].Handler.External() && !r.flags.runHooks:
-			return nil, nil, fmt.Errorf("definition %s asks a program or a service what should exist (%s), which is done only with --run-hooks",
-				fits[0].Name, fits[0].Handler.Plugin())
 		case len(fits) == 1:
-			chosen = append(chosen, tryChoice{object: o, definition: fits[0]})
+			definition, err := r.flags.external.allow(fits[0])
+			if err != nil {
+				return nil, nil, err
+			}
+			chosen = append(chosen, tryChoice{object: o, definition: definition})
 		default:
 			skipped = append(skipped, fmt.Sprintf("%s %s is left out: no definition that can be tried watches %s of %s",
 				kind.Kind, o.GetName(), kind.Kind, kind.GroupVersion()))

@@ -29,12 +29,14 @@ controllers:
 // allowed.
 func TestTryRunsProgramsWhenAsked(t *testing.T) {
 	stdout, stderr, status := runTry(t, hooksFile, "--object", file(t, site))
-	want := "definition sites asks a program or a service what should exist (exec), which is done only with --run-hooks"
+	want := "definition sites asks a program what should exist (exec), which is run only with --run-programs"
 	if status != 2 || !strings.Contains(stderr, want) || stdout != "" {
 		t.Errorf("status %d, %q and %q, want the error %q", status, stdout, stderr, want)
 	}
-	stdout, stderr, status = runTry(t, hooksFile, "--object", file(t, site), "--run-hooks")
-	if status != 0 || !strings.Contains(stdout, "ConfigMap a/page") {
-		t.Errorf("status %d, and\n%s\n%s", status, stdout, stderr)
+	for _, flag := range []string{"--run-programs", "--run-hooks"} {
+		stdout, stderr, status = runTry(t, hooksFile, "--object", file(t, site), flag)
+		if status != 0 || !strings.Contains(stdout, "ConfigMap a/page") {
+			t.Errorf("with %s: status %d, and\n%s\n%s", flag, status, stdout, stderr)
+		}
 	}
 }

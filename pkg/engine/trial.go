@@ -38,6 +38,8 @@ type Trials struct {
 	Live *rest.Config
 	// Logger carries the definition's name.
 	Logger logr.Logger
+	// Composer is asked in place of that of the definition. Default: none is.
+	Composer handlers.Composer
 
 	composer handlers.Composer
 	stuck    bool // the plugin's code has not returned
@@ -47,6 +49,9 @@ type Trials struct {
 type Given struct {
 	// Children are objects that the definition may have made, and Related all others.
 	Children, Related []*unstructured.Unstructured
+	// Made are objects that the definition has made for the parent, by the names of the children.
+	// Without Live, they get the marks of such.
+	Made map[string]*unstructured.Unstructured
 	// ParentIsLive says that the parent is as Live has it. Else nothing that would be written of it
 	// is tried there.
 	ParentIsLive bool
@@ -98,7 +103,7 @@ func (t *Trials) Try(ctx context.Context, parent *unstructured.Unstructured, giv
 		}
 		if err == nil {
 			tried = left
-			tried.Notes = slices.DeleteFunc(tried.Notes, func(note string) bool { return note == leftOutNote }) // Nothing is made.
+			tried.Notes = slices.DeleteFunc(tried.Notes, func(note string) bool { return note == LeftOutNote }) // Nothing is made.
 		} else {
 			tried.Notes = append(tried.Notes, "what would be deleted is not known: "+err.Error())
 		}
@@ -234,6 +239,9 @@ func (t *Trials) reconciler(ctx context.Context, server trialServer, recorder *t
 	def := t.Definition
 	views := t.views(server.Server)
 	parents := &offline.View{Server: server.Server, Kind: def.Watch.Kind}
+	if t.composer == nil && t.Composer != nil {
+		t.composer = t.Composer
+	}
 	if t.composer == nil {
 		composer, err := def.Handler.NewComposer(ctx, handlers.Env{
 			Definition: def.Name, Kind: def.Watch.Kind, Logger: t.Logger, Lister: parents, Metrics: prometheus.NewRegistry(),

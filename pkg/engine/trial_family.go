@@ -40,11 +40,18 @@ type trialFamily struct {
 	parent  *unstructured.Unstructured
 	given   Given
 	claimed map[offline.Key]string // the name of the child
+	made    map[offline.Key]bool   // it was given with its name
 	guessed bool                   // it is not known what was applied of some
 }
 
 func newTrialFamily(t *Trials, parent *unstructured.Unstructured, given Given) *trialFamily {
-	f := &trialFamily{Trials: t, parent: parent, given: given, claimed: map[offline.Key]string{}}
+	f := &trialFamily{Trials: t, parent: parent, given: given, claimed: map[offline.Key]string{}, made: map[offline.Key]bool{}}
+	f.given.Children = slices.Clone(given.Children)
+	for _, name := range slices.Sorted(maps.Keys(given.Made)) {
+		f.given.Children = append(f.given.Children, given.Made[name])
+		f.claimed[offline.KeyOf(given.Made[name])] = name
+		f.made[offline.KeyOf(given.Made[name])] = true
+	}
 	if parent.GetUID() == "" {
 		f.adoptUID()
 	}
@@ -97,7 +104,10 @@ func (f *trialFamily) server() (*offline.Server, error) {
 			f.mark(o, name)
 		}
 		owned := o
-		if isDumped := o.GetUID() != ""; isDumped || f.claimed[offline.KeyOf(o)] == "" {
+		switch isDumped := o.GetUID() != ""; {
+		case f.made[offline.KeyOf(o)]: // What it has besides may be from others.
+			owned = marksOf(o)
+		case isDumped, f.claimed[offline.KeyOf(o)] == "":
 			owned, f.guessed = marksOf(o), true
 		}
 		if err := server.PutAs(o, withoutSystemFields(owned), compose.FieldManager); err != nil {
@@ -174,8 +184,8 @@ func withoutSystemFields(o *unstructured.Unstructured) *unstructured.Unstructure
 	return o
 }
 
-// leftOutNote is about what is made without an API server.
-const leftOutNote = "what the API server fills in, such as defaults and addresses, is left out"
+// LeftOutNote is the note about what is made without an API server.
+const LeftOutNote = "what the API server fills in, such as defaults and addresses, is left out"
 
 // notes say what is special about the objects.
 func (f *trialFamily) notes() (notes []string) {
@@ -188,5 +198,5 @@ func (f *trialFamily) notes() (notes []string) {
 		notes = append(notes, "the children have no managedFields, so what the definition does not set any more stays in them here "+
 			"(kubectl get --show-managed-fields writes them)")
 	}
-	return append(notes, leftOutNote)
+	return append(notes, LeftOutNote)
 }
