@@ -34,6 +34,7 @@ type runFlags struct {
 	shutdownDelay   time.Duration
 	logFormat       string
 	verbosity       int
+	record          recordFlags
 
 	// evaluateInChild is no flag: Main sets it, Run does not.
 	evaluateInChild bool
@@ -63,6 +64,10 @@ func (f *runFlags) add(set *pflag.FlagSet) {
 		"while /readyz says 503. A second signal, or the loss of the lease, ends the delay. Replicas that do not lead, and all "+
 		"without leader election, stop at once. terminationGracePeriodSeconds has to be longer than this and --shutdown-timeout "+
 		"together, by ten seconds")
+	set.StringVar(&f.record.dir, "record", "", "folder that gets cases for kooperd test, from the calls of composers")
+	explain(set, "record", "folder that gets cases for `kooperd test`, one file a call of a composer, as far as it is another one than those before. "+
+		"Values of Secrets are left out; all else that composers read is in them. It is for a while, not for always. Default: none is written")
+	set.IntVar(&f.record.limit, "record-limit", 20, "how many cases --record keeps of a definition")
 	set.StringVar(&f.logFormat, "log-format", telemetry.FormatAuto, "text, json, or auto")
 	explain(set, "log-format", "text, json, or auto: text on a terminal, json otherwise")
 	set.IntVarP(&f.verbosity, "v", "v", 0, fmt.Sprintf("log verbosity, from 0 to %d", telemetry.MaxVerbosity))
@@ -84,6 +89,8 @@ func (f *runFlags) check(ctx context.Context) error {
 		return errors.New("no config: use --config FILE")
 	case f.verbosity < 0 || f.verbosity > telemetry.MaxVerbosity:
 		return fmt.Errorf("-v is %d, want a number from 0 to %d", f.verbosity, telemetry.MaxVerbosity)
+	case f.record.limit < 1:
+		return fmt.Errorf("--record-limit is %d, want 1 or more", f.record.limit)
 	case f.shutdownTimeout < 0:
 		return fmt.Errorf("--shutdown-timeout is %s, want 0 or more", f.shutdownTimeout)
 	case f.shutdownDelay < 0:

@@ -46,6 +46,7 @@ type process struct {
 
 	reloader *reload.Reloader
 	store    *reload.Store // nil when no config is in the cluster
+	recorder *recorder     // nil when no calls are recorded
 
 	credentials *credentialPlugin // nil when the kubeconfig has none
 }
@@ -69,6 +70,9 @@ func (p *process) run(ctx context.Context) error {
 	}
 	if p.credentials != nil {
 		l.beside = append(l.beside, p.credentials.watch)
+	}
+	if p.recorder != nil {
+		l.beside = append(l.beside, p.recorder.run)
 	}
 	if p.follows() {
 		l.beside = append(l.beside, p.follow)
@@ -111,6 +115,9 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 		return err
 	}
 	limitMemory(logger, memlimit.FromCgroup)
+	if p.recorder, err = newRecorder(flags.record, caseMaker{registry: registry}, logger); err != nil {
+		return err
+	}
 	endpoints, err := newServing(flags.servingFlags, where, logger)
 	if err != nil {
 		return err
@@ -184,7 +191,12 @@ func (p *process) build(ctx context.Context, where clusterConfig, endpoints serv
 	if err != nil {
 		return err
 	}
+	var calls func(engine.Call)
+	if p.recorder != nil {
+		calls = p.recorder.take
+	}
 	if p.engine, err = engine.New(engine.Options{
+		Calls:   calls,
 		Cluster: p.cluster, Gate: gate, Metrics: p.metrics, Board: p.board, Logger: p.logger,
 		ShutdownTimeout: p.flags.shutdownTimeout,
 		Installation:    compose.Installation(leaseNamespace, election.Name),

@@ -177,7 +177,7 @@ func (r *revision) makeHandler(ctx context.Context, env handlers.Env) (handlers.
 	if err != nil {
 		return nil, err
 	}
-	return r.composing.make(composer, env)
+	return r.composing.make(observed(composer, r.def, r.composing.controller.calls), env)
 }
 
 func (c *composing) make(composer handlers.Composer, env handlers.Env) (handlers.Handler, error) {

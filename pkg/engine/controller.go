@@ -23,6 +23,7 @@ type composers struct {
 	installation string         // marks their children
 	records      *compose.State // nil: what they own is not noted
 	moves        *compose.Moves // of children between them
+	calls        func(Call)     // is told each call; nil for nobody
 }
 
 // shared is what all controllers of an engine use.

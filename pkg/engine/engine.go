@@ -35,6 +35,8 @@ type Options struct {
 	// Records are where is noted what composers own. Default: nothing is noted, so a kind that a
 	// definition ceases to own is not looked at any more.
 	Records *compose.State
+	// Calls is told each call of a composer, on the goroutine of the call. Default: nobody is.
+	Calls func(Call)
 	// ShutdownTimeout is how long calls under way may go on after the end of the drain, before
 	// their contexts end. Default: 0, they end at once.
 	ShutdownTimeout time.Duration
@@ -91,7 +93,7 @@ func newEngine(opts Options, api apiServer) *Engine {
 			api: api, gate: opts.Gate, allMetrics: opts.Metrics, board: opts.Board, log: opts.Logger,
 			shutdown: opts.ShutdownTimeout, recorders: map[Group]*recorders{UnderLease: newRecorders(), EveryReplica: newRecorders()},
 			slots: newFairSemaphore(0), initial: newInitialLimiter(runtime.GOMAXPROCS(0)),
-			composers: composers{installation: opts.Installation, records: opts.Records, moves: compose.NewMoves()},
+			composers: composers{installation: opts.Installation, records: opts.Records, moves: compose.NewMoves(), calls: opts.Calls},
 			watchesOf: func(def config.Definition) []watched { return watchesOf(def, opts.Installation) },
 		},
 		wanted: map[string]config.Definition{}, controllers: map[string]*controller{},
