@@ -67,11 +67,11 @@ func (s *Server) liveBody(w write) ([]byte, error) {
 func (s *Server) keep(w write, answer *unstructured.Unstructured) *unstructured.Unstructured {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.objects[w.key()]
+	e := s.entry(w.key())
 	if e == nil {
 		e = &entry{}
-		s.objects[w.key()] = e
 	}
+	s.objects[w.key()] = e
 	if answer.GetResourceVersion() == "" { // It would be created.
 		answer.SetResourceVersion(s.changer.nextVersion())
 	}
@@ -100,7 +100,7 @@ func (s *Server) keep(w write, answer *unstructured.Unstructured) *unstructured.
 func (s *Server) carryOut(w write) (*unstructured.Unstructured, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.objects[w.key()]
+	e := s.entry(w.key())
 	if e == nil {
 		e = &entry{}
 	}
@@ -121,7 +121,7 @@ func (s *Server) carryOut(w write) (*unstructured.Unstructured, error) {
 // answerList answers a list.
 func (s *Server) answerList(req *http.Request, p place) (*http.Response, error) {
 	items := []any{}
-	for _, o := range s.list(p.kind) {
+	for _, o := range s.list(p.kind, nil) {
 		ok, err := selected(req.URL.Query(), o)
 		if err != nil {
 			return refuse(req, err)

@@ -50,6 +50,9 @@ func (x exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	if x.base != nil && !x.server.onlyHere(w) {
+		if x.server.confirm != nil {
+			return x.confirm(w)
+		}
 		return x.dryRun(w)
 	}
 	answer, err := x.server.carryOut(w)
@@ -65,7 +68,9 @@ func (x exchange) read(req *http.Request, p place, known bool) (*http.Response, 
 		return refuse(req, apierrors.NewNotFound(schema.GroupResource{Group: p.kind.Group, Resource: p.resource.Name}, p.name))
 	}
 	if known && p.name != "" && p.subresource == "" {
-		if e, ok := x.server.known(p.key()); ok && e.now == nil {
+		if e, ok := x.server.known(p.key()); ok && e.stale {
+			return x.readLive(req)
+		} else if ok && e.now == nil {
 			return notFound()
 		} else if ok {
 			return respond(req, http.StatusOK, e.now)

@@ -4,13 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -41,6 +41,7 @@ func KeyOf(o *unstructured.Unstructured) Key {
 type entry struct {
 	before, now *unstructured.Unstructured // nil for none
 	local       bool                       // the API server, if there is one, is asked nothing about it
+	stale       bool                       // the API server has said that it is another one by now
 	diverged    bool                       // the same, since its managedFields are others here
 	finalizers  bool                       // those of now are not those that the API server knows
 }
@@ -49,6 +50,8 @@ type entry struct {
 type Server struct {
 	finder kinds.Finder
 
+	base      *Snapshot  // nil for none
+	confirm   *confirmer // nil where every write is tried
 	mu        sync.Mutex
 	changer   changer
 	objects   map[Key]*entry
@@ -119,26 +122,59 @@ func (s *Server) Now(k Key) *unstructured.Unstructured {
 func (s *Server) known(k Key) (entry, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.objects[k]
+	e := s.entry(k)
 	if e == nil {
 		return entry{}, false
 	}
 	return *e, true
 }
 
-// list returns what there is of a kind, sorted by namespace and name.
-func (s *Server) list(kind schema.GroupVersionKind) (found []*unstructured.Unstructured) {
+// entry returns what is known of an object; nil for nothing. s.mu is held.
+func (s *Server) entry(k Key) *entry {
+	if e := s.objects[k]; e != nil {
+		return e
+	}
+	if o := s.base.object(k); o != nil {
+		return &entry{before: o, now: o}
+	}
+	return nil
+}
+
+// list returns what there is of a kind, sorted by namespace and name. Of what selector, nil for
+// all, does not select, there may be some among them.
+func (s *Server) list(kind schema.GroupVersionKind, selector labels.Selector) []*unstructured.Unstructured {
+	found := s.base.candidates(kind, selector)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	keys := slices.SortedFunc(maps.Keys(s.objects), func(a, b Key) int {
-		return strings.Compare(a.Namespace+"\x00"+a.Name, b.Namespace+"\x00"+b.Name)
-	})
-	for _, k := range keys {
-		if now := s.objects[k].now; now != nil && now.GroupVersionKind() == kind {
-			found = append(found, now)
+	if len(s.objects) == 0 {
+		return found
+	}
+	found = slices.DeleteFunc(slices.Clone(found), func(o *unstructured.Unstructured) bool { return s.objects[KeyOf(o)] != nil })
+	for _, e := range s.objects {
+		if e.now != nil && e.now.GroupVersionKind() == kind {
+			found = append(found, e.now)
 		}
 	}
+	slices.SortFunc(found, compareObjects)
 	return found
+}
+
+// byUID returns the object of a kind with a UID; nil for none.
+func byUID(s *Server, kind schema.GroupVersionKind, uid types.UID) *unstructured.Unstructured {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.objects {
+		if e.now != nil && e.now.GetUID() == uid && e.now.GroupVersionKind() == kind {
+			return e.now
+		}
+	}
+	if s.base == nil {
+		return nil
+	}
+	if o := s.base.byUID[uid]; o != nil && o.GroupVersionKind() == kind && s.objects[KeyOf(o)] == nil {
+		return o
+	}
+	return nil
 }
 
 // Forbidden returns what the API server has said about rights that are missing, each once.
@@ -165,7 +201,9 @@ func (s *Server) Config() *rest.Config {
 // write gets through but as a dry run.
 func (s *Server) Over(config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
-	config.Wrap(func(base http.RoundTripper) http.RoundTripper { return exchange{server: s, base: base} })
+	config.Wrap(func(base http.RoundTripper) http.RoundTripper {
+		return exchange{server: s, base: s.confirm.transport(base)}
+	})
 	return config
 }
 

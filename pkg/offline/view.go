@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -28,6 +29,8 @@ type View struct {
 	Namespaces []string
 	// Labels selects objects; nil selects all.
 	Labels labels.Selector
+	// Fields selects objects; nil selects all.
+	Fields fields.Selector
 	// Name is that of all objects; empty for any.
 	Name string
 }
@@ -37,14 +40,17 @@ func (v View) object(o *unstructured.Unstructured) (handlers.Object, bool) {
 	switch {
 	case o == nil, o.GroupVersionKind() != v.Kind, v.Name != "" && o.GetName() != v.Name,
 		len(v.Namespaces) > 0 && !slices.Contains(v.Namespaces, o.GetNamespace()),
-		v.Labels != nil && !v.Labels.Matches(labels.Set(o.GetLabels())):
+		v.Labels != nil && !v.Labels.Matches(labels.Set(o.GetLabels())), v.Fields != nil && !MatchesFields(v.Fields, o):
 		return nil, false
 	}
-	text, err := o.MarshalJSON()
-	if err != nil {
-		return nil, false
-	}
-	read, err := kube.ReadObject(text, v.Kind, v.FieldManager, v.MetadataOnly)
+	how := reading{object: o, fieldManager: v.FieldManager, metadataOnly: v.MetadataOnly}
+	read, err := v.Server.base.kept(how, func() (handlers.Object, error) {
+		text, err := o.MarshalJSON()
+		if err != nil {
+			return nil, err
+		}
+		return kube.ReadObject(text, v.Kind, v.FieldManager, v.MetadataOnly)
+	})
 	return read, err == nil
 }
 
@@ -55,17 +61,12 @@ func (v View) Get(namespace, name string) (handlers.Object, bool) {
 
 // GetByUID returns the object of that UID, or false.
 func (v View) GetByUID(uid types.UID) (handlers.Object, bool) {
-	for _, o := range v.Server.list(v.Kind) {
-		if o.GetUID() == uid {
-			return v.object(o)
-		}
-	}
-	return nil, false
+	return v.object(byUID(v.Server, v.Kind, uid))
 }
 
 // List returns the objects of a namespace, "" for all, that selector selects, nil for all.
 func (v View) List(namespace string, selector labels.Selector) (found []handlers.Object) {
-	for _, o := range v.Server.list(v.Kind) {
+	for _, o := range v.Server.list(v.Kind, selector) {
 		if namespace != "" && o.GetNamespace() != namespace || selector != nil && !selector.Matches(labels.Set(o.GetLabels())) {
 			continue
 		}
