@@ -166,6 +166,7 @@ func (r *Removal) managersOn(object handlers.Object, but map[types.UID]bool) (ma
 func (r *Removal) treatPatched(ctx context.Context, kind schema.GroupVersionKind, object handlers.Object, managers []string) (stays bool, err error) {
 	id := ChildID{Kind: kind.GroupKind(), Namespace: object.Namespace(), Name: object.Name()}
 	t := target{kind: kind, namespace: id.Namespace, name: id.Name, metadataOnly: true}
+	tellPatched(r, id, kind)
 	switch r.Scope.OnRemove {
 	case onRemoveOrphan:
 		err = r.releasePatches(ctx, t, object.UID(), managers)

@@ -170,7 +170,7 @@ func New(o Options) *Reconciler {
 	}
 	return &Reconciler{
 		Options: o, waiting: newWaiting(), now: time.Now,
-		status: &statusWriter{kind: o.Kind, client: o.Client, logger: o.Logger},
+		status: &statusWriter{kind: o.Kind, client: o.Client, logger: o.Logger, shape: &statusShape{}},
 	}
 }
 

@@ -49,6 +49,8 @@ type Removal struct {
 	Dynamic dynamic.Interface
 	// Logger carries the definition's name.
 	Logger logr.Logger
+	// Tell is called for each object with what becomes of it, before that is done; nil for nobody.
+	Tell func(Leftover)
 }
 
 // Removed is what a Removal has found.
@@ -120,6 +122,7 @@ func (r *Removal) treatAll(
 			return nil, err
 		}
 		if claim != "" {
+			tell(r, child, Wait, ReasonMoving, claim)
 			kept = append(kept, child.ID.Namespace) // It goes on there.
 			busy[parent] = true
 			found.Going++
@@ -211,16 +214,25 @@ func (r *Removal) treat(ctx context.Context, o observedChild, kept []string) (st
 	judge := &planner{Input: Input{Installation: r.Installation, Definition: r.Definition, Parent: Parent{UID: o.marks.parentUID}}}
 	isNamespace := o.ID.Kind == namespaceGroupKind
 	switch {
-	case r.Scope.OnRemove != onRemoveOrphan && r.Scope.OnRemove != onRemoveDelete,
-		o.marks.parentUID == "" || !judge.proven(o.Observed) || !ownsLabel(o.Observed, DefinitionLabel):
+	case !r.acts():
+		tell(r, o, Retain, ReasonRemoved, "")
+		return true, nil
+	case o.marks.parentUID == "" || !judge.proven(o.Observed) || !ownsLabel(o.Observed, DefinitionLabel):
+		tell(r, o, Retain, ReasonForeign, notOurs(o.Observed))
 		return true, nil
 	case r.Scope.OnRemove == onRemoveOrphan:
+		tell(r, o, MakeOrphan, ReasonRemoved, "")
 		return false, r.orphan(ctx, o)
-	case slices.Contains(protected, o.ID.Kind) && !o.marks.prune, isNamespace && slices.Contains(kept, o.ID.Name):
+	case slices.Contains(protected, o.ID.Kind) && !o.marks.prune:
+		tell(r, o, Retain, ReasonProtected, "objects of its kind are deleted only where that child says so")
+		return true, nil
+	case isNamespace && slices.Contains(kept, o.ID.Name):
+		tell(r, o, Retain, ReasonInUse, "it has children that are kept")
 		return true, nil
 	case o.Deleting:
 		return false, nil
 	}
+	tell(r, o, Delete, ReasonRemoved, "")
 	_, err = r.Client.delete(ctx, r.target(o), o.UID, o.ResourceVersion)
 	if reason := reasonFor(err); err == nil || reason == reasonStale || reason == reasonNotFound {
 		return false, nil

@@ -30,7 +30,7 @@ type statusWriter struct {
 	kind   schema.GroupVersionKind
 	client *Client
 	logger logr.Logger
-	shape  statusShape
+	shape  *statusShape
 }
 
 // writeStatus brings the parent's status in line with the composition and the plan. A composer that
