@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"kooperd.dev/kooperd/pkg/compose"
+	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/telemetry"
@@ -122,13 +123,15 @@ func finishLeft(ctx context.Context, c *composing, left []compose.Scope, earlier
 }
 
 // scope is what the definition has to do with.
-func (c *composing) scope() compose.Scope {
-	def := c.revision.def
+func (c *composing) scope() compose.Scope { return scopeOf(c.revision.def, c.controller.installation) }
+
+// scopeOf is what a definition of an installation has to do with.
+func scopeOf(def config.Definition, installation string) compose.Scope {
 	return compose.Scope{
 		APIVersion: def.Watch.Kind.GroupVersion().String(), Kind: def.Watch.Kind.Kind, Namespaces: def.Watch.Namespaces,
-		Owns: compose.OwnedRecords(ownedKinds(def), def.Watch.Namespaces), Finalizer: compose.FinalizerOf(c.controller.installation, def.IDs()[0]),
+		Owns: compose.OwnedRecords(ownedKinds(def), def.Watch.Namespaces), Finalizer: compose.FinalizerOf(installation, def.IDs()[0]),
 		Patches:       compose.PatchedRecords(patchedKinds(def), def.Watch.Namespaces),
-		LabelSelector: textOf(def.Watch.LabelSelector), FieldSelector: textOf(def.Watch.FieldSelector), Where: c.selection.Where.Text(),
+		LabelSelector: textOf(def.Watch.LabelSelector), FieldSelector: textOf(def.Watch.FieldSelector), Where: selectionOf(def).Where.Text(),
 		OnRemove: string(def.OnRemove), Digest: textOfDigest(def), Formerly: def.Formerly,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -42,7 +43,8 @@ type Trials struct {
 	Composer handlers.Composer
 
 	composer handlers.Composer
-	stuck    bool // the plugin's code has not returned
+	stuck    atomic.Bool // the plugin's code has not returned
+	planned  *plannedOf  // nil where one parent is tried
 }
 
 // Given are the objects that there are besides the parent.
@@ -79,7 +81,7 @@ type Tried struct {
 
 // Close closes the composer, unless a call of it goes on.
 func (t *Trials) Close() error {
-	if t.stuck {
+	if t.stuck.Load() {
 		return nil
 	}
 	if closer, ok := t.composer.(io.Closer); ok {
@@ -127,7 +129,7 @@ func (t *Trials) pass(ctx context.Context, parent *unstructured.Unstructured, gi
 		if err := t.fill(ctx, server, parent); err != nil {
 			return nil, err
 		}
-		return t.run(ctx, trialServer{server, server.Over(t.Live)}, parent, do)
+		return t.run(ctx, trialServer{server, server.Over(t.Live)}, triedParent{key: offline.KeyOf(parent)}, do)
 	}
 	family := newTrialFamily(t, parent, given)
 	for {
@@ -135,7 +137,7 @@ func (t *Trials) pass(ctx context.Context, parent *unstructured.Unstructured, gi
 		if err != nil {
 			return nil, err
 		}
-		tried, err := t.run(ctx, trialServer{server, server.Config()}, parent, do)
+		tried, err := t.run(ctx, trialServer{server, server.Config()}, triedParent{key: offline.KeyOf(parent)}, do)
 		if err != nil {
 			return nil, err
 		}
@@ -175,8 +177,14 @@ type trialServer struct {
 	config *rest.Config
 }
 
+// triedParent names the parent of a pass.
+type triedParent struct {
+	key    offline.Key
+	object handlers.Object // nil for that which the server has
+}
+
 // run makes one pass with what a server has.
-func (t *Trials) run(ctx context.Context, server trialServer, parent *unstructured.Unstructured, do tryPass) (*Tried, error) {
+func (t *Trials) run(ctx context.Context, server trialServer, parent triedParent, do tryPass) (*Tried, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.Definition.Timeout)
 	defer cancel()
 	recorder := &trialEvents{}
@@ -187,10 +195,12 @@ func (t *Trials) run(ctx context.Context, server trialServer, parent *unstructur
 	}); err != nil {
 		return nil, err
 	}
-	key := offline.KeyOf(parent)
-	object, ok := r.Parents.Get(key.Namespace, key.Name)
-	if !ok {
-		return nil, fmt.Errorf("reading %s: it is no object of kind %s", key, t.Definition.Watch.Kind.Kind)
+	key, object := parent.key, parent.object
+	if object == nil {
+		var ok bool
+		if object, ok = r.Parents.Get(key.Namespace, key.Name); !ok {
+			return nil, fmt.Errorf("reading %s: it is no object of kind %s", key, t.Definition.Watch.Kind.Kind)
+		}
 	}
 	tried := &Tried{Server: server.Server, Parent: key}
 	var trial compose.Trial
@@ -229,7 +239,7 @@ func (t *Trials) bounded(ctx context.Context, code func() error) error {
 	case err := <-ended:
 		return err
 	case <-grace.C:
-		t.stuck = true
+		t.stuck.Store(true)
 		return &StuckTrialError{After: trialGrace, Timeout: t.Definition.Timeout}
 	}
 }
@@ -238,7 +248,7 @@ func (t *Trials) bounded(ctx context.Context, code func() error) error {
 func (t *Trials) reconciler(ctx context.Context, server trialServer, recorder *trialEvents) (*compose.Reconciler, error) {
 	def := t.Definition
 	views := t.views(server.Server)
-	parents := &offline.View{Server: server.Server, Kind: def.Watch.Kind}
+	parents := t.parents(server.Server)
 	if t.composer == nil && t.Composer != nil {
 		t.composer = t.Composer
 	}
@@ -259,14 +269,16 @@ func (t *Trials) reconciler(ctx context.Context, server trialServer, recorder *t
 	if err != nil {
 		return nil, fmt.Errorf("making the client of the parents: %w", err)
 	}
-	return compose.New(compose.Options{
-		Identity: identityOf(def, t.Installation), Selection: selectionOf(def), Composer: t.composer,
+	r := compose.New(compose.Options{
+		Identity: identityOf(def, t.Installation), Selection: selectionOf(def), Membership: t.membership(), Composer: t.composer,
 		ParentWrites: compose.ParentWrites{Status: def.Status, Marks: def.Handler.Marks()},
 		Deletion:     compose.Deletion{Finalizes: def.Handler.Finalizes(), Ordered: def.Handler.Ordered()},
 		Parents:      parents, Children: views.children, OtherSources: views.OtherSources,
 		Client: client, Dynamic: dyn, Remembered: compose.Remembered{Memory: compose.NewMemory(), Leavers: &compose.Leavers{}},
 		Metrics: telemetry.NewMetrics(prometheus.NewRegistry()).Controller(def.Name).Compose(), Events: recorder, Logger: t.Logger,
-	}), nil
+	})
+	t.planned.prepare(r, server.Server)
+	return r, nil
 }
 
 // trialViews are the caches of a trial.
