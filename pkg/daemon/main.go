@@ -22,6 +22,8 @@ const (
 	ExitUsage = 2
 	// ExitLost means that leadership was lost, which ends the execution.
 	ExitLost = 3
+	// ExitChanges means that plan has found what would be changed.
+	ExitChanges = 4
 )
 
 // Main runs the program with the arguments of the process and the given plugins, and returns its
@@ -103,6 +105,8 @@ func exitStatus(err error) int {
 	switch {
 	case errors.Is(err, election.ErrLost):
 		return ExitLost
+	case errors.Is(err, errChanges):
+		return ExitChanges
 	case errors.As(err, &failed):
 		return ExitFailure
 	default:

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,7 +112,7 @@ func runOrphans(cmd *cobra.Command, registry *handlers.Registry, paths []string,
 	if r.where, err = loadClusterConfig(flags.cluster.kubeconfig, flags.cluster.context); err != nil {
 		return err
 	}
-	if r.lease, err = r.leaseName(); err != nil {
+	if r.lease, err = leaseOf(r.cfg, flags.namespace, r.where); err != nil {
 		return err
 	}
 	cluster, err := connect(r.where)
@@ -138,15 +137,6 @@ func runOrphans(cmd *cobra.Command, registry *handlers.Registry, paths []string,
 
 // note says something that is not the answer.
 func (r *orphansRun) note(text string) { _, _ = fmt.Fprintf(r.stderr, "kooperd: %s\n", text) }
-
-// leaseName is the lease of the installation.
-func (r *orphansRun) leaseName() (types.NamespacedName, error) {
-	written, flag := r.cfg.LeaderElection.Namespace, r.flags.namespace
-	if written != "" && flag != "" && written != flag {
-		return types.NamespacedName{}, fmt.Errorf("--namespace is %q, but the config says leaderElection.namespace: %q", flag, written)
-	}
-	return types.NamespacedName{Namespace: cmp.Or(written, flag, r.where.namespace), Name: r.cfg.LeaderElection.Name}, nil
-}
 
 func (r *orphansRun) installation() string {
 	return compose.Installation(r.lease.Namespace, r.lease.Name)

@@ -49,20 +49,17 @@ func (d *planning) close() { _ = d.Close() } // What it has made is for this pla
 // begin reads what the definition reads. The error is the end of everything.
 func (d *planning) begin(ctx context.Context) error {
 	def := d.Definition
-	switch {
+	switch allowed := d.allow(); {
 	case def.Paused:
 		d.found.State = PlanPaused
 		return nil
 	case def.Watch.Kind.Kind == "":
 		d.found.State = PlanEffects
 		return nil
-	case !def.Handler.Composes(), def.Handler.External() && !d.run.RunsPrograms:
-		if d.found.State = PlanEffects; def.Handler.Composes() {
-			d.found.State = PlanNotRun
-		}
+	case !allowed:
 		n, err := d.run.lists.count(ctx, parentsQuery(d.Trials))
 		if err != nil {
-			d.found.State = PlanDone
+			d.found.State, d.found.Why = PlanDone, ""
 			d.found.fail(err)
 		}
 		d.found.Objects = n
@@ -88,6 +85,27 @@ func (d *planning) begin(ctx context.Context) error {
 	}
 	d.snapshot = offline.NewSnapshot(compose.ParentUIDLabel, all)
 	return d.prepare(ctx)
+}
+
+// allow reports whether the definition is worked out. If not, it notes why.
+func (d *planning) allow() bool {
+	switch {
+	case !d.Definition.Handler.Composes():
+		d.found.State = PlanEffects
+		return false
+	case !d.Definition.Handler.External():
+		return true
+	case d.run.Allow == nil:
+		d.found.State = PlanNotRun
+		return false
+	}
+	def, err := d.run.Allow(d.Definition)
+	if err != nil {
+		d.found.State, d.found.Why = PlanNotRun, err.Error()
+		return false
+	}
+	d.Definition = def
+	return true
 }
 
 // prepare makes the composer, and finds out which objects are handled.

@@ -34,8 +34,9 @@ type Planning struct {
 	Records map[string]compose.Record
 	// Unconfirmed is true when the API server is asked for no dry runs.
 	Unconfirmed bool
-	// RunsPrograms is true when programs and services may be asked what should exist.
-	RunsPrograms bool
+	// Allow returns a definition that asks a program or a service what should exist as it is to be
+	// run, or an error that says why that is not allowed; nil allows none.
+	Allow func(config.Definition) (config.Definition, error)
 	// Only are the names of the definitions to plan; none for all.
 	Only []string
 	// Progress is called when something was worked out; nil for nobody. Calls may overlap.

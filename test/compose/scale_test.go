@@ -65,13 +65,19 @@ func TestManyParents(t *testing.T) {
 // createMany makes n parents, several at a time.
 func (r *rig) createMany(t *testing.T, n int) {
 	t.Helper()
+	r.createRange(t, 0, n)
+}
+
+// createRange makes the parents with the numbers from first to n.
+func (r *rig) createRange(t *testing.T, first, n int) {
+	t.Helper()
 	client := shared.Dynamic().Resource(things).Namespace(r.namespace)
 	var running sync.WaitGroup
 	const clients = 8
 	failed := make(chan error, clients)
 	for c := range clients {
 		running.Go(func() {
-			for i := c; i < n; i += clients {
+			for i := first + c; i < n; i += clients {
 				thing := &unstructured.Unstructured{Object: map[string]any{
 					"apiVersion": things.GroupVersion().String(), "kind": "Thing",
 					"metadata": map[string]any{"name": fmt.Sprintf("p%d", i)}, "spec": map[string]any{"text": "x"},

@@ -222,7 +222,7 @@ func (r *rig) onlyDryRuns(t testing.TB, mark cluster.AuditMark, account string, 
 	t.Helper()
 	var sent []string
 	for _, e := range shared.AuditSince(t, mark) {
-		if !e.IsWrite() || e.User.Username != "system:serviceaccount:"+r.leases+":"+account {
+		if !e.IsWrite() || e.User.Username != "system:serviceaccount:"+r.leases+":"+account || slices.Contains(notAboutChildren, e.ObjectRef.Resource) {
 			continue
 		}
 		resource := e.ObjectRef.Resource
