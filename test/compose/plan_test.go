@@ -14,15 +14,12 @@ import (
 // asked counts the requests of a user since mark, those of writes apart.
 func (r *rig) asked(t testing.TB, account string, mark cluster.AuditMark) (reads, writes int) {
 	t.Helper()
-	var all []string
-	defer func() { t.Logf("%d reads: %q", reads, all) }()
 	for _, e := range shared.AuditSince(t, mark) {
 		switch {
 		case e.User.Username != "system:serviceaccount:"+r.leases+":"+account, slices.Contains(notAboutChildren, e.ObjectRef.Resource):
 		case e.IsWrite():
 			writes++
 		default:
-			all = append(all, e.RequestURI)
 			reads++
 		}
 	}
@@ -42,7 +39,7 @@ func TestPlanRequests(t *testing.T) {
 	children := func(data map[string]any) map[string]definition {
 		return one(applying(map[string]any{"a": page("a", data), "b": page("b", data), "c": page("c", data)}, settings))
 	}
-	before, changing, made := 0, 0, 0
+	before, made := 0, 0
 	for _, n := range []int{100, 300} {
 		r.defineAll(t, children(text))
 		r.createRange(t, made, n)
@@ -74,10 +71,9 @@ func TestPlanRequests(t *testing.T) {
 			t.Errorf("it counts %v, want %d changes", found.Definitions[0].Counts, 3*n)
 		}
 		now, writes := r.asked(t, "person", mark)
-		if changing > 0 && now != changing || writes > 3*n {
-			t.Errorf("with a change there are %d reads and %d dry runs, want %d and at most %d", now, writes, changing, 3*n)
+		if most := reads + 1; now > most || writes > 3*n { // What is known of the resources may have become old.
+			t.Errorf("with a change there are %d reads and %d dry runs, want at most %d and %d", now, writes, most, 3*n)
 		}
-		changing = now
 	}
 }
 
