@@ -211,7 +211,8 @@ func TestPlanForPeople(t *testing.T) {
 	}
 	for _, want := range []string{
 		"DEFINITION   STATE            OBJECTS   CREATE   OBJECT\n",
-		"logs         effectsUnknown   3         0        0\n" + "paused       paused " + "          0         0        0\n", "things       planned, new     3         3        3\n",
+		"logs         effectsUnknown   3         0        0\n", "things       planned, new     3         3        3\n",
+		"paused: it is paused, and does nothing.\n",
 		"things: create ConfigMap " + r.namespace + "/one-a (child a) for Thing " + r.namespace + "/one\napiVersion: v1\ndata:\n  text: x\n",
 		"The same for 2 more: ConfigMap " + r.namespace + "/three-a, ConfigMap " + r.namespace + "/two-a (--all shows each)\n",
 		"logs: what its plugin does to the objects is known only when it does it.\n",
