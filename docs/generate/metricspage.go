@@ -29,6 +29,7 @@ var groups = []struct{ title, text, prefix string }{
 	{"Definitions, as Kooper names them", "They keep the names and labels of Kooper, so its dashboards work.", "kooper_"},
 	{"Definitions", "", "kooperd_controller_"},
 	{"Children", "Of definitions whose plugin makes composers.", "kooperd_compose_"},
+	{"Rollouts", "Of definitions with `rollout`.", "kooperd_rollout_"},
 	{"Hooks", "Of definitions with the plugin `webhook`.", "kooperd_webhook_"},
 	{"Sources", "A source is one list and watch, shared by all definitions that watch the same.", "kooperd_source_"},
 	{"Leadership", "", "kooperd_le"},
@@ -45,7 +46,7 @@ var labelTexts = map[string]string{
 	"controller":  "name of the definition",
 	"requeue":     "`true` for retries and for calls that a handler asked for with `RequeueAfter`, else `false`",
 	"success":     "`true` or `false`",
-	"state":       "`Waiting`, `Syncing`, `Running`, `ReloadPending`, `PruneHeld`, `Degraded` or `Paused`; a source is never `ReloadPending`, `PruneHeld` or `Paused`; of children: `ready`, `notReady` or `refused`",
+	"state":       "`Waiting`, `Syncing`, `Running`, `ReloadPending`, `PruneHeld`, `Degraded` or `Paused`; a source is never `ReloadPending`, `PruneHeld` or `Paused`; of children: `ready`, `notReady` or `refused`; of parents in a rollout: `updated`, `updating` or `held`",
 	"kind":        "kind that is watched",
 	"api_version": "API group and version of the kind",
 	"namespace":   "namespace that is watched; empty for the whole cluster",
@@ -186,6 +187,7 @@ func exercise(m *telemetry.Metrics) {
 	m.ObserveLog(func() uint64 { return 0 })
 	c := m.Controller("definition")
 	c.Compose().DeclarePatches()
+	c.Rollout().Declare()
 	c.ObserveRunning(func() (sum, longest time.Duration) { return 0, 0 })
 	for _, limit := range []string{telemetry.LimitRate, telemetry.LimitMaxConcurrent} {
 		c.ObserveThrottled(limit, func() time.Duration { return 0 })

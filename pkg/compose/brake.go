@@ -49,7 +49,7 @@ type Brake struct {
 	held    map[types.UID]int                  // how many children each parent would lose
 	wanted  int                                // the sum of held: there may be many parents
 	swept   map[types.UID]struct{}             // parents for which the change was carried out; nil later
-	waiting map[types.UID]map[ChildID]struct{} // children for which it waits for another definition
+	waiting map[types.UID]map[ChildID]struct{} // children for which it waits, see defers
 	notify  func()                             // called when a hold begins or ends; nil for none
 }
 
@@ -202,15 +202,16 @@ func (b *Brake) forget(parent types.UID) {
 	delete(b.waiting, parent)
 }
 
-// defers notes for which children that are not desired any more a change of the definition waits
-// for another definition, however long that takes. Those that come later are of another change.
-func (b *Brake) defers(parent types.UID, ops []Op, now time.Time) {
+// defers notes for which children that are not desired any more a change of the definition waits,
+// however long that takes: for another definition, or because the parent is held. waits says which.
+// Those that come later are of another change.
+func (b *Brake) defers(parent types.UID, ops []Op, now time.Time, waits func(Op) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	free, before := b.isFree(parent, now), b.waiting[parent]
 	waiting := map[ChildID]struct{}{}
 	for _, op := range ops {
-		if _, waits := before[op.ID]; op.Desired == nil && (waits || free && waitsForHeir(op)) {
+		if _, noted := before[op.ID]; op.Desired == nil && (noted || free && waits(op)) {
 			waiting[op.ID] = struct{}{}
 		}
 	}

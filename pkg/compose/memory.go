@@ -20,9 +20,11 @@ type Memory struct {
 	byKey   map[kube.Key]types.UID
 	asking  relatedIndex
 	// Brake holds deletions of the definition.
-	Brake  *Brake
-	fights *fights
-	events *eventLog
+	Brake *Brake
+	// Rollout holds changes of what is desired.
+	Rollout *Rollout
+	fights  *fights
+	events  *eventLog
 }
 
 // parentMemory is what is remembered of one parent.
@@ -76,7 +78,8 @@ type heldEvent struct {
 func NewMemory() *Memory {
 	return &Memory{
 		parents: map[types.UID]*parentMemory{}, byKey: map[kube.Key]types.UID{}, asking: relatedIndex{}, Brake: &Brake{},
-		fights: newFights(), events: newEventLog(),
+		Rollout: &Rollout{now: time.Now},
+		fights:  newFights(), events: newEventLog(),
 	}
 }
 
@@ -134,6 +137,7 @@ func (m *Memory) forget(key kube.Key, uid types.UID) counts {
 	m.mu.Unlock()
 	m.Brake.release(uid)
 	m.Brake.forget(uid)
+	m.Rollout.forget(key, uid)
 	m.fights.forget(uid)
 	m.events.forget(uid)
 	return before

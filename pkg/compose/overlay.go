@@ -119,6 +119,7 @@ func (m *Memory) clear() (total counts) {
 	clear(m.asking)
 	m.mu.Unlock()
 	m.Brake.reset(time.Time{})
+	m.Rollout.clear()
 	m.fights.clear()
 	m.events.clear()
 	return total

@@ -28,6 +28,7 @@ type current struct {
 	secrets  *redactor
 	paused   bool   // the parent is left alone
 	lagging  string // a namespace of related objects whose labels are not known yet; empty for none
+	rollout  rolloutState
 }
 
 func (c *current) setParent(object handlers.Object) {
@@ -71,9 +72,11 @@ func newPass(r *Reconciler, key kube.Key, req handlers.Request) *pass {
 // run brings the children and the status in line.
 func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	if p.meta.DeletionTimestamp != nil && (!p.Finalizes || !p.hasFinalizer()) {
+		p.rollout.came = passApart
 		return cleaning{pass: p}.cleanUp(ctx)
 	}
 	if isPaused(p.meta) {
+		p.rollout.came = passApart
 		return p.pause(ctx)
 	}
 	lookAnew(p.Moves, p.Definition, p.parent.UID)
@@ -83,12 +86,18 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 		return handlers.Result{}, err
 	}
 	if !whole {
+		p.rollout.came = passNothing
 		moving{p}.say(ctx, false, false)
 		return handlers.Result{RequeueAfter: listedInterval}, nil
 	}
 	if handlers.IsUnavailable(p.err) { // That is not about the parent.
+		p.rollout.came = passNothing
 		moving{p}.say(ctx, false, false)
 		return handlers.Result{}, p.err
+	}
+	if p.rollout.came = passDone; p.rollout.held {
+		moving{p}.say(ctx, false, false)
+		return rolling{p}.rest(), nil
 	}
 	p.fights, p.next = p.lookAtFights(ctx, p.ops)
 	waits := moving{p}.lookAtMoves()
@@ -129,7 +138,7 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 		again(&result, heldInterval)
 		return result, nil
 	}
-	p.Memory.Brake.defers(p.parent.UID, p.ops, p.now())
+	p.Memory.Brake.defers(p.parent.UID, p.ops, p.now(), waitsForHeir)
 	if len(p.composition.Pending) == 0 {
 		p.Memory.Brake.sweep(p.parent.UID, p.now())
 	}
@@ -141,78 +150,6 @@ func again(result *handlers.Result, d time.Duration) {
 	if d > 0 && (result.RequeueAfter == 0 || result.RequeueAfter > d) {
 		result.RequeueAfter = d
 	}
-}
-
-// makeRight brings the children in line. settled is false if that took too many rounds, and whole
-// if a cache has ceased to be complete: what is not in it may exist nevertheless. It is false, too,
-// if nothing may be made, because that could not be recorded, or the parent is gone.
-func (p *pass) makeRight(ctx context.Context) (settled, whole bool) {
-	for {
-		settled = p.converge(ctx)
-		if whole = p.listed(p.meta.DeletionTimestamp != nil) && !p.lost; !whole || !settled || p.err != nil {
-			return settled, whole
-		}
-		patching{p}.contribute(ctx)
-		if !p.prune(ctx) {
-			patching{p}.withdraw(ctx)
-			return settled, whole
-		}
-		// What the composer says may be about what is gone now.
-	}
-}
-
-// mayWrite reports whether what the definition owns is recorded. It waits for that.
-func (p *pass) mayWrite(ctx context.Context) bool {
-	ok, err := p.Recorded.await(ctx)
-	p.lost = !ok && err == nil
-	return ok
-}
-
-// converge asks the composer, and creates and applies, until nothing changes any more. It returns
-// false if that took too many rounds.
-func (p *pass) converge(ctx context.Context) (settled bool) {
-	for p.rounds < maxRounds {
-		p.rounds++
-		observed := p.observeChildren()
-		keeps := keepsDependents(p.meta)
-		if keeps {
-			clear(observed)
-		}
-		desired := p.compose(ctx, observed)
-		if keeps {
-			desired = nil
-		}
-		if p.err != nil || ctx.Err() != nil || !p.lives() || !p.mayWrite(ctx) {
-			return true
-		}
-		if p.err = p.ensureFinalizer(ctx, desired, len(p.patches.desired) > 0); p.err != nil {
-			return true
-		}
-		if !sameForComposer(p.composed, p.meta) {
-			continue
-		}
-		p.observeAt(observed, desired)
-		p.ops = p.plan(observed, desired, "", "")
-		changed := p.execute(ctx, p.ops)
-		if !(labeling{p}).write(ctx) && !changed {
-			return true
-		}
-	}
-	return false
-}
-
-// lives reports whether the parent is there, and not being deleted since the composer was asked,
-// which may take long. Else its end has an event, and nothing is made for it any more.
-func (p *pass) lives() bool {
-	now, there := p.Parents.GetByUID(p.parent.UID)
-	p.lost = !there || now.Metadata().DeletionTimestamp != nil && p.composed.DeletionTimestamp == nil
-	return !p.lost
-}
-
-// sameForComposer reports whether nothing but what kooperd itself writes differs: the event of that
-// write calls for nothing.
-func sameForComposer(a, b *metav1.ObjectMeta) bool {
-	return a.Generation == b.Generation && maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations)
 }
 
 // compose asks the composer what should exist. p.err says why that is not known.

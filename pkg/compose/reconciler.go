@@ -189,6 +189,7 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 	leaving, excluded := leaves(ctx, r, key, req.Object)
 	switch {
 	case excluded && !leaving:
+		r.Memory.Rollout.forget(key, uid)
 		return handlers.Result{}, nil
 	case leaving && !excluded && !r.Leavers.isLookedAt(key, uid): // It may be gone, like many others.
 		return handlers.Result{RequeueAfter: r.Leavers.again(key)}, nil
@@ -200,6 +201,7 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 	defer func() { r.Metrics.Pass(r.now().Sub(begun)) }()
 	p := newPass(r, key, req)
 	if mark := p.meta.Labels; r.Identity.has(mark[DefinitionLabel]) && mark[InstallationLabel] == r.Installation {
+		r.Memory.Rollout.forget(key, uid)
 		return handlers.Result{}, handlers.Terminal(errOwnChild)
 	}
 	r.count(r.Memory.meet(key, uid).negative())
@@ -210,6 +212,7 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 		}
 	}()
 	if leaving {
+		r.Memory.Rollout.forget(key, uid)
 		result, err := cleaning{pass: p}.leave(ctx)
 		return result, p.secrets.cleanError(err)
 	}
@@ -217,6 +220,7 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 	if r.Where != nil {
 		noteSelected(r.Memory, uid, r.Where)
 	}
+	defer rolling{p}.say()
 	defer func() { p.secrets.panicAgain(recover()) }()
 	result, err := p.run(ctx)
 	if r.Where.excludes(ctx, r.Memory.newest(p.object, r.Parents)) { // By a status of ours, whose event calls for nothing.

@@ -54,7 +54,7 @@ func (p *pass) writeStatus(ctx context.Context) error {
 		}
 		withoutNulls(own)
 	}
-	return p.putStatus(ctx, own, p.conditions())
+	return p.putStatus(ctx, own, rolling{p}.noted(p.conditions()))
 }
 
 // writeConditions leaves everything but conditions alone.

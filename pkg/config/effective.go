@@ -127,7 +127,7 @@ func controllerOf(c Definition, handler []byte) *language.Controller {
 		Timeout:        short(c.Timeout),
 		LeaderElection: language.Required,
 		Finalizer:      c.Finalizer,
-		Children:       language.Children{ConditionPrefix: c.Status.ConditionPrefix, Formerly: slices.Concat(c.Formerly, c.Donors)},
+		Children:       language.Children{ConditionPrefix: c.Status.ConditionPrefix, Formerly: slices.Concat(c.Formerly, c.Donors), Rollout: rolloutOf(c.Rollout)},
 		Paused:         c.Paused,
 	}
 	if c.Handler.Composes() {

@@ -25,6 +25,8 @@ type Children struct {
 	// OnRemove is what becomes of children that the file does not want any more. Default: retain;
 	// empty for a plugin that makes no composers.
 	OnRemove OnRemove
+	// Rollout bounds how many objects are changed at a time; nil, the default, does not.
+	Rollout *Rollout
 }
 
 // checkIdentity reports an id and former ids of a definition whose handler makes no children.

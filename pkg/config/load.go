@@ -257,6 +257,7 @@ func (l *loader) config(schema cue.Value) *Config {
 			l.checkFinalizes(c.Name, c.Finalizer, handler)
 			l.checkComposer(c, f.Controllers[c.Name], handler)
 			l.checkIdentity(c.Name, f.Controllers[c.Name], handler)
+			l.checkRollout(c, handler)
 		}
 		if at := (diagnostic.Path{"controllers", c.Name, "handler"}); !ok && !l.report.Explained(at) {
 			l.report.Add(l.doc.KeyPosition(at), at, "cannot be used", "this is a mistake in kooperd: it does not know why")

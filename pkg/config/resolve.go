@@ -122,6 +122,7 @@ func (r *resolver) controller(at diagnostic.Path, name string, c *language.Contr
 		Children:     Children{ID: c.ID, Formerly: c.Formerly, OnRemove: OnRemove(c.OnRemove), Status: Status{None: c.Status == language.StatusNone, ConditionPrefix: c.ConditionPrefix}},
 		Paused:       c.Paused,
 	}
+	out.Rollout = readRollout(r, at.With("rollout"), c.Rollout)
 	if message, hint := finalizerMistake(c); message != "" {
 		r.report(at.With("finalizer"), message, hint)
 	}

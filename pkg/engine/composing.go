@@ -137,6 +137,7 @@ func (c *composing) retired(ctx context.Context, now *revision) {
 	}
 	if current, next := c.controller.rollout.revisions(); current != nil && current.composing == nil && (next == nil || next.composing == nil) {
 		c.controller.metrics.Compose().Remove()
+		c.controller.metrics.Rollout().Remove()
 	}
 }
 
@@ -197,5 +198,8 @@ func (c *composing) make(composer handlers.Composer, env handlers.Env) (handlers
 		Metrics:    c.controller.metrics.Compose(), Events: env.Events, Logger: env.Logger,
 	})
 	c.reconciler.Store(r)
+	if c.revision.def.Rollout != nil {
+		c.controller.metrics.Rollout().Declare()
+	}
 	return r, nil
 }

@@ -251,7 +251,7 @@ func (c *controller) condition() condition {
 	failures := current.objects.failures
 	now.failing, now.unavailable = failures.describe(), failures.unavailable()
 	now.failed, now.exhausted = failures.counts()
-	now.held = current.objects.memory.Brake.Held()
+	now.held, now.rollout = current.objects.memory.Brake.Held(), current.objects.memory.Rollout.Describe()
 	if next != nil {
 		now.pending = next.pending()
 	}

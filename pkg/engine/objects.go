@@ -23,6 +23,7 @@ func newObjectState(def config.Definition, changed func()) *objectState {
 		changed: changed,
 	}
 	s.memory.Brake.OnHeld(changed)
+	s.memory.Rollout.OnChanged(changed)
 	return s
 }
 

@@ -10,7 +10,8 @@ import (
 
 // rollout keeps the revisions of one definition: at most one that handles objects, one that is
 // going to replace it, and those before, until their last calls have returned. A paused definition
-// has none of the first two.
+// has none of the first two. It is about the definition itself; how a change gets to one object
+// after another is compose.Rollout's.
 type rollout struct {
 	// newRevision makes a revision and the context that its end ends. replaced may be nil.
 	newRevision func(def config.Definition, replaced *revision) (*revision, lifetime)

@@ -30,6 +30,8 @@ type condition struct {
 	failed, exhausted int
 	// held says why no children are deleted; empty if they are.
 	held string
+	// rollout says how far a change is that is made to a few objects at a time; empty for none.
+	rollout string
 	// undecidable says why no event can be decided on; empty if some can.
 	undecidable string
 	// pending says why a changed definition does not replace the running one yet; empty if none
@@ -79,7 +81,7 @@ func (c condition) obstacle() (state status.State, reason string) {
 	if c.held != "" {
 		return status.PruneHeld, c.held
 	}
-	return status.Running, ""
+	return status.Running, c.rollout
 }
 
 // definitionStatus keeps the state of one definition on the board, in the metrics and in the log.

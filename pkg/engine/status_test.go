@@ -37,6 +37,7 @@ var conditions = map[string]struct {
 	"undecidable":        {condition{source: status.Running, built: true, undecidable: "no such key"}, status.Degraded, "no such key"},
 	"a change waits":     {condition{source: status.Running, built: true, pending: "not yet"}, status.ReloadPending, "the change of the definition waits: not yet"},
 	"children are kept":  {condition{source: status.Running, built: true, held: "too many"}, status.PruneHeld, "too many"},
+	"a rollout":          {condition{source: status.Running, built: true, rollout: "some are held"}, status.Running, "some are held"},
 	"everything works":   {condition{source: status.Running, built: true}, status.Running, ""},
 }
 

@@ -23,6 +23,7 @@ type definitions struct {
 	calls     callVectors
 	filters   filterVectors
 	composers composeVectors
+	rollouts  *prometheus.GaugeVec
 	states    *prometheus.GaugeVec
 
 	mu          sync.Mutex
@@ -35,6 +36,7 @@ func newDefinitions(registry *prometheus.Registry) *definitions {
 	d.calls = newCallVectors(&d.vectors)
 	d.filters = newFilterVectors(&d.vectors)
 	d.composers = newComposeVectors(&d.vectors)
+	d.rollouts = newRolloutVector(&d.vectors)
 	d.states = ofDefinitions(&d.vectors, gauge("kooperd_controller_state",
 		"1 for the state the definition is in, 0 for the others.", labelController, "state"), stateNames()...)
 	registry.MustRegister(controllerCollector{d})

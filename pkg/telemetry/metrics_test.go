@@ -332,3 +332,41 @@ func TestSourceMetrics(t *testing.T) {
 		t.Errorf("another source's state is %v after Remove, want 1", got)
 	}
 }
+
+func TestRolloutMetric(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m := NewMetrics(registry)
+	r := m.Controller("sites").Rollout()
+	of := func() map[string]float64 { return only(series(t, registry), "kooperd_rollout_") }
+	if got := of(); len(got) > 0 {
+		t.Errorf("a definition without a rollout has %v", got)
+	}
+	expect := func(updated, updating, held float64) {
+		t.Helper()
+		want := map[string]float64{
+			`kooperd_rollout_parents{controller="sites",state="updated"}`:  updated,
+			`kooperd_rollout_parents{controller="sites",state="updating"}`: updating,
+			`kooperd_rollout_parents{controller="sites",state="held"}`:     held,
+		}
+		if diff := cmp.Diff(want, of()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	r.Declare()
+	expect(0, 0, 0)
+	r.Set(5, 2, 7)
+	r.Declare()
+	expect(5, 2, 7)
+	if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
+		t.Errorf("linting: %v, %v", problems, err)
+	}
+	r.Remove()
+	if got := of(); len(got) > 0 {
+		t.Errorf("after the end of the rollout there is %v", got)
+	}
+	r.Set(1, 0, 0)
+	m.Controller("sites").Remove()
+	if got := of(); len(got) > 0 {
+		t.Errorf("after the end of the definition there is %v", got)
+	}
+}

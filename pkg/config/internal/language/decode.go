@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"time"
 )
 
 // The types of this file are the config language as JSON, field by field what package schemas
@@ -65,7 +67,23 @@ type Children struct {
 	ID              string   `json:"id,omitempty"`
 	OnRemove        string   `json:"onRemove,omitempty"`
 	Formerly        []string `json:"formerly,omitempty"`
+	Rollout         *Rollout `json:"rollout,omitempty"`
 }
+
+// Rollout bounds how many objects are changed at a time.
+type Rollout struct {
+	MaxUnavailable Share      `json:"maxUnavailable,omitempty"`
+	PauseWhen      *PauseWhen `json:"pauseWhen,omitempty"`
+}
+
+// PauseWhen stops a rollout.
+type PauseWhen struct {
+	NotReady   Share  `json:"notReady,omitempty"`
+	LongerThan string `json:"longerThan,omitempty"`
+}
+
+// Share is a number, or a percentage as text: "10%". It is empty where the file does not have it.
+type Share string
 
 // Watch names the objects of a definition.
 type Watch struct {
@@ -125,6 +143,8 @@ const (
 
 	DefaultWorkers = 3
 	DefaultBurst   = 1
+
+	DefaultLongerThan = 10 * time.Minute
 )
 
 // defaultFile has every default of the language outside of definitions.
@@ -222,4 +242,23 @@ func (n RetryCount) MarshalJSON() ([]byte, error) {
 		return json.Marshal("unlimited")
 	}
 	return json.Marshal(int(n))
+}
+
+// UnmarshalJSON reads a number or a percentage.
+func (s *Share) UnmarshalJSON(text []byte) error {
+	if text[0] == '"' {
+		return json.Unmarshal(text, (*string)(s))
+	}
+	var n int
+	err := json.Unmarshal(text, &n)
+	*s = Share(strconv.Itoa(n))
+	return err
+}
+
+// MarshalJSON writes the form that was read.
+func (s Share) MarshalJSON() ([]byte, error) {
+	if n, err := strconv.Atoi(string(s)); err == nil {
+		return json.Marshal(n)
+	}
+	return json.Marshal(string(s))
 }

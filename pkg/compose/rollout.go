@@ -1,0 +1,282 @@
+package compose
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+// Rollout lets the parents of one definition have what is desired a few at a time. Each pass of a
+// parent asks before it changes something, and says at its end how the parent is. Whoever is held
+// is called when it may go on. It has to know how every parent is before a first one is changed, so
+// it waits for a pass of each; these write nothing where the answer is that the parent is held.
+// Nothing of it is stored: after a restart, the marks of the children say which parents have what
+// is desired. The revisions of a definition share it. It is safe for concurrent use.
+type Rollout struct {
+	mu      sync.Mutex
+	now     func() time.Time
+	term    rolloutTerm
+	all     rolledParents
+	timer   *time.Timer // at the next moment when one more is overdue; nil for none
+	message string      // what was told last
+	notify  func()      // called when it is another one; nil for none
+}
+
+// rolloutTerm is a revision that handles parents.
+type rolloutTerm struct {
+	limits  *config.Rollout // nil: nobody is held
+	digest  string          // of the revision
+	metrics *telemetry.Rollout
+	exists  func() []kube.Key // the parents, when all are in the cache
+	call    func(kube.Key)    // asks for a pass
+}
+
+// rolloutQuestion is what a pass asks for a parent that has not what is desired.
+type rolloutQuestion struct {
+	key        kube.Key
+	uid        types.UID
+	digest     string // of the revision that asks
+	desired    string // hash of what is desired
+	generation int64
+	ready      bool             // the parent is ready as it is
+	isNew      func() bool      // it has no children, and had none
+	wished     func() bool      // its status is about an earlier specification of its own
+	since      func() time.Time // when it was first not ready
+}
+
+// rolloutWord is what a pass says of its parent at its end.
+type rolloutWord struct {
+	key        kube.Key
+	uid        types.UID
+	digest     string // of the revision that says it
+	desired    string // hash of what is desired
+	generation int64
+	apart      bool             // it is left alone, or is no parent any more
+	held       bool             // it was told so
+	current    bool             // it has what is desired
+	ready      bool             // it is ready
+	since      func() time.Time // when it was first not ready
+}
+
+// begin notes that a revision handles parents from now on. Which of them have what is desired has
+// to be said anew. Those that are on their way are taken not to be ready until they say so.
+func (r *Rollout) begin(term rolloutTerm) {
+	r.mu.Lock()
+	defer r.unlock()
+	if r.term = term; term.limits == nil {
+		r.all = rolledParents{}
+		term.metrics.Remove()
+		return
+	}
+	r.all.unseen = nil
+	for _, e := range r.all.byUID {
+		r.all.change(e, func() {
+			e.ready = e.ready && !e.moving
+			e.current, e.moving, e.called = false, false, false
+		})
+	}
+}
+
+// isOn reports whether there are bounds.
+func (r *Rollout) isOn() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.term.limits != nil
+}
+
+// holds reports whether a parent that has not what is desired is held. Else it is on its way.
+func (r *Rollout) holds(q rolloutQuestion) bool {
+	r.mu.Lock()
+	defer r.unlock()
+	if r.term.limits == nil {
+		return false
+	}
+	if q.digest != r.term.digest {
+		return true // The revision that handles it from now on decides.
+	}
+	e, known := r.all.byUID[q.uid]
+	if known && e.desired != "" && e.desired == q.desired {
+		return false // What is desired is the same: another party has changed something.
+	}
+	if !known {
+		e = r.all.add(q.uid, q.key, q.generation)
+	}
+	if q.generation != e.generation {
+		e.wished, e.generation = true, q.generation
+	}
+	r.all.change(e, func() {
+		if !e.moving && !e.current {
+			e.ready = q.ready
+		}
+		if !e.ready && e.since.IsZero() {
+			e.since = q.since()
+		}
+	})
+	r.all.look(r.term.exists)
+	free := e.moving || e.current && !e.ready || e.wished || e.desired == "" && q.isNew() || q.wished()
+	if !free && (!r.all.allSeen() || r.counts().Held(*r.term.limits, e.ready) != "") {
+		r.all.change(e, func() { e.current = false })
+		r.all.hold(e)
+		return true
+	}
+	r.all.change(e, func() { e.moving, e.desired = true, "" })
+	return false
+}
+
+// say notes how a parent is after a pass.
+func (r *Rollout) say(w rolloutWord) {
+	r.mu.Lock()
+	defer r.unlock()
+	if r.term.limits == nil || w.digest != r.term.digest {
+		return
+	}
+	delete(r.all.unseen, w.key)
+	if w.apart {
+		r.all.remove(w.uid)
+		return
+	}
+	e, known := r.all.byUID[w.uid]
+	if w.held {
+		return // The question has told all.
+	}
+	if !known {
+		e = r.all.add(w.uid, w.key, w.generation)
+	}
+	r.all.release(e) // One that fails is called by its retry.
+	r.all.change(e, func() {
+		if e.ready = w.ready; !e.ready && e.since.IsZero() {
+			e.since = w.since()
+		}
+		if w.current {
+			e.current, e.moving, e.wished, e.desired = true, false, false, w.desired
+		} else if w.generation != e.generation {
+			e.wished = true // The status may say by now that the change was seen.
+		}
+		e.generation = w.generation
+	})
+}
+
+// forget drops a parent that is gone; uid may be empty.
+func (r *Rollout) forget(key kube.Key, uid types.UID) {
+	r.mu.Lock()
+	defer r.unlock()
+	delete(r.all.unseen, key)
+	r.all.remove(uid)
+}
+
+// clear forgets everything, when this replica stops handling parents.
+func (r *Rollout) clear() {
+	r.mu.Lock()
+	defer r.unlock()
+	if r.term.limits != nil {
+		r.term.metrics.Set(0, 0, 0)
+	}
+	r.all, r.term = rolledParents{}, rolloutTerm{}
+}
+
+// unlock tells what has changed, calls those that may go on, and unlocks r.mu.
+func (r *Rollout) unlock() {
+	var calls []kube.Key
+	if r.term.limits != nil {
+		held := r.all.held()
+		r.term.metrics.Set(r.all.current, len(r.all.byUID)-r.all.current-held, held)
+		calls = r.wake()
+	}
+	var notify func()
+	if message := r.describe(); message != r.message {
+		r.message, notify = message, r.notify
+	}
+	call := r.term.call
+	r.setTimer()
+	r.mu.Unlock()
+	for _, key := range calls {
+		call(key)
+	}
+	if notify != nil {
+		notify()
+	}
+}
+
+// setTimer sees to it that it is told when a rollout is paused because time has passed. r.mu is
+// held.
+func (r *Rollout) setTimer() {
+	if r.timer != nil {
+		r.timer.Stop()
+		r.timer = nil
+	}
+	if r.term.limits == nil || r.term.limits.PauseWhen == nil || r.all.held() == 0 {
+		return
+	}
+	if _, next := r.all.overdue(r.now(), r.term.limits.PauseWhen.LongerThan); next > 0 {
+		r.timer = time.AfterFunc(next, func() {
+			r.mu.Lock()
+			r.unlock()
+		})
+	}
+}
+
+// counts are what is known. r.mu is held.
+func (r *Rollout) counts() RolloutCounts {
+	c := RolloutCounts{Parents: len(r.all.byUID) + len(r.all.unseen), Unavailable: len(r.all.down), Moved: r.all.moved}
+	if pause := r.term.limits.PauseWhen; pause != nil {
+		c.Overdue, _ = r.all.overdue(r.now(), pause.LongerThan)
+	}
+	return c
+}
+
+// wake chooses who may go on: first those that are not ready as they are. r.mu is held.
+func (r *Rollout) wake() (keys []kube.Key) {
+	if !r.all.allSeen() || r.all.held() == 0 {
+		return nil
+	}
+	counts := r.counts()
+	for _, queue := range r.all.queue {
+		for _, e := range queue {
+			if counts.Held(*r.term.limits, e.ready) != "" {
+				break
+			}
+			if counts = counts.moves(e.ready); !e.called {
+				e.called, keys = true, append(keys, e.key)
+			}
+		}
+	}
+	return keys
+}
+
+// describe says how far the rollout is; empty while nobody is held. r.mu is held.
+func (r *Rollout) describe() string {
+	held := r.all.held()
+	if r.term.limits == nil || held == 0 {
+		return ""
+	}
+	c := r.counts()
+	text := fmt.Sprintf("rollout: of %d parents, %d are updated and ready, %d are held", c.Parents, r.all.current, held)
+	switch why := c.Held(*r.term.limits, true); {
+	case !r.all.allSeen():
+		text += "; all have to be looked at before one is changed"
+	case why != "":
+		text += "; " + why + ": " + r.all.nameDown()
+	}
+	return text
+}
+
+// Describe says how far a rollout is; empty while no parent is held.
+func (r *Rollout) Describe() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.describe()
+}
+
+// OnChanged makes changed be called when Describe may return something else. It is called before
+// the first pass.
+func (r *Rollout) OnChanged(changed func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notify = changed
+}

@@ -1,0 +1,179 @@
+package compose
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"kooperd.dev/kooperd/pkg/kube"
+)
+
+// namedUnready is how many parents that are not ready are named.
+const namedUnready = 3
+
+// rolled is a parent in a rollout.
+type rolled struct {
+	key     kube.Key
+	ready   bool      // as it was seen last
+	since   time.Time // when it was first seen not to be
+	current bool      // it has what this revision desires
+	moving  bool      // it is on its way to that
+	wished  bool      // its own specification was changed
+	desired string    // hash of what was desired when it had that last, and nothing was changed since
+	// generation is that of the parent when it was seen last.
+	generation int64
+	place      uint64 // in the queue of those that are held; 0 for none
+	called     bool   // it is held, and a pass was asked for
+}
+
+// rolledParents are the parents in a rollout, with what is counted of them.
+type rolledParents struct {
+	byUID   map[types.UID]*rolled
+	unseen  map[kube.Key]struct{} // those of which nothing is known; nil before they are looked for
+	down    map[*rolled]struct{}  // those that are not ready, or are being changed
+	moved   int                   // those in down that have what is desired, or are on their way
+	current int                   // those that have what is desired and are ready
+	queue   [2][]*rolled          // those that are held, by place; the first ones are not ready
+	last    uint64                // place in the queue
+}
+
+// add adds a parent of which nothing is known.
+func (p *rolledParents) add(uid types.UID, key kube.Key, generation int64) *rolled {
+	if p.byUID == nil {
+		p.byUID, p.down = map[types.UID]*rolled{}, map[*rolled]struct{}{}
+	}
+	e := &rolled{key: key, ready: true, generation: generation}
+	p.byUID[uid] = e
+	return e
+}
+
+// look finds the parents of which nothing is known among all that exist, once.
+func (p *rolledParents) look(exists func() []kube.Key) {
+	if p.unseen != nil {
+		return
+	}
+	known := make(map[kube.Key]bool, len(p.byUID))
+	for _, e := range p.byUID {
+		known[e.key] = true
+	}
+	p.unseen = map[kube.Key]struct{}{}
+	for _, key := range exists() {
+		if !known[key] {
+			p.unseen[key] = struct{}{}
+		}
+	}
+}
+
+// allSeen reports whether something is known of every parent.
+func (p *rolledParents) allSeen() bool { return p.unseen != nil && len(p.unseen) == 0 }
+
+// change changes a parent, and what is counted with it.
+func (p *rolledParents) change(e *rolled, by func()) {
+	p.count(e, -1)
+	place := e.place
+	p.release(e)
+	by()
+	if e.ready {
+		e.since = time.Time{}
+	}
+	p.count(e, 1)
+	if place > 0 && !e.moving && !e.current {
+		p.insert(e, place)
+	}
+}
+
+// count adds a parent to what is counted, or takes it out.
+func (p *rolledParents) count(e *rolled, n int) {
+	switch down := !e.ready || e.moving; {
+	case down && n > 0:
+		p.down[e] = struct{}{}
+	case down:
+		delete(p.down, e)
+	case e.current:
+		p.current += n
+	}
+	if (!e.ready || e.moving) && (e.moving || e.current) {
+		p.moved += n
+	}
+}
+
+// hold puts a parent into the queue. One that is in it keeps its place.
+func (p *rolledParents) hold(e *rolled) {
+	if e.called = false; e.place == 0 {
+		p.last++
+		p.insert(e, p.last)
+	}
+}
+
+func queueOf(e *rolled) int {
+	if e.ready {
+		return 1
+	}
+	return 0
+}
+
+func findPlace(queue []*rolled, place uint64) (int, bool) {
+	return slices.BinarySearchFunc(queue, place, func(e *rolled, place uint64) int { return cmp.Compare(e.place, place) })
+}
+
+func (p *rolledParents) insert(e *rolled, place uint64) {
+	queue := &p.queue[queueOf(e)]
+	i, _ := findPlace(*queue, place)
+	e.place, *queue = place, slices.Insert(*queue, i, e)
+}
+
+// release takes a parent out of the queue, if it is in it.
+func (p *rolledParents) release(e *rolled) {
+	if e.place == 0 {
+		return
+	}
+	queue := &p.queue[queueOf(e)]
+	if i, found := findPlace(*queue, e.place); found {
+		*queue = slices.Delete(*queue, i, i+1)
+	}
+	e.place = 0
+}
+
+// remove drops a parent that is none any more.
+func (p *rolledParents) remove(uid types.UID) {
+	if e := p.byUID[uid]; e != nil {
+		p.release(e)
+		p.count(e, -1)
+		delete(p.byUID, uid)
+	}
+}
+
+// held is how many are held.
+func (p *rolledParents) held() int { return len(p.queue[0]) + len(p.queue[1]) }
+
+// overdue counts those that have what is desired and are not ready for longer than so long. next is
+// after how long there may be one more; 0 for never.
+func (p *rolledParents) overdue(now time.Time, longerThan time.Duration) (n int, next time.Duration) {
+	for e := range p.down {
+		if !e.current || e.moving {
+			continue
+		}
+		if left := e.since.Add(longerThan).Sub(now); left <= 0 {
+			n++
+		} else if next == 0 || left < next {
+			next = left
+		}
+	}
+	return n, next
+}
+
+// nameDown names some of the parents that are not ready, or are being changed.
+func (p *rolledParents) nameDown() string {
+	names := make([]string, 0, len(p.down))
+	for e := range p.down {
+		names = append(names, Parent{Namespace: e.key.Namespace, Name: e.key.Name}.text())
+	}
+	slices.Sort(names)
+	if len(names) > namedUnready {
+		names = append(names[:namedUnready], "…")
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,242 @@
+package compose
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/telemetry"
+)
+
+// rolloutState is what a pass has to do with a rollout.
+type rolloutState struct {
+	held bool   // nothing of the parent is to be changed
+	came ending // what to say at the end
+	hash string // of what is desired; empty where that is not known
+}
+
+// ending is what came of a pass.
+type ending int
+
+// What may come of a pass. One that panics has failed.
+const (
+	passFailed  ending = iota // it is not known what is desired
+	passNothing               // nothing was found out that is about the parent
+	passApart                 // the parent is left alone, or is none any more
+	passDone                  // it has found out how the parent is
+)
+
+// rolloutNote is said of a parent that is not ready.
+const rolloutNote = "; while the parent is not ready, it counts against maxUnavailable of the rollout"
+
+// BeginRollout notes that the Reconciler handles parents from now on, a few at a time where limits
+// are given, until ctx ends. call asks for a pass.
+func BeginRollout(ctx context.Context, r *Reconciler, limits *config.Rollout, metrics *telemetry.Rollout, call func(kube.Key)) {
+	r.Memory.Rollout.begin(rolloutTerm{limits: limits, digest: r.Digest, metrics: metrics, call: call, exists: func() []kube.Key {
+		keys := r.Parents.Keys()
+		if r.Where == nil {
+			return keys
+		}
+		var handled []kube.Key
+		for _, key := range keys {
+			if parent, ok := r.Parents.Get(key.Namespace, key.Name); ok && !r.Where.excludes(ctx, parent) {
+				handled = append(handled, key)
+			}
+		}
+		return handled
+	}})
+}
+
+// rolling is a pass of a definition whose parents may be changed a few at a time.
+type rolling struct{ *pass }
+
+// holds reports whether the parent is held, by the plan of this moment.
+func (p rolling) holds(observed map[ChildID]observedChild, desired []*Desired) bool {
+	gate := p.Memory.Rollout
+	if !gate.isOn() || p.meta.DeletionTimestamp != nil {
+		return false
+	}
+	var patches []PatchOp
+	if len(p.Patched) > 0 {
+		patches = patching(p).plan(patching(p).observe(), "")
+	}
+	p.rollout.hash = p.hashOf(desired)
+	if !Outdated(p.ops) && !OutdatedPatches(patches) {
+		return false
+	}
+	return gate.holds(rolloutQuestion{
+		key: p.key, uid: p.parent.UID, digest: p.Digest, desired: p.rollout.hash, generation: p.composed.Generation,
+		ready: p.isReadyAsItIs(), since: p.notReadySince, wished: p.isWished,
+		isNew: func() bool { return !p.hasChildren(observed) && len(contributedTo(patches)) == 0 && !p.wasHandled() },
+	})
+}
+
+// rest is what a pass does for a parent that is held: it counts its children, and remembers what of
+// the change would be deletions, which the brake does not count when they come.
+func (p rolling) rest() handlers.Result {
+	var now counts
+	for _, op := range p.ops {
+		if !p.isOwn(op) {
+			continue
+		}
+		if isChildReady(op) {
+			now.ready++
+		} else {
+			now.notReady++
+		}
+	}
+	p.count(now.plus(p.Memory.note(p.parent.UID, now).negative()))
+	p.Memory.Brake.defers(p.parent.UID, p.ops, p.now(), isDelete)
+	return handlers.Result{RequeueAfter: p.composition.RequeueAfter}
+}
+
+// say says how the parent is, at the end of a pass.
+func (p rolling) say() {
+	if !p.Memory.Rollout.isOn() || p.rollout.came == passNothing || p.lost {
+		return
+	}
+	w := rolloutWord{
+		key: p.key, uid: p.parent.UID, digest: p.Digest, desired: p.rollout.hash, generation: p.composed.Generation, since: p.notReadySince,
+		apart: p.rollout.came == passApart || p.composed.DeletionTimestamp != nil, held: p.rollout.held,
+	}
+	if p.rollout.came == passDone && p.err == nil && !p.rollout.held {
+		w.current = !Outdated(p.ops) && !OutdatedPatches(p.patches.ops) && !p.unsettled && w.desired != ""
+		w.ready = w.current && p.conditions()[0].status
+	}
+	p.Memory.Rollout.say(w)
+}
+
+// hashOf is the hash of all that is desired.
+func (p rolling) hashOf(desired []*Desired) string {
+	sum := sha256.New()
+	for _, d := range desired {
+		_, _ = fmt.Fprintf(sum, "%s %s %s\n", d.ID.Kind.Group, d.ID, d.hash) // A hash takes everything.
+	}
+	for _, d := range p.patches.desired {
+		_, _ = fmt.Fprintf(sum, "patch %s %s %s\n", d.ID.Kind.Group, d.ID, d.hash)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16])
+}
+
+// isOwn reports whether an op is about an object that the definition has made for the parent.
+func (p rolling) isOwn(op Op) bool {
+	o := op.Observed
+	return o != nil && o.marks.parentUID == p.parent.UID && o.marks.installation == p.Installation && p.Identity.has(o.marks.definition)
+}
+
+// isReadyAsItIs reports whether all children that there are of the parent are ready, whatever is
+// desired.
+func (p rolling) isReadyAsItIs() bool {
+	for _, op := range p.ops {
+		if p.isOwn(op) && !isChildReady(op) {
+			return false
+		}
+	}
+	return true
+}
+
+// isChildReady reports whether the object of an op is ready as it is.
+func isChildReady(op Op) bool {
+	d := op.Desired
+	if d == nil {
+		d = &Desired{}
+	}
+	if op.Observed.Deleting || op.Observed.Ready == nil {
+		return !op.Observed.Deleting
+	}
+	ready, _ := op.Observed.Ready(d)
+	return ready
+}
+
+// hasChildren reports whether something was made for the parent that is the definition's, or may
+// become so.
+func (p rolling) hasChildren(observed map[ChildID]observedChild) bool {
+	donors := p.Moves.donorsOf(p.Definition)
+	for _, o := range observed {
+		if o.marks.parentUID == p.parent.UID && o.marks.installation == p.Installation &&
+			(p.Identity.has(o.marks.definition) || slices.Contains(donors, o.marks.definition)) {
+			return true
+		}
+	}
+	return false
+}
+
+// contributedTo are the objects to which the parent contributes already.
+func contributedTo(ops []PatchOp) (ids []ChildID) {
+	for _, op := range ops {
+		if op.Observed != nil && len(op.Observed.Owned) > 0 {
+			ids = append(ids, op.ID)
+		}
+	}
+	return ids
+}
+
+// ownStatus is the status of the parent, if the definition writes all of it; else nil.
+func (p rolling) ownStatus() map[string]any {
+	if p.Status.None || p.Status.ConditionPrefix != "" || scheme.Scheme.Recognizes(p.Kind) {
+		return nil
+	}
+	return p.parentStatus()
+}
+
+func (p rolling) parentStatus() map[string]any {
+	text, err := p.object.JSON()
+	if err != nil {
+		return nil
+	}
+	tree, err := decodeTree(text)
+	if err != nil {
+		return nil
+	}
+	status, _ := tree["status"].(map[string]any)
+	return status
+}
+
+// wasHandled reports whether the parent has a status that a pass has written.
+func (p rolling) wasHandled() bool {
+	_, ready := readyIn(p.ownStatus(), "")
+	return ready
+}
+
+// isWished reports whether the parent's status is about an earlier specification.
+func (p rolling) isWished() bool {
+	observed, ok := p.ownStatus()["observedGeneration"].(int64)
+	return ok && observed < p.meta.Generation
+}
+
+// notReadySince is since when the parent is not ready, as its status says, or now.
+func (p rolling) notReadySince() time.Time {
+	c, ok := readyIn(p.parentStatus(), p.Status.ConditionPrefix)
+	if text, _ := c["lastTransitionTime"].(string); ok && c["status"] == "False" {
+		if at, err := time.Parse(time.RFC3339, text); err == nil {
+			return at
+		}
+	}
+	return p.now()
+}
+
+// readyIn returns the condition Ready of a status, or false.
+func readyIn(status map[string]any, prefix string) (map[string]any, bool) {
+	for _, c := range conditions(map[string]any{"status": status}) {
+		if c["type"] == prefix+conditionReady {
+			return c, true
+		}
+	}
+	return nil, false
+}
+
+// noted adds to the conditions that the parent counts for those that are held.
+func (p rolling) noted(all []condition) []condition {
+	if len(all) == 3 && !all[0].status && all[1].status && p.Memory.Rollout.isOn() {
+		all[1].message += rolloutNote
+	}
+	return all
+}
