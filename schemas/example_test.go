@@ -17,6 +17,6 @@ func Example() {
 	fmt.Println(files)
 	fmt.Println(strings.Contains(schemas.Common, "#Duration:"))
 	// Output:
-	// [common.cue config.cue handler.cue names.cue]
+	// [common.cue config.cue handler.cue kinds.cue names.cue]
 	// true
 }

@@ -51,6 +51,8 @@ func (l language) typeOfName(name string) (string, error) {
 		return "number", nil
 	case "bool":
 		return "`true` or `false`", nil
+	case "_":
+		return "any value of CUE", nil
 	case "#Duration":
 		return "[duration](#duration)", nil
 	case "#Secret":

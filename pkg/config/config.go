@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kinds/crd"
 	"kooperd.dev/kooperd/pkg/trigger"
 )
 
@@ -20,6 +21,9 @@ type Config struct {
 	Engine Engine
 	// Definitions are the definitions, sorted by name.
 	Definitions []Definition
+	// Kinds are the custom kinds that the files declare, sorted by kind, with every default filled
+	// in. The daemon does nothing with them: who installs kinds is another one.
+	Kinds []crd.Definition
 	// Removed are the names of definitions that are meant to be gone, sorted and without
 	// duplicates. None of them is in Definitions.
 	Removed []string

@@ -14,6 +14,7 @@ import (
 	"cuelang.org/go/encoding/yaml"
 
 	"kooperd.dev/kooperd/pkg/config/internal/language"
+	"kooperd.dev/kooperd/pkg/kinds/crd"
 )
 
 // Format is a language in which Effective prints.
@@ -95,6 +96,7 @@ func fileOf(cfg *Config) *language.File {
 		APIVersion:  language.APIVersion,
 		Controllers: make(map[string]*language.Controller, len(cfg.Definitions)),
 		Removed:     cfg.Removed,
+		Kinds:       kindsOf(cfg.Kinds),
 		LeaderElection: language.LeaderElection{Disabled: le.Disabled, Fields: language.LeaderElectionFields{
 			Name: le.Name, Namespace: le.Namespace,
 			LeaseDuration: short(le.LeaseDuration), RenewDeadline: short(le.RenewDeadline), RetryPeriod: short(le.RetryPeriod),
@@ -164,4 +166,47 @@ func selectorOf(selector fmt.Stringer) *language.Selector {
 		return nil
 	}
 	return &language.Selector{Text: selector.String()}
+}
+
+// kindsOf is the way back from CustomResourceDefinitions; nil for none.
+func kindsOf(definitions []crd.Definition) map[string]*language.Kind {
+	if len(definitions) == 0 {
+		return nil
+	}
+	all := make(map[string]*language.Kind, len(definitions))
+	for _, d := range definitions {
+		names := d.Spec.Names
+		k := &language.Kind{
+			Group: d.Spec.Group, Scope: d.Spec.Scope, Plural: names.Plural, Singular: names.Singular, ListKind: names.ListKind,
+			ShortNames: names.ShortNames, Categories: names.Categories, Labels: d.Metadata.Labels, Annotations: d.Metadata.Annotations,
+			Versions: map[string]*language.KindVersion{},
+		}
+		for _, v := range d.Spec.Versions {
+			k.Versions[v.Name] = versionOf(v)
+		}
+		all[names.Kind] = k
+	}
+	return all
+}
+
+func versionOf(v crd.Version) *language.KindVersion {
+	status := v.Subresources.Status != nil
+	out := &language.KindVersion{
+		Served: &v.Served, Storage: &v.Storage, Deprecated: v.Deprecated, DeprecationWarning: v.DeprecationWarning,
+		OpenAPIV3Schema: v.Schema.OpenAPIV3Schema, Subresources: &language.Subresources{Status: &status},
+	}
+	if scale := v.Subresources.Scale; scale != nil {
+		out.Subresources.Scale = &language.Scale{
+			SpecReplicasPath: scale.SpecReplicasPath, StatusReplicasPath: scale.StatusReplicasPath, LabelSelectorPath: scale.LabelSelectorPath,
+		}
+	}
+	columns := make([]language.Column, len(v.Columns))
+	for i, c := range v.Columns {
+		columns[i] = language.Column{Name: c.Name, JSONPath: c.JSONPath, Type: c.Type, Description: c.Description, Format: c.Format, Priority: c.Priority}
+	}
+	out.Columns = &columns
+	for _, field := range v.SelectableFields {
+		out.SelectableFields = append(out.SelectableFields, field.JSONPath)
+	}
+	return out
 }

@@ -6,6 +6,7 @@ import (
 
 	"kooperd.dev/kooperd/pkg/config/internal/language"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kinds"
 )
 
 // encoded is a config on its way between two processes of one binary.
@@ -41,7 +42,9 @@ func Decode(text []byte, registry *handlers.Registry) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decoding the config: %w", err)
 	}
-	cfg, problems := resolve(f, handlers.Kinds{})
+	cfg, problems := resolve(f, handlers.Kinds{}, kinds.BuiltIn())
+	declared, wrong := encodedKinds(f.Kinds)
+	cfg.Kinds, problems = declared, append(problems, wrong...)
 	for _, p := range problems {
 		return nil, fmt.Errorf("decoding the config: %s: %s", p.at, p.message)
 	}

@@ -21,6 +21,8 @@ import (
 	"kooperd.dev/kooperd/pkg/config/internal/language"
 	"kooperd.dev/kooperd/pkg/config/internal/syntax"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kinds"
+	"kooperd.dev/kooperd/pkg/kinds/crd"
 )
 
 // Options says how to load. The zero value of each field but Registry means its default.
@@ -94,6 +96,8 @@ type loader struct {
 	doing    *activity
 	registry *handlers.Registry
 	kinds    handlers.Kinds
+	declared []crd.Definition // kinds of the document
+	table    *kinds.Table
 	ctx      *cue.Context
 }
 
@@ -217,15 +221,13 @@ func (l *loader) unify(values []cue.Value) (ok bool) {
 // config checks the document and makes a Config of it; the Config counts only without diagnostics.
 func (l *loader) config(schema cue.Value) *Config {
 	full := schema.Unify(l.doc.Value)
-	var text []byte
-	err := full.Validate(cue.Concrete(true))
-	if err == nil {
-		text, err = full.MarshalJSON()
-	}
-	var sound any
+	text, err := encode(full)
+	var unwritten error
 	if err != nil {
-		sound, _ = l.check.CheckDocument()
+		sound, _ := l.check.CheckDocument()
+		text, unwritten = json.Marshal(sound)
 	}
+	l.declareKinds(text)
 	bound := l.bindHandlers()
 	if err != nil {
 		// What has not been explained by now is reported in the words of CUE.
@@ -236,8 +238,8 @@ func (l *loader) config(schema cue.Value) *Config {
 		if len(l.report.Diags) == 0 {
 			l.report.Add(l.doc.Start(), nil, diagnostic.FirstMessage(err), "")
 		}
-		if text, err = json.Marshal(sound); err != nil {
-			l.report.Add(l.doc.Start(), nil, "cannot be written as JSON: "+err.Error(), "")
+		if unwritten != nil {
+			l.report.Add(l.doc.Start(), nil, "cannot be written as JSON: "+unwritten.Error(), "")
 			return nil
 		}
 	}
@@ -246,7 +248,8 @@ func (l *loader) config(schema cue.Value) *Config {
 		l.report.Add(l.doc.Start(), nil, err.Error(), "this is a mistake in kooperd: its schema and its code disagree")
 		return nil
 	}
-	cfg, problems := resolve(f, l.kinds)
+	cfg, problems := resolve(f, l.kinds, l.table)
+	cfg.Kinds = l.declared
 	for i, c := range cfg.Definitions {
 		handler, ok := bound[c.Name]
 		cfg.Definitions[i].Handler = handler
@@ -289,7 +292,10 @@ func (l *loader) reportProblems(problems []problem) {
 			}
 		}
 		pos := l.doc.ValuePosition(at)
-		if p.key {
+		switch {
+		case p.position != nil:
+			pos = *p.position
+		case p.key:
 			pos = l.doc.KeyPosition(at)
 		}
 		if !l.report.Explained(at) {

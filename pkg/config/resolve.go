@@ -12,6 +12,7 @@ import (
 	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
 	"kooperd.dev/kooperd/pkg/config/internal/language"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kinds"
 	"kooperd.dev/kooperd/pkg/trigger"
 )
 
@@ -23,12 +24,15 @@ type problem struct {
 	text          *string // the text of the field, when the mistake is at one place in it
 	offset        int     // that place, in characters
 	key           bool    // it is the name of the field that is wrong
+
+	position *diagnostic.Position // where it is, if the path does not lead there
 }
 
 // resolver makes a Config of a decoded file. It is pure: no files, no network, no environment.
 type resolver struct {
 	problems []problem
 	filters  trigger.Compiler
+	table    *kinds.Table
 }
 
 func (r *resolver) report(at diagnostic.Path, message, hint string, instead ...diagnostic.Path) {
@@ -37,9 +41,9 @@ func (r *resolver) report(at diagnostic.Path, message, hint string, instead ...d
 
 // resolve reads the texts of a decoded file and checks what depends on more than one field.
 // Handlers are left out. It also takes files that lack what is required, as the rest of them is
-// worth checking. kinds is what is known of custom kinds.
-func resolve(f *language.File, kinds handlers.Kinds) (*Config, []problem) {
-	r := &resolver{filters: trigger.Compiler{TypeOf: kinds.TypeOf}}
+// worth checking. known is what is known of custom kinds, and table has those of the file.
+func resolve(f *language.File, known handlers.Kinds, table *kinds.Table) (*Config, []problem) {
+	r := &resolver{filters: trigger.Compiler{TypeOf: known.TypeOf}, table: table}
 	cfg := &Config{LeaderElection: r.election(diagnostic.Path{"leaderElection"}, f.LeaderElection)}
 	if f.Engine != nil {
 		cfg.Engine.MaxConcurrent = f.Engine.MaxConcurrent

@@ -300,7 +300,7 @@ controllers: {a: {watch: {apiVersion: v1, kind: Pod}, mode: concurrent, rate: {p
 	rollout := defaultRollout(t)
 	add("#Rollout", map[string]any{"maxUnavailable": rollout["maxUnavailable"]})
 	add("#PauseWhen", rollout["pauseWhen"].(map[string]any))
-	for _, none := range []string{"#Controller.rate", "#Engine.maxConcurrent", "#Controller.ignore", "#Controller.where", "#Controller.finalizer", "#Controller.status", "#Controller.conditionPrefix", "#Controller.id", "#Controller.onRemove", "#Controller.formerly", "#Controller.rollout", "#Rollout.pauseWhen", "#LeaderElection.namespace", "#Watch.namespaces", "#Watch.labelSelector", "#Watch.fieldSelector"} {
+	for _, none := range []string{"#Controller.rate", "#Engine.maxConcurrent", "#Config.kinds", "#Controller.ignore", "#Controller.where", "#Controller.finalizer", "#Controller.status", "#Controller.conditionPrefix", "#Controller.id", "#Controller.onRemove", "#Controller.formerly", "#Controller.rollout", "#Rollout.pauseWhen", "#LeaderElection.namespace", "#Watch.namespaces", "#Watch.labelSelector", "#Watch.fieldSelector"} {
 		if want[none] == "" {
 			t.Errorf("%s documents no default", none)
 		}

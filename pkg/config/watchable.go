@@ -9,10 +9,10 @@ import (
 )
 
 // watchable refuses a watch that cannot work in any cluster, of kinds that are known without asking
-// one.
+// one: those of Kubernetes itself, and those of the file.
 func (r *resolver) watchable(at diagnostic.Path, w Watch) {
 	//nolint:forbidigo // the table answers from memory
-	_, err := kinds.Watchable(context.Background(), kinds.BuiltIn(), w.Kind, len(w.Namespaces) > 0)
+	_, err := kinds.Watchable(context.Background(), r.table, w.Kind, len(w.Namespaces) > 0)
 	if scope, ok := errors.AsType[*kinds.ScopeError](err); ok {
 		r.report(at.With("namespaces"), "kind "+scope.Kind.Kind+" is cluster-scoped", "remove watch.namespaces")
 		return

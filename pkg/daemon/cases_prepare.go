@@ -127,6 +127,10 @@ func (r *testRun) load(ctx context.Context, paths, crds []string) *testConfig {
 		}
 		return nil
 	}
+	if custom, err = declaredKinds(cfg, custom); err != nil {
+		r.mistakef("%v", err)
+		return nil
+	}
 	r.configs[key] = &testConfig{Config: cfg, custom: custom, paths: paths}
 	return r.configs[key]
 }

@@ -36,7 +36,7 @@ func newRootCommand(registry *handlers.Registry, isProgram bool) *cobra.Command 
 	flags.add(root.Flags())
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newValidateCommand(registry), newPrintCommand(registry), newPluginsCommand(registry),
-		newSchemaCommand(registry), newRBACCommand(registry), newFenceCommand(registry), newOrphansCommand(registry),
+		newSchemaCommand(registry), newCRDsCommand(registry), newRBACCommand(registry), newFenceCommand(registry), newOrphansCommand(registry),
 		newTestCommand(registry), newTreeCommand(), newTryCommand(registry), newPlanCommand(registry), newVersionCommand())
 	if isProgram {
 		root.AddCommand(newEvaluateCommand(registry))

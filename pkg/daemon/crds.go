@@ -29,5 +29,5 @@ func (c *crdFlags) read() (kinds.CustomKinds, error) {
 
 // knownKinds is what a config is checked by when these custom kinds are known.
 func knownKinds(custom kinds.CustomKinds) handlers.Kinds {
-	return handlers.Kinds{TypeOf: custom.TypeOf, ScopeOf: custom.ScopeOf, IsCustom: custom.IsCustom}
+	return handlers.Kinds{TypeOf: custom.TypeOf, ScopeOf: custom.ScopeOf, IsCustom: custom.IsCustom, StatusOf: custom.StatusOf}
 }

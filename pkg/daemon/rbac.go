@@ -40,8 +40,8 @@ other a ClusterRole. Paused definitions get nothing. With --service-account the 
 If kooperd reads its config from a ConfigMap (--config configmap:NAMESPACE/NAME), --configmap NAMESPACE/NAME adds the rights
 to read and watch that one, and to keep the last accepted config beside it.
 
-It contacts nothing. The resources of built-in kinds are known; those of custom kinds are found in their
-CustomResourceDefinitions (--crds) or by asking the cluster (--live).
+It contacts nothing. The resources of built-in kinds are known; those of custom kinds are those that
+the config declares, or are found in CustomResourceDefinitions (--crds) or by asking the cluster (--live).
 
 --format helm-values prints the values rbac.rules and, for composers, rbac.composers of the Helm chart. The rights to the
 lease and to the config are left out: the chart grants them by its own values.`
@@ -86,6 +86,9 @@ func printRBAC(cmd *cobra.Command, registry *handlers.Registry, paths []string, 
 	}
 	cfg, err := loadConfig(cmd.Context(), cmd.ErrOrStderr(), registry, paths, custom)
 	if err != nil {
+		return err
+	}
+	if custom, err = declaredKinds(cfg, custom); err != nil {
 		return err
 	}
 	source, err := parseConfigMaps(flags.configMaps)

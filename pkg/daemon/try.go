@@ -150,6 +150,9 @@ func runTry(cmd *cobra.Command, registry *handlers.Registry, paths []string, fla
 	if r.cfg, err = loadConfig(cmd.Context(), r.stderr, registry, paths, r.custom); err != nil {
 		return err
 	}
+	if r.custom, err = declaredKinds(r.cfg, r.custom); err != nil {
+		return err
+	}
 	if _, err := r.composers(); err != nil {
 		return err
 	}

@@ -62,8 +62,8 @@ type validateFlags struct {
 const validateLong = `validate checks the files as one config, by the schema and by each plugin's own rules. It reads nothing else, neither
 environment nor secrets, and contacts nothing. Mistakes are printed one per line, and the exit status is 2.
 
-The fields of built-in kinds are known, and those of custom kinds by their CustomResourceDefinitions (--crds): expressions
-and templates are checked by them.
+The fields of built-in kinds are known, and those of custom kinds that the config declares, or by their
+CustomResourceDefinitions (--crds): expressions and templates are checked by them.
 
 A FILE may be a directory, a pipe, or - for standard input. What comes through a pipe has no name to tell its language by:
 it is read as JSON if it begins like JSON, as YAML if a line of it can only be YAML, and as CUE otherwise.
@@ -132,6 +132,9 @@ func validate(cmd *cobra.Command, registry *handlers.Registry, paths []string, f
 		return fmt.Errorf("loading config: %w", err)
 	}
 	found := ""
+	if custom, err = declaredKinds(cfg, custom); err != nil {
+		return err
+	}
 	if flags.live {
 		again := func(custom kinds.CustomKinds) error {
 			_, err := evaluated(custom)

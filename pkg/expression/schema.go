@@ -33,6 +33,20 @@ func OfSchema(kind schema.GroupVersionKind, openAPIV3Schema []byte) (Type, error
 	return schemaType{schemaNode: n, name: schemaName(kind), object: true}, nil
 }
 
+// OfValue returns what is known of values by a part of a structural schema, as decoded JSON. Object
+// is true for whole objects. The name is different for each part.
+func OfValue(name string, object bool, schema map[string]any) (Type, error) {
+	var r schemaReader
+	n := r.schema(schema)
+	if r.err != nil {
+		return nil, fmt.Errorf("reading the schema of %s: %w", name, r.err)
+	}
+	if object {
+		return schemaType{schemaNode: n, name: name, object: true}, nil
+	}
+	return schemaType{name: name}.below(n, name), nil
+}
+
 // OfOpenAPI returns what a document of the OpenAPI v3 of an API server says of kinds, as far as it
 // has them.
 func OfOpenAPI(document []byte, kinds []schema.GroupVersionKind) (map[schema.GroupVersionKind]Type, error) {

@@ -119,6 +119,9 @@ type Kinds struct {
 	// IsCustom reports whether a kind is known to be that of a CustomResourceDefinition. Nil knows
 	// none.
 	IsCustom func(schema.GroupVersionKind) bool
+	// StatusOf reports whether the objects of a custom kind have a subresource status. Known is
+	// false where that is not known. Nil knows nothing.
+	StatusOf func(schema.GroupVersionKind) (has, known bool)
 }
 
 // Type returns what is known of the objects of a kind.

@@ -92,6 +92,13 @@ func (ks CustomKinds) ScopeOf(kind schema.GroupVersionKind) (namespaced, known b
 	return k.Namespaced, known
 }
 
+// StatusOf reports whether the objects of a kind have a subresource status. Known is false where it
+// is none of these.
+func (ks CustomKinds) StatusOf(kind schema.GroupVersionKind) (has, known bool) {
+	k, known := ks.Find(kind)
+	return k.Subresources["status"] != nil, known
+}
+
 // IsCustom reports whether a kind is one of these and its CustomResourceDefinition has been read.
 // What an API server alone has said may be of another one behind it.
 func (ks CustomKinds) IsCustom(kind schema.GroupVersionKind) bool {
@@ -120,6 +127,15 @@ func ReadCRDs(path string) (CustomKinds, error) {
 	}
 	if len(found) == 0 {
 		return nil, fmt.Errorf("reading CustomResourceDefinitions: there is none in %s", path)
+	}
+	return found, nil
+}
+
+// ParseCRD returns the kinds of a CustomResourceDefinition in JSON, as ReadCRDs does.
+func ParseCRD(text []byte) (CustomKinds, error) {
+	found, err := readDocument(manifest.Document{Text: text, Line: 1})
+	if err != nil {
+		return nil, fmt.Errorf("reading a CustomResourceDefinition: %w", err)
 	}
 	return found, nil
 }

@@ -203,9 +203,17 @@ func (c *compiler) scopeWith(more map[string]expression.Type) expression.Scope {
 // statusPlace is where the status stands. A kind without one is a mistake.
 func statusPlace(c *compiler) place {
 	of, known, ok := expression.Field(c.scope[objectVariable], "status")
-	if !ok {
+	has, isKnown := true, false
+	if c.kinds.StatusOf != nil {
+		has, isKnown = c.kinds.StatusOf(c.kinds.Watched)
+	}
+	switch {
+	case !ok:
 		c.report("status", fmt.Sprintf("%s has no status in its schema: what is written there would be lost", c.kinds.Watched.Kind),
 			"add it to the CustomResourceDefinition, which has "+strings.Join(known, ", "))
+	case isKnown && !has:
+		c.report("status", fmt.Sprintf("%s has no subresource status: kooperd writes none to such objects", c.kinds.Watched.Kind),
+			"add the subresource to the CustomResourceDefinition, or leave this out")
 	}
 	return place{path: "status", name: "status", of: of, public: "the status"}
 }

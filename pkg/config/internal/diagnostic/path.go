@@ -34,7 +34,7 @@ func (p Path) Key() string { return strings.Join(p, "\x00") }
 func (p Path) String() string {
 	var b strings.Builder
 	for i, step := range p {
-		if _, ok := index(step); ok {
+		if _, ok := index(step); ok || step == EachStep {
 			b.WriteString(step)
 			continue
 		}
@@ -62,6 +62,9 @@ func plainName(s string) bool {
 
 // IndexStep returns the step to an item of a list.
 func IndexStep(i int) string { return "[" + strconv.Itoa(i) + "]" }
+
+// EachStep stands for the steps to all entries of a list or a map.
+const EachStep = "[*]"
 
 func index(step string) (int, bool) {
 	if len(step) < 3 || step[0] != '[' || step[len(step)-1] != ']' {

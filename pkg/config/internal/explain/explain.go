@@ -78,8 +78,11 @@ func (c *reporter) wrongName(at diagnostic.Path, s *SchemaNode) {
 		return
 	}
 	hint := ""
-	if len(at) == 2 && at[0] == "controllers" {
+	switch {
+	case len(at) == 2 && at[0] == "controllers":
 		hint = suggest.LabelHint(at.Last())
+	case len(at) == 2 && at[0] == "kinds":
+		hint = suggest.KindNameHint(at.Last())
 	}
 	c.Add(c.Doc.KeyPosition(at), at, "is not "+s.name, hint)
 }

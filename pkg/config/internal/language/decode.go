@@ -18,6 +18,7 @@ type File struct {
 	Engine         *Engine                `json:"engine,omitempty"`
 	Controllers    map[string]*Controller `json:"controllers"`
 	Removed        []string               `json:"removed,omitempty"`
+	Kinds          map[string]*Kind       `json:"kinds,omitempty"`
 }
 
 // LeaderElection is "disabled" or an object.
