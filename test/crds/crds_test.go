@@ -107,8 +107,8 @@ func TestRoundTrip(t *testing.T) {
 			}
 		}
 	}
-	if all < 30 {
-		t.Errorf("%d kinds, want 30", all)
+	if all < 32 {
+		t.Errorf("%d kinds, want 32", all)
 	}
 }
 

@@ -53,9 +53,7 @@ func TestExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name := range lives {
-		if crd := filepath.Join(root, name, "crd.yaml"); exists(crd) {
-			shared.Apply(t, readExample(t, name, "crd.yaml")) // The garbage collector looks for new kinds every 30 s.
-		}
+		applyKinds(t, filepath.Join(root, name)) // The garbage collector looks for new kinds every 30 s.
 	}
 	for _, entry := range entries {
 		name := entry.Name()
@@ -73,13 +71,28 @@ func TestExamples(t *testing.T) {
 			if !ok {
 				t.Fatalf("examples/%s is not tested: add it to lives, or to checks", name)
 			}
-			for _, file := range []string{"crd.yaml", "objects.yaml"} {
-				if objects, err := os.ReadFile(filepath.Join(dir, file)); err == nil {
-					shared.Apply(t, string(objects))
-				}
+			applyKinds(t, dir)
+			if objects, err := os.ReadFile(filepath.Join(dir, "objects.yaml")); err == nil {
+				shared.Apply(t, string(objects))
 			}
 			check(t, start(t, dir))
 		})
+	}
+}
+
+// applyKinds applies the kinds of an example: those that its config declares, and its crd.yaml.
+func applyKinds(t *testing.T, dir string) {
+	t.Helper()
+	config := exampleConfig(t, dir)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "\nkinds:") {
+		shared.Apply(t, run(t, daemon.Binary(t), "crds", config))
+	}
+	if crd, err := os.ReadFile(filepath.Join(dir, "crd.yaml")); err == nil {
+		shared.Apply(t, string(crd))
 	}
 }
 

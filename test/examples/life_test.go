@@ -12,8 +12,8 @@ import (
 // cause.
 //
 // The example runs with the rights that `kooperd rbac` prints for it, and its lease has the name of
-// its folder, in the namespace "default". Where it has a crd.yaml, that kind is there from the
-// start.
+// its folder, in the namespace "default". Its kinds are there from the
+// start, be they declared in its config or in a crd.yaml.
 type life struct {
 	// before are objects, as YAML, that are there from the start.
 	before string
