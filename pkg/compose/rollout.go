@@ -78,9 +78,10 @@ func (r *Rollout) begin(term rolloutTerm) {
 	for _, e := range r.all.byUID {
 		r.all.change(e, func() {
 			e.ready = e.ready && !e.moving
-			e.current, e.moving, e.called = false, false, false
+			e.current, e.moving, e.settling, e.called, e.seen = false, false, false, false, false
 		})
 	}
+	r.all.unsaid = len(r.all.byUID)
 }
 
 // isOn reports whether there are bounds.
@@ -101,6 +102,7 @@ func (r *Rollout) holds(q rolloutQuestion) bool {
 		return true // The revision that handles it from now on decides.
 	}
 	e, known := r.all.byUID[q.uid]
+	r.all.see(q.key, e)
 	if known && e.desired != "" && e.desired == q.desired {
 		return false // What is desired is the same: another party has changed something.
 	}
@@ -111,7 +113,7 @@ func (r *Rollout) holds(q rolloutQuestion) bool {
 		e.wished, e.generation = true, q.generation
 	}
 	r.all.change(e, func() {
-		if !e.moving && !e.current {
+		if e.current = false; !e.moving && !e.settling {
 			e.ready = q.ready
 		}
 		if !e.ready && e.since.IsZero() {
@@ -119,13 +121,12 @@ func (r *Rollout) holds(q rolloutQuestion) bool {
 		}
 	})
 	r.all.look(r.term.exists)
-	free := e.moving || e.current && !e.ready || e.wished || e.desired == "" && q.isNew() || q.wished()
+	free := e.moving || e.settling || e.wished || e.desired == "" && q.isNew() || q.wished()
 	if !free && (!r.all.allSeen() || r.counts().Held(*r.term.limits, e.ready) != "") {
-		r.all.change(e, func() { e.current = false })
 		r.all.hold(e)
 		return true
 	}
-	r.all.change(e, func() { e.moving, e.desired = true, "" })
+	r.all.change(e, func() { e.moving, e.settling, e.desired = true, false, "" })
 	return false
 }
 
@@ -136,12 +137,12 @@ func (r *Rollout) say(w rolloutWord) {
 	if r.term.limits == nil || w.digest != r.term.digest {
 		return
 	}
-	delete(r.all.unseen, w.key)
+	e, known := r.all.byUID[w.uid]
+	r.all.see(w.key, e)
 	if w.apart {
 		r.all.remove(w.uid)
 		return
 	}
-	e, known := r.all.byUID[w.uid]
 	if w.held {
 		return // The question has told all.
 	}
@@ -154,6 +155,7 @@ func (r *Rollout) say(w rolloutWord) {
 			e.since = w.since()
 		}
 		if w.current {
+			e.settling = !e.ready && (e.moving || e.settling)
 			e.current, e.moving, e.wished, e.desired = true, false, false, w.desired
 		} else if w.generation != e.generation {
 			e.wished = true // The status may say by now that the change was seen.
@@ -221,9 +223,18 @@ func (r *Rollout) setTimer() {
 	}
 }
 
+// HasUpdated reports whether a parent has what is desired, as far as a pass has said so since the
+// revision handles parents. Without bounds, nobody waits for that.
+func (r *Rollout) HasUpdated(uid types.UID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.all.byUID[uid]
+	return r.term.limits == nil || e != nil && e.current
+}
+
 // counts are what is known. r.mu is held.
 func (r *Rollout) counts() RolloutCounts {
-	c := RolloutCounts{Parents: len(r.all.byUID) + len(r.all.unseen), Unavailable: len(r.all.down), Moved: r.all.moved}
+	c := RolloutCounts{Parents: r.all.number(), Unavailable: len(r.all.down), Moved: r.all.moved}
 	if pause := r.term.limits.PauseWhen; pause != nil {
 		c.Overdue, _ = r.all.overdue(r.now(), pause.LongerThan)
 	}

@@ -25,7 +25,10 @@ type rolloutWorld struct {
 	bound   int
 	version int // what is desired
 	latest  int // of all versions
+	digest  string
 	parents map[types.UID]*worldParent
+	let     map[types.UID]bool // parents that the revision of now has let change, and that have not done so
+	looked  map[types.UID]bool // parents of which a pass of that has asked or said something
 	queue   map[types.UID]bool // parents for which a pass was asked for
 	steps   []string
 }
@@ -40,6 +43,8 @@ type worldParent struct {
 // worldPass is a pass that has asked, and has neither written nor said anything.
 type worldPass struct {
 	version int
+	digest  string // of the revision
+	failed  bool   // it is not known what is desired
 	held    bool
 }
 
@@ -65,10 +70,12 @@ func (w *rolloutWorld) uids() []types.UID {
 	return all
 }
 
-// begin lets a revision with the version of now handle parents.
+// begin lets another revision handle parents.
 func (w *rolloutWorld) begin() {
+	w.digest += "x"
+	w.let, w.looked = map[types.UID]bool{}, map[types.UID]bool{}
 	w.gate.begin(rolloutTerm{
-		limits: &config.Rollout{MaxUnavailable: config.Share{Number: w.bound}}, digest: fmt.Sprint(w.version), metrics: w.metrics,
+		limits: &config.Rollout{MaxUnavailable: config.Share{Number: w.bound}}, digest: w.digest, metrics: w.metrics,
 		exists: func() (keys []kube.Key) {
 			for uid := range w.parents {
 				keys = append(keys, kube.Key{Name: string(uid)})
@@ -77,6 +84,11 @@ func (w *rolloutWorld) begin() {
 		},
 		call: func(key kube.Key) { w.queue[types.UID(key.Name)] = true },
 	})
+	w.callAll()
+}
+
+// callAll asks for a pass of every parent.
+func (w *rolloutWorld) callAll() {
 	for uid := range w.parents {
 		w.queue[uid] = true
 	}
@@ -104,14 +116,27 @@ func (w *rolloutWorld) check() {
 func (w *rolloutWorld) ask(uid types.UID) {
 	p := w.parents[uid]
 	delete(w.queue, uid)
-	p.under = &worldPass{version: w.version}
+	p.under = &worldPass{version: w.version, digest: w.digest}
 	if p.version != w.version {
 		p.under.held = w.gate.holds(rolloutQuestion{
-			key: kube.Key{Name: string(uid)}, uid: uid, digest: fmt.Sprint(w.version), desired: fmt.Sprint(w.version), ready: p.ready,
+			key: kube.Key{Name: string(uid)}, uid: uid, digest: w.digest, desired: fmt.Sprint(w.version), ready: p.ready,
 			isNew: func() bool { return p.version == 0 }, wished: func() bool { return false }, since: time.Now,
 		})
+		w.looked[uid] = true
+		if !p.under.held && !w.let[uid] && len(w.looked) < len(w.parents) {
+			w.tb.Fatalf("%s is let through when %d of %d were looked at, after:\n%v", uid, len(w.looked), len(w.parents), w.steps)
+		}
+		w.let[uid] = !p.under.held
 	}
 	w.logf("ask %s for %d: held %t", uid, w.version, p.under.held)
+}
+
+// fail lets a pass fail before it knows what is desired. It is tried again.
+func (w *rolloutWorld) fail(uid types.UID) {
+	w.queue[uid] = true
+	w.parents[uid].under = &worldPass{digest: w.digest, failed: true}
+	w.logf("%s fails", uid)
+	w.say(uid)
 }
 
 // write does what a pass may do. ready is whether the parent is ready at once.
@@ -129,11 +154,15 @@ func (w *rolloutWorld) say(uid types.UID) {
 	p := w.parents[uid]
 	under := p.under
 	p.under = nil
-	current := p.version == under.version
+	current := !under.failed && p.version == under.version
 	w.gate.say(rolloutWord{
-		key: kube.Key{Name: string(uid)}, uid: uid, digest: fmt.Sprint(under.version), desired: fmt.Sprint(under.version),
+		key: kube.Key{Name: string(uid)}, uid: uid, digest: under.digest, desired: fmt.Sprint(under.version),
 		held: under.held, current: current, ready: current && p.ready, since: time.Now,
 	})
+	if under.digest == w.digest {
+		w.looked[uid] = true
+		w.let[uid] = w.let[uid] && !current
+	}
 	w.logf("say %s: current %t, ready %t", uid, current, p.ready)
 }
 
@@ -187,7 +216,21 @@ func (w *rolloutWorld) step(what int) {
 			w.version = 1 + w.rand.IntN(w.latest) // Back to an earlier one.
 		}
 		w.logf("version %d", w.version)
-		w.begin()
+		switch w.rand.IntN(3) {
+		case 0: // A hook gives another answer.
+			w.callAll()
+		case 1: // So it does, after it has failed for all.
+			for _, uid := range uids {
+				if w.parents[uid].under == nil {
+					w.fail(uid)
+				}
+			}
+			w.callAll()
+		default:
+			w.begin()
+		}
+	case what == 98 && p.under == nil:
+		w.fail(uid)
 	default:
 		if p.under == nil { // An event that is about nothing.
 			w.queue[uid] = true

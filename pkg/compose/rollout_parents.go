@@ -21,18 +21,23 @@ type rolled struct {
 	since   time.Time // when it was first seen not to be
 	current bool      // it has what this revision desires
 	moving  bool      // it is on its way to that
-	wished  bool      // its own specification was changed
-	desired string    // hash of what was desired when it had that last, and nothing was changed since
+	// settling is true of one that has got what was desired, and was not ready since: where the
+	// composer wants more of it by and by, it is still on its way.
+	settling bool
+	wished   bool   // its own specification was changed
+	desired  string // hash of what was desired when it had that last, and nothing was changed since
 	// generation is that of the parent when it was seen last.
 	generation int64
 	place      uint64 // in the queue of those that are held; 0 for none
 	called     bool   // it is held, and a pass was asked for
+	seen       bool   // a pass of this revision has asked or said something
 }
 
 // rolledParents are the parents in a rollout, with what is counted of them.
 type rolledParents struct {
 	byUID   map[types.UID]*rolled
 	unseen  map[kube.Key]struct{} // those of which nothing is known; nil before they are looked for
+	unsaid  int                   // those in byUID that are not seen: what is known of them is old
 	down    map[*rolled]struct{}  // those that are not ready, or are being changed
 	moved   int                   // those in down that have what is desired, or are on their way
 	current int                   // those that have what is desired and are ready
@@ -45,19 +50,37 @@ func (p *rolledParents) add(uid types.UID, key kube.Key, generation int64) *roll
 	if p.byUID == nil {
 		p.byUID, p.down = map[types.UID]*rolled{}, map[*rolled]struct{}{}
 	}
-	e := &rolled{key: key, ready: true, generation: generation}
+	e := &rolled{key: key, ready: true, generation: generation, seen: true}
 	p.byUID[uid] = e
 	return e
 }
 
-// look finds the parents of which nothing is known among all that exist, once.
+// see notes that a pass of this revision has asked or said something of a parent; e may be nil.
+func (p *rolledParents) see(key kube.Key, e *rolled) {
+	delete(p.unseen, key)
+	if e != nil && !e.seen {
+		e.seen = true
+		p.unsaid--
+	}
+}
+
+// number is how many parents there are.
+func (p *rolledParents) number() int {
+	if p.unseen == nil {
+		return len(p.byUID)
+	}
+	return len(p.byUID) - p.unsaid + len(p.unseen)
+}
+
+// look finds the parents of which no pass of this revision has said anything among all that exist,
+// once. How the others were seen last is not enough: they may be what a rollout has to stop for.
 func (p *rolledParents) look(exists func() []kube.Key) {
 	if p.unseen != nil {
 		return
 	}
 	known := make(map[kube.Key]bool, len(p.byUID))
 	for _, e := range p.byUID {
-		known[e.key] = true
+		known[e.key] = e.seen
 	}
 	p.unseen = map[kube.Key]struct{}{}
 	for _, key := range exists() {
@@ -142,6 +165,9 @@ func (p *rolledParents) remove(uid types.UID) {
 	if e := p.byUID[uid]; e != nil {
 		p.release(e)
 		p.count(e, -1)
+		if !e.seen {
+			p.unsaid--
+		}
 		delete(p.byUID, uid)
 	}
 }
@@ -167,13 +193,16 @@ func (p *rolledParents) overdue(now time.Time, longerThan time.Duration) (n int,
 
 // nameDown names some of the parents that are not ready, or are being changed.
 func (p *rolledParents) nameDown() string {
-	names := make([]string, 0, len(p.down))
-	for e := range p.down {
-		names = append(names, Parent{Namespace: e.key.Namespace, Name: e.key.Name}.text())
+	names := make([]string, 0, namedUnready+2)
+	for e := range p.down { // There may be thousands: only the first ones are kept.
+		name := Parent{Namespace: e.key.Namespace, Name: e.key.Name}.text()
+		if i, _ := slices.BinarySearch(names, name); i < namedUnready {
+			names = slices.Insert(names, i, name)
+			names = names[:min(len(names), namedUnready)]
+		}
 	}
-	slices.Sort(names)
-	if len(names) > namedUnready {
-		names = append(names[:namedUnready], "…")
+	if len(p.down) > namedUnready {
+		names = append(names, "…")
 	}
 	return strings.Join(names, ", ")
 }
