@@ -19,17 +19,20 @@ import (
 	"kooperd.dev/kooperd/pkg/kube"
 )
 
-// errPaused is why patches of a kind are not withdrawn yet.
-var errPaused = errors.New("parents that have contributed are paused")
+// Why patches of a kind are not withdrawn yet.
+var (
+	errPaused     = errors.New("parents that have contributed are paused")
+	errNotUpdated = errors.New("parents that have contributed are not updated yet by the rollout")
+)
 
 // WithdrawPatches does with the patches of the definition what OnRemove says: with "delete" they
 // are withdrawn, with "orphan" the fields stay and belong to nobody, and else they stay as they
 // are. Those of parents that exist and that Now does not select stay, and so do those of parents
-// that are paused. The error says all that keeps something from being done, kinds that are not
-// served and paused parents among that: it is to be tried again.
+// that are paused, or that are not updated yet. The error says all that keeps something from being
+// done, kinds that are not served and such parents among that: it is to be tried again.
 func (r *Removal) WithdrawPatches(ctx context.Context) error {
 	patched := r.patched(ctx)
-	kept, paused, err := r.keptParents(ctx, patched)
+	kept, waiting, err := r.keptParents(ctx, patched)
 	if err != nil {
 		return errors.Join(patched.err, err)
 	}
@@ -38,12 +41,14 @@ func (r *Removal) WithdrawPatches(ctx context.Context) error {
 	for _, kind := range patched.unserved {
 		errs = append(errs, fmt.Errorf("%s %s is not served", kind.APIVersion, kind.Kind)) //nolint:err113 // for a person
 	}
-	pausedHave := func(manager string) bool {
-		_, parent, _ := ParsePatchManager(manager)
-		return paused[parent]
-	}
-	if slices.ContainsFunc(patched.objects, func(o patchedObject) bool { return slices.ContainsFunc(r.managersOn(o.object, nil), pausedHave) }) {
-		errs = append(errs, errPaused)
+	for _, why := range []error{errPaused, errNotUpdated} {
+		has := func(manager string) bool {
+			_, parent, _ := ParsePatchManager(manager)
+			return waiting[parent] == why //nolint:errorlint // it is one of both
+		}
+		if slices.ContainsFunc(patched.objects, func(o patchedObject) bool { return slices.ContainsFunc(r.managersOn(o.object, nil), has) }) {
+			errs = append(errs, why)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -108,9 +113,10 @@ func (r *Removal) treatAllPatched(ctx context.Context, patched patchedObjects, b
 }
 
 // keptParents are the parents in the namespaces of the definition whose patches stay, because they
-// are not handled or are paused. One that is being deleted is not among them. Where some are left
-// that are not in those namespaces, all that are not found there may be of those.
-func (r *Removal) keptParents(ctx context.Context, patched patchedObjects) (kept, paused map[types.UID]bool, err error) {
+// are not handled, and those whose patches stay for now, with what they wait for. One that is being
+// deleted is not among them. Where some are left that are not in those namespaces, all that are not
+// found there may be of those.
+func (r *Removal) keptParents(ctx context.Context, patched patchedObjects) (kept map[types.UID]bool, waiting map[types.UID]error, err error) {
 	if r.Now == nil {
 		return nil, nil, nil
 	}
@@ -132,7 +138,7 @@ func (r *Removal) keptParents(ctx context.Context, patched patchedObjects) (kept
 			return nil, nil, err
 		}
 	}
-	kept, paused = map[types.UID]bool{}, map[types.UID]bool{}
+	kept, waiting = map[types.UID]bool{}, map[types.UID]error{}
 	if leavesOthers(r) {
 		kept = unknownParents(r, patched, all)
 	}
@@ -142,10 +148,12 @@ func (r *Removal) keptParents(ctx context.Context, patched patchedObjects) (kept
 		case !handled:
 			kept[parent.UID()] = true
 		case isPaused(parent.Metadata()):
-			kept[parent.UID()], paused[parent.UID()] = true, true
+			kept[parent.UID()], waiting[parent.UID()] = true, errPaused
+		case r.Updated != nil && !r.Updated(parent.UID()):
+			kept[parent.UID()], waiting[parent.UID()] = true, errNotUpdated
 		}
 	}
-	return kept, paused, nil
+	return kept, waiting, nil
 }
 
 // managersOn are the field managers by which the definition contributes to an object, for all

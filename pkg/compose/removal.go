@@ -44,6 +44,9 @@ type Removal struct {
 	Now *Selection
 	// Left is what it had to do with besides, for WithdrawPatches: there may be parents of that.
 	Left []Scope
+	// Updated reports for WithdrawPatches whether a parent has what the definition wants now, so
+	// that a rollout does not hold it; nil for all.
+	Updated func(parent types.UID) bool
 	// Client and Dynamic make the requests. Both have the gate in them.
 	Client  *Client
 	Dynamic dynamic.Interface

@@ -11,8 +11,9 @@ import (
 
 // withdrawFormer removes what the parents have contributed to objects of a kind that the definition
 // does not patch any more, when the calls of earlier revisions have returned. The composer need not
-// be asked: it may want nothing there. It goes on until that is done, or ctx ends. left is what the
-// definition had to do with before.
+// be asked: it may want nothing there. What a parent has contributed that a rollout holds stays
+// until that is updated. It goes on until all is done, or ctx ends. left is what the definition had
+// to do with before.
 func withdrawFormer(ctx context.Context, c *composing, kind compose.OwnedRecord, left []compose.Scope, earlier []<-chan struct{}) {
 	for _, returned := range earlier {
 		select {
@@ -61,7 +62,7 @@ func withdrawKind(ctx context.Context, c *composing, kind compose.OwnedRecord, l
 	}
 	removal := compose.Removal{
 		Installation: c.controller.installation, Definition: def.IDs()[0], Formerly: def.IDs()[1:], Now: &c.selection, Left: left,
-		Client: client, Dynamic: clients.Dynamic,
+		Updated: c.revision.objects.memory.Rollout.HasUpdated, Client: client, Dynamic: clients.Dynamic,
 		Scope: compose.Scope{Patches: []compose.OwnedRecord{kind}, OnRemove: string(config.Delete)},
 	}
 	if err := removal.WithdrawPatches(ctx); err != nil {
