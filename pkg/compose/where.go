@@ -63,7 +63,10 @@ func HasLeft(ctx context.Context, r *Reconciler, parent handlers.Object, changed
 	if !changed && r.Leavers.isLookedAt(key, parent.UID()) {
 		return false
 	}
-	leaving, _ := leaves(ctx, r, key, parent)
+	leaving, excluded := leaves(ctx, r, key, parent)
+	if excluded && !leaving { // Nobody is going to call for it, and a rollout may wait for that.
+		r.Memory.Rollout.forget(key, parent.UID())
+	}
 	return leaving
 }
 
