@@ -6,9 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"time"
-
-	"k8s.io/client-go/kubernetes/scheme"
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -69,7 +66,7 @@ func (p rolling) holds(observed map[ChildID]observedChild, desired []*Desired) b
 		patches = patching(p).plan(patching(p).observe(), "")
 	}
 	p.rollout.hash = p.hashOf(desired)
-	if !Outdated(p.ops) && !OutdatedPatches(patches) {
+	if !Outdated(p.due()) && !OutdatedPatches(patches) {
 		return false
 	}
 	return gate.holds(rolloutQuestion{
@@ -94,7 +91,9 @@ func (p rolling) rest() handlers.Result {
 		}
 	}
 	p.count(now.plus(p.Memory.note(p.parent.UID, now).negative()))
-	p.Memory.Brake.defers(p.parent.UID, p.ops, p.now(), isDelete)
+	p.Memory.Brake.defers(p.parent.UID, p.ops, p.now(), func(op Op) bool {
+		return isDelete(op) && len(p.composition.Pending) == 0 // What is pending may be that child.
+	})
 	return handlers.Result{RequeueAfter: p.composition.RequeueAfter}
 }
 
@@ -108,10 +107,19 @@ func (p rolling) say() {
 		apart: p.rollout.came == passApart || p.composed.DeletionTimestamp != nil, held: p.rollout.held,
 	}
 	if p.rollout.came == passDone && p.err == nil && !p.rollout.held {
-		w.current = !Outdated(p.ops) && !OutdatedPatches(p.patches.ops) && !p.unsettled && w.desired != ""
+		w.current = !Outdated(p.due()) && !OutdatedPatches(p.patches.ops) && !p.unsettled && w.desired != ""
 		w.ready = w.current && p.conditions()[0].status
 	}
 	p.Memory.Rollout.say(w)
+}
+
+// due are the ops of the plan that are carried out. While a child cannot be told, nothing is
+// deleted: what seems not to be desired may be that child.
+func (p rolling) due() []Op {
+	if len(p.composition.Pending) == 0 {
+		return p.ops
+	}
+	return slices.DeleteFunc(slices.Clone(p.ops), isDelete)
 }
 
 // hashOf is the hash of all that is desired.
@@ -130,30 +138,6 @@ func (p rolling) hashOf(desired []*Desired) string {
 func (p rolling) isOwn(op Op) bool {
 	o := op.Observed
 	return o != nil && o.marks.parentUID == p.parent.UID && o.marks.installation == p.Installation && p.Identity.has(o.marks.definition)
-}
-
-// isReadyAsItIs reports whether all children that there are of the parent are ready, whatever is
-// desired.
-func (p rolling) isReadyAsItIs() bool {
-	for _, op := range p.ops {
-		if p.isOwn(op) && !isChildReady(op) {
-			return false
-		}
-	}
-	return true
-}
-
-// isChildReady reports whether the object of an op is ready as it is.
-func isChildReady(op Op) bool {
-	d := op.Desired
-	if d == nil {
-		d = &Desired{}
-	}
-	if op.Observed.Deleting || op.Observed.Ready == nil {
-		return !op.Observed.Deleting
-	}
-	ready, _ := op.Observed.Ready(d)
-	return ready
 }
 
 // hasChildren reports whether something was made for the parent that is the definition's, or may
@@ -177,60 +161,6 @@ func contributedTo(ops []PatchOp) (ids []ChildID) {
 		}
 	}
 	return ids
-}
-
-// ownStatus is the status of the parent, if the definition writes all of it; else nil.
-func (p rolling) ownStatus() map[string]any {
-	if p.Status.None || p.Status.ConditionPrefix != "" || scheme.Scheme.Recognizes(p.Kind) {
-		return nil
-	}
-	return p.parentStatus()
-}
-
-func (p rolling) parentStatus() map[string]any {
-	text, err := p.object.JSON()
-	if err != nil {
-		return nil
-	}
-	tree, err := decodeTree(text)
-	if err != nil {
-		return nil
-	}
-	status, _ := tree["status"].(map[string]any)
-	return status
-}
-
-// wasHandled reports whether the parent has a status that a pass has written.
-func (p rolling) wasHandled() bool {
-	_, ready := readyIn(p.ownStatus(), "")
-	return ready
-}
-
-// isWished reports whether the parent's status is about an earlier specification.
-func (p rolling) isWished() bool {
-	observed, ok := p.ownStatus()["observedGeneration"].(int64)
-	return ok && observed < p.meta.Generation
-}
-
-// notReadySince is since when the parent is not ready, as its status says, or now.
-func (p rolling) notReadySince() time.Time {
-	c, ok := readyIn(p.parentStatus(), p.Status.ConditionPrefix)
-	if text, _ := c["lastTransitionTime"].(string); ok && c["status"] == "False" {
-		if at, err := time.Parse(time.RFC3339, text); err == nil {
-			return at
-		}
-	}
-	return p.now()
-}
-
-// readyIn returns the condition Ready of a status, or false.
-func readyIn(status map[string]any, prefix string) (map[string]any, bool) {
-	for _, c := range conditions(map[string]any{"status": status}) {
-		if c["type"] == prefix+conditionReady {
-			return c, true
-		}
-	}
-	return nil, false
 }
 
 // noted adds to the conditions that the parent counts for those that are held.

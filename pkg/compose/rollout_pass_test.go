@@ -28,6 +28,7 @@ type rolloutRig struct {
 	version string
 	pages   []string // which are made
 	broken  bool     // the composer fails
+	pending []handlers.Pending
 	calls   []kube.Key
 }
 
@@ -51,7 +52,7 @@ func (r *rolloutRig) compose(_ context.Context, req handlers.ComposeRequest) (ha
 	if r.broken {
 		return handlers.Composition{}, errors.New("as the test wants")
 	}
-	c := handlers.Composition{Status: map[string]any{"version": r.version}}
+	c := handlers.Composition{Status: map[string]any{"version": r.version}, Pending: r.pending}
 	for _, page := range r.pages {
 		child := keyChild(req.Object.Name(), page, r.version)
 		child.Policy.Ready = func(o handlers.Object) (bool, string) {
