@@ -58,8 +58,16 @@ func TestOrphansOfOtherGroupsAreReaped(t *testing.T) {
 func startOrphan(t *testing.T) int {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "pid")
-	script := `setsid sh -c 'exit 0' & echo "$!" > "$1"`
-	if err := exec.CommandContext(t.Context(), "sh", "-c", script, "sh", file).Run(); err != nil {
+	// The orphan ends when the pipe does, after its parent, which would take its status otherwise.
+	ends, end, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := `exec 3<&0; setsid sh -c 'read -r line <&3; exit 0' & echo "$!" > "$1"`
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", script, "sh", file)
+	cmd.Stdin = ends
+	err = cmd.Run()
+	if err := errors.Join(err, ends.Close(), end.Close()); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(file)
