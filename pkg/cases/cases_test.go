@@ -225,6 +225,21 @@ func TestCompare(t *testing.T) {
 	if _, said := cases.Update(want, got)[cases.Conditions]; said {
 		t.Error("an update adds what nobody has asked for")
 	}
+	for _, tc := range []struct {
+		want, got cases.Outcome
+		loses     bool
+	}{
+		{want, got, false},
+		{want, cases.Outcome{cases.Error: "the hook is down"}, true},
+		{want, cases.Outcome{cases.Excluded: "its labels are others"}, true},
+		{nil, cases.Outcome{cases.Error: "the hook is down"}, false},
+		{cases.Outcome{cases.Error: "no"}, cases.Outcome{cases.Error: "the hook is down"}, false},
+		{cases.Outcome{cases.Error: "no", cases.Status: map[string]any{}}, cases.Outcome{cases.Error: "no", cases.Status: object("x")}, false},
+	} {
+		if cases.Loses(tc.want, tc.got) != tc.loses {
+			t.Errorf("that an update of %v with %v forgets something is %t", tc.want, tc.got, !tc.loses)
+		}
+	}
 	if _, said := cases.Update(nil, cases.Outcome{})[cases.Children]; !said {
 		t.Error("a new case does not say that there are no children")
 	}

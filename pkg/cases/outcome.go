@@ -152,6 +152,18 @@ func Update(want, got Outcome) Outcome {
 	return updated
 }
 
+// Loses reports whether Update would forget what was expected, because nothing is known of it now.
+func Loses(want, got Outcome) bool {
+	if got[Error] == nil && got[Excluded] == nil {
+		return false
+	}
+	return slices.ContainsFunc(sections, func(s section) bool {
+		_, said := want[s.name]
+		_, is := got[s.name]
+		return said && !s.trouble && !is
+	})
+}
+
 // keepAllRedacted is keepRedacted for each of several objects.
 func keepAllRedacted(want, got any) any {
 	wanted, _ := want.(map[string]any)

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"maps"
 	"reflect"
+	"strconv"
 	"strings"
 )
 
@@ -58,13 +59,21 @@ func Redact(outcome Outcome) bool {
 	return true
 }
 
+// isMaskName reports whether a value is what stands for another one, and nothing else: a value in
+// which that is only a part may have the other one in it in a form that is not known.
+func isMaskName(value string) bool {
+	number, ok := strings.CutPrefix(value, maskPrefix)
+	_, err := strconv.ParseUint(number, 10, 32)
+	return ok && err == nil
+}
+
 // redactUnknown replaces the values of a Secret that a Mask has not made, and notes them.
 func redactUnknown(object map[string]any, unknown *Mask) {
 	data, _ := object["data"].(map[string]any)
 	for name, value := range data {
 		text, _ := value.(string)
 		plain, err := base64.StdEncoding.DecodeString(text)
-		if text == generated || err == nil && strings.Contains(string(plain), maskPrefix) {
+		if text == generated || err == nil && isMaskName(string(plain)) {
 			continue
 		}
 		if err == nil {

@@ -34,7 +34,7 @@ func outcomeOf(result tryResult, tried *engine.Tried) (cases.Outcome, error) {
 		got.Set(cases.Excluded, "it is paused")
 	}
 	got.Set(cases.Error, result.Error)
-	if result.Failure != "" && len(b.refused) == 0 {
+	if result.Failure != "" && !b.isRefusal(result.Failure) {
 		got.Set(cases.Error, cmp.Or(result.Error, result.Failure))
 	}
 	problems := textsOf(result.Problems)
@@ -63,6 +63,16 @@ func outcomeOf(result tryResult, tried *engine.Tried) (cases.Outcome, error) {
 		got[name] = normal
 	}
 	return got, nil
+}
+
+// isRefusal reports whether a failure is one of the refusals.
+func (b *outcomeBuilder) isRefusal(failure string) bool {
+	for _, why := range b.refused {
+		if text, _ := why.(string); strings.Contains(failure, text) {
+			return true
+		}
+	}
+	return false
 }
 
 func textsOf(texts []string) []any {

@@ -26,7 +26,7 @@ func (e *externalFlags) add(f *pflag.FlagSet) {
 	f.BoolVar(&e.programs, "run-programs", false, "run the programs that definitions ask what should exist")
 	f.StringArrayVar(&e.hooks, "hook", nil, "NAME or NAME=URL: call the hooks of that definition, at that URL; may be repeated")
 	explain(f, "hook", "NAME or NAME=URL: call the hooks of the definition NAME, as its config has them or at the scheme, host and port of URL, "+
-		"with the paths that the config has and without its credentials; may be repeated")
+		"with the paths and queries that the config has and without its other credentials; may be repeated")
 }
 
 // parse reads the flags.

@@ -33,9 +33,10 @@ type recorder struct {
 	logger    logr.Logger
 	calls     chan engine.Call
 
-	mu    sync.Mutex
-	known map[string]map[string]bool // shapes by definition
-	last  map[string]time.Time       // of failures that were logged, by definition
+	mu     sync.Mutex
+	known  map[string]map[string]bool // shapes by definition
+	failed map[string]bool            // files that cannot be made, until there are too many of them
+	last   map[string]time.Time       // of failures that were logged, by definition
 }
 
 // newRecorder makes the folder and looks at what is there already. It returns nil if nothing is to
@@ -49,7 +50,7 @@ func newRecorder(flags recordFlags, maker caseMaker, logger logr.Logger) (*recor
 	}
 	r := &recorder{
 		recordFlags: flags, installed: maker, logger: logger, calls: make(chan engine.Call, recordQueue),
-		known: map[string]map[string]bool{}, last: map[string]time.Time{},
+		known: map[string]map[string]bool{}, failed: map[string]bool{}, last: map[string]time.Time{},
 	}
 	entries, err := os.ReadDir(flags.dir)
 	if err != nil {
@@ -141,18 +142,41 @@ func (r *recorder) write(ctx context.Context, call engine.Call) (path string, er
 		}
 	}()
 	shape, err := shapeOf(call)
-	if err != nil || !r.note(call.Definition.Name, shape) {
-		return "", err
-	}
-	text, err := r.installed.make(ctx, call)
 	if err != nil {
 		return "", err
 	}
 	path = filepath.Join(r.dir, call.Definition.Name+"."+shape+cases.Suffix)
-	if err = writeAtomically(path, text); err != nil {
-		r.forget(call.Definition.Name, shape) // It may be possible the next time.
+	if r.failed[path] || !r.note(call.Definition.Name, shape) {
+		return "", nil
 	}
+	written := false
+	defer func() {
+		if !written {
+			r.forget(call.Definition.Name, shape) // It takes no place.
+		}
+	}()
+	text, err := r.installed.make(ctx, call)
+	if ctx.Err() != nil { // What came of it says so.
+		return "", context.Cause(ctx)
+	}
+	if err != nil {
+		r.fail(path)
+		return "", err
+	}
+	err = writeAtomically(path, text, ownerOnly)
+	written = err == nil
 	return path, err
+}
+
+// mostFailed bounds the shapes of which is remembered that they cannot be made cases.
+const mostFailed = 1000
+
+// fail remembers a file that cannot be made. It may be possible later, so it is not for ever.
+func (r *recorder) fail(path string) {
+	if len(r.failed) >= mostFailed {
+		clear(r.failed)
+	}
+	r.failed[path] = true
 }
 
 // forget takes a shape back that was noted.
@@ -162,14 +186,17 @@ func (r *recorder) forget(definition, shape string) {
 	delete(r.known[definition], shape)
 }
 
-// writeAtomically writes a file that nobody else may read. A reader sees all of it or nothing.
-func writeAtomically(path string, text []byte) (err error) {
+// ownerOnly is the mode of a file that nobody else may read.
+const ownerOnly = 0o600
+
+// writeAtomically writes a file. A reader sees all of it or nothing.
+func writeAtomically(path string, text []byte, mode os.FileMode) (err error) {
 	file, err := os.CreateTemp(filepath.Dir(path), ".kooperd-*")
 	if err != nil {
 		return err
 	}
 	_, err = file.Write(text)
-	if err = errors.Join(err, file.Close()); err == nil {
+	if err = errors.Join(err, file.Chmod(mode), file.Close()); err == nil {
 		err = os.Rename(file.Name(), path)
 	}
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/engine"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kinds"
 )
 
 // errNoCase means that a call cannot be made a case.
@@ -120,18 +121,44 @@ func (m caseMaker) make(ctx context.Context, call engine.Call) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.expect(ctx, call.Definition, text, composer)
+	return m.expect(ctx, call.Definition, text, composer, in.scopes())
+}
+
+// scopes are the custom kinds of which objects have been seen without a namespace. Others are taken
+// to have one.
+func (in recordedInput) scopes() (found kinds.CustomKinds) {
+	look := func(object map[string]any) {
+		o := unstructured.Unstructured{Object: object}
+		kind := o.GroupVersionKind()
+		_, known := found.Find(kind)
+		if _, err := kinds.BuiltIn().Lookup(kind); err != nil && o.GetNamespace() == "" && !known {
+			resource := guessed(kind)
+			resource.Namespaced = false
+			found = append(found, kinds.CustomKind{Resource: resource})
+		}
+	}
+	look(in.parent)
+	for _, object := range in.children {
+		look(object)
+	}
+	for _, object := range in.related {
+		look(object)
+	}
+	return found
 }
 
 // expect adds to the text of a case what comes of it.
-func (m caseMaker) expect(ctx context.Context, def config.Definition, text []byte, composer handlers.Composer) ([]byte, error) {
+func (m caseMaker) expect(
+	ctx context.Context, def config.Definition, text []byte, composer handlers.Composer, scopes kinds.CustomKinds,
+) ([]byte, error) {
 	read, err := cases.Parse("recorded"+cases.Suffix, text)
 	if err != nil {
 		return nil, err
 	}
 	c := &testCase{Case: read, composer: composer, try: &tryRun{
-		flags: tryFlags{definition: def.Name, external: externalFlags{all: true}, tryView: tryView{secrets: true}},
-		cfg:   &config.Config{Definitions: []config.Definition{def}}, registry: m.registry, stderr: io.Discard,
+		custom: scopes,
+		flags:  tryFlags{definition: def.Name, external: externalFlags{all: true}, tryView: tryView{secrets: true}},
+		cfg:    &config.Config{Definitions: []config.Definition{def}}, registry: m.registry, stderr: io.Discard,
 	}}
 	if err := c.gather(); err != nil {
 		return nil, err
@@ -185,9 +212,21 @@ func readAnswer(answer handlers.Composition) (read recordedAnswer, err error) {
 func (a recordedAnswer) composer(mask *cases.Mask) handlers.Composer {
 	answer := a.Composition
 	answer.Children, answer.Patches = slices.Clone(answer.Children), slices.Clone(answer.Patches)
+	texts := func(of []string) (all []string) {
+		for _, text := range of {
+			all = append(all, mask.Text(text))
+		}
+		return all
+	}
+	answer.Problems, answer.StatusPending = texts(answer.Problems), texts(answer.StatusPending)
+	answer.Pending = slices.Clone(answer.Pending)
+	for i, p := range answer.Pending {
+		answer.Pending[i] = handlers.Pending{Name: mask.Text(p.Name), On: mask.Text(p.On), Why: mask.Text(p.Why)}
+	}
 	for i := range answer.Children {
 		answer.Children[i].Object = &unstructured.Unstructured{Object: mask.Known(a.children[i])}
 		answer.Children[i].Name = mask.Text(answer.Children[i].Name)
+		answer.Children[i].After, answer.Children[i].Formerly = texts(answer.Children[i].After), texts(answer.Children[i].Formerly)
 	}
 	for i := range answer.Patches {
 		answer.Patches[i].Object = &unstructured.Unstructured{Object: mask.Known(a.patches[i])}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -234,6 +235,49 @@ func TestRecordFails(t *testing.T) {
 	}
 	if off, err := newRecorder(recordFlags{}, r.installed, r.logger); off != nil || err != nil {
 		t.Errorf("without a folder, there is a recorder %v, %v", off, err)
+	}
+}
+
+// TestRecordEnds writes nothing of a call that was looked at when the process ends, and what cannot
+// be made a case takes no place of others.
+func TestRecordEnds(t *testing.T) {
+	r := newRecording(t, 1)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	r.record(ended, r.officeCall(t, recordedParent))
+	failed := engine.Call{Definition: r.definitions["site"], Err: errors.New("it is down"), Request: handlers.ComposeRequest{
+		Object: observedObject(t, "{apiVersion: v1, kind: Service, metadata: {name: one, namespace: a}}"),
+	}}
+	for range 2 {
+		r.record(t.Context(), failed)
+	}
+	if files := r.files(t); len(files) != 0 {
+		t.Errorf("it has recorded %v", files)
+	}
+	if n := strings.Count(r.log.String(), "not recording a call"); n != 1 {
+		t.Errorf("it was tried %d times to make a case of it:\n%s", n, r.log)
+	}
+	if r.isFull("office") || r.isFull("site") {
+		t.Error("what was not recorded takes a place")
+	}
+	r.record(t.Context(), r.officeCall(t, recordedParent))
+	if files := r.files(t); len(files) != 1 || !r.isFull("office") {
+		t.Errorf("it has recorded %v", files)
+	}
+}
+
+// TestScopesOfRecordedObjects takes what was seen without a namespace for a kind without one.
+func TestScopesOfRecordedObjects(t *testing.T) {
+	custom := func(kind, namespace string) map[string]any {
+		return map[string]any{"apiVersion": "example.com/v1", "kind": kind, "metadata": map[string]any{"name": "a", "namespace": namespace}}
+	}
+	in := recordedInput{
+		parent: custom("Realm", ""), children: map[string]map[string]any{"site": custom("Site", "a"), "realm": custom("Realm", "")},
+		related: []map[string]any{{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "a"}}},
+	}
+	found := in.scopes()
+	if len(found) != 1 || found[0].Kind != "Realm" || found[0].Namespaced {
+		t.Errorf("found %v, want Realm alone, without namespaces", found)
 	}
 }
 
