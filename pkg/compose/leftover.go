@@ -3,12 +3,16 @@ package compose
 import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+
+	"kooperd.dev/kooperd/pkg/handlers"
 )
 
 // What becomes of what a definition has left behind.
 const (
 	// MakeOrphan takes the marks and the owner reference off an object of ours.
 	MakeOrphan Action = "orphan"
+	// Unfinalize removes our finalizer from an object that was handled.
+	Unfinalize Action = "unfinalize"
 	// ReasonRemoved means that the file does not want what the definition had to do with.
 	ReasonRemoved Reason = "Removed"
 )
@@ -37,6 +41,14 @@ func tell(r *Removal, o observedChild, action Action, reason Reason, message str
 			ID: o.ID, Kind: o.kind, Child: o.marks.child, Parent: o.marks.parent, ParentUID: o.marks.parentUID,
 			Action: action, Reason: reason, Message: message,
 		})
+	}
+}
+
+// tellFinalizer tells that the finalizer is removed from a parent.
+func tellFinalizer(r *Removal, kind schema.GroupVersionKind, parent handlers.Object) {
+	if r.Tell != nil {
+		id := ChildID{Kind: kind.GroupKind(), Namespace: parent.Namespace(), Name: parent.Name()}
+		r.Tell(Leftover{ID: id, Kind: kind, Parent: parent.Namespace() + "/" + parent.Name(), ParentUID: parent.UID(), Action: Unfinalize, Reason: ReasonRemoved})
 	}
 }
 

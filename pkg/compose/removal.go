@@ -291,6 +291,7 @@ func (r *Removal) removeFinalizers(ctx context.Context, busy map[types.UID]bool)
 		if handled[parent.UID()] {
 			continue
 		}
+		tellFinalizer(r, kind, parent)
 		if err := r.removeFinalizer(ctx, kind, parent); err != nil {
 			return n, err
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
@@ -127,6 +128,12 @@ func TestRemovalDoesNotHoldParents(t *testing.T) {
 	m.moves.say("sites", m.heir.parent("shop").UID(), word{digest: "1", known: true})
 	removal := removalOf(t, m.donor, onRemoveDelete, configMapKind)
 	removal.Moves = m.moves
+	var unfinalized []string
+	removal.Tell = func(l Leftover) {
+		if l.Action == Unfinalize {
+			unfinalized = append(unfinalized, l.ID.String())
+		}
+	}
 	finalizers := func(id ChildID) (n int) {
 		m.donor.server.do(func(c *cluster) {
 			if o := c.objects[id]; o != nil {
@@ -143,6 +150,9 @@ func TestRemovalDoesNotHoldParents(t *testing.T) {
 	}
 	if finalizers(webID) != 1 || finalizers(shopID) != 0 {
 		t.Errorf("the parent whose child waits has %d finalizers, and the other one %d", finalizers(webID), finalizers(shopID))
+	}
+	if diff := cmp.Diff([]string{shopID.String()}, unfinalized); diff != "" {
+		t.Errorf("it tells of other finalizers (-want +got):\n%s", diff)
 	}
 	m.donor.server.do(func(c *cluster) {
 		if err := c.delete(webID, "", ""); err != nil {

@@ -46,6 +46,9 @@ func (c *planCommand) add(ctx context.Context, d *engine.PlannedDefinition) {
 	if paused > 0 {
 		sum.Notes = append(sum.Notes, fmt.Sprintf("%d of the objects are paused, and left alone", paused))
 	}
+	if note := rolloutNote(d); note != "" {
+		sum.Notes = append(sum.Notes, note)
+	}
 	for _, left := range d.Leftovers {
 		c.addLeftover(d, left)
 	}
@@ -71,6 +74,9 @@ func (c *planCommand) addTried(d *engine.PlannedDefinition, tried *engine.Tried)
 	var result tryResult
 	result.addObjects(shown, tried.Trial)
 	unconfirmed := offline.Unconfirmed(tried.Server)
+	for key, why := range unconfirmed {
+		unconfirmed[key] = shown.redact(why) // An API server may quote what it was given.
+	}
 	base := planChange{Definition: d.Definition.Name, Object: object}
 	for i, child := range result.Children {
 		c.addChild(base, d, tried, tried.Children[i], child, unconfirmed)
@@ -171,7 +177,7 @@ func (c *planCommand) addObject(base planChange, shown shownObjects, tried *engi
 	change := base
 	change.Action, change.Reason = planObject, compose.ReasonChanged
 	change.APIVersion, change.Kind, change.Namespace, change.Name = base.Object.APIVersion, base.Object.Kind, base.Object.Namespace, base.Object.Name
-	change.Unconfirmed = offline.Unconfirmed(tried.Server)[tried.Parent]
+	change.Unconfirmed = shown.redact(offline.Unconfirmed(tried.Server)[tried.Parent])
 	if now == nil {
 		change.Why = "its last finalizer would be removed: it goes"
 		c.report.Changes = append(c.report.Changes, change)
@@ -224,8 +230,13 @@ func (c *planCommand) addLeftover(d *engine.PlannedDefinition, left compose.Left
 	if namespace, name, ok := strings.Cut(left.Parent, "/"); ok {
 		change.Object.Namespace, change.Object.Name = namespace, name
 	}
-	if left.Action == compose.MakeOrphan {
+	switch left.Action {
+	case compose.MakeOrphan:
 		change.Action = planOrphan
+	case compose.Unfinalize:
+		change.Action, change.Why = planObject, "kooperd's finalizer is removed from it"
+		change.Object.APIVersion, change.Object.Kind = change.APIVersion, change.Kind
+	default:
 	}
 	if change.Why == "" && left.Reason == compose.ReasonRemoved {
 		change.Why = "the definition does not handle its object any more (onRemove)"

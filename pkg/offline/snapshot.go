@@ -42,13 +42,20 @@ func NewSnapshot(label string, objects []*unstructured.Unstructured) *Snapshot {
 	}
 	sorted := slices.Clone(objects)
 	slices.SortStableFunc(sorted, compareObjects)
+	type version struct {
+		kind schema.GroupVersionKind
+		key  Key
+	}
+	seen := make(map[version]bool, len(objects))
 	for _, o := range sorted {
-		key := KeyOf(o)
-		if _, known := s.objects[key]; known {
+		key, kind := KeyOf(o), o.GroupVersionKind()
+		if seen[version{kind, key}] {
 			continue
 		}
-		s.objects[key], s.byUID[o.GetUID()] = o, o
-		kind := o.GroupVersionKind()
+		seen[version{kind, key}] = true
+		if _, known := s.objects[key]; !known { // It may have been read in several versions.
+			s.objects[key], s.byUID[o.GetUID()] = o, o
+		}
 		s.byKind[kind] = append(s.byKind[kind], o)
 		if value, ok := o.GetLabels()[label]; ok {
 			s.byLabel[value] = append(s.byLabel[value], o)
