@@ -205,6 +205,7 @@ func (c *comparison) fields(path string, old, now map[string]any) {
 		switch {
 		case wasMap != nil && isMap != nil:
 			c.schema(path+eachEntry, wasMap, isMap)
+		case typeOf(old) != typeOf(now): // That says it.
 		case (wasMap != nil || oldFree) && isMap == nil && !nowFree:
 			c.addf(Narrower, "fields that the schema does not have are dropped")
 		case oldFree && isMap != nil:

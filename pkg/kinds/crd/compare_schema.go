@@ -23,6 +23,7 @@ func (c *comparison) schema(path string, old, now map[string]any) {
 		c.alternatives(old, now)
 		c.rules(old, now)
 		c.merging(old, now)
+		c.embedded(old, now)
 		if !same(old, now, "default") {
 			c.addf(Other, "the default is %s, was %s", text(now["default"]), text(old["default"]))
 		}
@@ -61,10 +62,10 @@ func (c *comparison) types(old, now map[string]any) bool {
 		return true
 	case is == "":
 		c.addf(Wider, "can be anything, was of type %s", was)
-		return false
+		return true // An enum, rules and fields can stand beside that.
 	case was == "":
 		c.addf(Narrower, "is of type %s, could be anything", is)
-		return false
+		return true
 	case was == "integer" && is == "number", is == "integer or string" && (was == "integer" || was == "string"):
 		c.addf(Wider, "is of type %s, was of type %s", is, was)
 		return true
@@ -98,9 +99,27 @@ func (c *comparison) required(old, now map[string]any) {
 		})
 	}
 	for _, name := range was {
-		if !slices.Contains(is, name) {
-			c.at(joined(c.change.Path, fmt.Sprint(name)), func() { c.addf(Wider, "is not required any more") })
-		}
+		field := fmt.Sprint(name)
+		c.at(joined(c.change.Path, field), func() {
+			_, had := object(object(old["properties"])[field])["default"]
+			_, has := object(object(now["properties"])[field])["default"]
+			switch {
+			case !slices.Contains(is, name):
+				c.addf(Wider, "is not required any more")
+			case had && !has:
+				c.addf(Narrower, "is required, and has no default any more")
+			}
+		})
+	}
+}
+
+// embedded compares whether there is a whole object, with apiVersion and kind.
+func (c *comparison) embedded(old, now map[string]any) {
+	switch was, is := isTrue(old[embedded]), isTrue(now[embedded]); {
+	case !was && is:
+		c.addf(Narrower, "is a whole object now, with apiVersion and kind")
+	case was && !is:
+		c.addf(Wider, "need not be a whole object any more")
 	}
 }
 
@@ -152,39 +171,6 @@ func (c *comparison) texts(old, now map[string]any) {
 		default:
 			c.addf(Narrower, "%s is %s, was %s, and may refuse what that took", word, text(now[word]), text(old[word]))
 		}
-	}
-}
-
-func (c *comparison) alternatives(old, now map[string]any) {
-	if isTrue(now[intOrString]) {
-		return // anyOf says only that once more
-	}
-	for _, word := range []string{"allOf", "anyOf", "oneOf", "not"} {
-		switch {
-		case same(old, now, word):
-		case now[word] == nil:
-			c.addf(Wider, "%s is gone", word)
-		case old[word] == nil:
-			c.addf(Narrower, "%s is new", word)
-		default:
-			c.addf(Narrower, "%s is different, and may refuse what it took", word)
-		}
-	}
-}
-
-// rules compares the validation rules by their expressions.
-func (c *comparison) rules(old, now map[string]any) {
-	expressions := func(s map[string]any) (all []any) {
-		for _, rule := range list(s[validations]) {
-			all = append(all, object(rule)["rule"])
-		}
-		return all
-	}
-	for _, rule := range without(expressions(now), expressions(old)) {
-		c.addf(Narrower, "the rule %s is new", text(rule))
-	}
-	for _, rule := range without(expressions(old), expressions(now)) {
-		c.addf(Wider, "the rule %s is gone", text(rule))
 	}
 }
 

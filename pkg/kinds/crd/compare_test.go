@@ -70,6 +70,16 @@ func TestCompareSchemas(t *testing.T) {
 		"rules":          {"{type: object, x-kubernetes-validations: [{rule: a}]}", "{type: object, x-kubernetes-validations: [{rule: b}]}", []string{`narrower: spec: the rule "b" is new`, `wider: spec: the rule "a" is gone`}},
 		"alternatives":   {"{type: string, anyOf: [{pattern: a}]}", "{type: string, oneOf: [{pattern: a}]}", []string{"wider: spec: anyOf is gone", "narrower: spec: oneOf is new"}},
 		"set":            {"{type: array, items: {type: string}}", "{type: array, items: {type: string}, x-kubernetes-list-type: set}", []string{"narrower: spec: the list is merged as set, was as atomic"}},
+		"whole object":   {"{type: object}", "{type: object, x-kubernetes-embedded-resource: true}", []string{"narrower: spec: is a whole object now, with apiVersion and kind"}},
+		"any object":     {"{type: object, x-kubernetes-embedded-resource: true}", "{type: object}", []string{"wider: spec: need not be a whole object any more"}},
+		"both bounded":   {"{x-kubernetes-int-or-string: true}", "{x-kubernetes-int-or-string: true, anyOf: [{type: integer}, {type: string}], allOf: [{pattern: a}]}", []string{"narrower: spec: allOf is new"}},
+		"old value":      {"{type: string, x-kubernetes-validations: [{rule: a}]}", "{type: string, x-kubernetes-validations: [{rule: a, optionalOldSelf: true}]}", []string{`narrower: spec: the rule "a" with optionalOldSelf is new`, `wider: spec: the rule "a" is gone`}},
+		"enum beside":    {"{type: string}", "{x-kubernetes-preserve-unknown-fields: true, enum: [a]}", []string{"wider: spec: can be anything, was of type string", `narrower: spec: is one of ["a"], could have other values`}},
+		"default gone": {
+			"{type: object, required: [a], properties: {a: {type: string, default: x}}}",
+			"{type: object, required: [a], properties: {a: {type: string}}}",
+			[]string{`other: spec.a: the default is none, was "x"`, "narrower: spec.a: is required, and has no default any more"},
+		},
 		"keys": {
 			"{type: array, items: {type: object}, x-kubernetes-list-type: map, x-kubernetes-list-map-keys: [a]}",
 			"{type: array, items: {type: object}, x-kubernetes-list-type: map, x-kubernetes-list-map-keys: [b]}",
