@@ -93,12 +93,14 @@ func (w *walker) call(v cue.Value, args []cue.Value, s map[string]any, at diagno
 	words := map[string]string{"strings.MinRunes": "minLength", "strings.MaxRunes": "maxLength", "math.MultipleOf": "multipleOf"}
 	formats := map[string]string{"time.Time": "date-time", "time.Duration": "duration"}
 	switch {
-	case words[name] == "multipleOf" && len(args) == 2:
-		s["multipleOf"], _ = concrete(args[1])
 	case words[name] != "" && len(args) == 2:
-		if n, err := args[1].Int64(); err == nil {
+		n, ok := argument(w, v, args[1], at)
+		if ok && words[name] == "multipleOf" {
+			multiple(s, n)
+		} else if ok {
 			count(s, words[name], n)
 		}
+		return ok
 	case formats[name] != "":
 		s["format"] = formats[name]
 	default:
@@ -106,4 +108,25 @@ func (w *walker) call(v cue.Value, args []cue.Value, s map[string]any, at diagno
 		return false
 	}
 	return true
+}
+
+// argument returns the number that a function bounds a value by; false after a mistake.
+func argument(w *walker, v, bound cue.Value, at diagnostic.Path) (any, bool) {
+	n, ok := concrete(bound.Eval())
+	if !ok {
+		w.refuse(v, at, "is bounded by another field", ruleHint)
+	}
+	return n, ok
+}
+
+// multiple adds what a number is a multiple of. A schema has one multipleOf, so others stand in
+// allOf.
+func multiple(s map[string]any, of any) {
+	switch before := s["multipleOf"]; before {
+	case nil:
+		s["multipleOf"] = of
+	case of:
+	default:
+		s["allOf"] = append(listOf(s["allOf"]), map[string]any{"multipleOf": of})
+	}
 }

@@ -195,7 +195,7 @@ func (w *walker) validators(v cue.Value, at diagnostic.Path, schema map[string]a
 		name := functionName(args[0])
 		switch word := known[name]; {
 		case word != "" && len(args) == 2:
-			if n, err := args[1].Int64(); err == nil {
+			if n, ok := argument(w, v, args[1], at); ok {
 				count(schema, word, n)
 			}
 		case name == "list.UniqueItems" && known["list.MinItems"] != "":
@@ -208,7 +208,11 @@ func (w *walker) validators(v cue.Value, at diagnostic.Path, schema map[string]a
 }
 
 // count sets a bound, unless there is a narrower one.
-func count(schema map[string]any, word string, n int64) {
+func count(schema map[string]any, word string, bound any) {
+	n, ok := bound.(int64)
+	if !ok {
+		return // CUE itself refuses it.
+	}
 	before, ok := schema[word].(int64)
 	if narrower := word[:3] == "min" && n > before || word[:3] == "max" && n < before; ok && !narrower {
 		return
