@@ -51,8 +51,8 @@ type walker struct {
 	problems []Problem
 	places   Places
 	base     diagnostic.Path
-	around   []ast.Node // the sources of the values around this one
-	given    bool       // what is around has to be given
+	around   []shape // those of the values around this one
+	given    bool    // what is around has to be given
 }
 
 func (w *walker) refuse(v cue.Value, at diagnostic.Path, message, hint string) {
@@ -86,9 +86,8 @@ func (w *walker) value(v cue.Value, at diagnostic.Path) map[string]any {
 		return nil
 	}
 	w.places[at.Key()] = positions(v)
-	depth := len(w.around)
-	w.around = append(w.around, sources(v)...)
-	defer func() { w.around = w.around[:depth] }()
+	w.around = append(w.around, shapeOf(v))
+	defer func() { w.around = w.around[:len(w.around)-1] }()
 	kind, core := v.IncompleteKind(), v
 	if kind == cue.BottomKind {
 		core = unbounded(v)
@@ -172,13 +171,12 @@ func kindNames(kind cue.Kind) string {
 	return diagnostic.Listing(names, "or")
 }
 
-// recursive refuses a value that is within itself.
+// recursive refuses a value that is within itself: one around it has its shape.
 func (w *walker) recursive(v cue.Value, at diagnostic.Path) bool {
-	for _, source := range sources(v) {
-		if slices.Contains(w.around, source) {
-			w.refuse(v, at, "is within itself: a structural schema has an end", "write _ where it begins again, or the levels that there are")
-			return true
-		}
+	this := shapeOf(v)
+	if len(this.sources) > 0 && slices.ContainsFunc(w.around, this.equal) {
+		w.refuse(v, at, "is within itself: a structural schema has an end", "write _ where it begins again, or the levels that there are")
+		return true
 	}
 	if len(at) > maxDepth {
 		w.refuse(v, at, fmt.Sprintf("is more than %d levels deep", maxDepth), "")

@@ -8,7 +8,7 @@ import (
 	"cuelang.org/go/cue/ast"
 )
 
-// sources are the literals of objects that make up a value.
+// sources are the literals of objects that make up a value, in the order of the files.
 func sources(v cue.Value) []ast.Node {
 	var all []ast.Node
 	for _, part := range parts(v) {
@@ -16,7 +16,34 @@ func sources(v cue.Value) []ast.Node {
 			all = append(all, lit)
 		}
 	}
-	return all
+	slices.SortFunc(all, func(a, b ast.Node) int { return a.Pos().Compare(b.Pos()) })
+	return slices.Compact(all)
+}
+
+// shape tells values apart that have a literal in common: one that embeds or adds to the other has
+// more fields.
+type shape struct {
+	sources []ast.Node
+	fields  []string
+}
+
+func shapeOf(v cue.Value) shape {
+	s := shape{sources: sources(v)}
+	if len(s.sources) == 0 {
+		return s
+	}
+	if it, err := v.Fields(cue.Optional(true), cue.Patterns(true)); err == nil {
+		for it.Next() {
+			s.fields = append(s.fields, it.Selector().String())
+		}
+	}
+	slices.Sort(s.fields)
+	return s
+}
+
+// equal reports whether two shapes are the same. CUE knows no fields of a value that has no end.
+func (s shape) equal(other shape) bool {
+	return slices.Equal(s.sources, other.sources) && (len(s.fields) == 0 || slices.Equal(s.fields, other.fields))
 }
 
 // literal returns the struct literal that a value is written as, or nil.
