@@ -38,6 +38,7 @@ type rig struct {
 	t        *testing.T
 	registry *prometheus.Registry
 	docs     *documents
+	served   *kinds.Discovery // who started the rig closes it
 	stop     context.CancelFunc
 	stopped  chan struct{}
 
@@ -88,7 +89,8 @@ func newRig(t *testing.T, adjust ...func(*rig)) *rig {
 	}}
 	id := sourceID{kind: podKind, namespace: "payments", labelSelector: "app"}
 	fetch := func(resource, func(*object) *object) (fetcher, error) { return r, nil }
-	r.source = newSource(id, kinds.NewDiscovery(r.docs), fetch, logr.Discard(), metrics.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "payments", Selector: "app"}))
+	r.served = kinds.NewDiscovery(r.docs)
+	r.source = newSource(id, r.served, fetch, logr.Discard(), metrics.Source(telemetry.SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "payments", Selector: "app"}))
 	r.subscribers.add(&subscriber{event: r.onEvent, status: r.onStatus})
 	for _, f := range adjust {
 		f(r)

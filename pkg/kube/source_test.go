@@ -22,6 +22,7 @@ func inBubble(t *testing.T, test func(t *testing.T, r *rig), adjust ...func(*rig
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, adjust...)
+		defer r.served.Close() // a request of discovery belongs to no source, and outlives it
 		synctest.Wait()
 		test(t, r)
 		began := time.Now()
@@ -160,7 +161,9 @@ func TestSourceStopsWhileItWaits(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(*testing.T, *rig) { time.Sleep(17 * time.Second) }, adjust)
+			for _, after := range []time.Duration{3 * time.Second, 17 * time.Second} {
+				inBubble(t, func(*testing.T, *rig) { time.Sleep(after) }, adjust)
+			}
 		})
 	}
 }
