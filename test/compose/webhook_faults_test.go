@@ -1,6 +1,7 @@
 package compose_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"fmt"
 	"io"
@@ -51,18 +52,29 @@ func metadataOf(child map[string]any) map[string]any {
 	return metadata
 }
 
-// endless answers without an end.
-func endless(w io.Writer) {
-	zeros := make([]byte, 1<<20)
+// endless answers with a block again and again, without an end.
+func endless(w io.Writer, block []byte) {
 	for {
-		if _, err := w.Write(zeros); err != nil {
+		if _, err := w.Write(block); err != nil {
 			return
 		}
 	}
 }
 
+// compressed returns a block as one member of a gzip stream, which may have any number of them. To
+// compress all that a bomb needs would take longer than the timeout of a hook on a busy machine.
+func compressed(block []byte) []byte {
+	var member bytes.Buffer
+	w := gzip.NewWriter(&member)
+	_, _ = w.Write(block) // a buffer takes everything
+	_ = w.Close()
+	return member.Bytes()
+}
+
 // hookFaults are all ways to go wrong, by the names of definitions.
 func hookFaults() map[string]hookFault {
+	zeros := make([]byte, 1<<20)
+	bomb := compressed(zeros)
 	return map[string]hookFault{
 		"crash": {func(http.ResponseWriter, *http.Request, hookCall) any { panic(http.ErrAbortHandler) }, "EOF"},
 		"hang": {func(_ http.ResponseWriter, req *http.Request, _ hookCall) any {
@@ -75,12 +87,12 @@ func hookFaults() map[string]hookFault {
 		"half":         {answerText(`{"children": [`), "the answer is no JSON"},
 		"large": {func(w http.ResponseWriter, _ *http.Request, _ hookCall) any {
 			w.Header().Set("Content-Length", "1073741824")
-			endless(w)
+			endless(w, zeros)
 			return nil
 		}, "8388608 bytes of maxResponse"},
 		"bomb": {func(w http.ResponseWriter, _ *http.Request, _ hookCall) any {
 			w.Header().Set("Content-Encoding", "gzip")
-			endless(gzip.NewWriter(w))
+			endless(w, bomb)
 			return nil
 		}, "8388608 bytes of maxResponse"},
 		"twice":   {answerText(`{"status": {}, "children": [], "children": []}`), "children: is there twice"},
