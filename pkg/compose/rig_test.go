@@ -455,20 +455,25 @@ func (c *cache) sync(cluster *cluster, kind schema.GroupKind, label string, meta
 func (c *cache) syncBy(
 	cluster *cluster, manager string, kind schema.GroupKind, label string, metadataOnly bool, event func(old, now handlers.Object),
 ) {
+	c.mu.Lock()
+	before := c.objects
+	c.mu.Unlock()
 	next, sets := map[kube.Key]handlers.Object{}, map[kube.Key]labels.Set{}
 	for id, s := range cluster.objects {
 		if id.Kind != kind || label != "" && s.metadata("labels", label) == "" {
 			continue
 		}
-		o, err := s.readBy(manager, metadataOnly)
-		if err != nil {
-			panic(err)
+		key := kube.Key{Namespace: id.Namespace, Name: id.Name}
+		o := before[key]
+		if o == nil || o.UID() != s.uid || o.ResourceVersion() != s.version { // as a watch has it
+			var err error
+			if o, err = s.readBy(manager, metadataOnly); err != nil {
+				panic(err)
+			}
 		}
-		next[kube.Key{Namespace: id.Namespace, Name: id.Name}] = o
-		sets[kube.Key{Namespace: id.Namespace, Name: id.Name}] = o.Metadata().Labels
+		next[key], sets[key] = o, o.Metadata().Labels
 	}
 	c.mu.Lock()
-	before := c.objects
 	c.objects, c.labels, c.version = next, sets, cluster.version
 	c.mu.Unlock()
 	for key, o := range next {
