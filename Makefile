@@ -129,7 +129,7 @@ generate-check: ## Check that generated files are those that "make generate" mak
 CONFORMANCE_PACKAGES = ./chart ./compose ./election ./examples ./failover ./reload
 
 .PHONY: conformance
-conformance: bin/kooperd bin/devcluster ## Run the slow checks too: every case of the election, of failover, of a reload, of children, of the examples and of the chart, held to its limits.
+conformance: bin/kooperd bin/devcluster bin/helm3 bin/helm4 bin/kubeconform bin/prometheus bin/promtool ## Run the slow checks too: every case of the election, of failover, of a reload, of children, of the examples, of the chart and of the alerts, held to its limits.
 	cd test && $(GO) test -vet=off -race -count=1 -p 1 -timeout 90m $(TESTFLAGS) $(CONFORMANCE_PACKAGES) -conformance
 
 .PHONY: microbench
@@ -177,3 +177,8 @@ PACKAGE_bin/helm3 = helm.sh/helm/v3/cmd/helm
 PACKAGE_bin/helm4 = helm.sh/helm/v4/cmd/helm
 PACKAGE_bin/kubeconform = github.com/yannh/kubeconform/cmd/kubeconform
 FLAGS_bin/helm3 = $(HELM3_FLAGS)
+
+# A real Prometheus for the tests of the alerts, without the clouds that it could find its targets in, which would take most of
+# the time.
+bin/prometheus bin/promtool: tools/prometheus/go.mod tools/prometheus/go.sum
+	cd tools/prometheus && $(PURE) $(GO) build -tags remove_all_sd -ldflags '-s -w' -o ../../$@ github.com/prometheus/prometheus/cmd/$(@F)

@@ -28,6 +28,7 @@ var everything = []string{
 	"--set", "metrics.authenticate=true,metrics.tlsSecret=metrics-tls,metrics.serviceMonitor.enabled=true",
 	"--set", "metrics.serviceMonitor.interval=30s,metrics.serviceMonitor.labels.prometheus=main",
 	"--set", "metrics.serviceMonitor.endpoint.tlsConfig.insecureSkipVerify=true",
+	"--set", "metrics.prometheusRule.enabled=true,metrics.prometheusRule.labels.prometheus=main,metrics.dashboard.enabled=true",
 	"--set", "flowSchema.enabled=true,fence.enabled=true,profiling=true,podAntiAffinity=required",
 	"--set", "leaderElection.leaseDuration=20s,leaderElection.onLost=standby,leaderElection.lock=lease",
 	"--set", "imagePullPolicy=Always,imagePullSecrets[0].name=pull,priorityClassName=system-cluster-critical,commonLabels.team=platform",
