@@ -78,10 +78,15 @@ func (f *servingFlags) check(ctx context.Context) error {
 // nothing.
 func newServing(f servingFlags, where clusterConfig, logger logr.Logger) (serving, error) {
 	var s serving
-	if f.metricsAddress == server.Disabled {
-		return s, nil
+	if f.authenticate {
+		reviewer, err := server.NewDelegatingAuthorizer(kube.ClientConfig(where.rest))
+		if err != nil {
+			return s, err
+		}
+		s.access = reviewer
 	}
 	switch {
+	case f.metricsAddress == server.Disabled:
 	case f.certFile != "":
 		files, err := server.LoadCertificateFiles(f.certFile, f.keyFile, logger)
 		if err != nil {
@@ -95,13 +100,6 @@ func newServing(f servingFlags, where clusterConfig, logger logr.Logger) (servin
 		}
 		logger.Info("serving metrics with a self-signed certificate: clients cannot verify it; use --tls-cert-file for one that they can")
 		s.certificate = selfSigned.Get
-	}
-	if f.authenticate {
-		reviewer, err := server.NewDelegatingAuthorizer(kube.ClientConfig(where.rest))
-		if err != nil {
-			return s, err
-		}
-		s.access = reviewer
 	}
 	return s, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -56,16 +57,21 @@ func (g *guard) wrap(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, ok := bearerToken(r.Header)
-		err := ErrUnauthenticated
-		if ok {
-			err = g.access.Allow(r.Context(), token, strings.ToLower(r.Method), r.URL.Path)
-		}
-		if err != nil {
-			g.refuse(w, err)
-			return
-		}
-		next.ServeHTTP(w, r)
+		g.serve(w, r, token, ok, r.URL.Path, next)
 	})
+}
+
+// serve lets next answer if the holder of the token, if there is one, may get path.
+func (g *guard) serve(w http.ResponseWriter, r *http.Request, token string, ok bool, path string, next http.Handler) {
+	err := ErrUnauthenticated
+	if ok {
+		err = g.access.Allow(r.Context(), token, strings.ToLower(r.Method), path)
+	}
+	if err != nil {
+		g.refuse(w, err)
+		return
+	}
+	next.ServeHTTP(w, r)
 }
 
 // refuse answers with what the client may know.
@@ -93,6 +99,57 @@ func (g *guard) refuse(w http.ResponseWriter, err error) {
 // log logs that a request could not be decided, but not each one: strangers can cause them.
 func (g *guard) log(err error) {
 	g.undecided.Do(func() { g.logger.Error(err, "refusing requests that could not be decided") })
+}
+
+// StatusPath is the non-resource URL that a reader of the status page must be allowed to get. It
+// stands for every path of the page.
+const StatusPath = "/statusz"
+
+// statusChallenge makes a browser ask for a token, as it can send one in no other way.
+const statusChallenge = `Basic realm="kooperd: any user name, and a bearer token as the password", charset="UTF-8"`
+
+// errInTheOpen tells why the status page is not shown to a client of another machine.
+const errInTheOpen = "with --authenticate the status page is shown to connections from this machine alone, since this address is " +
+	"plain HTTP and a token must not travel in the open: use kubectl port-forward"
+
+// wrapPage puts the guard in front of the status page. It differs from wrap in three ways. One path
+// stands for all. A token may also be the password of Basic authentication (RFC 7617), which is
+// what a browser asks its user for. And the address is plain HTTP, so tokens are taken only from
+// connections that do not leave the machine, such as those of kubectl port-forward.
+func (g *guard) wrapPage(next http.Handler) http.Handler {
+	if g.access == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !fromThisMachine(r) {
+			g.refused("forbidden")
+			answer(w, http.StatusForbidden, errInTheOpen)
+			return
+		}
+		token, ok := bearerToken(r.Header)
+		if !ok {
+			_, token, ok = r.BasicAuth()
+			ok = ok && token != ""
+		}
+		g.serve(challenging{w}, r, token, ok, StatusPath, next)
+	})
+}
+
+// challenging adds statusChallenge to every answer that asks for credentials.
+type challenging struct{ http.ResponseWriter }
+
+// WriteHeader is that of http.ResponseWriter.
+func (c challenging) WriteHeader(code int) {
+	if code == http.StatusUnauthorized {
+		c.Header().Add("WWW-Authenticate", statusChallenge)
+	}
+	c.ResponseWriter.WriteHeader(code)
+}
+
+// fromThisMachine reports whether a request's connection comes from a loopback address.
+func fromThisMachine(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && peer.Addr().Unmap().IsLoopback()
 }
 
 // bearerToken returns the token of the Authorization header (RFC 6750, section 2.1). The scheme's

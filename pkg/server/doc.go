@@ -1,7 +1,7 @@
 // Package server answers HTTP requests: /metrics, and the profiles of the process if they are
-// wanted, on one address; /livez, /readyz and /leaderz on another. The first may be restricted to
-// users that the API server lets read it, and may speak TLS. The second is for probes and open to
-// anyone.
+// wanted, on one address; /livez, /readyz, /leaderz and the status page of package page on another.
+// The first may be restricted to users that the API server lets read it, and may speak TLS. Of the
+// second the probes are open to anyone, and the page is restricted like the first.
 //
 // It decides nothing about health: it asks the functions it is given. It asks the API server for
 // one thing only, through a DelegatingAuthorizer: which user a bearer token belongs to, and what

@@ -8,14 +8,16 @@ import (
 	"slices"
 	"strings"
 
+	"kooperd.dev/kooperd/pkg/server/page"
 	"kooperd.dev/kooperd/pkg/status"
 )
 
-// healthMux serves the probes. Each of them says ok or what is wrong; with ?verbose /readyz lists
-// every definition.
+// healthMux serves the probes, which are open to anyone, and the status page, which is not. Each
+// probe says ok or what is wrong; with ?verbose /readyz lists every definition.
 func healthMux(opts Options) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+	probe := func(pattern string, answer http.HandlerFunc) { mux.Handle(pattern, trackActive(answer)) }
+	probe("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		if opts.Live != nil {
 			if err := opts.Live(); err != nil {
 				answer(w, http.StatusInternalServerError, err.Error())
@@ -24,14 +26,18 @@ func healthMux(opts Options) http.Handler {
 		}
 		answer(w, http.StatusOK, "ok")
 	})
-	mux.HandleFunc("GET /leaderz", func(w http.ResponseWriter, _ *http.Request) {
+	probe("GET /leaderz", func(w http.ResponseWriter, _ *http.Request) {
 		if opts.Leading != nil && opts.Leading() {
 			answer(w, http.StatusOK, "ok")
 			return
 		}
 		answer(w, http.StatusServiceUnavailable, "this replica does not lead")
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, opts.Board) })
+	probe("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, opts.Board) })
+	if opts.Status != nil {
+		g := newGuard(opts.Access, opts.Metrics.CountHTTPRefused, opts.Logger)
+		mux.Handle("GET /", g.wrapPage(trackActive(page.New(opts.Status, opts.Logger))))
+	}
 	return mux
 }
 

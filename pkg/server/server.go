@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"kooperd.dev/kooperd/pkg/status"
+	"kooperd.dev/kooperd/pkg/statusz"
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
@@ -38,8 +39,8 @@ const Disabled = "0"
 type Options struct {
 	// MetricsAddress is where /metrics is served, as host:port. Empty or Disabled: nowhere.
 	MetricsAddress string
-	// HealthAddress is where /livez, /readyz and /leaderz are served, as host:port. Empty or
-	// Disabled: nowhere.
+	// HealthAddress is where /livez, /readyz and /leaderz are served, and the status page, as
+	// host:port. Empty or Disabled: nowhere.
 	HealthAddress string
 	// Gatherer is what /metrics shows. Required with MetricsAddress.
 	Gatherer prometheus.Gatherer
@@ -49,7 +50,10 @@ type Options struct {
 	Leading func() bool
 	// Live returns why the process should be restarted, or nil. Default: never.
 	Live func() error
-	// Access decides who may read what MetricsAddress serves. Default: every client may.
+	// Status is what the status page shows. Default: there is no page.
+	Status statusz.Reporter
+	// Access decides who may read what MetricsAddress serves, and the status page, for which
+	// StatusPath stands. Default: every client may.
 	Access Authorizer
 	// Certificate returns the certificate for a handshake, as CertificateFiles and SelfSigned do.
 	// With it, MetricsAddress speaks TLS, version 1.2 or later. Default: plain HTTP.
@@ -97,7 +101,7 @@ func Listen(ctx context.Context, opts Options) (*Server, error) {
 	if err := s.listen(ctx, "metrics", opts.MetricsAddress, metricsMux(opts), opts.Certificate); err != nil {
 		return nil, err
 	}
-	if err := s.listen(ctx, "health", opts.HealthAddress, trackActive(healthMux(opts)), nil); err != nil {
+	if err := s.listen(ctx, "health", opts.HealthAddress, healthMux(opts), nil); err != nil {
 		s.close()
 		return nil, err
 	}

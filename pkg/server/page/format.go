@@ -1,0 +1,193 @@
+package page
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	"kooperd.dev/kooperd/pkg/statusz"
+)
+
+// maxText is how long a text of several lines is at most.
+const maxText = 4000
+
+// none is shown for a figure that there is none of.
+const none = "–"
+
+// age is how long before now a moment was, as kubectl writes it; or how long after, which is for
+// ago to say.
+func age(now, t time.Time) string {
+	if t.IsZero() || now.IsZero() {
+		return none
+	}
+	return duration.HumanDuration(now.Sub(t).Abs())
+}
+
+// ago says when a moment was, or will be.
+func ago(now, t time.Time) string {
+	switch {
+	case t.IsZero() || now.IsZero():
+		return none
+	case t.After(now):
+		return "in " + age(now, t)
+	default:
+		return age(now, t) + " ago"
+	}
+}
+
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
+
+// seconds is a duration with two significant digits.
+func seconds(s statusz.Seconds) string {
+	v := float64(s)
+	switch {
+	case math.IsNaN(v) || math.IsInf(v, 0) || v < 0:
+		return none
+	case v == 0:
+		return "0 s"
+	case v < 0.9995e-3:
+		return significant(v*1e6) + " µs"
+	case v < 0.9995:
+		return significant(v*1e3) + " ms"
+	case v < 100:
+		return significant(v) + " s"
+	default:
+		return duration.HumanDuration(time.Duration(v * float64(time.Second)))
+	}
+}
+
+// significant is a number with one digit after the point below ten, and with none above.
+func significant(v float64) string {
+	if v < 9.95 {
+		return strings.TrimSuffix(strconv.FormatFloat(v, 'f', 1, 64), ".0")
+	}
+	return strconv.FormatFloat(v, 'f', 0, 64)
+}
+
+// byteSize is a number of bytes in powers of a thousand.
+func byteSize(n int64) string {
+	v := float64(n)
+	for _, unit := range []string{"B", "kB", "MB"} {
+		if math.Abs(v) < 999.5 {
+			return significant(v) + " " + unit
+		}
+		v /= 1000
+	}
+	return significant(v) + " GB"
+}
+
+// number separates thousands.
+func number(n int) string {
+	digits := strconv.Itoa(n)
+	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// rate is how many calls there were in a second, or in a minute if it was less than one.
+func rate(c statusz.Calls) string {
+	perSecond := float64(c.Total) / float64(c.Window)
+	switch {
+	case c.Window <= 0:
+		return none
+	case c.Total == 0:
+		return "0"
+	case perSecond >= 1:
+		return significant(perSecond) + "/s"
+	case perSecond*60 >= 0.1:
+		return significant(perSecond*60) + "/min"
+	default:
+		return "< 0.1/min"
+	}
+}
+
+// percent is the share that failed.
+func percent(failed, total int) string {
+	if total == 0 || failed == 0 {
+		return "0 %"
+	}
+	share := 100 * float64(failed) / float64(total)
+	if share < 0.1 {
+		return "< 0.1 %"
+	}
+	if failed < total && share > 99 {
+		return "> 99 %"
+	}
+	return significant(share) + " %"
+}
+
+// clean replaces what is invisible in a text from elsewhere, or would make it look like another:
+// control characters, and those that change the direction of writing.
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), r == '\u2028', r == '\u2029':
+			return utf8.RuneError
+		}
+		return r
+	}, text)
+}
+
+// lines is a text with its lines, of at most maxText characters.
+func lines(text string) string {
+	var all []string
+	for line := range strings.Lines(text) {
+		all = append(all, clean(strings.TrimRight(line, "\r\n")))
+	}
+	text = strings.Join(all, "\n")
+	if utf8.RuneCountInString(text) > maxText {
+		text = string([]rune(text)[:maxText-1]) + "…"
+	}
+	return text
+}
+
+// short is a text of at most n characters.
+func short(text string, n int) string {
+	text = clean(text)
+	if len(text) <= n || utf8.RuneCountInString(text) <= n {
+		return text
+	}
+	return strings.TrimRight(string([]rune(text)[:n-1]), " ") + "…"
+}
+
+// shortHash is enough of a hash to tell one from another.
+func shortHash(hash string) string {
+	hash = clean(hash)
+	if _, digits, ok := strings.Cut(hash, ":"); ok {
+		hash = digits
+	}
+	if len(hash) > 12 {
+		return hash[:12]
+	}
+	return hash
+}
+
+// plural is a number with what is counted, of which many is the plural.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%s %s", number(n), many)
+}
+
+// join lists words.
+func join[T ~string](words []T) string {
+	texts := make([]string, 0, len(words))
+	for _, word := range words {
+		texts = append(texts, string(word))
+	}
+	return strings.Join(texts, ", ")
+}

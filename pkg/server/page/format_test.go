@@ -1,0 +1,89 @@
+package page
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"kooperd.dev/kooperd/pkg/statusz"
+)
+
+func TestFormats(t *testing.T) {
+	now := time.Date(2026, time.November, 27, 9, 41, 7, 0, time.UTC)
+	tests := map[string]struct{ got, want string }{
+		"no age":               {age(now, time.Time{}), "–"},
+		"age":                  {age(now, now.Add(-3*time.Hour-12*time.Minute)), "3h12m"},
+		"ago":                  {ago(now, now.Add(-9*time.Second)), "9s ago"},
+		"later":                {ago(now, now.Add(41*time.Second)), "in 41s"},
+		"moment":               {moment(now.In(time.FixedZone("there", 3600))), "2026-11-27 09:41:07 UTC"},
+		"no time":              {seconds(0), "0 s"},
+		"microseconds":         {seconds(0.00042), "420 µs"},
+		"almost a millisecond": {seconds(0.00099999), "1 ms"},
+		"milliseconds":         {seconds(0.0042), "4.2 ms"},
+		"many milliseconds":    {seconds(0.1804), "180 ms"},
+		"almost a second":      {seconds(0.9999), "1 s"},
+		"seconds":              {seconds(41.2), "41 s"},
+		"minutes":              {seconds(300), "5m"},
+		"not a number":         {seconds(statusz.Seconds(math.NaN())), "–"},
+		"negative":             {seconds(-1), "–"},
+		"bytes":                {byteSize(999), "999 B"},
+		"kilobytes":            {byteSize(61_000), "61 kB"},
+		"megabytes":            {byteSize(3_412_000), "3.4 MB"},
+		"almost a gigabyte":    {byteSize(999_900_000), "1 GB"},
+		"many gigabytes":       {byteSize(12_345_000_000_000), "12345 GB"},
+		"number":               {number(7), "7"},
+		"thousand":             {number(1234), "1,234"},
+		"million":              {number(1234567), "1,234,567"},
+		"below zero":           {number(-123456), "-123,456"},
+		"one":                  {plural(1, "source", "sources"), "1 source"},
+		"many":                 {plural(1200, "source", "sources"), "1,200 sources"},
+		"no rate":              {rate(statusz.Calls{}), "–"},
+		"no calls":             {rate(statusz.Calls{Window: 300}), "0"},
+		"calls a second":       {rate(statusz.Calls{Window: 300, Total: 3127}), "10/s"},
+		"calls a minute":       {rate(statusz.Calls{Window: 300, Total: 18}), "3.6/min"},
+		"few calls":            {rate(statusz.Calls{Window: 3600, Total: 1}), "< 0.1/min"},
+		"none failed":          {percent(0, 10), "0 %"},
+		"all failed":           {percent(10, 10), "100 %"},
+		"almost all failed":    {percent(9999, 10000), "> 99 %"},
+		"some failed":          {percent(412, 3127), "13 %"},
+		"hardly any failed":    {percent(1, 100000), "< 0.1 %"},
+		"control characters":   {clean("a\x00b\x1b[31mc\nd\u2028"), "a\ufffdb\ufffd[31mc d\ufffd"},
+		"short enough":         {short("ünïcode", 7), "ünïcode"},
+		"too long":             {short("ünïcode is long", 9), "ünïcode…"},
+		"hash":                 {shortHash("sha256:0123456789abcdef"), "0123456789ab"},
+		"short hash":           {shortHash("0123"), "0123"},
+		"object":               {namedPath("Pod/shop/web-0"), "objects/Pod/shop/web-0"},
+		"object, no namespace": {namedPath("Node//node-1"), "objects/Node/node-1"},
+		"object, two parts":    {namedPath("Node/node-1"), "objects/Node/node-1"},
+		"object with a colon":  {namedPath("ClusterRole/system:node"), "objects/ClusterRole/system:node"},
+		"resource":             {namedPath("pods/shop/web-0"), ""},
+		"no object":            {namedPath("Pod"), ""},
+		"no name":              {namedPath("Pod/shop/"), ""},
+		"no kind":              {namedPath("/shop/web"), ""},
+		"path": {
+			ObjectPath(statusz.ObjectRef{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "a b", Name: "c?d"}),
+			"objects/Deployment/a%20b/c%3Fd?apiVersion=apps%2Fv1",
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if tc.got != tc.want {
+				t.Errorf("%q, want %q", tc.got, tc.want)
+			}
+		})
+	}
+}
+
+func TestDiffIsBounded(t *testing.T) {
+	long := ""
+	for range maxDiffLines + 5 {
+		long += "+\tx\n"
+	}
+	lines := diffLines(long)
+	if len(lines) != maxDiffLines+1 || lines[0] != (diffLine{"add", "+    x"}) || lines[maxDiffLines].Class != "same" {
+		t.Errorf("%d lines, the first %q, the last %q", len(lines), lines[0], lines[len(lines)-1])
+	}
+	if got := diffLines("-a\n b\n"); got[0].Class != "del" || got[1].Class != "same" {
+		t.Errorf("lines %q", got)
+	}
+}

@@ -1,0 +1,134 @@
+package page
+
+import (
+	"slices"
+
+	"kooperd.dev/kooperd/pkg/status"
+	"kooperd.dev/kooperd/pkg/statusz"
+)
+
+// look is how a state or a result is shown: a word, a shape, and a color, any of which says it
+// alone.
+type look struct {
+	// Word is what it is called, and Class its color: ok, bad, wait, busy or idle.
+	Word, Class string
+	// Icon is the shape.
+	Icon string
+	// Means explains the word.
+	Means string
+}
+
+// looks are those of the states.
+var looks = map[status.State]look{
+	status.Waiting:       {Class: "wait", Icon: "wait", Means: "the API server does not serve the kind yet"},
+	status.Syncing:       {Class: "busy", Icon: "sync", Means: "the first list is under way"},
+	status.Running:       {Class: "ok", Icon: "ok", Means: "the cache follows the API server, and objects are handled"},
+	status.ReloadPending: {Class: "wait", Icon: "sync", Means: "the definition as it was before works on, as the changed one cannot take over yet"},
+	status.PruneHeld:     {Class: "bad", Icon: "held", Means: "no children are deleted until somebody says so, as too many would go at once"},
+	status.Degraded:      {Class: "bad", Icon: "bad", Means: "something keeps the definition from its work"},
+	status.Paused:        {Class: "idle", Icon: "paused", Means: "the config says paused: true"},
+}
+
+// byNeed lists the states from the one that needs somebody the most.
+var byNeed = []status.State{
+	status.Degraded, status.PruneHeld, status.ReloadPending, status.Waiting, status.Syncing, status.Running, status.Paused,
+}
+
+func stateOf(s status.State) look {
+	l, ok := looks[s]
+	if !ok {
+		l = look{Class: "wait", Icon: "wait"}
+	}
+	l.Word = clean(string(s))
+	return l
+}
+
+// resultOf is how the result of a call is shown.
+func resultOf(result string) look {
+	l := look{Word: clean(result), Class: "idle", Icon: "wait"}
+	switch result {
+	case "done":
+		l.Class, l.Icon, l.Means = "ok", "ok", "nothing is left to do"
+	case "requeue":
+		l.Class, l.Icon, l.Means = "busy", "sync", "it asked to be called again"
+	case "retry":
+		l.Class, l.Icon, l.Means = "wait", "wait", "it failed, and is tried again"
+	case "terminal":
+		l.Class, l.Icon, l.Means = "bad", "bad", "it failed, and is not tried again before the object changes"
+	case "panic":
+		l.Class, l.Icon, l.Means = "bad", "bad", "it panicked, and is tried again"
+	case "cancelled":
+		l.Class, l.Icon, l.Means = "idle", "paused", "it was broken off, because its time or the leadership was over"
+	}
+	return l
+}
+
+// causeText explains why a handler was called.
+func causeText(cause string) string {
+	switch cause {
+	case "change":
+		return "the object changed"
+	case "retry":
+		return "the call before failed"
+	case "requeue":
+		return "the call before asked for it"
+	case "resync":
+		return "the resync period"
+	case "initial":
+		return "it was there when the work began"
+	}
+	return clean(cause)
+}
+
+// trouble is one kind of objects that need somebody's attention.
+type trouble struct {
+	// ID is its anchor, Title its heading, and Short what it is called beside a number.
+	ID, Title, Short string
+	// Class is its color, and Icon its shape.
+	Class, Icon string
+	// Means explains it.
+	Means string
+	of    func(statusz.Objects) statusz.ObjectList
+}
+
+// troubles are all kinds, the worst first.
+var troubles = []trouble{
+	{
+		"failing", "Failing", "failing", "bad", "bad", "Their last call failed. Each is tried again, later and later.",
+		func(o statusz.Objects) statusz.ObjectList { return o.Failing },
+	},
+	{
+		"not-ready", "Not ready", "not ready", "wait", "wait", "Parents whose children are not all ready, and what blocks them.",
+		func(o statusz.Objects) statusz.ObjectList { return o.NotReady },
+	},
+	{
+		"fights", "Fights", "fought over", "bad", "fight", "Children that another writer sets back again and again.",
+		func(o statusz.Objects) statusz.ObjectList { return o.Fights },
+	},
+	{
+		"held", "Held", "held", "busy", "held", "Not written to for now: paused, held by a rollout, or by the brake.",
+		func(o statusz.Objects) statusz.ObjectList { return o.Held },
+	},
+	{
+		"refused", "Refused", "refused", "wait", "refused", "Children that kooperd may not touch, since they are somebody else's.",
+		func(o statusz.Objects) statusz.ObjectList { return o.Refused },
+	},
+}
+
+// troubled counts the objects of all kinds of trouble.
+func troubled(o statusz.Objects) int {
+	total := 0
+	for _, t := range troubles {
+		total += t.of(o).Total
+	}
+	return total
+}
+
+// need orders definitions: those that need somebody come first.
+func need(d *statusz.Definition) int {
+	place := 2 * slices.Index(byNeed, d.State)
+	if d.State == status.Running && d.Calls.Failed == 0 && d.Queue.Throttled == "" && troubled(d.Objects) == 0 {
+		place++
+	}
+	return place
+}
