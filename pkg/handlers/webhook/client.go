@@ -54,6 +54,17 @@ type result struct {
 	connected bool
 }
 
+const (
+	// turnPatience is how long a request waits until a hook that is busy has answered others, and
+	// turnAgain the longest time after which it may be tried again. Then it may wait as long once
+	// more, so that not all come at a time.
+	turnPatience = time.Second
+	turnAgain    = 5 * time.Second
+)
+
+// errBusy is the error for a request that has waited for others in vain.
+var errBusy = errors.New("the hook has asked for fewer requests, and takes its time for the one that it has")
+
 // newClient returns a client. It connects to nothing.
 func newClient(name hook.Name, e Endpoint, atOnce int, s *shared) (*client, error) {
 	u, err := e.address()
@@ -84,11 +95,12 @@ func (c *client) call(ctx context.Context, parent types.UID, body []byte) ([]byt
 	if wait := c.breaker.refused(); wait > 0 {
 		return nil, c.notSent(wait)
 	}
-	if c.now().UnixNano() < c.busy.Load() {
-		if err := take(ctx, c.alone); err != nil {
+	if c.busyFor() > 0 {
+		leave, err := c.wait(ctx)
+		if err != nil {
 			return nil, err
 		}
-		defer func() { <-c.alone }()
+		defer leave()
 	}
 	if err := take(ctx, c.slots); err != nil {
 		return nil, err
@@ -99,6 +111,31 @@ func (c *client) call(ctx context.Context, parent types.UID, body []byte) ([]byt
 		return nil, c.notSent(wait)
 	}
 	return c.conclude(entry, parent, c.measured(ctx, entry, parent, body))
+}
+
+// busyFor is how long the hook wants fewer requests; not positive when it has not said so.
+func (c *client) busyFor() time.Duration { return time.Unix(0, c.busy.Load()).Sub(c.now()) }
+
+// wait waits while the hook is busy, until no other request is under way. A hook that answers at
+// once has the next one at once. Where that takes longer, the worker has better to do, and the
+// parent comes again.
+func (c *client) wait(ctx context.Context) (leave func(), err error) {
+	timer := time.NewTimer(min(turnPatience, c.busyFor()))
+	defer timer.Stop()
+	select {
+	case c.alone <- struct{}{}:
+		return func() { <-c.alone }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for the requests before this one: %w", context.Cause(ctx))
+	case <-timer.C:
+	}
+	left := c.busyFor()
+	if left <= 0 {
+		return func() {}, nil
+	}
+	c.metrics.count(c.name, outcomeNotSent)
+	again := max(min(left, turnAgain), turnPatience)
+	return nil, handlers.RetryAfter(errBusy, again+rand.N(again)) //nolint:gosec // Not all parents come at a time.
 }
 
 // take waits for one of the slots.
@@ -150,8 +187,8 @@ func (c *client) conclude(e entry, parent types.UID, got result) ([]byte, error)
 			break
 		}
 		c.last.Store(&err)
+		c.metrics.open.pause(c.name, pause)
 		if opened {
-			c.metrics.setOpen(c.name, true)
 			c.logger.Error(err, "hook is out of order", "hook", c.name, "retryAfter", pause)
 		}
 		return nil, handlers.RetryAfter(handlers.Unavailable(err), max(pause, got.after))
@@ -159,7 +196,7 @@ func (c *client) conclude(e entry, parent types.UID, got result) ([]byte, error)
 		c.breaker.abandoned(e)
 	default:
 		if c.breaker.succeeded(e) {
-			c.metrics.setOpen(c.name, false)
+			c.metrics.open.end(c.name)
 			c.logger.Info("hook is in order again", "hook", c.name)
 		}
 	}

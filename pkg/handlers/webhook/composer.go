@@ -66,7 +66,7 @@ func newCaller(env handlers.Env, c *Config, now func() time.Time) (*caller, erro
 	}
 	all := c.endpoints()
 	names := slices.Sorted(maps.Keys(all))
-	metrics, err := newMetrics(env.Metrics, names)
+	metrics, err := newMetrics(env.Metrics, names, now)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package webhook
 import (
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,7 +24,7 @@ const (
 	outcomeTimeout     outcome = "timeout"
 	outcomeConnection  outcome = "connection"
 	outcomeCanceled    outcome = "canceled"
-	outcomeNotSent     outcome = "notSent" // out of order, or without credentials
+	outcomeNotSent     outcome = "notSent" // out of order, busy, or without credentials
 )
 
 // outcomes are all that there are.
@@ -40,11 +41,11 @@ type metrics struct {
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
 	inFlight  *prometheus.GaugeVec
-	open      *prometheus.GaugeVec
+	open      *openHooks
 }
 
 // newMetrics registers metrics that have all their series.
-func newMetrics(registerer prometheus.Registerer, hooks []hook.Name) (*metrics, error) {
+func newMetrics(registerer prometheus.Registerer, hooks []hook.Name, now func() time.Time) (*metrics, error) {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "kooperd_webhook_requests_total", Help: "Requests to hooks, by how they have ended.",
@@ -56,14 +57,12 @@ func newMetrics(registerer prometheus.Registerer, hooks []hook.Name) (*metrics, 
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "kooperd_webhook_requests_in_flight", Help: "Requests to hooks that are under way.",
 		}, []string{"hook"}),
-		open: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "kooperd_webhook_out_of_order", Help: "Whether a hook is let alone because it has failed again and again.",
-		}, []string{"hook"}),
+		open: &openHooks{now: now, until: map[hook.Name]time.Time{}},
 	}
 	for _, name := range hooks {
 		m.durations.WithLabelValues(string(name))
 		m.inFlight.WithLabelValues(string(name))
-		m.open.WithLabelValues(string(name))
+		m.open.set(name, time.Time{})
 		for _, o := range outcomes {
 			m.requests.WithLabelValues(string(name), string(o))
 		}
@@ -89,11 +88,46 @@ func (m *metrics) count(name hook.Name, o outcome) {
 	m.requests.WithLabelValues(string(name), string(o)).Inc()
 }
 
-// setOpen notes whether a hook is let alone.
-func (m *metrics) setOpen(name hook.Name, open bool) {
-	value := 0.0
-	if open {
-		value = 1
+// outOfOrder describes the metric of hooks that are let alone.
+var outOfOrder = prometheus.NewDesc("kooperd_webhook_out_of_order",
+	"Whether a hook is let alone because it has failed again and again.", []string{"hook"}, nil)
+
+// openHooks collects which hooks are let alone. That ends with an answer, and without one when
+// nobody has asked for a while after the pause: all parents may be gone, or another replica leads.
+type openHooks struct {
+	now func() time.Time
+
+	mu    sync.Mutex
+	until map[hook.Name]time.Time // of every hook; the zero time for one that is in order
+}
+
+var _ prometheus.Collector = (*openHooks)(nil)
+
+// pause notes that a hook is let alone for some time.
+func (h *openHooks) pause(name hook.Name, d time.Duration) { h.set(name, h.now().Add(d+lastPause)) }
+
+// end notes that it is in order.
+func (h *openHooks) end(name hook.Name) { h.set(name, time.Time{}) }
+
+func (h *openHooks) set(name hook.Name, until time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.until[name] = until
+}
+
+// Describe sends the description of the metric.
+func (*openHooks) Describe(descs chan<- *prometheus.Desc) { descs <- outOfOrder }
+
+// Collect sends 1 or 0 for each hook.
+func (h *openHooks) Collect(all chan<- prometheus.Metric) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.now()
+	for name, until := range h.until {
+		value := 0.0
+		if now.Before(until) {
+			value = 1
+		}
+		all <- prometheus.MustNewConstMetric(outOfOrder, prometheus.GaugeValue, value, string(name))
 	}
-	m.open.WithLabelValues(string(name)).Set(value)
 }

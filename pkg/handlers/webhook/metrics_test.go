@@ -1,8 +1,10 @@
 package webhook
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -21,8 +23,10 @@ func (r *rig) wantCount(t *testing.T, o outcome, want float64) {
 // wantOpen looks at whether sync counts as out of order.
 func (r *rig) wantOpen(t *testing.T, want float64) {
 	t.Helper()
-	if got := testutil.ToFloat64(r.metrics.open.WithLabelValues(string(hook.Sync))); got != want {
-		t.Errorf("kooperd_webhook_out_of_order = %v, want %v", got, want)
+	text := fmt.Sprintf("# HELP %[1]s %[2]s\n# TYPE %[1]s gauge\n%[1]s{hook=%[3]q} %[4]v\n",
+		"kooperd_webhook_out_of_order", "Whether a hook is let alone because it has failed again and again.", hook.Sync, want)
+	if err := testutil.CollectAndCompare(r.metrics.open, strings.NewReader(text)); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -37,7 +41,7 @@ func (r *rig) wantInFlight(t *testing.T, want float64) {
 func TestMetrics(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	hooks := []hook.Name{hook.Sync, hook.Finalize}
-	m, err := newMetrics(registry, hooks)
+	m, err := newMetrics(registry, hooks, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,12 +64,12 @@ func TestMetrics(t *testing.T) {
 		for _, o := range outcomes {
 			m.begin(name)(o, 0)
 		}
-		m.setOpen(name, true)
+		m.open.pause(name, time.Minute)
 	}
 	if after := count(); after != before {
 		t.Errorf("%d series, and %d after some requests", before, after)
 	}
-	if _, err := newMetrics(registry, hooks); err == nil || !strings.Contains(err.Error(), "duplicate") {
+	if _, err := newMetrics(registry, hooks, time.Now); err == nil || !strings.Contains(err.Error(), "duplicate") {
 		t.Errorf("err = %v", err)
 	}
 }

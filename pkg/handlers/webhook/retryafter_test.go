@@ -1,15 +1,9 @@
 package webhook
 
 import (
-	"io"
 	"net/http"
-	"strconv"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/handlers"
 )
@@ -65,61 +59,4 @@ func TestThrottled(t *testing.T) {
 			r.wantCount(t, tc.outcome, 1)
 		})
 	}
-}
-
-// A hook that is busy gets one request at a time, until the time is over that it has named.
-func TestABusyHookIsSpared(t *testing.T) {
-	const calls = 5
-	var busy atomic.Bool
-	busy.Store(true)
-	var now, most atomic.Int32
-	arrived, answers := make(chan struct{}), make(chan struct{})
-	r := newRig(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		if busy.Load() {
-			w.Header().Set("Retry-After", "30")
-			w.WriteHeader(http.StatusTooManyRequests)
-			return
-		}
-		n := now.Add(1)
-		defer now.Add(-1)
-		for known := most.Load(); n > known; known = most.Load() {
-			most.CompareAndSwap(known, n)
-		}
-		arrived <- struct{}{}
-		<-answers
-		_, _ = io.WriteString(w, "{}")
-	}))
-	if _, err := r.sync(t.Context(), "first", "{}"); err == nil {
-		t.Fatal("the hook is not busy")
-	}
-	busy.Store(false)
-	ask := func() (wait func()) {
-		var running sync.WaitGroup
-		for i := range calls {
-			running.Go(func() {
-				if _, err := r.sync(t.Context(), types.UID(strconv.Itoa(i)), "{}"); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		return running.Wait
-	}
-	wait := ask()
-	for range calls {
-		<-arrived
-		answers <- struct{}{}
-	}
-	wait()
-	if got := most.Load(); got != 1 {
-		t.Errorf("a hook that is busy gets %d requests at a time", got)
-	}
-	r.clock.advance(31 * time.Second)
-	wait = ask()
-	for range calls {
-		<-arrived
-	}
-	for range calls {
-		answers <- struct{}{}
-	}
-	wait()
 }
