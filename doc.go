@@ -7,7 +7,8 @@
 //	schemas, pkg/signals, pkg/status,           the config language in CUE; the context of a main; states of definitions;
 //	pkg/expression, pkg/manifest                the language of paths and CEL expressions; files with objects
 //	pkg/handlers, pkg/queue, pkg/telemetry,     the contract of a handler; the work queue; metrics, logs and health;
-//	pkg/trigger, pkg/cases                      which changes call a handler: ignore and where; files with tests of composers
+//	pkg/trigger, pkg/cases, pkg/events          which changes call a handler: ignore and where; files with tests of composers;
+//	                                            the Kubernetes events that are written
 //	pkg/config, pkg/kube, pkg/election,         files to a checked config; the API server; lease to term;
 //	pkg/fence, pkg/server, pkg/handlers/<name>  the admission policy; the HTTP endpoints; the built-in plugins
 //	pkg/access, pkg/offline                     the rights that a config needs, as RBAC rules; an API server in memory

@@ -23,7 +23,7 @@ const module = "kooperd.dev/kooperd"
 // matches it or a folder above it, and may import packages of its own room and of lower levels.
 var levels = [][]string{
 	{"schemas", "pkg/signals", "pkg/status", "pkg/expression", "pkg/manifest"},
-	{"pkg/handlers", "pkg/kinds", "pkg/queue", "pkg/statusz", "pkg/telemetry", "pkg/trigger", "pkg/cases"},
+	{"pkg/handlers", "pkg/events", "pkg/kinds", "pkg/queue", "pkg/statusz", "pkg/telemetry", "pkg/trigger", "pkg/cases"},
 	{"pkg/hook"},
 	{"pkg/config", "pkg/kube", "pkg/election", "pkg/fence", "pkg/server", "pkg/handlers/*"},
 	{"pkg/access", "pkg/offline"},

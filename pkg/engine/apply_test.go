@@ -46,13 +46,10 @@ func (r *rig) wantNothing(definition string) {
 	if n := r.series(definition); n > 0 {
 		r.t.Errorf("%s has %d series", definition, n)
 	}
-	for _, recorders := range r.shared.recorders {
-		sink := recorders.sink
-		sink.mu.Lock()
-		if sink.clients[definition] != nil && sink.leaving[definition] == nil {
+	for _, writer := range r.shared.recorders {
+		if leaving, ok := writer.Definitions()[definition]; ok && !leaving {
 			r.t.Errorf("%s has a recorder, and keeps it", definition)
 		}
-		sink.mu.Unlock()
 	}
 	if r.controllers[definition] != nil {
 		r.t.Errorf("%s has a controller", definition)

@@ -12,6 +12,7 @@ import (
 	"kooperd.dev/kooperd/pkg/access"
 	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/events"
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/status"
@@ -35,7 +36,7 @@ type shared struct {
 	board      *status.Board
 	log        logr.Logger
 	shutdown   time.Duration
-	recorders  map[Group]*recorders
+	recorders  map[Group]*events.Writer // of the handlers' events
 	slots      *fairSemaphore
 	initial    *initialLimiter
 	removals   removals
@@ -124,11 +125,10 @@ func (c *controller) run(ctx context.Context) {
 
 // remove takes away everything that shows the definition, after run has returned.
 func (c *controller) remove() {
-	for _, recorders := range c.recorders {
-		recorders.remove(c.name)
+	for _, writer := range c.recorders {
+		writer.Remove(c.name)
 	}
-	c.state.remove()
-	c.metrics.Remove()
+	c.state.remove(c.metrics.Remove)
 }
 
 // set makes def what is wanted.
@@ -185,12 +185,12 @@ func (c *controller) env(r *revision) (handlers.Env, error) {
 	if err != nil {
 		return handlers.Env{}, err
 	}
-	events, err := c.recorders[r.group].recorder(c.name, clients.REST)
+	recorder, err := c.recorder(r, clients.REST)
 	if err != nil {
 		return handlers.Env{}, err
 	}
 	return handlers.Env{
-		Definition: c.name, Kind: r.def.Watch.Kind, Finalizer: r.def.Finalizer, Logger: c.logger, Clients: clients, Events: events,
+		Definition: c.name, Kind: r.def.Watch.Kind, Finalizer: r.def.Finalizer, Logger: c.logger, Clients: clients, Events: recorder,
 	}, nil
 }
 

@@ -91,7 +91,7 @@ func newEngine(opts Options, api apiServer) *Engine {
 	return &Engine{
 		shared: &shared{
 			api: api, gate: opts.Gate, allMetrics: opts.Metrics, board: opts.Board, log: opts.Logger,
-			shutdown: opts.ShutdownTimeout, recorders: map[Group]*recorders{UnderLease: newRecorders(), EveryReplica: newRecorders()},
+			shutdown: opts.ShutdownTimeout, recorders: newRecorders(opts.Logger),
 			slots: newFairSemaphore(0), initial: newInitialLimiter(runtime.GOMAXPROCS(0)),
 			composers: composers{installation: opts.Installation, records: opts.Records, moves: compose.NewMoves(), calls: opts.Calls},
 			watchesOf: func(def config.Definition) []watched { return watchesOf(def, opts.Installation) },
@@ -122,8 +122,8 @@ func watchesOf(def config.Definition, installation string) []watched {
 func (e *Engine) Run(ctx context.Context) {
 	var recording sync.WaitGroup
 	defer recording.Wait()
-	for _, recorders := range e.shared.recorders {
-		recording.Go(func() { recorders.run(ctx) })
+	for _, writer := range e.shared.recorders {
+		recording.Go(func() { writer.Run(ctx) })
 	}
 	e.mu.Lock()
 	e.launch = func(c *controller) {

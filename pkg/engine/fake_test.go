@@ -285,3 +285,8 @@ func (s *fakeSource) Close() {
 	defer s.server.mu.Unlock()
 	delete(s.server.sources, s)
 }
+
+// roundTripper answers requests by a function.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -241,8 +241,8 @@ func TestApplyLeavesNothingOfARemovedDefinition(t *testing.T) {
 				}
 			}
 		}
-		for _, recorders := range r.shared.recorders {
-			if n := len(recorders.sink.clients); n > 0 {
+		for _, writer := range r.shared.recorders {
+			if n := len(writer.Definitions()); n > 0 {
 				t.Errorf("%d definitions have a recorder", n)
 			}
 		}

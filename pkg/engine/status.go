@@ -153,8 +153,10 @@ func (s *definitionStatus) freeze() {
 	s.frozen = true
 }
 
-// remove takes the definition off the board.
-func (s *definitionStatus) remove() {
+// remove takes the definition off the board, and its series before: who sees that it is gone finds
+// none of them.
+func (s *definitionStatus) remove(series func()) {
 	s.freeze()
+	series()
 	s.board.Remove(s.name)
 }

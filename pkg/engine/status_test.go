@@ -154,9 +154,6 @@ func idleController(t *testing.T, def config.Definition) (*controller, *promethe
 		Metrics: metrics, Board: status.NewBoard(metrics),
 		Logger: funcr.New(func(_, args string) { log.WriteString(args + "\n") }, funcr.Options{Verbosity: 1}),
 	}, newFakeServer())
-	for _, recorders := range e.shared.recorders {
-		t.Cleanup(recorders.broadcaster.Shutdown)
-	}
 	return newController(e.shared, def), registry, log
 }
 

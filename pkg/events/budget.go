@@ -1,0 +1,103 @@
+package events
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// ObjectBurst is how many events of one class an object may have at once, and ObjectEvery after
+	// how long there may be another one.
+	ObjectBurst = 10
+	ObjectEvery = 6 * time.Minute
+	// Burst and Every are the same for a whole definition.
+	Burst = 100
+	Every = time.Second
+)
+
+// Budget limits the events of one definition. Each class, as that of warnings, has a limit of its
+// own. An object that has had events leaves half of the definition's limit to those that had none.
+// It is safe for concurrent use.
+type Budget struct {
+	mu      sync.Mutex
+	all     map[string]bucket            // by class
+	objects map[string]map[string]bucket // by object and class
+	swept   time.Time
+}
+
+// NewBudget returns one of which nothing is used.
+func NewBudget() *Budget {
+	return &Budget{all: map[string]bucket{}, objects: map[string]map[string]bucket{}}
+}
+
+// Take reports whether there may be an event of a class about an object, and counts it. One that is
+// not urgent leaves half of the object's limit to those that are.
+func (b *Budget) Take(object, class string, urgent bool, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sweep(now)
+	all, own := b.all[class].refilled(now, Every), b.objects[object][class].refilled(now, ObjectEvery)
+	mostOfAll, mostOfOwn := Burst, ObjectBurst
+	if own.used > 0 {
+		mostOfAll = Burst / 2
+	}
+	if !urgent {
+		mostOfOwn = ObjectBurst / 2
+	}
+	if all.used >= mostOfAll || own.used >= mostOfOwn {
+		return false
+	}
+	if b.objects[object] == nil {
+		b.objects[object] = map[string]bucket{}
+	}
+	b.all[class], b.objects[object][class] = all.taken(now), own.taken(now)
+	return true
+}
+
+// Forget drops an object that is gone.
+func (b *Budget) Forget(object string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.objects, object)
+}
+
+// sweep forgets the objects that may have as many events as any. b.mu is held.
+func (b *Budget) sweep(now time.Time) {
+	if now.Sub(b.swept) < ObjectEvery {
+		return
+	}
+	b.swept = now
+	for object, classes := range b.objects {
+		for class, own := range classes {
+			if own.refilled(now, ObjectEvery).used == 0 {
+				delete(classes, class)
+			}
+		}
+		if len(classes) == 0 {
+			delete(b.objects, object)
+		}
+	}
+}
+
+// bucket counts what is used of a limit. The zero bucket is full.
+type bucket struct {
+	used int // at that time
+	at   time.Time
+}
+
+// refilled is the bucket now, with one token back after each interval.
+func (b bucket) refilled(now time.Time, every time.Duration) bucket {
+	if back := int(now.Sub(b.at) / every); b.used > 0 && back > 0 {
+		b.used, b.at = max(b.used-back, 0), b.at.Add(time.Duration(back)*every)
+	}
+	return b
+}
+
+// taken is the bucket with one token less.
+func (b bucket) taken(now time.Time) bucket {
+	if b.used == 0 {
+		b.at = now
+	}
+	b.used++
+	return b
+}
