@@ -211,6 +211,9 @@ func (f *fights) drop(parent types.UID, id ChildID) {
 // count keeps the metric. f.mu is held.
 func (f *fights) count(one *fight, damped bool) {
 	manager := one.manager
+	if definition, _, ok := ParsePatchManager(manager); ok {
+		manager = FieldManager + "/" + definition // There is one for each parent.
+	}
 	if f.managers[manager] == 0 && len(f.managers) >= maxManagers && manager != "" {
 		manager = otherManager
 	}

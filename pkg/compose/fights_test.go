@@ -268,6 +268,14 @@ func TestFightsAreBounded(t *testing.T) {
 	if len(shown) > maxManagers+1 || len(f.managers) > maxManagers+1 {
 		t.Errorf("the metric has %d series", len(shown))
 	}
+	f.revert("0", pageID, "hash", fields, at)
+	f.name("0", pageID, PatchManagers+"pages/0b9c")
+	f.look("0", nil, at)
+	for manager := range shown {
+		if strings.Contains(manager, "0b9c") {
+			t.Errorf("the metric names a parent: %s", manager)
+		}
+	}
 	if n := len(f.parents["0"][pageID].fields); n != maxPaths {
 		t.Errorf("%d fields are remembered, want %d", n, maxPaths)
 	}

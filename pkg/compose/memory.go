@@ -31,9 +31,6 @@ type Memory struct {
 type parentMemory struct {
 	key      kube.Key
 	answer   handlers.Object // to the last write of the parent; nil when the cache has it
-	status   string          // hash of the status that was written, see wroteStatus
-	version  string          // resourceVersion of the parent after that
-	earlier  []string        // resourceVersions of the parent after the writes before
 	counts   counts
 	children map[ChildID]*childMemory
 	patches  map[ChildID]*patchMemory
@@ -46,6 +43,15 @@ type parentMemory struct {
 	moving time.Time // since when children wait for another definition
 
 	terminating map[string]time.Time // namespaces that are being deleted, with when that was said
+	reported    bool                 // see firstReport
+	parentVersions
+}
+
+// parentVersions is what is remembered of the writes of a parent.
+type parentVersions struct {
+	status  string   // hash of the status that was written, see wroteStatus
+	version string   // resourceVersion of the parent after that
+	earlier []string // resourceVersions of the parent after the writes before
 }
 
 // childMemory is what is remembered of one child.

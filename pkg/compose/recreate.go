@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -175,7 +174,7 @@ func (x *executor) recreate(ctx context.Context, op Op) (*observedChild, *opErro
 	}
 	x.Metrics.Recreated()
 	x.Logger.Info("deleted child to make it anew", "child", op.ID.String(), "parent", x.parent.text())
-	x.tell(corev1.EventTypeNormal, "Recreated", "Delete", op.ID, fmt.Sprintf(
+	x.tell("Recreated", "Delete", op.ID, fmt.Sprintf(
 		"%s cannot be changed to what is desired: it was deleted, and is made anew when it is gone", op.ID))
 	return nil, nil //nolint:nilnil // there is none to be shown any more
 }

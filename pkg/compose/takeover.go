@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -154,7 +153,7 @@ func (x *executor) tellAdopted(op Op) {
 		return
 	}
 	text := fmt.Sprintf("%s existed and is child %s now: %s", op.ID, op.Desired.Name, op.Message)
-	x.tell(corev1.EventTypeNormal, "Adopted", "Apply", op.ID, text)
+	x.tell("Adopted", "Apply", op.ID, text)
 }
 
 // getManaged reads an object with its managedFields, past all caches, as JSON.

@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"kooperd.dev/kooperd/pkg/events"
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
@@ -135,25 +135,88 @@ func TestEventsHaveABudget(t *testing.T) {
 		if i%2 == 0 {
 			r.refuse("web-a", notValid("web-a"))
 		}
-		r.setSpec("web", map[string]any{"data": fmt.Sprint(i), "children": names(1 + i%2)})
+		r.setSpec("web", map[string]any{"data": fmt.Sprint(i), "children": names(1 + i/2%2)})
 		r.sync()
 		_, _ = r.pass(t, "web") // It fails every other time.
 		for _, event := range r.recorded() {
-			count[strings.Fields(event)[0]]++
+			count[strings.Fields(event)[1]]++
 		}
 	}
-	for _, kind := range []string{corev1.EventTypeNormal, corev1.EventTypeWarning} {
-		if n := count[kind]; n < 10 || n > parentEvents+10 {
-			t.Errorf("%d events are %s", n, kind)
+	for _, reason := range []string{"Invalid", "Recovered", "Pruned"} {
+		if n := count[reason]; n < 10 || n > events.ObjectBurst+10 {
+			t.Errorf("%d events are %s", n, reason)
 		}
 	}
-	for range definitionEvents {
-		if !r.Memory.events.allow("another", corev1.EventTypeNormal, at) {
-			break
+	if n := count["Invalid"] - count["Recovered"]; n != 0 && n != 1 {
+		t.Errorf("%d troubles and %d ends", count["Invalid"], count["Recovered"])
+	}
+}
+
+// TestEventsAboutAnotherMessage has a trouble whose message changes, first in a number.
+func TestEventsAboutAnotherMessage(t *testing.T) {
+	r := newRig(t, rigOptions{composer: keys})
+	at := time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC)
+	r.now = func() time.Time { return at }
+	r.newWebsite("web", map[string]any{"children": names(1), "data": "1"})
+	pass := func(message string) []string {
+		t.Helper()
+		r.refuse("web-a", apierrors.NewBadRequest(message))
+		if _, err := r.pass(t, "web"); err == nil {
+			t.Fatal("nothing is refused")
+		}
+		r.sync()
+		return r.recorded()
+	}
+	for i, want := range []int{1, 0, 1, 0} {
+		message := []string{"too large by 17 bytes", "too large by 18 bytes", "the name is wrong", "the name is wrong"}[i]
+		if got := pass(message); len(got) != want || want > 0 && !strings.Contains(got[0], message) {
+			t.Errorf("after %q, there are events %q, want %d", message, got, want)
 		}
 	}
-	if r.Memory.events.allow("another", corev1.EventTypeNormal, at) || !r.Memory.events.allow("another", corev1.EventTypeWarning, at) {
-		t.Error("warnings share the limit of what is normal")
+	n := 0
+	for i := range 60 {
+		at = at.Add(time.Second)
+		n += len(pass(strings.Repeat("a", i+1)))
+	}
+	if n > events.ObjectBurst/2 {
+		t.Errorf("a message that is another one each time has %d events more", n)
+	}
+}
+
+// TestEventsGoOn has a trouble of which an earlier process has said that it is there, and lets it
+// end.
+func TestEventsGoOn(t *testing.T) {
+	for _, ends := range []bool{false, true} {
+		t.Run(fmt.Sprintf("ends %t", ends), func(t *testing.T) {
+			r := newRig(t, rigOptions{composer: keys})
+			r.newWebsite("web", map[string]any{"children": names(2), "data": "1"})
+			r.refuse("web-b", notValid("web-b"))
+			pass := func() []string {
+				t.Helper()
+				_, _ = r.pass(t, "web")
+				r.sync()
+				return r.recorded()
+			}
+			if got := pass(); len(got) != 1 {
+				t.Fatalf("events %q", got)
+			}
+			r.Pause() // Whoever begins now knows nothing.
+			var want []string
+			if ends {
+				r.refuse("", nil)
+				want = []string{"Normal Recovered Invalid is over"}
+			}
+			if got := pass(); !slices.Equal(got, want) {
+				t.Errorf("events of the next process: %q, want %q", got, want)
+			}
+			r.refuse("", nil)
+			if want = nil; !ends {
+				want = []string{"Normal Recovered Invalid of ConfigMap team-a/web-b is over"}
+			}
+			if got := pass(); !slices.Equal(got, want) {
+				t.Errorf("events at the end: %q, want %q", got, want)
+			}
+		})
 	}
 }
 

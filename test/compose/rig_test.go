@@ -101,6 +101,7 @@ type rig struct {
 	begun      cluster.AuditMark
 	touches    int
 	removed    []string // definitions that are meant to be gone
+	onLost     string   // what a leader does that has lost the lease; empty for what is usual
 }
 
 func newRig(t *testing.T) *rig {
@@ -145,11 +146,14 @@ func (r *rig) defineAll(t testing.TB, definitions map[string]definition) {
 		maps.Copy(controller, d.settings)
 		controllers[name] = controller
 	}
+	lease := map[string]any{
+		"name": leaseName, "namespace": r.leases, "leaseDuration": "4s", "renewDeadline": "3s", "retryPeriod": "1s",
+	}
+	if r.onLost != "" {
+		lease["onLost"] = r.onLost
+	}
 	data, err := json.MarshalIndent(map[string]any{
-		"apiVersion": "kooperd.dev/v1alpha1",
-		"leaderElection": map[string]any{
-			"name": leaseName, "namespace": r.leases, "leaseDuration": "4s", "renewDeadline": "3s", "retryPeriod": "1s",
-		},
+		"apiVersion": "kooperd.dev/v1alpha1", "leaderElection": lease,
 		"controllers": controllers, "removed": append([]string{}, r.removed...),
 	}, "", "  ")
 	if err != nil {

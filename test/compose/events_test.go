@@ -1,0 +1,154 @@
+package compose_test
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kooperd.dev/kooperd/pkg/events"
+	"kooperd.dev/kooperd/test/cluster"
+	"kooperd.dev/kooperd/test/compose/parts"
+)
+
+// invalid is a child that the API server refuses while the text of the parent is "x".
+func invalid() parts.Child {
+	child := configMap("bad")
+	child.Object["metadata"] = map[string]any{"name": "{name}-bad", "labels": map[string]any{"bad": "not a label!"}}
+	child.When = []string{"x"}
+	return child
+}
+
+// TestManyFailingParents has a child that is refused for every parent. The number of events is
+// bounded, also over a restart, and another definition is heard. The metrics do not grow with the
+// number of parents, and name none of them.
+func TestManyFailingParents(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	n := size(150, 10_000)
+	watch := func(selector, prefix string) map[string]any {
+		return map[string]any{"mode": "concurrent", "workers": 4, "conditionPrefix": prefix, "watch": map[string]any{
+			"apiVersion": things.GroupVersion().String(), "kind": "Thing", "namespaces": []string{r.namespace}, "labelSelector": selector,
+		}}
+	}
+	children := parts.Config{Children: []parts.Child{invalid()}}
+	r.defineAll(t, map[string]definition{
+		"loud": {Config: children, settings: watch("!quiet", "Loud")}, "quiet": {Config: children, settings: watch("quiet", "Quiet")},
+	})
+	r.createRange(t, 0, 1)
+	begun := time.Now()
+	p := r.start(t)
+	p.awaitFailing(t, "loud", 1)
+	series := p.seriesNames(t)
+
+	r.createRange(t, 1, n)
+	p.awaitFailing(t, "loud", n)
+	p.Await(t, "some more tries", func() bool {
+		tries, _ := p.Metric(t, `kooperd_controller_retries_total{controller="loud"}`)
+		count, err := strconv.Atoi(tries)
+		return err == nil && count >= 2*n
+	})
+	r.create(t, things, `{"apiVersion": "demo.kooperd.dev/v1", "kind": "Thing", "metadata": {"name": "calm", "labels": {"quiet": ""}}, "spec": {"text": "x"}}`)
+	r.awaitEventOn(t, "calm", "Invalid")
+	if most, got := events.Burst+int(time.Since(begun)/events.Every)+2, r.eventWrites(t, r.begun); len(got) > most || len(got) < events.Burst {
+		t.Errorf("there are %d writes of events for %d parents, want %d to %d: %v", len(got), n, events.Burst, most, got[:min(len(got), 20)])
+	}
+	now := p.seriesNames(t)
+	if missing, more := without(series, now), without(now, series); len(missing)+len(more) > 0 {
+		t.Errorf("with %d failing parents instead of 1, there are the series %q, and %q are gone", n, more, missing)
+	}
+	_, body := p.Get(t, "metrics", "/metrics")
+	if found := regexp.MustCompile(`"(p[0-9]+|calm)(-bad)?"`).FindString(body); found != "" {
+		t.Errorf("an object is named in the metrics: %s", found)
+	}
+
+	r.await(t, things, "the condition of every parent", func(o objects) bool {
+		for name, parent := range o {
+			prefix := "Loud"
+			if name == "calm" {
+				prefix = "Quiet"
+			}
+			if _, reason, _ := conditionOf(parent, prefix+"Degraded"); reason != "Invalid" {
+				return false
+			}
+		}
+		return len(o) == n+1
+	})
+	p.kill9(t)
+	mark := shared.AuditMark(t)
+	p = r.launch(t, "pod-0", r.kubeconfig)
+	p.awaitFailing(t, "loud", n)
+	p.awaitFailing(t, "quiet", 1)
+	if got := r.eventWrites(t, mark); len(got) > 0 {
+		t.Errorf("after a restart there are %d writes of events about what was the case before: %v", len(got), got[:min(len(got), 20)])
+	}
+	r.patch(t, things, "p0", `{"spec": {"text": "good"}}`)
+	r.awaitEventOn(t, "p0", "Recovered")
+}
+
+// awaitFailing waits until so many parents of a definition fail.
+func (p *replica) awaitFailing(t *testing.T, name string, n int) {
+	t.Helper()
+	series := fmt.Sprintf("kooperd_controller_failing_objects{controller=%q}", name)
+	deadline := time.Now().Add(10 * patience)
+	p.Await(t, fmt.Sprintf("%d parents of %s that fail", n, name), func() bool {
+		got, _ := p.Metric(t, series)
+		return got == strconv.Itoa(n) || time.Now().After(deadline)
+	})
+}
+
+// seriesNames are those of all series but the ones of client-go, which have the codes of answers.
+func (p *replica) seriesNames(t *testing.T) (names []string) {
+	t.Helper()
+	code, body := p.Get(t, "metrics", "/metrics")
+	if code != http.StatusOK {
+		t.Fatalf("reading /metrics: status %d", code)
+	}
+	for line := range strings.Lines(body) {
+		name, _, ok := strings.Cut(line, "} ")
+		if ok && !strings.HasPrefix(line, "#") && !strings.HasPrefix(name, "rest_client_") {
+			names = append(names, name+"}")
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// without returns what is in all and not in others.
+func without(all, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(name string) bool { return slices.Contains(others, name) })
+}
+
+// eventWrites are the requests of the installation since mark that are about events.
+func (r *rig) eventWrites(t *testing.T, mark cluster.AuditMark) []sent {
+	t.Helper()
+	return slices.DeleteFunc(r.sent(t, mark), func(s sent) bool {
+		return s.resource != "events" || strings.HasPrefix(s.name, leaseName+".") // Those of the lease tell who leads.
+	})
+}
+
+// awaitEventOn waits for an event about a parent.
+func (r *rig) awaitEventOn(t *testing.T, parent, reason string) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		list, err := shared.Client().EventsV1().Events(r.namespace).List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatalf("listing events: %v", err)
+		}
+		if slices.ContainsFunc(list.Items, func(e eventsv1.Event) bool { return e.Regarding.Name == parent && e.Reason == reason }) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s has no event %s", parent, reason)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
