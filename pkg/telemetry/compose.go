@@ -76,9 +76,9 @@ func newComposeVectors(d *definitionVectors) composeVectors {
 		moving: ofDefinitions(d, gauge("kooperd_compose_moving_children",
 			"Children that are left as they are until another definition, between which and this one children may move, has handled their parent.",
 			labelController)),
-		fights: ofDefinitions(d, gauge("kooperd_compose_fights",
+		fights: ofDefinitionsAndMore(d, gauge("kooperd_compose_fights",
 			"Children that another party changes again and again, by its field manager; empty where that is not known.",
-			labelController, "manager"), ""),
+			labelController, "manager"), labelController),
 		patches: ofDefinitions(d, gauge("kooperd_compose_patches",
 			"Patches to objects that are no children, by state, as the last call for their parent has left them; 0 on a standby. "+
 				"Of definitions with patches alone.", labelController, "state"), patchStates...),

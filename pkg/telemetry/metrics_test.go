@@ -231,6 +231,19 @@ func TestRemovedDefinitionHasNoSeries(t *testing.T) {
 	}
 }
 
+// TestFightsGo removes a definition while other parties change its children.
+func TestFightsGo(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m := NewMetrics(registry)
+	m.Controller("kept").Compose().Fights("kubectl", 1)
+	with := names(series(t, registry))
+	m.Controller("gone").Compose().Fights("kubectl", 2)
+	m.Controller("gone").Remove()
+	if diff := cmp.Diff(with, names(series(t, registry))); diff != "" {
+		t.Errorf("after the definition has gone (-want +got):\n%s", diff)
+	}
+}
+
 func TestObservedAtEveryScrape(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	m := NewMetrics(registry)

@@ -37,6 +37,7 @@ func registered[C prometheus.Collector](registry *prometheus.Registry, c C) C {
 type vector interface {
 	prometheus.Collector
 	DeleteLabelValues(labelValues ...string) bool
+	DeletePartialMatch(labels prometheus.Labels) int
 }
 
 // definitionVectors have series of each definition. They are remembered as they are made, so none
@@ -49,20 +50,31 @@ type definitionVectors struct {
 // definitionVector is a vector whose first label is the definition. It may have a second one.
 type definitionVector struct {
 	vector vector
+	label  string   // the first one, of a vector whose second label can have any value
 	values []string // all of the second label
 }
 
 // ofDefinitions registers a vector whose first label is the definition, and returns it. Values are
 // all that a second label can have.
 func ofDefinitions[V vector](d *definitionVectors, v V, values ...string) V {
-	d.made = append(d.made, definitionVector{v, values})
+	d.made = append(d.made, definitionVector{vector: v, values: values})
+	return registered(d.registry, v)
+}
+
+// ofDefinitionsAndMore is ofDefinitions for a vector whose second label can have any value. To
+// remove its series of a definition takes a look at all that there are.
+func ofDefinitionsAndMore[V vector](d *definitionVectors, v V, label string) V {
+	d.made = append(d.made, definitionVector{vector: v, label: label})
 	return registered(d.registry, v)
 }
 
 // remove deletes every series of a definition.
 func (d *definitionVectors) remove(definition string) {
 	for _, of := range d.made {
-		if len(of.values) == 0 {
+		switch {
+		case of.label != "":
+			of.vector.DeletePartialMatch(prometheus.Labels{of.label: definition})
+		case len(of.values) == 0:
 			of.vector.DeleteLabelValues(definition)
 		}
 		for _, value := range of.values {
