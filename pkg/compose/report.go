@@ -38,7 +38,7 @@ type told struct {
 // over. known says that they are all that there are.
 func (o *observer) report(now []trouble, known bool, attempt int) {
 	before := o.Memory.events.told(o.parent.UID)
-	if o.Memory.firstReport(o.parent.UID) {
+	if firstReport(o.Memory, o.parent.UID) {
 		before = o.toldByStatus(now)
 	}
 	var still []told
@@ -162,8 +162,13 @@ func (o *observer) degraded() (reason Reason, message string, ok bool) {
 	}
 	var object struct {
 		Status struct {
-			Conditions []struct{ Type, Status, Reason, Message string }
-		}
+			Conditions []struct {
+				Type    string `json:"type"`
+				Status  string `json:"status"`
+				Reason  string `json:"reason"`
+				Message string `json:"message"`
+			} `json:"conditions"`
+		} `json:"status"`
 	}
 	text, err := o.object.JSON()
 	if err != nil || json.Unmarshal(text, &object) != nil {
@@ -178,7 +183,7 @@ func (o *observer) degraded() (reason Reason, message string, ok bool) {
 }
 
 // firstReport reports whether it is called for a parent for the first time.
-func (m *Memory) firstReport(parent types.UID) bool {
+func firstReport(m *Memory, parent types.UID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.of(parent)

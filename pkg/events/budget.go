@@ -6,12 +6,13 @@ import (
 )
 
 const (
-	// ObjectBurst is how many events of one class an object may have at once, and ObjectEvery after
-	// how long there may be another one.
+	// ObjectBurst is how many events of one class an object may have at once.
 	ObjectBurst = 10
+	// ObjectEvery is after how long it may have another one.
 	ObjectEvery = 6 * time.Minute
-	// Burst and Every are the same for a whole definition.
+	// Burst is how many events of one class a definition may have at once.
 	Burst = 100
+	// Every is after how long it may have another one.
 	Every = time.Second
 )
 

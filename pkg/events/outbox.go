@@ -220,7 +220,7 @@ func (o *outbox) series(e *entry) (*eventsv1.EventSeries, bool) {
 	return &eventsv1.EventSeries{Count: e.count, LastObservedTime: metav1.NewMicroTime(e.last)}, e.there
 }
 
-// wrote notes that the API server has an event, which has been counted so often before this process.
+// wrote notes that the API server has an event, which was counted so often before this process.
 func (o *outbox) wrote(e *entry, before int32) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"path"
 	"slices"
@@ -119,6 +120,13 @@ func (s *store) all() []string {
 	return slices.Clone(s.requests)
 }
 
+// stored are the events that there are.
+func (s *store) stored() map[string]*eventsv1.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.events)
+}
+
 // inWriter runs a test with a Writer that runs.
 func inWriter(t *testing.T, opts Options, test func(t *testing.T, w *Writer)) {
 	t.Helper()
@@ -153,10 +161,10 @@ func TestRepeatedEvents(t *testing.T) {
 			warn(r, "a", "Failed", "always the same")
 			time.Sleep(time.Second)
 		}
-		if n := len(s.all()); n < 2 || n > 10 || len(s.events) != 1 {
-			t.Fatalf("%d requests for %d events: %q", n, len(s.events), s.all())
+		if n := len(s.all()); n < 2 || n > 10 || len(s.stored()) != 1 {
+			t.Fatalf("%d requests for %d events: %q", n, len(s.stored()), s.all())
 		}
-		for _, event := range s.events {
+		for _, event := range s.stored() {
 			if event.Series == nil || event.Series.Count < 3000 {
 				t.Errorf("the series is %+v", event.Series)
 			}
@@ -178,10 +186,10 @@ func TestEventsOfTheNextProcess(t *testing.T) {
 			warn(w.ChangeRecorder("d", s.client(t)), "a", "Failed", "the same")
 			time.Sleep(time.Second)
 		})
-		if len(s.events) != 1 {
-			t.Fatalf("there are %d events: %q", len(s.events), s.all())
+		if len(s.stored()) != 1 {
+			t.Fatalf("there are %d events: %q", len(s.stored()), s.all())
 		}
-		for _, event := range s.events {
+		for _, event := range s.stored() {
 			if want > 1 && (event.Series == nil || event.Series.Count != want) {
 				t.Errorf("the series is %+v, want %d", event.Series, want)
 			}
@@ -226,7 +234,7 @@ func TestNormalEventsLeaveRoom(t *testing.T) {
 		warn(quiet, "a", "Failed", "x")
 		time.Sleep(time.Second)
 		counts := map[string]int{}
-		for _, event := range s.events {
+		for _, event := range s.stored() {
 			counts[event.ReportingController+" "+event.Type]++
 		}
 		if counts["kooperd.dev/loud Warning"] != 1 || counts["kooperd.dev/quiet Warning"] != 1 || counts["kooperd.dev/loud Normal"] != Burst {
@@ -261,8 +269,8 @@ func TestTries(t *testing.T) {
 				s.fail = tc.fail
 				warn(w.Recorder("d", s.client(t)), "a", "Failed", "x")
 				time.Sleep(time.Hour)
-				if n := len(s.all()); len(s.events) != tc.want || n > tc.most || n == 0 {
-					t.Errorf("%d events after %d requests", len(s.events), n)
+				if n := len(s.all()); len(s.stored()) != tc.want || n > tc.most || n == 0 {
+					t.Errorf("%d events after %d requests", len(s.stored()), n)
 				}
 			})
 		})
@@ -286,13 +294,13 @@ func TestLostAnswer(t *testing.T) {
 		}
 		warn(w.ChangeRecorder("d", client), "a", "Failed", "x")
 		time.Sleep(time.Minute)
-		for _, event := range s.events {
+		for _, event := range s.stored() {
 			if event.Series != nil {
 				t.Errorf("an event that was recorded once is counted: %+v", event.Series)
 			}
 		}
-		if len(s.events) != 1 {
-			t.Errorf("%d events", len(s.events))
+		if len(s.stored()) != 1 {
+			t.Errorf("%d events", len(s.stored()))
 		}
 	})
 }
@@ -317,15 +325,15 @@ func TestLastEventsOfADefinition(t *testing.T) {
 					r = w.Recorder("d", s.client(t))
 				}
 				time.Sleep(grace - time.Nanosecond)
-				if len(s.events) != 1 {
-					t.Errorf("%d events were sent in time, want 1", len(s.events))
+				if len(s.stored()) != 1 {
+					t.Errorf("%d events were sent in time, want 1", len(s.stored()))
 				}
 				time.Sleep(time.Nanosecond)
 				synctest.Wait()
 				warn(r, "b", "Failed", "x")
 				time.Sleep(time.Minute)
-				if len(s.events) != want {
-					t.Errorf("%d events were sent, want %d", len(s.events), want)
+				if len(s.stored()) != want {
+					t.Errorf("%d events were sent, want %d", len(s.stored()), want)
 				}
 				if have := len(w.Definitions()); have != want-1 {
 					t.Errorf("%d definitions are left", have)
@@ -343,10 +351,10 @@ func TestNames(t *testing.T) {
 		warn(r, "system:node", "Failed", strings.Repeat("long ", 1000))
 		warn(r, strings.Repeat("a", 250), strings.Repeat("Reason", 100), "x")
 		time.Sleep(time.Second)
-		if len(s.events) != 2 {
-			t.Fatalf("%d events", len(s.events))
+		if len(s.stored()) != 2 {
+			t.Fatalf("%d events", len(s.stored()))
 		}
-		for name, event := range s.events {
+		for name, event := range s.stored() {
 			if len(name) > 253 || strings.Contains(name, ":") || len(event.Note) > 1024 || len(event.Reason) > 128 || len(event.ReportingInstance) > 128 {
 				t.Errorf("event %s: %+v", name, event)
 			}
