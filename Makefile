@@ -126,7 +126,7 @@ generate-check: ## Check that generated files are those that "make generate" mak
 
 # Packages with checks that make test leaves out, because they are slow or depend on the speed of the
 # machine.
-CONFORMANCE_PACKAGES = ./chart ./compose ./election ./examples ./failover ./reload
+CONFORMANCE_PACKAGES = ./chart ./compose ./election ./examples ./failover ./page ./reload
 
 .PHONY: conformance
 conformance: bin/kooperd bin/devcluster bin/helm3 bin/helm4 bin/kubeconform bin/prometheus bin/promtool ## Run the slow checks too: every case of the election, of failover, of a reload, of children, of the examples, of the chart and of the alerts, held to its limits.

@@ -21,7 +21,7 @@ const (
 	overviewRows, overviewItems = 60, 8
 	// pageRows is how many definitions one page of /definitions lists, and pageItems how many
 	// objects each list of the other pages has.
-	pageRows, pageItems = 200, 50
+	pageRows, pageItems = 150, 50
 	// maxSources, maxFound and maxQuery bound the lists of sources and of found objects, and the
 	// bytes of what is searched for.
 	maxSources, maxFound, maxQuery = 300, 50, 300

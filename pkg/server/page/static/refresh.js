@@ -22,7 +22,7 @@
 
 	// keyOf tells which of the elements beside each other is which, also when their order changes.
 	function keyOf(node) {
-		return node.nodeType === Node.ELEMENT_NODE ? node.dataset.key || node.id : "";
+		return node.nodeType === Node.ELEMENT_NODE ? node.dataset.key || node.id || node.getAttribute("aria-labelledby") : "";
 	}
 
 	// become makes one element what another is.
@@ -40,7 +40,7 @@
 			const key = keyOf(next);
 			let mine = at;
 			if (key) mine = keyed.get(key);
-			else while (mine && keyOf(mine)) mine = mine.nextSibling;
+			else while (mine && (keyOf(mine) || mine.nodeName !== next.nodeName)) mine = mine.nextSibling;
 			if (!mine || mine.nodeName !== next.nodeName) {
 				element.insertBefore(document.importNode(next, true), at);
 				continue;
