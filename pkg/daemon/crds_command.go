@@ -37,7 +37,7 @@ file or folder, or those of the cluster with the same names. Each line names the
 
   narrower  when an object that was right before may not be right any more, or lose a field: a field that is gone or has
             another type, a field that must be given now, fewer values, tighter bounds, a pattern or a rule that is new, a
-            version that is not served any more;
+            version that is not served any more, or goes while objects may be stored in it (status.storedVersions);
   wider     when more objects are right, and none less;
   other     when the same objects are right, as with another default.
 

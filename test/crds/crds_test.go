@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +16,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	k8sschema "k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
 	"kooperd.dev/kooperd/pkg/config"
@@ -98,7 +101,7 @@ func TestRoundTrip(t *testing.T) {
 				t.Errorf("%s: %v", file, err)
 				continue
 			}
-			back.Metadata.Annotations, back.Metadata.Labels = d.Metadata.Annotations, d.Metadata.Labels
+			back.Metadata.Annotations, back.Metadata.Labels, back.StoredVersions = d.Metadata.Annotations, d.Metadata.Labels, nil
 			if diff := cmp.Diff(d, back); diff != "" {
 				t.Errorf("%s: what comes back (-sent +back):\n%s", file, diff)
 			}
@@ -145,6 +148,11 @@ func TestRefused(t *testing.T) {
 			number++
 			here := kind + "." + name
 			problems := crd.CheckSchema(one)
+			if len(problems) == 0 {
+				if problems, err = crd.CheckRules(k8sschema.GroupVersionKind{Group: "refused.kooperd.dev", Version: "v1", Kind: kind}, one); err != nil {
+					t.Fatal(err)
+				}
+			}
 			_, err := create(t, crd.New(crd.Spec{
 				Group: "refused.kooperd.dev", Names: crd.Names{Kind: fmt.Sprintf("Kind%d", number)},
 				Versions: []crd.Version{{Name: "v1", Served: true, Storage: true, Schema: crd.Schema{OpenAPIV3Schema: one}}},
@@ -159,7 +167,62 @@ func TestRefused(t *testing.T) {
 			}
 		}
 	}
-	if number < 28 {
-		t.Errorf("%d schemas, want 28", number)
+	if number < 39 {
+		t.Errorf("%d schemas, want 39", number)
+	}
+}
+
+// TestStoredVersions lets a version go in which objects may be stored: crds --live says so, and the
+// API server refuses it. When nothing is stored in it any more, both have no objection.
+func TestStoredVersions(t *testing.T) {
+	const group = "stored.kooperd.dev"
+	file := func(versions string) string {
+		path := filepath.Join(t.TempDir(), "kinds.cue")
+		text := "apiVersion: \"kooperd.dev/v1alpha1\"\ncontrollers: {}\nkinds: Aging: {group: \"" + group + "\", versions: {" + versions + "}}\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const schema = "schema: spec: text?: string"
+	first := file("v1: {storage: true, " + schema + "}, v2: {storage: false, " + schema + "}")
+	second := file("v1: {storage: false, served: false, " + schema + "}, v2: {storage: true, " + schema + "}")
+	third := file("v2: {" + schema + "}")
+	name := "agings." + group
+	apply := func(path string) error {
+		object, err := load(t, path)[0].Object()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = shared.Dynamic().Resource(crd.Resource).Apply(t.Context(), name, &unstructured.Unstructured{Object: object},
+			metav1.ApplyOptions{FieldManager: "test", Force: true})
+		return err
+	}
+	compare := func(path string) (string, bool) {
+		cmd := exec.CommandContext(t.Context(), daemon.Binary(t), "crds", path, "--live", "--kubeconfig", shared.AdminKubeconfig())
+		out, err := cmd.CombinedOutput()
+		return string(out), err == nil
+	}
+	for _, path := range []string{first, second} {
+		if err := apply(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	said, ok := compare(third)
+	if ok || !strings.Contains(said, "narrower: "+name+" v1: the version is in status.storedVersions") {
+		t.Errorf("crds --live says of the version that goes:\n%s", said)
+	}
+	if err := apply(third); err == nil || !strings.Contains(err.Error(), "status.storedVersions") {
+		t.Errorf("the API server says of it: %v", err)
+	}
+	migrated := []byte(`{"status": {"storedVersions": ["v2"]}}`)
+	if _, err := shared.Dynamic().Resource(crd.Resource).Patch(t.Context(), name, types.MergePatchType, migrated, metav1.PatchOptions{}, "status"); err != nil {
+		t.Fatal(err)
+	}
+	if said, ok := compare(third); !ok || strings.Contains(said, "storedVersions") {
+		t.Errorf("when nothing is stored in it any more, crds --live says:\n%s", said)
+	}
+	if err := apply(third); err != nil {
+		t.Errorf("the API server says of it then: %v", err)
 	}
 }

@@ -108,6 +108,9 @@ func (c *comparison) definition(old, now Definition) {
 	for _, before := range old.Spec.Versions {
 		c.change.Version = before.Name
 		version, ok := now.Version(before.Name)
+		if !ok && slices.Contains(old.StoredVersions, before.Name) {
+			c.addf(Narrower, "the version is in status.storedVersions: the API server refuses to let it go before all objects are stored in another one, and it is taken out of there")
+		}
 		switch {
 		case !ok && before.Served:
 			c.addf(Narrower, "the version is gone")

@@ -22,6 +22,9 @@ type Definition struct {
 	Metadata Metadata `json:"metadata"`
 	// Spec is what is declared.
 	Spec Spec `json:"spec"`
+	// StoredVersions are the versions in which objects may be stored, as the API server says. They
+	// are no part of what is applied.
+	StoredVersions []string `json:"-"`
 }
 
 // Metadata is that of a CustomResourceDefinition.

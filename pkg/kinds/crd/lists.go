@@ -24,6 +24,9 @@ func (c *checker) lists(at []string, s map[string]any) {
 		kind == "set" && items["type"] == "array" && items[listType] != "atomic" && items[listType] != nil:
 		c.report(below(at, listType), "is for entries without parts", "write map, with "+listMapKeys)
 	}
+	if (kind == "map" || kind == "set") && isTrue(items["nullable"]) {
+		c.report(below(at, "items"), fmt.Sprintf("can be null, and is an entry of a list of type %s", kind), "leave null out")
+	}
 	for i, key := range keys {
 		name, _ := key.(string)
 		field, ok := object(items["properties"])[name].(map[string]any)
@@ -33,6 +36,8 @@ func (c *checker) lists(at []string, s map[string]any) {
 			c.report(place, fmt.Sprintf("the entries have no field %q", name), "")
 		case field["type"] == "object" || field["type"] == "array":
 			c.report(place, fmt.Sprintf("the field %q has parts, and cannot be a key", name), "")
+		case isTrue(field["nullable"]):
+			c.report(below(at, "items", "properties", name), "can be null, and tells the entries of a list apart", "leave null out")
 		case field["default"] == nil && !slices.Contains(list(items["required"]), any(name)):
 			c.report(place, fmt.Sprintf("the field %q can be missing", name), "make it required, or give it a default")
 		}

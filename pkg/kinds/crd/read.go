@@ -44,6 +44,15 @@ func Parse(text []byte) (Definition, error) {
 	if err := decode(text, &d); err != nil {
 		return d, fmt.Errorf("reading a CustomResourceDefinition: %w", err)
 	}
+	var of struct {
+		Status struct {
+			StoredVersions []string `json:"storedVersions"`
+		} `json:"status"`
+	}
+	if err := json.Unmarshal(text, &of); err != nil {
+		return d, fmt.Errorf("reading the status of a CustomResourceDefinition: %w", err)
+	}
+	d.StoredVersions = of.Status.StoredVersions
 	return d, nil
 }
 

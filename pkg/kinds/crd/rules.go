@@ -147,9 +147,37 @@ func (c *ruleChecker) check(at []string, root map[string]any) {
 			self = nil // Of some formats, the API server makes values of other types.
 		}
 		for i, one := range list(s[validations]) {
-			c.rule(below(at, validations, index(i)), object(one), self)
+			place := below(at, validations, index(i))
+			switch namesOld, ok := c.rule(place, object(one), self); {
+			case !ok:
+			case namesOld:
+				c.oldSelf(place, root)
+			case object(one)["optionalOldSelf"] != nil:
+				c.reportKey(below(place, "optionalOldSelf"), "means nothing, as the rule does not name oldSelf", "leave it out")
+			}
 		}
 	})
+}
+
+// oldSelf reports a rule about what was before where the API server cannot tell what that is.
+func (c *ruleChecker) oldSelf(at []string, root map[string]any) {
+	for i, s := 0, root; i < len(at) && at[i] != validations; i++ {
+		kind, _ := s[listType].(string)
+		switch {
+		case at[i] == "properties":
+			i++
+			s = object(object(s["properties"])[at[i]])
+			continue
+		case at[i] == "items" && kind == "":
+			kind = "atomic"
+		}
+		if at[i] == "items" && kind != "map" {
+			c.report(below(at, "rule"), fmt.Sprintf("names oldSelf, and entries of a list of type %s are not told from earlier ones", kind),
+				"make it a list of type map, or write a rule for the whole list")
+			return
+		}
+		s = object(s[at[i]])
+	}
 }
 
 // hasFormats reports whether there are texts of which the API server makes times and the like.
@@ -167,7 +195,9 @@ func hasFormats(s map[string]any) bool {
 // ruleWords are the fields of a rule.
 var ruleWords = []string{"fieldPath", "message", "messageExpression", "optionalOldSelf", "reason", "rule"}
 
-func (c *ruleChecker) rule(at []string, rule map[string]any, self expression.Type) {
+// rule checks one rule, and reports whether it names what was before; ok is false when that cannot
+// be told.
+func (c *ruleChecker) rule(at []string, rule map[string]any, self expression.Type) (namesOld, ok bool) {
 	for _, word := range slices.Sorted(maps.Keys(rule)) {
 		if !slices.Contains(ruleWords, word) {
 			c.reportKey(below(at, word), "is no field of a rule", "a rule has "+strings.Join(ruleWords, ", "))
@@ -176,15 +206,17 @@ func (c *ruleChecker) rule(at []string, rule map[string]any, self expression.Typ
 	text, ok := rule["rule"].(string)
 	if !ok {
 		c.report(at, "has no rule", `write rule: "self.min <= self.max"`)
-		return
+		return false, false
 	}
-	c.compile(below(at, "rule"), text, self, rule, expression.WantBool())
+	compiled := c.compile(below(at, "rule"), text, self, rule, expression.WantBool())
 	if text, ok := rule["messageExpression"].(string); ok {
 		c.compile(below(at, "messageExpression"), text, self, rule, expression.WantValue("messageExpression", expression.OfGo[string]()))
 	}
+	return compiled != nil && compiled.Names("oldSelf"), compiled != nil
 }
 
-func (c *ruleChecker) compile(at []string, text string, self expression.Type, rule map[string]any, want expression.Want) {
+// compile returns nil where there is a mistake.
+func (c *ruleChecker) compile(at []string, text string, self expression.Type, rule map[string]any, want expression.Want) *expression.Expression {
 	scope := expression.Scope{Variables: map[string]expression.Type{"self": self, "oldSelf": self}}
 	if strings.Contains(text, "__") {
 		scope.Variables["self"], scope.Variables["oldSelf"] = nil, nil // Names of fields may be escaped.
@@ -192,13 +224,17 @@ func (c *ruleChecker) compile(at []string, text string, self expression.Type, ru
 	if isTrue(rule["optionalOldSelf"]) {
 		scope.Variables["oldSelf"] = nil
 	}
-	_, err := c.language.Compile(text, scope, want)
+	compiled, err := c.language.Compile(text, scope, want)
+	if err == nil {
+		return compiled
+	}
 	mistakes := expression.Mistakes(nil)
 	if !errors.As(err, &mistakes) {
 		c.err = errors.Join(c.err, err)
-		return
+		return nil
 	}
 	for _, m := range mistakes {
 		c.problems = append(c.problems, Problem{Path: at, Message: m.Message, Hint: m.Hint, Offset: m.Offset})
 	}
+	return nil
 }

@@ -196,7 +196,7 @@ func (w *walker) validators(v cue.Value, at diagnostic.Path, schema map[string]a
 		switch word := known[name]; {
 		case word != "" && len(args) == 2:
 			if n, ok := argument(w, v, args[1], at); ok {
-				count(schema, word, n)
+				w.count(v, schema, word, n, at)
 			}
 		case name == "list.UniqueItems" && known["list.MinItems"] != "":
 			schema["x-kubernetes-list-type"] = "set"
@@ -207,15 +207,23 @@ func (w *walker) validators(v cue.Value, at diagnostic.Path, schema map[string]a
 	}
 }
 
-// count sets a bound, unless there is a narrower one.
-func count(schema map[string]any, word string, bound any) {
-	n, ok := bound.(int64)
-	if !ok {
-		return // CUE itself refuses it.
+// count sets a bound of a number of things, unless there is a narrower one; false after a mistake.
+// One that everything meets is none.
+func (w *walker) count(v cue.Value, schema map[string]any, word string, bound any, at diagnostic.Path) bool {
+	isMin := word[:3] == "min"
+	n, fits := bound.(int64)
+	high := fits && n >= 0 || !fits && float(bound) > 0
+	switch {
+	case isMin && !high, !isMin && high && !fits:
+		return true
+	case !high, !fits:
+		w.refuse(v, at, fmt.Sprintf("no value can meet the bound %v", bound), "write a number from 0 to 9223372036854775807")
+		return false
 	}
 	before, ok := schema[word].(int64)
-	if narrower := word[:3] == "min" && n > before || word[:3] == "max" && n < before; ok && !narrower {
-		return
+	if narrower := isMin && n > before || !isMin && n < before; ok && !narrower {
+		return true
 	}
 	schema[word] = n
+	return true
 }
