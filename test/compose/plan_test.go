@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -40,7 +41,7 @@ func TestPlanRequests(t *testing.T) {
 		return one(applying(map[string]any{"a": page("a", data), "b": page("b", data), "c": page("c", data)}, settings))
 	}
 	before, made := 0, 0
-	for _, n := range []int{100, 300} {
+	for _, n := range []int{100, 1000} {
 		r.defineAll(t, children(text))
 		r.createRange(t, made, n)
 		made = n
@@ -54,7 +55,7 @@ func TestPlanRequests(t *testing.T) {
 			return len(o) == n
 		})
 		p.Stop(t)
-		mark := shared.AuditMark(t)
+		mark, begun := shared.AuditMark(t), time.Now()
 		if found := r.plan(t, person, 0); found.Definitions[0].Objects != n {
 			t.Errorf("it handles %d objects, want %d", found.Definitions[0].Objects, n)
 		}
@@ -62,15 +63,16 @@ func TestPlanRequests(t *testing.T) {
 		if sent > 0 || before > 0 && reads != before {
 			t.Errorf("with %d parents there are %d reads and %d writes, with fewer there were %d reads", n, reads, sent, before)
 		}
-		t.Logf("%d parents: %d reads", n, reads)
+		t.Logf("%d parents: %d reads in %s", n, reads, time.Since(begun).Round(time.Millisecond))
 		before = reads
 
 		r.defineAll(t, children(moreText))
-		mark = shared.AuditMark(t)
+		mark, begun = shared.AuditMark(t), time.Now()
 		if found := r.plan(t, person, 4); found.Definitions[0].Counts["change"] != 3*n {
 			t.Errorf("it counts %v, want %d changes", found.Definitions[0].Counts, 3*n)
 		}
 		now, writes := r.asked(t, "person", mark)
+		t.Logf("%d changed children: %d reads and %d dry runs in %s", 3*n, now, writes, time.Since(begun).Round(time.Millisecond))
 		if most := reads + 1; now > most || writes > 3*n { // What is known of the resources may have become old.
 			t.Errorf("with a change there are %d reads and %d dry runs, want at most %d and %d", now, writes, most, 3*n)
 		}
