@@ -98,7 +98,7 @@ func (w *walker) call(v cue.Value, args []cue.Value, s map[string]any, at diagno
 		if ok && words[name] == "multipleOf" {
 			multiple(s, n)
 		} else if ok {
-			return w.count(v, s, words[name], n, at)
+			return count(w, v, s, words[name], n, at)
 		}
 		return ok
 	case formats[name] != "":

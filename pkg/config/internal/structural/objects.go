@@ -196,7 +196,7 @@ func (w *walker) validators(v cue.Value, at diagnostic.Path, schema map[string]a
 		switch word := known[name]; {
 		case word != "" && len(args) == 2:
 			if n, ok := argument(w, v, args[1], at); ok {
-				w.count(v, schema, word, n, at)
+				count(w, v, schema, word, n, at)
 			}
 		case name == "list.UniqueItems" && known["list.MinItems"] != "":
 			schema["x-kubernetes-list-type"] = "set"
@@ -209,7 +209,7 @@ func (w *walker) validators(v cue.Value, at diagnostic.Path, schema map[string]a
 
 // count sets a bound of a number of things, unless there is a narrower one; false after a mistake.
 // One that everything meets is none.
-func (w *walker) count(v cue.Value, schema map[string]any, word string, bound any, at diagnostic.Path) bool {
+func count(w *walker, v cue.Value, schema map[string]any, word string, bound any, at diagnostic.Path) bool {
 	isMin := word[:3] == "min"
 	n, fits := bound.(int64)
 	high := fits && n >= 0 || !fits && float(bound) > 0
