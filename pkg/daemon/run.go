@@ -49,6 +49,7 @@ type process struct {
 	recorder *recorder     // nil when no calls are recorded
 
 	credentials *credentialPlugin // nil when the kubeconfig has none
+	line        *bottomLine       // nil when the log goes to no terminal
 }
 
 // run runs all parts until ctx ends, leadership is lost or something fails.
@@ -63,6 +64,8 @@ func (p *process) run(ctx context.Context) error {
 		},
 		logger: p.logger,
 	}
+	progress := &syncProgress{board: p.board, received: p.cluster.Sources.Received, line: p.line, logger: p.logger}
+	l.beside = append(l.beside, progress.run)
 	if p.elector != nil {
 		l.elector, l.standsBy, l.stores = p.elector, p.cfg.LeaderElection.OnLost == config.Standby, p.store != nil
 		l.beside = append(l.beside, p.watchLeaseRights)
@@ -93,13 +96,14 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 	if err != nil {
 		return err
 	}
-	log := telemetry.NewLogWriter(stderr)
+	line := newBottomLine(stderr)
+	log := telemetry.NewLogWriter(line.or(stderr))
 	defer log.Close(logGrace)
 	logger, err := telemetry.NewLogger(log, flags.logFormat, flags.verbosity)
 	if err != nil {
 		return err
 	}
-	p := &process{flags: flags, sources: sources, logger: logger, metrics: newMetrics()}
+	p := &process{flags: flags, sources: sources, logger: logger, metrics: newMetrics(), line: line}
 	p.board = status.NewBoard(p.metrics)
 	load := func(where clusterConfig) error { return p.load(ctx, stderr, where, registry) }
 	if len(sources.maps) == 0 {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,6 +50,8 @@ type Sources struct {
 	kinds   *kinds.Discovery
 	logger  logr.Logger
 	metrics *telemetry.Metrics
+	// received counts the objects that have arrived.
+	received atomic.Int64
 
 	mu      sync.Mutex
 	shared  map[sourceID]*sharedSource // with those that are ending
@@ -168,7 +171,10 @@ func (s *Sources) acquire(ctx context.Context, id sourceID) *sharedSource {
 		return previous
 	}
 	fetch := func(res resource, dedupe func(*object) *object) (fetcher, error) {
-		return newFetcher(s.config, s.client, id, res, dedupe)
+		return newFetcher(s.config, s.client, id, res, func(arrived *object) *object {
+			s.received.Add(1)
+			return dedupe(arrived)
+		})
 	}
 	metrics := s.metrics.Source(telemetry.SourceLabels{
 		Kind: id.kind.Kind, APIVersion: id.kind.GroupVersion().String(), Namespace: id.namespace, Selector: id.selector(),
@@ -192,6 +198,10 @@ func (s *Sources) acquire(ctx context.Context, id sourceID) *sharedSource {
 	}()
 	return shared
 }
+
+// Received returns how many objects have arrived so far, by lists and watches of all sources. While
+// a source reads its first list, this is all that shows how far it is.
+func (s *Sources) Received() int64 { return s.received.Load() }
 
 // release gives a source back and ends it with its last user; the returned function waits for that.
 func (s *Sources) release(shared *sharedSource) (wait func()) {

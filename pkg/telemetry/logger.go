@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strconv"
 
 	"github.com/go-logr/logr"
@@ -82,7 +81,7 @@ func handlerOf(format string) (func(io.Writer, *slog.HandlerOptions) slog.Handle
 }
 
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	f, ok := w.(interface{ Fd() uintptr }) // an os.File, or what has one
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

@@ -41,6 +41,9 @@ func TestViewsShareOneWatch(t *testing.T) {
 	if cached, ok := metric(t, registry, "kooperd_source_cached_objects"); cached != 2 || !ok {
 		t.Errorf("%v objects are said to be cached, want 2", cached)
 	}
+	if received := c.Sources.Received(); received != 2 {
+		t.Errorf("%d objects are said to have arrived, want 2", received)
+	}
 	if got := requests(t, mark, "configmaps"); len(got) != 0 {
 		t.Errorf("requests have ended while a view is open: %q", got)
 	}
