@@ -23,9 +23,10 @@ type Rollout struct {
 	now     func() time.Time
 	term    rolloutTerm
 	all     rolledParents
-	timer   *time.Timer // at the next moment when one more is overdue; nil for none
-	message string      // what was told last
-	notify  func()      // called when it is another one; nil for none
+	looking *rolloutLook // while somebody looks for all parents, without mu; else nil
+	timer   *time.Timer  // at the next moment when one more is overdue; nil for none
+	message string       // what was told last
+	notify  func()       // called when it is another one; nil for none
 }
 
 // rolloutTerm is a revision that handles parents.
@@ -35,6 +36,11 @@ type rolloutTerm struct {
 	metrics *telemetry.Rollout
 	exists  func() []kube.Key // the parents, when all are in the cache
 	call    func(kube.Key)    // asks for a pass
+}
+
+// rolloutLook is a look at all parents that there are.
+type rolloutLook struct {
+	gone map[kube.Key]struct{} // those that went meanwhile
 }
 
 // rolloutQuestion is what a pass asks for a parent that has not what is desired.
@@ -70,11 +76,11 @@ func (r *Rollout) begin(term rolloutTerm) {
 	r.mu.Lock()
 	defer r.unlock()
 	if r.term = term; term.limits == nil {
-		r.all = rolledParents{}
+		r.all, r.looking = rolledParents{}, nil
 		term.metrics.Remove()
 		return
 	}
-	r.all.unseen = nil
+	r.all.unseen, r.looking = nil, nil
 	for _, e := range r.all.byUID {
 		r.all.change(e, func() {
 			e.ready = e.ready && !e.moving
@@ -91,8 +97,29 @@ func (r *Rollout) isOn() bool {
 	return r.term.limits != nil
 }
 
+// look finds out which parents there are, once for each revision. That may take long where there
+// are many, with a condition, so nobody else waits for it: until it is known, all are held.
+func (r *Rollout) look(digest string) {
+	r.mu.Lock()
+	if r.term.limits == nil || r.term.digest != digest || r.all.unseen != nil || r.looking != nil {
+		r.mu.Unlock()
+		return
+	}
+	look, exists := &rolloutLook{gone: map[kube.Key]struct{}{}}, r.term.exists
+	r.looking = look
+	r.mu.Unlock()
+	keys := exists()
+	r.mu.Lock()
+	defer r.unlock()
+	if r.looking == look {
+		r.looking = nil
+		r.all.look(keys, look.gone)
+	}
+}
+
 // holds reports whether a parent that has not what is desired is held. Else it is on its way.
 func (r *Rollout) holds(q rolloutQuestion) bool {
+	r.look(q.digest)
 	r.mu.Lock()
 	defer r.unlock()
 	if r.term.limits == nil {
@@ -120,7 +147,6 @@ func (r *Rollout) holds(q rolloutQuestion) bool {
 			e.since = q.since()
 		}
 	})
-	r.all.look(r.term.exists)
 	free := e.moving || e.settling || e.wished || e.desired == "" && q.isNew() || q.wished()
 	if !free && (!r.all.allSeen() || r.counts().Held(*r.term.limits, e.ready) != "") {
 		r.all.hold(e)
@@ -169,6 +195,9 @@ func (r *Rollout) forget(key kube.Key, uid types.UID) {
 	r.mu.Lock()
 	defer r.unlock()
 	delete(r.all.unseen, key)
+	if r.looking != nil {
+		r.looking.gone[key] = struct{}{}
+	}
 	r.all.remove(uid)
 }
 
@@ -179,7 +208,7 @@ func (r *Rollout) clear() {
 	if r.term.limits != nil {
 		r.term.metrics.Set(0, 0, 0)
 	}
-	r.all, r.term = rolledParents{}, rolloutTerm{}
+	r.all, r.term, r.looking = rolledParents{}, rolloutTerm{}, nil
 }
 
 // unlock tells what has changed, calls those that may go on, and unlocks r.mu.

@@ -72,19 +72,17 @@ func (p *rolledParents) number() int {
 	return len(p.byUID) - p.unsaid + len(p.unseen)
 }
 
-// look finds the parents of which no pass of this revision has said anything among all that exist,
-// once. How the others were seen last is not enough: they may be what a rollout has to stop for.
-func (p *rolledParents) look(exists func() []kube.Key) {
-	if p.unseen != nil {
-		return
-	}
+// look notes the parents of which no pass of this revision has said anything, of all that exist but
+// those that have gone since. How the others were seen last is not enough: they may be what a
+// rollout has to stop for.
+func (p *rolledParents) look(exist []kube.Key, gone map[kube.Key]struct{}) {
 	known := make(map[kube.Key]bool, len(p.byUID))
 	for _, e := range p.byUID {
 		known[e.key] = e.seen
 	}
 	p.unseen = map[kube.Key]struct{}{}
-	for _, key := range exists() {
-		if !known[key] {
+	for _, key := range exist {
+		if _, went := gone[key]; !went && !known[key] {
 			p.unseen[key] = struct{}{}
 		}
 	}
