@@ -32,7 +32,7 @@ func invalid() parts.Child {
 func TestManyFailingParents(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	n := size(150, 10_000)
+	n := size(120, 10_000)
 	watch := func(selector, prefix string) map[string]any {
 		return map[string]any{"mode": "concurrent", "workers": 4, "conditionPrefix": prefix, "watch": map[string]any{
 			"apiVersion": things.GroupVersion().String(), "kind": "Thing", "namespaces": []string{r.namespace}, "labelSelector": selector,
