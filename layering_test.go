@@ -26,7 +26,7 @@ var levels = [][]string{
 	{"pkg/handlers", "pkg/events", "pkg/kinds", "pkg/queue", "pkg/statusz", "pkg/telemetry", "pkg/trigger", "pkg/cases"},
 	{"pkg/hook"},
 	{"pkg/config", "pkg/kube", "pkg/election", "pkg/fence", "pkg/server", "pkg/handlers/*"},
-	{"pkg/access", "pkg/offline"},
+	{"pkg/access", "pkg/history", "pkg/offline"},
 	{"pkg/compose"},
 	{"pkg/engine"},
 	{"pkg/reload"},

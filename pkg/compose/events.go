@@ -168,6 +168,7 @@ func (c counts) negative() counts {
 
 // count changes what is counted.
 func (r *Reconciler) count(by counts) {
+	r.Memory.children.add(by)
 	r.Metrics.Children(by.ready, by.notReady, by.refused)
 	r.Metrics.Held(by.held)
 	r.Metrics.Paused(by.paused)

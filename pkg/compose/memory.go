@@ -23,8 +23,11 @@ type Memory struct {
 	Brake *Brake
 	// Rollout holds changes of what is desired.
 	Rollout *Rollout
-	fights  *fights
-	events  *eventLog
+	// Attention is what somebody should look at.
+	Attention *AttentionLog
+	fights    *fights
+	events    *eventLog
+	children  *childTotals
 }
 
 // parentMemory is what is remembered of one parent.
@@ -84,8 +87,8 @@ type heldEvent struct {
 func NewMemory() *Memory {
 	return &Memory{
 		parents: map[types.UID]*parentMemory{}, byKey: map[kube.Key]types.UID{}, asking: relatedIndex{}, Brake: &Brake{},
-		Rollout: &Rollout{now: time.Now},
-		fights:  newFights(), events: newEventLog(),
+		Rollout: &Rollout{now: time.Now}, Attention: &AttentionLog{}, children: &childTotals{},
+		fights: newFights(), events: newEventLog(),
 	}
 }
 
@@ -146,6 +149,7 @@ func (m *Memory) forget(key kube.Key, uid types.UID) counts {
 	m.Rollout.forget(key, uid)
 	m.fights.forget(uid)
 	m.events.forget(uid)
+	m.Attention.forget(uid)
 	return before
 }
 

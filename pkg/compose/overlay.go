@@ -122,5 +122,6 @@ func (m *Memory) clear() (total counts) {
 	m.Rollout.clear()
 	m.fights.clear()
 	m.events.clear()
+	m.Attention.clear()
 	return total
 }

@@ -2,7 +2,6 @@ package compose
 
 import (
 	"context"
-	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -17,8 +16,9 @@ const PausedAnnotation = "kooperd.dev/paused"
 const (
 	// conditionPaused is there while a parent is paused, and else not at all.
 	conditionPaused = "Paused"
-	// reasonAnnotation is its reason.
+	// reasonAnnotation is its reason, and pausedMessage its message.
 	reasonAnnotation = "Annotation"
+	pausedMessage    = "the annotation " + PausedAnnotation + " is true: nothing is made, changed or deleted"
 )
 
 // isPaused reports whether a parent is to be left alone.
@@ -31,8 +31,7 @@ func (c *current) pause(ctx context.Context) (handlers.Result, error) {
 	c.count(notePaused(c.Memory, c.parent.UID))
 	c.paused = true
 	c.Memory.Brake.release(c.parent.UID) // Nothing of it is to be deleted, so it is no concern of others.
-	message := fmt.Sprintf("the annotation %s is true: nothing is made, changed or deleted", PausedAnnotation)
-	err := c.putStatus(ctx, nil, []condition{{kind: conditionPaused, status: true, reason: reasonAnnotation, message: message}})
+	err := c.putStatus(ctx, nil, []condition{{kind: conditionPaused, status: true, reason: reasonAnnotation, message: pausedMessage}})
 	return handlers.Result{}, err
 }
 

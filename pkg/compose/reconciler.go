@@ -190,6 +190,7 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 	switch {
 	case excluded && !leaving:
 		r.Memory.Rollout.forget(key, uid)
+		r.Memory.Attention.forget(uid)
 		return handlers.Result{}, nil
 	case leaving && !excluded && !r.Leavers.isLookedAt(key, uid): // It may be gone, like many others.
 		return handlers.Result{RequeueAfter: r.Leavers.again(key)}, nil
@@ -223,6 +224,7 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 	defer rolling{p}.say()
 	defer func() { p.secrets.panicAgain(recover()) }()
 	result, err := p.run(ctx)
+	attending{p}.say()
 	if r.Where.excludes(ctx, r.Memory.newest(p.object, r.Parents)) { // By a status of ours, whose event calls for nothing.
 		again(&result, listedInterval)
 	}

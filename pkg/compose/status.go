@@ -65,6 +65,7 @@ func (p *pass) writeConditions(ctx context.Context, conditions []condition) erro
 // putStatus writes the status if it is another one. own is nil where the composer's fields are to
 // be left alone.
 func (c *current) putStatus(ctx context.Context, own map[string]any, conditions []condition) error {
+	c.said = conditions
 	if c.Status.None || scheme.Scheme.Recognizes(c.Kind) {
 		return nil // Built-in kinds have a status of their own makers.
 	}

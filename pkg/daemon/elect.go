@@ -19,6 +19,8 @@ type leadership struct {
 	client *election.APIClient
 	events *leaseEvents
 	lease  config.LeaderElection // with its namespace
+
+	identity string
 }
 
 // newLeadership makes the elector of the one lease; it contacts nothing.
@@ -52,7 +54,7 @@ func newLeadership(cfg config.LeaderElection, where clusterConfig, metrics *tele
 	}
 	metrics.ObserveLeadership(cfg.Name, elector.Leading, elector.Remaining)
 	metrics.ObserveLeaseWatch(elector.Unwatched)
-	return &leadership{Elector: elector, client: client, events: events, lease: cfg}, nil
+	return &leadership{Elector: elector, client: client, events: events, lease: cfg, identity: identity}, nil
 }
 
 // close waits for the last events and frees what the elector has used, after it has stopped. The

@@ -35,10 +35,14 @@ type runFlags struct {
 	logFormat       string
 	verbosity       int
 	record          recordFlags
+	historyLimit    int64
 
 	// evaluateInChild is no flag: Main sets it, Run does not.
 	evaluateInChild bool
 }
+
+// defaultHistory is enough for the last calls of 20,000 objects.
+const defaultHistory = 4 << 20
 
 // add declares the flags of the command without a subcommand.
 func (f *runFlags) add(set *pflag.FlagSet) {
@@ -68,6 +72,10 @@ func (f *runFlags) add(set *pflag.FlagSet) {
 	explain(set, "record", "folder that gets cases for `kooperd test`, one file a call of a composer, as far as it is another one than those before. "+
 		"Values of Secrets are left out; all else that composers read is in them. It is for a while, not for always. Default: none is written")
 	set.IntVar(&f.record.limit, "record-limit", 20, "how many cases --record keeps of a definition")
+	set.Int64Var(&f.historyLimit, "history-limit", defaultHistory, "bytes for the last calls of objects; 0 for none")
+	explain(set, "history-limit", "how many bytes may be used, at most, to remember the last calls for each object: why it was handled, what had changed, "+
+		"what was written, and how that ended. Five are kept of an object; what was handled longest ago goes first. "+
+		"0 remembers none. The garbage collector needs about as much again")
 	set.StringVar(&f.logFormat, "log-format", telemetry.FormatAuto, "text, json, or auto")
 	explain(set, "log-format", "text, json, or auto: text on a terminal, json otherwise")
 	set.IntVarP(&f.verbosity, "v", "v", 0, fmt.Sprintf("log verbosity, from 0 to %d", telemetry.MaxVerbosity))
@@ -91,6 +99,8 @@ func (f *runFlags) check(ctx context.Context) error {
 		return fmt.Errorf("-v is %d, want a number from 0 to %d", f.verbosity, telemetry.MaxVerbosity)
 	case f.record.limit < 1:
 		return fmt.Errorf("--record-limit is %d, want 1 or more", f.record.limit)
+	case f.historyLimit < 0:
+		return fmt.Errorf("--history-limit is %d, want 0 or more", f.historyLimit)
 	case f.shutdownTimeout < 0:
 		return fmt.Errorf("--shutdown-timeout is %s, want 0 or more", f.shutdownTimeout)
 	case f.shutdownDelay < 0:

@@ -202,9 +202,9 @@ func (p *process) build(ctx context.Context, where clusterConfig, endpoints serv
 	if p.engine, err = engine.New(engine.Options{
 		Calls:   calls,
 		Cluster: p.cluster, Gate: gate, Metrics: p.metrics, Board: p.board, Logger: p.logger,
-		ShutdownTimeout: p.flags.shutdownTimeout,
-		Installation:    compose.Installation(leaseNamespace, election.Name),
-		Records:         compose.NewState(core.ConfigMaps(leaseNamespace), leaseNamespace, access.RecordsName(election.Name)),
+		ShutdownTimeout: p.flags.shutdownTimeout, HistoryLimit: p.flags.historyLimit,
+		Installation: compose.Installation(leaseNamespace, election.Name),
+		Records:      compose.NewState(core.ConfigMaps(leaseNamespace), leaseNamespace, access.RecordsName(election.Name)),
 	}); err != nil {
 		return err
 	}
@@ -220,7 +220,7 @@ func (p *process) build(ctx context.Context, where clusterConfig, endpoints serv
 	p.reloader.ApplyTo(p.engine.Apply)
 	p.server, err = server.Listen(ctx, server.Options{
 		MetricsAddress: p.flags.metricsAddress, HealthAddress: p.flags.healthAddress,
-		Gatherer: p.metrics.Registry(), Board: p.board, Leading: p.leading, Live: p.live, Logger: p.logger,
+		Gatherer: p.metrics.Registry(), Board: p.board, Leading: p.leading, Live: p.live, Logger: p.logger, Status: newReporter(p),
 		Access: endpoints.access, Certificate: endpoints.certificate, Profiling: p.flags.profiling, Metrics: p.metrics,
 	})
 	return err

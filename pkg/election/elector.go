@@ -16,7 +16,7 @@ type Elector struct {
 
 	state    atomic.Int32
 	validity atomic.Pointer[validity] // of the running term; nil outside one
-	leader   atomic.Pointer[string]   // the holder last seen
+	leader   atomic.Pointer[holder]   // the one last seen
 	problem  atomic.Pointer[error]    // why the last request failed; nil after one that did not
 	running  atomic.Bool              // Run, or a function that it left behind, is running
 	working  atomic.Bool              // a leader's function is running
@@ -104,7 +104,17 @@ func (e *Elector) Leading() bool { return e.Remaining() > 0 }
 func (e *Elector) State() State { return State(e.state.Load()) }
 
 // Leader returns the identity of the holder last seen in the Lease; empty when there was none.
-func (e *Elector) Leader() string { return deref(e.leader.Load()) }
+func (e *Elector) Leader() string { return deref(e.leader.Load()).name }
+
+// LeaderSince returns when the holder last seen took the Lease, by its own clock, or when it was
+// first seen where the Lease does not say that; zero when there is no holder.
+func (e *Elector) LeaderSince() time.Time { return deref(e.leader.Load()).since }
+
+// holder is who holds a Lease, and since when.
+type holder struct {
+	name  string
+	since time.Time
+}
 
 // Problem returns why the elector cannot do its work at the moment, as the API server or the
 // network put it; nil when the last request went well. A standby with a problem keeps trying.
@@ -151,10 +161,19 @@ func (e *Elector) move(to State) {
 	e.opts.Logger.V(1).Info("election state changed", "from", from.String(), "to", to.String())
 }
 
-// see notes the holder of a Lease that was just seen or written.
-func (e *Elector) see(holder string) {
-	if old := e.leader.Swap(&holder); deref(old) == holder {
-		return
+// see notes the record of a Lease that was just seen or written; the zero one is that of none.
+func (e *Elector) see(rec record) {
+	now, old := holder{name: rec.holder}, deref(e.leader.Load())
+	switch {
+	case rec.holder == "":
+	case rec.acquired != 0:
+		now.since = time.UnixMicro(rec.acquired).UTC()
+	case old.name == rec.holder:
+		now.since = old.since
+	default:
+		now.since = e.opts.Clock.Wall()
 	}
-	e.opts.Logger.Info("leader changed", "leader", holder)
+	if e.leader.Store(&now); now.name != old.name {
+		e.opts.Logger.Info("leader changed", "leader", now.name)
+	}
 }

@@ -116,7 +116,7 @@ func (s *session) release(ctx context.Context) error {
 			return errors.New("releasing the lease: the request does not end")
 		case r.err == nil:
 			s.writeLog.confirm(r.write, r.lease)
-			s.see("")
+			s.see(record{})
 			return nil
 		case refused(r.err) || gone(r.err):
 			free, err := s.inspect(ctx)

@@ -167,7 +167,7 @@ func (s *session) observe(lease *coordinationv1.Lease) { s.observeWatched(lease,
 // missed.
 func (s *session) observeWatched(lease *coordinationv1.Lease, gapless bool) {
 	if s.observed.observe(lease, s.opts.Identity, s.opts.Clock.Boot(), gapless) {
-		s.see(s.observed.rec.holder)
+		s.see(s.observed.rec)
 		if s.observed.rec.holder == s.opts.Identity && !s.observed.inherited && !s.own() {
 			s.opts.Logger.Info("the lease names this process, but another one wrote it; waiting for it to expire")
 		}
@@ -178,7 +178,7 @@ func (s *session) observeWatched(lease *coordinationv1.Lease, gapless bool) {
 func (s *session) observeAbsence(rv string) {
 	s.observed.observeAbsence(rv, s.opts.Clock.Boot(), s.opts.gap())
 	if s.observed.lease == nil {
-		s.see("")
+		s.see(record{})
 	}
 }
 

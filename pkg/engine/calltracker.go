@@ -135,6 +135,25 @@ func (t *callTracker) names() []string {
 	return names
 }
 
+// number returns how many calls are under way.
+func (t *callTracker) number() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.running)
+}
+
+// begun returns since when an object is being handled; false if it is not.
+func (t *callTracker) begun(key kube.Key) (time.Time, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for call := range t.running {
+		if call.key == key {
+			return call.begun, true
+		}
+	}
+	return time.Time{}, false
+}
+
 // describe says how many calls are overdue, with one for an example, or nothing.
 func (t *callTracker) describe() string {
 	t.mu.Lock()

@@ -87,9 +87,6 @@ func (c *composing) onRelated(related int, e kube.Event, add func(kube.Key)) {
 
 // isOwn reports whether an event of a parent is that of a write of ours, see compose.
 func (c *composing) isOwn(e kube.Event, add func(kube.Key)) bool {
-	if c == nil {
-		return false
-	}
 	r := c.reconciler.Load()
 	return r != nil && r.OwnEvent(e, add)
 }

@@ -14,6 +14,7 @@ import (
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/events"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/history"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
@@ -42,6 +43,7 @@ type shared struct {
 	removals   removals
 	changes    changes // of the definitions' states
 	endings    endings
+	history    *history.History // nil when nothing is remembered of single objects
 	// watchesOf returns what a definition watches, the objects that it handles first.
 	watchesOf func(config.Definition) []watched
 }
@@ -76,6 +78,7 @@ func newController(s *shared, def config.Definition) *controller {
 	c.retire = sync.OnceFunc(func() { close(c.retired) })
 	c.rollout = &rollout{newRevision: c.newRevision, keep: c.keep, wanted: def, handover: make(chan struct{})}
 	c.state = newDefinitionStatus(def.Name, s.board, c.metrics, logger, c.condition, s.changes.announce)
+	c.state.past.log = s.history.Definition()
 	c.metrics.ObserveRunning(c.state.calls.times)
 	c.observeLimits()
 	c.state.refresh()

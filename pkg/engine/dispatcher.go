@@ -88,6 +88,7 @@ func newDispatcher(r *revision, q *queue.Queue[kube.Key], p phases, current func
 	d.reconciler = r.newReconciler(q, current)
 	if r.predicate != nil {
 		d.filter = newEventFilter(r.predicate, r.watches.primary(), r.state.metrics, q.Add)
+		d.filter.admits = r.state.past.changed
 		d.filter.hasLeft = d.leaving.hasLeft
 	}
 	return d
@@ -216,7 +217,7 @@ func (d *dispatcher) resync() {
 func (d *dispatcher) onEvent(w *watched, e kube.Event) {
 	switch {
 	case w.notify != nil:
-		w.notify(e, d.changed)
+		w.notify(e, calledBy(d, w, e))
 	case e.Type == kube.Listed:
 		d.ask(e.Key, queue.Initial)
 	case e.Type == kube.Deleted:
@@ -225,16 +226,34 @@ func (d *dispatcher) onEvent(w *watched, e kube.Event) {
 		}
 		d.queue.Drop(e.Key)
 		d.held.drop(e.Key)
+		d.revision.state.past.log.Take(e.Key)
 		if d.leaving.gone(e) {
 			d.queue.Add(e.Key, queue.Change)
 		}
-	case d.revision.composing.isOwn(e, d.changed):
+	case d.revision.composing != nil && d.revision.composing.isOwn(e, changedBy(d, e)):
 	case d.revision.def.Finalizer != "" && e.OnlyAddsFinalizer(d.revision.def.Finalizer):
 		// The call that adds the finalizer goes on with this state.
 	case d.filter != nil:
 		d.filter.change(e)
 	default:
+		d.revision.state.past.changed(e)
 		d.queue.Add(e.Key, queue.Change)
+	}
+}
+
+// changedBy is changed for a change of the object itself that turns out later to be one.
+func changedBy(d *dispatcher, e kube.Event) func(kube.Key) {
+	return func(key kube.Key) {
+		d.revision.state.past.changed(e)
+		d.changed(key)
+	}
+}
+
+// calledBy is changed for an event of another object.
+func calledBy(d *dispatcher, w *watched, e kube.Event) func(kube.Key) {
+	return func(key kube.Key) {
+		d.revision.state.past.calledBy(key, w.watch.Kind.Kind, e.Key)
+		d.changed(key)
 	}
 }
 

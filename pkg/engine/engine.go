@@ -12,6 +12,7 @@ import (
 
 	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/history"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/telemetry"
@@ -37,6 +38,9 @@ type Options struct {
 	Records *compose.State
 	// Calls is told each call of a composer, on the goroutine of the call. Default: nobody is.
 	Calls func(Call)
+	// HistoryLimit is how many bytes may be used to remember the last calls for each object, at
+	// most. Default: 0, nothing is remembered.
+	HistoryLimit int64
 	// ShutdownTimeout is how long calls under way may go on after the end of the drain, before
 	// their contexts end. Default: 0, they end at once.
 	ShutdownTimeout time.Duration
@@ -92,7 +96,7 @@ func newEngine(opts Options, api apiServer) *Engine {
 		shared: &shared{
 			api: api, gate: opts.Gate, allMetrics: opts.Metrics, board: opts.Board, log: opts.Logger,
 			shutdown: opts.ShutdownTimeout, recorders: newRecorders(opts.Logger),
-			slots: newFairSemaphore(0), initial: newInitialLimiter(runtime.GOMAXPROCS(0)),
+			history: history.New(opts.HistoryLimit), slots: newFairSemaphore(0), initial: newInitialLimiter(runtime.GOMAXPROCS(0)),
 			composers: composers{installation: opts.Installation, records: opts.Records, moves: compose.NewMoves(), calls: opts.Calls},
 			watchesOf: func(def config.Definition) []watched { return watchesOf(def, opts.Installation) },
 		},

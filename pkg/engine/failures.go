@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/telemetry"
@@ -40,6 +41,7 @@ type failure struct {
 	asked     bool // the call has reached what an outage is of
 	putOff    bool // the handler has said when to come back
 	message   string
+	since     time.Time // of the first failure in a row
 }
 
 func (f failure) abandoned() bool { return f.exhausted || f.terminal }
@@ -58,6 +60,9 @@ func (f *failures) add(key kube.Key, entry failure) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if entry.since = f.objects[key].since; entry.since.IsZero() {
+		entry.since = time.Now()
+	}
 	f.remove(key)
 	f.objects[key] = entry
 	f.count(entry, 1)
@@ -173,4 +178,21 @@ func (f *failures) describe() string {
 		text += fmt.Sprintf(", %d of them not retried until they change", f.abandoned)
 	}
 	return fmt.Sprintf("%s; %s: %s", text, telemetry.ObjectName(example.Namespace, example.Name), f.objects[example].message)
+}
+
+// of returns the failure of an object, if its last call failed.
+func (f *failures) of(key kube.Key) (failure, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	entry, ok := f.objects[key]
+	return entry, ok
+}
+
+// each calls visit with every failure. visit must be quick: calls wait for it.
+func (f *failures) each(visit func(kube.Key, failure)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key, entry := range f.objects {
+		visit(key, entry)
+	}
 }

@@ -36,7 +36,7 @@ type fakeServer struct {
 	mu       sync.Mutex
 	version  int
 	objects  map[schema.GroupVersionKind]map[kube.Key]handlers.Object
-	sources  map[*fakeSource]struct{} // that are open
+	followed map[*fakeSource]struct{} // the sources that are open
 	unsynced map[schema.GroupVersionKind]bool
 	absent   map[schema.GroupVersionKind]bool // kinds that are not served, so that they are not listed
 	planned  []kube.Watch
@@ -50,7 +50,7 @@ type fakeServer struct {
 
 func newFakeServer() *fakeServer {
 	return &fakeServer{
-		objects: map[schema.GroupVersionKind]map[kube.Key]handlers.Object{}, sources: map[*fakeSource]struct{}{},
+		objects: map[schema.GroupVersionKind]map[kube.Key]handlers.Object{}, followed: map[*fakeSource]struct{}{},
 		unsynced: map[schema.GroupVersionKind]bool{}, missing: map[string][]access.Finding{},
 	}
 }
@@ -63,8 +63,25 @@ func (f *fakeServer) watch(_ context.Context, w kube.Watch) source {
 		s.state = status.Running
 		close(s.synced)
 	}
-	f.sources[s] = struct{}{}
+	f.followed[s] = struct{}{}
 	return s
+}
+
+// sources returns one for each kind that is watched.
+func (f *fakeServer) sources() (all []kube.SourceInfo) {
+	f.mu.Lock()
+	open := slices.Collect(maps.Keys(f.followed))
+	f.mu.Unlock()
+	seen := map[schema.GroupVersionKind]bool{}
+	for _, s := range open {
+		if kind := s.watch.Kind; !seen[kind] {
+			seen[kind] = true
+			info := kube.SourceInfo{Keys: s.Keys}
+			info.APIVersion, info.Kind, info.Objects = kind.GroupVersion().String(), kind.Kind, len(s.Keys())
+			all = append(all, info)
+		}
+	}
+	return all
 }
 
 func (f *fakeServer) plan(watches []kube.Watch) {
@@ -158,7 +175,7 @@ func (f *fakeServer) emit(kind schema.GroupVersionKind, e kube.Event) {
 func (f *fakeServer) open(kind schema.GroupVersionKind) (all []*fakeSource) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for s := range f.sources {
+	for s := range f.followed {
 		if s.watch.Kind == kind {
 			all = append(all, s)
 		}
@@ -280,10 +297,12 @@ func (s *fakeSource) Status() (status.State, error) {
 	return s.state, s.err
 }
 
+func (s *fakeSource) SourceIDs() []kube.SourceID { return nil }
+
 func (s *fakeSource) Close() {
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
-	delete(s.server.sources, s)
+	delete(s.server.followed, s)
 }
 
 // roundTripper answers requests by a function.

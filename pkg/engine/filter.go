@@ -25,6 +25,7 @@ type eventFilter struct {
 	// hasLeft reports whether an object is called for although the decision is against it. changed
 	// is false when the call is not for a change.
 	hasLeft func(ctx context.Context, obj handlers.Object, changed bool) bool
+	admits  func(kube.Event)       // is told the changes for which the handler is called
 	keys    *queue.Queue[kube.Key] // to be decided on
 
 	mu      sync.Mutex
@@ -55,8 +56,8 @@ func newEventFilter(
 ) *eventFilter {
 	return &eventFilter{
 		predicate: p, view: view, admit: admit, pending: map[kube.Key]pendingEvent{},
-		hasLeft: func(context.Context, handlers.Object, bool) bool { return false },
-		keys:    queue.New[kube.Key](queue.Options{Observer: pendingObserver{metrics}}),
+		hasLeft: func(context.Context, handlers.Object, bool) bool { return false }, admits: func(kube.Event) {},
+		keys: queue.New[kube.Key](queue.Options{Observer: pendingObserver{metrics}}),
 	}
 }
 
@@ -157,6 +158,7 @@ func (f *eventFilter) decide(ctx context.Context, key kube.Key) {
 	delete(f.pending, key)
 	f.mu.Unlock()
 	if p.changed && f.matchesChange(ctx, p.change) {
+		f.admits(p.change)
 		f.admit(key, queue.Change)
 		return
 	}

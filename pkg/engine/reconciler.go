@@ -37,6 +37,7 @@ type reconciler struct {
 	// handles reports whether an object is one of those that the definition handles by now.
 	handles func(kube.Key) bool
 	calls   *callTracker
+	past    pastCalls
 	metrics *telemetry.Controller
 	logger  logr.Logger
 }
@@ -49,6 +50,14 @@ type outcome struct {
 	asked     func() bool
 	duration  time.Duration
 	logger    logr.Logger
+	call      *kube.Call
+	redaction *compose.Redaction // nil for a composer, which redacts what it returns
+}
+
+// sequel is what follows a call.
+type sequel struct {
+	result string        // in the words of statusz.Handling
+	again  time.Duration // after which another call follows by itself; 0 for none
 }
 
 // reconcile calls the handler once and then completes the item. It returns only when the handler
@@ -71,7 +80,7 @@ func (r *reconciler) reconcile(ctx context.Context, item queue.Item[kube.Key], o
 	if verbose := o.logger.V(1); verbose.Enabled() {
 		verbose.Info("handling object", "cause", req.Cause, "attempt", req.Attempt, "resourceVersion", obj.ResourceVersion())
 	}
-	start := time.Now()
+	start, cause := time.Now(), r.past.log.Take(item.Key)
 	r.metrics.Busy.Inc()
 	call := r.calls.begin(r.plugin, function, item.Key, start, r.timeout)
 	returned := false
@@ -80,9 +89,12 @@ func (r *reconciler) reconcile(ctx context.Context, item queue.Item[kube.Key], o
 			o.err = newCrash(recover())
 		}
 		o.duration, o.cancelled = time.Since(start), o.err != nil && ctx.Err() != nil
+		if o.err != nil && o.redaction != nil {
+			o.err = o.redaction.Error(obj, o.err)
+		}
 		r.observe(callCtx, &o)
 		r.calls.end(call)
-		r.complete(item, o)
+		r.past.add(item, start, cause, o, r.complete(item, o))
 	}()
 	o.result, o.err = r.handler.Handle(callCtx, req)
 	returned = true
@@ -90,11 +102,14 @@ func (r *reconciler) reconcile(ctx context.Context, item queue.Item[kube.Key], o
 
 // callContext is the context of one call without its deadline.
 func (r *reconciler) callContext(ctx context.Context, o *outcome, key kube.Key) context.Context {
-	ctx, o.asked = compose.TrackAsking(kube.WithParent(logr.NewContext(ctx, o.logger), key))
-	if !r.composes {
-		o.asked = func() bool { return true }
+	o.call = kube.NewCall(key, r.past.writes())
+	ctx = kube.WithCall(logr.NewContext(ctx, o.logger), o.call)
+	if r.composes {
+		ctx, o.asked = compose.TrackAsking(ctx)
+		return ctx
 	}
-	return ctx
+	o.asked, o.redaction = func() bool { return true }, &compose.Redaction{}
+	return o.redaction.Context(ctx)
 }
 
 // observe counts and logs what became of a call.
@@ -125,21 +140,24 @@ func (r *reconciler) countTimeout(callCtx context.Context, o *outcome) {
 }
 
 // complete tells the queue what follows a call.
-func (r *reconciler) complete(item queue.Item[kube.Key], o outcome) {
+func (r *reconciler) complete(item queue.Item[kube.Key], o outcome) sequel {
 	switch {
 	case o.err == nil:
 		r.objects.succeeded(item.Key, o.asked())
 		if o.result.RequeueAfter > 0 {
 			r.queue.Requeue(item.Key, o.result.RequeueAfter)
-			return
+			return sequel{result: resultRequeue, again: o.result.RequeueAfter}
 		}
 		r.queue.Done(item.Key)
+		return sequel{result: resultDone}
 	case o.cancelled:
 		r.queue.Done(item.Key)
+		return sequel{result: resultCancelled}
 	case handlers.IsTerminal(o.err):
 		r.metrics.Terminal.Inc()
 		r.queue.Done(item.Key)
 		r.failed(o, item, failure{terminal: true})
+		return sequel{result: resultTerminal}
 	default:
 		delay, exhausted := r.retry(item.Key, o.err)
 		if delay > 0 { // It is retried, and no other call is due before.
@@ -147,6 +165,10 @@ func (r *reconciler) complete(item queue.Item[kube.Key], o outcome) {
 		}
 		_, putOff := handlers.RetryDelay(o.err)
 		r.failed(o, item, failure{exhausted: exhausted, outage: handlers.IsUnavailable(o.err), putOff: putOff})
+		if crashed(o.err) != nil {
+			return sequel{result: resultPanic, again: delay}
+		}
+		return sequel{result: resultRetry, again: delay}
 	}
 }
 

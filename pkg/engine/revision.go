@@ -145,6 +145,6 @@ func (r *revision) newReconciler(q *queue.Queue[kube.Key], current func() *revis
 			_, ok := now.watches.primary().Get(key.Namespace, key.Name)
 			return ok
 		},
-		calls: r.state.calls, metrics: r.state.metrics, logger: r.state.logger,
+		calls: r.state.calls, past: r.state.past, metrics: r.state.metrics, logger: r.state.logger,
 	}
 }

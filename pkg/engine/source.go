@@ -35,6 +35,8 @@ type source interface {
 	Synced() <-chan struct{}
 	// Status returns the state, and why it is Waiting or Degraded.
 	Status() (status.State, error)
+	// SourceIDs returns which of apiServer.sources it shows.
+	SourceIDs() []kube.SourceID
 	// Close ends the use of the source.
 	Close()
 }
@@ -43,6 +45,8 @@ type source interface {
 type apiServer interface {
 	// watch starts to follow what w names.
 	watch(ctx context.Context, w kube.Watch) source
+	// sources returns all that is followed, in no order.
+	sources() []kube.SourceInfo
 	// plan sets what is going to be watched, so that narrow watches can share wide ones.
 	plan(watches []kube.Watch)
 	// clients makes the clients of a definition's handler.
@@ -78,6 +82,8 @@ func newCluster(c *kube.Cluster, records *compose.State) (*cluster, error) {
 }
 
 func (c *cluster) watch(ctx context.Context, w kube.Watch) source { return c.Sources.Watch(ctx, w) }
+
+func (c *cluster) sources() []kube.SourceInfo { return c.Sources.List() }
 
 func (c *cluster) plan(watches []kube.Watch) { c.Sources.Plan(watches) }
 

@@ -94,6 +94,7 @@ type definitionStatus struct {
 	changed   func()           // called when the condition may be another
 
 	calls *callTracker
+	past  pastCalls
 
 	mu     sync.Mutex // makes computing and recording the state one step
 	frozen bool
@@ -105,6 +106,7 @@ func newDefinitionStatus(
 ) *definitionStatus {
 	s := &definitionStatus{
 		name: name, board: board, metrics: metrics, logger: logger, condition: read, changed: changed,
+		past: pastCalls{window: newCallWindow()},
 	}
 	s.calls = newCallTracker(s.refresh)
 	return s
@@ -143,6 +145,7 @@ func (s *definitionStatus) record(now condition) {
 func (s *definitionStatus) endWork() {
 	s.metrics.QueueLength(0)
 	s.calls.stop()
+	s.past.log.Pause()
 	s.refresh()
 }
 
@@ -158,5 +161,6 @@ func (s *definitionStatus) freeze() {
 func (s *definitionStatus) remove(series func()) {
 	s.freeze()
 	series()
+	s.past.log.Remove()
 	s.board.Remove(s.name)
 }

@@ -40,3 +40,10 @@ func (w *waitTimer) read() time.Duration {
 	}
 	return w.total + time.Since(w.since)
 }
+
+// waits reports whether somebody waits at this moment.
+func (w *waitTimer) waits() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.waiting > 0
+}

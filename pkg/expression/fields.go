@@ -199,6 +199,10 @@ func shapeOf(t reflect.Type) shape {
 	}
 }
 
+// MarshalsItself reports whether a Go type has a JSON of its own, so that it is a single value
+// whatever its fields are.
+func MarshalsItself(t reflect.Type) bool { return marshals(t) }
+
 func marshals(t reflect.Type) bool {
 	marshaler := reflect.TypeFor[json.Marshaler]()
 	return t.Implements(marshaler) || reflect.PointerTo(t).Implements(marshaler)

@@ -24,6 +24,7 @@ type objectCache struct {
 	objects  map[Key]*object
 	indexes  indexes // not nil
 	keySet   uint64  // changes with the set of keys
+	bytes    int64   // of the objects as they are kept
 
 	collecting  sync.Mutex // guards those below; taken before mu
 	collected   []Key      // all keys, as of collectedAt
@@ -41,6 +42,7 @@ func (c *objectCache) set(key Key, o *object) (old *object, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.objects[key] = o
+	c.bytes += o.size() - old.size()
 	if !known {
 		c.keySet++
 	}
@@ -56,6 +58,7 @@ func (c *objectCache) remove(key Key, version string) (old *object, known bool) 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.objects, key)
+	c.bytes -= old.size()
 	c.keySet++
 	c.version = version
 	c.indexes.change(old, nil, indexed)
@@ -65,10 +68,14 @@ func (c *objectCache) remove(key Key, version string) (old *object, known bool) 
 // reset replaces everything by a list. It returns what was there, and whether this is the first
 // list.
 func (c *objectCache) reset(next map[Key]*object, version string) (prev map[Key]*object, first bool) {
+	bytes := int64(0)
+	for _, o := range next {
+		bytes += o.size()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	prev, first = c.objects, !c.listed
-	c.objects, c.listed, c.complete, c.version, c.indexes = next, true, true, version, indexes{}
+	c.objects, c.listed, c.complete, c.version, c.indexes, c.bytes = next, true, true, version, indexes{}, bytes
 	c.keySet++
 	return prev, first
 }
@@ -78,7 +85,7 @@ func (c *objectCache) empty() (prev map[Key]*object) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	prev = c.objects
-	c.objects, c.indexes, c.complete = map[Key]*object{}, indexes{}, false
+	c.objects, c.indexes, c.complete, c.bytes = map[Key]*object{}, indexes{}, false, 0
 	c.keySet++
 	return prev
 }
@@ -140,6 +147,13 @@ func (c *objectCache) size() int {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return len(c.objects)
+}
+
+// sizesOf returns how many objects there are, and how many bytes they have as they are kept.
+func sizesOf(c *objectCache) (objects int, bytes int64) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return len(c.objects), c.bytes
 }
 
 // keys returns the keys of everything in the cache that filter does not leave out, or nothing

@@ -81,7 +81,7 @@ func New(config *rest.Config, opts Options) (*Cluster, error) {
 
 // Clients returns the clients of one definition's handler. name becomes part of the user agent, by
 // which audit logs and rules of priority and fairness distinguish definitions. A nil gate lets
-// every request through. store notes the writes and may be nil.
+// every request through. store notes the writes and may be nil; calls do too, see WithCall.
 func (c *Cluster) Clients(name string, gate *Gate, store *ConsistencyStore) (handlers.Clients, error) {
 	config := rest.CopyConfig(c.config)
 	config.UserAgent = c.config.UserAgent + " " + name
@@ -94,6 +94,7 @@ func (c *Cluster) Clients(name string, gate *Gate, store *ConsistencyStore) (han
 	if store != nil {
 		config.Wrap(store.Wrap)
 	}
+	config.Wrap(wrapCalls)
 	dyn, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return handlers.Clients{}, fmt.Errorf("making the client of %s: %w", name, err)

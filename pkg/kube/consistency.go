@@ -29,7 +29,7 @@ const (
 // Writes are remembered by parent, the object that the handler is called for:
 //   - An object of the parents' kind is its own parent, whatever the handler was called for.
 //   - An object of another kind counts for the object that the handler was called for, see
-//     WithParent. Only kinds with a cache count, see AddCache.
+//     WithCall. Only kinds with a cache count, see AddCache.
 //
 // What counts is the kind of the answer: a write of the scale of an object, or through a client for
 // metadata alone, is not seen. Neither is a deletion that the API server answers with a Status. It
@@ -153,15 +153,6 @@ func reached(caches []Cache, object Key, resourceVersion string) bool {
 	return true
 }
 
-// parentContextKey is where WithParent keeps the parent.
-type parentContextKey struct{}
-
-// WithParent returns a context for a handler's call for parent: a ConsistencyStore counts the
-// writes of requests with this context for it.
-func WithParent(ctx context.Context, parent Key) context.Context {
-	return context.WithValue(ctx, parentContextKey{}, parent)
-}
-
 // Wrap returns a transport that notes the writes that go through next.
 func (s *ConsistencyStore) Wrap(next http.RoundTripper) http.RoundTripper {
 	return &writeReader{store: s, next: next}
@@ -174,8 +165,8 @@ func (s *ConsistencyStore) noteAnswer(ctx context.Context, answer []byte) {
 		return
 	}
 	kind := e.Kind.GroupKind()
-	parent, called := ctx.Value(parentContextKey{}).(Key)
-	if kind != s.kind && !called {
+	call := callOf(ctx)
+	if kind != s.kind && call == nil {
 		return
 	}
 	o, err := e.Object()
@@ -183,8 +174,9 @@ func (s *ConsistencyStore) noteAnswer(ctx context.Context, answer []byte) {
 		return
 	}
 	object := Key{Namespace: o.Namespace, Name: o.Name}
-	if kind == s.kind {
-		parent = object
+	parent := object
+	if kind != s.kind {
+		parent = call.parent
 	}
 	s.WroteAt(parent, kind, object, o.ResourceVersion)
 }

@@ -94,7 +94,7 @@ func TestConsistencyOfTheCalledObject(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			for _, ctx := range []context.Context{t.Context(), WithParent(t.Context(), key)} {
+			for _, ctx := range []context.Context{t.Context(), WithCall(t.Context(), NewCall(key, 0))} {
 				s, cache := newTestStore()
 				s.request(ctx, t, tc.method, tc.answer)
 				if ready := s.Ready(key); ready == tc.waits {
@@ -140,7 +140,7 @@ func TestConsistencyOfChildren(t *testing.T) {
 	nodes := &versionCache{at: "6"}
 	s, pods := newTestStore()
 	s.AddCache(schema.GroupVersionKind{Version: "v1", Kind: "Node"}, nodes)
-	call := WithParent(t.Context(), parent)
+	call := WithCall(t.Context(), NewCall(parent, 0))
 	s.request(call, t, http.MethodPost, written("Node", "child", "8"))
 	s.request(call, t, http.MethodPost, written("Node", "child-2", "7")) // answers may overtake each other
 	s.request(call, t, http.MethodPost, written("Secret", "no-cache", "9"))

@@ -150,3 +150,13 @@ func decodeFields(text []byte, kind schema.GroupVersionKind) (map[string]any, er
 	fields["apiVersion"], fields["kind"] = kind.GroupVersion().String(), kind.Kind
 	return fields, nil
 }
+
+// ChangedPaths returns what the change is about, at most so many paths, as they are written in
+// `ignore`. What the API server counts is left out. It is cheap: nothing is decoded. A change that
+// is not between two states has none.
+func (e Event) ChangedPaths(most int) []string {
+	if e.old == nil || e.now == nil {
+		return nil
+	}
+	return wire.Changes(&e.old.Object, &e.now.Object, e.now.codec.message, most)
+}

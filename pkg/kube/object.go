@@ -74,6 +74,14 @@ func (o *object) String() string { return telemetry.ObjectName(o.Namespace, o.Na
 // MarshalJSON implements json.Marshaler, for logs: see String.
 func (o *object) MarshalJSON() ([]byte, error) { return json.Marshal(o.String()) }
 
+// size is how many bytes the object has as it is kept; 0 for nil.
+func (o *object) size() int64 {
+	if o == nil {
+		return 0
+	}
+	return int64(len(o.Data))
+}
+
 func (o *object) key() Key { return Key{Namespace: o.Namespace, Name: o.Name} }
 
 // matches reports whether all selectors select the object; nil selects everything.

@@ -1,7 +1,9 @@
 package kube
 
 import (
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 
@@ -23,12 +25,14 @@ type sourceStatus struct {
 	mu     sync.Mutex
 	state  status.State
 	reason error // why the state is Waiting or Degraded; nil in other states
+	since  time.Time
 }
 
 // newSourceStatus is that of a source which has not begun.
 func newSourceStatus(logger logr.Logger, metrics *telemetry.Source, changed func()) *sourceStatus {
 	return &sourceStatus{
 		logger: logger, metrics: metrics, changed: changed, settled: make(chan struct{}), state: status.Syncing,
+		since: time.Now(),
 	}
 }
 
@@ -38,6 +42,9 @@ func (s *sourceStatus) set(state status.State, reason error) {
 	if s.state == state && textOf(s.reason) == textOf(reason) {
 		s.mu.Unlock()
 		return
+	}
+	if s.state != state {
+		s.since = time.Now()
 	}
 	s.state, s.reason = state, reason
 	s.mu.Unlock()
@@ -57,6 +64,13 @@ func (s *sourceStatus) get() (status.State, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state, s.reason
+}
+
+// read returns the same as people read it.
+func (s *sourceStatus) read() status.Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return status.Status{State: s.state, Reason: strings.Join(strings.Fields(textOf(s.reason)), " "), Since: s.since}
 }
 
 func textOf(err error) string {

@@ -74,7 +74,7 @@ type Reloader struct {
 	noted  chan struct{} // holds a note that the source may have changed
 	forced chan struct{} // holds a note that somebody has asked for a reload
 
-	current atomic.Pointer[config.Config] // that of running
+	current atomic.Pointer[running] // that of running
 
 	mu       sync.Mutex // makes accepting a config one step
 	running  revision
@@ -115,7 +115,7 @@ func (r *Reloader) ApplyTo(apply func(*config.Config) engine.Changes) {
 }
 
 // Running returns the config that runs.
-func (r *Reloader) Running() *config.Config { return r.current.Load() }
+func (r *Reloader) Running() *config.Config { return r.current.Load().config }
 
 // Reload has the config read and evaluated again, whether it has changed or not.
 func (r *Reloader) Reload() { note(r.forced) }
@@ -271,9 +271,11 @@ func (r *Reloader) accept(next revision) (changed bool, err error) {
 
 // run makes next what runs. r.mu is held.
 func (r *Reloader) run(next revision) {
+	before := r.current.Load()
 	r.running = next
-	r.current.Store(next.config)
+	r.current.Store(&running{config: next.config, revisions: before.revisions})
 	changes := r.apply(next.config)
+	r.current.Store(before.follow(next.config, changes))
 	r.opts.Observer.SetConfig(next.config.Hash)
 	r.opts.Logger.Info("config changed", "hash", next.config.Hash, "added", orEmpty(changes.Added), "changed", orEmpty(changes.Replaced),
 		"removed", orEmpty(changes.Removed), "kept", len(next.config.Definitions)-len(changes.Added)-len(changes.Replaced))

@@ -48,7 +48,7 @@ func Start(ctx context.Context, opts Options) (*Reloader, error) {
 		r.marks.decide(found.mark) // Else the first look decides again, about all that it depends on.
 	}
 	r.running, r.guard.lease = first, first.config.LeaderElection
-	r.current.Store(first.config)
+	r.current.Store(begin(first.config))
 	r.opts.Observer.ObserveReload(string(resultOf(found.err)), 0)
 	return r, nil
 }

@@ -9,7 +9,7 @@ type ObjectReport struct {
 	// Time is when the report was made.
 	Time   time.Time `json:"time"`
 	Object ObjectRef `json:"object"`
-	// Leading says whether the replica works; a standby knows nothing of handlings.
+	// Leading says whether the replica works. A standby has handled nothing since it led.
 	Leading bool `json:"leading"`
 	// Definitions are those that watch the object, sorted by name.
 	Definitions []ObjectIn `json:"definitions"`
@@ -43,11 +43,12 @@ type Handling struct {
 	Cause string `json:"cause"`
 	// Attempt counts the calls since the last success, from 1.
 	Attempt int `json:"attempt"`
-	// Changed are the paths that differ from the version handled before, at most eight; empty when
-	// nothing does or when that is not known.
+	// Changed are the paths that the changes of the object since the call before were about, as
+	// they are written in ignore, at most eight. What a composer's runtime has written itself is
+	// not among them. Empty when nothing has changed or when that is not known.
 	Changed []string `json:"changed,omitempty"`
-	// By are what else called it: the child or related object whose event it was, as
-	// KIND/NAMESPACE/NAME.
+	// By is what else called for it: the last child or related object whose event it was, as
+	// KIND/NAMESPACE/NAME, or KIND/NAME where there is no namespace.
 	By string `json:"by,omitempty"`
 	// Writes are what was written to the API server in the call, at most sixteen; WritesTotal
 	// counts all.
@@ -63,10 +64,13 @@ type Handling struct {
 
 // Write is one request that changes something.
 type Write struct {
-	// Verb is that of Kubernetes: create, patch, update, delete.
+	// Verb is that of Kubernetes: create, patch, update, delete, deletecollection.
 	Verb string `json:"verb"`
-	// Object is what was written, as KIND/NAMESPACE/NAME or RESOURCE/NAMESPACE/NAME.
+	// Object is what was written, as RESOURCE/NAMESPACE/NAME, or RESOURCE/NAME where there is no
+	// namespace. The name is missing where the API server gives it.
 	Object string `json:"object"`
-	// Status is the code of the answer.
+	// Subresource is that of the object, such as status; empty for the object itself.
+	Subresource string `json:"subresource,omitempty"`
+	// Status is the code of the answer; 0 when there was none, or the request was not sent.
 	Status int `json:"status"`
 }

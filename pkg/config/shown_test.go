@@ -1,0 +1,47 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/handlers/builtin"
+)
+
+// TestShownDefinition prints a definition in whose config a Secret stands.
+func TestShownDefinition(t *testing.T) {
+	registry, err := handlers.NewRegistry(builtin.Plugins()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := write(t, "c.yaml", `apiVersion: kooperd.dev/v1alpha1
+controllers:
+  website:
+    watch: {apiVersion: demo.kooperd.dev/v1, kind: Website}
+    handler:
+      apply:
+        children:
+          key: {template: {apiVersion: v1, kind: Secret, metadata: {name: key}, stringData: {password: canary-4711}, data: {other: Y2FuYXJ5}}}
+          page: {template: {apiVersion: v1, kind: ConfigMap, metadata: {name: page}, data: {text: plain}}}
+`)
+	cfg, err := config.Load(t.Context(), []string{file}, config.Options{Registry: registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := config.ShownDefinition(cfg.Definitions[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"password: '[REDACTED]'", "other: '[REDACTED]'", "text: plain", "timeout: 1m", "kind: Website"} {
+		if !strings.Contains(string(shown), want) {
+			t.Errorf("it has no %s:\n%s", want, shown)
+		}
+	}
+	if strings.Contains(string(shown), "canary") || strings.Contains(string(shown), "Y2FuYXJ5") {
+		t.Errorf("a value of a Secret is shown:\n%s", shown)
+	}
+	if shown, err := config.ShownDefinition(config.Definition{}); shown != nil || err != nil {
+		t.Errorf("no definition: %q, %v", shown, err)
+	}
+}

@@ -1,0 +1,97 @@
+package daemon
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"kooperd.dev/kooperd/pkg/engine"
+	"kooperd.dev/kooperd/pkg/reload"
+	"kooperd.dev/kooperd/pkg/statusz"
+)
+
+// reporter is the statusz.Reporter of a process. It answers from memory.
+type reporter struct {
+	process *process
+	started time.Time
+}
+
+var _ statusz.Reporter = (*reporter)(nil)
+
+// newReporter is made when the process begins, and reports after its parts have been built.
+func newReporter(p *process) *reporter { return &reporter{process: p, started: time.Now()} }
+
+// Report implements statusz.Reporter.
+func (r *reporter) Report(_ context.Context, items int) *statusz.Report {
+	p, from := r.process, engine.NewReporter(r.process.engine)
+	report := &statusz.Report{
+		Version: statusz.Version, Time: time.Now().UTC(),
+		Process:    statusz.Process{Name: p.identity(), Version: Version(), Started: r.started.UTC()},
+		Leadership: p.leadership(), Config: p.configReport(),
+		Definitions: from.Definitions(items), Sources: from.Sources(), History: from.History(),
+	}
+	report.Ready, report.Awaited = p.board.Ready()
+	lists := make([]statusz.Objects, len(report.Definitions))
+	for i, d := range report.Definitions {
+		lists[i] = d.Objects
+	}
+	report.Objects = engine.MergeObjects(items, lists...)
+	return report
+}
+
+// Object implements statusz.Reporter.
+func (r *reporter) Object(ctx context.Context, object statusz.ObjectRef) (*statusz.ObjectReport, bool) {
+	report, found := engine.NewReporter(r.process.engine).Object(ctx, object)
+	if !found {
+		return nil, false
+	}
+	report.Version, report.Time, report.Leading = statusz.Version, time.Now().UTC(), r.process.leading()
+	return report, true
+}
+
+// Search implements statusz.Reporter.
+func (r *reporter) Search(_ context.Context, text string, limit int) (found []statusz.ObjectRef, more bool) {
+	return engine.NewReporter(r.process.engine).Search(text, limit)
+}
+
+// identity is the name of this replica.
+func (p *process) identity() string {
+	if p.elector != nil {
+		return p.elector.identity
+	}
+	if name := os.Getenv("POD_NAME"); name != "" {
+		return name
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return name
+}
+
+// leadership is the lease as this replica sees it.
+func (p *process) leadership() statusz.Leadership {
+	if p.elector == nil {
+		return statusz.Leadership{Disabled: true, Leading: true}
+	}
+	return statusz.Leadership{
+		Leading: p.elector.Leading(), Lease: p.elector.lease.Namespace + "/" + p.elector.lease.Name,
+		Holder: p.elector.Leader(), Since: p.elector.LeaderSince(),
+	}
+}
+
+// configReport is what the definitions come from.
+func (p *process) configReport() statusz.Config {
+	from := slices.Clone(p.sources.paths)
+	for _, name := range p.sources.maps {
+		from = append(from, "configmap:"+name.String())
+	}
+	revisions := reload.RevisionsOf(p.reloader)
+	report := statusz.Config{From: strings.Join(from, ", "), Running: revisions[0], Before: revisions[1:]}
+	if refused := p.board.Refused(); refused.Reason != "" {
+		report.Refused = &statusz.Refusal{Reason: refused.Reason, Since: refused.Since}
+	}
+	return report
+}

@@ -1,0 +1,211 @@
+package engine
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"kooperd.dev/kooperd/pkg/compose"
+	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/queue"
+	"kooperd.dev/kooperd/pkg/status"
+	"kooperd.dev/kooperd/pkg/statusz"
+)
+
+// Reporter says what an engine is doing. It asks nobody, and holds no lock of the engine for longer
+// than it takes to look: what it returns is the caller's own. It is safe for concurrent use.
+type Reporter struct{ engine *Engine }
+
+// NewReporter returns the Reporter of an engine.
+func NewReporter(e *Engine) Reporter { return Reporter{e} }
+
+// sorted returns the controllers by name.
+func (r Reporter) sorted() []*controller {
+	all := r.engine.all()
+	slices.SortFunc(all, func(a, b *controller) int { return strings.Compare(a.name, b.name) })
+	return all
+}
+
+// History says how much is remembered of single objects.
+func (r Reporter) History() statusz.History { return r.engine.shared.history.Stats() }
+
+// Definitions returns the definitions, with those that are ending, by name. Their lists of objects
+// have so many items at most.
+func (r Reporter) Definitions(items int) []statusz.Definition {
+	all := r.sorted()
+	definitions := make([]statusz.Definition, len(all))
+	for i, c := range all {
+		definitions[i] = reported{c}.report(items)
+	}
+	return definitions
+}
+
+// Sources returns what is watched, by kind, namespace and selector, with the definitions that read
+// it.
+func (r Reporter) Sources() []statusz.Source {
+	readers := map[kube.SourceID][]string{}
+	for _, c := range r.sorted() {
+		for _, id := range (reported{c}).sourceIDs() {
+			if names := readers[id]; len(names) == 0 || names[len(names)-1] != c.name {
+				readers[id] = append(names, c.name)
+			}
+		}
+	}
+	infos := r.engine.shared.api.sources()
+	sources := make([]statusz.Source, len(infos))
+	for i, info := range infos {
+		sources[i] = info.Source
+		sources[i].Definitions = readers[info.ID]
+	}
+	slices.SortFunc(sources, func(a, b statusz.Source) int {
+		return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.APIVersion, b.APIVersion), strings.Compare(a.Namespace, b.Namespace),
+			strings.Compare(a.Selector, b.Selector), strings.Compare(a.Content, b.Content))
+	})
+	return sources
+}
+
+// Search returns the objects in the caches whose KIND/NAMESPACE/NAME contains a text, without
+// regard to case, in the order of these: at most limit of them, and whether there are more.
+func (r Reporter) Search(text string, limit int) (found []statusz.ObjectRef, more bool) {
+	lower := []byte(strings.ToLower(text))
+	var room []byte
+	for _, info := range r.engine.shared.api.sources() {
+		kind := strings.ToLower(info.Kind)
+		for _, key := range info.Keys() {
+			room = append(append(room[:0], kind...), '/')
+			if key.Namespace != "" {
+				room = append(append(room, key.Namespace...), '/')
+			}
+			if room = append(room, key.Name...); !containsFold(room, lower) {
+				continue
+			}
+			ref := statusz.ObjectRef{APIVersion: info.APIVersion, Kind: info.Kind, Namespace: key.Namespace, Name: key.Name}
+			at, known := slices.BinarySearchFunc(found, ref, compareRefs)
+			if known || at > limit {
+				continue
+			}
+			found = slices.Insert(found, at, ref)
+			found = found[:min(len(found), limit+1)] // One more than asked for says that there are more.
+		}
+	}
+	if len(found) > limit {
+		return found[:limit], true
+	}
+	return found, false
+}
+
+// containsFold reports whether a name, which it changes, contains a text in lower case.
+func containsFold(name, text []byte) bool {
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			name[i] = c + 'a' - 'A'
+		}
+	}
+	return bytes.Contains(name, text)
+}
+
+func compareRefs(a, b statusz.ObjectRef) int {
+	return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name),
+		strings.Compare(a.APIVersion, b.APIVersion))
+}
+
+// reported is a definition that somebody asks about.
+type reported struct{ *controller }
+
+// report says what a definition is doing.
+func (c reported) report(items int) statusz.Definition {
+	def := c.rollout.definition()
+	d := statusz.Definition{
+		Name: c.name, Plugin: def.Handler.Plugin(), APIVersion: def.Watch.Kind.GroupVersion().String(), Kind: def.Watch.Kind.Kind,
+		EveryReplica: def.EveryReplica, Status: c.state.board.Get(c.name),
+	}
+	if d.State == "" { // It has gone a moment ago, or is about to begin.
+		d.State = status.Syncing
+	}
+	var throttled int
+	d.Calls, throttled = c.state.past.window.read()
+	d.Calls.Busy = c.state.calls.number()
+	if dispatcher := c.dispatcher.Load(); dispatcher != nil {
+		d.Calls.Workers = workersOf(dispatcher.revision.def)
+		stats := queue.StatsOf(dispatcher.queue)
+		d.Queue = statusz.Queue{
+			Waiting: stats.Ready, Oldest: statusz.Seconds(stats.Oldest.Seconds()), Later: stats.Delayed,
+			Throttled: describeThrottled(dispatcher.revision, throttled, d.Calls.Window),
+		}
+	}
+	objects := newObjectRows(items)
+	if current, _ := c.rollout.revisions(); current != nil {
+		c.addFailing(objects, current)
+		if current.composing != nil {
+			memory := current.objects.memory
+			d.Children, d.Rollout = compose.ChildrenByState(memory), memory.Rollout.Describe()
+			c.addAttention(objects, current)
+		}
+	}
+	d.Objects = objects.result()
+	return d
+}
+
+// describeThrottled says what holds workers back at this moment; empty if nothing does.
+func describeThrottled(r *revision, putOff int, window statusz.Seconds) string {
+	var all []string
+	if r.limits.rateWaits.waits() {
+		all = append(all, fmt.Sprintf("workers wait for the rate of the definition, %g per second", r.def.Rate.PerSecond))
+	}
+	if r.limits.slotWaits.waits() {
+		all = append(all, "workers wait for other definitions: the config bounds the calls of all of them (maxConcurrent)")
+	}
+	if putOff > 0 {
+		all = append(all, fmt.Sprintf("the API server has answered %d writes with 429 (too many requests) in the last %s",
+			putOff, time.Duration(float64(window)*float64(time.Second)).Round(time.Second)))
+	}
+	return strings.Join(all, "; ")
+}
+
+// refOf names an object that a definition handles.
+func refOf(def config.Definition, key kube.Key) statusz.ObjectRef {
+	return statusz.ObjectRef{
+		APIVersion: def.Watch.Kind.GroupVersion().String(), Kind: def.Watch.Kind.Kind, Namespace: key.Namespace, Name: key.Name,
+	}
+}
+
+// addFailing adds the objects whose last call has failed.
+func (c reported) addFailing(to *objectRows, r *revision) {
+	r.objects.failures.each(func(key kube.Key, f failure) {
+		to.failing.add(statusz.ObjectRow{Definition: c.name, Object: refOf(r.def, key), Reason: f.message, Since: f.since})
+	})
+}
+
+// addAttention adds what is to be said of parents.
+func (c reported) addAttention(to *objectRows, r *revision) {
+	lists := map[compose.AttentionKind]*rows{
+		compose.AttentionNotReady: &to.notReady, compose.AttentionFight: &to.fights, compose.AttentionHeld: &to.held,
+		compose.AttentionRefused: &to.refused,
+	}
+	totals := r.objects.memory.Attention.Each(func(a compose.Attention) { lists[a.Kind].insert(c.attentionRow(r, a)) })
+	for kind, list := range lists {
+		list.list.Total = totals[kind]
+	}
+}
+
+func (c reported) attentionRow(r *revision, a compose.Attention) statusz.ObjectRow {
+	return statusz.ObjectRow{Definition: c.name, Object: refOf(r.def, a.Parent), Child: a.Child, Reason: a.Reason, Since: a.Since}
+}
+
+// sourceIDs returns what the definition reads at this moment.
+func (c reported) sourceIDs() (ids []kube.SourceID) {
+	current, next := c.rollout.revisions()
+	for _, r := range []*revision{current, next} {
+		if r == nil || !r.watches.opened.Load() {
+			continue
+		}
+		for i := range r.watches.watches {
+			ids = append(ids, r.watches.watches[i].source.SourceIDs()...)
+		}
+	}
+	return ids
+}

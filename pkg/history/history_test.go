@@ -1,0 +1,275 @@
+package history
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/statusz"
+)
+
+func object(i int) kube.Key { return kube.Key{Namespace: "team-a", Name: fmt.Sprintf("web-%06d", i)} }
+
+// full is a handling with everything in it.
+func full() statusz.Handling {
+	began := time.Date(2026, 11, 27, 3, 4, 5, 678_901_000, time.UTC)
+	return statusz.Handling{
+		Began: began, Took: 0.25, Cause: "change", Attempt: 3, Changed: []string{"spec.replicas", `metadata.labels."a.b/c"`}, By: "ConfigMap/team-a/web",
+		Writes: []statusz.Write{
+			{Verb: "patch", Object: "configmaps/team-a/web", Status: 200}, {Verb: "patch", Object: "websites/team-a/web", Subresource: "status", Status: 409},
+			{Verb: "odd", Object: "/somewhere"},
+		},
+		WritesTotal: 20, Result: "retry", Error: "it is not so", Again: began.Add(5 * time.Second),
+	}
+}
+
+func TestHandlingsComeBack(t *testing.T) {
+	log := New(1 << 20).Definition()
+	plain := statusz.Handling{Began: full().Began.Add(time.Second), Took: 0.001, Cause: "initial", Attempt: 1, Result: "done"}
+	strange := statusz.Handling{Began: plain.Began, Cause: "another", Result: "unheard", Attempt: 1}
+	for _, h := range []statusz.Handling{full(), plain, strange} {
+		log.Add(object(1), h)
+	}
+	if diff := cmp.Diff([]statusz.Handling{strange, plain, full()}, log.Handlings(object(1))); diff != "" {
+		t.Errorf("handlings (-want +got):\n%s", diff)
+	}
+	if got := log.Handlings(object(2)); got != nil {
+		t.Errorf("an object that was never handled has %v", got)
+	}
+}
+
+func TestLongTextsAreCut(t *testing.T) {
+	log := New(1 << 20).Definition()
+	h := full()
+	h.Error = strings.Repeat("é", 1000)
+	h.Changed = slicesOf("path", 20)
+	h.Writes = make([]statusz.Write, 30)
+	h.WritesTotal = 0
+	log.Add(object(1), h)
+	got := log.Handlings(object(1))[0]
+	if len(got.Error) > maxText || !strings.HasSuffix(got.Error, "é…") || len(got.Changed) != maxChanged || len(got.Writes) != MaxWrites || got.WritesTotal != 30 {
+		t.Errorf("an error of %d bytes that ends in %q, %d paths, %d of %d writes",
+			len(got.Error), got.Error[len(got.Error)-6:], len(got.Changed), len(got.Writes), got.WritesTotal)
+	}
+}
+
+func slicesOf(text string, n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprint(text, i))
+	}
+	return all
+}
+
+func TestTheLastOfAnObjectAreKept(t *testing.T) {
+	h := New(1 << 20)
+	log := h.Definition()
+	for i := range 23 {
+		log.Add(object(1), statusz.Handling{Began: full().Began, Attempt: i + 1, Cause: "change", Result: "done", Error: strings.Repeat("x", i*7%50)})
+	}
+	var attempts []int
+	for _, handling := range log.Handlings(object(1)) {
+		attempts = append(attempts, handling.Attempt)
+	}
+	if diff := cmp.Diff([]int{23, 22, 21, 20, 19}, attempts); diff != "" {
+		t.Errorf("attempts (-want +got):\n%s", diff)
+	}
+	if stats := h.Stats(); stats.Objects != 1 || stats.Handlings != 5 {
+		t.Errorf("remembered: %+v", stats)
+	}
+}
+
+// TestTheOldestObjectsLeave fills a history: one object that is handled all the time pushes out no
+// other one.
+func TestTheOldestObjectsLeave(t *testing.T) {
+	const limit = 20_000
+	h := New(limit)
+	log, other := h.Definition(), h.Definition()
+	for i := range 1000 {
+		log.Add(object(i), full())
+		other.Add(object(0), full())
+	}
+	stats := h.Stats()
+	if stats.Bytes > limit || stats.Bytes < limit/2 || stats.Objects < 20 || stats.Limit != limit || !stats.Enabled {
+		t.Errorf("remembered: %+v", stats)
+	}
+	if len(log.Handlings(object(0))) != 0 || len(log.Handlings(object(999))) != 1 || len(other.Handlings(object(0))) != perObject {
+		t.Error("others have left than the oldest ones")
+	}
+	n := 0
+	for i := range 1000 {
+		n += len(log.Handlings(object(i)))
+	}
+	if n+perObject != stats.Handlings || n+1 != stats.Objects {
+		t.Errorf("%d handlings are there, and the books say %+v", n+perObject, stats)
+	}
+	other.Remove()
+	log.Remove()
+	log.Add(object(1), full()) // A call that has ended late.
+	if stats := h.Stats(); stats.Bytes != 0 || stats.Objects != 0 || stats.Handlings != 0 || h.oldest != nil || h.newest != nil {
+		t.Errorf("remembered of what is gone: %+v", stats)
+	}
+}
+
+// TestMemory compares the books with the heap.
+func TestMemory(t *testing.T) {
+	const limit = 4 << 20
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	keys := make([]kube.Key, 50_000)
+	for i := range keys {
+		keys[i] = object(i)
+	}
+	plain := statusz.Handling{Began: full().Began, Took: 0.001, Cause: "initial", Attempt: 1, Result: "done"}
+	for name, test := range map[string]struct {
+		handling statusz.Handling
+		objects  int
+		times    int
+	}{
+		"20000 objects once":          {handling: plain, objects: 20_000, times: 1},
+		"20000 objects, with changes": {handling: full(), objects: 20_000, times: 3},
+		"50000 objects":               {handling: plain, objects: 50_000, times: 2},
+		"few objects, many times":     {handling: full(), objects: 1000, times: 20},
+	} {
+		before := heap()
+		h := New(limit)
+		log := h.Definition()
+		for range test.times {
+			for _, key := range keys[:test.objects] {
+				log.Add(key, test.handling)
+			}
+		}
+		used := heap() - before
+		stats := h.Stats()
+		t.Logf("%s: %d bytes, %+v", name, used, stats)
+		if stats.Bytes > limit || used > limit*3/2 || used > stats.Bytes*3/2 {
+			t.Errorf("%s: %d bytes of the heap, and the books say %+v", name, used, stats)
+		}
+		if test.objects == 20_000 && test.times == 1 && stats.Objects != test.objects {
+			t.Errorf("%s: %d are remembered", name, stats.Objects)
+		}
+		runtime.KeepAlive(h)
+	}
+}
+
+func TestCauses(t *testing.T) {
+	log := New(1 << 20).Definition()
+	log.Changed(object(1), []string{"spec.a", "spec.b"})
+	log.Changed(object(1), []string{"spec.b", "status"})
+	log.Changed(object(2), nil)
+	log.CalledBy(object(1), "ConfigMap/a/b")
+	log.CalledBy(object(1), "ConfigMap/a/c")
+	want := Cause{Changed: []string{"spec.a", "spec.b", "status"}, By: "ConfigMap/a/c"}
+	if diff := cmp.Diff(want, log.Take(object(1))); diff != "" {
+		t.Errorf("cause (-want +got):\n%s", diff)
+	}
+	for _, key := range []kube.Key{object(1), object(2)} {
+		if diff := cmp.Diff(Cause{}, log.Take(key)); diff != "" {
+			t.Errorf("%s: taken already (-want +got):\n%s", key.Name, diff)
+		}
+	}
+	log.Changed(object(1), slicesOf("spec.", 20))
+	if got := log.Take(object(1)); len(got.Changed) != maxChanged {
+		t.Errorf("%d paths", len(got.Changed))
+	}
+	log.Changed(object(1), []string{"spec"})
+	log.Pause()
+	if got := log.Take(object(1)); len(got.Changed) != 0 || log.texts != 0 {
+		t.Errorf("after the end of the work: %v, %d bytes", got, log.texts)
+	}
+}
+
+// TestPendingCausesAreBounded notes more than there is room for.
+func TestPendingCausesAreBounded(t *testing.T) {
+	log := New(1 << 20).Definition()
+	for i := range 2 * maxPending {
+		log.Changed(object(i), []string{"spec"})
+	}
+	if len(log.pending) != maxPending {
+		t.Errorf("%d objects are noted", len(log.pending))
+	}
+	for i := range 2 * maxPending {
+		log.Take(object(i))
+	}
+	if log.pending != nil || log.texts != 0 {
+		t.Errorf("%d objects and %d bytes are left", len(log.pending), log.texts)
+	}
+	for i := range maxPending {
+		log.CalledBy(object(i), strings.Repeat("x", 1000))
+	}
+	if log.texts > maxTexts+1000 {
+		t.Errorf("%d bytes are noted", log.texts)
+	}
+}
+
+func TestOff(t *testing.T) {
+	for _, limit := range []int64{0, -1} {
+		h := New(limit)
+		log := h.Definition()
+		log.Changed(object(1), []string{"spec"})
+		log.CalledBy(object(1), "by")
+		log.Add(object(1), full())
+		log.Pause()
+		if log.Enabled() || log.Handlings(object(1)) != nil || log.Take(object(1)).By != "" || h.Stats() != (statusz.History{}) {
+			t.Errorf("%d bytes remember something", limit)
+		}
+		log.Remove()
+	}
+	if !New(1).Definition().Enabled() {
+		t.Error("a history is off")
+	}
+}
+
+// TestConcurrent is for the race detector.
+func TestConcurrent(t *testing.T) {
+	h := New(50_000)
+	logs := []*Log{h.Definition(), h.Definition()}
+	var running sync.WaitGroup
+	for i := range 8 {
+		running.Go(func() {
+			log := logs[i%2]
+			for j := range 500 {
+				key := object(j % 100)
+				log.Changed(key, []string{"spec"})
+				handling := full()
+				handling.Changed = log.Take(key).Changed
+				log.Add(key, handling)
+				for _, got := range log.Handlings(key) {
+					if got.Error != full().Error {
+						t.Errorf("damaged: %+v", got)
+					}
+				}
+				h.Stats()
+			}
+		})
+	}
+	running.Wait()
+	logs[0].Remove()
+	logs[1].Remove()
+	if stats := h.Stats(); stats.Bytes != 0 {
+		t.Errorf("left: %+v", stats)
+	}
+}
+
+func BenchmarkAdd(b *testing.B) {
+	log := New(64 << 20).Definition()
+	keys := make([]kube.Key, 20_000)
+	for i := range keys {
+		keys[i] = object(i)
+	}
+	h := statusz.Handling{Began: full().Began, Took: 0.001, Cause: "initial", Attempt: 1, Result: "done"}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		log.Add(keys[i%len(keys)], h)
+	}
+}

@@ -1,0 +1,205 @@
+package history
+
+import (
+	"encoding/binary"
+	"slices"
+	"sync"
+
+	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/statusz"
+)
+
+const (
+	// perObject is how many handlings of one object are kept.
+	perObject = 5
+	// maxPending is of how many objects is noted at most what is to be handled, and maxTexts how
+	// many bytes that may take.
+	maxPending = 10_000
+	maxTexts   = 1 << 20
+)
+
+// Log is what is remembered of one definition. It goes on when the definition changes. A nil *Log
+// remembers nothing. It is safe for concurrent use.
+type Log struct {
+	history *History
+	removed bool // guarded by history.mu, as objects is
+	objects map[kube.Key]*entry
+
+	mu      sync.Mutex
+	pending map[kube.Key]Cause // of objects that are to be handled
+	texts   int                // bytes of what is in pending
+}
+
+// Cause is what is known of why an object is going to be handled, besides the cause of the queue.
+type Cause struct {
+	// Changed are the paths of it that have changed since it was handled before.
+	Changed []string
+	// By is the last child or related object whose event calls for it.
+	By string
+}
+
+func (c Cause) size() int {
+	n := len(c.By)
+	for _, path := range c.Changed {
+		n += len(path)
+	}
+	return n
+}
+
+// Enabled reports whether anything is remembered, so that nobody finds out in vain what it is.
+func (l *Log) Enabled() bool { return l != nil }
+
+// Changed notes what of an object has changed. It is to be followed by a call, which takes it.
+func (l *Log) Changed(key kube.Key, paths []string) {
+	if l == nil || len(paths) == 0 {
+		return
+	}
+	l.note(key, func(c *Cause) {
+		for _, path := range paths {
+			if len(c.Changed) < maxChanged && !slices.Contains(c.Changed, path) {
+				c.Changed = append(c.Changed, path)
+			}
+		}
+	})
+}
+
+// CalledBy notes whose event calls for an object.
+func (l *Log) CalledBy(key kube.Key, by string) {
+	if l != nil {
+		l.note(key, func(c *Cause) { c.By = by })
+	}
+}
+
+// note changes what is noted of an object, unless there is too much.
+func (l *Log) note(key kube.Key, change func(*Cause)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c, known := l.pending[key]
+	before := c.size()
+	if !known && len(l.pending) >= maxPending || l.texts-before > maxTexts {
+		return
+	}
+	change(&c)
+	if l.pending == nil {
+		l.pending = map[kube.Key]Cause{}
+	}
+	l.pending[key] = c
+	l.texts += c.size() - before
+}
+
+// Take returns what is noted of an object, at the beginning of its call, and forgets it.
+func (l *Log) Take(key kube.Key) Cause {
+	if l == nil {
+		return Cause{}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c, known := l.pending[key]
+	if !known {
+		return Cause{}
+	}
+	delete(l.pending, key)
+	if l.texts -= c.size(); len(l.pending) == 0 {
+		l.pending = nil // A map never shrinks.
+	}
+	return c
+}
+
+// Pause forgets what is noted of calls to come: this replica makes none any more.
+func (l *Log) Pause() {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pending, l.texts = nil, 0
+}
+
+// Add notes a call that has ended.
+func (l *Log) Add(key kube.Key, handling statusz.Handling) {
+	if l == nil {
+		return
+	}
+	var room [256]byte
+	encoded := appendHandling(room[:0], handling)
+	h := l.history
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if l.removed {
+		return
+	}
+	e := l.objects[key]
+	if e == nil {
+		e = &entry{log: l, key: key}
+		l.objects[key] = e
+		h.objects++
+		h.bytes += e.size()
+	} else {
+		h.unlink(e)
+	}
+	h.append(e)
+	h.bytes -= e.size()
+	h.handlings -= e.n
+	e.add(encoded)
+	h.bytes += e.size()
+	h.handlings += e.n
+	h.shrink()
+}
+
+// add adds an encoded handling, in place of the oldest one if there are enough.
+func (e *entry) add(encoded []byte) {
+	kept := e.handlings
+	if e.n == perObject {
+		length, n := binary.Uvarint(kept)
+		kept = kept[n+int(length):]
+	} else {
+		e.n++
+	}
+	var room [binary.MaxVarintLen64]byte
+	length := binary.AppendUvarint(room[:0], uint64(len(encoded)))
+	next := e.handlings[:0]
+	if size := len(kept) + len(length) + len(encoded); cap(next) < size || cap(next) > 2*size {
+		next = make([]byte, 0, size)
+	}
+	next = append(next, kept...) // It may be in place: then it moves towards the beginning.
+	e.handlings = append(append(next, length...), encoded...)
+}
+
+// Handlings returns the last calls for an object, the newest first. Those of an object that is gone
+// are known until others need the room.
+func (l *Log) Handlings(key kube.Key) []statusz.Handling {
+	if l == nil {
+		return nil
+	}
+	l.history.mu.Lock()
+	var text []byte
+	if e := l.objects[key]; e != nil {
+		text = slices.Clone(e.handlings)
+	}
+	l.history.mu.Unlock()
+	var all []statusz.Handling
+	for len(text) > 0 {
+		length, n := binary.Uvarint(text)
+		text = text[n:]
+		r := reader{text[:length]}
+		all = append(all, r.handling())
+		text = text[length:]
+	}
+	slices.Reverse(all)
+	return all
+}
+
+// Remove forgets everything, for good: the definition is gone.
+func (l *Log) Remove() {
+	if l == nil {
+		return
+	}
+	l.Pause()
+	l.history.mu.Lock()
+	defer l.history.mu.Unlock()
+	l.removed = true
+	for _, e := range l.objects {
+		l.history.drop(e)
+	}
+	l.objects = nil
+}
