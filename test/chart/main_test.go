@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -24,6 +25,10 @@ var programs string
 // conformance runs everything with both versions of Helm.
 var conformance = flag.Bool("conformance", false, "run what is slow with each version of Helm")
 
+// faultsAtOnce is how many faults are staged at a time. They mostly wait, so the number of cores
+// says little about it.
+const faultsAtOnce = 8
+
 // shared is the cluster of all tests.
 var shared *cluster.Cluster
 
@@ -34,9 +39,16 @@ var controllers = []string{
 	"serviceaccount-controller", "serviceaccount-token-controller", "validatingadmissionpolicy-status-controller",
 }
 
-func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(runTests(m))
+}
 
 func runTests(m *testing.M) int {
+	if err := flag.Set("test.parallel", strconv.Itoa(faultsAtOnce)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	for _, program := range []string{"kooperd", "helm3", "helm4", "kubeconform"} {
 		if _, err := os.Stat(binary(program)); err != nil {
 			fmt.Fprintf(os.Stderr, "looking for the programs of this test: %v; run: make bin/%s\n", err, program)
