@@ -50,11 +50,7 @@ func TestManyFailingParents(t *testing.T) {
 
 	r.createRange(t, 1, n)
 	p.awaitFailing(t, "loud", n)
-	p.Await(t, "some more tries", func() bool {
-		tries, _ := p.Metric(t, `kooperd_controller_retries_total{controller="loud"}`)
-		count, err := strconv.Atoi(tries)
-		return err == nil && count >= 2*n
-	})
+	p.awaitMetric(t, `kooperd_controller_retries_total{controller="loud"}`, n)
 	r.create(t, things, `{"apiVersion": "demo.kooperd.dev/v1", "kind": "Thing", "metadata": {"name": "calm", "labels": {"quiet": ""}}, "spec": {"text": "x"}}`)
 	r.awaitEventOn(t, "calm", "Invalid")
 	if most, got := events.Burst+int(time.Since(begun)/events.Every)+2, r.eventWrites(t, r.begun); len(got) > most || len(got) < events.Burst {
@@ -93,15 +89,26 @@ func TestManyFailingParents(t *testing.T) {
 	r.awaitEventOn(t, "p0", "Recovered")
 }
 
-// awaitFailing waits until so many parents of a definition fail.
+// awaitFailing waits until so many parents of a definition fail. For thousands that takes longer
+// than Await has patience.
 func (p *replica) awaitFailing(t *testing.T, name string, n int) {
 	t.Helper()
-	series := fmt.Sprintf("kooperd_controller_failing_objects{controller=%q}", name)
-	deadline := time.Now().Add(10 * patience)
-	p.Await(t, fmt.Sprintf("%d parents of %s that fail", n, name), func() bool {
+	p.awaitMetric(t, fmt.Sprintf("kooperd_controller_failing_objects{controller=%q}", name), n)
+}
+
+// awaitMetric waits until a metric is at least n.
+func (p *replica) awaitMetric(t *testing.T, series string, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(4 * patience); ; time.Sleep(50 * time.Millisecond) {
 		got, _ := p.Metric(t, series)
-		return got == strconv.Itoa(n) || time.Now().After(deadline)
-	})
+		value, err := strconv.ParseFloat(got, 64)
+		if err == nil && value >= float64(n) {
+			return
+		}
+		if p.Exited() || time.Now().After(deadline) {
+			t.Fatalf("%s is %s, want %d", series, got, n)
+		}
+	}
 }
 
 // seriesNames are those of all series but the ones of client-go, which have the codes of answers.
