@@ -121,13 +121,16 @@ func plain(r rune) bool {
 	return r == '-' || r == '_' || r == '$' || r == '/' || r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r))
 }
 
+// escapes writes what stands between double quotes.
+var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
 // String returns the path as ParsePath reads it.
 func (p Path) String() string {
 	names := make([]string, len(p))
 	for i, name := range p {
 		names[i] = name
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !plain(r) }) {
-			names[i] = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`
+			names[i] = `"` + escapes.Replace(name) + `"`
 		}
 	}
 	text := strings.Join(names, ".")

@@ -163,7 +163,7 @@ func (b *bench) commit() string {
 }
 
 // modules are what the other programs are compared as.
-var modules = map[program]string{manager: "sigs.k8s.io/controller-runtime", informer: "k8s.io/client-go", kro: kroModule}
+var modules = map[program]string{manager: "sigs.k8s.io/controller-runtime", informer: "k8s.io/client-go", kro: kroModule, forgetful: "kooperd.dev/kooperd"}
 
 // module is the version of a module in a program, or of the program itself.
 func (b *bench) module(p program, path string) string {

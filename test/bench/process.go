@@ -55,10 +55,13 @@ func (s *scene) start(p program, o order.Order, kubeconfig string) (*process, er
 	var args []string
 	var config string
 	switch p {
-	case kooperd, shipped:
+	case kooperd, shipped, forgetful:
 		config = name + ".json"
 		if args, err = kooperdArgs(o, config); err != nil {
 			return nil, err
+		}
+		if p == forgetful {
+			args = append(args, "--history-limit=0")
 		}
 	case kro:
 		args = kroArgs(o)

@@ -20,6 +20,8 @@ const (
 	informer program = "informer"
 	shipped  program = "kooperd" // as it is shipped, without plugins of the benchmark
 	kro      program = "kro"
+
+	forgetful program = "forgetful" // kooperd of the benchmark, without a history of calls
 )
 
 // programs are those of most rows, in the order of the table's columns; templated are those of rows
@@ -37,6 +39,8 @@ func (p program) source() source {
 	switch p {
 	case shipped:
 		return source{"../..", "./cmd/kooperd"}
+	case forgetful:
+		return kooperd.source()
 	case kro:
 		return source{kroFolder, kroCommand}
 	default:

@@ -67,6 +67,7 @@ func allRows(s settings) []row {
 				measurePeak: {{of: informer, factor: 1.1}},
 				measureRSS:  {{of: informer, factor: 1.1}},
 			}),
+		historyRow(small),
 		latencyRow(half, 50, 1), latencyRow(half, 500, 1), latencyRow(half, 50, 20), latencyRow(half, 500, 20),
 		resyncRow(half.objects),
 		idleRow("idle-1-kind", "idle, 20 definitions on 1 kind, 2 replicas", manyKinds[:1]),

@@ -89,7 +89,8 @@ func (b *bench) judge(r row, m measure) (wanted, met string) {
 }
 
 // columns are the names of the programs in the table.
-var columns = map[program]string{kooperd: "kooperd", manager: "controller-runtime", informer: "client-go", shipped: "kooperd", kro: "kro"}
+var columns = map[program]string{kooperd: "kooperd", manager: "controller-runtime", informer: "client-go", shipped: "kooperd", kro: "kro",
+	forgetful: "kooperd without history"}
 
 // limit returns a target in words and as numbers, one for each repetition of what it compares with;
 // none if that was not measured.

@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,9 +46,12 @@ func (c *changes) full() bool { return len(c.found) >= c.most }
 
 // add notes a change at or below a name in this place, unless it counts for nothing.
 func (c *changes) add(name string) {
-	if !c.full() && !c.counted(name) {
-		c.found = append(c.found, append(slices.Clip(c.path), name).String())
+	if c.full() || c.counted(name) {
+		return
 	}
+	c.path = append(c.path, name)
+	c.found = append(c.found, c.path.String())
+	c.path = c.path[:len(c.path)-1]
 }
 
 // counted reports whether a field of this place is one of those that say nothing.
@@ -184,29 +186,29 @@ func (c *changes) field(f messageField, a, b []byte) {
 	}
 }
 
-// entries compares two maps.
+// entries compares two maps, which mostly have the same keys in the same order.
 func (c *changes) entries(a, b []byte) {
-	keyed := func(fields []byte) (keys []string, entries map[string][]byte) {
-		entries = map[string][]byte{}
-		_ = eachField(fields, func(_ protowire.Number, value, _ []byte) error {
-			key := string(mapKeyOf(value))
-			if _, there := entries[key]; !there {
-				keys = append(keys, key)
-			}
-			entries[key] = value
-			return nil
-		})
-		return keys, entries
-	}
-	keysA, inA := keyed(a)
-	keysB, inB := keyed(b)
-	keys := slices.Concat(keysA, keysB)
-	slices.Sort(keys)
-	for _, key := range slices.Compact(keys) {
-		if was, is := inA[key], inB[key]; was == nil || is == nil || !bytes.Equal(was, is) {
-			c.add(key)
+	var roomA, roomB [16]member
+	entriesA, entriesB := entriesOf(a, roomA[:0]), entriesOf(b, roomB[:0])
+	for at, m := range entriesA {
+		if !c.full() && !bytes.Equal(m.value, valueOf(entriesB, m.name, at)) {
+			c.add(string(m.name))
 		}
 	}
+	for at, m := range entriesB {
+		if !c.full() && valueOf(entriesA, m.name, at) == nil {
+			c.add(string(m.name))
+		}
+	}
+}
+
+// entriesOf appends the entries of a map to room, each by its key.
+func entriesOf(fields []byte, room []member) []member {
+	_ = eachField(fields, func(_ protowire.Number, value, _ []byte) error {
+		room = append(room, member{mapKeyOf(value), value})
+		return nil
+	})
+	return room
 }
 
 // firstNumber is the number of the first field of a message; 0 at its end, and for damage.
