@@ -13,6 +13,9 @@ import (
 // for.
 const listed = 100
 
+// changed is how many definitions each revision of a large report changes.
+const changed = 30
+
 // Large reports a cluster in which so many definitions have so many objects, and all of them are in
 // every kind of trouble, with reasons as long as they can be.
 func Large(definitions, objects int) *Reporter {
@@ -36,7 +39,9 @@ func Large(definitions, objects int) *Reporter {
 		}
 		d.Objects = mine // The same objects, since making others takes long.
 		r.Whole.Definitions = append(r.Whole.Definitions, d)
-		r.Whole.Config.Running.Changed = append(r.Whole.Config.Running.Changed, statusz.Change{Definition: name, What: "changed", Diff: diff})
+		if i < changed {
+			r.Whole.Config.Running.Changed = append(r.Whole.Config.Running.Changed, statusz.Change{Definition: name, What: "changed", Diff: diff})
+		}
 		r.Whole.Sources = append(r.Whole.Sources, statusz.Source{
 			APIVersion: "shop.example.com/v1alpha1", Kind: "Deployment", Namespace: fmt.Sprintf("team-%04d", i), Selector: "app=web", Content: "whole",
 			Status: status.Status{State: status.Degraded, Reason: reason, Since: before(time.Minute)}, Objects: each, Bytes: int64(each) * 3400,
