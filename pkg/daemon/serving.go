@@ -28,12 +28,12 @@ type servingFlags struct {
 // add declares the flags.
 func (f *servingFlags) add(set *pflag.FlagSet) {
 	set.StringVar(&f.metricsAddress, "metrics-bind-address", ":8080", `address of /metrics; "0" turns it off`)
-	set.StringVar(&f.healthAddress, "health-probe-bind-address", ":8081", `address of the probes; "0" turns them off`)
-	explain(set, "health-probe-bind-address", "address of /livez, /readyz and /leaderz, which are open to anyone and plain HTTP; \"0\" turns them off")
-	set.BoolVar(&f.authenticate, "authenticate", false, "ask the API server who may read /metrics; implies TLS")
+	set.StringVar(&f.healthAddress, "health-probe-bind-address", ":8081", `address of the probes and the status page; "0" turns them off`)
+	explain(set, "health-probe-bind-address", "address of /livez, /readyz and /leaderz, which are open to anyone, and of the status page; plain HTTP; \"0\" turns them off")
+	set.BoolVar(&f.authenticate, "authenticate", false, "ask the API server who may read /metrics and the status page; implies TLS")
 	explain(set, "authenticate", "answer requests for /metrics and /debug/pprof/ only with a bearer token whose user the API server allows the verb get "+
-		"on that path (TokenReview, SubjectAccessReview; kooperd needs the ClusterRole system:auth-delegator). Else the answer is 401 or 403, 500 "+
-		"without that ClusterRole, and 503 while the API server cannot be asked. A yes is kept for a minute, a no for ten seconds. Implies TLS, with "+
+		"on that path, and those for the status page with one for /statusz, from this machine alone (TokenReview, SubjectAccessReview; kooperd needs the ClusterRole system:auth-delegator). Else the answer is 401 or 403, 500 "+
+		"without that ClusterRole, and 503 while the API server cannot be asked. A yes is kept for a minute, a no for ten seconds. Implies TLS for --metrics-bind-address, with "+
 		"a self-signed certificate unless --tls-cert-file is given")
 	set.StringVar(&f.certFile, "tls-cert-file", "", "PEM file with the certificate of --metrics-bind-address")
 	explain(set, "tls-cert-file", "PEM file with the certificate, and those of its issuers, for --metrics-bind-address, which then speaks TLS 1.2 or later. "+

@@ -251,7 +251,6 @@ func TestPictures(t *testing.T) {
 	}{
 		{"status-page.png", "/", "light", 1280, 1300},
 		{"status-page-object.png", "/objects/Website/shop/checkout", "dark", 1280, 830},
-		{"status-page-phone.png", "/", "light", 390, 900},
 	} {
 		b.look(p.width, p.scheme)
 		b.visit(p.path)

@@ -31,8 +31,8 @@ type configPage struct {
 type revisionRow struct {
 	statusz.Revision
 
-	// Runs says that it is the one that runs.
-	Runs bool
+	// Runs says that it is the one that runs, and First that none before it is known.
+	Runs, First bool
 	// Changes are the first of what it changed, and More how many others there are.
 	Changes []change
 	More    int
@@ -83,7 +83,7 @@ func newRevisions(c *statusz.Config) []revisionRow {
 	room := maxDiffBytes
 	for i, revision := range revisions(c) {
 		all := revision.Changed
-		row := revisionRow{Revision: revision, Runs: i == 0, Names: all[:min(maxNamed, len(all))]}
+		row := revisionRow{Revision: revision, Runs: i == 0, First: i == len(c.Before), Names: all[:min(maxNamed, len(all))]}
 		for _, c := range all[:min(maxChanges, len(all))] {
 			row.Changes = append(row.Changes, newChange(c, &room))
 		}
@@ -96,7 +96,8 @@ func newRevisions(c *statusz.Config) []revisionRow {
 // diffLine is one line of a difference.
 type diffLine struct{ Class, Text string }
 
-// diffLines are those of a difference, with their kind: add, del or same.
+// diffLines are those of a difference, with their kind: add, del, at for where they
+// are, or same.
 func diffLines(diff string) []diffLine {
 	var lines []diffLine
 	for line := range strings.Lines(diff) {
@@ -109,6 +110,8 @@ func diffLines(diff string) []diffLine {
 			class = "add"
 		case strings.HasPrefix(line, "-"):
 			class = "del"
+		case strings.HasPrefix(line, "@"):
+			class = "at"
 		}
 		text := strings.ReplaceAll(strings.TrimRight(line, "\r\n"), "\t", "    ")
 		lines = append(lines, diffLine{class, short(text, maxDiffWidth)})

@@ -124,7 +124,9 @@ func newDefinitionPage(r *statusz.Report, d *statusz.Definition) *definitionPage
 		return !slices.Contains(s.Definitions, d.Name)
 	}), maxSources)
 	for state, n := range d.Children {
-		p.Children = append(p.Children, childCount{clean(state), n})
+		if n > 0 {
+			p.Children = append(p.Children, childCount{words(state), n})
+		}
 	}
 	slices.SortFunc(p.Children, func(a, b childCount) int { return strings.Compare(a.State, b.State) })
 	room := maxDiffBytes

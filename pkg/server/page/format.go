@@ -183,6 +183,18 @@ func plural(n int, one, many string) string {
 	return fmt.Sprintf("%s %s", number(n), many)
 }
 
+// words writes a name such as notReady as words.
+func words(name string) string {
+	var b strings.Builder
+	for _, r := range clean(name) {
+		if unicode.IsUpper(r) {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return strings.TrimSpace(b.String())
+}
+
 // join lists words.
 func join[T ~string](words []T) string {
 	texts := make([]string, 0, len(words))

@@ -50,6 +50,8 @@ func TestFormats(t *testing.T) {
 		"control characters":   {clean("a\x00b\x1b[31mc\nd\u2028"), "a\ufffdb\ufffd[31mc d\ufffd"},
 		"short enough":         {short("ünïcode", 7), "ünïcode"},
 		"too long":             {short("ünïcode is long", 9), "ünïcode…"},
+		"words":                {words("notReady"), "not ready"},
+		"a word":               {words("ready"), "ready"},
 		"hash":                 {shortHash("sha256:0123456789abcdef"), "0123456789ab"},
 		"short hash":           {shortHash("0123"), "0123"},
 		"object":               {namedPath("Pod/shop/web-0"), "objects/Pod/shop/web-0"},

@@ -93,7 +93,7 @@ func definitions(all statusz.Objects) []statusz.Definition {
 		{
 			Name: "postgres", Plugin: "apply", APIVersion: "db.example.com/v1", Kind: "Postgres",
 			Status: in(status.ReloadPending, 4*time.Minute, "forbidden to create statefulsets in every namespace; the definition works as before until that is granted"),
-			Queue:  statusz.Queue{Later: 3}, Calls: calls(4, 2, 18, 1, 0.42, 2.9), Children: map[string]int{"ready": 61, "not ready": 3},
+			Queue:  statusz.Queue{Later: 3}, Calls: calls(4, 2, 18, 1, 0.42, 2.9), Children: map[string]int{"ready": 61, "notReady": 3},
 			Rollout: "12 of 64 parents have the new revision, 2 move, 50 wait",
 		},
 		{Name: "secret-copy", Plugin: "apply", APIVersion: "v1", Kind: "Secret", Status: in(status.Running, 70*time.Hour, ""), Calls: calls(4, 0, 240, 0, 0.0042, 0.038), Children: map[string]int{"ready": 380}},
@@ -101,7 +101,7 @@ func definitions(all statusz.Objects) []statusz.Definition {
 		{Name: "team-quotas", Plugin: "apply", APIVersion: "v1", Kind: "Namespace", Status: in(status.Paused, 9*24*time.Hour, "")},
 		{
 			Name: "website", Plugin: "apply", APIVersion: "demo.kooperd.dev/v1", Kind: "Website", Status: in(status.Running, 3*time.Hour, ""),
-			Queue: statusz.Queue{Waiting: 2, Oldest: 0.012, Later: 5}, Calls: calls(8, 3, 964, 2, 0.0094, 0.061), Children: map[string]int{"ready": 1188, "not ready": 12},
+			Queue: statusz.Queue{Waiting: 2, Oldest: 0.012, Later: 5}, Calls: calls(8, 3, 964, 2, 0.0094, 0.061), Children: map[string]int{"ready": 1188, "notReady": 12},
 		},
 		{Name: "widgets", Plugin: "log", APIVersion: "example.com/v1", Kind: "Widget", Status: in(status.Waiting, 70*time.Hour, "the API server does not serve kind Widget of example.com/v1"), Calls: calls(1, 0, 0, 0, 0, 0)},
 	}
