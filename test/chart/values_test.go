@@ -162,6 +162,8 @@ func TestNotes(t *testing.T) {
 		"the rights again": {set: "rbac.rules.namespaces=null", want: "-f rbac.yaml\n\nand with all your other values again."},
 		"own rights":       {set: "rbac.create=false", want: "this release has granted nothing to the service account", without: "WARNING"},
 		"fence":            {set: "fence.enabled=true", want: "The fence stays when this release is uninstalled"},
+		"who may read":     {set: "metrics.authenticate=true", want: "It asks for the token of somebody who may get /statusz"},
+		"anybody may read": {set: "metrics.enabled=false", want: "The status page is at http://127.0.0.1:8081/ after", without: "/statusz"},
 		"no lease":         {set: "leaderElection.enabled=false,replicas=1", want: "helm test demo --namespace platform", without: "get lease"},
 	}
 	for name, tc := range tests {
@@ -174,5 +176,18 @@ func TestNotes(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestReviewRights: the status page asks about tokens also when there are no metrics.
+func TestReviewRights(t *testing.T) {
+	for set, want := range map[string]bool{
+		"metrics.authenticate=false": false, "metrics.authenticate=true": true,
+		"metrics.authenticate=true,metrics.enabled=false": true, "metrics.authenticate=true,rbac.create=false": false,
+	} {
+		out := helm(t, "helm3", "template", "demo", chartDir, "--values", examples(t)["one-namespace"], "--set", set)
+		if got := strings.Contains(out, "tokenreviews"); got != want {
+			t.Errorf("with %s the rights to review tokens are there: %t, want %t", set, got, want)
+		}
 	}
 }
