@@ -10,7 +10,8 @@
 //	pkg/trigger, pkg/cases, pkg/events          which changes call a handler: ignore and where; files with tests of composers;
 //	                                            the Kubernetes events that are written
 //	pkg/config, pkg/kube, pkg/election,         files to a checked config; the API server; lease to term;
-//	pkg/fence, pkg/server, pkg/handlers/<name>  the admission policy; the HTTP endpoints; the built-in plugins
+//	pkg/fence, pkg/server, pkg/portforward,     the admission policy; the HTTP endpoints; a port of a pod;
+//	pkg/handlers/<name>                         the built-in plugins
 //	pkg/access, pkg/history, pkg/offline        the rights that a config needs, as RBAC rules; the last calls for each object; an API server in memory
 //	pkg/compose                                 the runtime of composers: children are applied, kept right and deleted
 //	pkg/engine                                  config, plugins and API server to running controllers

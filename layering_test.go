@@ -25,7 +25,7 @@ var levels = [][]string{
 	{"schemas", "pkg/signals", "pkg/status", "pkg/expression", "pkg/manifest"},
 	{"pkg/handlers", "pkg/events", "pkg/kinds", "pkg/queue", "pkg/statusz", "pkg/telemetry", "pkg/trigger", "pkg/cases"},
 	{"pkg/hook"},
-	{"pkg/config", "pkg/kube", "pkg/election", "pkg/fence", "pkg/server", "pkg/handlers/*"},
+	{"pkg/config", "pkg/kube", "pkg/election", "pkg/fence", "pkg/portforward", "pkg/server", "pkg/handlers/*"},
 	{"pkg/access", "pkg/history", "pkg/offline"},
 	{"pkg/compose"},
 	{"pkg/engine"},

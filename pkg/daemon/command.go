@@ -37,7 +37,7 @@ func newRootCommand(registry *handlers.Registry, isProgram bool) *cobra.Command 
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newValidateCommand(registry), newPrintCommand(registry), newPluginsCommand(registry),
 		newSchemaCommand(registry), newCRDsCommand(registry), newRBACCommand(registry), newFenceCommand(registry), newOrphansCommand(registry),
-		newTestCommand(registry), newTreeCommand(), newTryCommand(registry), newPlanCommand(registry), newVersionCommand())
+		newTestCommand(registry), newTreeCommand(), newStatusCommand(), newExplainCommand(), newTryCommand(registry), newPlanCommand(registry), newVersionCommand())
 	if isProgram {
 		root.AddCommand(newEvaluateCommand(registry))
 	}

@@ -121,8 +121,11 @@ func checkKubeconfig(raw clientcmdapi.Config, files []string) error {
 // connect makes a cluster for a command that asks it something and prints the answer. It silences
 // the log of client-go, because the errors of the requests say the same.
 func connect(where clusterConfig) (*kube.Cluster, error) {
-	if err := telemetry.RouteKlog(logr.Discard(), 0); err != nil {
+	if err := silence(); err != nil {
 		return nil, err
 	}
 	return kube.New(where.rest, kube.Options{})
 }
+
+// silence turns off the log of client-go.
+func silence() error { return telemetry.RouteKlog(logr.Discard(), 0) }

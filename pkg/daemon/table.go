@@ -58,6 +58,22 @@ func writeJSON(w io.Writer, document any) error {
 	return printed(0, enc.Encode(document))
 }
 
+// writeRawJSON writes a document that is JSON already, indented or in one line.
+func writeRawJSON(w io.Writer, document []byte, indented bool) error {
+	var out bytes.Buffer
+	var err error
+	if indented {
+		err = json.Indent(&out, bytes.TrimSpace(document), "", "  ")
+	} else {
+		err = json.Compact(&out, document)
+	}
+	if err != nil {
+		return &runError{fmt.Errorf("reading a document: %w", err)}
+	}
+	out.WriteByte('\n')
+	return printed(w.Write(out.Bytes()))
+}
+
 // age is how old an object is, as kubectl says it.
 func age(created metav1.Time, now time.Time) string {
 	if created.IsZero() {

@@ -2,6 +2,8 @@ package chart
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -10,13 +12,15 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kooperd.dev/kooperd/pkg/portforward/portforwardtest"
 )
 
 // node is the name of the kubelet's Node, where all its pods are.
 func (k *kubelet) node() string { return "node-of-" + k.namespace }
 
-// serve makes the Node, and serves the standard outputs of its containers until the test ends: the
-// API server asks there for the log of a pod.
+// serve makes the Node, and serves the standard outputs and the ports of its containers until the
+// test ends: the API server asks there for the log of a pod, and to forward a port.
 func (k *kubelet) serve(t *testing.T) {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -27,6 +31,15 @@ func (k *kubelet) serve(t *testing.T) {
 			return
 		}
 		http.ServeFile(w, request, run.outputFile())
+	})
+	mux.HandleFunc("/portForward/{namespace}/{pod}", func(w http.ResponseWriter, request *http.Request) {
+		portforwardtest.Serve(w, request, func(port int) (net.Conn, error) {
+			address := k.run(request.PathValue("pod")).address(port)
+			if address == "" || request.PathValue("namespace") != k.namespace {
+				return nil, fmt.Errorf("nothing listens on port %d", port)
+			}
+			return new(net.Dialer).DialContext(request.Context(), "tcp", address)
+		})
 	})
 	server := httptest.NewTLSServer(mux) // The API server verifies no kubelet here.
 	t.Cleanup(server.Close)
@@ -54,4 +67,17 @@ func (k *kubelet) serve(t *testing.T) {
 			t.Errorf("deleting the node: %v", err)
 		}
 	})
+}
+
+// address is where a process serves what its container has on a port; empty if it does not.
+func (r *podRun) address(port int) string {
+	if r == nil {
+		return ""
+	}
+	for _, named := range r.current().Spec.Containers[0].Ports {
+		if serving := r.process().Lines("serving", "server", named.Name); int(named.ContainerPort) == port && len(serving) > 0 {
+			return serving[0].Field("address")
+		}
+	}
+	return ""
 }

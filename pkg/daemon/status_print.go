@@ -1,0 +1,277 @@
+package daemon
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"kooperd.dev/kooperd/pkg/status"
+	"kooperd.dev/kooperd/pkg/statusz"
+)
+
+// statusSheet is a report for people.
+type statusSheet struct {
+	*sheet
+	report *statusz.Report
+}
+
+// writeStatus adds the whole of a report to a sheet: first what everything stands on, then what
+// needs somebody's attention, then what there is.
+func writeStatus(s *sheet, report *statusz.Report) {
+	w := statusSheet{sheet: s, report: report}
+	w.head()
+	w.attention()
+	w.definitions()
+	w.sources()
+}
+
+// head says who leads, which config runs, and whether the replica is ready.
+func (w statusSheet) head() {
+	ready := cell{"yes", green}
+	if !w.report.Ready {
+		ready = cell{"no: waiting for " + strings.Join(w.report.Awaited, ", "), yellow}
+	}
+	refused := cell{}
+	if r := w.report.Config.Refused; r != nil {
+		refused = cell{fmt.Sprintf("for %s a newer config does not run: %s", ago(r.Since, w.report.Time), r.Reason), red}
+	}
+	w.fields([][2]cell{
+		{{"replica", bold}, {w.process(), plainly}},
+		{{"leader", bold}, w.leader()},
+		{{"config", bold}, {w.config(), plainly}},
+		{{"refused", bold}, refused},
+		{{"ready", bold}, ready},
+		{{"history", bold}, {w.history(), plainly}},
+	})
+}
+
+func (w statusSheet) process() string {
+	p := w.report.Process
+	text := strings.TrimSpace(fmt.Sprintf("%s, kooperd %s", p.Name, p.Version))
+	if up := ago(p.Started, w.report.Time); up != "" {
+		text += ", up " + up
+	}
+	return text
+}
+
+func (w statusSheet) leader() cell {
+	l := w.report.Leadership
+	since := ""
+	if !l.Since.IsZero() {
+		since = ", for " + ago(l.Since, w.report.Time)
+	}
+	lease := ", by the lease " + l.Lease
+	if l.Lease == "" {
+		lease = ""
+	}
+	switch {
+	case l.Disabled:
+		return cell{"leader election is disabled: this replica works", plainly}
+	case l.Leading:
+		return cell{"this replica" + since + lease, green}
+	case l.Holder == "":
+		return cell{"nobody" + since + lease, red}
+	}
+	return cell{l.Holder + since + lease + "; this replica is a standby: it handles nothing, and knows of no calls", yellow}
+}
+
+func (w statusSheet) config() string {
+	c := w.report.Config
+	text := shortHash(c.Running.Hash)
+	if since := ago(c.Running.Accepted, w.report.Time); since != "" {
+		text += ", for " + since
+	}
+	if c.From != "" {
+		text += ", from " + c.From
+	}
+	if what := changesText(c.Running.Changed); what != "" && len(c.Before) > 0 {
+		text += "; with it came: " + what
+	}
+	return text
+}
+
+// shortHash is enough of a hash to tell two configs apart.
+func shortHash(hash string) string { return hash[:min(len(hash), 12)] }
+
+// changesText says what a revision has changed, the first few of it.
+func changesText(changes []statusz.Change) string {
+	const most = 5
+	var texts []string
+	for _, change := range changes[:min(len(changes), most)] {
+		texts = append(texts, change.Definition+" "+change.What)
+	}
+	if more := len(changes) - most; more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(texts, ", ")
+}
+
+func (w statusSheet) history() string {
+	h := w.report.History
+	if !h.Enabled {
+		return "no calls are remembered (--history-limit=0)"
+	}
+	return fmt.Sprintf("%s of %s, %s of %s", plural(h.Handlings, "call", "calls"), plural(h.Objects, "object", "objects"),
+		bytesText(h.Bytes), bytesText(h.Limit))
+}
+
+// attention lists the objects that somebody should look at.
+func (w statusSheet) attention() {
+	o := w.report.Objects
+	rows := [][]cell{{{"TROUBLE", bold}, {"DEFINITION", bold}, {"OBJECT", bold}, {"FOR", bold}, {"WHY", bold}}}
+	more := []string{}
+	for _, list := range []struct {
+		what  string
+		paint paint
+		statusz.ObjectList
+	}{
+		{"failing", red, o.Failing}, {"not ready", yellow, o.NotReady}, {"refused", red, o.Refused}, {"fight", red, o.Fights}, {"held", yellow, o.Held},
+	} {
+		for _, item := range list.Items {
+			rows = append(rows, []cell{
+				{list.what, list.paint}, {text: item.Definition}, {text: refText(item.Object)}, {text: ago(item.Since, w.report.Time)},
+				{text: rowReason(item)},
+			})
+		}
+		if left := list.Total - len(list.Items); left > 0 {
+			more = append(more, fmt.Sprintf("%d more: %s", left, list.what))
+		}
+	}
+	if len(rows) == 1 && len(more) == 0 {
+		return
+	}
+	w.title("NEEDS ATTENTION")
+	if len(rows) > 1 {
+		w.table(rows)
+	}
+	if len(more) > 0 {
+		w.line(cell{"and " + strings.Join(more, ", ") + " (--objects shows more)", faint})
+	}
+}
+
+// rowReason is what is said of an object, with the child that it is about.
+func rowReason(row statusz.ObjectRow) string {
+	if row.Child == "" {
+		return row.Reason
+	}
+	return strings.TrimSuffix(row.Child+": "+row.Reason, ": ")
+}
+
+// definitions are all of them, with a line that counts them by state.
+func (w statusSheet) definitions() {
+	counts := map[status.State]int{}
+	rows := [][]cell{{
+		{"DEFINITION", bold}, {"STATE", bold}, {"FOR", bold}, {"WAITING", bold}, {"LATER", bold}, {"BUSY", bold}, {"CALLS", bold},
+		{"FAILED", bold}, {"P50", bold}, {"P99", bold}, {"WHY", bold},
+	}}
+	for i := range w.report.Definitions {
+		d := &w.report.Definitions[i]
+		counts[d.State]++
+		waiting := strconv.Itoa(d.Queue.Waiting)
+		if oldest := shortSeconds(d.Queue.Oldest); oldest != "" {
+			waiting += " (" + oldest + ")"
+		}
+		failed := cell{text: failedText(d.Calls)}
+		if d.Calls.Failed > 0 {
+			failed.paint = red
+		}
+		rows = append(rows, []cell{
+			{text: d.Name}, {string(d.State), statePaint(d.State)}, {text: ago(d.Since, w.report.Time)}, {text: waiting},
+			{text: strconv.Itoa(d.Queue.Later)}, {text: fmt.Sprintf("%d/%d", d.Calls.Busy, d.Calls.Workers)}, {text: rateText(d.Calls)}, failed,
+			{text: shortSeconds(d.Calls.P50)}, {text: shortSeconds(d.Calls.P99)}, {text: definitionWhy(d)},
+		})
+	}
+	w.title(fmt.Sprintf("%s%s", plural(len(w.report.Definitions), "DEFINITION", "DEFINITIONS"), stateCounts(counts)))
+	if len(rows) > 1 {
+		w.table(rows)
+	}
+}
+
+// stateCounts counts definitions or sources by state.
+func stateCounts(counts map[status.State]int) string {
+	var texts []string
+	for _, state := range status.States() {
+		if counts[state] > 0 {
+			texts = append(texts, fmt.Sprintf("%d %s", counts[state], state))
+		}
+	}
+	if len(texts) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(texts, ", ")
+}
+
+// definitionWhy is everything that is to be said of a definition in words.
+func definitionWhy(d *statusz.Definition) string {
+	texts := []string{d.Reason, d.Queue.Throttled}
+	if d.Rollout != "" && !strings.Contains(d.Reason, d.Rollout) {
+		texts = append(texts, d.Rollout)
+	}
+	if d.EveryReplica {
+		texts = append(texts, "on every replica")
+	}
+	var children []string
+	for _, state := range slices.Sorted(maps.Keys(d.Children)) {
+		if d.Children[state] > 0 {
+			children = append(children, fmt.Sprintf("%d %s", d.Children[state], state))
+		}
+	}
+	if len(children) > 0 {
+		texts = append(texts, "children: "+strings.Join(children, ", "))
+	}
+	return strings.Join(slices.DeleteFunc(texts, func(text string) bool { return text == "" }), "; ")
+}
+
+// sources are the watches.
+func (w statusSheet) sources() {
+	if len(w.report.Sources) == 0 {
+		return
+	}
+	counts := map[status.State]int{}
+	objects, size := 0, int64(0)
+	rows := [][]cell{{
+		{"KIND", bold}, {"NAMESPACE", bold}, {"SELECTOR", bold}, {"CONTENT", bold}, {"STATE", bold}, {"FOR", bold}, {"OBJECTS", bold}, {"SIZE", bold},
+		{"WHY", bold},
+	}}
+	for i := range w.report.Sources {
+		source := &w.report.Sources[i]
+		counts[source.State]++
+		objects, size = objects+source.Objects, size+source.Bytes
+		rows = append(rows, []cell{
+			{text: kindText(source.APIVersion, source.Kind)}, {text: cmp.Or(source.Namespace, "all")}, {text: source.Selector}, {text: source.Content},
+			{string(source.State), statePaint(source.State)}, {text: ago(source.Since, w.report.Time)}, {text: strconv.Itoa(source.Objects)},
+			{text: bytesText(source.Bytes)}, {text: sourceWhy(source)},
+		})
+	}
+	w.title(fmt.Sprintf("%s%s; %s, %s", plural(len(w.report.Sources), "WATCH", "WATCHES"), stateCounts(counts),
+		plural(objects, "object", "objects"), bytesText(size)))
+	w.table(rows)
+}
+
+// kindText names a kind with its group, as kubectl takes it.
+func kindText(apiVersion, kind string) string {
+	if group, _, ok := strings.Cut(apiVersion, "/"); ok {
+		return kind + "." + group
+	}
+	return kind
+}
+
+// sourceWhy is why a watch is as it is, and whose it is.
+func sourceWhy(source *statusz.Source) string {
+	const most = 3
+	names := source.Definitions
+	text := "for " + strings.Join(names[:min(len(names), most)], ", ")
+	if more := len(names) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	switch {
+	case len(names) == 0:
+		return source.Reason
+	case source.Reason == "":
+		return text
+	}
+	return source.Reason + "; " + text
+}

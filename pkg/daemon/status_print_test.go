@@ -1,0 +1,139 @@
+package daemon
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kooperd.dev/kooperd/pkg/statusz"
+)
+
+// golden compares a text with a file of testdata/status, or writes it with -update.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", "status", name)
+	if update := flag.Lookup("update"); update != nil && update.Value.String() == "true" {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v; go test -update writes it", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+// written is what a sheet writes. The escape character of colors is shown as ^.
+func written(t *testing.T, s *sheet) string {
+	t.Helper()
+	var out strings.Builder
+	if err := s.write(&out); err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(out.String(), "\x1b", "^")
+}
+
+func TestWriteStatus(t *testing.T) {
+	nobody, disabled := standbyReport(), standbyReport()
+	nobody.Leadership = statusz.Leadership{Lease: "kooper-system/kooperd"}
+	disabled.Leadership = statusz.Leadership{Disabled: true, Leading: true}
+	for name, tc := range map[string]struct {
+		report   *statusz.Report
+		terminal terminal
+		short    bool
+	}{
+		"leader.txt":       {report: leaderReport()},
+		"leader-160.txt":   {report: leaderReport(), terminal: terminal{is: true, colors: true, width: 160}},
+		"leader-80.txt":    {report: leaderReport(), terminal: terminal{is: true, width: 80}},
+		"leader-short.txt": {report: leaderReport(), terminal: terminal{is: true, width: 100}, short: true},
+		"standby.txt":      {report: standbyReport()},
+		"nobody.txt":       {report: nobody},
+		"disabled.txt":     {report: disabled},
+		"nothing.txt":      {report: &statusz.Report{Time: reportTime, Ready: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &sheet{terminal: tc.terminal, short: tc.short}
+			writeStatus(s, tc.report)
+			got := written(t, s)
+			golden(t, name, got)
+			for line := range strings.Lines(got) {
+				if width := tc.terminal.width; tc.short && len([]rune(strings.TrimSuffix(line, "\n"))) > width {
+					t.Errorf("a line is wider than %d: %q", width, line)
+				}
+			}
+		})
+	}
+}
+
+// TestWriteStatusOfForeignText has control characters in what others have written.
+func TestWriteStatusOfForeignText(t *testing.T) {
+	report := leaderReport()
+	report.Definitions[0].Reason = "one\ntwo\x1b[31m"
+	report.Objects.Failing.Items[0].Object.Name = "a\rb"
+	s := &sheet{}
+	writeStatus(s, report)
+	var out strings.Builder
+	if err := s.write(&out); err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(out.String(), "\x1b\r") || !strings.Contains(out.String(), "one two") {
+		t.Errorf("control characters get to the terminal: %q", out.String())
+	}
+}
+
+func TestWriteExplanation(t *testing.T) {
+	for name, report := range objectReports() {
+		whole := leaderReport()
+		if !report.Leading {
+			whole = standbyReport()
+			whole.Definitions = everyDefinition()
+		}
+		for file, terminal := range map[string]terminal{
+			name + ".txt": {}, name + "-72.txt": {is: true, colors: true, width: 72},
+		} {
+			t.Run(file, func(t *testing.T) {
+				s := &sheet{terminal: terminal}
+				writeExplanation(s, report, whole)
+				golden(t, "explain-"+file, written(t, s))
+			})
+		}
+	}
+}
+
+func TestFigures(t *testing.T) {
+	for want, got := range map[string]string{
+		"":          shortSeconds(0),
+		"0.4ms":     shortSeconds(0.0004),
+		"12ms":      shortSeconds(0.0123),
+		"1.5s":      shortSeconds(1.5),
+		"2m":        shortSeconds(120),
+		"0":         rateText(statusz.Calls{Window: 300}),
+		"<1/min":    rateText(statusz.Calls{Window: 300, Total: 2}),
+		"8/min":     rateText(statusz.Calls{Window: 300, Total: 40}),
+		"1.3/s":     rateText(statusz.Calls{Window: 300, Total: 400}),
+		"30/s":      rateText(statusz.Calls{Window: 300, Total: 9000}),
+		"13 (32%)":  failedText(statusz.Calls{Total: 40, Failed: 13}),
+		"0 B":       bytesText(0),
+		"999 B":     bytesText(999),
+		"1.2 kB":    bytesText(1234),
+		"12 MB":     bytesText(12_345_678),
+		"1234 GB":   bytesText(1_234_000_000_000),
+		"Node n1":   refText(statusz.ObjectRef{Kind: "Node", Name: "n1"}),
+		"1 line":    plural(1, "line", "lines"),
+		"0 lines":   plural(0, "line", "lines"),
+		"ab…":       cut("abcd", 3),
+		"abcd":      cut("abcd", 4),
+		"nothing: ": "nothing: " + cut("abcd", 0),
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
