@@ -33,11 +33,12 @@ type outbox struct {
 
 	mu      sync.Mutex
 	client  eventsclient.EventsV1Interface
-	queues  [2][]*entry // of warnings, and of all others
+	queues  [2]queue // of warnings, and of all others
 	kept    map[string]*entry
 	order   []*entry // the kept ones, the oldest first
 	sending bool
-	leaving *time.Timer // closes it; nil while the definition is there
+	wake    chan struct{} // for who sends, and waits until the next entry is due
+	leaving *time.Timer   // closes it; nil while the definition is there
 	closed  bool
 }
 
@@ -49,12 +50,13 @@ type entry struct {
 	queued bool
 	due    time.Time // before that, no count is written
 	there  bool      // the API server has had it
+	again  retry
 }
 
 func newOutbox(opts Options, definition string) *outbox {
 	return &outbox{
 		definition: definition, logger: opts.Logger.WithValues("controller", definition), refused: opts.Refused,
-		budget: NewBudget(), kept: map[string]*entry{},
+		budget: NewBudget(), kept: map[string]*entry{}, wake: make(chan struct{}, 1),
 	}
 }
 
@@ -110,8 +112,9 @@ func (o *outbox) close() {
 
 // empty is close with o.mu held.
 func (o *outbox) empty() {
-	o.closed, o.queues, o.order = true, [2][]*entry{}, nil
+	o.closed, o.queues, o.order = true, [2]queue{}, nil
 	clear(o.kept)
+	awake(o.wake)
 }
 
 // add takes an event, and reports whether there is something to write. One that is limited is left
@@ -150,6 +153,7 @@ func (o *outbox) add(event *eventsv1.Event, limited bool) bool {
 	if !again {
 		o.remember(e)
 	}
+	awake(o.wake)
 	return true
 }
 
@@ -185,32 +189,48 @@ func (o *outbox) begin() bool {
 	return true
 }
 
-// send writes what is there, warnings first.
+// send writes what is there, warnings first, until there is nothing more, now and later.
 func (o *outbox) send(ctx context.Context) {
 	for {
-		e, client := o.next(ctx)
-		if e == nil {
+		e, client, wait := o.next(ctx)
+		switch {
+		case e != nil:
+			o.write(ctx, client, e)
+		case wait <= 0:
 			return
+		default:
+			timer := time.NewTimer(wait)
+			select {
+			case <-ctx.Done():
+			case <-o.wake:
+			case <-timer.C:
+			}
+			timer.Stop()
 		}
-		o.write(ctx, client, e)
 	}
 }
 
-// next takes an event out of a queue; nil when there is none, or no time left.
-func (o *outbox) next(ctx context.Context) (*entry, eventsclient.EventsV1Interface) {
+// next takes an event that is due out of a queue. Where there is none, it returns how long to wait
+// for one, which is 0 when there is none at all, or no time left.
+func (o *outbox) next(ctx context.Context) (*entry, eventsclient.EventsV1Interface, time.Duration) {
+	now := time.Now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for i, queue := range o.queues {
-		if len(queue) > 0 && ctx.Err() == nil {
-			queue[0].queued = false
-			e := queue[0]
-			queue[0] = nil
-			o.queues[i] = queue[1:]
-			return e, o.client
+	var wait time.Duration
+	for i := range o.queues {
+		if ctx.Err() != nil {
+			break
+		}
+		e, due := o.queues[i].take(now)
+		if e != nil {
+			return e, o.client, 0
+		}
+		if left := due.Sub(now); !due.IsZero() && (wait == 0 || left < wait) {
+			wait = left
 		}
 	}
-	o.sending = false
-	return nil, nil
+	o.sending = wait > 0
+	return nil, nil, wait
 }
 
 // series is what is to be written of an entry.
@@ -224,7 +244,7 @@ func (o *outbox) series(e *entry) (*eventsv1.EventSeries, bool) {
 func (o *outbox) wrote(e *entry, before int32) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	e.there = true
+	e.there, e.again = true, retry{}
 	e.count += before
 }
 

@@ -13,38 +13,23 @@ import (
 	eventsclient "k8s.io/client-go/kubernetes/typed/events/v1"
 )
 
-const (
-	// tryTimeout bounds one try.
-	tryTimeout = 30 * time.Second
-	// firstDelay and lastDelay are between two tries.
-	firstDelay = time.Second
-	lastDelay  = 30 * time.Second
-	// lifetime is after how long an event is not tried any more.
-	lifetime = 5 * time.Minute
-)
+// tryTimeout bounds one try.
+const tryTimeout = 30 * time.Second
 
-// errClosed ends the tries for a definition that is gone.
-var errClosed = errors.New("the definition is gone")
-
-// write writes one event, in several tries where that can help.
+// write tries to write one event. When that may help, it is tried again later: nothing waits here.
 func (o *outbox) write(ctx context.Context, client eventsclient.EventsV1Interface, e *entry) {
-	until := time.Now().Add(lifetime)
-	for delay := firstDelay; ; delay = min(2*delay, lastDelay) {
-		err := o.try(ctx, client, e)
-		switch {
-		case err == nil, ctx.Err() != nil, errors.Is(err, errClosed):
-			return
-		case o.refused(err), !passing(err):
-			o.logger.V(1).Info("an event was refused", "event", e.event.Reason, "err", err.Error())
-			return
-		case time.Now().Add(delay).After(until):
-			o.logger.Info("an event could not be written", "event", e.event.Reason, "err", err.Error())
-			return
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(delay):
-		}
+	err := o.try(ctx, client, e)
+	switch {
+	case err == nil, ctx.Err() != nil:
+	case o.refused(err):
+		o.logger.V(1).Info("an event was refused", "event", e.event.Reason, "err", err.Error())
+		o.giveUp(e, true)
+	case !passing(err): // It would be refused again, so it is no reason for more requests.
+		o.logger.V(1).Info("an event was refused", "event", e.event.Reason, "err", err.Error())
+		o.giveUp(e, false)
+	case !o.putBack(e):
+		o.logger.Info("an event could not be written", "event", e.event.Reason, "err", err.Error())
+		o.giveUp(e, true)
 	}
 }
 
@@ -59,9 +44,6 @@ func passing(err error) bool {
 
 // try makes an event, or sets the count of one that is there.
 func (o *outbox) try(ctx context.Context, client eventsclient.EventsV1Interface, e *entry) error {
-	if o.isClosed() {
-		return errClosed
-	}
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	series, there := o.series(e)
@@ -118,10 +100,4 @@ func (o *outbox) count(ctx context.Context, client eventsclient.EventsV1Interfac
 		return fmt.Errorf("counting an event: %w", err)
 	}
 	return nil
-}
-
-func (o *outbox) isClosed() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.closed
 }

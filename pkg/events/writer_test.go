@@ -41,6 +41,7 @@ type store struct {
 	events   map[string]*eventsv1.Event
 	requests []string // method and reason
 	fail     func(n int) error
+	closed   string // a namespace in which nothing can be written at this time
 }
 
 func newStore() *store {
@@ -70,6 +71,10 @@ func (s *store) serve(r *http.Request) (*http.Response, error) {
 	if err := s.fail(len(s.requests)); err != nil {
 		s.requests = append(s.requests, r.Method)
 		return answer(r, err)
+	}
+	if s.closed != "" && strings.Contains(r.URL.Path, "/namespaces/"+s.closed+"/") {
+		s.requests = append(s.requests, r.Method+" in "+s.closed)
+		return answer(r, apierrors.NewInternalError(errNoConnection))
 	}
 	resource := schema.GroupResource{Resource: "events"}
 	event := s.events[path.Base(r.URL.Path)]
