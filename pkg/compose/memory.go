@@ -46,7 +46,7 @@ type parentMemory struct {
 	moving time.Time // since when children wait for another definition
 
 	terminating map[string]time.Time // namespaces that are being deleted, with when that was said
-	reported    bool                 // see firstReport
+	reports     reports              // see firstReport
 	parentVersions
 }
 

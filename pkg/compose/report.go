@@ -3,11 +3,8 @@ package compose
 import (
 	"encoding/json"
 	"fmt"
-	"hash/fnv"
 	"slices"
-	"strings"
 	"sync"
-	"unicode"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -32,24 +29,25 @@ func (t topic) String() string {
 type told struct {
 	topic
 	wording uint64 // see wordingOf
+	over    bool   // it has ended, and the event about that was one too many
 }
 
 // report records events about troubles that are new or have become others, and about those that are
 // over. known says that they are all that there are.
 func (o *observer) report(now []trouble, known bool, attempt int) {
 	before := o.Memory.events.told(o.parent.UID)
-	if firstReport(o.Memory, o.parent.UID) {
-		before = o.toldByStatus(now)
+	if first, firstKnown := firstReport(o.Memory, o.parent.UID, known); first || firstKnown {
+		before = append(slices.Clone(before), o.toldByStatus(now, first, firstKnown)...)
 	}
 	var still []told
 	for _, t := range now {
-		is := told{topic{t.reason, t.id}, wordingOf(o.secrets.clean(t.message))}
+		is := told{topic: topic{t.reason, t.id}, wording: wordingOf(o.secrets.clean(t.message))}
 		i := slices.IndexFunc(before, func(b told) bool { return b.topic == is.topic })
+		isNew := i < 0 || before[i].over
 		switch {
-		case i < 0 && attempt < t.patience:
-		case i >= 0 && before[i].wording == is.wording:
+		case !isNew && before[i].wording == is.wording:
 			still = append(still, is)
-		case o.record(corev1.EventTypeWarning, t.reason, t.id, t.message, i < 0):
+		case (!isNew || attempt >= t.patience) && o.record(corev1.EventTypeWarning, t.reason, t.id, t.message, isNew):
 			still = append(still, is)
 		case i >= 0:
 			still = append(still, before[i])
@@ -59,9 +57,11 @@ func (o *observer) report(now []trouble, known bool, attempt int) {
 		if slices.ContainsFunc(now, func(t trouble) bool { return b.topic == topic{t.reason, t.id} }) {
 			continue
 		}
-		if !known || !o.record(corev1.EventTypeNormal, reasonRecovered, b.id, fmt.Sprintf("%s is over", b.topic), true) {
-			still = append(still, b) // It is said later.
+		if known && o.record(corev1.EventTypeNormal, reasonRecovered, b.id, fmt.Sprintf("%s is over", b.topic), true) {
+			continue
 		}
+		b.over = b.over || known // That it is over is said later. If it comes back before, it is new.
+		still = append(still, b)
 	}
 	o.Memory.events.tell(o.parent.UID, still)
 }
@@ -103,43 +103,29 @@ func (o *observer) send(kind, reason, action string, about ChildID, message stri
 	o.Events.Eventf(o.reference(), o.referenceTo(about), kind, reason, action, "%s", message)
 }
 
-// wordingOf is the same for messages that differ in numbers, and in words with numbers, alone: they
-// are mostly of the single call.
-func wordingOf(message string) uint64 {
-	sum := fnv.New64a()
-	for _, word := range constantWords(message) {
-		_, _ = sum.Write([]byte(word)) // It never fails.
-	}
-	return sum.Sum64()
-}
-
-func constantWords(message string) []string {
-	return slices.DeleteFunc(strings.Fields(message), func(word string) bool { return strings.ContainsFunc(word, unicode.IsDigit) })
-}
-
 // endsKnown are the reasons that a status has of troubles that a new process finds in its first
 // pass for a parent, if they go on. Others take some time to be troubles again.
 var endsKnown = append([]Reason{reasonInvalid, reasonQuota}, refusals...)
 
 // toldByStatus are the troubles of which another process has recorded events, as far as the status
-// of the parent shows that.
-func (o *observer) toldByStatus(now []trouble) []told {
+// of the parent shows that. lasting asks for those that go on, ended for those that are over.
+func (o *observer) toldByStatus(now []trouble, lasting, ended bool) []told {
 	reason, message, ok := o.degraded()
 	if !ok {
 		return nil
 	}
 	name := eventReason(reason)
 	for _, t := range now {
-		if t.reason != name || t.patience > 0 {
+		if !lasting || t.reason != name || t.patience > 0 {
 			continue
 		}
-		is := told{topic{t.reason, t.id}, wordingOf(message)}
+		is := told{topic: topic{t.reason, t.id}, wording: wordingOf(message)}
 		if text := o.secrets.clean(t.message); contains(constantWords(message), constantWords(shorten(text))) {
 			is.wording = wordingOf(text)
 		}
 		return []told{is}
 	}
-	if slices.Contains(endsKnown, reason) && !slices.ContainsFunc(now, func(t trouble) bool { return t.reason == name }) {
+	if ended && slices.Contains(endsKnown, reason) && !slices.ContainsFunc(now, func(t trouble) bool { return t.reason == name }) {
 		return []told{{topic: topic{reason: name}}}
 	}
 	return nil
@@ -182,14 +168,18 @@ func (o *observer) degraded() (reason Reason, message string, ok bool) {
 	return "", "", false
 }
 
-// firstReport reports whether it is called for a parent for the first time.
-func firstReport(m *Memory, parent types.UID) bool {
+// reports are the reports there were about a parent.
+type reports struct{ any, known bool }
+
+// firstReport reports whether it is called for a parent for the first time, and whether it is for
+// the first time with known: only that one says what is over.
+func firstReport(m *Memory, parent types.UID, known bool) (first, firstKnown bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.of(parent)
-	first := !p.reported
-	p.reported = true
-	return first
+	before := p.reports
+	p.reports = reports{any: true, known: before.known || known}
+	return !before.any, known && !before.known
 }
 
 // eventLog is what is remembered of the events of a definition. It is safe for concurrent use.

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -228,5 +229,80 @@ func TestEventsOfAFight(t *testing.T) {
 	if len(got) != 2 || !strings.HasPrefix(got[0], `Warning Fight field manager "rival" sets data.data of ConfigMap team-a/web-a`) ||
 		got[1] != "Normal Recovered Fight of ConfigMap team-a/web-a is over" {
 		t.Errorf("events %q", got)
+	}
+}
+
+// TestTroubleThatReturns has a trouble whose end nobody was told, because there were too many.
+func TestTroubleThatReturns(t *testing.T) {
+	r := newRig(t, rigOptions{composer: keys})
+	at := time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC)
+	r.now = func() time.Time { return at }
+	r.newWebsite("web", map[string]any{"children": names(1), "data": "1"})
+	pass := func(fails bool, want ...string) {
+		t.Helper()
+		r.refuse("", nil)
+		if fails {
+			r.refuse("web-a", notValid("web-a"))
+		}
+		_, _ = r.pass(t, "web")
+		r.sync()
+		got := r.recorded()
+		if !slices.EqualFunc(got, want, strings.HasPrefix) {
+			t.Fatalf("events %q, want %q", got, want)
+		}
+	}
+	useUp := func() {
+		for i := range events.Burst {
+			r.Memory.events.budget.Take(fmt.Sprint("other-", i), reasonRecovered, true, at)
+		}
+	}
+	pass(true, "Warning Invalid")
+	useUp()
+	pass(false)
+	r.setSpec("web", map[string]any{"data": "2", "children": names(1)})
+	r.sync()
+	pass(true, "Warning Invalid")
+	pass(true)
+	pass(false)
+	at = at.Add(time.Hour)
+	pass(false, "Normal Recovered Invalid of ConfigMap team-a/web-a is over")
+	pass(false)
+}
+
+// TestNoEndThatIsNotKnown begins with a pass that does not find out how the children are.
+func TestNoEndThatIsNotKnown(t *testing.T) {
+	fails := false
+	composer := handlers.ComposerFunc(func(ctx context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
+		if fails {
+			return handlers.Composition{}, errDamaged
+		}
+		c, err := keys(ctx, req)
+		c.Children = append(c.Children, handlers.Child{Name: "site", Object: untyped(websiteKind, "", "other", map[string]any{})})
+		return c, err
+	})
+	r := newRig(t, rigOptions{composer: composer, owns: []schema.GroupVersionKind{configMapKind, websiteKind}})
+	r.newWebsite("web", map[string]any{"data": "1"})
+	r.newWebsite("other", nil)
+	pass := func() []string {
+		t.Helper()
+		_, _ = r.pass(t, "web")
+		r.sync()
+		return r.recorded()
+	}
+	if got := pass(); len(got) != 1 || !strings.HasPrefix(got[0], "Warning Refused") {
+		t.Fatalf("events %q", got)
+	}
+	r.Pause() // Whoever begins now knows nothing.
+	fails = true
+	if got := pass(); len(got) != 0 {
+		t.Errorf("events %q, though nothing is known", got)
+	}
+	fails = false
+	for range 3 {
+		for _, event := range pass() {
+			if strings.HasPrefix(event, "Normal Recovered Refused") {
+				t.Errorf("event %q, though it goes on", event)
+			}
+		}
 	}
 }
