@@ -16,13 +16,11 @@ const (
 	resultDone      = "done"
 	resultRequeue   = "requeue"
 	resultRetry     = "retry"
+	resultExhausted = "exhausted"
 	resultTerminal  = "terminal"
 	resultPanic     = "panic"
 	resultCancelled = "cancelled"
 )
-
-// maxChanged is how many changed paths are remembered of a call.
-const maxChanged = 8
 
 // pastCalls are the calls of a definition that have ended.
 type pastCalls struct {
@@ -41,7 +39,7 @@ func (p pastCalls) writes() int {
 // changed notes what a change is about, for which the handler is going to be called.
 func (p pastCalls) changed(e kube.Event) {
 	if p.log.Enabled() {
-		p.log.Changed(e.Key, e.ChangedPaths(maxChanged))
+		p.log.Changed(e.Key, e.ChangedPaths())
 	}
 }
 
@@ -66,7 +64,7 @@ func (p pastCalls) add(item queue.Item[kube.Key], began time.Time, cause history
 	if o.err != nil {
 		h.Error = strings.Join(strings.Fields(o.err.Error()), " ")
 	}
-	if next.again > 0 {
+	if next.again > 0 || next.result == resultRetry || next.result == resultPanic {
 		h.Again = began.Add(o.duration + next.again)
 	}
 	p.log.Add(item.Key, h)

@@ -57,7 +57,7 @@ type outcome struct {
 // sequel is what follows a call.
 type sequel struct {
 	result string        // in the words of statusz.Handling
-	again  time.Duration // after which another call follows by itself; 0 for none
+	again  time.Duration // after which another call follows by itself; 0 for none, or for a retry at once
 }
 
 // reconcile calls the handler once and then completes the item. It returns only when the handler
@@ -118,7 +118,7 @@ func (r *reconciler) observe(callCtx context.Context, o *outcome) {
 	r.metrics.Processed(o.duration, o.err == nil)
 	if crash := crashed(o.err); crash != nil {
 		r.metrics.Panics.Inc()
-		o.logger.Error(crash, "handler panicked", "stack", string(crash.stack))
+		o.logger.Error(o.err, "handler panicked", "stack", string(crash.stack)) // of o.err, the secrets are gone
 	}
 	if o.err != nil && !o.cancelled {
 		r.countTimeout(callCtx, o)
@@ -165,10 +165,14 @@ func (r *reconciler) complete(item queue.Item[kube.Key], o outcome) sequel {
 		}
 		_, putOff := handlers.RetryDelay(o.err)
 		r.failed(o, item, failure{exhausted: exhausted, outage: handlers.IsUnavailable(o.err), putOff: putOff})
-		if crashed(o.err) != nil {
+		switch {
+		case exhausted:
+			return sequel{result: resultExhausted}
+		case crashed(o.err) != nil:
 			return sequel{result: resultPanic, again: delay}
+		default:
+			return sequel{result: resultRetry, again: delay}
 		}
-		return sequel{result: resultRetry, again: delay}
 	}
 }
 

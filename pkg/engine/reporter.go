@@ -59,7 +59,9 @@ func (r Reporter) Sources() []statusz.Source {
 	sources := make([]statusz.Source, len(infos))
 	for i, info := range infos {
 		sources[i] = info.Source
-		sources[i].Definitions = readers[info.ID]
+		if sources[i].Definitions = readers[info.ID]; sources[i].Definitions == nil {
+			sources[i].Definitions = []string{} // The last one has just let go of it.
+		}
 	}
 	slices.SortFunc(sources, func(a, b statusz.Source) int {
 		return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.APIVersion, b.APIVersion), strings.Compare(a.Namespace, b.Namespace),
@@ -119,6 +121,10 @@ type reported struct{ *controller }
 // report says what a definition is doing.
 func (c reported) report(items int) statusz.Definition {
 	def := c.rollout.definition()
+	current, _ := c.rollout.revisions()
+	if current != nil { // A change of it may wait. Everything below is about the one that works.
+		def = current.def
+	}
 	d := statusz.Definition{
 		Name: c.name, Plugin: def.Handler.Plugin(), APIVersion: def.Watch.Kind.GroupVersion().String(), Kind: def.Watch.Kind.Kind,
 		EveryReplica: def.EveryReplica, Status: c.state.board.Get(c.name),
@@ -138,7 +144,7 @@ func (c reported) report(items int) statusz.Definition {
 		}
 	}
 	objects := newObjectRows(items)
-	if current, _ := c.rollout.revisions(); current != nil {
+	if current != nil {
 		c.addFailing(objects, current)
 		if current.composing != nil {
 			memory := current.objects.memory

@@ -122,6 +122,7 @@ func (c *controller) dispatch(r *revision, last *dispatcher, p phases, dispatchi
 		}
 	}
 	q.SetBackoff(backoffOf(r.def))
+	c.state.past.log.SetKind(r.def.Watch.Kind.GroupKind().String())
 	d := newDispatcher(r, q, p, c.rollout.current)
 	c.dispatcher.Store(d) // Events come in from here on, so nothing is missed.
 	d.start(p, last)

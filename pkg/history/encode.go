@@ -12,7 +12,7 @@ import (
 // The words that most handlings have. One that is not among them is written out.
 var (
 	causes  = []string{"change", "retry", "requeue", "resync", "initial"}
-	results = []string{"done", "requeue", "retry", "terminal", "panic", "cancelled"}
+	results = []string{"done", "requeue", "retry", "terminal", "panic", "cancelled", "exhausted"}
 	verbs   = []string{"patch", "create", "update", "delete", "deletecollection"}
 )
 

@@ -24,6 +24,7 @@ type Log struct {
 	history *History
 	removed bool // guarded by history.mu, as objects is
 	objects map[kube.Key]*entry
+	kind    string // of the objects
 
 	mu      sync.Mutex
 	pending map[kube.Key]Cause // of objects that are to be handled
@@ -186,6 +187,8 @@ func (l *Log) Handlings(key kube.Key) []statusz.Handling {
 		text = text[length:]
 	}
 	slices.Reverse(all)
+	// Two workers may end their calls for one object in another order than they have made them.
+	slices.SortStableFunc(all, func(a, b statusz.Handling) int { return b.Began.Compare(a.Began) })
 	return all
 }
 

@@ -77,14 +77,17 @@ func (t *callTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 func (t *callTransport) WrappedRoundTripper() http.RoundTripper { return t.next }
 
 func (c *Call) note(req *http.Request, status int) {
+	dry := strings.Contains(req.URL.RawQuery, "dryRun=") // which writes nothing
 	c.mu.Lock()
-	c.total++
 	if status == http.StatusTooManyRequests {
 		c.refused++
 	}
+	if !dry {
+		c.total++
+	}
 	full := len(c.writes) >= c.keep
 	c.mu.Unlock()
-	if full {
+	if dry || full {
 		return
 	}
 	w := writeOf(req, status)

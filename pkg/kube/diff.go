@@ -3,6 +3,7 @@ package kube
 import (
 	"reflect"
 	"slices"
+	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -86,7 +87,7 @@ func encode(obj handlers.Object) *object {
 
 // Merge returns the change that an earlier one of the same object and e amount to.
 func (e Event) Merge(earlier Event) Event {
-	e.old = earlier.old
+	e.old, e.paths = earlier.old, nil
 	return e
 }
 
@@ -151,12 +152,28 @@ func decodeFields(text []byte, kind schema.GroupVersionKind) (map[string]any, er
 	return fields, nil
 }
 
-// ChangedPaths returns what the change is about, at most so many paths, as they are written in
-// `ignore`. What the API server counts is left out. It is cheap: nothing is decoded. A change that
-// is not between two states has none.
-func (e Event) ChangedPaths(most int) []string {
+// MaxChangedPaths is how many paths ChangedPaths returns at most.
+const MaxChangedPaths = 8
+
+// changedPaths are found once for all definitions that get an event.
+type changedPaths struct {
+	once  sync.Once
+	found []string
+}
+
+// ChangedPaths returns what the change is about, at most MaxChangedPaths paths, as they are written
+// in `ignore`. What the API server counts is left out. It is cheap: nothing is decoded, and the
+// definitions that share a source share the result, which they must not change. A change that is
+// not between two states has none. It is safe for concurrent use.
+func (e Event) ChangedPaths() []string {
 	if e.old == nil || e.now == nil {
 		return nil
 	}
-	return wire.Changes(&e.old.Object, &e.now.Object, e.now.codec.message, most)
+	if e.paths == nil {
+		return wire.Changes(&e.old.Object, &e.now.Object, e.now.codec.message, MaxChangedPaths)
+	}
+	e.paths.once.Do(func() {
+		e.paths.found = wire.Changes(&e.old.Object, &e.now.Object, e.now.codec.message, MaxChangedPaths)
+	})
+	return e.paths.found
 }

@@ -32,7 +32,8 @@ type Event struct {
 	Key  Key
 	Type EventType
 
-	old, now *object // before and after; nil where there is none, or where the time before is not known
+	old, now *object       // before and after; nil where there is none, or where the time before is not known
+	paths    *changedPaths // of the change; nil where nobody else has the same event
 }
 
 // store is what the reflector of a source writes to: it keeps the objects in its cache and reports
@@ -98,7 +99,7 @@ func (s *store) changed(key Key, old *object, known bool, entry *object) {
 		s.hooks.event(Event{Key: key, Type: Deleted, old: old})
 		old = nil
 	}
-	s.hooks.event(Event{Key: key, Type: Changed, old: old, now: entry})
+	s.hooks.event(Event{Key: key, Type: Changed, old: old, now: entry, paths: new(changedPaths)})
 }
 
 func (s *store) Delete(obj any) error {

@@ -54,7 +54,7 @@ type Handling struct {
 	// counts all.
 	Writes      []Write `json:"writes,omitempty"`
 	WritesTotal int     `json:"writesTotal,omitempty"`
-	// Result is done, requeue, retry, terminal, panic or cancelled.
+	// Result is done, requeue, retry, exhausted (out of retries), terminal, panic or cancelled.
 	Result string `json:"result"`
 	// Error is the text of a failure, one line without secrets, at most 512 bytes.
 	Error string `json:"error,omitempty"`

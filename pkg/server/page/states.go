@@ -53,6 +53,8 @@ func resultOf(result string) look {
 		l.Class, l.Icon, l.Means = "busy", "sync", "it asked to be called again"
 	case "retry":
 		l.Class, l.Icon, l.Means = "wait", "wait", "it failed, and is tried again"
+	case "exhausted":
+		l.Class, l.Icon, l.Means = "bad", "bad", "it failed, and is out of retries until the object changes"
 	case "terminal":
 		l.Class, l.Icon, l.Means = "bad", "bad", "it failed, and is not tried again before the object changes"
 	case "panic":
