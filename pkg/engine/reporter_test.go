@@ -129,6 +129,25 @@ func TestHowCallsEndIsRemembered(t *testing.T) {
 	})
 }
 
+// TestOutOfRetriesIsRemembered has a handler that always fails.
+func TestOutOfRetriesIsRemembered(t *testing.T) {
+	inRemembering(t, 1, func(r *rig) {
+		r.handle = func(context.Context, string, handlers.Request) (handlers.Result, error) {
+			return handlers.Result{}, errors.New("never") //nolint:err113 // it is quoted
+		}
+		r.start(r.definition("pods", "1", func(def *config.Definition) { def.Retry.MaxRetries = 1 }))
+		time.Sleep(time.Minute)
+		var results []string
+		for _, h := range r.in(0).Handlings {
+			results = append(results, h.Result)
+		}
+		if last := r.in(0).Handlings[0]; strings.Join(results, " ") != "exhausted retry" || !last.Again.IsZero() {
+			t.Errorf("results %v, the last one %+v", results, last)
+		}
+		r.stop()
+	})
+}
+
 // TestHistoryGoes deletes an object, which is remembered until others need the room, and then a
 // definition, whose history goes at once.
 func TestHistoryGoes(t *testing.T) {
@@ -317,6 +336,9 @@ func TestErrorsOfHandlersAreRedacted(t *testing.T) {
 				return handlers.Result{}, err
 			}
 			handlers.Redact(ctx, handlers.NewSecretValue("password-of-a-program"))
+			if req.Attempt > 2 {
+				panic("no " + canary)
+			}
 			return handlers.Result{}, fmt.Errorf("%s is not %s, with password-of-a-program", secret.Labels["value"], canary) //nolint:err113 // it is quoted
 		}
 		def := r.definition("secrets", "1", func(def *config.Definition) { def.Watch.Kind = secretKind })
@@ -324,7 +346,11 @@ func TestErrorsOfHandlersAreRedacted(t *testing.T) {
 		r.start(def)
 		time.Sleep(20 * time.Second)
 		report, _ := NewReporter(r.Engine).Object(t.Context(), statusz.ObjectRef{Kind: "Secret", Namespace: key(0).Namespace, Name: key(0).Name})
-		texts := fmt.Sprint(report, NewReporter(r.Engine).Definitions(5), r.shared.board.All(), r.logged())
+		log := r.logged()
+		texts := fmt.Sprint(report, NewReporter(r.Engine).Definitions(5), r.shared.board.All(), log)
+		if !strings.Contains(log, "handler panicked") {
+			t.Error("it has not panicked")
+		}
 		if strings.Contains(texts, canary) || strings.Contains(texts, "password-of-a-program") || !strings.Contains(report.Definitions[0].Error, "[REDACTED]") {
 			t.Errorf("said: %s", texts)
 		}

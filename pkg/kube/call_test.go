@@ -51,6 +51,7 @@ func TestWritesOfACall(t *testing.T) {
 			do(t, call, codeServer(tc.status), tc.method, tc.path, tc.body)
 			do(t, call, codeServer(200), "GET", tc.path, "")
 			do(t, call, codeServer(429), "PATCH", tc.path, "")
+			do(t, call, codeServer(201), "POST", tc.path+"?dryRun=All&fieldManager=kooperd", tc.body) // is no write
 			writes, total := call.Writes()
 			if diff := cmp.Diff([]statusz.Write{tc.want}, writes); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

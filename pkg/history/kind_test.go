@@ -1,0 +1,42 @@
+package history
+
+import "testing"
+
+// TestAnotherKind has objects of the same names.
+func TestAnotherKind(t *testing.T) {
+	h := New(1 << 20)
+	log, other := h.Definition(), h.Definition()
+	log.SetKind("ConfigMap")
+	for _, l := range []*Log{log, other} {
+		l.Add(object(1), full())
+		l.Changed(object(2), []string{"data"})
+	}
+	log.SetKind("ConfigMap")
+	if len(log.Handlings(object(1))) != 1 {
+		t.Error("the same kind forgets")
+	}
+	log.SetKind("Service")
+	if got := log.Handlings(object(1)); len(got) != 0 {
+		t.Errorf("of another kind: %v", got)
+	}
+	if got := log.Take(object(2)); len(got.Changed) != 0 {
+		t.Errorf("calls to come of another kind: %v", got)
+	}
+	log.Add(object(1), full())
+	if stats := h.Stats(); stats.Objects != 2 || stats.Handlings != 2 || len(other.Take(object(2)).Changed) != 1 {
+		t.Errorf("remembered: %+v", stats)
+	}
+	New(0).Definition().SetKind("Service")
+}
+
+// TestOrderOfHandlings has two workers that end their calls in another order than they began.
+func TestOrderOfHandlings(t *testing.T) {
+	log := New(1 << 20).Definition()
+	first, second := full(), full()
+	second.Began = first.Began.Add(1000)
+	log.Add(object(1), second)
+	log.Add(object(1), first)
+	if got := log.Handlings(object(1)); !got[0].Began.Equal(second.Began) {
+		t.Errorf("the newest one is of %s", got[0].Began)
+	}
+}
