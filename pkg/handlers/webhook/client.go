@@ -110,6 +110,9 @@ func (c *client) call(ctx context.Context, parent types.UID, body []byte) ([]byt
 	if wait > 0 {
 		return nil, c.notSent(wait)
 	}
+	if entry.probe {
+		c.metrics.open.extend(c.name, c.timeout)
+	}
 	return c.conclude(entry, parent, c.measured(ctx, entry, parent, body))
 }
 
@@ -187,11 +190,12 @@ func (c *client) conclude(e entry, parent types.UID, got result) ([]byte, error)
 			break
 		}
 		c.last.Store(&err)
-		c.metrics.open.pause(c.name, pause)
+		again := max(pause, got.after)
+		c.metrics.open.extend(c.name, again)
 		if opened {
 			c.logger.Error(err, "hook is out of order", "hook", c.name, "retryAfter", pause)
 		}
-		return nil, handlers.RetryAfter(handlers.Unavailable(err), max(pause, got.after))
+		return nil, handlers.RetryAfter(handlers.Unavailable(err), again)
 	case outcomeCanceled, outcomeNotSent:
 		c.breaker.abandoned(e)
 	default:

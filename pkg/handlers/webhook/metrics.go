@@ -93,7 +93,8 @@ var outOfOrder = prometheus.NewDesc("kooperd_webhook_out_of_order",
 	"Whether a hook is let alone because it has failed again and again.", []string{"hook"}, nil)
 
 // openHooks collects which hooks are let alone. That ends with an answer, and without one when
-// nobody has asked for a while after the pause: all parents may be gone, or another replica leads.
+// nobody has asked for a while when somebody should have: all parents may be gone, or another
+// replica leads.
 type openHooks struct {
 	now func() time.Time
 
@@ -103,8 +104,16 @@ type openHooks struct {
 
 var _ prometheus.Collector = (*openHooks)(nil)
 
-// pause notes that a hook is let alone for some time.
-func (h *openHooks) pause(name hook.Name, d time.Duration) { h.set(name, h.now().Add(d+lastPause)) }
+// extend notes that a hook is let alone and that nothing is heard of it for some time: nobody asks,
+// or its answer to somebody who does may take that long. A shorter time does not count.
+func (h *openHooks) extend(name hook.Name, d time.Duration) {
+	until := h.now().Add(d + lastPause)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if until.After(h.until[name]) {
+		h.until[name] = until
+	}
+}
 
 // end notes that it is in order.
 func (h *openHooks) end(name hook.Name) { h.set(name, time.Time{}) }
