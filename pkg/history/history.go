@@ -11,13 +11,22 @@ import (
 // place in a map with room to grow. Its names are those that the caches have, too.
 const entryOverhead = 176
 
+// What is noted of calls to come takes room of the same limit. It is short-lived, so that it may
+// only take a share of it.
+const (
+	pendingShare    = 4
+	pendingOverhead = 176 // of an object, in a map with room to grow
+	pathOverhead    = 16  // of a path, besides its bytes
+)
+
 // History is what is remembered of all definitions. A nil *History remembers nothing. It is safe
 // for concurrent use.
 type History struct {
 	limit int64
 
 	mu        sync.Mutex
-	bytes     int64
+	bytes     int64 // of handlings
+	pending   int64 // bytes of what is noted of calls to come
 	objects   int
 	handlings int
 	// oldest and newest are the ends of the list of all objects, by when they were handled last.
@@ -48,7 +57,7 @@ func (h *History) Stats() statusz.History {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return statusz.History{Enabled: true, Objects: h.objects, Handlings: h.handlings, Bytes: h.bytes, Limit: h.limit}
+	return statusz.History{Enabled: true, Objects: h.objects, Handlings: h.handlings, Bytes: h.bytes + h.pending, Limit: h.limit}
 }
 
 // Definition returns the empty log of a definition.
@@ -95,7 +104,7 @@ func (h *History) drop(e *entry) {
 
 // shrink forgets objects until the limit holds. h.mu is held.
 func (h *History) shrink() {
-	for h.bytes > h.limit && h.oldest != nil {
+	for h.bytes+h.pending > h.limit && h.oldest != nil {
 		h.drop(h.oldest)
 	}
 }

@@ -119,13 +119,6 @@ func TestTheOldestObjectsLeave(t *testing.T) {
 // TestMemory compares the books with the heap.
 func TestMemory(t *testing.T) {
 	const limit = 4 << 20
-	heap := func() int64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
 	keys := make([]kube.Key, 50_000)
 	for i := range keys {
 		keys[i] = object(i)
@@ -141,7 +134,7 @@ func TestMemory(t *testing.T) {
 		"50000 objects":               {handling: plain, objects: 50_000, times: 2},
 		"few objects, many times":     {handling: full(), objects: 1000, times: 20},
 	} {
-		before := heap()
+		before := heapInUse()
 		h := New(limit)
 		log := h.Definition()
 		for range test.times {
@@ -149,7 +142,7 @@ func TestMemory(t *testing.T) {
 				log.Add(key, test.handling)
 			}
 		}
-		used := heap() - before
+		used := heapInUse() - before
 		stats := h.Stats()
 		t.Logf("%s: %d bytes, %+v", name, used, stats)
 		if stats.Bytes > limit || used > limit*3/2 || used > stats.Bytes*3/2 {
@@ -184,32 +177,61 @@ func TestCauses(t *testing.T) {
 	}
 	log.Changed(object(1), []string{"spec"})
 	log.Pause()
-	if got := log.Take(object(1)); len(got.Changed) != 0 || log.texts != 0 {
-		t.Errorf("after the end of the work: %v, %d bytes", got, log.texts)
+	if got := log.Take(object(1)); len(got.Changed) != 0 || log.history.pending != 0 {
+		t.Errorf("after the end of the work: %v, %d bytes", got, log.history.pending)
 	}
 }
 
-// TestPendingCausesAreBounded notes more than there is room for.
+// TestPendingCausesAreBounded notes more than there is room for, in many definitions.
 func TestPendingCausesAreBounded(t *testing.T) {
-	log := New(1 << 20).Definition()
-	for i := range 2 * maxPending {
-		log.Changed(object(i), []string{"spec"})
+	const limit, objects = 4 << 20, 20_000
+	h := New(limit)
+	var logs []*Log
+	for range 200 {
+		logs = append(logs, h.Definition())
 	}
-	if len(log.pending) != maxPending {
-		t.Errorf("%d objects are noted", len(log.pending))
+	for i := range objects {
+		logs[0].Add(object(i), statusz.Handling{Began: full().Began, Cause: "initial", Attempt: 1, Result: "done"})
 	}
-	for i := range 2 * maxPending {
-		log.Take(object(i))
+	heap := heapInUse()
+	for i := range objects {
+		logs[i%len(logs)].Changed(object(i), []string{"spec", "status"})
+		logs[i%len(logs)].CalledBy(object(i), strings.Repeat("x", 100))
 	}
-	if log.pending != nil || log.texts != 0 {
-		t.Errorf("%d objects and %d bytes are left", len(log.pending), log.texts)
+	used := heapInUse() - heap
+	noted := 0
+	for _, log := range logs {
+		noted += len(log.pending)
 	}
-	for i := range maxPending {
-		log.CalledBy(object(i), strings.Repeat("x", 1000))
+	stats := h.Stats()
+	t.Logf("%d objects are noted, with %d bytes of the heap: %+v, pending %d", noted, used, stats, h.pending)
+	if h.pending > limit/pendingShare || h.pending < limit/pendingShare/2 || stats.Bytes > limit || used > limit/2 || noted < 2000 {
+		t.Errorf("%d objects are noted, with %d bytes of the heap: %+v, pending %d", noted, used, stats, h.pending)
 	}
-	if log.texts > maxTexts+1000 {
-		t.Errorf("%d bytes are noted", log.texts)
+	logs[0].CalledBy(object(0), strings.Repeat("x", limit)) // One that has no room changes nothing.
+	if len(logs[0].Take(object(0)).By) > 100 {
+		t.Error("more is noted than there is room for")
 	}
+	for i := range objects {
+		logs[i%len(logs)].Take(object(i))
+	}
+	if h.pending != 0 || logs[0].pending != nil {
+		t.Errorf("%d objects and %d bytes are left", len(logs[0].pending), h.pending)
+	}
+	logs[1].Changed(object(1), []string{"spec"})
+	logs[1].Remove()
+	logs[1].Changed(object(1), []string{"spec"}) // An event that has come late.
+	if h.pending != 0 {
+		t.Errorf("%d bytes are left of a definition that is gone", h.pending)
+	}
+}
+
+func heapInUse() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 func TestOff(t *testing.T) {

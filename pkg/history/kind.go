@@ -7,15 +7,13 @@ func (l *Log) SetKind(kind string) {
 		return
 	}
 	l.history.mu.Lock()
+	defer l.history.mu.Unlock()
 	other := l.kind != "" && l.kind != kind
-	l.kind = kind
-	if other {
-		for _, e := range l.objects {
-			l.history.drop(e)
-		}
+	if l.kind = kind; !other {
+		return
 	}
-	l.history.mu.Unlock()
-	if other {
-		l.Pause()
+	for _, e := range l.objects {
+		l.history.drop(e)
 	}
+	l.forgetPending()
 }

@@ -3,32 +3,25 @@ package history
 import (
 	"encoding/binary"
 	"slices"
-	"sync"
 
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/statusz"
 )
 
-const (
-	// perObject is how many handlings of one object are kept.
-	perObject = 5
-	// maxPending is of how many objects is noted at most what is to be handled, and maxTexts how
-	// many bytes that may take.
-	maxPending = 10_000
-	maxTexts   = 1 << 20
-)
+// perObject is how many handlings of one object are kept.
+const perObject = 5
 
 // Log is what is remembered of one definition. It goes on when the definition changes. A nil *Log
 // remembers nothing. It is safe for concurrent use.
 type Log struct {
 	history *History
-	removed bool // guarded by history.mu, as objects is
-	objects map[kube.Key]*entry
-	kind    string // of the objects
 
-	mu      sync.Mutex
+	// All that follows is guarded by history.mu.
+
+	removed bool
+	objects map[kube.Key]*entry
+	kind    string             // of the objects
 	pending map[kube.Key]Cause // of objects that are to be handled
-	texts   int                // bytes of what is in pending
 }
 
 // Cause is what is known of why an object is going to be handled, besides the cause of the queue.
@@ -39,12 +32,13 @@ type Cause struct {
 	By string
 }
 
-func (c Cause) size() int {
-	n := len(c.By)
+// size is what it takes while it is pending, in bytes.
+func (c Cause) size() int64 {
+	n := pendingOverhead + len(c.By) + pathOverhead*cap(c.Changed)
 	for _, path := range c.Changed {
 		n += len(path)
 	}
-	return n
+	return int64(n)
 }
 
 // Enabled reports whether anything is remembered, so that nobody finds out in vain what it is.
@@ -71,21 +65,27 @@ func (l *Log) CalledBy(key kube.Key, by string) {
 	}
 }
 
-// note changes what is noted of an object, unless there is too much.
+// note changes what is noted of an object, unless there is too much of all definitions.
 func (l *Log) note(key kube.Key, change func(*Cause)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	h := l.history
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	c, known := l.pending[key]
-	before := c.size()
-	if !known && len(l.pending) >= maxPending || l.texts-before > maxTexts {
+	var before int64
+	if known {
+		before = c.size()
+	}
+	c.Changed = slices.Clone(c.Changed)
+	change(&c)
+	if l.removed || h.pending+c.size()-before > h.limit/pendingShare {
 		return
 	}
-	change(&c)
 	if l.pending == nil {
 		l.pending = map[kube.Key]Cause{}
 	}
 	l.pending[key] = c
-	l.texts += c.size() - before
+	h.pending += c.size() - before
+	h.shrink()
 }
 
 // Take returns what is noted of an object, at the beginning of its call, and forgets it.
@@ -93,14 +93,14 @@ func (l *Log) Take(key kube.Key) Cause {
 	if l == nil {
 		return Cause{}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.history.mu.Lock()
+	defer l.history.mu.Unlock()
 	c, known := l.pending[key]
 	if !known {
 		return Cause{}
 	}
 	delete(l.pending, key)
-	if l.texts -= c.size(); len(l.pending) == 0 {
+	if l.history.pending -= c.size(); len(l.pending) == 0 {
 		l.pending = nil // A map never shrinks.
 	}
 	return c
@@ -111,9 +111,17 @@ func (l *Log) Pause() {
 	if l == nil {
 		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.pending, l.texts = nil, 0
+	l.history.mu.Lock()
+	defer l.history.mu.Unlock()
+	l.forgetPending()
+}
+
+// forgetPending is Pause with history.mu held.
+func (l *Log) forgetPending() {
+	for _, c := range l.pending {
+		l.history.pending -= c.size()
+	}
+	l.pending = nil
 }
 
 // Add notes a call that has ended.
@@ -197,9 +205,9 @@ func (l *Log) Remove() {
 	if l == nil {
 		return
 	}
-	l.Pause()
 	l.history.mu.Lock()
 	defer l.history.mu.Unlock()
+	l.forgetPending()
 	l.removed = true
 	for _, e := range l.objects {
 		l.history.drop(e)
