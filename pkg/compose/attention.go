@@ -29,8 +29,18 @@ const (
 	attentionKinds int = iota
 )
 
-// maxAttention is how much of one parent is kept. All of it is counted.
-const maxAttention = 16
+// The bounds of what is kept of what was found. All of it is counted.
+const (
+	// maxAttention is how much of one parent is kept.
+	maxAttention = 16
+	// maxAttentionParents is of how many parents something of one kind is kept.
+	maxAttentionParents = 250
+	// maxAttentionReason is how many bytes of a reason are kept.
+	maxAttentionReason = 256
+)
+
+// onlyCounted is said in place of what is not kept.
+const onlyCounted = "there are too many to keep what was found here; the conditions in its status say more"
 
 // Attention is something about a parent, as its last pass has found it.
 type Attention struct {
@@ -50,13 +60,35 @@ type Attention struct {
 type AttentionLog struct {
 	mu      sync.RWMutex
 	parents map[types.UID]parentAttention // of which there is something to be said
-	totals  [attentionKinds]int
+	totals  attentionTotals
+	kept    attentionTotals // parents of which something of a kind is kept
 }
+
+type attentionTotals [attentionKinds]int32
 
 // parentAttention is what is to be said of one parent. It does not change.
 type parentAttention struct {
-	all    []Attention
-	totals [attentionKinds]int
+	all    []Attention // what is kept
+	totals attentionTotals
+	key    kube.Key
+	since  time.Time // when there was something first
+}
+
+// keeps reports whether something of a kind is kept.
+func (p parentAttention) keeps(kind AttentionKind) bool {
+	return slices.ContainsFunc(p.all, func(a Attention) bool { return a.Kind == kind })
+}
+
+// began returns since when there is something.
+func (p parentAttention) began(a Attention, now time.Time) time.Time {
+	same := func(old Attention) bool { return old.Kind == a.Kind && old.Child == a.Child }
+	if at := slices.IndexFunc(p.all, same); at >= 0 {
+		return p.all[at].Since
+	}
+	if p.totals[a.Kind] > 0 && !p.keeps(a.Kind) { // It was counted alone.
+		return p.since
+	}
+	return now
 }
 
 // Each calls visit with everything that is kept, in no order, and returns how much of each kind
@@ -71,36 +103,47 @@ func (l *AttentionLog) Each(visit func(Attention)) (totals map[AttentionKind]int
 	}
 	totals = map[AttentionKind]int{}
 	for kind, n := range l.totals {
-		totals[AttentionKind(kind)] = n
+		totals[AttentionKind(kind)] = int(n)
 	}
 	return totals
 }
 
-// Of returns what is to be said of one parent. The caller must not change it.
+// Of returns what is to be said of one parent. Of a kind that is counted alone, that is all that is
+// said. The caller must not change it.
 func (l *AttentionLog) Of(parent types.UID) []Attention {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.parents[parent].all
+	is := l.parents[parent]
+	all := slices.Clip(is.all)
+	for kind := range AttentionKind(attentionKinds) {
+		if is.totals[kind] > 0 && !is.keeps(kind) {
+			all = append(all, Attention{Kind: kind, Parent: is.key, Reason: onlyCounted, Since: is.since})
+		}
+	}
+	return all
 }
 
 // set replaces what is to be said of a parent. What was there before goes on since then.
 func (l *AttentionLog) set(parent types.UID, all []Attention, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	before := l.parents[parent]
-	if len(all) == 0 && len(before.all) == 0 {
+	before, known := l.parents[parent]
+	if len(all) == 0 {
+		if known {
+			l.replace(parent, before, parentAttention{})
+		}
 		return
 	}
-	next := parentAttention{all: all[:min(len(all), maxAttention)]}
+	next := parentAttention{key: all[0].Parent, since: now}
+	if known {
+		next.since = before.since
+	}
 	for _, a := range all {
 		next.totals[a.Kind]++
-	}
-	for i := range next.all {
-		a := &next.all[i]
-		a.Since = now
-		same := func(old Attention) bool { return old.Kind == a.Kind && old.Child == a.Child }
-		if at := slices.IndexFunc(before.all, same); at >= 0 {
-			a.Since = before.all[at].Since
+		room := before.keeps(a.Kind) || l.kept[a.Kind] < maxAttentionParents
+		if room && len(next.all) < maxAttention {
+			a.Since = before.began(a, now)
+			next.all = append(next.all, a)
 		}
 	}
 	l.replace(parent, before, next)
@@ -108,10 +151,16 @@ func (l *AttentionLog) set(parent types.UID, all []Attention, now time.Time) {
 
 // replace puts one in the place of the other, which is what is there. l.mu is held.
 func (l *AttentionLog) replace(parent types.UID, before, next parentAttention) {
-	for kind := range l.totals {
+	for kind := range AttentionKind(attentionKinds) {
 		l.totals[kind] += next.totals[kind] - before.totals[kind]
+		if before.keeps(kind) {
+			l.kept[kind]--
+		}
+		if next.keeps(kind) {
+			l.kept[kind]++
+		}
 	}
-	if len(next.all) == 0 {
+	if next.totals == (attentionTotals{}) {
 		if delete(l.parents, parent); len(l.parents) == 0 {
 			l.parents = nil // A map never shrinks.
 		}
@@ -132,7 +181,7 @@ func (l *AttentionLog) forget(parent types.UID) {
 func (l *AttentionLog) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.parents, l.totals = nil, [attentionKinds]int{}
+	l.parents, l.totals, l.kept = nil, attentionTotals{}, attentionTotals{}
 }
 
 // attending is a pass that has something to say.
@@ -149,7 +198,7 @@ func (p attending) say() {
 // found is what is to be said.
 func (p attending) found() (all []Attention) {
 	add := func(kind AttentionKind, about ChildID, reason string) {
-		a := Attention{Kind: kind, Parent: p.key, Reason: shorten(p.secrets.clean(reason))}
+		a := Attention{Kind: kind, Parent: p.key, Reason: shortenTo(p.secrets.clean(reason), maxAttentionReason)}
 		if about.Name != "" {
 			a.Child = about.path()
 		}

@@ -2,10 +2,13 @@ package compose
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/kube"
 )
@@ -56,6 +59,62 @@ func TestAttention(t *testing.T) {
 	l.clear()
 	if all, totals := read(); len(all) != 0 || totals[AttentionRefused] != 0 {
 		t.Errorf("cleared: %v, %v", all, totals)
+	}
+}
+
+// TestAttentionIsBounded has 10,000 parents with 16 children each that are refused, and one with a
+// fight.
+func TestAttentionIsBounded(t *testing.T) {
+	l := &AttentionLog{}
+	begin := time.Date(2026, 11, 27, 3, 0, 0, 0, time.UTC)
+	const parents = 10_000
+	uid := func(i int) types.UID { return types.UID(fmt.Sprint("u-", i)) }
+	refused := func(i int) (all []Attention) {
+		for j := range 100 {
+			all = append(all, Attention{
+				Kind: AttentionRefused, Parent: kube.Key{Name: fmt.Sprint("web-", i)}, Child: fmt.Sprint("Pod/a/", j), Reason: strings.Repeat("x", maxAttentionReason),
+			})
+		}
+		return all
+	}
+	for i := range parents {
+		l.set(uid(i), refused(i), begin)
+	}
+	l.set("other", []Attention{{Kind: AttentionFight, Parent: kube.Key{Name: "other"}, Reason: "fight"}}, begin)
+	read := func() (kept map[AttentionKind]int, of map[kube.Key]bool, bytes int, totals map[AttentionKind]int) {
+		kept, of = map[AttentionKind]int{}, map[kube.Key]bool{}
+		totals = l.Each(func(a Attention) {
+			kept[a.Kind]++
+			of[a.Parent] = true
+			bytes += len(a.Reason) + len(a.Child)
+		})
+		return kept, of, bytes, totals
+	}
+	kept, of, bytes, totals := read()
+	if totals[AttentionRefused] != 100*parents || totals[AttentionFight] != 1 || len(of) != maxAttentionParents+1 || kept[AttentionFight] != 1 {
+		t.Errorf("%d parents have something that is kept, %v of %v", len(of), kept, totals)
+	}
+	if most := maxAttentionParents * maxAttention * (maxAttentionReason + 10); bytes > most {
+		t.Errorf("the texts have %d bytes, want %d at most", bytes, most)
+	}
+	if all := l.parents[uid(0)].all; cap(all) > 2*maxAttention {
+		t.Errorf("there is room for %d of a parent", cap(all))
+	}
+	want := []Attention{{Kind: AttentionRefused, Parent: kube.Key{Name: "web-9999"}, Reason: onlyCounted, Since: begin}}
+	if diff := cmp.Diff(want, l.Of(uid(9999))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	l.set(uid(9999), refused(9999), begin.Add(time.Minute)) // There is still no room.
+	l.set(uid(0), nil, begin)
+	l.set(uid(9999), refused(9999), begin.Add(time.Hour))
+	if all := l.Of(uid(9999)); len(all) != maxAttention || !all[0].Since.Equal(begin) {
+		t.Errorf("when there is room again, of a parent is kept %v", all)
+	}
+	for i := range parents {
+		l.forget(uid(i))
+	}
+	if kept, _, _, totals := read(); kept[AttentionRefused] != 0 || totals[AttentionRefused] != 0 || l.kept[AttentionRefused] != 0 || l.kept[AttentionFight] != 1 {
+		t.Errorf("after all are gone, %v of %v are kept", kept, totals)
 	}
 }
 

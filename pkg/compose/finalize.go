@@ -192,8 +192,10 @@ func stuckConditions(err error) []condition {
 }
 
 // shorten keeps a message within what a condition should have.
-func shorten(message string) string {
-	const most = 1024
+func shorten(message string) string { return shortenTo(message, 1024) }
+
+// shortenTo is shorten to so many bytes at most.
+func shortenTo(message string, most int) string {
 	message = strings.Join(strings.Fields(message), " ")
 	if len(message) <= most {
 		return message
