@@ -43,7 +43,7 @@ type condition struct {
 // is its state. A change that waits is the last, and mentioned with every other. The state has no
 // memory, so every one can follow every other.
 func (c condition) state() (state status.State, reason string) {
-	state, reason = c.obstacle()
+	state, reason, _ = c.obstacle()
 	switch {
 	case c.pending == "":
 		return state, reason
@@ -59,29 +59,41 @@ func (c condition) state() (state status.State, reason string) {
 // changeWaits is followed by what a changed definition waits for.
 const changeWaits = "the change of the definition waits: "
 
-// obstacle is the state without regard to a change that waits.
-func (c condition) obstacle() (state status.State, reason string) {
+// obstacle is the state without regard to a change that waits. Of the state Degraded alone, it has
+// the cause.
+func (c condition) obstacle() (state status.State, reason string, cause telemetry.Cause) {
 	switch {
 	case c.paused:
-		return status.Paused, c.overdue
+		return status.Paused, c.overdue, ""
 	case c.source == "":
-		return status.Syncing, ""
+		return status.Syncing, "", ""
+	case c.source == status.Degraded:
+		return c.source, c.sourceReason, telemetry.CauseSource
 	case c.source != status.Running:
-		return c.source, c.sourceReason
+		return c.source, c.sourceReason, ""
 	case c.buildErr != nil:
-		return status.Degraded, c.buildErr.Error()
+		return status.Degraded, c.buildErr.Error(), telemetry.CauseHandler
 	case !c.built:
-		return status.Syncing, "making the handler"
+		return status.Syncing, "making the handler", ""
 	}
-	for _, reason := range []string{c.missing, c.overdue, c.unavailable, c.failing, c.undecidable} {
-		if reason != "" {
-			return status.Degraded, reason
+	for _, of := range []struct {
+		reason string
+		cause  telemetry.Cause
+	}{
+		{c.missing, telemetry.CauseRights},
+		{c.overdue, telemetry.CauseOverdue},
+		{c.unavailable, telemetry.CauseUnavailable},
+		{c.failing, telemetry.CauseFailing},
+		{c.undecidable, telemetry.CauseUndecidable},
+	} {
+		if of.reason != "" {
+			return status.Degraded, of.reason, of.cause
 		}
 	}
 	if c.held != "" {
-		return status.PruneHeld, c.held
+		return status.PruneHeld, c.held, ""
 	}
-	return status.Running, c.rollout
+	return status.Running, c.rollout, ""
 }
 
 // definitionStatus keeps the state of one definition on the board, in the metrics and in the log.
@@ -130,6 +142,8 @@ func (s *definitionStatus) refresh() {
 // record writes the state to the board, and to the log if it has changed.
 func (s *definitionStatus) record(now condition) {
 	state, reason := now.state()
+	_, _, cause := now.obstacle()
+	s.metrics.SetDegraded(cause)
 	before := s.board.Get(s.name).State
 	if !s.board.Set(s.name, state, reason) || before == "" {
 		return

@@ -3,7 +3,6 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -23,22 +22,23 @@ var conditions = map[string]struct {
 	condition condition
 	state     status.State
 	reason    string
+	cause     telemetry.Cause
 }{
-	"nothing yet":        {condition{}, status.Syncing, ""},
-	"first list":         {condition{source: status.Syncing}, status.Syncing, ""},
-	"kind not served":    {condition{source: status.Waiting, sourceReason: "no such kind", built: true}, status.Waiting, "no such kind"},
-	"forbidden":          {condition{source: status.Degraded, sourceReason: "forbidden", built: true}, status.Degraded, "forbidden"},
-	"no handler yet":     {condition{source: status.Running}, status.Syncing, "making the handler"},
-	"no handler":         {condition{source: status.Running, buildErr: errors.New("no mail server")}, status.Degraded, "no mail server"},
-	"rights are missing": {condition{source: status.Running, built: true, missing: "forbidden to patch pods"}, status.Degraded, "forbidden to patch pods"},
-	"calls are stuck":    {condition{source: status.Running, built: true, overdue: "1 call"}, status.Degraded, "1 call"},
-	"all calls fail":     {condition{source: status.Running, built: true, unavailable: "no hook"}, status.Degraded, "no hook"},
-	"calls fail":         {condition{source: status.Running, built: true, failing: "1 object"}, status.Degraded, "1 object"},
-	"undecidable":        {condition{source: status.Running, built: true, undecidable: "no such key"}, status.Degraded, "no such key"},
-	"a change waits":     {condition{source: status.Running, built: true, pending: "not yet"}, status.ReloadPending, "the change of the definition waits: not yet"},
-	"children are kept":  {condition{source: status.Running, built: true, held: "too many"}, status.PruneHeld, "too many"},
-	"a rollout":          {condition{source: status.Running, built: true, rollout: "some are held"}, status.Running, "some are held"},
-	"everything works":   {condition{source: status.Running, built: true}, status.Running, ""},
+	"nothing yet":        {condition{}, status.Syncing, "", ""},
+	"first list":         {condition{source: status.Syncing}, status.Syncing, "", ""},
+	"kind not served":    {condition{source: status.Waiting, sourceReason: "no such kind", built: true}, status.Waiting, "no such kind", ""},
+	"forbidden":          {condition{source: status.Degraded, sourceReason: "forbidden", built: true}, status.Degraded, "forbidden", telemetry.CauseSource},
+	"no handler yet":     {condition{source: status.Running}, status.Syncing, "making the handler", ""},
+	"no handler":         {condition{source: status.Running, buildErr: errors.New("no mail server")}, status.Degraded, "no mail server", telemetry.CauseHandler},
+	"rights are missing": {condition{source: status.Running, built: true, missing: "forbidden to patch pods"}, status.Degraded, "forbidden to patch pods", telemetry.CauseRights},
+	"calls are stuck":    {condition{source: status.Running, built: true, overdue: "1 call"}, status.Degraded, "1 call", telemetry.CauseOverdue},
+	"all calls fail":     {condition{source: status.Running, built: true, unavailable: "no hook"}, status.Degraded, "no hook", telemetry.CauseUnavailable},
+	"calls fail":         {condition{source: status.Running, built: true, failing: "1 object"}, status.Degraded, "1 object", telemetry.CauseFailing},
+	"undecidable":        {condition{source: status.Running, built: true, undecidable: "no such key"}, status.Degraded, "no such key", telemetry.CauseUndecidable},
+	"a change waits":     {condition{source: status.Running, built: true, pending: "not yet"}, status.ReloadPending, "the change of the definition waits: not yet", ""},
+	"children are kept":  {condition{source: status.Running, built: true, held: "too many"}, status.PruneHeld, "too many", ""},
+	"a rollout":          {condition{source: status.Running, built: true, rollout: "some are held"}, status.Running, "some are held", ""},
+	"everything works":   {condition{source: status.Running, built: true}, status.Running, "", ""},
 }
 
 // TestStateIsTheFirstObstacle adds to each condition everything that comes after it: that must not
@@ -81,7 +81,13 @@ func TestStateIsTheFirstObstacle(t *testing.T) {
 		},
 		"stuck calls before failed calls": {condition{source: status.Running, built: true, overdue: "a", failing: "b"}, status.Degraded, "a"},
 	}
-	maps.Copy(tests, conditions)
+	for name, of := range conditions {
+		tests[name] = struct {
+			condition condition
+			state     status.State
+			reason    string
+		}{of.condition, of.state, of.reason}
+	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			if state, reason := test.condition.state(); state != test.state || reason != test.reason {
@@ -122,6 +128,13 @@ func TestEveryTransition(t *testing.T) {
 					if diff := cmp.Diff(map[string]float64{string(b.state): 1}, stateGauge(t, registry)); diff != "" {
 						t.Errorf("kooperd_controller_state (-want +have):\n%s", diff)
 					}
+					degraded := map[string]float64{}
+					if b.cause != "" {
+						degraded[string(b.cause)] = 1
+					}
+					if diff := cmp.Diff(degraded, notZero(t, registry, "kooperd_controller_degraded", "reason")); diff != "" {
+						t.Errorf("kooperd_controller_degraded (-want +have):\n%s", diff)
+					}
 				})
 			})
 		}
@@ -160,18 +173,24 @@ func idleController(t *testing.T, def config.Definition) (*controller, *promethe
 // stateGauge returns the series of the state gauge that are not 0, by state.
 func stateGauge(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 	t.Helper()
+	return notZero(t, registry, "kooperd_controller_state", "state")
+}
+
+// notZero returns the series of a gauge that are not 0, by a label.
+func notZero(t *testing.T, registry *prometheus.Registry, gauge, by string) map[string]float64 {
+	t.Helper()
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	have := map[string]float64{}
 	for _, family := range families {
-		if family.GetName() != "kooperd_controller_state" {
+		if family.GetName() != gauge {
 			continue
 		}
 		for _, m := range family.GetMetric() {
 			for _, label := range m.GetLabel() {
-				if label.GetName() == "state" && m.GetGauge().GetValue() != 0 {
+				if label.GetName() == by && m.GetGauge().GetValue() != 0 {
 					have[label.GetValue()] = m.GetGauge().GetValue()
 				}
 			}

@@ -24,6 +24,7 @@ type definitions struct {
 	filters   filterVectors
 	composers composeVectors
 	rollouts  *prometheus.GaugeVec
+	degraded  *prometheus.GaugeVec
 	states    *prometheus.GaugeVec
 
 	mu          sync.Mutex
@@ -37,6 +38,7 @@ func newDefinitions(registry *prometheus.Registry) *definitions {
 	d.filters = newFilterVectors(&d.vectors)
 	d.composers = newComposeVectors(&d.vectors)
 	d.rollouts = newRolloutVector(&d.vectors)
+	d.degraded = newDegradedVector(&d.vectors)
 	d.states = ofDefinitions(&d.vectors, gauge("kooperd_controller_state",
 		"1 for the state the definition is in, 0 for the others.", labelController, "state"), stateNames()...)
 	registry.MustRegister(controllerCollector{d})
@@ -68,7 +70,8 @@ func (d *definitions) Controller(name string) *Controller {
 	c, ok := d.controllers[name]
 	if !ok {
 		c = &Controller{
-			Queue: d.queues.of(name), Calls: d.calls.of(name), Filter: d.filters.of(name), definitions: d, name: name,
+			Queue: d.queues.of(name), Calls: d.calls.of(name), Filter: d.filters.of(name),
+			Degraded: degradedOf(d.degraded, name), definitions: d, name: name,
 		}
 		d.controllers[name] = c
 	}
@@ -81,6 +84,7 @@ type Controller struct {
 	Queue
 	Calls
 	Filter
+	*Degraded
 
 	definitions *definitions
 	name        string

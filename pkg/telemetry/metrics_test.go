@@ -295,8 +295,8 @@ func TestSeriesOfADefinition(t *testing.T) {
 	}
 	before := count()
 	observed(m, "pods")
-	if n := count() - before; n != 80 {
-		t.Errorf("a definition has %d series, want 80", n)
+	if n := count() - before; n != 87 {
+		t.Errorf("a definition has %d series, want 87", n)
 	}
 }
 
