@@ -20,6 +20,8 @@ const (
 	// syncLogged is how often the log has a line where there is no terminal, and how long the first
 	// lists may take without any.
 	syncLogged = 10 * time.Second
+	// syncPatience is how long taking the line away waits for a terminal that takes nothing.
+	syncPatience = time.Second
 )
 
 // syncBoard is what is known of the first lists; it is a status.Board.
@@ -142,15 +144,14 @@ func (l *bottomLine) Write(text []byte) (int, error) {
 	return n, err
 }
 
-// show writes another text into the line; "" takes it away. While the terminal takes nothing, it
-// says nothing.
+// show writes another text into the line; "" takes it away. While somebody else writes, it says
+// nothing, but it waits to take the line away, as it would be written again below each line of the
+// log. It does not wait for ever: the terminal may take nothing.
 func (l *bottomLine) show(text string) {
 	if l == nil {
 		return
 	}
-	select {
-	case l.turn <- struct{}{}:
-	default:
+	if !l.takeTurn(text == "") {
 		return
 	}
 	defer func() { <-l.turn }()
@@ -162,4 +163,24 @@ func (l *bottomLine) show(text string) {
 	}
 	l.shown = text
 	_, _ = io.WriteString(l.terminalFile, "\r"+clearLine+text)
+}
+
+// takeTurn reports whether this one may write now.
+func (l *bottomLine) takeTurn(patient bool) bool {
+	select {
+	case l.turn <- struct{}{}:
+		return true
+	default:
+	}
+	if !patient {
+		return false
+	}
+	timer := time.NewTimer(syncPatience)
+	defer timer.Stop()
+	select {
+	case l.turn <- struct{}{}:
+		return true
+	case <-timer.C:
+		return false
+	}
 }

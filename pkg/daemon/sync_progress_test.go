@@ -141,6 +141,28 @@ func TestSyncProgressOfASmallCluster(t *testing.T) {
 	}
 }
 
+// TestTheBottomLineGoes also while the log is written: nothing is left that would be written again.
+func TestTheBottomLineGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		screen := &fakeScreen{}
+		line := &bottomLine{terminalFile: screen, width: func() int { return 0 }, turn: make(chan struct{}, 1)}
+		line.show("reading")
+		line.turn <- struct{}{} // the log
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			line.show("")
+		}()
+		synctest.Wait()
+		<-line.turn
+		<-gone
+		_, _ = io.WriteString(line, "later\n")
+		if got := screen.taken(); got != "<^reading<^later\n" {
+			t.Errorf("the terminal has %q", got)
+		}
+	})
+}
+
 // TestABottomLineThatHangs keeps nobody but the log.
 func TestABottomLineThatHangs(t *testing.T) {
 	line := &bottomLine{terminalFile: &fakeScreen{}, width: func() int { return 0 }, turn: make(chan struct{}, 1)}
@@ -150,6 +172,16 @@ func TestABottomLineThatHangs(t *testing.T) {
 	if line.shown != "" {
 		t.Errorf("shown is %q", line.shown)
 	}
+	synctest.Test(t, func(t *testing.T) {
+		line := &bottomLine{terminalFile: &fakeScreen{}, width: func() int { return 0 }, turn: make(chan struct{}, 1)}
+		began := time.Now()
+		line.turn <- struct{}{}
+		line.show("") // It gives up at last.
+		if took := time.Since(began); took != syncPatience {
+			t.Errorf("it has waited %s", took)
+		}
+		<-line.turn
+	})
 	var none *bottomLine
 	var out bytes.Buffer
 	if none.or(&out) != io.Writer(&out) {
