@@ -3,6 +3,8 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 )
@@ -11,8 +13,9 @@ import (
 const hidden = "[REDACTED]"
 
 // ShownDefinition prints a definition with every default filled in, as YAML for people. The text is
-// the same for equal definitions. A Secret that stands in it, as a template may, has no values. A
-// definition that Load has not made has no text.
+// the same for equal definitions. What may be a credential is left out: the values of a Secret that
+// stands in it, as a template may, those of environment variables, and the user, the query and the
+// fragment of a URL. A definition that Load has not made has no text.
 func ShownDefinition(d Definition) ([]byte, error) {
 	if d.Handler.Plugin() == "" {
 		return nil, nil
@@ -25,43 +28,90 @@ func ShownDefinition(d Definition) ([]byte, error) {
 	if err := json.Unmarshal(text, &tree); err != nil {
 		return nil, fmt.Errorf("encoding controller %q: %w", d.Name, err)
 	}
-	hideSecrets(tree)
-	text, err = yaml.Marshal(tree)
+	text, err = yaml.Marshal(shown(tree))
 	if err != nil {
 		return nil, fmt.Errorf("encoding controller %q as YAML: %w", d.Name, err)
 	}
 	return text, nil
 }
 
-// hideSecrets takes the values out of all Secrets in a tree.
-func hideSecrets(tree any) {
+// shown returns a tree without what may be a credential. It may change the tree.
+func shown(tree any) any {
 	switch tree := tree.(type) {
 	case map[string]any:
 		if tree["kind"] == "Secret" {
-			for _, name := range []string{"data", "stringData"} {
-				if values, ok := tree[name]; ok {
-					tree[name] = hideValues(values)
-				}
-			}
+			hideFields(tree, "data", "stringData")
 		}
-		for _, below := range tree {
-			hideSecrets(below)
+		hideFields(tree, "env")
+		for name, below := range tree {
+			tree[name] = shown(below)
 		}
 	case []any:
-		for _, below := range tree {
-			hideSecrets(below)
+		for i, below := range tree {
+			tree[i] = shown(below)
+		}
+	case string:
+		return urls.ReplaceAllStringFunc(tree, shownURL)
+	}
+	return tree
+}
+
+// hideFields takes the values out of fields.
+func hideFields(of map[string]any, names ...string) {
+	for _, name := range names {
+		if values, ok := of[name]; ok {
+			of[name] = hideValues(values)
 		}
 	}
 }
 
-// hideValues returns what a Secret has of values, without them.
+// hideValues returns what a Secret has of values, or a program of variables, without them. The
+// variables of a container are a list, and each may have its value from elsewhere.
 func hideValues(values any) any {
-	byName, ok := values.(map[string]any)
-	if !ok {
+	switch values := values.(type) {
+	case map[string]any:
+		for name := range values {
+			values[name] = hidden
+		}
+		return values
+	case []any:
+		for i, one := range values {
+			variable, ok := one.(map[string]any)
+			if !ok {
+				values[i] = hidden
+				continue
+			}
+			if _, ok := variable["value"]; ok {
+				variable["value"] = hidden
+			}
+		}
+		return values
+	default:
 		return hidden
 	}
-	for name := range byName {
-		byName[name] = hidden
+}
+
+// urls are those in a text.
+var urls = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]+`)
+
+// shownURL hides the user, the query and the fragment of a URL.
+func shownURL(text string) string {
+	scheme, rest, _ := strings.Cut(text, "://")
+	rest, fragment, hasFragment := strings.Cut(rest, "#")
+	rest, query, hasQuery := strings.Cut(rest, "?")
+	host, path, hasPath := strings.Cut(rest, "/")
+	if at := strings.LastIndexByte(host, '@'); at >= 0 {
+		host = hidden + host[at:]
 	}
-	return byName
+	shown := scheme + "://" + host
+	if hasPath {
+		shown += "/" + path
+	}
+	if hasQuery && query != "" {
+		shown += "?" + hidden
+	}
+	if hasFragment && fragment != "" {
+		shown += "#" + hidden
+	}
+	return shown
 }
