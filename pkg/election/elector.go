@@ -108,7 +108,7 @@ func (e *Elector) Leader() string { return deref(e.leader.Load()).name }
 
 // LeaderSince returns when the holder last seen took the Lease, by its own clock, or when it was
 // first seen where the Lease does not say that; zero when there is no holder.
-func (e *Elector) LeaderSince() time.Time { return deref(e.leader.Load()).since }
+func (e *Elector) LeaderSince() time.Time { return deref(e.leader.Load()).since.UTC() }
 
 // holder is who holds a Lease, and since when.
 type holder struct {

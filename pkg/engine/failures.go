@@ -61,7 +61,7 @@ func (f *failures) add(key kube.Key, entry failure) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if entry.since = f.objects[key].since; entry.since.IsZero() {
-		entry.since = time.Now()
+		entry.since = time.Now().UTC()
 	}
 	f.remove(key)
 	f.objects[key] = entry

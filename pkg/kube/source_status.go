@@ -32,7 +32,7 @@ type sourceStatus struct {
 func newSourceStatus(logger logr.Logger, metrics *telemetry.Source, changed func()) *sourceStatus {
 	return &sourceStatus{
 		logger: logger, metrics: metrics, changed: changed, settled: make(chan struct{}), state: status.Syncing,
-		since: time.Now(),
+		since: time.Now().UTC(),
 	}
 }
 
@@ -44,7 +44,7 @@ func (s *sourceStatus) set(state status.State, reason error) {
 		return
 	}
 	if s.state != state {
-		s.since = time.Now()
+		s.since = time.Now().UTC()
 	}
 	s.state, s.reason = state, reason
 	s.mu.Unlock()

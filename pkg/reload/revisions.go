@@ -22,6 +22,9 @@ const (
 	maxDiffLines = 2000 // of a definition that is compared
 )
 
+// nothingShown stands for the difference of two definitions that look the same.
+const nothingShown = "it differs only in what is not shown, such as values of secrets and of environment variables"
+
 // running is the config that runs, with those before. It does not change.
 type running struct {
 	config    *config.Config
@@ -34,18 +37,19 @@ func RevisionsOf(r *Reloader) []statusz.Revision { return r.current.Load().revis
 
 // begin is the first config that runs.
 func begin(cfg *config.Config) *running {
-	return &running{config: cfg, revisions: []statusz.Revision{{Hash: cfg.Hash, Accepted: time.Now()}}}
+	return &running{config: cfg, revisions: []statusz.Revision{{Hash: cfg.Hash, Accepted: time.Now().UTC()}}}
 }
 
 // follow returns what runs when cfg has taken the place of what ran until now.
 func (r *running) follow(cfg *config.Config, changes engine.Changes) *running {
-	next := statusz.Revision{Hash: cfg.Hash, Accepted: time.Now()}
+	next := statusz.Revision{Hash: cfg.Hash, Accepted: time.Now().UTC()}
 	for what, names := range map[string][]string{"added": changes.Added, "removed": changes.Removed, "changed": changes.Replaced} {
 		for _, name := range names {
 			next.Changed = append(next.Changed, statusz.Change{Definition: name, What: what})
 		}
 	}
 	slices.SortFunc(next.Changed, func(a, b statusz.Change) int { return strings.Compare(a.Definition, b.Definition) })
+	next.ChangedTotal = len(next.Changed)
 	next.Changed = next.Changed[:min(len(next.Changed), maxChanges)]
 	left := maxDiffs
 	for i := range next.Changed {
@@ -83,6 +87,9 @@ func diffOf(before, after config.Definition) string {
 	text, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{A: a, B: b, Context: 1})
 	if err != nil {
 		return fmt.Sprintf("it cannot be compared: %v", err)
+	}
+	if text == "" {
+		return nothingShown
 	}
 	if len(text) <= maxDiff {
 		return text

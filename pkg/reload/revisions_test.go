@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -56,6 +57,9 @@ func TestChangesOfARevision(t *testing.T) {
 	if diff := cmp.Diff(want, after.revisions[0].Changed); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	if next := after.revisions[0]; next.ChangedTotal != len(want) || next.Accepted.Location() != time.UTC || after.revisions[1].Accepted.Location() != time.UTC {
+		t.Errorf("%d changes at %s, after one of %s", next.ChangedTotal, next.Accepted, after.revisions[1].Accepted)
+	}
 	if len(after.revisions) != 2 || after.revisions[1].Hash != before.config.Hash || len(before.revisions) != 1 {
 		t.Errorf("revisions: %+v", after.revisions)
 	}
@@ -63,8 +67,8 @@ func TestChangesOfARevision(t *testing.T) {
 	for i := range 200 {
 		names = append(names, fmt.Sprint("x", i))
 	}
-	if many := before.follow(before.config, engine.Changes{Added: names}); len(many.revisions[0].Changed) != maxChanges {
-		t.Errorf("%d changes are kept", len(many.revisions[0].Changed))
+	if many := before.follow(before.config, engine.Changes{Added: names}); len(many.revisions[0].Changed) != maxChanges || many.revisions[0].ChangedTotal != 200 {
+		t.Errorf("%d changes of %d are kept", len(many.revisions[0].Changed), many.revisions[0].ChangedTotal)
 	}
 }
 

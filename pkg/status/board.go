@@ -38,7 +38,7 @@ type readyCheck struct {
 // NewBoard returns an empty board. observer is called, with the board locked, for every change of a
 // state.
 func NewBoard(observer Observer) *Board {
-	return &Board{observer: observer, now: time.Now, statuses: map[string]Status{}, synced: map[string]bool{}, allSynced: make(chan struct{})}
+	return &Board{observer: observer, now: func() time.Time { return time.Now().UTC() }, statuses: map[string]Status{}, synced: map[string]bool{}, allSynced: make(chan struct{})}
 }
 
 // Set records a definition's state and reports whether state or reason differ from what they were.

@@ -83,8 +83,10 @@ type Revision struct {
 	Hash string `json:"hash"`
 	// Accepted is when it began to run.
 	Accepted time.Time `json:"accepted"`
-	// Changed are the definitions that differ from the revision before.
-	Changed []Change `json:"changed,omitempty"`
+	// Changed are the definitions that differ from the revision before, sorted by name and bounded;
+	// ChangedTotal counts all.
+	Changed      []Change `json:"changed,omitempty"`
+	ChangedTotal int      `json:"changedTotal,omitempty"`
 }
 
 // Change is what a revision does to one definition.

@@ -87,7 +87,8 @@ func newRevisions(c *statusz.Config) []revisionRow {
 		for _, c := range all[:min(maxChanges, len(all))] {
 			row.Changes = append(row.Changes, newChange(c, &room))
 		}
-		row.More, row.Unnamed = len(all)-len(row.Changes), len(all)-len(row.Names)
+		total := max(revision.ChangedTotal, len(all))
+		row.More, row.Unnamed = total-len(row.Changes), total-len(row.Names)
 		rows = append(rows, row)
 	}
 	return rows
