@@ -91,17 +91,23 @@ func (p parentAttention) began(a Attention, now time.Time) time.Time {
 	return now
 }
 
-// Each calls visit with everything that is kept, in no order, and returns how much of each kind
-// there is. visit must be quick: passes wait for it.
-func (l *AttentionLog) Each(visit func(Attention)) (totals map[AttentionKind]int) {
+// Each calls visit with everything that is kept, in no order. visit must be quick, since passes
+// wait for it, and must neither change nor keep what it gets.
+func (l *AttentionLog) Each(visit func(*Attention)) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	for _, parent := range l.parents {
-		for _, a := range parent.all {
-			visit(a)
+		for i := range parent.all {
+			visit(&parent.all[i])
 		}
 	}
-	totals = map[AttentionKind]int{}
+}
+
+// Totals returns how much of each kind there is.
+func (l *AttentionLog) Totals() map[AttentionKind]int {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	totals := map[AttentionKind]int{}
 	for kind, n := range l.totals {
 		totals[AttentionKind(kind)] = int(n)
 	}
@@ -192,7 +198,7 @@ func (p attending) say() {
 	if p.lost || p.rollout.came != passDone && p.rollout.came != passApart {
 		return
 	}
-	p.Memory.Attention.set(p.parent.UID, p.found(), p.now())
+	p.Memory.Attention.set(p.parent.UID, p.found(), p.now().UTC())
 }
 
 // found is what is to be said.

@@ -20,8 +20,8 @@ func TestAttention(t *testing.T) {
 		return Attention{Kind: kind, Parent: kube.Key{Name: "web"}, Child: child, Reason: reason}
 	}
 	read := func() (all []Attention, totals map[AttentionKind]int) {
-		totals = l.Each(func(a Attention) { all = append(all, a) })
-		return all, totals
+		l.Each(func(a *Attention) { all = append(all, *a) })
+		return all, l.Totals()
 	}
 	l.set("u-1", nil, begin)
 	l.set("u-1", []Attention{about(AttentionNotReady, "", "first"), about(AttentionRefused, "Pod/a/b", "it is not ours")}, begin)
@@ -83,12 +83,12 @@ func TestAttentionIsBounded(t *testing.T) {
 	l.set("other", []Attention{{Kind: AttentionFight, Parent: kube.Key{Name: "other"}, Reason: "fight"}}, begin)
 	read := func() (kept map[AttentionKind]int, of map[kube.Key]bool, bytes int, totals map[AttentionKind]int) {
 		kept, of = map[AttentionKind]int{}, map[kube.Key]bool{}
-		totals = l.Each(func(a Attention) {
+		l.Each(func(a *Attention) {
 			kept[a.Kind]++
 			of[a.Parent] = true
 			bytes += len(a.Reason) + len(a.Child)
 		})
-		return kept, of, bytes, totals
+		return kept, of, bytes, l.Totals()
 	}
 	kept, of, bytes, totals := read()
 	if totals[AttentionRefused] != 100*parents || totals[AttentionFight] != 1 || len(of) != maxAttentionParents+1 || kept[AttentionFight] != 1 {

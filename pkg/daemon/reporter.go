@@ -24,20 +24,16 @@ var _ statusz.Reporter = (*reporter)(nil)
 func newReporter(p *process) *reporter { return &reporter{process: p, started: time.Now()} }
 
 // Report implements statusz.Reporter.
-func (r *reporter) Report(_ context.Context, items int) *statusz.Report {
+func (r *reporter) Report(_ context.Context, items statusz.Items) *statusz.Report {
 	p, from := r.process, engine.NewReporter(r.process.engine)
 	report := &statusz.Report{
 		Version: statusz.Version, Time: time.Now().UTC(),
 		Process:    statusz.Process{Name: p.identity(), Version: Version(), Started: r.started.UTC()},
 		Leadership: p.leadership(), Config: p.configReport(),
-		Definitions: from.Definitions(items), Sources: from.Sources(), History: from.History(),
+		Sources: from.Sources(), History: from.History(),
 	}
 	report.Ready, report.Awaited = p.board.Ready()
-	lists := make([]statusz.Objects, len(report.Definitions))
-	for i, d := range report.Definitions {
-		lists[i] = d.Objects
-	}
-	report.Objects = engine.MergeObjects(items, lists...)
+	report.Definitions, report.Objects = from.Definitions(items)
 	return report
 }
 

@@ -65,7 +65,7 @@ func TestReport(t *testing.T) {
 	began := time.Now()
 	reporter := newReporter(p)
 	p.configRefused("line one\nis wrong")
-	report := reporter.Report(t.Context(), 10)
+	report := reporter.Report(t.Context(), statusz.Items{Whole: 10, Each: 10})
 	if report.Version != statusz.Version || report.Process.Name == "" || report.Process.Started.Before(began) || report.Process.Version != Version() {
 		t.Errorf("process: %+v", report.Process)
 	}
@@ -97,7 +97,7 @@ func TestReport(t *testing.T) {
 
 func TestReportWithoutElection(t *testing.T) {
 	p := built(t, reportedConfig, false)
-	report := newReporter(p).Report(t.Context(), 10)
+	report := newReporter(p).Report(t.Context(), statusz.Items{Whole: 10, Each: 10})
 	if l := report.Leadership; !l.Disabled || !l.Leading || report.Process.Name == "" || report.Config.Refused != nil {
 		t.Errorf("%+v", report)
 	}

@@ -33,15 +33,15 @@ func (r Reporter) sorted() []*controller {
 // History says how much is remembered of single objects.
 func (r Reporter) History() statusz.History { return r.engine.shared.history.Stats() }
 
-// Definitions returns the definitions, with those that are ending, by name. Their lists of objects
-// have so many items at most.
-func (r Reporter) Definitions(items int) []statusz.Definition {
+// Definitions returns the definitions, with those that are ending, by name, and the objects of all
+// of them. The lists of objects have so many items at most.
+func (r Reporter) Definitions(items statusz.Items) ([]statusz.Definition, statusz.Objects) {
 	all := r.sorted()
-	definitions := make([]statusz.Definition, len(all))
+	definitions, objects := make([]statusz.Definition, len(all)), newObjectRows(items.Whole)
 	for i, c := range all {
-		definitions[i] = reported{c}.report(items)
+		definitions[i] = reported{c}.report(items.Of(c.name, len(all)), objects)
 	}
-	return definitions
+	return definitions, objects.result()
 }
 
 // Sources returns what is watched, by kind, namespace and selector, with the definitions that read
@@ -118,8 +118,9 @@ func compareRefs(a, b statusz.ObjectRef) int {
 // reported is a definition that somebody asks about.
 type reported struct{ *controller }
 
-// report says what a definition is doing.
-func (c reported) report(items int) statusz.Definition {
+// report says what a definition is doing, with so many items in its lists of objects, and adds to
+// those of all definitions.
+func (c reported) report(items int, all *objectRows) statusz.Definition {
 	def := c.rollout.definition()
 	current, _ := c.rollout.revisions()
 	if current != nil { // A change of it may wait. Everything below is about the one that works.
@@ -145,11 +146,11 @@ func (c reported) report(items int) statusz.Definition {
 	}
 	objects := newObjectRows(items)
 	if current != nil {
-		c.addFailing(objects, current)
+		c.addFailing(listPair{&objects.failing, &all.failing}, current)
 		if current.composing != nil {
 			memory := current.objects.memory
 			d.Children, d.Rollout = compose.ChildrenByState(memory), memory.Rollout.Describe()
-			c.addAttention(objects, current)
+			c.addAttention(objects, all, current)
 		}
 	}
 	d.Objects = objects.result()
@@ -180,22 +181,43 @@ func refOf(def config.Definition, key kube.Key) statusz.ObjectRef {
 }
 
 // addFailing adds the objects whose last call has failed.
-func (c reported) addFailing(to *objectRows, r *revision) {
+func (c reported) addFailing(to listPair, r *revision) {
+	failing, _ := r.objects.failures.counts()
+	to.count(failing)
+	if failing == 0 || !to.wanted() {
+		return
+	}
+	row := statusz.ObjectRow{Definition: c.name, Object: refOf(r.def, kube.Key{})}
 	r.objects.failures.each(func(key kube.Key, f failure) {
-		to.failing.add(statusz.ObjectRow{Definition: c.name, Object: refOf(r.def, key), Reason: f.message, Since: f.since})
+		if to.takes(f.since) {
+			row.Object.Namespace, row.Object.Name, row.Reason, row.Since = key.Namespace, key.Name, f.message, f.since
+			to.insert(row)
+		}
 	})
 }
 
 // addAttention adds what is to be said of parents.
-func (c reported) addAttention(to *objectRows, r *revision) {
-	lists := map[compose.AttentionKind]*rows{
-		compose.AttentionNotReady: &to.notReady, compose.AttentionFight: &to.fights, compose.AttentionHeld: &to.held,
-		compose.AttentionRefused: &to.refused,
+func (c reported) addAttention(mine, all *objectRows, r *revision) {
+	lists := map[compose.AttentionKind]listPair{
+		compose.AttentionNotReady: {&mine.notReady, &all.notReady}, compose.AttentionFight: {&mine.fights, &all.fights},
+		compose.AttentionHeld: {&mine.held, &all.held}, compose.AttentionRefused: {&mine.refused, &all.refused},
 	}
-	totals := r.objects.memory.Attention.Each(func(a compose.Attention) { lists[a.Kind].insert(c.attentionRow(r, a)) })
-	for kind, list := range lists {
-		list.list.Total = totals[kind]
+	log := r.objects.memory.Attention
+	total := 0
+	for kind, n := range log.Totals() {
+		lists[kind].count(n)
+		total += n
 	}
+	if total == 0 || !lists[compose.AttentionHeld].wanted() { // All lists have as many.
+		return
+	}
+	row := statusz.ObjectRow{Definition: c.name, Object: refOf(r.def, kube.Key{})}
+	log.Each(func(a *compose.Attention) {
+		if to := lists[a.Kind]; to.takes(a.Since) {
+			row.Object.Namespace, row.Object.Name, row.Child, row.Reason, row.Since = a.Parent.Namespace, a.Parent.Name, a.Child, a.Reason, a.Since
+			to.insert(row)
+		}
+	})
 }
 
 func (c reported) attentionRow(r *revision, a compose.Attention) statusz.ObjectRow {

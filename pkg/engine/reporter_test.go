@@ -189,7 +189,7 @@ func TestWithoutHistory(t *testing.T) {
 		if got := NewReporter(r.Engine).History(); got != (statusz.History{}) {
 			t.Errorf("%+v", got)
 		}
-		if got := NewReporter(r.Engine).Definitions(10); got[0].Calls.Total != 2 {
+		if got := allDefinitions(r, 10); got[0].Calls.Total != 2 {
 			t.Errorf("%+v", got)
 		}
 		r.stop()
@@ -210,7 +210,7 @@ func TestReportOfDefinitions(t *testing.T) {
 		}
 		r.start(r.definition("b", "1", concurrent(3)), r.definition("a", "1", slow), r.definition("c", "1", func(def *config.Definition) { def.Paused = true }))
 		time.Sleep(3500 * time.Millisecond)
-		all := NewReporter(r.Engine).Definitions(5)
+		all := allDefinitions(r, 5)
 		if len(all) != 3 || all[0].Name != "a" || all[1].Name != "b" || all[2].State != status.Paused {
 			t.Fatalf("%+v", all)
 		}
@@ -223,7 +223,7 @@ func TestReportOfDefinitions(t *testing.T) {
 			t.Errorf("b: %+v", b)
 		}
 		time.Sleep(20 * time.Second)
-		b = NewReporter(r.Engine).Definitions(3)[1]
+		b = allDefinitions(r, 3)[1]
 		if failing := b.Objects.Failing; failing.Total != 4 || len(failing.Items) != 3 || failing.Items[0].Reason != "not this one" || b.State != status.Degraded {
 			t.Errorf("b: %+v", b)
 		}
@@ -256,7 +256,7 @@ func TestFailuresComeAndGo(t *testing.T) {
 		mu.Unlock()
 		r.change(0)
 		time.Sleep(time.Minute)
-		list := NewReporter(r.Engine).Definitions(10)[0].Objects.Failing
+		list := allDefinitions(r, 10)[0].Objects.Failing
 		if list.Total != 2 || list.Items[0].Object != podRef(1) || !list.Items[0].Since.Equal(began) || list.Items[1].Object != podRef(0) {
 			t.Errorf("failing: %+v", list)
 		}
@@ -264,11 +264,57 @@ func TestFailuresComeAndGo(t *testing.T) {
 		clear(bad)
 		mu.Unlock()
 		time.Sleep(time.Hour)
-		if list := NewReporter(r.Engine).Definitions(10)[0].Objects.Failing; list.Total != 0 || len(list.Items) != 0 {
+		if list := allDefinitions(r, 10)[0].Objects.Failing; list.Total != 0 || len(list.Items) != 0 {
 			t.Errorf("mended: %+v", list)
 		}
 		r.stop()
 	})
+}
+
+// TestItemsOfReports: those of the whole, of each definition, and of one.
+func TestItemsOfReports(t *testing.T) {
+	inRemembering(t, 20, func(r *rig) {
+		r.handle = func(context.Context, string, handlers.Request) (handlers.Result, error) {
+			return handlers.Result{}, handlers.Terminal(errors.New("bad")) //nolint:err113 // it is quoted
+		}
+		r.start(r.definition("a", "1"), r.definition("b", "1"))
+		time.Sleep(time.Minute)
+		for _, tc := range []struct {
+			items       statusz.Items
+			whole, a, b int
+		}{
+			{statusz.Items{}, 0, 0, 0},
+			{statusz.Items{Whole: 30}, 30, 0, 0},
+			{statusz.Items{Whole: 3, Each: 7}, 3, 7, 7},
+			{statusz.Items{Whole: 100, Each: 100}, 40, 20, 20},
+			{statusz.Items{Each: 7, Definition: "b"}, 0, 0, 7},
+		} {
+			all, whole := NewReporter(r.Engine).Definitions(tc.items)
+			for name, list := range map[string]struct {
+				statusz.ObjectList
+
+				total, items int
+			}{
+				"whole": {whole.Failing, 40, tc.whole}, "a": {all[0].Objects.Failing, 20, tc.a}, "b": {all[1].Objects.Failing, 20, tc.b},
+			} {
+				if list.Total != list.total || len(list.Items) != list.items {
+					t.Errorf("%+v: %s has %d of %d, want %d of %d", tc.items, name, len(list.Items), list.Total, list.items, list.total)
+				}
+				for _, row := range list.Items {
+					if row.Definition == "" || row.Object.APIVersion != "v1" || row.Object.Kind != "Pod" || row.Object.Name == "" || row.Reason != "bad" || row.Since.Location() != time.UTC {
+						t.Errorf("%s: %+v", name, row)
+					}
+				}
+			}
+		}
+		r.stop()
+	})
+}
+
+// allDefinitions are reported with so many items each.
+func allDefinitions(r *rig, items int) []statusz.Definition {
+	all, _ := NewReporter(r.Engine).Definitions(statusz.Items{Each: items})
+	return all
 }
 
 func TestSearch(t *testing.T) {
@@ -308,19 +354,17 @@ func TestRowsAreTheFirst(t *testing.T) {
 	for _, most := range []int{0, 3, 200} {
 		list := rows{most: most}
 		for i := range 100 {
-			list.add(row(i))
+			if one := row(i); list.takes(one.Since) {
+				list.insert(one)
+			}
 		}
-		if list.list.Total != 100 || len(list.list.Items) != min(most, 100) {
+		if len(list.list.Items) != min(most, 100) {
 			t.Errorf("%d of %d", len(list.list.Items), list.list.Total)
 		}
 		for i, item := range list.list.Items {
 			if !item.Since.Equal(began.Add(time.Duration(i) * time.Second)) {
 				t.Errorf("%d: %+v", i, item)
 			}
-		}
-		objects := statusz.Objects{Failing: list.list}
-		if merged := MergeObjects(5, objects, objects).Failing; merged.Total != 200 || len(merged.Items) != min(2*most, 5) {
-			t.Errorf("merged: %+v", merged)
 		}
 	}
 }
@@ -347,7 +391,7 @@ func TestErrorsOfHandlersAreRedacted(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		report, _ := NewReporter(r.Engine).Object(t.Context(), statusz.ObjectRef{Kind: "Secret", Namespace: key(0).Namespace, Name: key(0).Name})
 		log := r.logged()
-		texts := fmt.Sprint(report, NewReporter(r.Engine).Definitions(5), r.shared.board.All(), log)
+		texts := fmt.Sprint(report, allDefinitions(r, 5), r.shared.board.All(), log)
 		if !strings.Contains(log, "handler panicked") {
 			t.Error("it has not panicked")
 		}
@@ -388,7 +432,7 @@ func TestReportsWhileItWorks(t *testing.T) {
 			reading.Go(func() {
 				from := NewReporter(r.Engine)
 				for i := range 50 {
-					from.Definitions(5)
+					from.Definitions(statusz.Items{Whole: 5, Each: 5})
 					from.Sources()
 					from.Object(t.Context(), podRef(i%20))
 					from.Search("1", 3)

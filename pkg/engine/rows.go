@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"kooperd.dev/kooperd/pkg/statusz"
 )
@@ -15,12 +16,13 @@ type rows struct {
 	list statusz.ObjectList
 }
 
-// add adds a row; it costs next to nothing for one that has no place.
-func (r *rows) add(row statusz.ObjectRow) {
-	r.list.Total++
-	r.insert(row)
+// takes reports whether a row that began then may have a place.
+func (r *rows) takes(since time.Time) bool {
+	n := len(r.list.Items)
+	return n < r.most || r.most > 0 && !since.After(r.list.Items[n-1].Since)
 }
 
+// insert adds a row, if it has a place.
 func (r *rows) insert(row statusz.ObjectRow) {
 	items := r.list.Items
 	if len(items) >= r.most && (r.most <= 0 || compareRows(row, items[len(items)-1]) >= 0) {
@@ -52,21 +54,22 @@ func (r *objectRows) result() statusz.Objects {
 	}
 }
 
-// MergeObjects joins the lists of several definitions. Each has so many items at most.
-func MergeObjects(most int, all ...statusz.Objects) statusz.Objects {
-	merged := newObjectRows(most)
-	join := func(to *rows, from statusz.ObjectList) {
-		to.list.Total += from.Total
-		for _, row := range from.Items {
-			to.insert(row)
-		}
-	}
-	for _, objects := range all {
-		join(&merged.notReady, objects.NotReady)
-		join(&merged.failing, objects.Failing)
-		join(&merged.fights, objects.Fights)
-		join(&merged.held, objects.Held)
-		join(&merged.refused, objects.Refused)
-	}
-	return merged.result()
+// listPair is a list of one definition, and the same of all definitions.
+type listPair struct{ mine, all *rows }
+
+// count adds to how many objects there are of one kind of trouble.
+func (p listPair) count(n int) {
+	p.mine.list.Total += n
+	p.all.list.Total += n
+}
+
+// wanted reports whether any object may have a place.
+func (p listPair) wanted() bool { return p.mine.most > 0 || p.all.most > 0 }
+
+// takes reports whether a row that began then may have a place in one of them.
+func (p listPair) takes(since time.Time) bool { return p.mine.takes(since) || p.all.takes(since) }
+
+func (p listPair) insert(row statusz.ObjectRow) {
+	p.mine.insert(row)
+	p.all.insert(row)
 }

@@ -127,7 +127,8 @@ type Definition struct {
 	Children map[string]int `json:"children,omitempty"`
 	// Rollout says how far a change is that is made to a few objects at a time.
 	Rollout string `json:"rollout,omitempty"`
-	// Objects are those that need somebody's attention, bounded.
+	// Objects are those that need somebody's attention, bounded; those of all definitions together
+	// are at most MaxRows.
 	Objects Objects `json:"objects"`
 }
 

@@ -5,8 +5,8 @@ import "context"
 // Reporter makes reports. It is safe for concurrent use, and answers from memory: it asks the API
 // server for nothing. What it returns is the caller's own.
 type Reporter interface {
-	// Report returns the whole. Its lists of objects have at most so many items each.
-	Report(ctx context.Context, items int) *Report
+	// Report returns the whole. Its lists of objects have at most so many items.
+	Report(ctx context.Context, items Items) *Report
 	// Object returns what is known of one object; false if no definition watches its kind and it
 	// is nobody's child. An empty APIVersion means any.
 	Object(ctx context.Context, object ObjectRef) (*ObjectReport, bool)

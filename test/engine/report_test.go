@@ -155,11 +155,17 @@ func (r *reporting) handling(name, what string, is func(h statusz.Handling) bool
 	})
 }
 
+// definitions are reported with so many items each.
+func (r *reporting) definitions(items int) []statusz.Definition {
+	all, _ := r.Definitions(statusz.Items{Each: items})
+	return all
+}
+
 // list waits for a list of objects to have so many of a site, and returns the first.
 func (r *reporting) list(what, name string, want int, of func(statusz.Objects) statusz.ObjectList) (first statusz.ObjectRow) {
 	r.t.Helper()
 	r.eventually(what, func() error {
-		list, n := of(r.Definitions(20)[0].Objects), 0
+		list, n := of(r.definitions(20)[0].Objects), 0
 		for _, row := range list.Items {
 			if row.Object.Name == name {
 				if n++; n == 1 {
@@ -274,7 +280,7 @@ func (r *reporting) fight(name string) {
 // tellsNoSecrets looks for the canary in all that is said.
 func (r *reporting) tellsNoSecrets() {
 	r.t.Helper()
-	all := []any{r.Definitions(100), r.Sources(), r.History()}
+	all := []any{r.definitions(100), r.Sources(), r.History()}
 	for _, name := range []string{"good", "bad", "slow", "failing", "paused", "fought"} {
 		all = append(all, r.in(name))
 	}
@@ -294,7 +300,7 @@ func (r *reporting) tellsNoSecrets() {
 
 func (r *reporting) tellsOfSources() {
 	r.t.Helper()
-	definition := r.Definitions(1)[0]
+	definition := r.definitions(1)[0]
 	if definition.Name != "sites" || definition.Calls.Total == 0 || definition.Calls.Workers != 1 || definition.Children["ready"] == 0 || definition.Objects.NotReady.Total == 0 {
 		r.t.Errorf("the definition: %+v", definition)
 	}

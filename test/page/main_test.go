@@ -96,7 +96,7 @@ func (s *switchable) now() statusz.Reporter {
 	return s.Reporter
 }
 
-func (s *switchable) Report(ctx context.Context, items int) *statusz.Report {
+func (s *switchable) Report(ctx context.Context, items statusz.Items) *statusz.Report {
 	return s.now().Report(ctx, items)
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/go-logr/logr"
 
@@ -13,9 +14,11 @@ import (
 
 // Limits that bound how large an answer is, and how much work requests make.
 const (
-	// maxRenders is how many requests are answered at once. Reports of a large cluster cost memory
-	// and time that the handlers need.
-	maxRenders = 8
+	// maxRenders is how many pages are made at once, and maxDocuments how many answers in JSON,
+	// which are larger. Reports of a large cluster cost memory and time that the handlers need.
+	maxRenders, maxDocuments = 8, 2
+	// maxUnsent bounds the bytes of answers that are made, and that clients have not read yet.
+	maxUnsent = 32 << 20
 	// overviewRows is how many definitions the first page lists, and overviewItems how many objects
 	// of each kind of trouble, sources, and revisions.
 	overviewRows, overviewItems = 60, 8
@@ -31,19 +34,20 @@ const (
 
 // Handler answers the requests for the page. It is safe for concurrent use.
 type Handler struct {
-	reporter statusz.Reporter
-	pages    *pages
-	logger   logr.Logger
-	mux      *http.ServeMux
-	renders  chan struct{}
+	reporter           statusz.Reporter
+	pages              *pages
+	logger             logr.Logger
+	mux                *http.ServeMux
+	renders, documents chan struct{}
+	unsent             atomic.Int64 // bytes
 }
 
 var _ http.Handler = (*Handler)(nil)
 
 // New returns a handler that shows what a reporter says. The logger gets pages that cannot be made.
 func New(reporter statusz.Reporter, logger logr.Logger) *Handler {
-	h := &Handler{reporter: reporter, pages: newPages(), logger: logger, mux: http.NewServeMux(), renders: make(chan struct{}, maxRenders)}
-	for pattern, handle := range map[string]http.HandlerFunc{
+	h := &Handler{reporter: reporter, pages: newPages(), logger: logger, mux: http.NewServeMux(), renders: make(chan struct{}, maxRenders), documents: make(chan struct{}, maxDocuments)}
+	for pattern, handle := range map[string]func(*answer, *http.Request){
 		"GET /{$}":                               h.overview,
 		"GET /statusz":                           h.overview,
 		"GET /definitions":                       h.definitions,
@@ -54,10 +58,10 @@ func New(reporter statusz.Reporter, logger logr.Logger) *Handler {
 		"GET /sources":                           h.sources,
 		"GET /config":                            h.config,
 		"GET /search":                            h.search,
-		"GET /static/{name}":                     h.static,
 	} {
-		h.mux.HandleFunc(pattern, handle)
+		h.mux.HandleFunc(pattern, h.bounded(handle))
 	}
+	h.mux.HandleFunc("GET /static/{name}", h.static)
 	return h
 }
 
@@ -78,18 +82,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} {
 		w.Header().Set(key, value)
 	}
-	select {
-	case h.renders <- struct{}{}:
-		defer func() { <-h.renders }()
-		h.mux.ServeHTTP(w, r)
-	default:
-		w.Header().Set("Retry-After", "1")
-		h.refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("%d requests are being answered already: ask again", maxRenders))
-	}
+	h.mux.ServeHTTP(w, r)
 }
 
 // refuse answers with one line of text.
-func (h *Handler) refuse(w http.ResponseWriter, code int, text string) {
+func refuse(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
 	_, _ = fmt.Fprintln(w, text) //nolint:gosec // plain text, and the client has gone if this fails
@@ -97,27 +94,27 @@ func (h *Handler) refuse(w http.ResponseWriter, code int, text string) {
 
 // wantsJSON reports whether a request asks for JSON. Another format than html is answered here, and
 // ok is false.
-func (h *Handler) wantsJSON(w http.ResponseWriter, r *http.Request) (yes, ok bool) {
+func wantsJSON(w http.ResponseWriter, r *http.Request) (yes, ok bool) {
 	switch format := r.URL.Query().Get("format"); format {
 	case "", "html":
 		return false, true
 	case "json":
 		return true, true
 	default:
-		h.refuse(w, http.StatusBadRequest, fmt.Sprintf("format is %q, want json or html", clean(format)))
+		refuse(w, http.StatusBadRequest, fmt.Sprintf("format is %q, want json or html", clean(format)))
 		return false, false
 	}
 }
 
-// number reads a whole number of the query; a bad one is answered here, and ok is false.
-func (h *Handler) number(w http.ResponseWriter, r *http.Request, name string, otherwise, least, most int) (n int, ok bool) {
+// wholeNumber reads a whole number of the query; a bad one is answered here, and ok is false.
+func wholeNumber(w http.ResponseWriter, r *http.Request, name string, otherwise, least, most int) (n int, ok bool) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
 		return otherwise, true
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < least || n > most {
-		h.refuse(w, http.StatusBadRequest, fmt.Sprintf("%s is %q, want a number from %d to %d", name, clean(text), least, most))
+		refuse(w, http.StatusBadRequest, fmt.Sprintf("%s is %q, want a number from %d to %d", name, clean(text), least, most))
 		return 0, false
 	}
 	return n, true

@@ -176,12 +176,12 @@ func TestJSON(t *testing.T) {
 	h := New(fake, logr.Discard())
 	var report statusz.Report
 	getJSON(t, h, "/statusz?format=json&items=3", &report)
-	if diff := cmp.Diff(fake.Report(t.Context(), 3), &report); diff != "" {
+	if diff := cmp.Diff(fake.Report(t.Context(), statusz.Items{Whole: 3, Each: 3}), &report); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
 	var definition statusz.Definition
 	getJSON(t, h, "/definitions/dns-records?format=json", &definition)
-	if diff := cmp.Diff(fake.Report(t.Context(), 10).Definitions[1], definition); diff != "" {
+	if diff := cmp.Diff(fake.Report(t.Context(), statusz.Items{Each: 10}).Definitions[1], definition); diff != "" {
 		t.Errorf("definition (-want +got):\n%s", diff)
 	}
 	for _, path := range []string{"/objects/Service/shop/web-0?format=json", "/" + ObjectPath(statusz.ObjectRef{APIVersion: "v1", Kind: "Service", Namespace: "shop", Name: "web-0"}) + "&format=json"} {
@@ -294,7 +294,7 @@ type slow struct {
 	entered, leave chan struct{}
 }
 
-func (s slow) Report(ctx context.Context, items int) *statusz.Report {
+func (s slow) Report(ctx context.Context, items statusz.Items) *statusz.Report {
 	s.entered <- struct{}{}
 	<-s.leave
 	return s.Reporter.Report(ctx, items)
@@ -312,6 +312,9 @@ func TestRequestsAreBounded(t *testing.T) {
 	resp := get(t, h, "/")
 	if resp.code != http.StatusServiceUnavailable || resp.header.Get("Retry-After") != "1" {
 		t.Errorf("one more: status %d, Retry-After %q", resp.code, resp.header.Get("Retry-After"))
+	}
+	if resp := get(t, h, "/static/page.css"); resp.code != http.StatusOK {
+		t.Errorf("a file: status %d", resp.code)
 	}
 	close(s.leave)
 	for range maxRenders {

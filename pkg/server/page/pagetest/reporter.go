@@ -22,13 +22,14 @@ type Reporter struct {
 
 var _ statusz.Reporter = (*Reporter)(nil)
 
-// Report returns the whole report with at most so many items in each list of objects.
-func (r *Reporter) Report(_ context.Context, items int) *statusz.Report {
+// Report returns the whole report with at most so many items in its lists of objects.
+func (r *Reporter) Report(_ context.Context, items statusz.Items) *statusz.Report {
 	report := *r.Whole
-	report.Objects = cut(report.Objects, items)
+	report.Objects = cut(report.Objects, items.Whole)
 	report.Definitions = slices.Clone(report.Definitions)
 	for i := range report.Definitions {
-		report.Definitions[i].Objects = cut(report.Definitions[i].Objects, items)
+		d := &report.Definitions[i]
+		d.Objects = cut(d.Objects, items.Of(d.Name, len(report.Definitions)))
 	}
 	return &report
 }
