@@ -29,7 +29,7 @@ type servingFlags struct {
 func (f *servingFlags) add(set *pflag.FlagSet) {
 	set.StringVar(&f.metricsAddress, "metrics-bind-address", ":8080", `address of /metrics; "0" turns it off`)
 	set.StringVar(&f.healthAddress, "health-probe-bind-address", ":8081", `address of probes and status page; "0": none`)
-	explain(set, "health-probe-bind-address", "address of /livez, /readyz and /leaderz, which are open to anyone, and of the status page; plain HTTP; \"0\" turns them off")
+	explain(set, "health-probe-bind-address", "address of /livez, /readyz and /leaderz, which are open to anyone, and of the status page, which is too without --authenticate; plain HTTP; \"0\" turns them off")
 	set.BoolVar(&f.authenticate, "authenticate", false, "ask the API server who may read metrics and status page; TLS")
 	explain(set, "authenticate", "answer requests for /metrics and /debug/pprof/ only with a bearer token whose user the API server allows the verb get "+
 		"on that path, and those for the status page with one for /statusz, from this machine alone (TokenReview, SubjectAccessReview; kooperd needs the ClusterRole system:auth-delegator). Else the answer is 401 or 403, 500 "+
