@@ -88,11 +88,15 @@ func ask(ctx context.Context, stderr io.Writer, where clusterConfig, timeout tim
 
 // noAnswer names the server, and the credential plugin, which may be what hangs.
 func noAnswer(where clusterConfig, after time.Duration) error {
-	text := fmt.Sprintf("no answer from %s within %s", where.rest.Host, after.Round(time.Second))
-	if plugin := where.rest.ExecProvider; plugin != nil {
-		text += fmt.Sprintf("; the credential plugin %q of the kubeconfig may hang", filepath.Base(plugin.Command))
+	return fmt.Errorf("no answer from %s within %s%s", where.rest.Host, after.Round(time.Second), pluginMayHang(where))
+}
+
+// pluginMayHang names the credential plugin; empty if there is none.
+func pluginMayHang(where clusterConfig) string {
+	if where.rest == nil || where.rest.ExecProvider == nil {
+		return ""
 	}
-	return errors.New(text)
+	return fmt.Sprintf("; the credential plugin %q of the kubeconfig may hang", filepath.Base(where.rest.ExecProvider.Command))
 }
 
 func isTerminal(w io.Writer) bool {

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -70,11 +71,13 @@ type explainRun struct {
 	stdout io.Writer
 	stderr io.Writer
 
-	ref    statusz.ObjectRef
-	whole  *statusz.Report // without lists of objects
-	report *statusz.ObjectReport
-	raw    []byte
-	notes  []string
+	ref statusz.ObjectRef
+	// versions are the API versions in which the kind is asked for.
+	versions []string
+	whole    *statusz.Report // without lists of objects
+	report   *statusz.ObjectReport
+	raw      []byte
+	notes    []string
 }
 
 func runExplain(cmd *cobra.Command, object treeParent, flags explainFlags) error {
@@ -87,7 +90,7 @@ func runExplain(cmd *cobra.Command, object treeParent, flags explainFlags) error
 		return &runError{err}
 	}
 	if err := r.finder.within(cmd.Context(), r.stderr, r.ask); err != nil {
-		return &runError{err}
+		return &runError{errors.New(plain(err.Error()))}
 	}
 	for _, text := range r.notes {
 		r.note(text)
@@ -101,7 +104,7 @@ func runExplain(cmd *cobra.Command, object treeParent, flags explainFlags) error
 }
 
 // note says something that is not the answer.
-func (r *explainRun) note(text string) { _, _ = fmt.Fprintf(r.stderr, "kooperd: %s\n", text) }
+func (r *explainRun) note(text string) { _, _ = fmt.Fprintf(r.stderr, "kooperd: %s\n", plain(text)) }
 
 // ask finds out which object is meant, and asks the replica for it.
 func (r *explainRun) ask(ctx context.Context) error {
@@ -119,13 +122,50 @@ func (r *explainRun) ask(ctx context.Context) error {
 	if err := r.resolve(ctx); err != nil {
 		return err
 	}
-	r.report, r.raw, err = asked.object(ctx, r.ref)
-	if errors.Is(err, errNotKnown) {
+	return r.askVersions(ctx, asked)
+}
+
+// askVersions asks for the object in each version of its kind, as definitions may watch different
+// ones, and makes one report of the answers.
+func (r *explainRun) askVersions(ctx context.Context, asked *replica) error {
+	for _, version := range r.versions {
+		ref := r.ref
+		ref.APIVersion = version
+		report, raw, err := asked.object(ctx, ref)
+		switch {
+		case errors.Is(err, errNotKnown):
+		case err != nil:
+			return err
+		case len(report.Definitions)+len(report.ChildOf) == 0:
+		case r.report == nil:
+			r.report, r.raw = report, raw
+		default:
+			if err := r.merge(report); err != nil {
+				return err
+			}
+		}
+	}
+	if r.report == nil {
 		return r.notWatched()
 	}
-	if err == nil && len(r.report.Definitions)+len(r.report.ChildOf) == 0 {
-		return r.notWatched()
+	return nil
+}
+
+// merge adds to the report what is known of the object in another version.
+func (r *explainRun) merge(other *statusz.ObjectReport) (err error) {
+	for i := range other.Definitions {
+		name := other.Definitions[i].Definition
+		if !slices.ContainsFunc(r.report.Definitions, func(in statusz.ObjectIn) bool { return in.Definition == name }) {
+			r.report.Definitions = append(r.report.Definitions, other.Definitions[i])
+		}
 	}
+	slices.SortFunc(r.report.Definitions, func(a, b statusz.ObjectIn) int { return strings.Compare(a.Definition, b.Definition) })
+	for _, row := range other.ChildOf {
+		if !slices.ContainsFunc(r.report.ChildOf, func(in statusz.ObjectRow) bool { return in.Definition == row.Definition && in.Object == row.Object }) {
+			r.report.ChildOf = append(r.report.ChildOf, row)
+		}
+	}
+	r.raw, err = json.Marshal(r.report)
 	return err
 }
 
@@ -146,7 +186,7 @@ func (r *explainRun) notWatched() error {
 func (r *explainRun) idle() (names []string) {
 	for i := range r.whole.Definitions {
 		d := &r.whole.Definitions[i]
-		if d.Kind == r.ref.Kind && d.APIVersion == r.ref.APIVersion {
+		if d.Kind == r.ref.Kind && slices.Contains(r.versions, d.APIVersion) {
 			names = append(names, strings.TrimSuffix(fmt.Sprintf("%s, which is %s: %s", d.Name, d.State, d.Reason), ": "))
 		}
 	}
@@ -187,14 +227,23 @@ func (r *explainRun) resolve(ctx context.Context) error {
 	if err := r.object.check(resource); err != nil {
 		return err
 	}
-	r.ref.Kind, r.ref.APIVersion = resource.Kind, schema.GroupVersion{Group: resource.Group, Version: resource.Version}.String()
-	// A definition may watch another version than the one that the API server prefers.
+	r.found(resource)
+	return nil
+}
+
+// found sets the kind that is meant. Definitions may watch other versions of it than the one that
+// the API server prefers.
+func (r *explainRun) found(resource kinds.Resource) {
+	r.ref.Kind, r.versions = resource.Kind, nil
 	for _, gvk := range reportKinds(r.whole) {
-		if gvk.Group == resource.Group && gvk.Kind == resource.Kind {
-			r.ref.APIVersion = gvk.GroupVersion().String()
+		version := gvk.GroupVersion().String()
+		if gvk.Group == resource.Group && gvk.Kind == resource.Kind && !slices.Contains(r.versions, version) {
+			r.versions = append(r.versions, version)
 		}
 	}
-	return nil
+	if len(r.versions) == 0 {
+		r.versions = []string{schema.GroupVersion{Group: resource.Group, Version: resource.Version}.String()}
+	}
 }
 
 // resolveOffline finds the kind among those that the replica reads.
@@ -222,7 +271,7 @@ func (r *explainRun) resolveOffline() error {
 			return err
 		}
 	}
-	r.ref.Kind, r.ref.APIVersion = gvk.Kind, gvk.GroupVersion().String()
+	r.found(resource)
 	return nil
 }
 

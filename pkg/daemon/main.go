@@ -61,7 +61,7 @@ type Options struct {
 func Run(ctx context.Context, opts Options) int {
 	registry, err := handlers.NewRegistry(opts.Plugins...)
 	if err != nil {
-		_, _ = fmt.Fprintf(opts.Stderr, "kooperd: %v\n", err)
+		_, _ = fmt.Fprintf(opts.Stderr, "kooperd: %s\n", plainLines(err.Error()))
 		return ExitUsage
 	}
 	cmd := newRootCommand(registry, opts.isProgram)
@@ -73,7 +73,7 @@ func Run(ctx context.Context, opts Options) int {
 		return ExitOK
 	}
 	if !errors.Is(err, errSilent) {
-		_, _ = fmt.Fprintf(opts.Stderr, "kooperd: %v\n", err)
+		_, _ = fmt.Fprintf(opts.Stderr, "kooperd: %s\n", plainLines(err.Error()))
 	}
 	return exitStatus(err)
 }

@@ -136,7 +136,7 @@ func runOrphans(cmd *cobra.Command, registry *handlers.Registry, paths []string,
 }
 
 // note says something that is not the answer.
-func (r *orphansRun) note(text string) { _, _ = fmt.Fprintf(r.stderr, "kooperd: %s\n", text) }
+func (r *orphansRun) note(text string) { _, _ = fmt.Fprintf(r.stderr, "kooperd: %s\n", plain(text)) }
 
 func (r *orphansRun) installation() string {
 	return compose.Installation(r.lease.Namespace, r.lease.Name)

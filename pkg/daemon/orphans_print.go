@@ -88,7 +88,7 @@ func (r *orphansRun) printNone() error {
 	if r.found.Children+r.found.Patches == 0 {
 		text = fmt.Sprintf("no object carries the mark of installation %s, which is that of lease %s", r.installation(), r.lease)
 	}
-	return printed(fmt.Fprintln(r.stdout, text))
+	return printed(fmt.Fprintln(r.stdout, plain(text)))
 }
 
 func orphanRows(orphans []compose.Orphan, now time.Time) [][]string {

@@ -209,12 +209,19 @@ func (f *replicaFinder) within(ctx context.Context, stderr io.Writer, question f
 	}
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	err := question(limited)
+	done := make(chan error, 1)
+	go func() { done <- question(limited) }()
+	var err error
+	select {
+	case err = <-done:
+	case <-limited.Done(): // A credential plugin obeys no context.
+		err = limited.Err()
+	}
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return fmt.Errorf("waiting for %s: %w", f.flags.address, context.Cause(ctx))
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no answer from %s within %s", f.flags.address, timeout)
+		return fmt.Errorf("no answer from %s within %s%s", f.flags.address, timeout, pluginMayHang(f.where))
 	}
 	return err
 }

@@ -83,6 +83,7 @@ type statusRun struct {
 	terminal func() terminal // standard output, as large as it is now
 	stdout   io.Writer
 	stderr   io.Writer
+	held     heldNotes
 }
 
 func runStatus(cmd *cobra.Command, flags statusFlags) error {
@@ -100,7 +101,10 @@ func runStatus(cmd *cobra.Command, flags statusFlags) error {
 	r.asks = asker.ask
 	answer, err := r.asks(cmd.Context())
 	if err != nil {
-		return &runError{err}
+		return &runError{errors.New(plain(err.Error()))}
+	}
+	if flags.watch && r.redraws() {
+		asker.stderr = io.Discard // It would be written into the picture.
 	}
 	if flags.watch {
 		return r.follow(cmd.Context(), answer)
@@ -108,8 +112,12 @@ func runStatus(cmd *cobra.Command, flags statusFlags) error {
 	return r.print(answer)
 }
 
-// note says something that is not the answer.
-func (r *statusRun) note(text string) { _, _ = fmt.Fprintf(r.stderr, "kooperd: %s\n", text) }
+// note says something that is not the answer: at once, or in the picture that is redrawn.
+func (r *statusRun) note(text string) {
+	if !r.held.add(text) {
+		_, _ = fmt.Fprintf(r.stderr, "kooperd: %s\n", plain(text))
+	}
+}
 
 // print shows an answer once.
 func (r *statusRun) print(answer statusAnswer) error {

@@ -42,6 +42,10 @@ func (a *statusAsker) ask(ctx context.Context) (statusAnswer, error) {
 			asked.close()
 			return err
 		}
+		if ctx.Err() != nil { // Nobody waits for the answer any more.
+			asked.close()
+			return ctx.Err()
+		}
 		answered = asked
 		return nil
 	})

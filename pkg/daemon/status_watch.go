@@ -5,6 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -19,8 +22,10 @@ const (
 // follow shows the answers again and again until ctx ends, which is no error. The first one is
 // there already.
 func (r *statusRun) follow(ctx context.Context, answer statusAnswer) error {
-	redraws := r.terminal().is && r.flags.format == formatText
+	redraws := r.redraws()
 	if redraws {
+		r.held.begin()
+		defer r.held.end()
 		if err := printed(io.WriteString(r.stdout, enterScreen)); err != nil {
 			return err
 		}
@@ -49,15 +54,58 @@ func (r *statusRun) follow(ctx context.Context, answer statusAnswer) error {
 		}
 		trouble = ""
 		next, err := r.asks(ctx)
+		notes := r.held.take()
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			trouble = err.Error()
+			trouble = strings.Join(append([]string{err.Error()}, notes...), "; ")
 		default:
 			answer = next
+			if len(notes) > 0 {
+				answer.note = strings.TrimSuffix(strings.Join(append(notes, answer.note), "; "), "; ")
+			}
 		}
 	}
+}
+
+// redraws says whether an answer is shown in the place of the one before.
+func (r *statusRun) redraws() bool { return r.terminal().is && r.flags.format == formatText }
+
+// heldNotes keeps notes while standard error must not be written to. The zero value keeps none. It
+// is safe for concurrent use: a question that was given up may still have something to say.
+type heldNotes struct {
+	mu    sync.Mutex
+	holds bool
+	texts []string
+}
+
+func (h *heldNotes) begin() { h.set(true) }
+func (h *heldNotes) end()   { h.set(false) }
+
+func (h *heldNotes) set(holds bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.holds, h.texts = holds, nil
+}
+
+// add keeps a note; false if it is not to be kept.
+func (h *heldNotes) add(text string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.holds && !slices.Contains(h.texts, text) {
+		h.texts = append(h.texts, text)
+	}
+	return h.holds
+}
+
+// take returns the notes since the last time.
+func (h *heldNotes) take() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	texts := h.texts
+	h.texts = nil
+	return texts
 }
 
 // append writes an answer below those before.

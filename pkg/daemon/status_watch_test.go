@@ -89,3 +89,47 @@ func TestWatchOnATerminal(t *testing.T) {
 		}
 	}
 }
+
+// TestNotesOnATerminal has notes while the second screen is shown, with an answer and without.
+func TestNotesOnATerminal(t *testing.T) {
+	var out, errs bytes.Buffer
+	synctest.Test(t, func(t *testing.T) {
+		ctx, end := context.WithCancel(t.Context())
+		defer end()
+		r := &statusRun{
+			flags:  statusFlags{watch: true, interval: time.Second, format: formatText},
+			stdout: &out, stderr: &errs, terminal: func() terminal { return terminal{is: true, width: 200, height: 40} },
+		}
+		asked := 0
+		r.asks = func(context.Context) (statusAnswer, error) {
+			asked++
+			switch asked {
+			case 1:
+				r.note("one may have gone")
+				r.note("one may have gone")
+				moved := smallAnswer("two")
+				moved.note = "one does not lead any more"
+				return moved, nil
+			case 2:
+				r.note("two may have gone")
+				return statusAnswer{}, errors.New("no answer")
+			}
+			end()
+			return statusAnswer{}, ctx.Err()
+		}
+		if err := r.follow(ctx, smallAnswer("one")); err != nil {
+			t.Error(err)
+		}
+		r.note("it is over")
+	})
+	for _, want := range []string{
+		"\r\none may have gone; one does not lead any more" + clearLine, "\r\nno answer since then: no answer; two may have gone" + clearLine,
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the screen lacks %q: %q", want, out.String())
+		}
+	}
+	if want := "kooperd: it is over\n"; errs.String() != want {
+		t.Errorf("standard error is %q, want %q", errs.String(), want)
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
@@ -43,19 +45,61 @@ func writeTable(w io.Writer, rows [][]string) error {
 // than that.
 func plain(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if unprintable(r) {
 			return ' '
 		}
 		return r
 	}, text)
 }
 
+// plainLines is plain for a text of several lines, which may be indented.
+func plainLines(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unprintable(r) && r != '\n' && r != '\t' {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+// unprintable says whether a terminal may do something else with a rune than show it: move, ask,
+// or turn the direction in which text is written.
+func unprintable(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
+}
+
+// plainJSON is a JSON document with escapes for what is unprintable in its strings, which JSON
+// itself wants only of the characters below the space.
+func plainJSON(document []byte) []byte {
+	if bytes.IndexFunc(document, escaped) < 0 {
+		return document
+	}
+	var out []byte
+	for _, r := range string(document) {
+		if !escaped(r) {
+			out = utf8.AppendRune(out, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			out = fmt.Appendf(out, "\\u%04x", unit)
+		}
+	}
+	return out
+}
+
+// escaped says whether plainJSON escapes a rune. Bytes that are no UTF-8 are among them.
+func escaped(r rune) bool { return r == utf8.RuneError || r > ' ' && unprintable(r) }
+
 // writeJSON writes one JSON document.
 func writeJSON(w io.Writer, document any) error {
-	enc := json.NewEncoder(w)
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return printed(0, enc.Encode(document))
+	if err := enc.Encode(document); err != nil {
+		return printed(0, err)
+	}
+	return printed(w.Write(plainJSON(out.Bytes())))
 }
 
 // writeRawJSON writes a document that is JSON already, indented or in one line.
@@ -71,7 +115,7 @@ func writeRawJSON(w io.Writer, document []byte, indented bool) error {
 		return &runError{fmt.Errorf("reading a document: %w", err)}
 	}
 	out.WriteByte('\n')
-	return printed(w.Write(out.Bytes()))
+	return printed(w.Write(plainJSON(out.Bytes())))
 }
 
 // age is how old an object is, as kubectl says it.

@@ -15,7 +15,7 @@ import (
 // was not read to the end.
 func (f family) show(stdout, stderr io.Writer, format string) error {
 	for _, text := range f.notes() {
-		_, _ = fmt.Fprintf(stderr, "kooperd: %s\n", text)
+		_, _ = fmt.Fprintf(stderr, "kooperd: %s\n", plain(text))
 	}
 	var err error
 	if format == formatJSON {

@@ -35,7 +35,8 @@ type Pod struct {
 // before it, knows no other way. The API server wants the right to create pods/portforward, and to
 // get it as well for a WebSocket. An error of the API server is in the error that is returned.
 //
-// The end of ctx ends the wait, and not always the attempt: client-go takes no context here.
+// The end of ctx ends the wait at once. Its deadline ends the attempt as well, also one that waits
+// for the answer to a WebSocket; client-go waits for that to SPDY without a bound.
 func Dial(ctx context.Context, config *rest.Config, namespace, name string) (*Pod, error) {
 	dialer, err := newDialer(ctx, config, namespace, name)
 	if err != nil {
@@ -76,6 +77,8 @@ func newDialer(ctx context.Context, config *rest.Config, namespace, name string)
 	config = rest.CopyConfig(config)
 	gv := corev1.SchemeGroupVersion
 	config.GroupVersion, config.APIPath, config.NegotiatedSerializer = &gv, "/api", scheme.Codecs.WithoutConversion()
+	// client-go makes the requests without a context.
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return bounded{ctx, next} })
 	client, err := rest.RESTClientFor(config)
 	if err != nil {
 		return nil, err
@@ -93,6 +96,17 @@ func newDialer(ctx context.Context, config *rest.Config, namespace, name string)
 	return portforward.NewFallbackDialerForStreaming(webSocket, plain, func(err error) bool {
 		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
 	}), nil
+}
+
+// bounded sends requests with a context. What it connects outlives the context.
+type bounded struct {
+	ctx  context.Context //nolint:containedctx // The request that needs it is made by client-go.
+	next http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
+	return b.next.RoundTrip(request.WithContext(b.ctx))
 }
 
 // Dialer returns what a http.Transport needs to connect to a port of the pod, whatever address is

@@ -140,3 +140,26 @@ func TestCloseEndsAReader(t *testing.T) {
 		t.Errorf("the reader gets %v, want the end", err)
 	}
 }
+
+// TestDialThatHangs has an API server that never answers: the attempt ends with its deadline, which
+// closes the connection.
+func TestDialThatHangs(t *testing.T) {
+	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	ctx, end := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer end()
+	if _, err := portforward.Dial(ctx, &rest.Config{Host: silent.Addr().String()}, "kooper-system", "kooperd-0"); err == nil {
+		t.Fatal("it connects to what does not answer")
+	}
+	conn, err := silent.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := io.Copy(io.Discard, conn); err != nil { // It ends when the other side closes.
+		t.Error(err)
+	}
+}
