@@ -8,12 +8,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
 	"k8s.io/client-go/rest"
 
+	"kooperd.dev/kooperd/pkg/server/page"
 	"kooperd.dev/kooperd/pkg/statusz"
 )
 
@@ -44,18 +44,12 @@ func (r *replica) report(ctx context.Context, items int) (*statusz.Report, []byt
 
 // object asks for one object. The error is errNotKnown when it is watched by nothing.
 func (r *replica) object(ctx context.Context, object statusz.ObjectRef) (*statusz.ObjectReport, []byte, error) {
-	query := url.Values{}
-	if object.APIVersion != "" {
-		query.Set("apiVersion", object.APIVersion)
+	path, text, _ := strings.Cut(page.ObjectPath(object), "?")
+	query, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, nil, err
 	}
-	path := []string{"objects", object.Kind, object.Namespace, object.Name}
-	if object.Namespace == "" {
-		path = slices.Delete(path, 2, 3)
-	}
-	for i, part := range path {
-		path[i] = url.PathEscape(part)
-	}
-	raw, err := r.get(ctx, strings.Join(path, "/"), query)
+	raw, err := r.get(ctx, path, query)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -87,14 +81,14 @@ func (r *replica) checkVersion(version string) error {
 // get reads a page as JSON. It sends a token only when that is asked for.
 func (r *replica) get(ctx context.Context, path string, query url.Values) ([]byte, error) {
 	query.Set("format", "json")
-	page := r.base.JoinPath(path)
-	page.RawQuery = query.Encode()
-	code, body, err := r.send(ctx, page)
+	address := r.base.JoinPath(path)
+	address.RawQuery = query.Encode()
+	code, body, err := r.send(ctx, address)
 	if err == nil && code == http.StatusUnauthorized && r.sent == "" {
 		if err := r.authenticate(ctx); err != nil {
 			return nil, fmt.Errorf("%s asks for a bearer token: %w", r.name, err)
 		}
-		code, body, err = r.send(ctx, page)
+		code, body, err = r.send(ctx, address)
 	}
 	if err != nil {
 		return nil, err
@@ -115,8 +109,8 @@ func (r *replica) authenticate(ctx context.Context) (err error) {
 }
 
 // send sends one request.
-func (r *replica) send(ctx context.Context, page *url.URL) (code int, body []byte, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, page.String(), http.NoBody)
+func (r *replica) send(ctx context.Context, address *url.URL) (code int, body []byte, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), http.NoBody)
 	if err != nil {
 		return 0, nil, err
 	}

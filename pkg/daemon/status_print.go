@@ -115,7 +115,7 @@ func (w statusSheet) history() string {
 		return "no calls are remembered (--history-limit=0)"
 	}
 	return fmt.Sprintf("%s of %s, %s of %s", plural(h.Handlings, "call", "calls"), plural(h.Objects, "object", "objects"),
-		bytesText(h.Bytes), bytesText(h.Limit))
+		statusz.ByteSize(h.Bytes), statusz.ByteSize(h.Limit))
 }
 
 // attention lists the objects that somebody should look at.
@@ -180,7 +180,7 @@ func (w statusSheet) definitions() {
 		}
 		rows = append(rows, []cell{
 			{text: d.Name}, {string(d.State), statePaint(d.State)}, {text: ago(d.Since, w.report.Time)}, {text: waiting},
-			{text: strconv.Itoa(d.Queue.Later)}, {text: fmt.Sprintf("%d/%d", d.Calls.Busy, d.Calls.Workers)}, {text: rateText(d.Calls)}, failed,
+			{text: strconv.Itoa(d.Queue.Later)}, {text: fmt.Sprintf("%d/%d", d.Calls.Busy, d.Calls.Workers)}, {text: oneWord(d.Calls.Rate())}, failed,
 			{text: shortSeconds(d.Calls.P50)}, {text: shortSeconds(d.Calls.P99)}, {text: definitionWhy(d)},
 		})
 	}
@@ -243,11 +243,11 @@ func (w statusSheet) sources() {
 		rows = append(rows, []cell{
 			{text: kindText(source.APIVersion, source.Kind)}, {text: cmp.Or(source.Namespace, "all")}, {text: source.Selector}, {text: source.Content},
 			{string(source.State), statePaint(source.State)}, {text: ago(source.Since, w.report.Time)}, {text: strconv.Itoa(source.Objects)},
-			{text: bytesText(source.Bytes)}, {text: sourceWhy(source)},
+			{text: statusz.ByteSize(source.Bytes)}, {text: sourceWhy(source)},
 		})
 	}
 	w.title(fmt.Sprintf("%s%s; %s, %s", plural(len(w.report.Sources), "WATCH", "WATCHES"), stateCounts(counts),
-		plural(objects, "object", "objects"), bytesText(size)))
+		plural(objects, "object", "objects"), statusz.ByteSize(size)))
 	w.table(rows)
 }
 

@@ -47,23 +47,33 @@ var delegates = cluster.ClusterWide(
 func scrape(t *testing.T, p *daemon.Process, path, token string, roots *x509.CertPool) (code int, body string) {
 	t.Helper()
 	address := p.AwaitLog(t, "serving", "server", "metrics", "tls", "true").Field("address")
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, InsecureSkipVerify: roots == nil}, DisableKeepAlives: true}
+	authorization := ""
+	if token != "" {
+		authorization = "Bearer " + token
+	}
+	return get(t, "https://"+address+path, authorization, &tls.Config{RootCAs: roots, InsecureSkipVerify: roots == nil})
+}
+
+// get asks for a URL with an Authorization header, unless that is empty, over its own connection.
+func get(t *testing.T, url, authorization string, config *tls.Config) (code int, body string) {
+	t.Helper()
+	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}
 	defer transport.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+address+path, http.NoBody)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
 	}
 	resp, err := (&http.Client{Transport: transport, Timeout: 30 * time.Second}).Do(req)
 	if err != nil {
-		t.Fatalf("asking for %s: %v", path, err)
+		t.Fatalf("asking for %s: %v", url, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatalf("reading %s: %v", path, err)
+		t.Fatalf("reading %s: %v", url, err)
 	}
 	return resp.StatusCode, string(text)
 }

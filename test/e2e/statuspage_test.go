@@ -4,11 +4,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,25 +19,7 @@ import (
 func askPage(t *testing.T, p *daemon.Process, path, authorization string) (code int, body string) {
 	t.Helper()
 	address := p.AwaitLog(t, "serving", "server", "health").Field("address")
-	transport := &http.Transport{DisableKeepAlives: true}
-	defer transport.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if authorization != "" {
-		req.Header.Set("Authorization", authorization)
-	}
-	resp, err := (&http.Client{Transport: transport, Timeout: 30 * time.Second}).Do(req)
-	if err != nil {
-		t.Fatalf("asking for %s: %v", path, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatalf("reading %s: %v", path, err)
-	}
-	return resp.StatusCode, string(text)
+	return get(t, "http://"+address+path, authorization, nil)
 }
 
 // TestStatusPage: those who may get /statusz read why an object was handled, and nobody reads the

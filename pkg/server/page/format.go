@@ -2,7 +2,6 @@ package page
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -17,8 +16,7 @@ import (
 // maxText is how long a text of several lines is at most.
 const maxText = 4000
 
-// none is shown for a figure that there is none of.
-const none = "–"
+const none = statusz.None
 
 // age is how long before now a moment was, as kubectl writes it; or how long after, which is for
 // ago to say.
@@ -47,45 +45,6 @@ func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
-// seconds is a duration with two significant digits.
-func seconds(s statusz.Seconds) string {
-	v := float64(s)
-	switch {
-	case math.IsNaN(v) || math.IsInf(v, 0) || v < 0:
-		return none
-	case v == 0:
-		return "0 s"
-	case v < 0.9995e-3:
-		return significant(v*1e6) + " µs"
-	case v < 0.9995:
-		return significant(v*1e3) + " ms"
-	case v < 100:
-		return significant(v) + " s"
-	default:
-		return duration.HumanDuration(time.Duration(v * float64(time.Second)))
-	}
-}
-
-// significant is a number with one digit after the point below ten, and with none above.
-func significant(v float64) string {
-	if v < 9.95 {
-		return strings.TrimSuffix(strconv.FormatFloat(v, 'f', 1, 64), ".0")
-	}
-	return strconv.FormatFloat(v, 'f', 0, 64)
-}
-
-// byteSize is a number of bytes in powers of a thousand.
-func byteSize(n int64) string {
-	v := float64(n)
-	for _, unit := range []string{"B", "kB", "MB"} {
-		if math.Abs(v) < 999.5 {
-			return significant(v) + " " + unit
-		}
-		v /= 1000
-	}
-	return significant(v) + " GB"
-}
-
 // number separates thousands.
 func number(n int) string {
 	digits := strconv.Itoa(n)
@@ -93,38 +52,6 @@ func number(n int) string {
 		digits = digits[:i] + "," + digits[i:]
 	}
 	return digits
-}
-
-// rate is how many calls there were in a second, or in a minute if it was less than one.
-func rate(c statusz.Calls) string {
-	perSecond := float64(c.Total) / float64(c.Window)
-	switch {
-	case c.Window <= 0:
-		return none
-	case c.Total == 0:
-		return "0"
-	case perSecond >= 1:
-		return significant(perSecond) + "/s"
-	case perSecond*60 >= 0.1:
-		return significant(perSecond*60) + "/min"
-	default:
-		return "< 0.1/min"
-	}
-}
-
-// percent is the share that failed.
-func percent(failed, total int) string {
-	if total == 0 || failed == 0 {
-		return "0 %"
-	}
-	share := 100 * float64(failed) / float64(total)
-	if share < 0.1 {
-		return "< 0.1 %"
-	}
-	if failed < total && share > 99 {
-		return "> 99 %"
-	}
-	return significant(share) + " %"
 }
 
 // clean replaces what is invisible in a text from elsewhere, or would make it look like another:

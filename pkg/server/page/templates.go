@@ -125,7 +125,7 @@ func within(outer, value any) (part, error) {
 var functions = template.FuncMap{
 	"in":  within,
 	"age": age, "ago": ago, "moment": moment, "rfc3339": rfc3339, "clock": clock,
-	"seconds": seconds, "bytes": byteSize, "number": number, "rate": rate, "percent": percent,
+	"bytes": statusz.ByteSize, "number": number,
 	"clean": clean, "short": short, "lines": lines, "hash": shortHash, "plural": plural,
 	"objectPath": ObjectPath, "objectName": objectName, "definitionPath": definitionPath, "namedPath": namedPath,
 	"state": stateOf, "result": resultOf, "cause": causeText,
