@@ -18,6 +18,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/pager"
 	"k8s.io/klog/v2"
+
+	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
 // listWatch is what the reflector drives. It adds the selectors, bounds streaming lists and keeps
@@ -70,7 +72,7 @@ func (lw *listWatch) run(ctx context.Context) error {
 	lw.streaming.Store(false)
 	lw.deadline = time.AfterFunc(math.MaxInt64, func() { cancel(errSlowStream) }) // Set off by the first stream.
 	defer lw.deadline.Stop()
-	err := lw.reflector.ListAndWatchWithContext(klog.NewContext(ctx, lw.source.logger.V(2)))
+	err := lw.reflector.ListAndWatchWithContext(klog.NewContext(ctx, telemetry.ForClientGo(lw.source.logger.V(2))))
 	if failed, ok := errors.AsType[*listError](err); ok {
 		err = failed.error // without what the reflector says around it
 	}

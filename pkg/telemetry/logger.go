@@ -109,10 +109,11 @@ const (
 )
 
 // RouteKlog makes klog, through which client-go logs, write to logger. Errors are written as they
-// are. client-go's V(0) becomes V(2), its V(1) becomes V(3), and so on up to verbosity, which is
-// the one that NewLogger was given. Its V(7), which becomes V(9), is the last: above it are the
-// bodies of requests and answers, with the secrets in them. client-go goes by the level of klog's
-// flag, or by that of the logger where it has a context; both have the same bound.
+// are, those of canceled requests aside, see ForClientGo. client-go's V(0) becomes V(2), its V(1)
+// becomes V(3), and so on up to verbosity, which is the one that NewLogger was given. Its V(7),
+// which becomes V(9), is the last: above it are the bodies of requests and answers, with the
+// secrets in them. client-go goes by the level of klog's flag, or by that of the logger where it
+// has a context; both have the same bound.
 //
 // klog is one in the whole process, so the daemon calls this once, before anything else uses
 // client-go.
@@ -122,7 +123,7 @@ func RouteKlog(logger logr.Logger, verbosity int) error {
 	if err := flags.Set("v", strconv.Itoa(min(max(0, verbosity-clientGoLevels), clientGoMost))); err != nil {
 		return fmt.Errorf("setting the verbosity of klog: %w", err)
 	}
-	klog.SetLoggerWithOptions(logger.V(clientGoLevels).WithName("client-go"), klog.ContextualLogger(true))
+	klog.SetLoggerWithOptions(ForClientGo(logger.V(clientGoLevels).WithName("client-go")), klog.ContextualLogger(true))
 	return nil
 }
 

@@ -2,9 +2,11 @@ package telemetry
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -116,6 +118,9 @@ func TestVerbosity(t *testing.T) {
 			}
 			var got []string
 			for _, line := range lines(t, written.String()) {
+				if line["msg"] == "canceled" && (line["level"] != "DEBUG" || !strings.Contains(line["err"].(string), "context canceled")) {
+					t.Errorf("line %v of a canceled request, want level DEBUG and the error", line)
+				}
 				got = append(got, line["msg"].(string))
 			}
 			if !slices.Equal(got, tc.want) {
@@ -175,9 +180,9 @@ func TestRouteKlog(t *testing.T) {
 	}{
 		"quiet":             {0, []string{"error"}},
 		"kooperd's calls":   {1, []string{"error"}},
-		"client-go's level": {2, []string{"error", "info", "contextual info"}},
-		"client-go's V(4)":  {6, []string{"error", "info", "contextual info", "v4", "contextual v4"}},
-		"everything":        {12, []string{"error", "info", "contextual info", "v4", "contextual v4", "v5", "contextual v7", "v7 in a call"}},
+		"client-go's level": {2, []string{"error", "canceled", "canceled", "info", "contextual info"}},
+		"client-go's V(4)":  {6, []string{"error", "canceled", "canceled", "info", "contextual info", "v4", "contextual v4"}},
+		"everything":        {12, []string{"error", "canceled", "canceled", "info", "contextual info", "v4", "contextual v4", "v5", "contextual v7", "v7 in a call"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -186,6 +191,8 @@ func TestRouteKlog(t *testing.T) {
 				t.Fatal(err)
 			}
 			klog.ErrorS(errors.New("no"), "error")
+			klog.FromContext(t.Context()).Error(fmt.Errorf("reading: %w", context.Canceled), "canceled")
+			klog.FromContext(t.Context()).WithValues("a", 1).Error(context.Canceled, "canceled")
 			klog.InfoS("info")
 			klog.FromContext(t.Context()).Info("contextual info")
 			klog.V(4).InfoS("v4")
@@ -209,6 +216,9 @@ func TestRouteKlog(t *testing.T) {
 			for _, line := range lines(t, written.String()) {
 				if line["logger"] != "client-go" {
 					t.Errorf("line %v does not tell that it is client-go's", line)
+				}
+				if line["msg"] == "canceled" && (line["level"] != "DEBUG" || !strings.Contains(line["err"].(string), "context canceled")) {
+					t.Errorf("line %v of a canceled request, want level DEBUG and the error", line)
 				}
 				got = append(got, line["msg"].(string))
 			}
