@@ -220,7 +220,7 @@ func TestReleases(t *testing.T) {
 					t.Errorf("helm test: %t, kooperd says:\n%s", ok, said)
 				}
 				r.stop(t)
-				events := shared.AuditSince(t, mark)
+				events := shared.AuditSince(t, mark, r.user())
 				// What the test asks must not make up for what the daemons do not.
 				cluster.CheckGrants(t, r.user(), granted, paged, slices.DeleteFunc(events, byPod(testPod)))
 			})

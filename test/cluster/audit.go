@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -87,13 +88,15 @@ func (c *Cluster) Audit(t testing.TB) []AuditEvent {
 	return c.AuditSince(t, 0)
 }
 
-// AuditSince returns the requests that have been answered since mark. What was answered before the
-// call is in it, if the API server is running.
-func (c *Cluster) AuditSince(t testing.TB, mark AuditMark) []AuditEvent {
+// AuditSince returns the requests that have been answered since mark, and of them those whose line
+// in the log has each of mentions in it, like a user or a namespace. Tests that run side by side
+// share the log: without mentions, each parses the lines of all. What was answered before the call
+// is in it, if the API server is running.
+func (c *Cluster) AuditSince(t testing.TB, mark AuditMark, mentions ...string) []AuditEvent {
 	t.Helper()
 	c.requireAudit(t)
 	c.syncAudit(t)
-	events, err := readAudit(c.auditLog(), int64(mark))
+	events, err := readAudit(c.auditLog(), int64(mark), mentions...)
 	if err != nil {
 		t.Fatalf("reading the audit log: %v", err)
 	}
@@ -107,9 +110,10 @@ func (c *Cluster) requireAudit(t testing.TB) {
 	}
 }
 
-// readAudit parses the complete lines of the log that begin at offset or after it. A line that was
-// being written when that was the size of the log is not among them.
-func readAudit(path string, offset int64) ([]AuditEvent, error) {
+// readAudit parses the complete lines of the log that begin at offset or after it and have each of
+// mentions in them. A line that was being written when that was the size of the log is not among
+// them. It holds one line at a time, as a log may have gigabytes.
+func readAudit(path string, offset int64, mentions ...string) ([]AuditEvent, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -118,17 +122,20 @@ func readAudit(path string, offset int64) ([]AuditEvent, error) {
 	if _, err := file.Seek(max(offset-1, 0), io.SeekStart); err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(file)
-	if err != nil {
-		return nil, err
-	}
+	lines := lineReader{from: bufio.NewReaderSize(file, 64<<10)}
 	if offset > 0 { // The first byte is the end of a line, or within one.
-		_, data, _ = bytes.Cut(data, []byte("\n"))
+		if _, err := lines.next(); err != nil {
+			return nil, noEOF(err)
+		}
 	}
 	var events []AuditEvent
-	for line := range bytes.Lines(data) {
-		if !bytes.HasSuffix(line, []byte("\n")) {
-			break // it is being written, or was when the API server was killed
+	for {
+		line, err := lines.next()
+		if err != nil { // At the end a line is being written, or was when the API server was killed.
+			return events, noEOF(err)
+		}
+		if slices.ContainsFunc(mentions, func(m string) bool { return !bytes.Contains(line, []byte(m)) }) {
+			continue
 		}
 		event, err := parseEvent(line)
 		if err != nil {
@@ -136,7 +143,34 @@ func readAudit(path string, offset int64) ([]AuditEvent, error) {
 		}
 		events = append(events, event)
 	}
-	return events, nil
+}
+
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// lineReader reads lines of any length.
+type lineReader struct {
+	from *bufio.Reader
+	long []byte // room for a line that is longer than the buffer of from
+}
+
+// next returns the next line with its end. It is valid until the next call.
+func (r *lineReader) next() ([]byte, error) {
+	r.long = r.long[:0]
+	for {
+		part, err := r.from.ReadSlice('\n')
+		if err == nil && len(r.long) == 0 {
+			return part, nil
+		}
+		r.long = append(r.long, part...)
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return r.long, err
+		}
+	}
 }
 
 // eventBegin is how every line of the log begins.
@@ -177,8 +211,8 @@ func (c *Cluster) syncAudit(t testing.TB) {
 		t.Fatalf("asking for an entry in the audit log: %v", err)
 	}
 	err = wait.PollUntilContextTimeout(ctx, time.Millisecond, requestTimeout, true, func(context.Context) (bool, error) {
-		events, err := readAudit(c.auditLog(), size)
-		return slices.ContainsFunc(events, func(e AuditEvent) bool { return e.RequestURI == marker }), err
+		events, err := readAudit(c.auditLog(), size, marker)
+		return len(events) > 0, err
 	})
 	if err != nil {
 		t.Fatalf("waiting for an entry in the audit log: %v", err)

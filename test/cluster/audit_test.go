@@ -2,9 +2,11 @@ package cluster
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -118,5 +120,32 @@ func TestReadAuditBehindATornLine(t *testing.T) {
 	}
 	if events, err := readAudit(path, 0); err == nil {
 		t.Errorf("rubbish is read as %+v", events)
+	}
+}
+
+// TestReadAuditThatMentions reads the lines of one namespace alone. One of them is longer than what
+// is read at once, and one of another could not be parsed.
+func TestReadAuditThatMentions(t *testing.T) {
+	line := func(namespace, verb string, size int) string {
+		return fmt.Sprintf(`{"kind":"Event","verb":%q,"objectRef":{"namespace":%q},"requestURI":%q}`+"\n", verb, namespace, strings.Repeat("x", size))
+	}
+	path := filepath.Join(t.TempDir(), "audit.log")
+	log := line("a", "get", 1) + line("b", "get", 200_000) + "rubbish\n" + line("a", "list", 200_000) + line("a", "watch", 1)
+	if err := os.WriteFile(path, []byte(log), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mentions, want := range map[string]string{"a": "get list watch", "a list": "list", "a b": "", "b": "get"} {
+		var quoted []string
+		for word := range strings.FieldsSeq(mentions) {
+			quoted = append(quoted, `"`+word+`"`)
+		}
+		events, err := readAudit(path, 0, quoted...)
+		var verbs []string
+		for _, e := range events {
+			verbs = append(verbs, e.Verb)
+		}
+		if got := strings.Join(verbs, " "); err != nil || got != want {
+			t.Errorf("lines with %q: %q, %v, want %q", mentions, got, err, want)
+		}
 	}
 }

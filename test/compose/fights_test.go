@@ -80,7 +80,7 @@ func TestFight(t *testing.T) {
 	seconds := time.Since(begun).Seconds()
 	most := 5 + 1 + int(math.Log2(1+seconds)) // Five at once, and then after 1, 2, 4, 8 s and so on.
 	ours, theirs := 0, 0
-	for _, e := range shared.AuditSince(t, mark) {
+	for _, e := range shared.AuditSince(t, mark, r.namespace) {
 		if e.Verb != "patch" || e.ObjectRef.Resource != "configmaps" || e.ObjectRef.Namespace != r.namespace || e.ObjectRef.Name != "p-a" {
 			continue
 		}

@@ -70,7 +70,7 @@ func TestMarks(t *testing.T) {
 	}
 
 	watches := 0
-	for _, e := range shared.AuditSince(t, mark) {
+	for _, e := range shared.AuditSince(t, mark, installation) {
 		if e.Verb == "watch" && e.ObjectRef.Resource == "configmaps" && strings.Contains(e.RequestURI, installation) {
 			watches++
 		}

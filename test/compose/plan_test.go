@@ -15,9 +15,10 @@ import (
 // asked counts the requests of a user since mark, those of writes apart.
 func (r *rig) asked(t testing.TB, account string, mark cluster.AuditMark) (reads, writes int) {
 	t.Helper()
-	for _, e := range shared.AuditSince(t, mark) {
+	user := "system:serviceaccount:" + r.leases + ":" + account
+	for _, e := range shared.AuditSince(t, mark, user) {
 		switch {
-		case e.User.Username != "system:serviceaccount:"+r.leases+":"+account, slices.Contains(notAboutChildren, e.ObjectRef.Resource):
+		case e.User.Username != user, slices.Contains(notAboutChildren, e.ObjectRef.Resource):
 		case e.IsWrite():
 			writes++
 		default:

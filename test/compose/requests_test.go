@@ -34,7 +34,7 @@ var notAboutChildren = []string{"leases", "selfsubjectaccessreviews", "selfsubje
 func (r *rig) audit(t testing.TB, mark cluster.AuditMark) []cluster.AuditEvent {
 	t.Helper()
 	user := "system:serviceaccount:" + r.leases + ":" + r.account
-	return slices.DeleteFunc(shared.AuditSince(t, mark), func(e cluster.AuditEvent) bool {
+	return slices.DeleteFunc(shared.AuditSince(t, mark, user), func(e cluster.AuditEvent) bool {
 		return e.User.Username != user || slices.Contains(notAboutChildren, e.ObjectRef.Resource)
 	})
 }

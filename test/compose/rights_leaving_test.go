@@ -9,7 +9,8 @@ import (
 // nothingRefused fails the test if the API server has refused a request of the installation.
 func (r *rig) nothingRefused(t *testing.T) {
 	t.Helper()
-	cluster.CheckGrants(t, "system:serviceaccount:"+r.leases+":"+r.account, nil, false, shared.AuditSince(t, r.begun))
+	user := "system:serviceaccount:" + r.leases + ":" + r.account
+	cluster.CheckGrants(t, user, nil, false, shared.AuditSince(t, r.begun, user))
 }
 
 // TestRightsOfLeaving gives kooperd the rights that it prints, and lets parents leave the selectors

@@ -365,12 +365,13 @@ func checkRights(t *testing.T, r *rig, rights []cluster.RBAC) {
 		// those alone who do not stream them, and where a parent with a finalizer goes or has left.
 		return g.Verb == "bind" || g.Verb == "escalate" || g.Verb == "list" || strings.HasSuffix(g.Resource, "/finalizers")
 	})
-	requests := shared.AuditSince(t, r.begun)
+	user := "system:serviceaccount:" + r.leases + ":" + r.account
+	requests := shared.AuditSince(t, r.begun, user)
 	for _, e := range requests {
 		if e.Verb == "patch" && e.ResponseStatus.Code == 201 {
 			e.Verb = "create" // It takes that right too.
 			requests = append(requests, e)
 		}
 	}
-	cluster.CheckGrants(t, "system:serviceaccount:"+r.leases+":"+r.account, grants, false, requests)
+	cluster.CheckGrants(t, user, grants, false, requests)
 }

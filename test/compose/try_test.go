@@ -220,9 +220,10 @@ func (r *rig) versions(t testing.TB) map[string]string {
 // of one that has a body.
 func (r *rig) onlyDryRuns(t testing.TB, mark cluster.AuditMark, account string, want ...string) {
 	t.Helper()
+	user := "system:serviceaccount:" + r.leases + ":" + account
 	var sent []string
-	for _, e := range shared.AuditSince(t, mark) {
-		if !e.IsWrite() || e.User.Username != "system:serviceaccount:"+r.leases+":"+account || slices.Contains(notAboutChildren, e.ObjectRef.Resource) {
+	for _, e := range shared.AuditSince(t, mark, user) {
+		if !e.IsWrite() || e.User.Username != user || slices.Contains(notAboutChildren, e.ObjectRef.Resource) {
 			continue
 		}
 		resource := e.ObjectRef.Resource

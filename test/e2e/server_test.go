@@ -124,7 +124,7 @@ func TestAuthenticate(t *testing.T) {
 			scrape(t, p, "/metrics", "not-a-token", nil)
 		}
 		reviews := 0
-		for _, e := range shared.AuditSince(t, mark) {
+		for _, e := range shared.AuditSince(t, mark, account) {
 			if e.ObjectRef.Resource == "tokenreviews" && e.User.Username == account+"kooperd" {
 				reviews++
 			}

@@ -251,7 +251,7 @@ func (r *chaosRig) awaitEvent(t *testing.T, p *daemon.Process, reason, note stri
 func (r *chaosRig) requests(t *testing.T, verb string) string {
 	t.Helper()
 	var names []string
-	for _, e := range shared.AuditSince(t, r.mark) {
+	for _, e := range shared.AuditSince(t, r.mark, r.user()) {
 		if e.User.Username != r.user() {
 			continue
 		}

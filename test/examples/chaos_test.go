@@ -236,7 +236,7 @@ func testKilledLeader(t *testing.T, r *chaosRig) {
 	r.wantPods(t, "web-3 web-4 web-5", "web-3 web-4")
 	r.stop(t, standby)
 	var deleted []string
-	for _, e := range shared.AuditSince(t, r.mark) {
+	for _, e := range shared.AuditSince(t, r.mark, r.user()) {
 		if e.User.Username == r.user() && e.Verb == "delete" {
 			deleted = append(deleted, e.ObjectRef.Name)
 		}

@@ -88,12 +88,13 @@ func (r *resident) isAboutObjects(req *http.Request) bool {
 // again and again and is refused is left out.
 func (r *resident) writes(t *testing.T, mark cluster.AuditMark) []string {
 	t.Helper()
+	user := "system:serviceaccount:" + leaseNamespace + ":example-" + r.name
 	var all []string
-	for _, e := range shared.AuditSince(t, mark) {
+	for _, e := range shared.AuditSince(t, mark, user) {
 		own := slices.Contains([]string{"leases", "events", "selfsubjectaccessreviews", "selfsubjectrulesreviews"}, e.ObjectRef.Resource) ||
 			e.ObjectRef.Resource == "configmaps" && (e.ObjectRef.Name == r.name+"-definitions" || e.Verb == "create")
 		again := r.refused && e.ResponseStatus.Code >= http.StatusBadRequest
-		if e.User.Username == "system:serviceaccount:"+leaseNamespace+":example-"+r.name && e.IsWrite() && !own && !again {
+		if e.User.Username == user && e.IsWrite() && !own && !again {
 			all = append(all, fmt.Sprintf("%s %s: %d %s", e.Verb, e.RequestURI, e.ResponseStatus.Code, e.RequestObject))
 		}
 	}

@@ -98,7 +98,7 @@ func (s *scene) awaitRecorded(t *testing.T, requests []*request) {
 func (s *scene) requests(t *testing.T) []*request {
 	t.Helper()
 	var found []*request
-	for _, e := range s.cluster.AuditSince(t, s.mark) {
+	for _, e := range s.cluster.AuditSince(t, s.mark, s.namespace) {
 		if e.ObjectRef.Namespace != s.namespace || !e.IsWrite() {
 			continue
 		}

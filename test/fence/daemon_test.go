@@ -105,7 +105,7 @@ func TestReplicas(t *testing.T) {
 	if err := runaway.problem(); err != nil {
 		t.Errorf("writing as the program left behind: %v", err)
 	}
-	f.assertOrder(t, shared.AuditSince(t, before), "first", "second")
+	f.assertOrder(t, shared.AuditSince(t, before, f.namespace), "first", "second")
 
 	third := f.replica(t, "third", f.podEnv(t, "third")...)
 	third.AwaitReady(t)
@@ -117,7 +117,7 @@ func TestReplicas(t *testing.T) {
 	third.AwaitLog(t, "became leader")
 	t.Logf("the next replica led %s after SIGTERM", time.Since(stopped).Round(time.Millisecond))
 	f.awaitMarked(t, third, "third")
-	f.assertOrder(t, shared.AuditSince(t, before), "second", "third")
+	f.assertOrder(t, shared.AuditSince(t, before, f.namespace), "second", "third")
 }
 
 // assertOrder reads from the audit log that no write of the old leader's pod arrived and was

@@ -174,7 +174,7 @@ func TestFinalizer(t *testing.T) {
 				t.Errorf("afterwards there is %s, want %s", have, tc.want)
 			}
 			requests := 0
-			for _, e := range shared.AuditSince(t, mark) {
+			for _, e := range shared.AuditSince(t, mark, agent(t)) {
 				if e.UserAgent == agent(t) {
 					requests++
 				}

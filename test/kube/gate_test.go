@@ -59,7 +59,7 @@ func TestGate(t *testing.T) {
 	}
 
 	var verbs []string
-	for _, e := range shared.AuditSince(t, mark) {
+	for _, e := range shared.AuditSince(t, mark, agent(t)) {
 		if e.UserAgent != agent(t)+" a-definition" || e.ObjectRef.Resource != "configmaps" {
 			continue
 		}

@@ -206,7 +206,7 @@ func metric(t *testing.T, registry *prometheus.Registry, name string) (sum float
 func requests(t *testing.T, mark cluster.AuditMark, resource string) []string {
 	t.Helper()
 	var found []string
-	for _, e := range shared.AuditSince(t, mark) {
+	for _, e := range shared.AuditSince(t, mark, agent(t)) {
 		if strings.HasPrefix(e.UserAgent, agent(t)) && e.ObjectRef.Resource == resource {
 			found = append(found, e.Verb+" "+e.RequestURI)
 		}

@@ -138,7 +138,7 @@ func TestSelectorsAndNamespaces(t *testing.T) {
 
 	view.close()
 	namespaces := map[string]bool{}
-	for _, e := range shared.AuditSince(t, mark) {
+	for _, e := range shared.AuditSince(t, mark, agent(t)) {
 		if e.UserAgent == agent(t) && e.ObjectRef.Resource == "configmaps" {
 			namespaces[e.ObjectRef.Namespace] = true
 			if !strings.Contains(e.RequestURI, "fieldSelector=metadata.name%21%3Dx") {

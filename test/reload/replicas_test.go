@@ -114,7 +114,7 @@ func (r *replicated) judge(t testing.TB) {
 	t.Helper()
 	newest := map[string]int{}
 	writes := 0
-	for _, e := range shared.AuditSince(t, r.mark) {
+	for _, e := range shared.AuditSince(t, r.mark, r.namespace) {
 		if e.ObjectRef.Namespace != r.namespace || e.ObjectRef.Name != markerName || e.Verb != "patch" || e.ResponseStatus.Code != 200 {
 			continue
 		}

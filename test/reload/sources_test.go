@@ -167,7 +167,7 @@ func TestRemoved(t *testing.T) {
 			len(ofDefinitions(f.series(t), "gone", "removed")) == 0
 	})
 	f.Await(t, "the end of the watch on Secrets", func() bool {
-		for _, e := range shared.AuditSince(t, mark) {
+		for _, e := range shared.AuditSince(t, mark, r.namespace) {
 			if e.ObjectRef.Namespace == r.namespace && e.ObjectRef.Resource == "secrets" && e.Verb == "watch" {
 				return true // It is in the log when it has ended.
 			}
