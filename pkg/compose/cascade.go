@@ -12,15 +12,18 @@ func keepsDependents(parent *metav1.ObjectMeta) bool {
 	return parent.DeletionTimestamp != nil && slices.Contains(parent.Finalizers, metav1.FinalizerOrphanDependents)
 }
 
-// leaveToCollector leaves children alone that the garbage collector deletes while the parent is
-// there: a composer that still wants them would have them made and deleted in turn.
-func leaveToCollector(p *pass, ops []Op) {
-	if p.meta.DeletionTimestamp == nil || !slices.Contains(p.meta.Finalizers, metav1.FinalizerDeleteDependents) {
-		return
+// leaveUnmade makes no child for a parent that is about to go. Its composer has said so, or the
+// garbage collector deletes the children while the parent is there: a composer that still wants
+// them would have them made and deleted in turn.
+func leaveUnmade(p *pass, ops []Op) {
+	finalized := p.composition.Finalized && p.composed.DeletionTimestamp != nil
+	foreground := p.meta.DeletionTimestamp != nil && slices.Contains(p.meta.Finalizers, metav1.FinalizerDeleteDependents)
+	message := "it is not made again: the parent is being deleted in the foreground, with what depends on it"
+	if finalized {
+		message = "it is not made: the parent is being deleted, and may go"
 	}
-	const message = "it is not made again: the parent is being deleted in the foreground, with what depends on it"
 	for i, op := range ops {
-		if op.Action == Create && p.parent.mayOwn(op.ID.Namespace) {
+		if op.Action == Create && (finalized || foreground && p.parent.mayOwn(op.ID.Namespace)) {
 			ops[i].Action, ops[i].Reason, ops[i].Message = Wait, ReasonDeleting, message
 			ops[i].Ready, ops[i].NotReady = false, message
 		}

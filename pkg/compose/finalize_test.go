@@ -244,6 +244,34 @@ func TestFinalizingInTheForegroundMakesNothing(t *testing.T) {
 	}
 }
 
+// TestFinalizedMakesNothing has a composer that still wants its child when it says that the parent
+// may go, as it sees no child any more. Were the child made, it would see one, and take that back:
+// that is how a deletion in the foreground looks once the garbage collector is done.
+func TestFinalizedMakesNothing(t *testing.T) {
+	r := newRig(t, rigOptions{finalizes: true, composer: handlers.ComposerFunc(func(_ context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
+		return handlers.Composition{Children: []handlers.Child{page}, Finalized: req.Finalizing && len(req.Children) == 0}, nil
+	})})
+	r.newWebsite("web", nil)
+	r.mustPass(t, "web")
+	r.sync()
+	r.server.do(func(c *cluster) {
+		for id := range c.objects {
+			if id.Kind == configMapKind.GroupKind() {
+				delete(c.objects, id)
+			}
+		}
+		if err := c.delete(idOf(websiteKind, "team-a", "web"), "", ""); err != nil {
+			t.Fatal(err)
+		}
+		c.version++
+	})
+	r.sync()
+	r.mustPass(t, "web")
+	if left := r.left(); len(left) > 0 {
+		t.Errorf("left are %v, want that the parent is gone and its child was not made again", left)
+	}
+}
+
 // TestDeletionSurvivesAnyFailure makes the k-th request of a deletion fail, for every k.
 func TestDeletionSurvivesAnyFailure(t *testing.T) {
 	for _, failure := range []error{

@@ -233,7 +233,7 @@ func (p *pass) plan(observed map[ChildID]observedChild, desired []*Desired, hold
 		Damped: p.Memory.fights.damped(p.parent.UID, desired, p.now()),
 	})
 	p.leaveTerminating(ops)
-	leaveToCollector(p, ops)
+	leaveUnmade(p, ops)
 	for i, op := range ops {
 		if failure := p.failed[op.ID]; failure != nil && op.Desired != nil && op.Action != Wait {
 			ops[i].Action, ops[i].Reason, ops[i].Message = Refuse, failure.reason, failure.Error()
