@@ -19,7 +19,7 @@ const rootModule = "module kooperd.dev/kooperd"
 func findBinary() (string, error) {
 	path := os.Getenv(BinaryEnv)
 	if path == "" {
-		root, err := repositoryRoot()
+		root, err := RepositoryRoot()
 		if err != nil {
 			return "", err
 		}
@@ -31,8 +31,9 @@ func findBinary() (string, error) {
 	return filepath.Abs(path)
 }
 
-// repositoryRoot walks up from the working directory, which for a test is its package's.
-func repositoryRoot() (string, error) {
+// RepositoryRoot returns the top folder of the repository. It walks up from the working directory,
+// which for a test is its package's.
+func RepositoryRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", fmt.Errorf("looking for the repository: %w", err)

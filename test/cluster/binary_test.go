@@ -23,7 +23,7 @@ func TestFindBinary(t *testing.T) {
 		}
 	})
 	t.Run("root", func(t *testing.T) {
-		root, err := repositoryRoot()
+		root, err := RepositoryRoot()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -39,13 +39,18 @@ type Options struct {
 	StartTimeout time.Duration
 }
 
+// testEnv is for the clusters of tests: their heaps are small, so collecting garbage as often as
+// usual takes a large part of their time. Programs that measure have the usual.
+var testEnv = []string{"GOGC=400"}
+
 // Cluster is one devcluster with its own data and credentials. Its methods may be called
 // concurrently, except the ones that start, stop or break it. They are for the goroutine of the
 // test they are given.
 type Cluster struct {
 	opts   Options
 	binary string
-	dir    string // holds everything of this cluster
+	dir    string   // holds everything of this cluster
+	env    []string // what its environment has besides that of this process
 
 	mu     sync.Mutex
 	server *server      // nil while not running
@@ -56,26 +61,49 @@ type Cluster struct {
 	stood  []Standstill
 }
 
-// Main runs the tests of a package with one cluster for all of them, which it stores in *shared,
-// and returns the exit status for os.Exit. The logs of the cluster are kept if a test fails.
-func Main(m *testing.M, opts Options, shared **Cluster) int {
-	c, err := newCluster(opts)
+// Main runs the tests of a package with one cluster for all of them, or with a few, which it stores
+// in *shared, and returns the exit status for os.Exit. The logs of the clusters are kept if a test
+// fails.
+func Main(m *testing.M, opts Options, shared ...**Cluster) int {
+	all, err := startAll(context.Background(), opts, len(shared)) //nolint:forbidigo // TestMain has no context
 	if err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "cluster: %v\n", err)
 		return 1
 	}
-	if err := c.start(context.Background()); err != nil { //nolint:forbidigo // TestMain has no context
-		_, _ = fmt.Fprintf(os.Stderr, "cluster: %v\n", errors.Join(err, c.remove(true)))
-		return 1
+	for i := range shared {
+		*shared[i] = all[i]
 	}
-	*shared = c
 	code := m.Run()
-	err = errors.Join(c.stop(), c.remove(code != 0))
+	for _, c := range all {
+		err = errors.Join(err, c.stop(), c.remove(code != 0))
+	}
 	if err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "cluster: %v\n", err)
 		code = max(code, 1)
 	}
 	return code
+}
+
+// startAll starts n clusters side by side, as they mostly wait. If one does not start, none is
+// left.
+func startAll(ctx context.Context, opts Options, n int) ([]*Cluster, error) {
+	all, errs := make([]*Cluster, n), make([]error, n)
+	var starting sync.WaitGroup
+	for i := range n {
+		if all[i], errs[i] = newCluster(opts); errs[i] != nil {
+			break
+		}
+		all[i].env = testEnv
+		starting.Go(func() { errs[i] = all[i].start(ctx) })
+	}
+	starting.Wait()
+	err := errors.Join(errs...)
+	for _, c := range all {
+		if err != nil && c != nil {
+			err = errors.Join(err, c.stop(), c.remove(true))
+		}
+	}
+	return all, err
 }
 
 // StartServer returns a cluster of the test's own, ready to use, which is stopped when the test
@@ -86,6 +114,7 @@ func StartServer(t testing.TB, opts Options) *Cluster {
 	if err != nil {
 		t.Fatalf("preparing a cluster: %v", err)
 	}
+	c.env = testEnv
 	t.Cleanup(func() {
 		if err := errors.Join(c.stop(), c.remove(t.Failed())); err != nil {
 			t.Errorf("stopping the cluster: %v", err)

@@ -86,7 +86,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	if c.server != nil {
 		return errors.New("it is running already")
 	}
-	s, err := launch(c.binary, c.args())
+	s, err := launch(c.binary, c.args(), c.env)
 	if err != nil {
 		return err
 	}
@@ -101,13 +101,15 @@ func (c *Cluster) start(ctx context.Context) error {
 	return c.connect()
 }
 
-// launch starts the process. The goroutine that waits for it ends with it.
-func launch(binary string, args []string) (*server, error) {
+// launch starts the process, with env besides the environment of this one. The goroutine that waits
+// for it ends with it.
+func launch(binary string, args, env []string) (*server, error) {
 	s := &server{
 		cmd:    exec.Command(binary, args...),
 		stdout: &firstLine{seen: make(chan struct{})},
 		done:   make(chan struct{}),
 	}
+	s.cmd.Env = append(os.Environ(), env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.stdout, &s.stderr
 	// Ctrl-C at the terminal is for the test; its death closes the standard input of devcluster.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

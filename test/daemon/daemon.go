@@ -24,11 +24,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"kooperd.dev/kooperd/test/cluster"
 )
 
 // Timeout is how long the Await functions wait: long enough for a slow machine, as they return at
-// once when they can.
-const Timeout = 60 * time.Second
+// once when they can. A namespace can take a minute to go where many go.
+const Timeout = 150 * time.Second
 
 // Options say what to run.
 type Options struct {
@@ -82,11 +84,11 @@ type Process struct {
 // Root returns the top folder of the repository.
 func Root(t testing.TB) string {
 	t.Helper()
-	_, file, _, ok := runtime.Caller(0)
-	if !ok {
-		t.Fatal("finding the repository: no caller information")
+	root, err := cluster.RepositoryRoot()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return filepath.Join(filepath.Dir(file), "..", "..")
+	return root
 }
 
 // Binary returns the path of bin/kooperd and fails the test when it is not built.
