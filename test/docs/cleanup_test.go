@@ -16,36 +16,41 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 
-	"kooperd.dev/kooperd/pkg/compose"
+	"kooperd.dev/kooperd/test/cluster"
 )
 
 // ownNamespaces are there before any page is followed.
 var ownNamespaces = []string{"default", "kube-node-lease", "kube-public", "kube-system"}
 
+// What else is there: in the namespace "default", whatever has one of these names, and the roles of
+// the API server.
+const (
+	ownObjects  = "metadata.name!=kubernetes,metadata.name!=default,metadata.name!=kube-root-ca.crt"
+	notOwnRoles = "kubernetes.io/bootstrapping!=rbac-defaults"
+)
+
 // cleanUp removes what a page has made in the cluster, so that the next one finds it as it expects
 // it: new.
-func cleanUp(t testing.TB) {
+func cleanUp(t testing.TB, c *cluster.Cluster) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 	defer cancel()
-	list, err := shared.Client().CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
+	list, err := c.Client().CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
 	must(t, err)
 	for i := range list.Items {
 		if !slices.Contains(ownNamespaces, list.Items[i].Name) {
-			removeNamespace(ctx, t, &list.Items[i])
+			removeNamespace(ctx, t, c, &list.Items[i])
 		}
 	}
-	client := shared.Client()
-	all := metav1.DeleteOptions{}
-	named := metav1.ListOptions{FieldSelector: "metadata.name!=kube-root-ca.crt"}
-	must(t, client.CoreV1().ConfigMaps("default").DeleteCollection(ctx, all, named))
-	must(t, client.CoreV1().Pods("default").DeleteCollection(ctx, all, metav1.ListOptions{}))
-	must(t, client.CoordinationV1().Leases("default").DeleteCollection(ctx, all, metav1.ListOptions{}))
-	removeCustomKinds(ctx, t)
-	children := deletable(t) // What is left of parents whose kind is gone, before the garbage collector sees that.
+	removeCustomKinds(ctx, t, c)
+	resources := deletable(t, c)
 	must(t, wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-		return emptied(ctx, "default", children, metav1.ListOptions{LabelSelector: compose.InstallationLabel})
+		return emptied(ctx, c, "default", resources, metav1.ListOptions{FieldSelector: ownObjects})
 	}))
+	client, all := c.Client(), metav1.DeleteOptions{}
+	must(t, client.CoreV1().Nodes().DeleteCollection(ctx, all, metav1.ListOptions{}))
+	must(t, client.RbacV1().ClusterRoleBindings().DeleteCollection(ctx, all, metav1.ListOptions{LabelSelector: notOwnRoles}))
+	must(t, client.RbacV1().ClusterRoles().DeleteCollection(ctx, all, metav1.ListOptions{LabelSelector: notOwnRoles}))
 	policies := client.AdmissionregistrationV1()
 	must(t, policies.ValidatingAdmissionPolicyBindings().DeleteCollection(ctx, all, metav1.ListOptions{}))
 	must(t, policies.ValidatingAdmissionPolicies().DeleteCollection(ctx, all, metav1.ListOptions{}))
@@ -53,16 +58,16 @@ func cleanUp(t testing.TB) {
 
 // removeNamespace does what the namespace controller would begin five seconds later, for other API
 // servers than this one.
-func removeNamespace(ctx context.Context, t testing.TB, namespace *corev1.Namespace) {
+func removeNamespace(ctx context.Context, t testing.TB, c *cluster.Cluster, namespace *corev1.Namespace) {
 	t.Helper()
-	namespaces := shared.Client().CoreV1().Namespaces()
+	namespaces := c.Client().CoreV1().Namespaces()
 	err := namespaces.Delete(ctx, namespace.Name, metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		t.Fatal(err)
 	}
-	resources := deletable(t)
+	resources := deletable(t, c)
 	must(t, wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-		return emptied(ctx, namespace.Name, resources, metav1.ListOptions{})
+		return emptied(ctx, c, namespace.Name, resources, metav1.ListOptions{})
 	}))
 	namespace.Spec.Finalizers = nil
 	namespace.ResourceVersion = ""
@@ -73,9 +78,9 @@ func removeNamespace(ctx context.Context, t testing.TB, namespace *corev1.Namesp
 
 // deletable are the resources in namespaces whose objects can be listed and deleted all at once,
 // but for Endpoints, of which the API server warns and a devcluster has none.
-func deletable(t testing.TB) []schema.GroupVersionResource {
+func deletable(t testing.TB, c *cluster.Cluster) []schema.GroupVersionResource {
 	t.Helper()
-	lists, err := shared.Client().Discovery().ServerPreferredResources()
+	lists, err := c.Client().Discovery().ServerPreferredResources()
 	must(t, err)
 	lists = discovery.FilteredBy(discovery.SupportsAllVerbs{Verbs: []string{"list", "deletecollection"}}, lists)
 	var all []schema.GroupVersionResource
@@ -93,11 +98,11 @@ func deletable(t testing.TB) []schema.GroupVersionResource {
 
 // emptied deletes what options select in a namespace, and reports whether there was nothing any
 // more.
-func emptied(ctx context.Context, namespace string, resources []schema.GroupVersionResource, options metav1.ListOptions) (bool, error) {
+func emptied(ctx context.Context, c *cluster.Cluster, namespace string, resources []schema.GroupVersionResource, options metav1.ListOptions) (bool, error) {
 	now := int64(0)
 	empty := true
 	for _, resource := range resources {
-		client := shared.Dynamic().Resource(resource).Namespace(namespace)
+		client := c.Dynamic().Resource(resource).Namespace(namespace)
 		list, err := client.List(ctx, options)
 		if apierrors.IsNotFound(err) { // The kind has gone since it was found.
 			continue
@@ -119,20 +124,22 @@ func emptied(ctx context.Context, namespace string, resources []schema.GroupVers
 	return empty, nil
 }
 
+var customResourceDefinitions = schema.GroupVersionResource{
+	Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
+}
+
 // removeCustomKinds removes the kinds that a page has added, with all their objects: to kubectl,
 // "website" is a kind of whichever page was the first to have one.
-func removeCustomKinds(ctx context.Context, t testing.TB) {
+func removeCustomKinds(ctx context.Context, t testing.TB, c *cluster.Cluster) {
 	t.Helper()
-	definitions := shared.Dynamic().Resource(schema.GroupVersionResource{
-		Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
-	})
+	definitions := c.Dynamic().Resource(customResourceDefinitions)
 	must(t, wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		list, err := definitions.List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return false, err
 		}
 		for i := range list.Items {
-			if err := removeCustomKind(ctx, definitions, &list.Items[i]); err != nil {
+			if err := removeCustomKind(ctx, c, &list.Items[i]); err != nil {
 				return false, err
 			}
 		}
@@ -141,12 +148,12 @@ func removeCustomKinds(ctx context.Context, t testing.TB) {
 }
 
 // removeCustomKind asks for a kind and its objects to be deleted.
-func removeCustomKind(ctx context.Context, definitions dynamic.ResourceInterface, definition *unstructured.Unstructured) error {
+func removeCustomKind(ctx context.Context, c *cluster.Cluster, definition *unstructured.Unstructured) error {
 	group, _, _ := unstructured.NestedString(definition.Object, "spec", "group")
 	plural, _, _ := unstructured.NestedString(definition.Object, "spec", "names", "plural")
 	stored, _, _ := unstructured.NestedStringSlice(definition.Object, "status", "storedVersions")
 	for _, version := range stored {
-		objects := shared.Dynamic().Resource(schema.GroupVersionResource{Group: group, Version: version, Resource: plural})
+		objects := c.Dynamic().Resource(schema.GroupVersionResource{Group: group, Version: version, Resource: plural})
 		list, err := objects.List(ctx, metav1.ListOptions{})
 		if apierrors.IsNotFound(err) { // It is not served, or gone by now.
 			continue
@@ -160,7 +167,8 @@ func removeCustomKind(ctx context.Context, definitions dynamic.ResourceInterface
 			}
 		}
 	}
-	if err := definitions.Delete(ctx, definition.GetName(), metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+	err := c.Dynamic().Resource(customResourceDefinitions).Delete(ctx, definition.GetName(), metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
 	return nil

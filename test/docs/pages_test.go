@@ -4,22 +4,48 @@
 package docs_test
 
 import (
+	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"kooperd.dev/kooperd/test/cluster"
 	"kooperd.dev/kooperd/test/daemon"
 )
 
-var shared *cluster.Cluster
+// clusters are as many as pages are followed at a time: a page has a whole cluster for itself, and
+// mostly waits. Those that no page has are in free.
+var (
+	clusters [4]*cluster.Cluster
+	free     = make(chan *cluster.Cluster, len(clusters))
+)
 
 func TestMain(m *testing.M) {
-	os.Exit(cluster.Main(m, cluster.Options{}, &shared))
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(len(clusters))); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	var all []**cluster.Cluster
+	for i := range clusters {
+		all = append(all, &clusters[i])
+	}
+	os.Exit(cluster.Main(m, cluster.Options{}, all...))
 }
+
+// shareClusters makes the clusters free for pages, once.
+var shareClusters = sync.OnceFunc(func() {
+	for _, c := range clusters {
+		free <- c
+	}
+})
 
 // maxSkips is how many blocks may be left out, all pages together. Each needs a reason, which the
 // test logs.
@@ -71,26 +97,30 @@ func readPage(t *testing.T, rel string) []block {
 
 // TestPages does what each page says, from its top to its end.
 func TestPages(t *testing.T) {
-	skipped := 0
+	t.Parallel()
+	var skipped atomic.Int32
+	t.Cleanup(func() {
+		if n := skipped.Load(); n > maxSkips {
+			t.Errorf("%d blocks are skipped, want at most %d", n, maxSkips)
+		}
+	})
 	for _, rel := range pages(t) {
 		t.Run(strings.ReplaceAll(rel, "/", " "), func(t *testing.T) {
 			blocks := readPage(t, rel)
 			if !slices.ContainsFunc(blocks, func(b block) bool { return b.tested() }) {
 				return
 			}
+			t.Parallel()
 			s := newSession(t, rel)
 			for _, b := range blocks {
 				if b.skip != "" {
-					skipped++
+					skipped.Add(1)
 					t.Logf("%s:%d: skipped: %s", rel, b.line, b.skip)
 					continue
 				}
 				s.do(t, b)
 			}
 		})
-	}
-	if skipped > maxSkips {
-		t.Errorf("%d blocks are skipped, want at most %d", skipped, maxSkips)
 	}
 }
 

@@ -21,6 +21,7 @@ func (r *refusal) Fatalf(format string, args ...any) {
 
 // TestBlocksThatAreWrong follows pages that are not true, and wants each to be reported.
 func TestBlocksThatAreWrong(t *testing.T) {
+	t.Parallel()
 	fenced := func(language, text string) string { return "```" + language + "\n" + text + "\n```\n" }
 	const config = "apiVersion: \"kooperd.dev/v1alpha1\"\ncontrollers: a: {\n\twatch: {apiVersion: \"v1\", kind: \"Pod\"}\n\thandler: log: {}\n"
 	tests := map[string]struct {
@@ -56,6 +57,7 @@ func TestBlocksThatAreWrong(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newSession(t, "page")
 			blocks, err := parse(tc.page)
 			must(t, err)

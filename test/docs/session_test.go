@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"kooperd.dev/kooperd/test/cluster"
 	"kooperd.dev/kooperd/test/daemon"
 )
 
@@ -29,12 +30,13 @@ const (
 // session is what a reader has who follows one page in a terminal: a folder that looks like the top
 // of the repository, a cluster, and what the commands so far have set.
 type session struct {
-	page  string
-	dir   string
-	env   []string
-	ports map[string]string // by the port that the page names: the one that a kooperd serves on instead
-	state string            // file with folder and variables as the last block has left them
-	jobs  []*job
+	page    string
+	cluster *cluster.Cluster
+	dir     string
+	env     []string
+	ports   map[string]string // by the port that the page names: the one that a kooperd serves on instead
+	state   string            // file with folder and variables as the last block has left them
+	jobs    []*job
 }
 
 // pagePorts are the ports that pages name, which another process of this machine may have.
@@ -43,10 +45,13 @@ var pagePorts = regexp.MustCompile(`\b(8080|8081|9080|9081)\b`)
 // programs are what pages run, beside what every machine has.
 var programs = map[string]string{"kooperd": "kooperd", "devcluster": "devcluster", "helm": "helm4"}
 
-// newSession prepares a terminal for one page.
+// newSession prepares a terminal for one page, with a cluster that no other page has meanwhile.
 func newSession(t *testing.T, page string) *session {
 	t.Helper()
 	s := &session{page: page, dir: t.TempDir(), ports: map[string]string{}}
+	shareClusters()
+	s.cluster = <-free
+	t.Cleanup(func() { free <- s.cluster })
 	root, err := filepath.Abs(daemon.Root(t))
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +67,7 @@ func newSession(t *testing.T, page string) *session {
 	}
 	must(t, os.WriteFile(filepath.Join(bin, "kubectl"), []byte("#!/bin/sh\nexec devcluster kubectl \"$@\"\n"), 0o755))
 	must(t, os.Mkdir(filepath.Join(s.dir, ".devcluster"), 0o755))
-	kubeconfig, err := os.ReadFile(shared.AdminKubeconfig())
+	kubeconfig, err := os.ReadFile(s.cluster.AdminKubeconfig())
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(s.dir, ".devcluster", "kubeconfig"), kubeconfig, 0o600))
 	s.state = filepath.Join(t.TempDir(), "state")
@@ -72,7 +77,7 @@ func newSession(t *testing.T, page string) *session {
 	must(t, os.WriteFile(s.state, []byte("cd "+s.dir+"\n"), 0o600))
 	t.Cleanup(func() {
 		s.stopAll(t)
-		cleanUp(t)
+		cleanUp(t, s.cluster)
 	})
 	return s
 }
