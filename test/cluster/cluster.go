@@ -19,8 +19,9 @@ import (
 // defaultTimeout is long enough for a start on a machine that compiles something at the same time.
 const defaultTimeout = 2 * time.Minute
 
-// requestTimeout limits what the package itself asks of the API server outside the time of a test.
-const requestTimeout = 10 * time.Second
+// requestTimeout limits what the package itself asks of the API server outside the time of a test,
+// and waits for: long enough for a machine that stands still for some seconds.
+const requestTimeout = time.Minute
 
 // Options says how to run a cluster. The zero value is a cluster without audit log whose data
 // survives the death of its processes.

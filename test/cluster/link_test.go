@@ -64,7 +64,7 @@ func send(t *testing.T, conn net.Conn, text string) {
 func receive(t *testing.T, conn net.Conn, text string) {
 	t.Helper()
 	got := make([]byte, len(text))
-	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := io.ReadFull(conn, got); err != nil || string(got) != text {
 		t.Fatalf("received %q, %v; want %q", got, err, text)
 	}
@@ -82,7 +82,7 @@ func silent(t *testing.T, conn net.Conn) {
 // isReset wants the connection to end by a TCP reset.
 func isReset(t *testing.T, conn net.Conn) {
 	t.Helper()
-	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	if n, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("received %d bytes, %v; want a reset", n, err)
 	}

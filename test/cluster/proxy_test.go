@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -28,10 +29,21 @@ func throughProxy(t *testing.T) (*Proxy, kubernetes.Interface) {
 	return p, clientFor(t, config)
 }
 
-// create makes a ConfigMap with a deadline of 500 ms.
+// create makes a ConfigMap where nothing is in the way.
 func create(t *testing.T, client kubernetes.Interface, namespace, name string) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	return createWithin(t, requestTimeout, client, namespace, name)
+}
+
+// createInVain makes a ConfigMap where no answer comes, with a deadline of 500 ms.
+func createInVain(t *testing.T, client kubernetes.Interface, namespace, name string) error {
+	t.Helper()
+	return createWithin(t, 500*time.Millisecond, client, namespace, name)
+}
+
+func createWithin(t *testing.T, limit time.Duration, client kubernetes.Interface, namespace, name string) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	return second(client.CoreV1().ConfigMaps(namespace).Create(ctx, object, metav1.CreateOptions{}))
@@ -44,7 +56,7 @@ func TestProxyBlackhole(t *testing.T) {
 		t.Fatalf("creating through a healthy proxy: %v", err)
 	}
 	p.Blackhole()
-	if err := create(t, client, namespace, "lost"); !errors.Is(err, context.DeadlineExceeded) {
+	if err := createInVain(t, client, namespace, "lost"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("creating in the black hole: %v, want the deadline exceeded", err)
 	}
 	if _, err := shared.Client().CoreV1().ConfigMaps(namespace).Get(t.Context(), "lost", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
@@ -63,11 +75,27 @@ func TestProxyBlackholeReplies(t *testing.T) {
 		t.Fatalf("creating through a healthy proxy: %v", err)
 	}
 	p.BlackholeReplies()
-	if err := create(t, client, namespace, "done"); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("creating without a reply: %v, want the deadline exceeded", err)
-	}
-	if _, err := shared.Client().CoreV1().ConfigMaps(namespace).Get(t.Context(), "done", metav1.GetOptions{}); err != nil {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	created := make(chan error, 1)
+	go func() {
+		object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "done"}}
+		created <- second(client.CoreV1().ConfigMaps(namespace).Create(ctx, object, metav1.CreateOptions{}))
+	}()
+	// The request is not given up before the API server has done what it asks for.
+	err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, requestTimeout, true, func(ctx context.Context) (bool, error) {
+		_, err := shared.Client().CoreV1().ConfigMaps(namespace).Get(ctx, "done", metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	if err != nil {
 		t.Errorf("the object of the request whose reply was lost: %v, want it there", err)
+	}
+	cancel()
+	if err := <-created; !errors.Is(err, context.Canceled) {
+		t.Errorf("creating without a reply: %v, want that it was waiting for one", err)
 	}
 }
 
@@ -78,7 +106,7 @@ func TestProxyStallSparesNewConnections(t *testing.T) {
 		t.Fatalf("creating through a healthy proxy: %v", err)
 	}
 	p.Stall()
-	if err := create(t, client, namespace, "lost"); !errors.Is(err, context.DeadlineExceeded) {
+	if err := createInVain(t, client, namespace, "lost"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("creating on the stalled connection: %v, want the deadline exceeded", err)
 	}
 	fresh := p.Config(shared.AdminConfig())
@@ -97,7 +125,7 @@ func TestProxyResetEndsWatches(t *testing.T) {
 	}
 	defer watch.Stop()
 	p.Reset()
-	timeout := time.NewTimer(10 * time.Second)
+	timeout := time.NewTimer(requestTimeout)
 	defer timeout.Stop()
 	for open := true; open; {
 		select {

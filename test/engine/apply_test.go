@@ -140,6 +140,7 @@ func TestChangeStartsTheBackoffAnew(t *testing.T) {
 		},
 	})
 	r.create(t, "a")
+	r.awaitCalls(t, "d", 1)
 	for i := range 20 {
 		r.change(t, "a", time.Duration(i).String())
 	}

@@ -63,15 +63,13 @@ func TestTerminalErrorWaitsForAChange(t *testing.T) {
 	if got, want := r.board.Get("ends").Reason, r.namespace+"/a: wrapped: bad object"; !strings.HasSuffix(got, want) {
 		t.Errorf("reason is %q, want %q at its end", got, want)
 	}
-	if got := r.board.Get("other").State; got != status.Running {
-		t.Errorf("state of the other definition is %s, want Running", got)
-	}
+	r.await(t, "the state Running of the other definition", func() bool { return r.board.Get("other").State == status.Running })
 	r.change(t, "a", "1")
 	calls := r.awaitCalls(t, "ends", 2)
 	if len(calls) != 2 || calls[1].cause != handlers.CauseChange || calls[1].attempt != 0 {
 		t.Errorf("calls are %+v, want two, the second one for the change", calls)
 	}
-	r.metric(t, "kooperd_controller_terminal_errors_total", "ends", 2)
+	r.awaitMetric(t, "kooperd_controller_terminal_errors_total", "ends", 2)
 	r.metric(t, "kooperd_controller_retries_total", "ends", 0)
 }
 
@@ -200,14 +198,14 @@ func TestResync(t *testing.T) {
 
 // TestFailingConstructor degrades its definition and is tried again.
 func TestFailingConstructor(t *testing.T) {
-	var tries atomic.Int32
+	var seen, panicked atomic.Bool
 	r := start(t, options{
 		definitions: `late: {` + watchConfigMaps + `, handler: test: {}}`,
 		build: func(handlers.Env) error {
-			switch tries.Add(1) {
-			case 1:
+			if !seen.Load() {
 				return errors.New("the mail server is away")
-			case 2:
+			}
+			if !panicked.Swap(true) {
 				panic("so is everything")
 			}
 			return nil
@@ -220,6 +218,7 @@ func TestFailingConstructor(t *testing.T) {
 	r.await(t, "the state Degraded", func() bool {
 		return r.board.Get("late").Reason == "making the test handler: the mail server is away"
 	})
+	seen.Store(true)
 	r.awaitCalls(t, "late", 1)
 	r.await(t, "the state Running", func() bool { return r.board.Get("late").State == status.Running })
 	r.metric(t, "kooperd_controller_panics_total", "late", 1)

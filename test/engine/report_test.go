@@ -213,9 +213,12 @@ func TestReport(t *testing.T) {
 	if row := r.list("a child that is refused", "bad", 1, refused); row.Child != "ConfigMap/"+r.namespace+"/bad-page" || row.Reason == "" || row.Since.IsZero() {
 		t.Errorf("refused: %+v", row)
 	}
-	if in := r.in("bad"); len(in.Blocked) == 0 || in.Failures == 0 || in.Error == "" {
-		t.Errorf("refused: %+v", in)
-	}
+	r.eventually("the failed call of the refused one", func() error { // It ends after what it has refused is known.
+		if in := r.in("bad"); len(in.Blocked) == 0 || in.Failures == 0 || in.Error == "" {
+			return fmt.Errorf("refused: %+v", in) //nolint:err113 // for a person
+		}
+		return nil
+	})
 	r.site("slow", `text: one, slow: "yes"`)
 	if row := r.list("a parent that is not ready", "slow", 1, notReady); !strings.Contains(row.Reason, "it waits for [REDACTED]") {
 		t.Errorf("not ready: %+v", row)
@@ -233,9 +236,13 @@ func TestReport(t *testing.T) {
 	r.site("fought", `text: one`)
 	r.handling("fought", "the first call", func(h statusz.Handling) bool { return h.WritesTotal == 2 })
 	r.fight("fought-page")
-	if row := r.list("a child that is fought about", "fought", 1, fights); row.Child != "ConfigMap/"+r.namespace+"/fought-page" || !strings.Contains(row.Reason, "somebody") {
-		t.Errorf("fight: %+v", row)
-	}
+	r.eventually("the manager that is fought with", func() error { // It is looked for when the fight is known.
+		row := r.list("a child that is fought about", "fought", 1, fights)
+		if row.Child != "ConfigMap/"+r.namespace+"/fought-page" || !strings.Contains(row.Reason, "somebody") {
+			return fmt.Errorf("fight: %+v", row) //nolint:err113 // for a person
+		}
+		return nil
+	})
 	r.tellsNoSecrets()
 	r.tellsOfSources()
 

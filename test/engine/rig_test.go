@@ -21,7 +21,7 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-const timeout = 30 * time.Second
+const timeout = time.Minute
 
 // call is one call of a handler, as the handler saw it.
 type call struct {
@@ -211,6 +211,13 @@ func (r *rig) awaitCalls(t *testing.T, definition string, n int) []call {
 	t.Helper()
 	r.await(t, fmt.Sprintf("%d calls of %s", n, definition), func() bool { return len(r.of(definition)) >= n })
 	return r.of(definition)
+}
+
+// awaitMetric waits until a series has the value: what follows a call is counted when its handler
+// has returned, and the record of calls has it from its beginning.
+func (r *rig) awaitMetric(t *testing.T, name, definition string, want float64) {
+	t.Helper()
+	r.await(t, fmt.Sprintf("%s of %s being %v", name, definition, want), func() bool { return r.counter(t, name, definition) == want })
 }
 
 // metric fails the test when a series has not the value.

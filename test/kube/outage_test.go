@@ -36,9 +36,11 @@ func TestAPIServerIsKilledAndComesBack(t *testing.T) {
 	view.takeStates()
 
 	own.Kill9(t)
-	if _, reason := view.awaitState(t, status.Degraded); !strings.HasPrefix(reason, unreachable+"dial ") {
-		t.Errorf("reason %q", reason)
-	}
+	view.awaitState(t, status.Degraded)
+	view.await(t, "that it cannot be connected to", func() bool { // At first, it may be that a connection has ended.
+		_, err := view.Status()
+		return err != nil && strings.HasPrefix(err.Error(), unreachable+"dial ")
+	})
 	if keys := view.Keys(); len(keys) != 2 {
 		t.Errorf("the cache has %v while the API server is away, want what it had", keys)
 	}
@@ -169,7 +171,8 @@ func TestCloseDuringAnOutage(t *testing.T) {
 				}
 				began := time.Now()
 				view.close()
-				if took := time.Since(began); took > 2*time.Second {
+				// A request would wait for longer, and the machine may stand still for a while.
+				if took := time.Since(began); took > 20*time.Second {
 					t.Errorf("closing took %s", took)
 				}
 			})

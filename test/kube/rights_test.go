@@ -13,9 +13,9 @@ import (
 	"kooperd.dev/kooperd/test/cluster"
 )
 
-// recovery is how long a right that was granted may go unnoticed: the sources' longest pause, and
-// some time to work.
-const recovery = 15 * time.Second
+// recovery is how long a right that was granted may go unnoticed: the sources' longest pause of ten
+// seconds, and much time to work, as the machine has other things to do.
+const recovery = 45 * time.Second
 
 func missingRule(where, role string) string {
 	return fmt.Sprintf(`forbidden to list and watch configmaps %s; %s with this rule is missing: {apiGroups: [""], resources: ["configmaps"], verbs: ["list", "watch"]}`, where, role)

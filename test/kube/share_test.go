@@ -56,7 +56,7 @@ func TestViewsShareOneWatch(t *testing.T) {
 		}
 	}
 	createConfigMap(t, shared, ns, "c", "web")
-	got := requests(t, mark, "configmaps")
+	got := awaitRequests(t, mark, "configmaps", 1)
 	if len(got) != 1 {
 		t.Fatalf("requests %q, want one", got)
 	}
@@ -137,6 +137,7 @@ func TestSelectorsAndNamespaces(t *testing.T) {
 	}
 
 	view.close()
+	awaitRequests(t, mark, "configmaps", 2)
 	namespaces := map[string]bool{}
 	for _, e := range shared.AuditSince(t, mark, agent(t)) {
 		if e.UserAgent == agent(t) && e.ObjectRef.Resource == "configmaps" {
@@ -211,7 +212,7 @@ func TestNarrowViewOfAWideSource(t *testing.T) {
 	createConfigMap(t, shared, ns, "c", "web")
 	few.awaitEvent(t, "changed "+ns+"/c") // The source outlives the wide view.
 	few.close()
-	if got := requests(t, mark, "configmaps"); len(got) != 1 || strings.Contains(got[0], "labelSelector") {
+	if got := awaitRequests(t, mark, "configmaps", 1); len(got) != 1 || strings.Contains(got[0], "labelSelector") {
 		t.Errorf("requests %q, want one, for everything", got)
 	}
 }
