@@ -131,7 +131,7 @@ func TestChildTellsOfMistakes(t *testing.T) {
 	}{
 		"panic of a plugin": {text: hostile("panic", ""), want: `plugin "hostile": Validate panicked: by the plugin; this is a mistake in the plugin, not in the file`},
 		"plugin that hangs": {
-			text: hostile("hang", ""), limits: func(l *childLimits) { l.wall = time.Second },
+			text: hostile("hang", ""), limits: func(l *childLimits) { l.wall, l.answer = time.Second, time.Minute },
 			want: `plugin "hostile" takes longer than 1s to check its config`,
 		},
 		"too long": {

@@ -105,11 +105,12 @@ func TestRefusalIsFoundThroughClients(t *testing.T) {
 
 // A write that the server does not answer within the term ends with it.
 func TestWriteEndsWithTheTerm(t *testing.T) {
-	clients := gatedClients(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	silent := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		<-r.Context().Done() // Ends when the client gives up.
-	}), always(100*time.Millisecond))
-	pods := clients.Dynamic.Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace("payments")
+	})
+	resource := corev1.SchemeGroupVersion.WithResource("pods")
+	pods := gatedClients(t, silent, always(100*time.Millisecond)).Dynamic.Resource(resource).Namespace("payments")
 
 	began := time.Now()
 	err := pods.Delete(t.Context(), "a", metav1.DeleteOptions{})
@@ -117,6 +118,7 @@ func TestWriteEndsWithTheTerm(t *testing.T) {
 		t.Errorf("after %s: %v, want ErrNotLeading", time.Since(began), err)
 	}
 
+	pods = gatedClients(t, silent, always(time.Minute)).Dynamic.Resource(resource).Namespace("payments")
 	own := errors.New("the caller's reason")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, own)
 	defer cancel()

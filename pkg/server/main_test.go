@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what should happen at once.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // options serve both faces on free ports, with a board that tests may set.
 func options() Options {

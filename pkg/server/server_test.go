@@ -162,6 +162,18 @@ func TestDisabled(t *testing.T) {
 }
 
 func TestServeEndsWithItsContext(t *testing.T) {
+	took := time.Duration(0)
+	for range 3 { // tries, as the machine may stand still during some
+		if took = endServing(t); took <= stopTimeout+time.Second {
+			return
+		}
+	}
+	t.Errorf("Serve took %s to return", took)
+}
+
+// endServing returns how long it takes until the end of the context has ended everything.
+func endServing(t *testing.T) (took time.Duration) {
+	t.Helper()
 	s, stop := start(t, options())
 	addresses := s.Addresses()
 	request(t, http.MethodGet, addresses["health"], "/livez")
@@ -170,9 +182,7 @@ func TestServeEndsWithItsContext(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Errorf("Serve: %v", err)
 	}
-	if took := time.Since(began); took > stopTimeout+time.Second {
-		t.Errorf("Serve took %s to return", took)
-	}
+	took = time.Since(began)
 	if _, err := idle.Read(make([]byte, 1)); err == nil {
 		t.Error("a connection is open after Serve")
 	}
@@ -182,6 +192,7 @@ func TestServeEndsWithItsContext(t *testing.T) {
 			t.Errorf("%s still listens", name)
 		}
 	}
+	return took
 }
 
 func TestServeOfAContextThatHasEnded(t *testing.T) {

@@ -142,13 +142,14 @@ func TestTimeout(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c, file := script(t, tc.script)
-			c["timeout"], c["grace"] = "2s", tc.grace
+			c["timeout"], c["grace"] = "5s", tc.grace // The script has begun by then.
 			h, _ := newHandler(t, c)
 			_, err := h.Handle(t.Context(), request(t))
 			if err == nil || handlers.IsTerminal(err) || !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("Handle = %v, want a timeout to be retried", err)
-			} else if !strings.HasPrefix(err.Error(), "running /bin/sh: timed out after 2s: ") || !strings.HasSuffix(err.Error(), tc.want) {
+			} else if !strings.HasPrefix(err.Error(), "running /bin/sh: timed out after 5s: ") || !strings.HasSuffix(err.Error(), tc.want) {
 				t.Errorf("Handle = %v, want it to say %q", err, tc.want)
 			}
 			mustBeGone(t, file, tc.pids)
@@ -164,12 +165,12 @@ func TestProgramStopsBeforeTheDefinitionsTimeout(t *testing.T) {
 		timeout, grace, want string
 	}{
 		"the grace fits": {
-			definition: 6 * time.Second, timeout: "0s", grace: "2s",
-			want: "timed out 2s before the definition's timeout: it stopped at SIGTERM: stopping",
+			definition: 9 * time.Second, timeout: "0s", grace: "4s",
+			want: "timed out 4s before the definition's timeout: it stopped at SIGTERM: stopping",
 		},
 		"the plugin's own timeout is longer": {
-			definition: 6 * time.Second, timeout: "5s", grace: "2s",
-			want: "timed out 2s before the definition's timeout: it stopped at SIGTERM: stopping",
+			definition: 9 * time.Second, timeout: "8s", grace: "4s",
+			want: "timed out 4s before the definition's timeout: it stopped at SIGTERM: stopping",
 		},
 		"the grace does not fit": {
 			definition: 8 * time.Second, timeout: "0s", grace: "1m",
@@ -223,7 +224,7 @@ func TestEndOfContextKillsAtOnce(t *testing.T) {
 		done <- err
 	}()
 	eventually(t, "three processes", func() bool { return len(pids(t, file)) == 3 })
-	within(t, 5*time.Second, func() {
+	within(t, 20*time.Second, func() {
 		cancel(lost)
 		err := <-done
 		if !errors.Is(err, lost) || !strings.HasSuffix(err.Error(), ": killed: the term is over") {
@@ -235,10 +236,11 @@ func TestEndOfContextKillsAtOnce(t *testing.T) {
 
 func TestEndOfContextDuringTheGraceKillsAtOnce(t *testing.T) {
 	c, file := script(t, ignorant)
-	c["timeout"], c["grace"] = "500ms", "1h"
+	t.Parallel()
+	c["timeout"], c["grace"] = "4s", "1h" // The script has begun by then.
 	h, _ := newHandler(t, c)
 	ctx, cancel := context.WithCancel(t.Context())
-	timer := time.AfterFunc(2*time.Second, cancel)
+	timer := time.AfterFunc(6*time.Second, cancel)
 	defer timer.Stop()
 	within(t, 20*time.Second, func() {
 		if _, err := h.Handle(ctx, request(t)); err == nil || !strings.HasSuffix(err.Error(), ": it was killed") {
