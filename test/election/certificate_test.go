@@ -26,18 +26,18 @@ func TestRenewedCertificate(t *testing.T) {
 	ns, config := shared.Namespace(t), certificateConfig(t)
 	const lifetime = 10 * time.Second
 	ends := issue(t, config, lifetime)
-	a := start(t, config, ns, "a", moderate)
+	a := start(t, config, ns, "a", standard)
 	term := a.leads()
 	issue(t, config, time.Hour)
-	time.Sleep(time.Until(ends.Add(moderate.renew + time.Second))) // the old certificate would have cost the term by then
+	time.Sleep(time.Until(ends.Add(standard.renew + time.Second))) // the old certificate would have cost the term by then
 	if term.Err() != nil {
 		t.Errorf("the term has ended with the old certificate: %v", a.Problem())
 	}
 	a.mu.Lock()
-	failures := a.failures
+	refusals := a.refusals
 	a.mu.Unlock()
-	if failures > 0 {
-		t.Errorf("%d renewals were refused", failures)
+	if refusals > 0 {
+		t.Errorf("%d renewals were refused", refusals)
 	}
 	a.stop()
 }

@@ -79,10 +79,10 @@ func (f *foreign) stop() {
 func TestClientGoReleases(t *testing.T) {
 	t.Parallel()
 	ns := shared.Namespace(t)
-	f := startForeign(t, shared.Client(), ns, "client-go", fast, true)
+	f := startForeign(t, shared.Client(), ns, "client-go", moderate, true)
 	f.leads()
-	a := start(t, shared.AdminConfig(), ns, "kooperd", fast)
-	time.Sleep(2 * fast.lease)
+	a := start(t, shared.AdminConfig(), ns, "kooperd", moderate)
+	time.Sleep(2 * moderate.lease)
 	if a.Leading() || a.Leader() != "client-go" {
 		t.Fatalf("leading=%v beside %q", a.Leading(), a.Leader())
 	}

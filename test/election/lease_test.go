@@ -15,11 +15,11 @@ import (
 func TestLifeOfALease(t *testing.T) {
 	t.Parallel()
 	ns := shared.Namespace(t)
-	a := start(t, shared.AdminConfig(), ns, "a", fast)
+	a := start(t, shared.AdminConfig(), ns, "a", standard)
 	a.leads()
 	lease := getLease(t, ns)
 	spec := lease.Spec
-	if holderOf(lease) != "a" || *spec.LeaseDurationSeconds != 3 || *spec.LeaseTransitions != 0 || spec.AcquireTime == nil || spec.RenewTime == nil {
+	if holderOf(lease) != "a" || *spec.LeaseDurationSeconds != 15 || *spec.LeaseTransitions != 0 || spec.AcquireTime == nil || spec.RenewTime == nil {
 		t.Errorf("the new lease says %+v", spec)
 	}
 	patch(t, ns, `{"metadata":{"labels":{"team":"payments"},"annotations":{"note":"kept"}}}`)
@@ -38,7 +38,7 @@ func TestLifeOfALease(t *testing.T) {
 	if released := getLease(t, ns); holderOf(released) != "" || *released.Spec.LeaseDurationSeconds != 1 || released.Labels["team"] != "payments" {
 		t.Errorf("the released lease is %+v", released)
 	}
-	b := start(t, shared.AdminConfig(), ns, "b", fast)
+	b := start(t, shared.AdminConfig(), ns, "b", standard)
 	b.leads()
 	if got := *getLease(t, ns).Spec.LeaseTransitions; got != 1 {
 		t.Errorf("leaseTransitions is %d", got)

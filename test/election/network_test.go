@@ -43,10 +43,10 @@ func TestResetConnectionsDoNotCostTheTerm(t *testing.T) {
 	t.Parallel()
 	ns := shared.Namespace(t)
 	proxy := shared.Proxy(t)
-	a := start(t, proxy.Config(shared.AdminConfig()), ns, "a", fast)
+	a := start(t, proxy.Config(shared.AdminConfig()), ns, "a", standard)
 	term := a.leads()
 	for range repeats(6, 30) {
-		time.Sleep(fast.retry / 3)
+		time.Sleep(standard.retry / 3)
 		proxy.Reset()
 	}
 	if term.Err() != nil {
