@@ -91,9 +91,10 @@ release-check: ## Build programs and image twice, apart from each other, and com
 ##@ Check
 
 # A control plane with the race detector would take minutes to build and be too slow to show anything. What counts bytes
-# runs once more without the race detector, which takes several times as much. Vetting is part of "make verify".
+# runs once more without the race detector, which takes several times as much. So do the suites that look at programs from
+# outside (scripts/test-suites). Vetting is part of "make verify".
 .PHONY: test
-test: bin/kooperd bin/devcluster bin/helm3 bin/helm4 bin/kubeconform ## Run all tests, with the race detector.
+test: bin/kooperd bin/devcluster bin/helm3 bin/helm4 bin/kubeconform ## Run all tests, those of packages with the race detector.
 	@status=0; \
 	run() { printf '+ cd %s && %s\n' "$$1" "$${*:2}"; (cd "$$1" && "$${@:2}") || status=1; }; \
 	run . $(GO) test -vet=off -race $(TESTFLAGS) ./...; \

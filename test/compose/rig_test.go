@@ -147,7 +147,7 @@ func (r *rig) defineAll(t testing.TB, definitions map[string]definition) {
 		controllers[name] = controller
 	}
 	lease := map[string]any{
-		"name": leaseName, "namespace": r.leases, "leaseDuration": "4s", "renewDeadline": "3s", "retryPeriod": "1s",
+		"name": leaseName, "namespace": r.leases, "leaseDuration": "10s", "renewDeadline": "8s", "retryPeriod": "1s",
 	}
 	if r.onLost != "" {
 		lease["onLost"] = r.onLost
