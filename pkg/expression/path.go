@@ -126,18 +126,26 @@ var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 // String returns the path as ParsePath reads it.
 func (p Path) String() string {
-	names := make([]string, len(p))
+	size := 0
+	for _, name := range p {
+		size += len(name) + len(`."`+`"`)
+	}
+	var text strings.Builder
+	text.Grow(size)
 	for i, name := range p {
-		names[i] = name
-		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !plain(r) }) {
-			names[i] = `"` + escapes.Replace(name) + `"`
+		if i > 0 {
+			text.WriteByte('.')
 		}
+		foreign := i == 0 && (strings.HasPrefix(name, "/") || name == "$" && len(p) > 1) // It would look like another language.
+		if name != "" && !foreign && !strings.ContainsFunc(name, func(r rune) bool { return !plain(r) }) {
+			text.WriteString(name)
+			continue
+		}
+		text.WriteByte('"')
+		text.WriteString(escapes.Replace(name))
+		text.WriteByte('"')
 	}
-	text := strings.Join(names, ".")
-	if strings.HasPrefix(text, "/") || strings.HasPrefix(text, "$.") { // What would look like another language is quoted too.
-		text = `"` + names[0] + `"` + strings.TrimPrefix(text, names[0])
-	}
-	return text
+	return text.String()
 }
 
 // Mistake is what is wrong with a path or an expression.

@@ -17,6 +17,9 @@ const (
 	pendingShare    = 4
 	pendingOverhead = 176 // of an object, in a map with room to grow
 	pathOverhead    = 16  // of a path, besides its bytes
+	// pendingKept is up to how many calls to come an empty map is kept for the next ones. Mostly
+	// there is one at a time, and a new map for each would cost more than all else.
+	pendingKept = 8
 )
 
 // History is what is remembered of all definitions. A nil *History remembers nothing. It is safe

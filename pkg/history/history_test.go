@@ -182,6 +182,46 @@ func TestCauses(t *testing.T) {
 	}
 }
 
+// TestPathsAreShared notes paths that other definitions have as well.
+func TestPathsAreShared(t *testing.T) {
+	h := New(1 << 20)
+	log, other := h.Definition(), h.Definition()
+	shared := append(make([]string, 0, 20), slicesOf("spec.", 10)...)
+	for _, l := range []*Log{log, other} {
+		l.Changed(object(1), shared[:1])
+		l.Changed(object(2), shared)
+	}
+	log.Changed(object(1), []string{"status.a"})
+	log.Changed(object(1), []string{"status.b"})
+	other.Changed(object(1), []string{"status.c"})
+	if diff := cmp.Diff([]string{"spec.0", "status.a", "status.b"}, log.Take(object(1)).Changed); diff != "" {
+		t.Errorf("changed (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"spec.0", "status.c"}, other.Take(object(1)).Changed); diff != "" {
+		t.Errorf("changed in the other definition (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(slicesOf("spec.", 10), shared); diff != "" {
+		t.Errorf("paths of others (-want +got):\n%s", diff)
+	}
+}
+
+// TestPendingMapsShrink notes many calls to come, and then few.
+func TestPendingMapsShrink(t *testing.T) {
+	h := New(4 << 20)
+	log := h.Definition()
+	for _, calls := range []int{1, pendingKept, 1000, 2} {
+		for i := range calls {
+			log.Changed(object(i), []string{"spec"})
+		}
+		for i := range calls {
+			log.Take(object(i))
+		}
+		if kept := log.pending != nil; kept != (calls <= pendingKept) || h.pending != 0 {
+			t.Errorf("after %d calls the map is kept: %t, with %d bytes", calls, kept, h.pending)
+		}
+	}
+}
+
 // TestPendingCausesAreBounded notes more than there is room for, in many definitions.
 func TestPendingCausesAreBounded(t *testing.T) {
 	const limit, objects = 4 << 20, 20_000
@@ -280,6 +320,24 @@ func TestConcurrent(t *testing.T) {
 	logs[1].Remove()
 	if stats := h.Stats(); stats.Bytes != 0 {
 		t.Errorf("left: %+v", stats)
+	}
+}
+
+// BenchmarkCall is a call for a change, from its event to its end.
+func BenchmarkCall(b *testing.B) {
+	log := New(4 << 20).Definition()
+	keys := make([]kube.Key, 20_000)
+	for i := range keys {
+		keys[i] = object(i)
+	}
+	paths := []string{`metadata.annotations."example.com/seen"`}
+	h := statusz.Handling{Began: full().Began, Took: 0.001, Cause: "change", Attempt: 1, Result: "done"}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		key := keys[i%len(keys)]
+		log.Changed(key, paths)
+		h.Changed = log.Take(key).Changed
+		log.Add(key, h)
 	}
 }
 

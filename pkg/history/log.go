@@ -22,11 +22,13 @@ type Log struct {
 	objects map[kube.Key]*entry
 	kind    string             // of the objects
 	pending map[kube.Key]Cause // of objects that are to be handled
+	most    int                // how many of these there were in this map
 }
 
 // Cause is what is known of why an object is going to be handled, besides the cause of the queue.
 type Cause struct {
-	// Changed are the paths of it that have changed since it was handled before.
+	// Changed are the paths of it that have changed since it was handled before. They must not be
+	// changed.
 	Changed []string
 	// By is the last child or related object whose event calls for it.
 	By string
@@ -44,47 +46,63 @@ func (c Cause) size() int64 {
 // Enabled reports whether anything is remembered, so that nobody finds out in vain what it is.
 func (l *Log) Enabled() bool { return l != nil }
 
-// Changed notes what of an object has changed. It is to be followed by a call, which takes it.
+// Changed notes what of an object has changed. It is to be followed by a call, which takes it. The
+// paths must not be changed any more: they are kept as they are.
 func (l *Log) Changed(key kube.Key, paths []string) {
 	if l == nil || len(paths) == 0 {
 		return
 	}
-	l.note(key, func(c *Cause) {
-		for _, path := range paths {
-			if len(c.Changed) < maxChanged && !slices.Contains(c.Changed, path) {
-				c.Changed = append(c.Changed, path)
-			}
+	l.history.mu.Lock()
+	defer l.history.mu.Unlock()
+	c, known := l.pending[key]
+	before := c
+	c.Changed = union(c.Changed, paths)
+	l.note(key, before, known, c)
+}
+
+// union returns some paths and those of others that are not among them, as far as there is room. It
+// changes neither.
+func union(some, others []string) []string {
+	if len(some) == 0 {
+		return slices.Clip(others[:min(len(others), maxChanged)])
+	}
+	for _, path := range others {
+		if len(some) < maxChanged && !slices.Contains(some, path) {
+			some = append(slices.Clip(some), path)
 		}
-	})
+	}
+	return some
 }
 
 // CalledBy notes whose event calls for an object.
 func (l *Log) CalledBy(key kube.Key, by string) {
-	if l != nil {
-		l.note(key, func(c *Cause) { c.By = by })
+	if l == nil {
+		return
 	}
+	l.history.mu.Lock()
+	defer l.history.mu.Unlock()
+	c, known := l.pending[key]
+	before := c
+	c.By = by
+	l.note(key, before, known, c)
 }
 
-// note changes what is noted of an object, unless there is too much of all definitions.
-func (l *Log) note(key kube.Key, change func(*Cause)) {
-	h := l.history
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	c, known := l.pending[key]
-	var before int64
+// note notes a cause in place of the one before, if that is known, unless there is too much of all
+// definitions. history.mu is held.
+func (l *Log) note(key kube.Key, before Cause, known bool, c Cause) {
+	h, more := l.history, c.size()
 	if known {
-		before = c.size()
+		more -= before.size()
 	}
-	c.Changed = slices.Clone(c.Changed)
-	change(&c)
-	if l.removed || h.pending+c.size()-before > h.limit/pendingShare {
+	if l.removed || h.pending+more > h.limit/pendingShare {
 		return
 	}
 	if l.pending == nil {
 		l.pending = map[kube.Key]Cause{}
 	}
 	l.pending[key] = c
-	h.pending += c.size() - before
+	l.most = max(l.most, len(l.pending))
+	h.pending += more
 	h.shrink()
 }
 
@@ -100,8 +118,9 @@ func (l *Log) Take(key kube.Key) Cause {
 		return Cause{}
 	}
 	delete(l.pending, key)
-	if l.history.pending -= c.size(); len(l.pending) == 0 {
-		l.pending = nil // A map never shrinks.
+	l.history.pending -= c.size()
+	if len(l.pending) == 0 && l.most > pendingKept {
+		l.pending, l.most = nil, 0 // A map never shrinks.
 	}
 	return c
 }
@@ -121,7 +140,7 @@ func (l *Log) forgetPending() {
 	for _, c := range l.pending {
 		l.history.pending -= c.size()
 	}
-	l.pending = nil
+	l.pending, l.most = nil, 0
 }
 
 // Add notes a call that has ended.

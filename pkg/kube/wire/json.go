@@ -75,7 +75,7 @@ func (s *scanner) value() []byte {
 	case 0:
 		s.bad = true
 	default:
-		for s.at < len(s.text) && !bytes.ContainsRune([]byte(",]} \t\r\n"), rune(s.text[s.at])) {
+		for s.at < len(s.text) && !endsScalar(s.text[s.at]) {
 			s.at++
 		}
 		s.bad = s.bad || s.at == start // there is none
@@ -86,11 +86,20 @@ func (s *scanner) value() []byte {
 	return s.text[start:s.at]
 }
 
+// endsScalar reports whether a number, true, false or null ends before a byte.
+func endsScalar(c byte) bool {
+	switch c {
+	case ',', ']', '}', ' ', '\t', '\r', '\n':
+		return true
+	}
+	return false
+}
+
 // nested skips an object or an array. Depth is counted instead of kept on the stack, whatever the
 // text.
 func (s *scanner) nested() {
-	for depth := 0; !s.bad; {
-		switch s.peek() {
+	for depth := 0; s.at < len(s.text) && !s.bad; {
+		switch s.text[s.at] {
 		case '{', '[':
 			depth++
 			s.at++
@@ -107,6 +116,7 @@ func (s *scanner) nested() {
 			s.at++
 		}
 	}
+	s.bad = true
 }
 
 // members calls visit with every member of the object at this place.
