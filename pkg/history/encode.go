@@ -22,11 +22,14 @@ const (
 	// MaxWrites is how many writes of a handling are kept.
 	MaxWrites = 16
 	maxText   = 512 // bytes of anything
+
+	maxKnownPaths = 256
+	maxKnownPath  = 128 // bytes
 )
 
 // appendHandling appends a handling, encoded: with structs and pointers, it would take five times
 // as much, and the garbage collector would look at all of it.
-func appendHandling(to []byte, h statusz.Handling) []byte {
+func appendHandling(to []byte, h statusz.Handling, paths *knownPaths) []byte {
 	to = binary.AppendVarint(to, h.Began.UnixMicro())
 	to = binary.AppendVarint(to, int64(float64(h.Took)*1e6))
 	to = appendWord(to, causes, h.Cause)
@@ -40,7 +43,10 @@ func appendHandling(to []byte, h statusz.Handling) []byte {
 	changed := h.Changed[:min(len(h.Changed), maxChanged)]
 	to = binary.AppendUvarint(to, uint64(len(changed)))
 	for _, path := range changed {
-		to = appendText(to, path)
+		number := paths.number(path)
+		if to = binary.AppendUvarint(to, uint64(number)); number == 0 {
+			to = appendText(to, path)
+		}
 	}
 	to = appendText(to, h.By)
 	to = appendText(to, h.Error)
@@ -73,8 +79,40 @@ func appendText(to []byte, text string) []byte {
 	return append(binary.AppendUvarint(to, uint64(len(text))), text...)
 }
 
+// knownPaths are paths that are written as numbers: mostly it is the same few fields that change.
+// They are known for as long as the history is, so there are not many of them. They are not counted
+// against the limit; it would take some 50 kB more at the most.
+type knownPaths struct {
+	numbers map[string]int // from 1
+	texts   []string       // is only appended to
+}
+
+// number returns the number of a path, or 0 if it has to be written out.
+func (p *knownPaths) number(path string) int {
+	if n := p.numbers[path]; n > 0 || len(p.texts) >= maxKnownPaths || len(path) > maxKnownPath {
+		return n
+	}
+	if p.numbers == nil {
+		p.numbers = map[string]int{}
+	}
+	p.texts = append(p.texts, path)
+	p.numbers[path] = len(p.texts)
+	return len(p.texts)
+}
+
 // reader reads what appendHandling has written. After damage, which there is none of, all is empty.
-type reader struct{ rest []byte }
+type reader struct {
+	rest  []byte
+	paths []string // by their numbers, from 1
+}
+
+// path reads a path.
+func (r *reader) path() string {
+	if n := r.uvarint(); n > 0 && n <= len(r.paths) {
+		return r.paths[n-1]
+	}
+	return r.text()
+}
 
 func (r *reader) varint() int64 {
 	v, n := binary.Varint(r.rest)
@@ -126,7 +164,7 @@ func (r *reader) handling() statusz.Handling {
 		h.Again = time.UnixMicro(began + again).UTC()
 	}
 	for range min(r.uvarint(), maxChanged) {
-		h.Changed = append(h.Changed, r.text())
+		h.Changed = append(h.Changed, r.path())
 	}
 	h.By, h.Error, h.WritesTotal = r.text(), r.text(), r.uvarint()
 	for range min(r.uvarint(), MaxWrites) {

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"encoding/binary"
 	"sync"
 
 	"kooperd.dev/kooperd/pkg/kube"
@@ -9,7 +10,7 @@ import (
 
 // entryOverhead is about what an object takes besides its handlings, in bytes: its entry, and its
 // place in a map with room to grow. Its names are those that the caches have, too.
-const entryOverhead = 176
+const entryOverhead = 160
 
 // What is noted of calls to come takes room of the same limit. It is short-lived, so that it may
 // only take a share of it.
@@ -17,9 +18,6 @@ const (
 	pendingShare    = 4
 	pendingOverhead = 176 // of an object, in a map with room to grow
 	pathOverhead    = 16  // of a path, besides its bytes
-	// pendingKept is up to how many calls to come an empty map is kept for the next ones. Mostly
-	// there is one at a time, and a new map for each would cost more than all else.
-	pendingKept = 8
 )
 
 // History is what is remembered of all definitions. A nil *History remembers nothing. It is safe
@@ -32,6 +30,7 @@ type History struct {
 	pending   int64 // bytes of what is noted of calls to come
 	objects   int
 	handlings int
+	paths     knownPaths
 	// oldest and newest are the ends of the list of all objects, by when they were handled last.
 	oldest, newest *entry
 }
@@ -42,7 +41,6 @@ type entry struct {
 	key          kube.Key
 	older, newer *entry
 	handlings    []byte // each after its length, the newest last
-	n            int    // how many
 }
 
 // New returns a History that takes that many bytes at most, and nil for 0 or less.
@@ -102,7 +100,7 @@ func (h *History) drop(e *entry) {
 	delete(e.log.objects, e.key)
 	h.bytes -= e.size()
 	h.objects--
-	h.handlings -= e.n
+	h.handlings -= e.count()
 }
 
 // shrink forgets objects until the limit holds. h.mu is held.
@@ -110,6 +108,16 @@ func (h *History) shrink() {
 	for h.bytes+h.pending > h.limit && h.oldest != nil {
 		h.drop(h.oldest)
 	}
+}
+
+// count is how many handlings there are.
+func (e *entry) count() int {
+	n := 0
+	for rest := e.handlings; len(rest) > 0; n++ {
+		length, size := binary.Uvarint(rest)
+		rest = rest[size+int(length):]
+	}
+	return n
 }
 
 func (e *entry) size() int64 { return int64(entryOverhead + cap(e.handlings)) }

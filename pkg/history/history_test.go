@@ -205,20 +205,55 @@ func TestPathsAreShared(t *testing.T) {
 	}
 }
 
-// TestPendingMapsShrink notes many calls to come, and then few.
-func TestPendingMapsShrink(t *testing.T) {
+// TestPendingCalls has few calls to come, many, and few again, which are taken in any order.
+func TestPendingCalls(t *testing.T) {
 	h := New(4 << 20)
 	log := h.Definition()
-	for _, calls := range []int{1, pendingKept, 1000, 2} {
+	for _, calls := range []int{1, maxFew, 1000, 2} {
 		for i := range calls {
 			log.Changed(object(i), []string{"spec"})
 		}
+		for i := range calls { // Those that were noted before are not noted anew.
+			log.CalledBy(object(i), fmt.Sprint(i))
+		}
+		if log.pending.len() != calls || len(log.pending.few) > maxFew {
+			t.Errorf("of %d calls %d are noted, %d of them without a map", calls, log.pending.len(), len(log.pending.few))
+		}
 		for i := range calls {
-			log.Take(object(i))
+			i = (i + calls/2) % calls
+			if diff := cmp.Diff(Cause{Changed: []string{"spec"}, By: fmt.Sprint(i)}, log.Take(object(i))); diff != "" {
+				t.Fatalf("call %d of %d (-want +got):\n%s", i, calls, diff)
+			}
 		}
-		if kept := log.pending != nil; kept != (calls <= pendingKept) || h.pending != 0 {
-			t.Errorf("after %d calls the map is kept: %t, with %d bytes", calls, kept, h.pending)
+		if log.pending.len() != 0 || log.pending.more != nil || h.pending != 0 {
+			t.Errorf("after %d calls %d are left, with %d bytes", calls, log.pending.len(), h.pending)
 		}
+	}
+	for i := range 20 {
+		log.Changed(object(i), []string{"spec"})
+	}
+	log.Pause()
+	if log.pending.len() != 0 || h.pending != 0 {
+		t.Errorf("after the end of the work %d are left, with %d bytes", log.pending.len(), h.pending)
+	}
+}
+
+// TestManyPaths has more paths than are known by numbers.
+func TestManyPaths(t *testing.T) {
+	h := New(4 << 20)
+	log := h.Definition()
+	long := strings.Repeat("x", maxKnownPath+1)
+	for range 2 {
+		for i := range 2 * maxKnownPaths {
+			want := []string{fmt.Sprint("spec.a", i), long, "spec.b"}
+			log.Add(object(i), statusz.Handling{Began: full().Began, Cause: "change", Result: "done", Changed: want})
+			if diff := cmp.Diff(want, log.Handlings(object(i))[0].Changed); diff != "" {
+				t.Fatalf("changed (-want +got):\n%s", diff)
+			}
+		}
+	}
+	if len(h.paths.texts) != maxKnownPaths || len(h.paths.numbers) != maxKnownPaths {
+		t.Errorf("%d paths are known", len(h.paths.texts))
 	}
 }
 
@@ -241,7 +276,7 @@ func TestPendingCausesAreBounded(t *testing.T) {
 	used := heapInUse() - heap
 	noted := 0
 	for _, log := range logs {
-		noted += len(log.pending)
+		noted += log.pending.len()
 	}
 	stats := h.Stats()
 	t.Logf("%d objects are noted, with %d bytes of the heap: %+v, pending %d", noted, used, stats, h.pending)
@@ -255,8 +290,8 @@ func TestPendingCausesAreBounded(t *testing.T) {
 	for i := range objects {
 		logs[i%len(logs)].Take(object(i))
 	}
-	if h.pending != 0 || logs[0].pending != nil {
-		t.Errorf("%d objects and %d bytes are left", len(logs[0].pending), h.pending)
+	if h.pending != 0 || logs[0].pending.len() != 0 {
+		t.Errorf("%d objects and %d bytes are left", logs[0].pending.len(), h.pending)
 	}
 	logs[1].Changed(object(1), []string{"spec"})
 	logs[1].Remove()

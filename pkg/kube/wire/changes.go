@@ -1,10 +1,6 @@
 package wire
 
-import (
-	"reflect"
-
-	"kooperd.dev/kooperd/pkg/expression"
-)
+import "reflect"
 
 // maxChangeDepth is how deep below the root a change is looked for; what is deeper is a change of
 // what it is in.
@@ -14,8 +10,8 @@ const maxChangeDepth = 6
 // compared as a whole. of is the pointer type that protobuf is decoded into, nil for none: it has
 // the names of the fields. What the API server counts, resourceVersion and generation, is left out,
 // and so are apiVersion and kind. Nothing is decoded, and of what both states have alike only one
-// is read, so it is cheap. Two states in different encodings, or that cannot be read, have no
-// changes that are known.
+// is read, so it is cheap. The result must not be changed. Two states in different encodings, or
+// that cannot be read, have no changes that are known.
 func Changes(a, b *Object, of reflect.Type, most int) []string {
 	if a.Encoding != b.Encoding || most <= 0 {
 		return nil
@@ -48,11 +44,12 @@ func (c *changes) add(name []byte) {
 	if c.full() || c.counted(name) {
 		return
 	}
-	path := make(expression.Path, 0, maxChangeDepth)
-	for _, above := range c.path[:c.depth] {
-		path = append(path, string(above))
+	path := c.pathOf(name)
+	if c.found == nil {
+		c.found = path
+		return
 	}
-	c.found = append(c.found, append(path, string(name)).String())
+	c.found = append(c.found, path...)
 }
 
 // counted reports whether a field of this place is one of those that say nothing.

@@ -8,42 +8,46 @@ import (
 
 // messages compares two messages, which have their fields in the order of the numbers.
 func (c *changes) messages(a, b []byte, of *messageType) {
+	x := messageCursor{rest: a}
+	x.next()
 	var passed protowire.Number // of the last field that both have alike
 	for !c.full() {
-		number, size := firstField(a)
-		if size > 0 && bytes.HasPrefix(b, a[:size]) {
-			a, b, passed = a[size:], b[size:], number
+		if x.number != 0 && bytes.HasPrefix(b, x.whole) {
+			passed, b = x.number, b[len(x.whole):]
+			x.next()
 			continue
 		}
-		if other, _ := firstField(b); number == 0 || other != 0 && other < number {
-			number = other
+		y := messageCursor{rest: b}
+		y.next()
+		number := x.number
+		if number == 0 || y.number != 0 && y.number < number {
+			number = y.number
 		}
 		if number == 0 {
 			return // the ends, or damage
 		}
-		var inA, inB []byte
-		inA, a = cutField(a, number)
-		inB, b = cutField(b, number)
+		inX, inY := x.take(number), y.take(number)
+		b = y.remaining()
 		if field := of.field(number); field != nil {
-			c.field(field, inA, inB, number == passed)
+			c.field(field, inX, inY, number == passed)
 		}
 	}
 }
 
 // field compares all that two messages have of one field, but for what both have alike before. more
 // says that there is something before.
-func (c *changes) field(f *messageField, a, b []byte, more bool) {
-	both := more || len(a) > 0 && len(b) > 0
+func (c *changes) field(f *messageField, a, b fieldRun, more bool) {
+	both := more || len(a.whole) > 0 && len(b.whole) > 0
 	switch {
 	case f.kind == inlineMessage:
-		c.messages(fieldValue(a), fieldValue(b), f.message())
+		c.messages(a.value, b.value, f.message())
 	case f.kind == nestedMessage && both && !c.deepest():
 		c.enter(f.name)
-		c.messages(fieldValue(a), fieldValue(b), f.message())
+		c.messages(a.value, b.value, f.message())
 		c.leave()
 	case f.kind == mapOfValues && both && !c.deepest():
 		c.enter(f.name)
-		c.entries(a, b)
+		c.entries(a.whole, b.whole)
 		c.leave()
 	default:
 		c.add(f.name)
@@ -52,36 +56,32 @@ func (c *changes) field(f *messageField, a, b []byte, more bool) {
 
 // entries compares two maps, which mostly have the same keys in the same order.
 func (c *changes) entries(a, b []byte) {
-	at := 0
-	for rest := a; len(rest) > 0 && !c.full(); {
-		var key, entry, other []byte
-		key, entry, rest = cutEntry(rest)
-		if other, at = entryFrom(b, key, at); !bytes.Equal(entry, other) {
+	at, found := 0, 0 // a place in b, and how many bytes of b have a key that a has as well
+	x := messageCursor{rest: a}
+	for x.next(); x.number != 0 && !c.full(); x.next() {
+		key := entryKey(x.value)
+		other, next := entryFrom(b, key, at)
+		if at = next; !bytes.Equal(x.whole, other) {
 			c.add(key)
 		}
+		found += len(other)
+	}
+	if found == len(b) {
+		return
 	}
 	at = 0
-	for rest := b; len(rest) > 0 && !c.full(); {
-		var key, other []byte
-		key, _, rest = cutEntry(rest)
-		if other, at = entryFrom(a, key, at); other == nil {
+	y := messageCursor{rest: b}
+	for y.next(); y.number != 0 && !c.full(); y.next() {
+		key := entryKey(y.value)
+		other, next := entryFrom(a, key, at)
+		if at = next; other == nil {
 			c.add(key)
 		}
 	}
 }
 
-// cutEntry cuts the first entry of a map. After damage nothing is left.
-func cutEntry(entries []byte) (key, entry, rest []byte) {
-	_, size := firstField(entries)
-	if size == 0 {
-		return nil, nil, nil
-	}
-	entry = fieldValue(entries[:size])
-	return mapKeyOf(entry), entry, entries[size:]
-}
-
-// entryFrom returns the entry of a key, nil for none, and the place behind it. It is looked for
-// from a place on, and then before it.
+// entryFrom returns the entry of a key as a whole, nil for none, and the place behind it. It is
+// looked for from a place on, and then before it.
 func entryFrom(entries, key []byte, from int) (entry []byte, next int) {
 	if entry, next = findEntry(entries[from:], key); entry != nil {
 		return entry, from + next
@@ -92,52 +92,93 @@ func entryFrom(entries, key []byte, from int) (entry []byte, next int) {
 	return nil, from
 }
 
-// findEntry returns the entry of a key, nil for none, and the place behind it.
+// findEntry returns the entry of a key as a whole, nil for none, and the place behind it.
 func findEntry(entries, key []byte) (entry []byte, next int) {
-	for rest := entries; len(rest) > 0; {
-		var have []byte
-		if have, entry, rest = cutEntry(rest); entry != nil && bytes.Equal(have, key) {
-			return entry, len(entries) - len(rest)
+	m := messageCursor{rest: entries}
+	for m.next(); m.number != 0; m.next() {
+		if bytes.Equal(entryKey(m.value), key) {
+			return m.whole, len(entries) - len(m.rest)
 		}
 	}
 	return nil, 0
 }
 
-// firstField is the number and the size of the first field of a message; 0 at its end, and for
-// damage.
-func firstField(message []byte) (protowire.Number, int) {
-	if len(message) == 0 {
-		return 0, 0
+// entryKey returns the key of an entry of a map.
+func entryKey(entry []byte) []byte {
+	m := messageCursor{rest: entry}
+	for m.next(); m.number != 0; m.next() {
+		if m.number == mapKey {
+			return m.value
+		}
 	}
-	number, _, size := protowire.ConsumeField(message)
+	return nil
+}
+
+// messageCursor walks over the fields of a message.
+type messageCursor struct {
+	number protowire.Number // of the field at this place; 0 at the end, and for damage
+	whole  []byte           // the field
+	value  []byte           // of it, if it has a length
+	rest   []byte           // what follows it
+}
+
+func (m *messageCursor) next() {
+	// Most fields have a small number, and a length in one byte or two.
+	rest := m.rest
+	if len(rest) < 3 || rest[0] >= 0x80 || rest[0]>>3 == 0 || rest[0]&7 != byte(protowire.BytesType) {
+		m.nextOfAny()
+		return
+	}
+	start, size := 2, int(rest[1])
+	if size >= 0x80 {
+		start, size = 3, size&0x7f|int(rest[2])<<7
+		if rest[2] >= 0x80 {
+			m.nextOfAny()
+			return
+		}
+	}
+	if start+size > len(rest) {
+		m.nextOfAny()
+		return
+	}
+	end := start + size
+	m.number, m.whole, m.value, m.rest = protowire.Number(rest[0]>>3), rest[:end], rest[start:end], rest[end:]
+}
+
+// nextOfAny is next for a field of any kind.
+func (m *messageCursor) nextOfAny() {
+	number, kind, n := protowire.ConsumeTag(m.rest)
+	size := -1
+	if n > 0 {
+		size = protowire.ConsumeFieldValue(number, kind, m.rest[n:])
+	}
 	if size < 0 {
-		return 0, 0
+		*m = messageCursor{}
+		return
 	}
-	return number, size
+	m.number, m.whole, m.value = number, m.rest[:n+size], nil
+	if kind == protowire.BytesType {
+		m.value, _ = protowire.ConsumeBytes(m.rest[n:])
+	}
+	m.rest = m.rest[n+size:]
 }
 
-// cutField cuts all that is first of a message and has a number. After damage nothing is left.
-func cutField(message []byte, number protowire.Number) (fields, rest []byte) {
-	at := 0
-	for at < len(message) {
-		n, _, size := protowire.ConsumeField(message[at:])
-		if size < 0 {
-			return message[:at], nil
-		}
-		if n != number {
-			break
-		}
-		at += size
-	}
-	return message[:at], message[at:]
-}
+// remaining is the field at this place and what follows it.
+func (m *messageCursor) remaining() []byte { return m.whole[:len(m.whole)+len(m.rest)] }
 
-// fieldValue is the value of a single field.
-func fieldValue(field []byte) []byte {
-	_, kind, n := protowire.ConsumeTag(field)
-	if n < 0 || kind != protowire.BytesType {
-		return nil
+// fieldRun is all that a message has of one field, and the value of the first of it.
+type fieldRun struct{ whole, value []byte }
+
+// take moves over all fields of a number that are at this place.
+func (m *messageCursor) take(number protowire.Number) fieldRun {
+	if m.number != number {
+		return fieldRun{}
 	}
-	value, _ := protowire.ConsumeBytes(field[n:])
-	return value
+	run, size := fieldRun{whole: m.whole, value: m.value}, 0
+	for m.number == number {
+		size += len(m.whole)
+		m.next()
+	}
+	run.whole = run.whole[:size] // All are parts of one array.
+	return run
 }
