@@ -333,13 +333,13 @@ func (p *Process) AwaitLog(t testing.TB, message string, keysAndValues ...string
 func (p *Process) Get(t testing.TB, server, path string) (int, string) {
 	t.Helper()
 	address := p.AwaitLog(t, "serving", "server", server).Field("address")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), Timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, http.NoBody)
 	if err != nil {
 		t.Fatalf("asking kooperd for %s: %v", path, err)
 	}
-	client := http.Client{Timeout: 10 * time.Second}
+	client := http.Client{Timeout: Timeout}
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
 	if err != nil {

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,26 +29,29 @@ func newCallLog(t *testing.T) callLog {
 
 // handler returns the config of an exec handler that writes the call log and takes seconds, such as
 // "0.05".
-func (l callLog) handler(seconds string) string {
+func (l callLog) handler(seconds string) string { return l.program("sleep " + seconds) }
+
+// program is handler with what it does between the two lines.
+func (l callLog) program(work string) string {
 	const line = `echo "$1 $REPLICA $KOOPERD_DEFINITION $KOOPERD_NAMESPACE/$KOOPERD_NAME $$ $(date +%s%N)" >>"$CALL_LOG"`
-	script := fmt.Sprintf(`note() { %s; }; note begin; sleep %s; note end`, line, seconds)
+	script := fmt.Sprintf(`note() { %s; }; note begin; %s; note end`, line, work)
 	return fmt.Sprintf(`exec: {command: ["sh", "-c", %q], env: CALL_LOG: %q, passEnv: ["REPLICA"]}`, script, l.path)
 }
 
 // spans returns the calls so far, in the order of their beginning.
 func (l callLog) spans(t *testing.T) []span {
 	t.Helper()
-	f, err := os.Open(l.path)
+	text, err := os.ReadFile(l.path)
 	if os.IsNotExist(err) {
 		return nil
 	}
 	if err != nil {
 		t.Fatalf("reading the call log: %v", err)
 	}
-	defer func() { _ = f.Close() }()
+	text = text[:bytes.LastIndexByte(text, '\n')+1] // The last line may be half written.
 	var spans []span
 	open := map[string]int{} // by process ID of the program
-	scanner := bufio.NewScanner(f)
+	scanner := bufio.NewScanner(bytes.NewReader(text))
 	for scanner.Scan() {
 		words := strings.Fields(scanner.Text())
 		if len(words) != 6 {

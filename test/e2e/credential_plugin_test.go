@@ -60,13 +60,13 @@ func (p credentialPlugin) hang(t *testing.T) {
 	write(t, p.hangs, "")
 }
 
-// start runs a daemon with the plugin and one definition, under a lease of six seconds.
-func (p credentialPlugin) start(t *testing.T, namespace string) *daemon.Process {
+// start runs a daemon with the plugin and one definition, under a lease.
+func (p credentialPlugin) start(t *testing.T, namespace, lease string) *daemon.Process {
 	t.Helper()
 	return daemon.Start(t, daemon.Options{Kubeconfig: p.kubeconfig, Config: fmt.Sprintf(`
 apiVersion: "kooperd.dev/v1alpha1"
-leaderElection: {name: "t", namespace: %[1]q, leaseDuration: "6s", renewDeadline: "4s", retryPeriod: "1s"}
-controllers: maps: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%[1]q]}, handler: log: {}}`, namespace)})
+leaderElection: {name: "t", namespace: %[1]q, %[2]s}
+controllers: maps: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%[1]q]}, handler: log: {}}`, namespace, lease)})
 }
 
 const pluginHangs = "waiting for the kubeconfig's credential plugin: nothing can be sent to the API server until it returns"
@@ -79,7 +79,7 @@ func TestCredentialPluginHangs(t *testing.T) {
 		t.Parallel()
 		ns := shared.Namespace(t)
 		plugin := newCredentialPlugin(t, ns)
-		p := plugin.start(t, ns)
+		p := plugin.start(t, ns, `leaseDuration: "6s", renewDeadline: "4s", retryPeriod: "1s"`)
 		p.AwaitLog(t, "became leader")
 		plugin.hang(t)
 		p.AwaitLog(t, "stopped leading")
@@ -97,9 +97,9 @@ func TestCredentialPluginHangs(t *testing.T) {
 		t.Parallel()
 		ns := shared.Namespace(t)
 		plugin, healthy := newCredentialPlugin(t, ns), newCredentialPlugin(t, ns)
-		leader := healthy.start(t, ns)
+		leader := healthy.start(t, ns, longLease)
 		leader.AwaitLog(t, "became leader")
-		p := plugin.start(t, ns)
+		p := plugin.start(t, ns, longLease)
 		p.AwaitReady(t)
 		plugin.hang(t)
 		p.AwaitLog(t, pluginHangs, "program", plugin.program)
@@ -112,7 +112,7 @@ func TestCredentialPluginHangs(t *testing.T) {
 		ns := shared.Namespace(t)
 		plugin := newCredentialPlugin(t, ns)
 		plugin.hang(t)
-		p := plugin.start(t, ns)
+		p := plugin.start(t, ns, longLease)
 		p.AwaitLog(t, pluginHangs, "program", plugin.program)
 		p.Signal(t, syscall.SIGTERM)
 		if got := p.AwaitExit(t); got != 0 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kooperd.dev/kooperd/test/daemon"
 )
@@ -25,14 +26,21 @@ const leaderName, standbyName = "first", "second"
 
 var allDefinitions = []string{"alpha", "beta", "gamma"}
 
-// startPair starts both with further arguments and waits until the first one works and the second
-// one could.
-func startPair(t *testing.T, args ...string) pair {
+// The leases of pairs. One is short where its end is waited for. Everywhere else it lasts for as
+// long as a machine may stand still.
+const (
+	shortLease = `leaseDuration: "3s", renewDeadline: "2s", retryPeriod: "500ms"`
+	longLease  = `leaseDuration: "20s", renewDeadline: "15s", retryPeriod: "500ms"`
+)
+
+// startPair starts both with a lease and further arguments, and waits until the first one works and
+// the second one could.
+func startPair(t *testing.T, lease string, args ...string) pair {
 	t.Helper()
 	p := pair{namespace: shared.Namespace(t), calls: newCallLog(t)}
 	config := fmt.Sprintf(`
 apiVersion: "kooperd.dev/v1alpha1"
-leaderElection: {name: "pair", namespace: %q, leaseDuration: "3s", renewDeadline: "2s", retryPeriod: "500ms"}
+leaderElection: {name: "pair", namespace: %q, %s}
 for name in ["alpha", "beta", "gamma"] {
 	controllers: (name): {
 		watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%q], labelSelector: "e2e"}
@@ -40,7 +48,7 @@ for name in ["alpha", "beta", "gamma"] {
 		handler: %s
 	}
 }
-`, p.namespace, p.namespace, p.calls.handler("0.05"))
+`, p.namespace, lease, p.namespace, p.calls.handler("0.05"))
 	for i := range 4 {
 		createConfigMap(t, p.namespace, fmt.Sprintf("object-%d", i))
 	}
@@ -72,7 +80,7 @@ func createConfigMap(t *testing.T, namespace, name string) {
 }
 
 func TestOnlyTheLeaderWorks(t *testing.T) {
-	p := startPair(t)
+	p := startPair(t, longLease)
 	if code, _ := p.leader.Get(t, "health", "/leaderz"); code != 200 {
 		t.Errorf("/leaderz of the leader is %d, want 200", code)
 	}
@@ -91,7 +99,7 @@ func TestOnlyTheLeaderWorks(t *testing.T) {
 }
 
 func TestFailoverAfterKill(t *testing.T) {
-	p := startPair(t)
+	p := startPair(t, shortLease)
 	p.leader.Signal(t, syscall.SIGKILL)
 	p.leader.AwaitExit(t)
 	killed := time.Now().UnixNano()
@@ -107,7 +115,7 @@ func TestFailoverAfterKill(t *testing.T) {
 }
 
 func TestFailoverAfterStop(t *testing.T) {
-	p := startPair(t)
+	p := startPair(t, shortLease)
 	before := time.Now()
 	if got := p.leader.Stop(t); got != 0 {
 		t.Errorf("exit status of the stopped leader is %d, want 0", got)
@@ -131,14 +139,20 @@ leaderElection: {name: "drain", namespace: %q, leaseDuration: "3s", renewDeadlin
 controllers: slow: {
 	watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%q], labelSelector: "e2e"}
 	handler: %s
-}`, ns, ns, calls.handler("5")), // longer than the lease
+}`, ns, ns, calls.program(`until [ -e "$CALL_LOG.end" ]; do sleep 0.1; done`)),
 	})
 	p.Await(t, "the call", func() bool { return len(calls.spans(t)) == 1 })
+	asked := time.Now()
 	p.Signal(t, syscall.SIGTERM)
 	p.AwaitLog(t, "stopping: no new work, waiting for handler calls")
 	if code, body := p.Get(t, "health", "/readyz"); code != 503 || !strings.Contains(body, "shutting down") {
 		t.Errorf("/readyz while draining is %d %q, want 503 and shutting down", code, body)
 	}
+	p.Await(t, "a renewal when the lease would have ended", func() bool {
+		lease, err := shared.Client().CoordinationV1().Leases(ns).Get(t.Context(), "drain", metav1.GetOptions{})
+		return err == nil && lease.Spec.RenewTime != nil && lease.Spec.RenewTime.Sub(asked) > 3*time.Second
+	})
+	write(t, calls.path+".end", "")
 	if got := p.AwaitExit(t); got != 0 {
 		t.Errorf("exit status is %d, want 0", got)
 	}
@@ -155,7 +169,7 @@ controllers: slow: {
 // TestFrozenLeader stops the leader's process for longer than the lease. When it goes on it must
 // notice at once that its time is over: no call begins any more, and it ends with status 3.
 func TestFrozenLeader(t *testing.T) {
-	p := startPair(t)
+	p := startPair(t, shortLease)
 	p.leader.Signal(t, syscall.SIGSTOP)
 	p.await(t, p.standby, standbyName)
 	// Work for the frozen leader to fall for when it wakes up.
@@ -186,7 +200,7 @@ func TestFrozenLeader(t *testing.T) {
 // TestStolenLease writes another holder into the lease. The leader stops because of that, and not
 // because its renew deadline is over.
 func TestStolenLease(t *testing.T) {
-	p := startPair(t)
+	p := startPair(t, longLease)
 	shared.Kubectl(t, "patch", "lease", "pair", "-n", p.namespace, "--type=merge",
 		"-p", `{"spec":{"holderIdentity":"somebody-else","leaseDurationSeconds":3}}`)
 	if got := p.leader.AwaitExit(t); got != 3 {

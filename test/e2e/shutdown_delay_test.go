@@ -29,7 +29,7 @@ func stopUndelayed(t *testing.T, p *daemon.Process, want int) {
 // TestShutdownDelay asks a leader to stop. It goes on leading for longer than the lease lasts, and
 // the standby gets the lease only when the delay is over.
 func TestShutdownDelay(t *testing.T) {
-	p := startPair(t, "--shutdown-delay-duration=6s") // twice the lease
+	p := startPair(t, shortLease, "--shutdown-delay-duration=6s") // twice the lease
 	p.leader.Signal(t, syscall.SIGTERM)
 	p.leader.AwaitLog(t, delayBegins)
 	over := p.leader.AwaitLog(t, "the shutdown delay is over")
@@ -52,7 +52,7 @@ func TestShutdownDelay(t *testing.T) {
 // TestShutdownDelayIsWork looks at a leader in its delay, which is not ready, but leads and handles
 // what is new. The next signal ends the delay.
 func TestShutdownDelayIsWork(t *testing.T) {
-	p := startPair(t, "--shutdown-delay-duration=10m")
+	p := startPair(t, shortLease, "--shutdown-delay-duration=10m")
 	p.leader.Signal(t, syscall.SIGTERM)
 	p.leader.AwaitLog(t, delayBegins)
 	for path, want := range map[string]int{"/readyz": 503, "/leaderz": 200, "/livez": 200} {
@@ -76,7 +76,7 @@ func TestShutdownDelayIsWork(t *testing.T) {
 }
 
 func TestStandbyIsNotDelayed(t *testing.T) {
-	p := startPair(t, "--shutdown-delay-duration=10m")
+	p := startPair(t, shortLease, "--shutdown-delay-duration=10m")
 	stopUndelayed(t, p.standby, 0)
 	if p.leader.Exited() {
 		t.Error("the leader has stopped, too")
@@ -122,8 +122,8 @@ func TestLostLeaseEndsTheDelay(t *testing.T) {
 				Kubeconfig: shared.AdminKubeconfig(), Args: []string{"--shutdown-delay-duration=10m"},
 				Config: fmt.Sprintf(`
 apiVersion: "kooperd.dev/v1alpha1"
-leaderElection: {name: "lost", namespace: %q, leaseDuration: "3s", renewDeadline: "2s", retryPeriod: "500ms", onLost: %q}
-controllers: only: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%q]}, handler: log: {}}`, ns, onLost, ns),
+leaderElection: {name: "lost", namespace: %q, %s, onLost: %q}
+controllers: only: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%q]}, handler: log: {}}`, ns, shortLease, onLost, ns),
 			})
 			p.AwaitLog(t, "object seen")
 			p.Signal(t, syscall.SIGTERM)

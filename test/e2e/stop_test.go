@@ -26,6 +26,7 @@ controllers: {
 	}
 	leader := start()
 	leader.AwaitLog(t, "object seen", "controller", "running")
+	leader.AwaitLog(t, "definition changed state", "controller", "running", "state", "Running")
 	leader.AwaitLog(t, "handling object failed, out of retries until it changes", "controller", "failing")
 	leader.AwaitLog(t, "definition changed state", "controller", "failing", "state", "Degraded")
 	standby := start()
