@@ -27,7 +27,8 @@ type Config struct {
 	// Removed are the names of definitions that are meant to be gone, sorted and without
 	// duplicates. None of them is in Definitions.
 	Removed []string
-	// Hash is the SHA-256 of the files' names and contents, imported ones included, in hexadecimal.
+	// Hash is the SHA-256 of the files' contents, imported ones included, in hexadecimal. It is the
+	// same wherever the files lie and whatever they are called.
 	Hash string
 	// Files are the files that were read, as they were named or found, sorted.
 	Files []string

@@ -214,6 +214,13 @@ func TestHash(t *testing.T) {
 	if again := mustLoad(t, dir); again.Hash != before.Hash {
 		t.Error("loading the same files twice gives two hashes")
 	}
+	copied := filepath.Join(t.TempDir(), "deeper", "config")
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if elsewhere := mustLoad(t, copied); elsewhere.Hash != before.Hash {
+		t.Error("the same files elsewhere have another hash")
+	}
 	file := filepath.Join(dir, "teams", "teams.cue")
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -12,16 +12,22 @@ import (
 	"kooperd.dev/kooperd/schemas"
 )
 
+// formatHash is that of `kooperd print` which is no form of the config.
+const formatHash = "hash"
+
 func newPrintCommand(registry *handlers.Registry) *cobra.Command {
 	var format string
 	var crds crdFlags
 	cmd := &cobra.Command{
-		Use:               "print FILE...",
-		Short:             "Print the effective config, defaults included",
+		Use:   "print FILE...",
+		Short: "Print the effective config, defaults included",
+		Long: "print prints the effective config, defaults included. With --format hash it prints the hash of the files' contents\n" +
+			"alone: a process that runs these has the same one in its status, in its log, and as a label of kooperd_config_info,\n" +
+			"wherever its files lie.",
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: completeConfigs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkFormat(format, "yaml", "json", "cue"); err != nil {
+			if err := checkFormat(format, "yaml", "json", "cue", formatHash); err != nil {
 				return err
 			}
 			custom, err := crds.read()
@@ -32,6 +38,9 @@ func newPrintCommand(registry *handlers.Registry) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if format == formatHash {
+				return printed(fmt.Fprintln(cmd.OutOrStdout(), cfg.Hash))
+			}
 			text, err := config.Effective(cfg, config.Format(format))
 			if err != nil {
 				return &runError{err}
@@ -39,7 +48,7 @@ func newPrintCommand(registry *handlers.Registry) *cobra.Command {
 			return printed(cmd.OutOrStdout().Write(text))
 		},
 	}
-	cmd.Flags().StringVarP(&format, "format", "o", "yaml", "yaml, json or cue")
+	cmd.Flags().StringVarP(&format, "format", "o", "yaml", "yaml, json, cue or hash")
 	crds.add(cmd.Flags())
 	return cmd
 }

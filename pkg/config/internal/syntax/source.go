@@ -3,14 +3,12 @@ package syntax
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -280,18 +278,4 @@ func PositionAt(name string, data []byte, offset int) diagnostic.Position {
 	line := bytes.Count(data[:offset], []byte("\n"))
 	start := bytes.LastIndexByte(data[:offset], '\n') + 1
 	return diagnostic.Position{File: name, Line: line + 1, Column: utf8.RuneCount(data[start:offset]) + 1}
-}
-
-// Hash is over the names and contents of the files, which it sorts by name.
-func Hash(files []*Source) (sum string, names []string) {
-	files = slices.Clone(files)
-	slices.SortFunc(files, func(a, b *Source) int { return strings.Compare(a.Name, b.Name) })
-	h := sha256.New()
-	for _, f := range files {
-		name := sha256.Sum256([]byte(f.Name))
-		h.Write(name[:])
-		h.Write(f.sum[:])
-		names = append(names, f.Name)
-	}
-	return hex.EncodeToString(h.Sum(nil)), names
 }

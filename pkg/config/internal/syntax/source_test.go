@@ -3,7 +3,6 @@ package syntax
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"kooperd.dev/kooperd/pkg/config/internal/diagnostic"
@@ -34,31 +33,6 @@ func TestReadMakesTextPlain(t *testing.T) {
 	} {
 		if have := string(readText(t, test.file, test.text).Data); have != test.want {
 			t.Errorf("%s: %q is read as %q, want %q", name, test.text, have, test.want)
-		}
-	}
-}
-
-func TestHash(t *testing.T) {
-	file := func(name, text string) *Source { return newSource(name, "/"+name, []byte(text)) }
-	a, b, c := file("a.yaml", "x"), file("b.yaml", "y"), file("c.yaml", "z")
-	sum, names := Hash([]*Source{a, b, c})
-	if want := []string{"a.yaml", "b.yaml", "c.yaml"}; !slices.Equal(names, want) {
-		t.Errorf("the names are %q, want %q", names, want)
-	}
-	unsorted := []*Source{c, a, b}
-	if again, _ := Hash(unsorted); again != sum || unsorted[0] != c {
-		t.Error("the order of the files counts, or was changed")
-	}
-	for name, files := range map[string][]*Source{
-		"one less":            {a, b},
-		"another text":        {a, b, file("c.yaml", "zz")},
-		"another name":        {a, b, file("d.yaml", "z")},
-		"texts exchanged":     {file("a.yaml", "y"), file("b.yaml", "x"), c},
-		"the bytes as read":   {a, b, file("c.yaml", "\ufeffz")},
-		"a name and its text": {a, b, file("c.yamlz", "")},
-	} {
-		if other, _ := Hash(files); other == sum {
-			t.Errorf("%s: the hash is the same", name)
 		}
 	}
 }
