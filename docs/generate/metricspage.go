@@ -55,13 +55,14 @@ var labelTexts = map[string]string{
 	"name":        "of the lease, in `leader_election_master_status`; else of the definition",
 	"to":          "`standby`, `leading`, `draining`, `released` or `lost`",
 	"limit":       "`rate` for that of the definition, `maxConcurrent` for the engine's",
-	"reason":      "why an event is skipped: `ignore` or `where`; or a request refused: `unauthenticated`, `forbidden`, or `undecided` when the API server could not be asked; of children: why one was applied, refused or could not be written",
+	"reason":      "why a definition is Degraded: `source`, `handler`, `rights`, `overdue`, `unavailable`, `failing`, `outOfRetries`, `refused`, or `undecidable`; why an event is skipped: `ignore` or `where`; or a request refused: `unauthenticated`, `forbidden`, or `undecided` when the API server could not be asked; of children: why one was applied, refused or could not be written",
 	"hook":        "`sync`, `finalize` or `customize`",
 	"outcome":     "`ok`, `notModified`, `throttled` (429), `serverError` (500 and above), `refused` (any other status), `badAnswer` (too large, or not to be decompressed), `timeout`, `connection`, `canceled`, or `notSent` while the hook is out of order or the credentials cannot be read",
 	"manager":     "field manager of another party; `other` beyond 20 of them",
 	"server":      "`metrics` or `health`",
 	"result":      "`success` or `error`",
-	"hash":        "of the config files",
+	"hash":        "of the contents of the config files, wherever they lie",
+	"by":          "`rights` where a right is missing, `admission` where a policy, a webhook or the fence refuses, else `other`",
 	"version":     "of kooperd",
 	"go_version":  "version of Go it was built with",
 	"code":        "HTTP status, or `<error>` when there was no answer",
@@ -185,10 +186,12 @@ func exercise(m *telemetry.Metrics) {
 	m.ObserveLeadership("lease", func() bool { return false }, func() time.Duration { return 0 })
 	m.ObserveLeaseWatch(func() time.Duration { return 0 })
 	m.ObserveLog(func() uint64 { return 0 })
+	m.ObservePending(func() int { return 0 })
 	c := m.Controller("definition")
 	c.Compose().DeclarePatches()
 	c.Rollout().Declare()
 	c.ObserveRunning(func() (sum, longest time.Duration) { return 0, 0 })
+	c.ObserveDeletions(func() (objects int, longest time.Duration) { return 0, 0 })
 	for _, limit := range []string{telemetry.LimitRate, telemetry.LimitMaxConcurrent} {
 		c.ObserveThrottled(limit, func() time.Duration { return 0 })
 	}

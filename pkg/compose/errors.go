@@ -43,6 +43,32 @@ type opError struct {
 func (e *opError) Error() string { return e.err.Error() }
 func (e *opError) Unwrap() error { return e.err }
 
+// childrenError is an error about single children or patches, which are counted as refused.
+type childrenError struct{ err error }
+
+func (e *childrenError) Error() string { return e.err.Error() }
+func (e *childrenError) Unwrap() error { return e.err }
+
+// IsAboutChildren reports whether a call has failed because of single children or patches, and of
+// nothing else: the metrics of these show it.
+func IsAboutChildren(err error) bool {
+	_, ok := errors.AsType[*childrenError](err)
+	return ok
+}
+
+// withAnother adds an error that is about something else to what a call ends with. When to try
+// again stays the same.
+func withAnother(err, other error) error {
+	if other == nil || !IsAboutChildren(err) {
+		return err
+	}
+	both := fmt.Errorf("%s; %w", err.Error(), other)
+	if slow, ok := errors.AsType[*slowError](err); ok {
+		return &slowError{err: both, delay: slow.delay}
+	}
+	return both
+}
+
 // slowError is an error with the delay before the next try.
 type slowError struct {
 	err   error

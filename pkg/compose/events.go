@@ -149,13 +149,36 @@ func (w *waiting) on(id ChildID) []kube.Key {
 }
 
 // counts are the children of parents by their state, and the parents that are in a state besides.
-type counts struct{ ready, notReady, refused, held, paused, moving, patched, patchesWaiting, patchesRefused int }
+type counts struct {
+	ready, notReady, refused, held, paused, moving, patched, patchesWaiting, patchesRefused int
+	obstacles                                                                               obstacles
+}
+
+// obstacles are children and patches that are refused, by what stands against them.
+type obstacles struct{ rights, admission, other int }
+
+// obstacleOf counts one that is refused for a reason.
+func obstacleOf(reason Reason, text string) obstacles {
+	switch {
+	case reason != reasonForbidden:
+		return obstacles{other: 1}
+	case kube.SaysRightIsMissing(text):
+		return obstacles{rights: 1}
+	default:
+		return obstacles{admission: 1}
+	}
+}
+
+func (o obstacles) plus(with obstacles) obstacles {
+	return obstacles{rights: o.rights + with.rights, admission: o.admission + with.admission, other: o.other + with.other}
+}
 
 func (c counts) plus(o counts) counts {
 	return counts{
 		ready: c.ready + o.ready, notReady: c.notReady + o.notReady, refused: c.refused + o.refused,
 		held: c.held + o.held, paused: c.paused + o.paused, moving: c.moving + o.moving,
 		patched: c.patched + o.patched, patchesWaiting: c.patchesWaiting + o.patchesWaiting, patchesRefused: c.patchesRefused + o.patchesRefused,
+		obstacles: c.obstacles.plus(o.obstacles),
 	}
 }
 
@@ -163,6 +186,7 @@ func (c counts) negative() counts {
 	return counts{
 		ready: -c.ready, notReady: -c.notReady, refused: -c.refused, held: -c.held, paused: -c.paused, moving: -c.moving,
 		patched: -c.patched, patchesWaiting: -c.patchesWaiting, patchesRefused: -c.patchesRefused,
+		obstacles: obstacles{rights: -c.obstacles.rights, admission: -c.obstacles.admission, other: -c.obstacles.other},
 	}
 }
 
@@ -174,6 +198,7 @@ func (r *Reconciler) count(by counts) {
 	r.Metrics.Paused(by.paused)
 	r.Metrics.Moving(by.moving)
 	r.Metrics.Patches(by.patched, by.patchesWaiting, by.patchesRefused)
+	r.Metrics.Obstacles(by.obstacles.rights, by.obstacles.admission, by.obstacles.other)
 }
 
 // note counts the children, and remembers what the parent waits for.
@@ -185,7 +210,10 @@ func (p *pass) note() {
 		case op.Action == Refuse || p.failed[op.ID] != nil:
 			now.refused++
 			refused = append(refused, op.ID)
-			if p.failed[op.ID] == nil {
+			if failure := p.failed[op.ID]; failure != nil {
+				now.obstacles = now.obstacles.plus(obstacleOf(failure.reason, failure.Error()))
+			} else {
+				now.obstacles = now.obstacles.plus(obstacleOf(op.Reason, op.Message))
 				p.Metrics.Refused(string(op.Reason))
 			}
 		case op.Desired == nil:

@@ -120,7 +120,7 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 		return handlers.Result{}, err
 	}
 	if err := p.firstError(); err != nil {
-		return handlers.Result{}, sooner(err, p.next)
+		return handlers.Result{}, sooner(withAnother(err, statusErr), p.next)
 	}
 	if statusErr != nil {
 		return handlers.Result{}, slowly(statusErr, p.req.Attempt)
@@ -323,7 +323,7 @@ func (p *pass) childError() error {
 	var refused error
 	for _, op := range p.ops {
 		if failure := p.failed[op.ID]; failure != nil {
-			return slowly(failure, p.req.Attempt)
+			return &childrenError{slowly(failure, p.req.Attempt)}
 		}
 		if op.Action == Refuse && op.Desired != nil && refused == nil {
 			refused = &opError{reason: op.Reason, err: fmt.Errorf("child %s: %s", op.Desired.Name, op.Message)} //nolint:err113 // for a person
@@ -332,5 +332,5 @@ func (p *pass) childError() error {
 	if refused == nil {
 		return nil
 	}
-	return slowly(refused, p.req.Attempt)
+	return &childrenError{slowly(refused, p.req.Attempt)}
 }

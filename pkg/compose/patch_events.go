@@ -75,6 +75,7 @@ func (p *patches) note(now *counts) (waits []ChildID) {
 			now.patched++
 		case p.isTrouble(op):
 			now.patchesRefused++
+			now.obstacles = now.obstacles.plus(obstacleOf(op.Reason, op.Message))
 			waits = append(waits, op.ID)
 		default:
 			now.patchesWaiting++

@@ -113,17 +113,17 @@ func (p patching) firstError() error {
 		case op.Desired == nil:
 			continue
 		case failure != nil && passing(failure):
-			return failure
+			return &childrenError{failure}
 		case failure == nil && op.Action == Wait && slices.Contains(patientReasons, op.Reason):
 			continue
 		case failure == nil && op.Action == Refuse:
 			err := &opError{reason: op.Reason, err: fmt.Errorf("%s", op.text())} //nolint:err113 // for a person
-			return slowly(err, p.req.Attempt)
+			return &childrenError{slowly(err, p.req.Attempt)}
 		case failure == nil && op.Action != Wait:
 			continue
 		}
 		err := &opError{reason: op.Reason, err: fmt.Errorf("%s", op.text())} //nolint:err113 // for a person
-		return &slowError{err: err, delay: max(p.patches.next, fenceRetry)}
+		return &childrenError{&slowError{err: err, delay: max(p.patches.next, fenceRetry)}}
 	}
 	return nil
 }

@@ -80,6 +80,7 @@ func newController(s *shared, def config.Definition) *controller {
 	c.state = newDefinitionStatus(def.Name, s.board, c.metrics, logger, c.condition, s.changes.announce)
 	c.state.past.log = s.history.Definition()
 	c.metrics.ObserveRunning(c.state.calls.times)
+	c.metrics.ObserveDeletions(c.deletions)
 	c.observeLimits()
 	c.state.refresh()
 	return c
@@ -157,7 +158,7 @@ func (c *controller) newRevision(def config.Definition, replaced *revision) (*re
 	if replaced != nil && replaced.def.Watch.Kind.GroupKind() == def.Watch.Kind.GroupKind() {
 		r.objects = replaced.objects
 	} else {
-		r.objects = newObjectState(def, c.state.refresh)
+		r.objects = newObjectState(def, c.state.refresh, c.metrics.Passing)
 	}
 	if r.group == UnderLease {
 		r.gate = c.gate
@@ -220,6 +221,7 @@ func (c *controller) replaced(before, r *revision) {
 	before.end()
 	c.observeLimits()
 	c.logger.Info("definition was replaced")
+	r.objects.deletions.clear() // All objects are handled again.
 	r.objects.failures.retain(func(key kube.Key) bool {
 		_, ok := r.watches.primary().Get(key.Namespace, key.Name)
 		return ok
@@ -237,8 +239,19 @@ func (c *controller) onEvent(r *revision, w *watched, e kube.Event) {
 	if e.Type == kube.Deleted && w.notify == nil {
 		r.objects.gone(e.Key)
 		r.composing.forget(e)
+	} else if w.notify == nil {
+		r.seeDeletion(e)
 	}
 	d.onEvent(w, e)
+}
+
+// deletions returns how many deleted objects wait, and how long ago the first of them was deleted.
+func (c *controller) deletions() (objects int, longest time.Duration) {
+	current, _ := c.rollout.revisions()
+	if current == nil {
+		return 0, 0
+	}
+	return current.objects.deletions.waiting()
 }
 
 // condition collects what the definition's state depends on.
@@ -252,7 +265,7 @@ func (c *controller) condition() condition {
 	}
 	now := current.condition()
 	failures := current.objects.failures
-	now.failing, now.unavailable = failures.describe(), failures.unavailable()
+	now.failing, now.troubles, now.unavailable = failures.describe(), failures.causes(), failures.unavailable()
 	now.failed, now.exhausted = failures.counts()
 	now.held, now.rollout = current.objects.memory.Brake.Held(), current.objects.memory.Rollout.Describe()
 	if next != nil {

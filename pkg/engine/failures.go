@@ -20,11 +20,13 @@ const persistent = 3
 type failures struct {
 	mu        sync.Mutex
 	objects   map[kube.Key]failure
-	troubles  map[kube.Key]struct{} // the objects that make the definition Degraded
-	exhausted int                   // objects that are out of retries
-	abandoned int                   // objects that are not retried until they change
-	last      kube.Key              // the latest of troubles
+	troubles  map[kube.Key]struct{}   // the objects that make the definition Degraded
+	by        map[telemetry.Cause]int // how many of troubles have a cause
+	exhausted int                     // objects that are out of retries
+	abandoned int                     // objects that are not retried until they change
+	last      kube.Key                // the latest of troubles
 	outage    outage
+	passed    func(calls int) // is told how many failures of an object were passing ones
 }
 
 // outage is what keeps the calls for all objects from their work.
@@ -40,6 +42,8 @@ type failure struct {
 	outage    bool // it is not about the object
 	asked     bool // the call has reached what an outage is of
 	putOff    bool // the handler has said when to come back
+	refused   bool // it is about single children or patches, which are counted as refused
+	forbidden bool // a right is missing
 	message   string
 	since     time.Time // of the first failure in a row
 }
@@ -49,8 +53,38 @@ func (f failure) trouble() bool {
 	return f.attempts >= persistent && !f.outage && !f.putOff || f.abandoned()
 }
 
+// cause is why an object in trouble makes the definition Degraded. CauseRights stands for a right
+// that is missing by the API server's word; whether it is known which one, is another matter.
+func (f failure) cause() telemetry.Cause {
+	switch {
+	case f.exhausted:
+		return telemetry.CauseOutOfRetries
+	case f.refused:
+		return telemetry.CauseRefused
+	case f.forbidden:
+		return telemetry.CauseRights
+	default:
+		return telemetry.CauseFailing
+	}
+}
+
+// passing is how many failed calls were passing ones if the object fails no longer. Those of an
+// outage are that of all objects, and what was put off is counted at once.
+func (f failure) passing() int {
+	switch {
+	case f.outage:
+		return 0
+	case f.putOff:
+		return max(0, f.attempts-1)
+	default:
+		return f.attempts
+	}
+}
+
 func newFailures() *failures {
-	return &failures{objects: map[kube.Key]failure{}, troubles: map[kube.Key]struct{}{}}
+	return &failures{
+		objects: map[kube.Key]failure{}, troubles: map[kube.Key]struct{}{}, by: map[telemetry.Cause]int{}, passed: func(int) {},
+	}
 }
 
 func (f *failures) add(key kube.Key, entry failure) {
@@ -74,14 +108,19 @@ func (f *failures) add(key kube.Key, entry failure) {
 	}
 	if entry.trouble() {
 		f.troubles[key] = struct{}{}
+		f.by[entry.cause()]++
 		f.last = key
 	}
 }
 
-// forget removes an object and reports whether it was there.
+// forget removes an object that is gone and reports whether it was there. Failures that had an
+// alert of their own are no passing ones.
 func (f *failures) forget(key kube.Key) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if entry := f.objects[key]; !entry.exhausted && !entry.refused {
+		f.passed(entry.passing())
+	}
 	return f.remove(key)
 }
 
@@ -90,6 +129,7 @@ func (f *failures) forget(key kube.Key) bool {
 func (f *failures) worked(key kube.Key, asked bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.passed(f.objects[key].passing())
 	ended := asked && f.outage.message != ""
 	if ended {
 		f.outage.message = ""
@@ -101,7 +141,10 @@ func (f *failures) remove(key kube.Key) bool {
 	entry, known := f.objects[key]
 	if known {
 		delete(f.objects, key)
-		delete(f.troubles, key)
+		if _, trouble := f.troubles[key]; trouble {
+			delete(f.troubles, key)
+			f.by[entry.cause()]--
+		}
 		f.count(entry, -1)
 	}
 	return known
@@ -138,6 +181,7 @@ func (f *failures) clear() {
 	defer f.mu.Unlock()
 	clear(f.objects)
 	clear(f.troubles)
+	clear(f.by)
 	f.exhausted, f.abandoned, f.outage = 0, 0, outage{}
 }
 
@@ -145,6 +189,18 @@ func (f *failures) counts() (failing, exhausted int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.objects), f.exhausted
+}
+
+// causes are why the objects in trouble are that, in the order of telemetry.Causes.
+func (f *failures) causes() (causes []telemetry.Cause) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, cause := range telemetry.Causes() {
+		if f.by[cause] > 0 {
+			causes = append(causes, cause)
+		}
+	}
+	return causes
 }
 
 // any reports whether there are any.

@@ -5,7 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"kooperd.dev/kooperd/pkg/kube"
+	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
 func key(i int) kube.Key { return kube.Key{Namespace: "ns", Name: fmt.Sprintf("object-%d", i)} }
@@ -41,6 +44,71 @@ func TestFailuresDescribe(t *testing.T) {
 	}
 	f.clear()
 	check("", 0, 0)
+}
+
+func TestCausesOfFailures(t *testing.T) {
+	f := newFailures()
+	check := func(want ...telemetry.Cause) {
+		t.Helper()
+		if diff := cmp.Diff(want, f.causes()); diff != "" {
+			t.Errorf("causes (-want +have):\n%s", diff)
+		}
+	}
+	f.add(key(1), failure{attempts: 2, refused: true})
+	f.add(key(2), failure{attempts: 9, outage: true})
+	f.add(key(3), failure{attempts: 9, putOff: true})
+	check() // None of them is in trouble.
+	f.add(key(1), failure{attempts: 3, refused: true})
+	check(telemetry.CauseRefused)
+	f.add(key(2), failure{attempts: 3, exhausted: true, refused: true})
+	f.add(key(3), failure{attempts: 3, forbidden: true})
+	f.add(key(4), failure{attempts: 1, terminal: true})
+	check(telemetry.CauseRights, telemetry.CauseFailing, telemetry.CauseOutOfRetries, telemetry.CauseRefused)
+	f.add(key(1), failure{attempts: 4}) // another reason than before
+	f.worked(key(2), true)
+	f.forget(key(3))
+	check(telemetry.CauseFailing)
+	f.worked(key(1), true)
+	f.retain(func(kube.Key) bool { return false })
+	check()
+	f.add(key(1), failure{attempts: 3})
+	f.clear()
+	check()
+}
+
+// TestPassingFailures counts failed calls when they turn out to have been passing ones.
+func TestPassingFailures(t *testing.T) {
+	for name, tc := range map[string]struct {
+		last         failure
+		worked, gone int // what is counted when the object works, or is gone
+	}{
+		"retried":      {failure{attempts: 2}, 2, 2},
+		"in trouble":   {failure{attempts: 5}, 5, 5},
+		"terminal":     {failure{attempts: 1, terminal: true}, 1, 1},
+		"given up":     {failure{attempts: 4, exhausted: true}, 4, 0},
+		"refused":      {failure{attempts: 6, refused: true}, 6, 0},
+		"put off":      {failure{attempts: 3, putOff: true}, 2, 2},
+		"in an outage": {failure{attempts: 3, outage: true}, 0, 0},
+	} {
+		for _, works := range []bool{true, false} {
+			f, passed := newFailures(), 0
+			f.passed = func(calls int) { passed += calls }
+			f.add(key(1), failure{attempts: 1})
+			f.add(key(1), tc.last)
+			want := tc.gone
+			if works {
+				want = tc.worked
+				f.worked(key(1), true)
+			} else {
+				f.forget(key(1))
+			}
+			f.worked(key(1), true)
+			f.forget(key(2))
+			if passed != want {
+				t.Errorf("%s, works %t: %d failures were passing ones, want %d", name, works, passed, want)
+			}
+		}
+	}
 }
 
 func TestFailuresKeepMessagesShort(t *testing.T) {

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"github.com/prometheus/client_golang/prometheus"
+
 	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/kube"
@@ -12,16 +14,20 @@ type objectState struct {
 	// own are the writes of handlers that the caches may not have yet.
 	own      *kube.ConsistencyStore
 	failures *failures
-	memory   *compose.Memory // of a composer's writes
-	leavers  *compose.Leavers
-	changed  func() // called when failures are others
+	// deletions are the deleted objects that wait.
+	deletions deletions
+	memory    *compose.Memory // of a composer's writes
+	leavers   *compose.Leavers
+	changed   func() // called when failures are others
 }
 
-func newObjectState(def config.Definition, changed func()) *objectState {
+// newObjectState returns one that counts failures which were passing ones in passing.
+func newObjectState(def config.Definition, changed func(), passing prometheus.Counter) *objectState {
 	s := &objectState{
 		own: kube.NewConsistencyStore(def.Watch.Kind), failures: newFailures(), memory: compose.NewMemory(), leavers: &compose.Leavers{},
 		changed: changed,
 	}
+	s.failures.passed = func(calls int) { passing.Add(float64(calls)) }
 	s.memory.Brake.OnHeld(changed)
 	s.memory.Rollout.OnChanged(changed)
 	return s
@@ -45,6 +51,7 @@ func (s *objectState) failed(key kube.Key, entry failure, handled func() bool) {
 
 // gone notes that an object does not exist any more, or is no concern of the definition.
 func (s *objectState) gone(key kube.Key) {
+	s.deletions.drop(key)
 	if s.failures.forget(key) {
 		s.changed()
 	}

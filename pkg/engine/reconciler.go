@@ -29,13 +29,15 @@ const (
 type reconciler struct {
 	plugin    string
 	finalizer string // of the definition; empty for none
-	handler   handlers.Handler
-	composes  bool // the handler is that of a composer, which not every call asks
-	timeout   time.Duration
-	queue     *queue.Queue[kube.Key]
-	objects   *objectState
-	// handles reports whether an object is one of those that the definition handles by now.
-	handles func(kube.Key) bool
+	// finalizers are those that its objects may have, also those of a composer.
+	finalizers []string
+	handler    handlers.Handler
+	composes   bool // the handler is that of a composer, which not every call asks
+	timeout    time.Duration
+	queue      *queue.Queue[kube.Key]
+	objects    *objectState
+	// cached returns an object if it is one of those that the definition handles by now.
+	cached  func(kube.Key) (handlers.Object, bool)
 	calls   *callTracker
 	past    pastCalls
 	metrics *telemetry.Controller
@@ -94,6 +96,7 @@ func (r *reconciler) reconcile(ctx context.Context, item queue.Item[kube.Key], o
 		}
 		r.observe(callCtx, &o)
 		r.calls.end(call)
+		r.noteDeletion(item.Key, obj, o.err)
 		r.past.add(item, start, cause, o, r.complete(item, o))
 	}()
 	o.result, o.err = r.handler.Handle(callCtx, req)
@@ -199,6 +202,10 @@ func (r *reconciler) retry(key kube.Key, err error) (delay time.Duration, exhaus
 // handles other objects: nothing would remove it.
 func (r *reconciler) failed(o outcome, item queue.Item[kube.Key], entry failure) {
 	entry.attempts, entry.message, entry.asked = item.Attempt-item.PutOffs+1, o.err.Error(), o.asked()
+	entry.refused, entry.forbidden = compose.IsAboutChildren(o.err), kube.LacksRight(o.err)
+	if entry.putOff && !entry.outage {
+		r.metrics.Passing.Inc()
+	}
 	logger := o.logger.WithValues("attempt", item.Attempt+1, "duration", o.duration)
 	switch {
 	case entry.outage: // The state of the definition says it once.
@@ -212,7 +219,7 @@ func (r *reconciler) failed(o outcome, item queue.Item[kube.Key], entry failure)
 	default:
 		logger.Error(o.err, "handling object failed")
 	}
-	r.objects.failed(item.Key, entry, func() bool { return r.handles(item.Key) })
+	r.objects.failed(item.Key, entry, func() bool { _, ok := r.cached(item.Key); return ok })
 }
 
 // causes are the queue's priorities in the words of the handler contract.

@@ -2,11 +2,13 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"kooperd.dev/kooperd/pkg/config"
+	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/queue"
 	"kooperd.dev/kooperd/pkg/status"
@@ -82,6 +84,7 @@ func (r *revision) condition() condition {
 	state, reason := r.watches.status()
 	if now.source = state; reason != nil {
 		now.sourceReason = reason.Error()
+		_, now.sourceForbidden = errors.AsType[*kube.ForbiddenError](reason)
 	}
 	if r.predicate != nil {
 		now.undecidable = r.predicate.describe()
@@ -137,13 +140,13 @@ func (r *revision) newReconciler(q *queue.Queue[kube.Key], current func() *revis
 	return &reconciler{
 		plugin: r.def.Handler.Plugin(), finalizer: r.def.Finalizer, handler: handler, composes: r.composing != nil,
 		timeout: r.def.Timeout, queue: q, objects: r.objects,
-		handles: func(key kube.Key) bool {
+		finalizers: r.finalizers(),
+		cached: func(key kube.Key) (handlers.Object, bool) {
 			now := current()
 			if now == nil || now.objects != r.objects {
-				return false
+				return nil, false
 			}
-			_, ok := now.watches.primary().Get(key.Namespace, key.Name)
-			return ok
+			return now.watches.primary().Get(key.Namespace, key.Name)
 		},
 		calls: r.state.calls, past: r.state.past, metrics: r.state.metrics, logger: r.state.logger,
 	}

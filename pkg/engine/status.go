@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/go-logr/logr"
@@ -16,6 +17,8 @@ type condition struct {
 	// source is the state of what the definition watches; empty before it watches anything.
 	source       status.State
 	sourceReason string
+	// sourceForbidden is true when the reason is a right that is missing.
+	sourceForbidden bool
 	// buildErr is that of the last try to make the handler.
 	buildErr error
 	built    bool
@@ -26,8 +29,7 @@ type condition struct {
 	overdue, failing string
 	// unavailable says what the handler needs for all objects and does not get; empty for nothing.
 	unavailable string
-	// failed and exhausted are how many objects failed last, and are out of retries.
-	failed, exhausted int
+	failingObjects
 	// held says why no children are deleted; empty if they are.
 	held string
 	// rollout says how far a change is that is made to a few objects at a time; empty for none.
@@ -39,11 +41,17 @@ type condition struct {
 	pending string
 }
 
+// failingObjects are those whose last call failed.
+type failingObjects struct {
+	failed, exhausted int               // how many there are, and are out of retries
+	troubles          []telemetry.Cause // why those among them fail that keep failing
+}
+
 // state is the definition's state machine: the first thing that keeps the definition from its work
 // is its state. A change that waits is the last, and mentioned with every other. The state has no
 // memory, so every one can follow every other.
 func (c condition) state() (state status.State, reason string) {
-	state, reason, _ = c.obstacle()
+	state, reason = c.obstacle()
 	switch {
 	case c.pending == "":
 		return state, reason
@@ -59,41 +67,60 @@ func (c condition) state() (state status.State, reason string) {
 // changeWaits is followed by what a changed definition waits for.
 const changeWaits = "the change of the definition waits: "
 
-// obstacle is the state without regard to a change that waits. Of the state Degraded alone, it has
-// the cause.
-func (c condition) obstacle() (state status.State, reason string, cause telemetry.Cause) {
+// obstacle is the state without regard to a change that waits.
+func (c condition) obstacle() (state status.State, reason string) {
 	switch {
 	case c.paused:
-		return status.Paused, c.overdue, ""
+		return status.Paused, c.overdue
 	case c.source == "":
-		return status.Syncing, "", ""
-	case c.source == status.Degraded:
-		return c.source, c.sourceReason, telemetry.CauseSource
+		return status.Syncing, ""
 	case c.source != status.Running:
-		return c.source, c.sourceReason, ""
+		return c.source, c.sourceReason
 	case c.buildErr != nil:
-		return status.Degraded, c.buildErr.Error(), telemetry.CauseHandler
+		return status.Degraded, c.buildErr.Error()
 	case !c.built:
-		return status.Syncing, "making the handler", ""
+		return status.Syncing, "making the handler"
 	}
-	for _, of := range []struct {
-		reason string
-		cause  telemetry.Cause
-	}{
-		{c.missing, telemetry.CauseRights},
-		{c.overdue, telemetry.CauseOverdue},
-		{c.unavailable, telemetry.CauseUnavailable},
-		{c.failing, telemetry.CauseFailing},
-		{c.undecidable, telemetry.CauseUndecidable},
-	} {
-		if of.reason != "" {
-			return status.Degraded, of.reason, of.cause
+	for _, reason := range []string{c.missing, c.overdue, c.unavailable, c.failing, c.undecidable} {
+		if reason != "" {
+			return status.Degraded, reason
 		}
 	}
 	if c.held != "" {
-		return status.PruneHeld, c.held, ""
+		return status.PruneHeld, c.held
 	}
-	return status.Running, c.rollout, ""
+	return status.Running, c.rollout
+}
+
+// causes are all that makes the definition Degraded, also what its state does not say because
+// something else comes first. Of one fault there is one cause: to watch takes rights too, so those
+// that are missing are none where a watch is forbidden, and calls that fail because a right is
+// missing are none where it is known which one.
+func (c condition) causes() (causes []telemetry.Cause) {
+	if state, _ := c.obstacle(); state != status.Degraded {
+		return nil
+	}
+	failing := slices.Contains(c.troubles, telemetry.CauseFailing) ||
+		c.missing == "" && slices.Contains(c.troubles, telemetry.CauseRights)
+	for _, of := range []struct {
+		holds bool
+		cause telemetry.Cause
+	}{
+		{c.source == status.Degraded, telemetry.CauseSource},
+		{c.buildErr != nil, telemetry.CauseHandler},
+		{c.missing != "" && !c.sourceForbidden, telemetry.CauseRights},
+		{c.overdue != "", telemetry.CauseOverdue},
+		{c.unavailable != "", telemetry.CauseUnavailable},
+		{failing, telemetry.CauseFailing},
+		{slices.Contains(c.troubles, telemetry.CauseOutOfRetries), telemetry.CauseOutOfRetries},
+		{slices.Contains(c.troubles, telemetry.CauseRefused), telemetry.CauseRefused},
+		{c.undecidable != "", telemetry.CauseUndecidable},
+	} {
+		if of.holds {
+			causes = append(causes, of.cause)
+		}
+	}
+	return causes
 }
 
 // definitionStatus keeps the state of one definition on the board, in the metrics and in the log.
@@ -142,8 +169,8 @@ func (s *definitionStatus) refresh() {
 // record writes the state to the board, and to the log if it has changed.
 func (s *definitionStatus) record(now condition) {
 	state, reason := now.state()
-	_, _, cause := now.obstacle()
-	s.metrics.SetDegraded(cause)
+	s.metrics.SetDegraded(now.causes()...)
+	s.metrics.SetPending(now.pending != "")
 	before := s.board.Get(s.name).State
 	if !s.board.Set(s.name, state, reason) || before == "" {
 		return

@@ -33,7 +33,7 @@ var conditions = map[string]struct {
 	"rights are missing": {condition{source: status.Running, built: true, missing: "forbidden to patch pods"}, status.Degraded, "forbidden to patch pods", telemetry.CauseRights},
 	"calls are stuck":    {condition{source: status.Running, built: true, overdue: "1 call"}, status.Degraded, "1 call", telemetry.CauseOverdue},
 	"all calls fail":     {condition{source: status.Running, built: true, unavailable: "no hook"}, status.Degraded, "no hook", telemetry.CauseUnavailable},
-	"calls fail":         {condition{source: status.Running, built: true, failing: "1 object"}, status.Degraded, "1 object", telemetry.CauseFailing},
+	"calls fail":         {condition{source: status.Running, built: true, failing: "1 object", failingObjects: failingObjects{troubles: []telemetry.Cause{telemetry.CauseFailing}}}, status.Degraded, "1 object", telemetry.CauseFailing},
 	"undecidable":        {condition{source: status.Running, built: true, undecidable: "no such key"}, status.Degraded, "no such key", telemetry.CauseUndecidable},
 	"a change waits":     {condition{source: status.Running, built: true, pending: "not yet"}, status.ReloadPending, "the change of the definition waits: not yet", ""},
 	"children are kept":  {condition{source: status.Running, built: true, held: "too many"}, status.PruneHeld, "too many", ""},
@@ -97,6 +97,60 @@ func TestStateIsTheFirstObstacle(t *testing.T) {
 	}
 }
 
+// TestCauses has definitions for which several things are wrong. Each of them is a cause, also what
+// the state does not say, and of one fault there is one cause.
+func TestCauses(t *testing.T) {
+	because := func(causes ...telemetry.Cause) []telemetry.Cause { return causes }
+	works := condition{source: status.Running, built: true}
+	with := func(change func(c *condition)) condition {
+		c := works
+		change(&c)
+		return c
+	}
+	for name, tc := range map[string]struct {
+		condition condition
+		want      []telemetry.Cause
+	}{
+		"nothing": {works, nil},
+		"everything": {with(func(c *condition) {
+			c.source, c.sourceReason, c.buildErr, c.missing = status.Degraded, "no answer", errors.New("no handler"), "a right"
+			c.overdue, c.unavailable, c.failing, c.undecidable = "a", "b", "c", "d"
+			c.troubles = because(telemetry.CauseFailing, telemetry.CauseOutOfRetries, telemetry.CauseRefused)
+		}), telemetry.Causes()},
+		"objects that are given up, and others": {
+			with(func(c *condition) {
+				c.failing, c.troubles = "2 objects", because(telemetry.CauseFailing, telemetry.CauseOutOfRetries)
+			}),
+			because(telemetry.CauseFailing, telemetry.CauseOutOfRetries),
+		},
+		"refused children alone": {
+			with(func(c *condition) { c.failing, c.troubles = "1 object", because(telemetry.CauseRefused) }), because(telemetry.CauseRefused),
+		},
+		"calls that lack a right that is known": {
+			with(func(c *condition) {
+				c.missing, c.failing, c.troubles = "a right", "1 object", because(telemetry.CauseRights)
+			}),
+			because(telemetry.CauseRights),
+		},
+		"calls that lack a right that nobody knows": {
+			with(func(c *condition) { c.failing, c.troubles = "1 object", because(telemetry.CauseRights) }), because(telemetry.CauseFailing),
+		},
+		"a right to watch and to write": {
+			with(func(c *condition) { c.source, c.sourceForbidden, c.missing = status.Degraded, true, "a right" }), because(telemetry.CauseSource),
+		},
+		"a kind that is gone": {
+			with(func(c *condition) {
+				c.source, c.failing, c.troubles = status.Waiting, "1 object", because(telemetry.CauseFailing)
+			}), nil,
+		},
+		"paused": {condition{paused: true, overdue: "1 call"}, nil},
+	} {
+		if diff := cmp.Diff(tc.want, tc.condition.causes()); diff != "" {
+			t.Errorf("%s: causes (-want +have):\n%s", name, diff)
+		}
+	}
+}
+
 // TestEveryTransition goes from every condition to every other, and looks at all that tells of it:
 // the board, the gauge and the log.
 func TestEveryTransition(t *testing.T) {
@@ -131,6 +185,13 @@ func TestEveryTransition(t *testing.T) {
 					degraded := map[string]float64{}
 					if b.cause != "" {
 						degraded[string(b.cause)] = 1
+					}
+					waits := map[string]float64{}
+					if b.condition.pending != "" {
+						waits["pods"] = 1
+					}
+					if diff := cmp.Diff(waits, notZero(t, registry, "kooperd_controller_reload_pending", "controller")); diff != "" {
+						t.Errorf("kooperd_controller_reload_pending (-want +have):\n%s", diff)
 					}
 					if diff := cmp.Diff(degraded, notZero(t, registry, "kooperd_controller_degraded", "reason")); diff != "" {
 						t.Errorf("kooperd_controller_degraded (-want +have):\n%s", diff)

@@ -104,6 +104,7 @@ func (c *controller) handle(end workEnd, group Group) {
 	}
 	if last != nil {
 		last.revision.objects.failures.clear()
+		last.revision.objects.deletions.clear()
 		last.revision.composing.pause()
 	}
 	c.state.endWork()

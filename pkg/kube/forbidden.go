@@ -2,10 +2,27 @@ package kube
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
+
+// missingRight are the words of the API server for a right that is missing: of its authorizer, of
+// RBAC when a role would grant more than the writer has, and of owner references that block a
+// deletion.
+var missingRight = regexp.MustCompile(`User "(?:[^"\\]|\\.)*" cannot |` +
+	`is attempting to grant RBAC permissions not currently held|` +
+	`cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on`)
+
+// LacksRight reports whether the API server has refused a request because a right is missing, as
+// far as its words tell. Status 403 alone does not say that: admission policies, webhooks and
+// quotas answer with it, too.
+func LacksRight(err error) bool { return apierrors.IsForbidden(err) && SaysRightIsMissing(err.Error()) }
+
+// SaysRightIsMissing is LacksRight for the text of an answer with status 403.
+func SaysRightIsMissing(text string) bool { return missingRight.MatchString(text) }
 
 // ForbiddenError means that a right is missing. Its text names the rule that would grant it, in the
 // form that one pastes into a Role or ClusterRole.

@@ -1,10 +1,36 @@
 package kube
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
+
+// TestLacksRight has answers of API servers. test/compose has the first and the last but one from a
+// real one.
+func TestLacksRight(t *testing.T) {
+	secrets := schema.GroupResource{Resource: "secrets"}
+	for text, want := range map[string]bool{
+		`User "system:serviceaccount:x:kooperd" cannot patch resource "secrets" in API group "" in the namespace "x"`: true,
+		`User "a \"b\"" cannot get path "/version"`:                                                                                   true,
+		`user "kooperd" (groups=["a"]) is attempting to grant RBAC permissions not currently held:`:                                   true,
+		`cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on: no RBAC policy matched`: true,
+		`ValidatingAdmissionPolicy 'no-secrets' with binding 'no-secrets' denied request: you cannot have Secrets here`:               false,
+		`exceeded quota: small, requested: secrets=1, used: secrets=1, limited: secrets=1`:                                            false,
+	} {
+		err := apierrors.NewForbidden(secrets, "x", errors.New(text))
+		if have := LacksRight(fmt.Errorf("applying: %w", err)); have != want {
+			t.Errorf("%s: that a right is missing is %t, want %t", text, have, want)
+		}
+		if LacksRight(errors.New(err.Error())) {
+			t.Errorf("%s is no answer of an API server, and is taken for one", text)
+		}
+	}
+}
 
 func TestForbiddenError(t *testing.T) {
 	for want, forbidden := range map[string]*ForbiddenError{

@@ -23,6 +23,7 @@ type callVectors struct {
 	timeouts  *prometheus.CounterVec
 	exhausted *prometheus.GaugeVec
 	failing   *prometheus.GaugeVec
+	passing   *prometheus.CounterVec
 }
 
 func newCallVectors(d *definitionVectors) callVectors {
@@ -46,6 +47,9 @@ func newCallVectors(d *definitionVectors) callVectors {
 		exhausted: ofDefinitions(d, gauge("kooperd_controller_objects_out_of_retries",
 			"Objects given up after their last retry, until they change or are resynced.", labelController)),
 		failing: ofDefinitions(d, gauge("kooperd_controller_failing_objects", "Objects whose last call failed.", labelController)),
+		passing: ofDefinitions(d, counter("kooperd_controller_passing_failures_total",
+			"Failed calls that a retry has made good: a later call for the object has worked, the object is gone, or the handler has put the call off.",
+			labelController)),
 	}
 }
 
@@ -70,6 +74,9 @@ type Calls struct {
 	Exhausted prometheus.Gauge
 	// Failing is the number of objects whose last call failed.
 	Failing prometheus.Gauge
+	// Passing counts failed calls of objects that do not fail any more, and calls that the handler
+	// has put off.
+	Passing prometheus.Counter
 }
 
 func (v callVectors) of(definition string) Calls {
@@ -83,6 +90,7 @@ func (v callVectors) of(definition string) Calls {
 		Timeouts:  v.timeouts.WithLabelValues(definition),
 		Exhausted: v.exhausted.WithLabelValues(definition),
 		Failing:   v.failing.WithLabelValues(definition),
+		Passing:   v.passing.WithLabelValues(definition),
 	}
 	for i, success := range falseTrue {
 		c.processed[i] = v.processed.WithLabelValues(definition, success)

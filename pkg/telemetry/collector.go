@@ -15,12 +15,18 @@ var (
 	throttledSeconds = prometheus.NewDesc("kooperd_controller_throttled_seconds_total",
 		"Seconds that a limit has kept a worker of the definition from an object that was ready.",
 		[]string{labelController, "limit"}, nil)
+	deletingObjects = prometheus.NewDesc("kooperd_controller_deleting_objects",
+		"Deleted objects that are kept until what the definition's clean-up waits for is gone; those whose last call failed aside.",
+		[]string{labelController}, nil)
+	longestDeletion = prometheus.NewDesc("kooperd_controller_longest_deletion_seconds",
+		"Seconds since the first of these objects was deleted; 0 without any.", []string{labelController}, nil)
 )
 
 // observation is what to ask of one definition at each scrape.
 type observation struct {
 	running   func() (sum, longest time.Duration)
 	throttled map[string]func() time.Duration // by the limit
+	deletions func() (objects int, longest time.Duration)
 }
 
 // controllerCollector asks the definitions that there are at each scrape. One collector for all of
@@ -32,6 +38,8 @@ func (controllerCollector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- unfinishedWork
 	descs <- longestRunning
 	descs <- throttledSeconds
+	descs <- deletingObjects
+	descs <- longestDeletion
 }
 
 // Collect asks outside of the lock, since what it asks may take locks too.
@@ -44,6 +52,11 @@ func (c controllerCollector) Collect(metrics chan<- prometheus.Metric) {
 			sum, longest := observed.running()
 			gauge(unfinishedWork, sum.Seconds(), name)
 			gauge(longestRunning, longest.Seconds(), name)
+		}
+		if observed.deletions != nil {
+			objects, longest := observed.deletions()
+			gauge(deletingObjects, float64(objects), name)
+			gauge(longestDeletion, longest.Seconds(), name)
 		}
 		for limit, throttled := range observed.throttled {
 			metrics <- prometheus.MustNewConstMetric(throttledSeconds, prometheus.CounterValue,
@@ -58,7 +71,9 @@ func (c controllerCollector) observations() map[string]observation {
 	defer c.definitions.mu.Unlock()
 	found := make(map[string]observation, len(c.definitions.controllers))
 	for name, controller := range c.definitions.controllers {
-		found[name] = observation{controller.observed.running, maps.Clone(controller.observed.throttled)}
+		found[name] = observation{
+			controller.observed.running, maps.Clone(controller.observed.throttled), controller.observed.deletions,
+		}
 	}
 	return found
 }

@@ -15,6 +15,9 @@ var (
 	patchStates = []string{"applied", "waiting", "refused"}
 )
 
+// obstacles are the values of the label by of what is refused.
+var obstacles = []string{"rights", "admission", "other"}
+
 // composeVectors are the metrics of all composers. A definition has series from the moment on when
 // it is known to be one.
 type composeVectors struct {
@@ -31,8 +34,14 @@ type composeVectors struct {
 	paused    *prometheus.GaugeVec
 	moving    *prometheus.GaugeVec
 	fights    *prometheus.GaugeVec
-	patches   *prometheus.GaugeVec
-	patched   *prometheus.CounterVec
+	patches   patchVectors
+	obstacles *prometheus.GaugeVec
+}
+
+// patchVectors are those about patches.
+type patchVectors struct {
+	states *prometheus.GaugeVec
+	writes *prometheus.CounterVec
 }
 
 // Reasons that a metric may have, as pkg/compose names them.
@@ -79,12 +88,17 @@ func newComposeVectors(d *definitionVectors) composeVectors {
 		fights: ofDefinitionsAndMore(d, gauge("kooperd_compose_fights",
 			"Children that another party changes again and again, by its field manager; empty where that is not known.",
 			labelController, "manager"), labelController),
-		patches: ofDefinitions(d, gauge("kooperd_compose_patches",
-			"Patches to objects that are no children, by state, as the last call for their parent has left them; 0 on a standby. "+
-				"Of definitions with patches alone.", labelController, "state"), patchStates...),
-		patched: ofDefinitions(d, counter("kooperd_compose_patch_writes_total",
-			"Writes of patches, by why: what is desired has changed, another party had removed it, or it is withdrawn. "+
-				"Of definitions with patches alone.", labelController, "reason"), patchReasons...),
+		patches: patchVectors{
+			states: ofDefinitions(d, gauge("kooperd_compose_patches",
+				"Patches to objects that are no children, by state, as the last call for their parent has left them; 0 on a standby. "+
+					"Of definitions with patches alone.", labelController, "state"), patchStates...),
+			writes: ofDefinitions(d, counter("kooperd_compose_patch_writes_total",
+				"Writes of patches, by why: what is desired has changed, another party had removed it, or it is withdrawn. "+
+					"Of definitions with patches alone.", labelController, "reason"), patchReasons...),
+		},
+		obstacles: ofDefinitions(d, gauge("kooperd_compose_refused_objects",
+			"Children and patches that are refused, by what stands against them: a right that is missing, admission (a policy, a webhook, or the fence), "+
+				"or something other, such as an object of somebody else; 0 on a standby.", labelController, "by"), obstacles...),
 	}
 }
 
@@ -120,16 +134,19 @@ func (c *Controller) Compose() *Compose {
 	for _, state := range childStates {
 		v.children.WithLabelValues(c.name, state)
 	}
+	for _, by := range obstacles {
+		v.obstacles.WithLabelValues(c.name, by)
+	}
 	return made
 }
 
 // DeclarePatches makes the series of a definition with patches.
 func (c *Compose) DeclarePatches() {
 	for _, state := range patchStates {
-		c.vectors.patches.WithLabelValues(c.definition, state)
+		c.vectors.patches.states.WithLabelValues(c.definition, state)
 	}
 	for _, reason := range patchReasons {
-		c.vectors.patched.WithLabelValues(c.definition, reason)
+		c.vectors.patches.writes.WithLabelValues(c.definition, reason)
 	}
 }
 
@@ -137,14 +154,14 @@ func (c *Compose) DeclarePatches() {
 func (c *Compose) Patches(applied, waiting, refused int) {
 	for i, n := range []int{applied, waiting, refused} {
 		if n != 0 {
-			c.vectors.patches.WithLabelValues(c.definition, patchStates[i]).Add(float64(n))
+			c.vectors.patches.states.WithLabelValues(c.definition, patchStates[i]).Add(float64(n))
 		}
 	}
 }
 
 // Patched counts a write of a patch.
 func (c *Compose) Patched(reason string) {
-	c.vectors.patched.WithLabelValues(c.definition, reason).Inc()
+	c.vectors.patches.writes.WithLabelValues(c.definition, reason).Inc()
 }
 
 // Pass counts a call for one parent.
@@ -188,6 +205,16 @@ func (c *Compose) Children(ready, notReady, refused int) {
 	}
 }
 
+// Obstacles changes how many children and patches are refused because of a right, by admission, and
+// because of something other.
+func (c *Compose) Obstacles(rights, admission, other int) {
+	for i, n := range []int{rights, admission, other} {
+		if n != 0 {
+			c.vectors.obstacles.WithLabelValues(c.definition, obstacles[i]).Add(float64(n))
+		}
+	}
+}
+
 // Held changes how many parents have children whose deletion is held.
 func (c *Compose) Held(parents int) {
 	if parents != 0 {
@@ -227,7 +254,7 @@ func (c *Compose) Remove() {
 		DeletePartialMatch(labels prometheus.Labels) int
 	}{
 		v.passes, v.applies, v.deletes, v.recreates, v.skips, v.statuses, v.refusals, v.errors, v.children, v.held, v.paused, v.moving, v.fights,
-		v.patches, v.patched,
+		v.patches.states, v.patches.writes, v.obstacles,
 	} {
 		vector.DeletePartialMatch(prometheus.Labels{labelController: c.definition})
 	}

@@ -25,6 +25,7 @@ type definitions struct {
 	composers composeVectors
 	rollouts  *prometheus.GaugeVec
 	degraded  *prometheus.GaugeVec
+	pending   *prometheus.GaugeVec
 	states    *prometheus.GaugeVec
 
 	mu          sync.Mutex
@@ -39,6 +40,8 @@ func newDefinitions(registry *prometheus.Registry) *definitions {
 	d.composers = newComposeVectors(&d.vectors)
 	d.rollouts = newRolloutVector(&d.vectors)
 	d.degraded = newDegradedVector(&d.vectors)
+	d.pending = ofDefinitions(&d.vectors, gauge("kooperd_controller_reload_pending",
+		"1 while a change of the definition waits for something that it needs, whatever the state of the definition is.", labelController))
 	d.states = ofDefinitions(&d.vectors, gauge("kooperd_controller_state",
 		"1 for the state the definition is in, 0 for the others.", labelController, "state"), stateNames()...)
 	registry.MustRegister(controllerCollector{d})
@@ -71,7 +74,7 @@ func (d *definitions) Controller(name string) *Controller {
 	if !ok {
 		c = &Controller{
 			Queue: d.queues.of(name), Calls: d.calls.of(name), Filter: d.filters.of(name),
-			Degraded: degradedOf(d.degraded, name), definitions: d, name: name,
+			Degraded: degradedOf(d.degraded, name), pending: d.pending.WithLabelValues(name), definitions: d, name: name,
 		}
 		d.controllers[name] = c
 	}
@@ -86,10 +89,14 @@ type Controller struct {
 	Filter
 	*Degraded
 
+	pending     prometheus.Gauge
 	definitions *definitions
 	name        string
 	observed    observation // guarded by the lock of definitions
 }
+
+// SetPending says whether a change of the definition waits.
+func (c *Controller) SetPending(waits bool) { c.pending.Set(oneIf(waits)) }
 
 // ObserveRunning makes /metrics show how long the calls under way have taken, together and the
 // longest one. running is called at every scrape, until Remove; of several the last one is.
@@ -97,6 +104,15 @@ func (c *Controller) ObserveRunning(running func() (sum, longest time.Duration))
 	c.definitions.mu.Lock()
 	defer c.definitions.mu.Unlock()
 	c.observed.running = running
+}
+
+// ObserveDeletions makes /metrics show how many deleted objects wait until the definition is done
+// with them, and how long the one that was deleted first has been waiting. waiting is called at
+// every scrape, until Remove; of several the last one is.
+func (c *Controller) ObserveDeletions(waiting func() (objects int, longest time.Duration)) {
+	c.definitions.mu.Lock()
+	defer c.definitions.mu.Unlock()
+	c.observed.deletions = waiting
 }
 
 // The limits of ObserveThrottled.

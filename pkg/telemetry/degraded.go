@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,8 +21,14 @@ const (
 	CauseOverdue Cause = "overdue"
 	// CauseUnavailable means that the handler does not get what it needs for all objects.
 	CauseUnavailable Cause = "unavailable"
-	// CauseFailing means that calls keep failing for some objects.
+	// CauseFailing means that calls keep failing for some objects, for no reason that is one of the
+	// others.
 	CauseFailing Cause = "failing"
+	// CauseOutOfRetries means that some objects have been given up.
+	CauseOutOfRetries Cause = "outOfRetries"
+	// CauseRefused means that calls keep failing because of single children or patches, which the
+	// metrics of these count as refused.
+	CauseRefused Cause = "refused"
 	// CauseUndecidable means that no event can be decided on.
 	CauseUndecidable Cause = "undecidable"
 )
@@ -29,7 +36,8 @@ const (
 // Causes are all that there are.
 func Causes() []Cause {
 	return []Cause{
-		CauseSource, CauseHandler, CauseRights, CauseOverdue, CauseUnavailable, CauseFailing, CauseUndecidable,
+		CauseSource, CauseHandler, CauseRights, CauseOverdue, CauseUnavailable, CauseFailing, CauseOutOfRetries,
+		CauseRefused, CauseUndecidable,
 	}
 }
 
@@ -39,7 +47,7 @@ func newDegradedVector(d *definitionVectors) *prometheus.GaugeVec {
 		names = append(names, string(cause))
 	}
 	return ofDefinitions(d, gauge("kooperd_controller_degraded",
-		"1 for the reason that the state Degraded of the definition names, 0 for the others.", labelController, "reason"), names...)
+		"1 for each reason for which the definition is Degraded, 0 for the others.", labelController, "reason"), names...)
 }
 
 // Degraded is the metric of what makes one definition Degraded. It is safe for concurrent use.
@@ -47,7 +55,7 @@ type Degraded struct {
 	gauges map[Cause]prometheus.Gauge
 
 	mu  sync.Mutex
-	now Cause
+	now []Cause
 }
 
 func degradedOf(v *prometheus.GaugeVec, definition string) *Degraded {
@@ -58,18 +66,21 @@ func degradedOf(v *prometheus.GaugeVec, definition string) *Degraded {
 	return d
 }
 
-// SetDegraded says what makes the definition Degraded; the empty Cause when it is not.
-func (d *Degraded) SetDegraded(by Cause) {
+// SetDegraded says what makes the definition Degraded: nothing when it is not. What begins is set
+// first, so that a scrape in between finds too much rather than nothing.
+func (d *Degraded) SetDegraded(by ...Cause) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if by == d.now {
+	if slices.Equal(by, d.now) {
 		return
 	}
-	if gauge := d.gauges[by]; gauge != nil {
-		gauge.Set(1)
+	for _, cause := range by {
+		d.gauges[cause].Set(1)
 	}
-	if gauge := d.gauges[d.now]; gauge != nil {
-		gauge.Set(0)
+	for _, cause := range d.now {
+		if !slices.Contains(by, cause) {
+			d.gauges[cause].Set(0)
+		}
 	}
-	d.now = by
+	d.now = slices.Clone(by)
 }

@@ -27,6 +27,7 @@ func everything() (*Metrics, *prometheus.Registry) {
 	m.ObserveLeaseWatch(func() time.Duration { return 0 })
 	m.ObserveLog(func() uint64 { return 0 })
 	m.Controller("pods").ObserveRunning(func() (sum, longest time.Duration) { return 0, 0 })
+	m.Controller("pods").ObserveDeletions(func() (objects int, longest time.Duration) { return 0, 0 })
 	return m, registry
 }
 
@@ -118,7 +119,9 @@ func TestEverySeriesIsThereFromTheStart(t *testing.T) {
 	c.Processed(time.Second, true)
 	c.Processed(time.Second, false)
 	c.QueueLength(1)
-	for _, counter := range []prometheus.Counter{c.Retries, c.Panics, c.Terminal, c.Timeouts} {
+	c.SetDegraded(CauseRights, CauseFailing)
+	c.SetPending(true)
+	for _, counter := range []prometheus.Counter{c.Retries, c.Panics, c.Terminal, c.Timeouts, c.Passing} {
 		counter.Inc()
 	}
 	for _, gauge := range []prometheus.Gauge{c.Busy, c.Workers, c.Exhausted, c.Failing} {
@@ -188,6 +191,7 @@ func TestElectionMetrics(t *testing.T) {
 func observed(m *Metrics, name string) *Controller {
 	c := m.Controller(name)
 	c.ObserveRunning(func() (sum, longest time.Duration) { return 3 * time.Second, 2 * time.Second })
+	c.ObserveDeletions(func() (objects int, longest time.Duration) { return 2, time.Hour })
 	for _, limit := range []string{LimitRate, LimitMaxConcurrent} {
 		c.ObserveThrottled(limit, func() time.Duration { return time.Minute })
 	}
@@ -252,6 +256,8 @@ func TestObservedAtEveryScrape(t *testing.T) {
 	want := map[string]float64{
 		`workqueue_unfinished_work_seconds{name="pods"}`:                                      3,
 		`workqueue_longest_running_processor_seconds{name="pods"}`:                            2,
+		`kooperd_controller_deleting_objects{controller="pods"}`:                              2,
+		`kooperd_controller_longest_deletion_seconds{controller="pods"}`:                      3600,
 		`kooperd_controller_throttled_seconds_total{controller="pods",limit="rate"}`:          60,
 		`kooperd_controller_throttled_seconds_total{controller="pods",limit="maxConcurrent"}`: 60,
 	}
@@ -295,8 +301,8 @@ func TestSeriesOfADefinition(t *testing.T) {
 	}
 	before := count()
 	observed(m, "pods")
-	if n := count() - before; n != 87 {
-		t.Errorf("a definition has %d series, want 87", n)
+	if n := count() - before; n != 93 {
+		t.Errorf("a definition has %d series, want 93", n)
 	}
 }
 

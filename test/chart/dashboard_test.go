@@ -12,34 +12,49 @@ import (
 
 // dashboard is as much of the dashboard as the tests look at.
 type dashboard struct {
-	UID        string `json:"uid"`
-	Templating struct {
-		List []struct {
-			Name  string `json:"name"`
-			Type  string `json:"type"`
-			Query any    `json:"query"`
-		} `json:"list"`
+	UID           string `json:"uid"`
+	Title         string `json:"title"`
+	SchemaVersion int    `json:"schemaVersion"`
+	Templating    struct {
+		List []templateVariable `json:"list"`
 	} `json:"templating"`
 	Panels []panel `json:"panels"`
 }
 
+// templateVariable is one that is chosen at the head of the dashboard.
+type templateVariable struct {
+	Name       string     `json:"name"`
+	Type       string     `json:"type"`
+	Query      any        `json:"query"`
+	Definition string     `json:"definition"`
+	Datasource dataSource `json:"datasource"`
+}
+
+// dataSource names where a panel, a query, or a variable asks.
+type dataSource struct {
+	Type string `json:"type"`
+	UID  string `json:"uid"`
+}
+
 // panel is a panel, or the heading of a row.
 type panel struct {
-	ID         int    `json:"id"`
-	Type       string `json:"type"`
-	Title      string `json:"title"`
-	Datasource *struct {
-		UID string `json:"uid"`
-	} `json:"datasource"`
+	ID          int                      `json:"id"`
+	Type        string                   `json:"type"`
+	Title       string                   `json:"title"`
+	Collapsed   *bool                    `json:"collapsed"`
+	Panels      *[]panel                 `json:"panels"`
+	Datasource  *dataSource              `json:"datasource"`
 	GridPos     struct{ H, W, X, Y int } `json:"gridPos"`
 	FieldConfig struct {
 		Defaults struct {
 			Unit string `json:"unit"`
 		} `json:"defaults"`
 	} `json:"fieldConfig"`
+	Options map[string]any `json:"options"`
 	Targets []struct {
-		RefID string `json:"refId"`
-		Expr  string `json:"expr"`
+		RefID      string     `json:"refId"`
+		Expr       string     `json:"expr"`
+		Datasource dataSource `json:"datasource"`
 	} `json:"targets"`
 }
 
@@ -138,4 +153,66 @@ func TestDashboard(t *testing.T) {
 		return
 	}
 	t.Error("there is no ConfigMap with the label of dashboards")
+}
+
+// chosen is the data source that is chosen at the head of the dashboard.
+var chosen = dataSource{Type: "prometheus", UID: "${datasource}"}
+
+// requiredOptions are those that Grafana's schema of each type of panel requires, and gives no
+// default.
+var requiredOptions = map[string][]string{
+	"stat":           {"reduceOptions", "orientation", "textMode", "colorMode", "graphMode", "justifyMode"},
+	"table":          {"showHeader", "cellHeight"},
+	"timeseries":     {"legend", "tooltip"},
+	"state-timeline": {"showValue", "mergeValues", "rowHeight", "legend", "tooltip"},
+}
+
+// What Grafana's schema asks of a dashboard is there. No Grafana runs here to say so.
+func TestDashboardSchema(t *testing.T) {
+	d := readDashboard(t)
+	// 16 is the grid of rows and panels as it is today, 41 what the latest releases write.
+	if d.UID == "" || len(d.UID) > 40 || d.Title == "" || d.SchemaVersion < 16 || d.SchemaVersion > 41 {
+		t.Errorf("the dashboard is %q %q, of version %d of the schema", d.UID, d.Title, d.SchemaVersion)
+	}
+	for i, v := range d.Templating.List {
+		query, _ := v.Query.(map[string]any)
+		switch {
+		case i == 0 && (v.Name != "datasource" || v.Type != "datasource" || v.Query != "prometheus"):
+			t.Error("the first variable is not the data source, which the others need")
+		case i > 0 && (v.Type != "query" || v.Datasource != chosen || query["refId"] == nil || query["query"] != v.Definition):
+			t.Errorf("variable %s does not ask the data source, or what it shows is not what it asks", v.Name)
+		}
+	}
+	for _, p := range d.Panels {
+		if p.Type == "row" {
+			if p.Collapsed == nil || p.Panels == nil || p.GridPos.W != 24 || p.GridPos.H != 1 || p.GridPos.X != 0 {
+				t.Errorf("row %q is no row", p.Title)
+			}
+			continue
+		}
+		required, known := requiredOptions[p.Type]
+		if !known || p.ID <= 0 || p.GridPos.W <= 0 || p.GridPos.H <= 0 || p.Datasource == nil || *p.Datasource != chosen {
+			t.Errorf("panel %q is of type %q, at %v, and asks %v", p.Title, p.Type, p.GridPos, p.Datasource)
+		}
+		for _, name := range required {
+			if p.Options[name] == nil {
+				t.Errorf("panel %q has no option %s", p.Title, name)
+			}
+		}
+		for name, fields := range map[string][]string{"legend": {"calcs", "displayMode", "placement", "showLegend"}, "tooltip": {"mode", "sort"}} {
+			option, there := p.Options[name].(map[string]any)
+			for _, field := range fields {
+				if there && option[field] == nil {
+					t.Errorf("panel %q has no option %s.%s", p.Title, name, field)
+				}
+			}
+		}
+		seen := map[string]bool{}
+		for _, target := range p.Targets {
+			if target.RefID == "" || seen[target.RefID] || target.Expr == "" || target.Datasource != chosen {
+				t.Errorf("query %q of panel %q is there twice, or asks nothing, or asks %v", target.RefID, p.Title, target.Datasource)
+			}
+			seen[target.RefID] = true
+		}
+	}
 }

@@ -3,19 +3,18 @@ package chart
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-
-	"kooperd.dev/kooperd/test/daemon"
 )
 
 // rivalManager is the field manager of a party that undoes changes.
@@ -141,26 +140,82 @@ func foreignObject(s *scene) func() {
 	}
 }
 
-// forbiddenWrites takes the right to write children away while kooperd runs.
+// forbiddenWrites has a policy that refuses children.
 func forbiddenWrites(s *scene) func() {
-	kubeconfig := s.account()
-	revoke := s.maySecrets()
-	s.thing("one", nil)
-	p := s.start(daemon.Options{Kubeconfig: kubeconfig, Config: s.write(s.things(`handler: apply: children: child: template: {
+	lift := s.denySecrets()
+	s.run(s.things(`handler: apply: children: child: template: {
 	apiVersion: "v1", kind: "Secret", metadata: name: "${object.metadata.name}-child"
-}`))})
-	client := shared.Client().CoreV1().Secrets(s.namespace)
-	p.Await(s.T, "the first child", func() bool {
-		_, err := client.Get(s.Context(), "one-child", metav1.GetOptions{})
-		return err == nil || !apierrors.IsNotFound(err)
-	})
-	revoke() // The API server obeys a moment later.
+}`))
 	more := 0
-	s.await("a write is forbidden", func() bool {
-		s.thing(fmt.Sprint("more-", more), nil)
+	s.await("a write is forbidden", func() bool { // The API server obeys a moment later.
+		s.thing(fmt.Sprint("thing-", more), nil)
 		more++
-		failed := s.prometheus.value(s.T, fmt.Sprintf(`kooperd_compose_errors_total{job=%q, controller="things", reason="Forbidden"}`, s.job))
+		failed := s.prometheus.value(s.T, fmt.Sprintf(`kooperd_compose_refused_objects{job=%q, controller="things", by="admission"}`, s.job))
 		return failed != "" && failed != "0"
 	}, func() string { return "none is" })
-	return func() { s.maySecrets() }
+	return func() {
+		lift()
+		s.await("what was refused is made", func() bool { // The retry may be minutes away.
+			for i := range more {
+				if err := s.touch(s.Context(), fmt.Sprint("thing-", i)); err != nil {
+					s.Fatal(err)
+				}
+			}
+			return s.prometheus.value(s.T, fmt.Sprintf(`kooperd_compose_refused_objects{job=%q, by="admission"}`, s.job)) == "0"
+		}, func() string { return "it is not" })
+	}
+}
+
+// denySecrets makes a policy that lets nobody create Secrets in the namespace.
+func (s *scene) denySecrets() (lift func()) {
+	s.Helper()
+	name := s.namespace + "-no-secrets"
+	shared.Apply(s.T, fmt.Sprintf(`
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: %[1]s}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %[2]s}}
+    resourceRules: [{apiGroups: [""], apiVersions: ["v1"], resources: ["secrets"], operations: ["CREATE"]}]
+  validations: [{expression: "false", message: "no Secrets here", reason: "Forbidden"}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: %[1]s}
+spec: {policyName: %[1]s, validationActions: [Deny]}
+`, name, s.namespace))
+	lift = sync.OnceFunc(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.Context()), time.Minute)
+		defer cancel()
+		admission := shared.Client().AdmissionregistrationV1()
+		err := errors.Join(admission.ValidatingAdmissionPolicyBindings().Delete(ctx, name, metav1.DeleteOptions{}),
+			admission.ValidatingAdmissionPolicies().Delete(ctx, name, metav1.DeleteOptions{}))
+		if err != nil {
+			s.Errorf("deleting the policy: %v", err)
+		}
+	})
+	s.Cleanup(lift)
+	return lift
+}
+
+// heldChild has a child that does not go, since it has a finalizer of somebody else, below a parent
+// that was deleted.
+func heldChild(s *scene) func() {
+	client := shared.Client().CoreV1().ConfigMaps(s.namespace)
+	s.thing("one", nil)
+	s.run(s.things(strings.Replace(apply("good"), "children:", `{deletion: "ordered", children:`, 1) + "}"))
+	s.awaitValue(`kooperd_compose_children{JOB, controller="things", state="ready"}`, "1")
+	hold := func(finalizers string) {
+		patch := fmt.Sprintf(`{"metadata": {"finalizers": %s}}`, finalizers)
+		if _, err := client.Patch(s.Context(), "one-child", types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+			s.Fatal(err)
+		}
+	}
+	hold(`["example.com/hold"]`)
+	if err := client.Delete(s.Context(), "one", metav1.DeleteOptions{}); err != nil {
+		s.Fatal(err)
+	}
+	return func() { hold("null") }
 }

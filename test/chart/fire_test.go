@@ -3,6 +3,7 @@ package chart
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -43,6 +44,7 @@ var faults = map[string]fault{
 	"KooperdThrottled":            {stage: tightRate, labels: map[string]string{"controller": "things", "limit": "rate"}},
 	"KooperdPanics":               {stage: panickingPlugin, labels: ofDefinition},
 	"KooperdTriggerErrors":        {stage: failingWhere, labels: ofDefinition},
+	"KooperdDeletionStuck":        {stage: heldChild, labels: ofDefinition},
 
 	"KooperdHookDown":        {stage: brokenHook, labels: map[string]string{"controller": "things", "hook": "sync"}},
 	"KooperdPruneHeld":       {stage: emptyHandedHook, labels: ofDefinition},
@@ -71,8 +73,11 @@ func scaled(a alert) alert {
 		return hours.ReplaceAllString(minutes.ReplaceAllString(text, "${1}s"), "${1}m")
 	}
 	a.For, a.Expr = inSeconds(a.For), inSeconds(a.Expr)
-	if a.Name == "KooperdWorkLate" {
+	switch a.Name { // Of these, the limit is a time, too.
+	case "KooperdWorkLate":
 		a.Expr = strings.Replace(a.Expr, "> 60", "> 1", 1)
+	case "KooperdDeletionStuck":
+		a.Expr = strings.Replace(a.Expr, "> 1800", "> 3", 1)
 	}
 	return a
 }
@@ -108,6 +113,7 @@ func TestAlertsFire(t *testing.T) {
 				return slices.ContainsFunc(active, func(a activeAlert) bool { return a.Labels["alertname"] == name && a.State == firing })
 			})
 			s.check(f)
+			s.logStatus()
 			mend()
 			s.awaitAlerts("no alert fires or is pending", func(active []activeAlert) bool { return len(active) == 0 })
 		})
@@ -134,12 +140,12 @@ func (s *scene) check(f fault) {
 				s.Errorf("the label %s is %q, want %q", label, a.Labels[label], value)
 			}
 		}
-		for _, annotation := range []string{"summary", "description", "runbook_url"} {
+		for _, annotation := range []string{"summary", "description", "runbook"} {
 			text := a.Annotations[annotation]
 			if text == "" || strings.Contains(text, "<") || strings.Contains(text, "{{") {
 				s.Errorf("the %s is %q", annotation, text)
 			}
-			if annotation != "runbook_url" && !strings.Contains(text, f.labels["controller"]) {
+			if annotation != "runbook" && !strings.Contains(text, f.labels["controller"]) {
 				s.Errorf("the %s does not name the definition: %s", annotation, text)
 			}
 		}
@@ -156,6 +162,21 @@ type scene struct {
 	job        string
 	namespace  string
 	dir        string // for the config, and for what programs read
+	processes  []*daemon.Process
+}
+
+// logStatus logs what `kooperd status` says while the alert fires: what its runbook relies on.
+func (s *scene) logStatus() {
+	s.Helper()
+	for _, p := range s.processes {
+		if p.Exited() {
+			continue
+		}
+		address := p.AwaitLog(s.T, "serving", "server", "health").Field("address")
+		out, err := exec.CommandContext(s.Context(), binary("kooperd"), "status", "--address", address).CombinedOutput()
+		_, ready := p.Get(s.T, "health", "/readyz?verbose")
+		s.Logf("kooperd status, %v:\n%s\n/readyz?verbose:\n%s", err, out, ready)
+	}
 }
 
 // awaitAlerts waits until the alerts that fire or are pending are as wanted.
@@ -234,6 +255,7 @@ func (s *scene) start(opts daemon.Options, others ...*daemon.Process) *daemon.Pr
 		opts.Kubeconfig = shared.AdminKubeconfig()
 	}
 	p := daemon.Start(s.T, opts)
+	s.processes = append(slices.Clone(others), p)
 	s.prometheus.scrape(s.T, s.job, append(slices.Clone(others), p))
 	return p
 }

@@ -129,8 +129,8 @@ func TestRunbooks(t *testing.T) {
 	alerts := alertFile(t).byName()
 	wantSame(t, "the sections of docs/runbooks.md", slices.Sorted(slices.Values(sections)), slices.Sorted(maps.Keys(alerts)))
 	for name, a := range alerts {
-		if want := "https://kooperd.dev/docs/runbooks.md#" + strings.ToLower(name); a.Annotations["runbook_url"] != want {
-			t.Errorf("%s: the runbook is at %q, want %q", name, a.Annotations["runbook_url"], want)
+		if want := "docs/runbooks.md#" + strings.ToLower(name); a.Annotations["runbook"] != want || a.Annotations["runbook_url"] != "" {
+			t.Errorf("%s: the runbook is %q and at %q, want %q and no address", name, a.Annotations["runbook"], a.Annotations["runbook_url"], want)
 		}
 		if severity := a.Labels["severity"]; severity != "critical" && severity != "warning" {
 			t.Errorf("%s has the severity %q", name, severity)
@@ -165,7 +165,7 @@ func TestMetricsExist(t *testing.T) {
 		return strings.Contains(body, `kooperd_webhook_out_of_order{controller="hooked"`) &&
 			strings.Contains(body, `kooperd_compose_patches{controller="made"`) &&
 			strings.Contains(body, `kooperd_rollout_parents{controller="made"`) &&
-			strings.Contains(body, `kooperd_compose_children{controller="asked"`)
+			strings.Contains(body, `kooperd_compose_refused_objects{by="other",controller="asked"`)
 	})
 	_, body := p.Get(t, "metrics", "/metrics")
 	scraped := parseScrape(t, body)

@@ -18,6 +18,7 @@
 {{- $annotations := .rule.annotations -}}
 {{- with $values.runbookURL -}}
 {{- $_ := set $annotations "runbook_url" (printf "%s#%s" . (lower $.rule.alert)) -}}
+{{- $annotations = omit $annotations "runbook" -}}
 {{- end -}}
 {{- $rule := dict "alert" .rule.alert "expr" $expr "for" ($own.for | default .rule.for) "labels" $labels "annotations" $annotations -}}
 {{- ternary $rule dict $on | toYaml -}}
