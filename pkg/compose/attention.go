@@ -2,6 +2,7 @@ package compose
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -60,6 +61,7 @@ type Attention struct {
 type AttentionLog struct {
 	mu      sync.RWMutex
 	parents map[types.UID]parentAttention // of which there is something to be said
+	shown   map[types.UID][]Attention     // what is kept of those of which anything is
 	totals  attentionTotals
 	kept    attentionTotals // parents of which something of a kind is kept
 }
@@ -91,14 +93,15 @@ func (p parentAttention) began(a Attention, now time.Time) time.Time {
 	return now
 }
 
-// Each calls visit with everything that is kept, in no order. visit must be quick, since passes
-// wait for it, and must neither change nor keep what it gets.
+// Each calls visit with everything that is kept, in no order. No pass waits for it. visit must
+// neither change nor keep what it gets.
 func (l *AttentionLog) Each(visit func(*Attention)) {
 	l.mu.RLock()
-	defer l.mu.RUnlock()
-	for _, parent := range l.parents {
-		for i := range parent.all {
-			visit(&parent.all[i])
+	shown := slices.Collect(maps.Values(l.shown)) // What is kept of a parent does not change.
+	l.mu.RUnlock()
+	for _, all := range shown {
+		for i := range all {
+			visit(&all[i])
 		}
 	}
 }
@@ -167,15 +170,20 @@ func (l *AttentionLog) replace(parent types.UID, before, next parentAttention) {
 		}
 	}
 	if next.totals == (attentionTotals{}) {
+		delete(l.shown, parent)
 		if delete(l.parents, parent); len(l.parents) == 0 {
-			l.parents = nil // A map never shrinks.
+			l.parents, l.shown = nil, nil // A map never shrinks.
 		}
 		return
 	}
 	if l.parents == nil {
-		l.parents = map[types.UID]parentAttention{}
+		l.parents, l.shown = map[types.UID]parentAttention{}, map[types.UID][]Attention{}
 	}
-	l.parents[parent] = next
+	if l.parents[parent] = next; len(next.all) > 0 {
+		l.shown[parent] = next.all
+	} else {
+		delete(l.shown, parent)
+	}
 }
 
 func (l *AttentionLog) forget(parent types.UID) {
@@ -187,7 +195,7 @@ func (l *AttentionLog) forget(parent types.UID) {
 func (l *AttentionLog) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.parents, l.totals, l.kept = nil, attentionTotals{}, attentionTotals{}
+	l.parents, l.shown, l.totals, l.kept = nil, nil, attentionTotals{}, attentionTotals{}
 }
 
 // attending is a pass that has something to say.

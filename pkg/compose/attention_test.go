@@ -91,7 +91,7 @@ func TestAttentionIsBounded(t *testing.T) {
 		return kept, of, bytes, l.Totals()
 	}
 	kept, of, bytes, totals := read()
-	if totals[AttentionRefused] != 100*parents || totals[AttentionFight] != 1 || len(of) != maxAttentionParents+1 || kept[AttentionFight] != 1 {
+	if totals[AttentionRefused] != 100*parents || totals[AttentionFight] != 1 || len(of) != maxAttentionParents+1 || len(l.shown) != len(of) || kept[AttentionFight] != 1 {
 		t.Errorf("%d parents have something that is kept, %v of %v", len(of), kept, totals)
 	}
 	if most := maxAttentionParents * maxAttention * (maxAttentionReason + 10); bytes > most {
@@ -113,7 +113,7 @@ func TestAttentionIsBounded(t *testing.T) {
 	for i := range parents {
 		l.forget(uid(i))
 	}
-	if kept, _, _, totals := read(); kept[AttentionRefused] != 0 || totals[AttentionRefused] != 0 || l.kept[AttentionRefused] != 0 || l.kept[AttentionFight] != 1 {
+	if kept, _, _, totals := read(); len(l.shown) != 1 || kept[AttentionRefused] != 0 || totals[AttentionRefused] != 0 || l.kept[AttentionRefused] != 0 || l.kept[AttentionFight] != 1 {
 		t.Errorf("after all are gone, %v of %v are kept", kept, totals)
 	}
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"container/list"
 	"fmt"
 	"strings"
 	"sync"
@@ -19,7 +20,8 @@ const persistent = 3
 // source.
 type failures struct {
 	mu        sync.Mutex
-	objects   map[kube.Key]failure
+	objects   map[kube.Key]*failingObject
+	order     *list.List              // of all *failingObject, by when the first call failed
 	troubles  map[kube.Key]struct{}   // the objects that make the definition Degraded
 	by        map[telemetry.Cause]int // how many of troubles have a cause
 	exhausted int                     // objects that are out of retries
@@ -46,6 +48,13 @@ type failure struct {
 	forbidden bool // a right is missing
 	message   string
 	since     time.Time // of the first failure in a row
+}
+
+// failingObject is one whose last call failed.
+type failingObject struct {
+	failure
+	key   kube.Key
+	place *list.Element
 }
 
 func (f failure) abandoned() bool { return f.exhausted || f.terminal }
@@ -83,7 +92,8 @@ func (f failure) passing() int {
 
 func newFailures() *failures {
 	return &failures{
-		objects: map[kube.Key]failure{}, troubles: map[kube.Key]struct{}{}, by: map[telemetry.Cause]int{}, passed: func(int) {},
+		objects: map[kube.Key]*failingObject{}, order: list.New(), troubles: map[kube.Key]struct{}{}, by: map[telemetry.Cause]int{},
+		passed: func(int) {},
 	}
 }
 
@@ -94,11 +104,16 @@ func (f *failures) add(key kube.Key, entry failure) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if entry.since = f.objects[key].since; entry.since.IsZero() {
+	object := f.objects[key]
+	if object == nil {
 		entry.since = time.Now().UTC()
+		object = &failingObject{key: key}
+		object.place, f.objects[key] = f.order.PushBack(object), object
+	} else { // It keeps its place.
+		entry.since = object.since
+		f.leave(object)
 	}
-	f.remove(key)
-	f.objects[key] = entry
+	object.failure = entry
 	f.count(entry, 1)
 	switch {
 	case entry.outage:
@@ -118,7 +133,7 @@ func (f *failures) add(key kube.Key, entry failure) {
 func (f *failures) forget(key kube.Key) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if entry := f.objects[key]; !entry.exhausted && !entry.refused {
+	if entry := f.entry(key); !entry.exhausted && !entry.refused {
 		f.passed(entry.passing())
 	}
 	return f.remove(key)
@@ -129,7 +144,7 @@ func (f *failures) forget(key kube.Key) bool {
 func (f *failures) worked(key kube.Key, asked bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.passed(f.objects[key].passing())
+	f.passed(f.entry(key).passing())
 	ended := asked && f.outage.message != ""
 	if ended {
 		f.outage.message = ""
@@ -138,16 +153,30 @@ func (f *failures) worked(key kube.Key, asked bool) bool {
 }
 
 func (f *failures) remove(key kube.Key) bool {
-	entry, known := f.objects[key]
+	object, known := f.objects[key]
 	if known {
 		delete(f.objects, key)
-		if _, trouble := f.troubles[key]; trouble {
-			delete(f.troubles, key)
-			f.by[entry.cause()]--
-		}
-		f.count(entry, -1)
+		f.order.Remove(object.place)
+		f.leave(object)
 	}
 	return known
+}
+
+// leave takes the failure of an object out of what is counted.
+func (f *failures) leave(object *failingObject) {
+	if _, trouble := f.troubles[object.key]; trouble {
+		delete(f.troubles, object.key)
+		f.by[object.cause()]--
+	}
+	f.count(object.failure, -1)
+}
+
+// entry is the failure of an object; zero if its last call has not failed.
+func (f *failures) entry(key kube.Key) failure {
+	if object := f.objects[key]; object != nil {
+		return object.failure
+	}
+	return failure{}
 }
 
 func (f *failures) count(entry failure, by int) {
@@ -182,6 +211,7 @@ func (f *failures) clear() {
 	clear(f.objects)
 	clear(f.troubles)
 	clear(f.by)
+	f.order.Init()
 	f.exhausted, f.abandoned, f.outage = 0, 0, outage{}
 }
 
@@ -240,15 +270,21 @@ func (f *failures) describe() string {
 func (f *failures) of(key kube.Key) (failure, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	entry, ok := f.objects[key]
-	return entry, ok
+	_, ok := f.objects[key]
+	return f.entry(key), ok
 }
 
-// each calls visit with every failure. visit must be quick: calls wait for it.
-func (f *failures) each(visit func(kube.Key, failure)) {
+// oldest returns the objects that began to fail first, in that order: at most so many, up to the
+// first of which wanted is false. It looks at no others, since calls wait for it.
+func (f *failures) oldest(most int, wanted func(since time.Time) bool) (oldest []failingObject) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for key, entry := range f.objects {
-		visit(key, entry)
+	for at := f.order.Front(); at != nil && len(oldest) < most; at = at.Next() {
+		object, ok := at.Value.(*failingObject)
+		if !ok || !wanted(object.since) {
+			break
+		}
+		oldest = append(oldest, *object)
 	}
+	return oldest
 }

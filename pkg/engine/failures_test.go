@@ -2,8 +2,11 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -119,6 +122,53 @@ func TestFailuresKeepMessagesShort(t *testing.T) {
 	}
 }
 
+// TestOldestFailures has objects that fail again, and one that is mended.
+func TestOldestFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFailures()
+		for _, i := range []int{3, 1, 2, 4, 3, 2} {
+			f.add(key(i), failure{attempts: 1, message: "m"})
+			time.Sleep(time.Second)
+		}
+		f.forget(key(1))
+		for _, tc := range []struct {
+			most   int
+			within time.Duration // of the first one
+			want   []int
+			looked int
+		}{
+			{10, time.Hour, []int{3, 2, 4}, 3},
+			{2, time.Hour, []int{3, 2}, 2}, // The others are not looked at.
+			{10, 2 * time.Second, []int{3, 2}, 3},
+			{0, time.Hour, nil, 0},
+		} {
+			looked, first := 0, time.Now().Add(-6*time.Second)
+			var got []int
+			for _, object := range f.oldest(tc.most, func(since time.Time) bool {
+				looked++
+				return since.Sub(first) <= tc.within
+			}) {
+				for i := range 5 {
+					if object.key == key(i) {
+						got = append(got, i)
+					}
+				}
+			}
+			if !slices.Equal(got, tc.want) || looked != tc.looked {
+				t.Errorf("the first %d are %v after a look at %d, want %v and %d", tc.most, got, looked, tc.want, tc.looked)
+			}
+		}
+		f.retain(func(k kube.Key) bool { return k == key(2) })
+		if got := f.oldest(10, func(time.Time) bool { return true }); len(got) != 1 || got[0].key != key(2) {
+			t.Errorf("one is left: %v", got)
+		}
+		f.clear()
+		if got := f.oldest(10, func(time.Time) bool { return true }); len(got) != 0 {
+			t.Errorf("none are left: %v", got)
+		}
+	})
+}
+
 // BenchmarkFailures shows that the cost does not depend on how many objects fail.
 func BenchmarkFailures(b *testing.B) {
 	for _, n := range []int{100, 100_000} {
@@ -131,6 +181,7 @@ func BenchmarkFailures(b *testing.B) {
 				f.add(key(1), failure{attempts: 6, message: "m"})
 				f.counts()
 				f.describe()
+				f.oldest(8, func(time.Time) bool { return true })
 			}
 		})
 	}

@@ -76,7 +76,7 @@ func (f *fakeServer) sources() (all []kube.SourceInfo) {
 	for _, s := range open {
 		if kind := s.watch.Kind; !seen[kind] {
 			seen[kind] = true
-			info := kube.SourceInfo{Keys: s.Keys}
+			info := kube.SourceInfo{Keys: slices.Values(s.Keys())}
 			info.APIVersion, info.Kind, info.Objects = kind.GroupVersion().String(), kind.Kind, len(s.Keys())
 			all = append(all, info)
 		}

@@ -77,7 +77,7 @@ func (r Reporter) Search(text string, limit int) (found []statusz.ObjectRef, mor
 	var room []byte
 	for _, info := range r.engine.shared.api.sources() {
 		kind := strings.ToLower(info.Kind)
-		for _, key := range info.Keys() {
+		for key := range info.Keys {
 			room = append(append(room[:0], kind...), '/')
 			if key.Namespace != "" {
 				room = append(append(room, key.Namespace...), '/')
@@ -184,16 +184,12 @@ func refOf(def config.Definition, key kube.Key) statusz.ObjectRef {
 func (c reported) addFailing(to listPair, r *revision) {
 	failing, _ := r.objects.failures.counts()
 	to.count(failing)
-	if failing == 0 || !to.wanted() {
+	if failing == 0 {
 		return
 	}
-	row := statusz.ObjectRow{Definition: c.name, Object: refOf(r.def, kube.Key{})}
-	r.objects.failures.each(func(key kube.Key, f failure) {
-		if to.takes(f.since) {
-			row.Object.Namespace, row.Object.Name, row.Reason, row.Since = key.Namespace, key.Name, f.message, f.since
-			to.insert(row)
-		}
-	})
+	for _, f := range r.objects.failures.oldest(to.most(), to.takes) {
+		to.insert(statusz.ObjectRow{Definition: c.name, Object: refOf(r.def, f.key), Reason: f.message, Since: f.since})
+	}
 }
 
 // addAttention adds what is to be said of parents.
@@ -208,7 +204,7 @@ func (c reported) addAttention(mine, all *objectRows, r *revision) {
 		lists[kind].count(n)
 		total += n
 	}
-	if total == 0 || !lists[compose.AttentionHeld].wanted() { // All lists have as many.
+	if total == 0 || lists[compose.AttentionHeld].most() == 0 { // All lists have as many.
 		return
 	}
 	row := statusz.ObjectRow{Definition: c.name, Object: refOf(r.def, kube.Key{})}

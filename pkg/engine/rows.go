@@ -63,8 +63,8 @@ func (p listPair) count(n int) {
 	p.all.list.Total += n
 }
 
-// wanted reports whether any object may have a place.
-func (p listPair) wanted() bool { return p.mine.most > 0 || p.all.most > 0 }
+// most is how many objects may have a place in one of them.
+func (p listPair) most() int { return max(p.mine.most, p.all.most) }
 
 // takes reports whether a row that began then may have a place in one of them.
 func (p listPair) takes(since time.Time) bool { return p.mine.takes(since) || p.all.takes(since) }

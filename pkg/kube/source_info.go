@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"iter"
 	"strings"
 
 	"kooperd.dev/kooperd/pkg/statusz"
@@ -15,8 +16,9 @@ type SourceInfo struct {
 	ID SourceID
 	// Source says what it is and holds. Its Definitions are left to the caller.
 	statusz.Source
-	// Keys returns the keys of all its objects. The caller must not change them.
-	Keys func() []Key
+	// Keys are those of all its objects, in no order. The source goes on meanwhile: an object that
+	// comes or goes may be among them.
+	Keys iter.Seq[Key]
 }
 
 // List returns the sources that are in use, in no order.
@@ -33,7 +35,7 @@ func (s *Sources) List() []SourceInfo {
 	for _, shared := range used {
 		id := shared.id
 		info := SourceInfo{
-			ID: SourceID{id}, Keys: shared.store.allKeys,
+			ID: SourceID{id}, Keys: keysOf(shared.store.objectCache),
 			Source: statusz.Source{
 				APIVersion: id.kind.GroupVersion().String(), Kind: id.kind.Kind, Namespace: id.namespace, Selector: id.selector(),
 				Content: id.content(), Status: shared.status.read(),
@@ -43,6 +45,37 @@ func (s *Sources) List() []SourceInfo {
 		all = append(all, info)
 	}
 	return all
+}
+
+// keysAtATime is how many keys are taken from a cache while it is locked.
+const keysAtATime = 256
+
+// keysOf are the keys in a cache. Nothing is kept of them, and no lock is held while the caller
+// looks at one.
+func keysOf(c *objectCache) iter.Seq[Key] {
+	return func(yield func(Key) bool) {
+		some := make([]Key, 0, keysAtATime)
+		c.mu.RLock()
+		for key := range c.objects { // A map may change meanwhile. Another one may take its place.
+			if some = append(some, key); len(some) < keysAtATime {
+				continue
+			}
+			c.mu.RUnlock()
+			for _, key := range some {
+				if !yield(key) {
+					return
+				}
+			}
+			some = some[:0]
+			c.mu.RLock()
+		}
+		c.mu.RUnlock()
+		for _, key := range some {
+			if !yield(key) {
+				return
+			}
+		}
+	}
 }
 
 // content says how much of an object is kept.

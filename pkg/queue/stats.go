@@ -51,28 +51,36 @@ type State struct {
 	Attempt int
 }
 
-// StateOf returns what a queue knows of a key.
+// StateOf returns what a queue knows of a key. It looks at all keys that AddAll has added and whose
+// turn has not come, and nobody waits for that.
 func StateOf[K comparable](q *Queue[K], key K) State {
+	state, backlog := stateOf(q, key)
+	if len(backlog) > 0 {
+		state.Ready = slices.Contains(backlog, key)
+	}
+	return state
+}
+
+// stateOf is StateOf for a key with an entry. One that has none may be in the backlog, whose keys
+// do not change.
+func stateOf[K comparable](q *Queue[K], key K) (state State, backlog []K) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.schedule.now()
 	q.schedule.promote(now)
 	e := q.schedule.entries.find(key)
 	if e == nil {
-		return State{Ready: q.schedule.backlog.has(key), Priority: Initial}
+		if _, early := q.schedule.backlog.early[key]; !early {
+			backlog = q.schedule.backlog.keys
+		}
+		return State{Priority: Initial}, backlog
 	}
-	state := State{Processing: e.processing, Ready: e.pending == due, Priority: e.priority, Attempt: int(e.failures) + int(e.putOffs)}
+	state = State{Processing: e.processing, Ready: e.pending == due, Priority: e.priority, Attempt: int(e.failures) + int(e.putOffs)}
 	switch e.pending {
 	case due:
 		state.Waited = now - e.added
 	case delayed:
 		state.Delay = max(e.readyAt-now, 1)
 	}
-	return state
-}
-
-// has reports whether a key is to be called for. It looks at all of them.
-func (b *backlog[K]) has(key K) bool {
-	_, early := b.early[key]
-	return !early && slices.Contains(b.keys, key)
+	return state, nil
 }
