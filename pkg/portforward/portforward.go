@@ -36,7 +36,7 @@ type Pod struct {
 // get it as well for a WebSocket. An error of the API server is in the error that is returned.
 //
 // The end of ctx ends the wait at once. Its deadline ends the attempt as well, also one that waits
-// for the answer to a WebSocket; client-go waits for that to SPDY without a bound.
+// for an answer that never comes.
 func Dial(ctx context.Context, config *rest.Config, namespace, name string) (*Pod, error) {
 	dialer, err := newDialer(ctx, config, namespace, name)
 	if err != nil {
@@ -88,7 +88,7 @@ func newDialer(ctx context.Context, config *rest.Config, namespace, name string)
 	if err != nil {
 		return nil, err
 	}
-	transport, upgrader, err := spdy.RoundTripperFor(config)
+	transport, upgrader, err := newSPDY(config)
 	if err != nil {
 		return nil, err
 	}

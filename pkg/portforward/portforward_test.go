@@ -141,6 +141,46 @@ func TestCloseEndsAReader(t *testing.T) {
 	}
 }
 
+// TestSPDYThatHangs has a proxy that knows no WebSockets, and never answers to SPDY: the attempt
+// ends with its context, which closes the connection.
+func TestSPDYThatHangs(t *testing.T) {
+	asked, left := make(chan struct{}), make(chan struct{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /", func(_ http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-r.Context().Done() // The other side has closed the connection.
+		close(left)
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	ctx, end := context.WithCancelCause(t.Context())
+	why := errors.New("enough of it")
+	go func() {
+		<-asked
+		end(why)
+	}()
+	if _, err := portforward.Dial(ctx, &rest.Config{Host: server.URL}, "kooper-system", "kooperd-0"); !errors.Is(err, why) {
+		t.Errorf("the attempt ends with %v, want %v", err, why)
+	}
+	<-left
+}
+
+// TestOtherProtocol has a server that upgrades to something else than SPDY.
+func TestOtherProtocol(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Upgrade", "gopher")
+		w.WriteHeader(http.StatusSwitchingProtocols)
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	_, err := portforward.Dial(t.Context(), &rest.Config{Host: server.URL}, "kooper-system", "kooperd-0")
+	if err == nil || !strings.Contains(err.Error(), `speaks the protocol "gopher", want "SPDY/3.1"`) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 // TestDialThatHangs has an API server that never answers: the attempt ends with its deadline, which
 // closes the connection.
 func TestDialThatHangs(t *testing.T) {
