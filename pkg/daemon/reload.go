@@ -146,9 +146,7 @@ func (p *process) prepareTerm(term context.Context, drain engine.Drain) error {
 		return err
 	}
 	p.engine.Settle(term, drain)
-	if refused := p.board.Refused().Reason; refused != "" {
-		p.recordRefused(refused)
-	}
+	p.recordRefused()
 	return nil
 }
 
@@ -160,12 +158,13 @@ func (p *process) configRefused(reason string) {
 	case reason == "":
 		p.elector.events.record(corev1.EventTypeNormal, "ConfigAccepted", "Reload", "the config that was read last runs")
 	default:
-		p.recordRefused(reason)
+		p.recordRefused()
 	}
 }
 
-func (p *process) recordRefused(reason string) {
-	if p.elector != nil {
+// recordRefused records that the config that was read last does not run, if it does not.
+func (p *process) recordRefused() {
+	if reason := p.board.Refused().Reason(); reason != "" && p.elector != nil {
 		p.elector.events.record(corev1.EventTypeWarning, "ConfigRefused", "Reload", shorten(reason, maxEventNote))
 	}
 }

@@ -86,8 +86,10 @@ func (p *process) configReport() statusz.Config {
 	}
 	revisions := reload.RevisionsOf(p.reloader)
 	report := statusz.Config{From: strings.Join(from, ", "), Running: revisions[0], Before: revisions[1:]}
-	if refused := p.board.Refused(); refused.Reason != "" {
-		report.Refused = &statusz.Refusal{Reason: refused.Reason, Since: refused.Since}
+	if refused := p.board.Refused(); refused.Total > 0 {
+		report.Refused = &statusz.Refusal{
+			Reason: refused.Reason(), Mistakes: slices.Clone(refused.Mistakes), MistakesTotal: refused.Total, Since: refused.Since,
+		}
 	}
 	return report
 }

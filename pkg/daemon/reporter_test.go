@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,7 +65,7 @@ func TestReport(t *testing.T) {
 	p := built(t, reportedConfig, true)
 	began := time.Now()
 	reporter := newReporter(p)
-	p.configRefused("line one\nis wrong")
+	p.configRefused("line one is wrong\nline two, too")
 	report := reporter.Report(t.Context(), statusz.Items{Whole: 10, Each: 10})
 	if report.Version != statusz.Version || report.Process.Name == "" || report.Process.Started.Before(began) || report.Process.Version != Version() {
 		t.Errorf("process: %+v", report.Process)
@@ -73,7 +74,8 @@ func TestReport(t *testing.T) {
 		t.Errorf("leadership: %+v", l)
 	}
 	c := report.Config
-	if c.From != p.sources.paths[0] || c.Running.Hash != p.cfg.Hash || c.Running.Accepted.IsZero() || len(c.Before) != 0 || c.Refused == nil || c.Refused.Reason != "line one is wrong" {
+	if c.From != p.sources.paths[0] || c.Running.Hash != p.cfg.Hash || c.Running.Accepted.IsZero() || len(c.Before) != 0 || c.Refused == nil || c.Refused.Reason != "line one is wrong; line two, too" ||
+		c.Refused.MistakesTotal != 2 || !slices.Equal(c.Refused.Mistakes, []string{"line one is wrong", "line two, too"}) {
 		t.Errorf("config: %+v", c)
 	}
 	if len(report.Definitions) != 2 || report.Definitions[0].Name != "nodes" || report.Definitions[0].State != status.Paused || report.Definitions[1].State != status.Syncing {

@@ -34,18 +34,32 @@ func (w statusSheet) head() {
 	if !w.report.Ready {
 		ready = cell{"no: waiting for " + strings.Join(w.report.Awaited, ", "), yellow}
 	}
-	refused := cell{}
-	if r := w.report.Config.Refused; r != nil {
-		refused = cell{fmt.Sprintf("for %s a newer config does not run: %s", ago(r.Since, w.report.Time), r.Reason), red}
-	}
-	w.fields([][2]cell{
+	w.fields(slices.Concat([][2]cell{
 		{{"replica", bold}, {w.process(), plainly}},
 		{{"leader", bold}, w.leader()},
 		{{"config", bold}, {w.config(), plainly}},
-		{{"refused", bold}, refused},
+	}, w.refused(), [][2]cell{
 		{{"ready", bold}, ready},
 		{{"history", bold}, {w.history(), plainly}},
-	})
+	}))
+}
+
+// refused says why the config that was read last does not run, with a line for each of several
+// mistakes.
+func (w statusSheet) refused() [][2]cell {
+	r := w.report.Config.Refused
+	if r == nil {
+		return nil
+	}
+	text, mistakes := fmt.Sprintf("for %s a newer config does not run:", ago(r.Since, w.report.Time)), r.Lines()
+	if len(mistakes) == 1 {
+		return [][2]cell{{{"refused", bold}, {text + " " + mistakes[0], red}}}
+	}
+	rows := [][2]cell{{{"refused", bold}, {text, red}}}
+	for _, mistake := range mistakes {
+		rows = append(rows, [2]cell{{}, {mistake, red}})
+	}
+	return rows
 }
 
 func (w statusSheet) process() string {

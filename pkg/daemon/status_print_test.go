@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -69,6 +70,21 @@ func TestWriteStatus(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWriteStatusOfMistakes has each mistake of a config in a line of its own.
+func TestWriteStatusOfMistakes(t *testing.T) {
+	report := standbyReport()
+	report.Config.Refused = &statusz.Refusal{
+		Reason: "a.cue:1:2: one; b.cue:3:4: two; and 7 more", Mistakes: []string{"a.cue:1:2: one", "b.cue:3:4: two"}, MistakesTotal: 9,
+		Since: before(2 * time.Minute),
+	}
+	s := &sheet{}
+	writeStatus(s, report)
+	want := "refused   for 2m a newer config does not run:\n          a.cue:1:2: one\n          b.cue:3:4: two\n          and 7 more\n"
+	if got := written(t, s); !strings.Contains(got, want) {
+		t.Errorf("%s\ndoes not contain\n%s", got, want)
 	}
 }
 

@@ -56,8 +56,8 @@ func ready(w http.ResponseWriter, r *http.Request, board *status.Board) {
 	for _, name := range slices.Sorted(maps.Keys(statuses)) {
 		body.WriteString(statusLine(name, statuses[name]))
 	}
-	if refused := board.Refused(); refused.Reason != "" {
-		body.WriteString(statusLine("the changed config", refused))
+	if refused := board.Refused(); refused.Total > 0 {
+		body.WriteString(statusLine("the changed config", status.Status{State: status.ReloadPending, Reason: refused.Reason(), Since: refused.Since}))
 	}
 	body.WriteString(verdict)
 	answer(w, code, body.String())

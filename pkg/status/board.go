@@ -26,7 +26,7 @@ type Board struct {
 	stopping  bool
 	allSynced chan struct{} // closed when every definition has got past its first list
 	checks    []readyCheck
-	refused   Status // of the config that was read last; zero if it runs
+	refused   Refusal // of the config that was read last
 }
 
 // readyCheck is something that a replica needs before it can do anything.
@@ -126,22 +126,24 @@ func (b *Board) AddReadyCheck(what string, met func() bool) {
 	b.checks = append(b.checks, readyCheck{what: what, met: met})
 }
 
-// SetRefused records why the config that was read last does not run; "" if it does.
+// SetRefused records why the config that was read last does not run, with a line for each mistake;
+// "" if it does.
 func (b *Board) SetRefused(reason string) {
-	reason = strings.Join(strings.Fields(reason), " ")
+	refused := newRefusal(reason)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case reason == "":
-		b.refused = Status{}
-	case reason != b.refused.Reason:
-		b.refused = Status{State: ReloadPending, Reason: reason, Since: b.now()}
+	case refused.Total == 0:
+		b.refused = Refusal{}
+	case !refused.same(b.refused):
+		refused.Since = b.now()
+		b.refused = refused
 	}
 }
 
-// Refused returns why the config that was read last does not run, and since when; the zero Status
-// if it does.
-func (b *Board) Refused() Status {
+// Refused returns why the config that was read last does not run, and since when. The caller must
+// not change it.
+func (b *Board) Refused() Refusal {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return b.refused

@@ -2,8 +2,24 @@ package statusz
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 )
+
+func TestLinesOfRefusals(t *testing.T) {
+	for _, tc := range []struct {
+		refusal Refusal
+		want    []string
+	}{
+		{Refusal{Reason: "of an older replica"}, []string{"of an older replica"}},
+		{Refusal{Reason: "a", Mistakes: []string{"a"}, MistakesTotal: 1}, []string{"a"}},
+		{Refusal{Reason: "a; b; and 7 more", Mistakes: []string{"a", "b"}, MistakesTotal: 9}, []string{"a", "b", "and 7 more"}},
+	} {
+		if got := tc.refusal.Lines(); !slices.Equal(got, tc.want) {
+			t.Errorf("%+v: %q, want %q", tc.refusal, got, tc.want)
+		}
+	}
+}
 
 func TestItemsOfDefinitions(t *testing.T) {
 	for _, tc := range []struct {

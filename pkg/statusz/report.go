@@ -7,6 +7,8 @@
 package statusz
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"kooperd.dev/kooperd/pkg/status"
@@ -102,10 +104,27 @@ type Change struct {
 
 // Refusal is a revision that is not run.
 type Refusal struct {
-	// Reason says what is wrong with it, or what it waits for.
+	// Reason says what is wrong with it, or what it waits for, in one line.
 	Reason string `json:"reason"`
+	// Mistakes are the parts of the reason, each in one line, at most twenty; MistakesTotal counts
+	// all.
+	Mistakes      []string `json:"mistakes,omitempty"`
+	MistakesTotal int      `json:"mistakesTotal,omitempty"`
 	// Since is when it was read.
 	Since time.Time `json:"since"`
+}
+
+// Lines are the mistakes, and how many there are besides: of a replica that does not tell them, the
+// reason.
+func (r *Refusal) Lines() []string {
+	if len(r.Mistakes) == 0 {
+		return []string{r.Reason}
+	}
+	lines := slices.Clone(r.Mistakes)
+	if more := r.MistakesTotal - len(lines); more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
+	}
+	return lines
 }
 
 // Definition is one controller.

@@ -13,9 +13,6 @@ import (
 	"kooperd.dev/kooperd/pkg/statusz"
 )
 
-// maxText is how long a text of several lines is at most.
-const maxText = 4000
-
 const none = statusz.None
 
 // age is how long before now a moment was, as kubectl writes it; or how long after, which is for
@@ -66,19 +63,6 @@ func clean(text string) string {
 		}
 		return r
 	}, text)
-}
-
-// lines is a text with its lines, of at most maxText characters.
-func lines(text string) string {
-	var all []string
-	for line := range strings.Lines(text) {
-		all = append(all, clean(strings.TrimRight(line, "\r\n")))
-	}
-	text = strings.Join(all, "\n")
-	if utf8.RuneCountInString(text) > maxText {
-		text = string([]rune(text)[:maxText-1]) + "…"
-	}
-	return text
 }
 
 // short is a text of at most n characters.

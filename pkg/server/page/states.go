@@ -34,50 +34,44 @@ var byNeed = []status.State{
 	status.Degraded, status.PruneHeld, status.ReloadPending, status.Waiting, status.Syncing, status.Running, status.Paused,
 }
 
-func stateOf(s status.State) look {
-	l, ok := looks[s]
+// results are those of the results of calls.
+var results = map[string]look{
+	"done":      {Class: "ok", Icon: "ok", Means: "nothing is left to do"},
+	"requeue":   {Class: "busy", Icon: "sync", Means: "it asked to be called again"},
+	"retry":     {Class: "wait", Icon: "wait", Means: "it failed, and is tried again"},
+	"exhausted": {Class: "bad", Icon: "bad", Means: "it failed, and is out of retries until the object changes"},
+	"terminal":  {Class: "bad", Icon: "bad", Means: "it failed, and is not tried again before the object changes"},
+	"panic":     {Class: "bad", Icon: "bad", Means: "it panicked, and is tried again"},
+	"cancelled": {Class: "idle", Icon: "paused", Means: "it was broken off, because its time or the leadership was over"},
+}
+
+// causes explain why a handler was called.
+var causes = map[string]string{
+	"change":  "the object changed",
+	"retry":   "the call before failed",
+	"requeue": "the call before asked for it",
+	"resync":  "the resync period",
+	"initial": "it was there when the work began",
+}
+
+// lookOf is how something is shown by its name; what is not in the table has a color of its own.
+func lookOf[K ~string](table map[K]look, name K, otherwise string) look {
+	l, ok := table[name]
 	if !ok {
-		l = look{Class: "wait", Icon: "wait"}
+		l = look{Class: otherwise, Icon: "wait"}
 	}
-	l.Word = clean(string(s))
+	l.Word = clean(string(name))
 	return l
 }
 
-// resultOf is how the result of a call is shown.
-func resultOf(result string) look {
-	l := look{Word: clean(result), Class: "idle", Icon: "wait"}
-	switch result {
-	case "done":
-		l.Class, l.Icon, l.Means = "ok", "ok", "nothing is left to do"
-	case "requeue":
-		l.Class, l.Icon, l.Means = "busy", "sync", "it asked to be called again"
-	case "retry":
-		l.Class, l.Icon, l.Means = "wait", "wait", "it failed, and is tried again"
-	case "exhausted":
-		l.Class, l.Icon, l.Means = "bad", "bad", "it failed, and is out of retries until the object changes"
-	case "terminal":
-		l.Class, l.Icon, l.Means = "bad", "bad", "it failed, and is not tried again before the object changes"
-	case "panic":
-		l.Class, l.Icon, l.Means = "bad", "bad", "it panicked, and is tried again"
-	case "cancelled":
-		l.Class, l.Icon, l.Means = "idle", "paused", "it was broken off, because its time or the leadership was over"
-	}
-	return l
-}
+func stateOf(s status.State) look { return lookOf(looks, s, "wait") }
 
-// causeText explains why a handler was called.
+func resultOf(result string) look { return lookOf(results, result, "idle") }
+
+// causeText explains why a handler was called, as far as that is known.
 func causeText(cause string) string {
-	switch cause {
-	case "change":
-		return "the object changed"
-	case "retry":
-		return "the call before failed"
-	case "requeue":
-		return "the call before asked for it"
-	case "resync":
-		return "the resync period"
-	case "initial":
-		return "it was there when the work began"
+	if text, ok := causes[cause]; ok {
+		return text
 	}
 	return clean(cause)
 }

@@ -126,7 +126,7 @@ var functions = template.FuncMap{
 	"in":  within,
 	"age": age, "ago": ago, "moment": moment, "rfc3339": rfc3339, "clock": clock,
 	"bytes": statusz.ByteSize, "number": number,
-	"clean": clean, "short": short, "lines": lines, "hash": shortHash, "plural": plural,
+	"clean": clean, "short": short, "hash": shortHash, "plural": plural,
 	"objectPath": ObjectPath, "objectName": objectName, "definitionPath": definitionPath, "namedPath": namedPath,
 	"state": stateOf, "result": resultOf, "cause": causeText,
 	"key": func(parts ...string) string { return strings.Join(parts, "") },

@@ -29,6 +29,10 @@ func calls(workers, busy, total, failed int, p50, p99 statusz.Seconds) statusz.C
 // result of a call.
 func Everything() *Reporter {
 	objects := troubled()
+	mistakes := []string{
+		"controllers.cue:22:4: controllers.pods-payments.wokers: unknown field; did you mean \"workers\"?",
+		"controllers.cue:31:9: controllers.website.handler.apply.children.page: template: missing",
+	}
 	r := &Reporter{Objects: knownObjects(), Whole: &statusz.Report{
 		Version: statusz.Version, Time: Now,
 		Process:    statusz.Process{Name: "kooperd-7d9f8b6c5-x2x4q", Version: "v0.9.0", Started: before(76 * time.Hour)},
@@ -38,9 +42,7 @@ func Everything() *Reporter {
 			From:    "configmap:platform/kooperd",
 			Running: revisions[0], Before: revisions[1:],
 			Refused: &statusz.Refusal{
-				Reason: "controllers.cue:22:4: controllers.pods-payments.wokers: unknown field; did you mean \"workers\"?\n" +
-					"controllers.cue:31:9: controllers.website.handler.apply.children.page: template: missing",
-				Since: before(4 * time.Minute),
+				Reason: strings.Join(mistakes, "; "), Mistakes: mistakes, MistakesTotal: len(mistakes), Since: before(4 * time.Minute),
 			},
 		},
 		Definitions: definitions(objects),
