@@ -28,6 +28,7 @@ type metric struct {
 var groups = []struct{ title, text, prefix string }{
 	{"Definitions, as Kooper names them", "They keep the names and labels of Kooper, so its dashboards work.", "kooper_"},
 	{"Definitions", "", "kooperd_controller_"},
+	{"Definitions", "", "kooperd_events_"},
 	{"Children", "Of definitions whose plugin makes composers.", "kooperd_compose_"},
 	{"Rollouts", "Of definitions with `rollout`.", "kooperd_rollout_"},
 	{"Hooks", "Of definitions with the plugin `webhook`.", "kooperd_webhook_"},
@@ -55,7 +56,7 @@ var labelTexts = map[string]string{
 	"name":        "of the lease, in `leader_election_master_status`; else of the definition",
 	"to":          "`standby`, `leading`, `draining`, `released` or `lost`",
 	"limit":       "`rate` for that of the definition, `maxConcurrent` for the engine's",
-	"reason":      "why a definition is Degraded: `source`, `handler`, `rights`, `overdue`, `unavailable`, `failing`, `outOfRetries`, `refused`, or `undecidable`; why an event is skipped: `ignore` or `where`; or a request refused: `unauthenticated`, `forbidden`, or `undecided` when the API server could not be asked; of children: why one was applied, refused or could not be written",
+	"reason":      "why a definition is Degraded: `source`, `handler`, `rights`, `overdue`, `unavailable`, `failing`, `outOfRetries`, `refused`, or `undecidable`; why an event is skipped: `ignore` or `where`; or a request refused: `unauthenticated`, `forbidden`, or `undecided` when the API server could not be asked; of children: why one was applied, refused or could not be written; of a Kubernetes event that was not written: `budget` when the definition or the object has had too many, `queue` when too many waited, `refused`, or `timeout`",
 	"hook":        "`sync`, `finalize` or `customize`",
 	"outcome":     "`ok`, `notModified`, `throttled` (429), `serverError` (500 and above), `refused` (any other status), `badAnswer` (too large, or not to be decompressed), `timeout`, `connection`, `canceled`, or `notSent` while the hook is out of order or the credentials cannot be read",
 	"manager":     "field manager of another party; `other` beyond 20 of them",

@@ -78,7 +78,7 @@ func (o *observer) record(kind, reason string, about ChildID, message string, ur
 		class = reasonRecovered
 	}
 	if !o.Memory.events.budget.Take(string(o.parent.UID), class, urgent, o.now()) {
-		o.Logger.V(1).Info("left out an event: there are too many", "event", reason, "parent", o.parent.text())
+		o.leftOut(reason)
 		return false
 	}
 	o.send(kind, reason, "Compose", about, message)
@@ -88,10 +88,16 @@ func (o *observer) record(kind, reason string, about ChildID, message string, ur
 // tell records a normal event about something that has happened, if there are not too many.
 func (o *observer) tell(reason, action string, about ChildID, message string) {
 	if !o.Memory.events.budget.Take(string(o.parent.UID), corev1.EventTypeNormal, true, o.now()) {
-		o.Logger.V(1).Info("left out an event: there are too many", "event", reason, "parent", o.parent.text())
+		o.leftOut(reason)
 		return
 	}
 	o.send(corev1.EventTypeNormal, reason, action, about, message)
+}
+
+// leftOut notes that there are too many events for one more.
+func (o *observer) leftOut(reason string) {
+	o.Metrics.EventDropped(string(events.DropBudget))
+	o.Logger.V(1).Info("left out an event: there are too many", "event", reason, "parent", o.parent.text())
 }
 
 func (o *observer) send(kind, reason, action string, about ChildID, message string) {

@@ -16,6 +16,23 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
+// dropped is how many events were left out, as the metric says.
+func (r *rig) dropped(t *testing.T) (n float64) {
+	t.Helper()
+	families, err := r.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			if family.GetName() == "kooperd_events_dropped_total" {
+				n += metric.GetCounter().GetValue()
+			}
+		}
+	}
+	return n
+}
+
 // recorded are the events since the last call.
 func (r *rig) recorded() (all []string) {
 	for {
@@ -147,6 +164,9 @@ func TestEventsHaveABudget(t *testing.T) {
 		if n := count[reason]; n < 10 || n > events.ObjectBurst+10 {
 			t.Errorf("%d events are %s", n, reason)
 		}
+	}
+	if n := r.dropped(t); n < 10 {
+		t.Errorf("%v events were left out", n)
 	}
 	if n := count["Invalid"] - count["Recovered"]; n != 0 && n != 1 {
 		t.Errorf("%d troubles and %d ends", count["Invalid"], count["Recovered"])

@@ -29,9 +29,9 @@ func (c *controller) recorder(r *revision, config *rest.Config) (clientevents.Ev
 	if err != nil {
 		return nil, fmt.Errorf("making the client for events of %s: %w", c.name, err)
 	}
-	writer := c.recorders[r.group]
+	writer, dropped := c.recorders[r.group], func(why events.Drop) { c.metrics.EventDropped(string(why)) }
 	if r.composing == nil {
-		return writer.Recorder(c.name, client), nil
+		return writer.Recorder(c.name, client, dropped), nil
 	}
-	return writer.ChangeRecorder(c.name, client), nil
+	return writer.ChangeRecorder(c.name, client, dropped), nil
 }

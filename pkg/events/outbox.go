@@ -33,7 +33,8 @@ type outbox struct {
 
 	mu      sync.Mutex
 	client  eventsclient.EventsV1Interface
-	queues  [2]queue // of warnings, and of all others
+	dropped func(Drop) // not nil once there is a client
+	queues  [2]queue   // of warnings, and of all others
 	kept    map[string]*entry
 	order   []*entry // the kept ones, the oldest first
 	sending bool
@@ -60,11 +61,12 @@ func newOutbox(opts Options, definition string) *outbox {
 	}
 }
 
-// keep sets the client, and ends a leave. It returns false when the outbox is closed.
-func (o *outbox) keep(client eventsclient.EventsV1Interface) bool {
+// keep sets the client and who is told of what is dropped, and ends a leave. It returns false when
+// the outbox is closed.
+func (o *outbox) keep(client eventsclient.EventsV1Interface, dropped func(Drop)) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.client = client
+	o.client, o.dropped = client, dropped
 	if o.leaving != nil {
 		o.leaving.Stop()
 		o.leaving = nil
@@ -139,13 +141,13 @@ func (o *outbox) add(event *eventsv1.Event, limited bool) bool {
 		if e.last = now; again {
 			e.count++
 		} else {
-			o.leaveOut(event)
+			o.leaveOut(event, DropBudget)
 		}
 		return false
 	}
 	queue := &o.queues[queueOf(event)]
 	if len(*queue) >= maxQueued {
-		o.leaveOut(event)
+		o.leaveOut(event, DropQueue)
 		return false
 	}
 	e.count, e.last, e.queued, e.due = e.count+1, now, true, now.Add(countEvery)
@@ -157,7 +159,9 @@ func (o *outbox) add(event *eventsv1.Event, limited bool) bool {
 	return true
 }
 
-func (o *outbox) leaveOut(event *eventsv1.Event) {
+// leaveOut notes that there are too many events for one more. o.mu is held.
+func (o *outbox) leaveOut(event *eventsv1.Event, why Drop) {
+	o.dropped(why)
 	o.logger.V(1).Info("left out an event: there are too many", "event", event.Reason, "type", event.Type)
 }
 

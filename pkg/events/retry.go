@@ -82,9 +82,12 @@ func (o *outbox) putBack(e *entry) bool {
 
 // giveUp ends the tries for an entry that was not written. With forget, it is written as soon as it
 // is recorded again.
-func (o *outbox) giveUp(e *entry, forget bool) {
+func (o *outbox) giveUp(e *entry, why Drop, forget bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if !e.queued && !e.there {
+		o.dropped(why)
+	}
 	switch e.again = (retry{}); {
 	case e.queued || !forget:
 	case e.there: // It lacks the last count alone.

@@ -28,7 +28,7 @@ func TestNothingWaitsForAnother(t *testing.T) {
 	inWriter(t, Options{}, func(t *testing.T, w *Writer) {
 		s := newStore()
 		s.closed = "closed"
-		r := w.ChangeRecorder("d", s.client(t))
+		r := w.ChangeRecorder("d", s.client(t), nil)
 		for i := range 5 {
 			r.Eventf(podIn("closed", fmt.Sprint("a-", i)), nil, corev1.EventTypeWarning, "Failed", "Test", "x")
 			say(r, podIn("closed", fmt.Sprint("b-", i)), "Said")
@@ -70,7 +70,7 @@ func TestWarningsFirst(t *testing.T) {
 			}
 			return nil
 		}
-		r := w.ChangeRecorder("d", s.client(t))
+		r := w.ChangeRecorder("d", s.client(t), nil)
 		for i := range 2 * maxQueued {
 			say(r, pod(fmt.Sprint("b-", i)), "Said")
 		}
@@ -96,7 +96,7 @@ func TestGivenUpIsNotSuppressed(t *testing.T) {
 	inWriter(t, Options{}, func(t *testing.T, w *Writer) {
 		s := newStore()
 		s.closed = "ns"
-		r := w.Recorder("d", s.client(t))
+		r := w.Recorder("d", s.client(t), nil)
 		warn(r, "a", "Failed", "x")
 		time.Sleep(lifetime + time.Minute)
 		n := len(s.all())
@@ -124,7 +124,7 @@ func TestGivenUpIsNotSuppressed(t *testing.T) {
 func TestGivenUpCount(t *testing.T) {
 	inWriter(t, Options{}, func(t *testing.T, w *Writer) {
 		s := newStore()
-		r := w.ChangeRecorder("d", s.client(t))
+		r := w.ChangeRecorder("d", s.client(t), nil)
 		warn(r, "a", "Failed", "x")
 		synctest.Wait()
 		s.mu.Lock()

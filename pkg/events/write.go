@@ -23,13 +23,13 @@ func (o *outbox) write(ctx context.Context, client eventsclient.EventsV1Interfac
 	case err == nil, ctx.Err() != nil:
 	case o.refused(err):
 		o.logger.V(1).Info("an event was refused", "event", e.event.Reason, "err", err.Error())
-		o.giveUp(e, true)
+		o.giveUp(e, DropRefused, true)
 	case !passing(err): // It would be refused again, so it is no reason for more requests.
 		o.logger.V(1).Info("an event was refused", "event", e.event.Reason, "err", err.Error())
-		o.giveUp(e, false)
+		o.giveUp(e, DropRefused, false)
 	case !o.putBack(e):
 		o.logger.Info("an event could not be written", "event", e.event.Reason, "err", err.Error())
-		o.giveUp(e, true)
+		o.giveUp(e, DropTimeout, true)
 	}
 }
 

@@ -14,6 +14,21 @@ import (
 // for some more tries.
 const grace = 15 * time.Second
 
+// Drop is why an event was not written.
+type Drop string
+
+// The reasons.
+const (
+	// DropBudget means that the definition or the object has had too many, see Budget.
+	DropBudget Drop = "budget"
+	// DropQueue means that too many waited to be written.
+	DropQueue Drop = "queue"
+	// DropRefused means that the request was refused.
+	DropRefused Drop = "refused"
+	// DropTimeout means that it was tried in vain for five minutes.
+	DropTimeout Drop = "timeout"
+)
+
 // Options of NewWriter.
 type Options struct {
 	// Logger gets what is left out and what was refused. Default: nothing is logged.
@@ -46,26 +61,31 @@ func NewWriter(opts Options) *Writer {
 }
 
 // Recorder returns the recorder of a definition whose events are limited, see Budget. An event that
-// is recorded again is counted, and the count is written every ten minutes at most.
-func (w *Writer) Recorder(definition string, client eventsclient.EventsV1Interface) clientevents.EventRecorder {
-	return &recorder{writer: w, outbox: w.open(definition, client), instance: instanceOf(definition), limited: true}
+// is recorded again is counted, and the count is written every ten minutes at most. dropped, nil
+// for nobody, is told of each event that is not written; it is quick, and does not use the Writer.
+func (w *Writer) Recorder(definition string, client eventsclient.EventsV1Interface, dropped func(Drop)) clientevents.EventRecorder {
+	return &recorder{writer: w, outbox: w.open(definition, client, dropped), instance: instanceOf(definition), limited: true}
 }
 
 // ChangeRecorder is Recorder for a caller that has a Budget of its own, and records a state when it
-// begins, not while it lasts. Nothing is left out, and what is recorded again is written at once.
-func (w *Writer) ChangeRecorder(definition string, client eventsclient.EventsV1Interface) clientevents.EventRecorder {
-	return &recorder{writer: w, outbox: w.open(definition, client), instance: instanceOf(definition)}
+// begins, not while it lasts. Nothing is left out for the Budget, and what is recorded again is
+// written at once.
+func (w *Writer) ChangeRecorder(definition string, client eventsclient.EventsV1Interface, dropped func(Drop)) clientevents.EventRecorder {
+	return &recorder{writer: w, outbox: w.open(definition, client, dropped), instance: instanceOf(definition)}
 }
 
 // open returns the outbox of a definition, which may have been leaving, with its client of now.
-func (w *Writer) open(definition string, client eventsclient.EventsV1Interface) *outbox {
+func (w *Writer) open(definition string, client eventsclient.EventsV1Interface, dropped func(Drop)) *outbox {
+	if dropped == nil {
+		dropped = func(Drop) {}
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if o := w.definitions[definition]; o != nil && o.keep(client) {
+	if o := w.definitions[definition]; o != nil && o.keep(client, dropped) {
 		return o
 	}
 	o := newOutbox(w.opts, definition)
-	o.keep(client)
+	o.keep(client, dropped)
 	w.definitions[definition] = o
 	return o
 }

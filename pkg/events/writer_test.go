@@ -161,7 +161,7 @@ func warn(r clientevents.EventRecorder, name, reason, note string) {
 func TestRepeatedEvents(t *testing.T) {
 	inWriter(t, Options{}, func(t *testing.T, w *Writer) {
 		s := newStore()
-		r := w.Recorder("d", s.client(t))
+		r := w.Recorder("d", s.client(t), nil)
 		for range 3600 {
 			warn(r, "a", "Failed", "always the same")
 			time.Sleep(time.Second)
@@ -188,7 +188,7 @@ func TestEventsOfTheNextProcess(t *testing.T) {
 	for want := int32(1); want < 4; want++ {
 		inWriter(t, Options{}, func(t *testing.T, w *Writer) {
 			time.Sleep(time.Duration(want) * time.Minute) // Each begins at the same time.
-			warn(w.ChangeRecorder("d", s.client(t)), "a", "Failed", "the same")
+			warn(w.ChangeRecorder("d", s.client(t), nil), "a", "Failed", "the same")
 			time.Sleep(time.Second)
 		})
 		if len(s.stored()) != 1 {
@@ -206,7 +206,7 @@ func TestEventsOfTheNextProcess(t *testing.T) {
 func TestChangesAreWritten(t *testing.T) {
 	inWriter(t, Options{}, func(t *testing.T, w *Writer) {
 		s := newStore()
-		r := w.ChangeRecorder("d", s.client(t))
+		r := w.ChangeRecorder("d", s.client(t), nil)
 		for _, note := range []string{"x", "x", "y"} {
 			warn(r, "a", "Failed", note)
 			time.Sleep(time.Second)
@@ -230,7 +230,7 @@ func TestChangesAreWritten(t *testing.T) {
 func TestNormalEventsLeaveRoom(t *testing.T) {
 	inWriter(t, Options{}, func(t *testing.T, w *Writer) {
 		s := newStore()
-		loud, quiet := w.Recorder("loud", s.client(t)), w.Recorder("quiet", s.client(t))
+		loud, quiet := w.Recorder("loud", s.client(t), nil), w.Recorder("quiet", s.client(t), nil)
 		const loudEvents = 10_000
 		for i := range loudEvents {
 			loud.Eventf(pod(fmt.Sprint("pod-", i)), nil, corev1.EventTypeNormal, "Said", "Say", "%d", i)
@@ -272,7 +272,7 @@ func TestTries(t *testing.T) {
 			inWriter(t, opts, func(t *testing.T, w *Writer) {
 				s := newStore()
 				s.fail = tc.fail
-				warn(w.Recorder("d", s.client(t)), "a", "Failed", "x")
+				warn(w.Recorder("d", s.client(t), nil), "a", "Failed", "x")
 				time.Sleep(time.Hour)
 				if n := len(s.all()); len(s.stored()) != tc.want || n > tc.most || n == 0 {
 					t.Errorf("%d events after %d requests", len(s.stored()), n)
@@ -297,7 +297,7 @@ func TestLostAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		warn(w.ChangeRecorder("d", client), "a", "Failed", "x")
+		warn(w.ChangeRecorder("d", client, nil), "a", "Failed", "x")
 		time.Sleep(time.Minute)
 		for _, event := range s.stored() {
 			if event.Series != nil {
@@ -323,11 +323,11 @@ func TestLastEventsOfADefinition(t *testing.T) {
 					}
 					return nil
 				}
-				r := w.Recorder("d", s.client(t))
+				r := w.Recorder("d", s.client(t), nil)
 				warn(r, "a", "Failed", "x")
 				w.Remove("d")
 				if again {
-					r = w.Recorder("d", s.client(t))
+					r = w.Recorder("d", s.client(t), nil)
 				}
 				time.Sleep(grace - time.Nanosecond)
 				if len(s.stored()) != 1 {
@@ -352,7 +352,7 @@ func TestLastEventsOfADefinition(t *testing.T) {
 func TestNames(t *testing.T) {
 	inWriter(t, Options{}, func(t *testing.T, w *Writer) {
 		s := newStore()
-		r := w.Recorder(strings.Repeat("d", 63), s.client(t))
+		r := w.Recorder(strings.Repeat("d", 63), s.client(t), nil)
 		warn(r, "system:node", "Failed", strings.Repeat("long ", 1000))
 		warn(r, strings.Repeat("a", 250), strings.Repeat("Reason", 100), "x")
 		time.Sleep(time.Second)

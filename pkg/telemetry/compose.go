@@ -105,6 +105,7 @@ func newComposeVectors(d *definitionVectors) composeVectors {
 // Compose are the metrics of the composer of one definition. All methods are safe for concurrent
 // use.
 type Compose struct {
+	Events
 	vectors    composeVectors
 	definition string
 }
@@ -112,7 +113,7 @@ type Compose struct {
 // Compose returns the metrics of the definition's composer, with all series present.
 func (c *Controller) Compose() *Compose {
 	v := c.definitions.composers
-	made := &Compose{vectors: v, definition: c.name}
+	made := &Compose{Events: c.Events, vectors: v, definition: c.name}
 	v.passes.WithLabelValues(c.name)
 	v.deletes.WithLabelValues(c.name)
 	v.recreates.WithLabelValues(c.name)

@@ -26,6 +26,7 @@ type definitions struct {
 	rollouts  *prometheus.GaugeVec
 	degraded  *prometheus.GaugeVec
 	pending   *prometheus.GaugeVec
+	events    *prometheus.CounterVec
 	states    *prometheus.GaugeVec
 
 	mu          sync.Mutex
@@ -42,6 +43,7 @@ func newDefinitions(registry *prometheus.Registry) *definitions {
 	d.degraded = newDegradedVector(&d.vectors)
 	d.pending = ofDefinitions(&d.vectors, gauge("kooperd_controller_reload_pending",
 		"1 while a change of the definition waits for something that it needs, whatever the state of the definition is.", labelController))
+	d.events = newEventVector(&d.vectors)
 	d.states = ofDefinitions(&d.vectors, gauge("kooperd_controller_state",
 		"1 for the state the definition is in, 0 for the others.", labelController, "state"), stateNames()...)
 	registry.MustRegister(controllerCollector{d})
@@ -74,7 +76,7 @@ func (d *definitions) Controller(name string) *Controller {
 	if !ok {
 		c = &Controller{
 			Queue: d.queues.of(name), Calls: d.calls.of(name), Filter: d.filters.of(name),
-			Degraded: degradedOf(d.degraded, name), pending: d.pending.WithLabelValues(name), definitions: d, name: name,
+			Degraded: degradedOf(d.degraded, name), Events: eventsOf(d.events, name), pending: d.pending.WithLabelValues(name), definitions: d, name: name,
 		}
 		d.controllers[name] = c
 	}
@@ -87,6 +89,7 @@ type Controller struct {
 	Queue
 	Calls
 	Filter
+	Events
 	*Degraded
 
 	pending     prometheus.Gauge

@@ -127,6 +127,10 @@ func TestEverySeriesIsThereFromTheStart(t *testing.T) {
 	for _, gauge := range []prometheus.Gauge{c.Busy, c.Workers, c.Exhausted, c.Failing} {
 		gauge.Inc()
 	}
+	for _, reason := range dropReasons {
+		c.EventDropped(reason)
+	}
+	c.EventDropped("no such reason")
 	s := m.Source(SourceLabels{Kind: "Pod", APIVersion: "v1", Namespace: "payments", Selector: "app=web"})
 	s.Restarts.Inc()
 	s.Lists.Inc()
@@ -301,8 +305,8 @@ func TestSeriesOfADefinition(t *testing.T) {
 	}
 	before := count()
 	observed(m, "pods")
-	if n := count() - before; n != 93 {
-		t.Errorf("a definition has %d series, want 93", n)
+	if n := count() - before; n != 97 {
+		t.Errorf("a definition has %d series, want 97", n)
 	}
 }
 
