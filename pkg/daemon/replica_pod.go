@@ -3,6 +3,7 @@ package daemon
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -80,17 +81,19 @@ func (f *replicaFinder) findLeader(ctx context.Context, lease types.NamespacedNa
 	return found, nil
 }
 
-// readLock reads the lease, or the ConfigMap of its name with the older lock.
+// readLock reads the lease, or the ConfigMap of its name with the older lock if there is no lease
+// that anybody holds.
 func (f *replicaFinder) readLock(ctx context.Context, lease types.NamespacedName) (*coordinationv1.Lease, error) {
 	leases, err := election.NewLeaseClient(f.where.rest, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer leases.Close()
-	lock, err := leases.Get(ctx, lease.Namespace, lease.Name)
+	found, err := leases.Get(ctx, lease.Namespace, lease.Name)
 	switch {
+	case err == nil && holderOf(found) != "":
+		return found, nil
 	case err == nil:
-		return lock, nil
 	case apierrors.IsForbidden(err):
 		return nil, missingRight(lease.Namespace, "coordination.k8s.io", "leases", lease.Name, "get", err)
 	case !apierrors.IsNotFound(err):
@@ -101,11 +104,19 @@ func (f *replicaFinder) readLock(ctx context.Context, lease types.NamespacedName
 		return nil, err
 	}
 	defer configMaps.Close()
-	if lock, err := configMaps.Get(ctx, lease.Namespace, lease.Name); err == nil && isLease(lock) {
-		return lock, nil
+	older, err := configMaps.Get(ctx, lease.Namespace, lease.Name)
+	switch {
+	case err == nil && isLease(older) && (found == nil || holderOf(older) != ""):
+		return older, nil
+	case found != nil:
+		return found, nil
 	}
-	return nil, fmt.Errorf("there is no lease %s: name that of kooperd with --namespace and --lease (kubectl get leases --all-namespaces), "+
+	text := fmt.Sprintf("there is no lease %s: name that of kooperd with --namespace and --lease (kubectl get leases --all-namespaces), "+
 		"or a process with --pod or --address", lease)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("%s. With lock: \"configMap\", a ConfigMap is read in its place: %w", text, err)
+	}
+	return nil, errors.New(text)
 }
 
 // lookAtPod finds the port of a pod, and whether it is there. Without the right to get it, what is

@@ -1,17 +1,10 @@
 package chart
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
-	"strconv"
 	"testing"
-
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kooperd.dev/kooperd/pkg/portforward/portforwardtest"
 )
@@ -41,32 +34,7 @@ func (k *kubelet) serve(t *testing.T) {
 			return new(net.Dialer).DialContext(request.Context(), "tcp", address)
 		})
 	})
-	server := httptest.NewTLSServer(mux) // The API server verifies no kubelet here.
-	t.Cleanup(server.Close)
-	address, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	port, err := strconv.ParseInt(address.Port(), 10, 32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	nodes := shared.Client().CoreV1().Nodes()
-	_, err = nodes.Create(t.Context(), &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: k.node()},
-		Status: corev1.NodeStatus{
-			Addresses:       []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: address.Hostname()}},
-			DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: int32(port)}},
-		},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := nodes.Delete(context.WithoutCancel(t.Context()), k.node(), metav1.DeleteOptions{}); err != nil {
-			t.Errorf("deleting the node: %v", err)
-		}
-	})
+	shared.ServeNode(t, k.node(), mux)
 }
 
 // address is where a process serves what its container has on a port; empty if it does not.
