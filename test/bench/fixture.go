@@ -31,10 +31,11 @@ type shape string
 
 // The shapes.
 const (
-	smallPods shape = "pods of one container"
-	largePods shape = "pods of two containers with status"
-	widgets   shape = "custom objects"
-	siteShape shape = "parents of three ConfigMaps"
+	smallPods   shape = "pods of one container"
+	largePods   shape = "pods of two containers with status"
+	widgets     shape = "custom objects"
+	siteShape   shape = "parents of three ConfigMaps"
+	spreadShape shape = "ConfigMaps in twenty namespaces"
 )
 
 // pods and widgetKind are the kinds of the objects.
@@ -103,6 +104,8 @@ func (f fixture) creator(ctx context.Context, client kubernetes.Interface, confi
 	case siteShape: // There are none before a program runs, but their kind is.
 		_, err := defineKind(ctx, client, config, siteDefinition, siteKind)
 		return nil, err
+	case spreadShape:
+		return configMapCreator(ctx, client)
 	}
 	return func(ctx context.Context, i int) error {
 		pod, err := client.CoreV1().Pods(namespace).Create(ctx, newPod(f.shape, i), metav1.CreateOptions{})
@@ -117,6 +120,9 @@ func (f fixture) creator(ctx context.Context, client kubernetes.Interface, confi
 
 // size returns how long the first object is as JSON.
 func (f fixture) size(ctx context.Context, client kubernetes.Interface) (int, error) {
+	if f.shape == spreadShape {
+		return configMapSize(ctx, client)
+	}
 	if f.shape == widgets {
 		data, err := client.Discovery().RESTClient().Get().AbsPath(widgetPath, objectName(0)).SetHeader("Accept", runtime.ContentTypeJSON).Do(ctx).Raw()
 		if err != nil {

@@ -117,9 +117,9 @@ func merge(groups []group, measured group, names []string) []group {
 
 // conditions says when, where and with what was measured in a table with columns of some programs.
 func (b *bench) conditions(of []program) string {
-	var peers []string
+	versions := []string{columns[of[0]] + " " + b.commit()}
 	for _, p := range of[1:] {
-		peers = append(peers, columns[p]+" "+b.module(p, modules[p]))
+		versions = append(versions, columns[p]+" "+b.module(p, modules[p]))
 	}
 	kind := "Measured"
 	if b.quick {
@@ -133,10 +133,9 @@ func (b *bench) conditions(of []program) string {
 	if sizes != "" {
 		sizes = " As JSON, " + sizes + "."
 	}
-	return fmt.Sprintf("%s on %s with `%s`%s, -n=%d, %s: kooperd %s, %s, kube-apiserver %s, %s, %s/%s, %s, "+
+	return fmt.Sprintf("%s on %s with `%s`%s, -n=%d, %s: %s, kube-apiserver %s, %s, %s/%s, %s, "+
 		"%d cores shared with the control plane.%s",
-		kind, b.begun.UTC().Format(time.DateOnly), b.command(), origin, b.n, count(b.reps, "repetition"), b.commit(),
-		strings.Join(peers, ", "), b.server,
+		kind, b.begun.UTC().Format(time.DateOnly), b.command(), origin, b.n, count(b.reps, "repetition"), strings.Join(versions, ", "), b.server,
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, processor(), runtime.NumCPU(), sizes)
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -223,7 +224,14 @@ func kooperdArgs(o order.Order, path string) ([]string, error) {
 	if err := writeConfig(o, path); err != nil {
 		return nil, err
 	}
-	return []string{"--config", path, "--log-format", "json", "--metrics-bind-address", o.Metrics, "--health-probe-bind-address", "127.0.0.1:0"}, nil
+	args := []string{
+		"--config", path, "--log-format", "json", "--metrics-bind-address", o.Metrics,
+		"--health-probe-bind-address", cmp.Or(o.Health, "127.0.0.1:0"),
+	}
+	if o.Contention {
+		args = append(args, "--profiling")
+	}
+	return args, nil
 }
 
 // writeConfig writes kooperd's config, in place of the one that may be there.
@@ -231,8 +239,12 @@ func writeConfig(o order.Order, path string) error {
 	controllers := map[string]any{}
 	for i := range o.Definitions {
 		kind := o.KindOf(i)
+		watch := map[string]any{"apiVersion": kind.GVK().GroupVersion().String(), "kind": kind.Kind}
+		if len(o.Namespaces) > 0 {
+			watch["namespaces"] = []string{o.Namespaces[i%len(o.Namespaces)]}
+		}
 		definition := map[string]any{
-			"watch":   map[string]any{"apiVersion": kind.GVK().GroupVersion().String(), "kind": kind.Kind},
+			"watch":   watch,
 			"handler": map[string]any{"bench": map[string]any{"metadataOnly": o.View == order.Metadata}},
 		}
 		switch {
@@ -248,6 +260,9 @@ func writeConfig(o order.Order, path string) error {
 		}
 		if o.Resync > 0 {
 			definition["resync"] = o.Resync.String()
+		}
+		if o.Failing > 0 {
+			definition["retry"] = map[string]any{"initialDelay": "1h", "maxDelay": "1h"}
 		}
 		controllers[order.Name(i)] = definition
 	}

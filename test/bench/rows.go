@@ -75,6 +75,7 @@ func allRows(s settings) []row {
 		startupRow(1), startupRow(100), startupRow(1000),
 		scaleRow("scale-0", 10), scaleRow("scale-1", half.objects), scaleRow("scale-10", half.objects*10),
 	}
+	rows = append(rows, pageRows(s.n*5)...)
 	return slices.Concat(rows, childRows(s.n/20), templateRows(s.n/20), hookRows(s.n/20))
 }
 

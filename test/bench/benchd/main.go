@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 
 	"kooperd.dev/kooperd/pkg/daemon"
 	"kooperd.dev/kooperd/pkg/handlers/builtin"
@@ -23,6 +24,9 @@ func run(ctx context.Context) int {
 	o, err := order.FromEnv()
 	if err != nil {
 		return complain(err)
+	}
+	if o.Contention {
+		runtime.SetMutexProfileFraction(1)
 	}
 	tally, err := order.NewTally(o, os.Stdout)
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	_ "embed" // for schema.cue
+	"errors"
 	"fmt"
 	"time"
 
@@ -43,6 +44,9 @@ func plugin(o order.Order, tally *order.Tally) handlers.Plugin[Config] {
 	}
 }
 
+// errUnreachable is why calls fail that are to fail.
+var errUnreachable = errors.New("dial tcp 10.0.3.17:443: connect: connection refused")
+
 // handler is that of one definition.
 type handler struct {
 	order      order.Order
@@ -65,5 +69,8 @@ func (h *handler) Handle(_ context.Context, req handlers.Request) (handlers.Resu
 	case order.Nothing, order.Compose:
 	}
 	h.tally.Handled(h.definition, req.Object.Name())
+	if h.tally.Fails(req.Object.Name()) {
+		return handlers.Result{}, fmt.Errorf("calling the billing service for %s: %w", req.Object.Name(), errUnreachable)
+	}
 	return handlers.Result{}, nil
 }

@@ -101,6 +101,12 @@ type Order struct {
 	// View and Work say what a handler gets and does.
 	View View `json:"view"`
 	Work Work `json:"work"`
+	// Namespaces are what the definitions of kooperd watch, one each, dealt over them in turn; none
+	// means all.
+	Namespaces []string `json:"namespaces"`
+	// Failing is for how many objects of each definition of kooperd the calls fail. They are tried
+	// again after an hour.
+	Failing int `json:"failing"`
 	// Takes is how long each call lasts in addition.
 	Takes time.Duration `json:"takes"`
 	// Workers is how many objects each definition handles at a time when it makes children; 0 means
@@ -122,6 +128,11 @@ type Order struct {
 	LeaseNamespace string `json:"leaseNamespace"`
 	// Metrics is the address to serve /metrics at. A bare informer has none.
 	Metrics string `json:"metrics"`
+	// Health is the address at which kooperd serves its status page; empty for any.
+	Health string `json:"health"`
+	// Contention is whether kooperd serves profiles at Metrics, among them one of who waits for
+	// locks.
+	Contention bool `json:"contention"`
 	// Samples is the file that gets the times of stamped changes at the end; empty means none.
 	Samples string `json:"samples"`
 	// CPUProfile and HeapProfile are files for profiles up to, and at, the moment of the report;

@@ -93,6 +93,12 @@ func (t *Tally) Handled(definition int, name string) {
 	}
 }
 
+// Fails reports whether a call for the object called name is to fail.
+func (t *Tally) Fails(name string) bool {
+	i, ok := t.number(name)
+	return ok && i < t.order.Failing
+}
+
 // number is that of the object called name.
 func (t *Tally) number(name string) (int, bool) {
 	i, err := strconv.Atoi(name[strings.LastIndexByte(name, '-')+1:])
