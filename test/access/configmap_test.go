@@ -60,7 +60,7 @@ controllers:
 				t.Errorf("the accepted config is %q, %v; want %q", accepted.Data["hash"], err, hash)
 			}
 			user := "system:serviceaccount:" + namespace + ":kooperd"
-			cluster.CheckGrants(t, user, granted, paged, shared.AuditSince(t, mark, user))
+			cluster.CheckGrants(t, user, granted, paged, func() []cluster.AuditEvent { return shared.AuditSince(t, mark, user) })
 		})
 	}
 }

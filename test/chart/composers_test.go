@@ -89,5 +89,5 @@ func TestComposers(t *testing.T) {
 	if len(granted) != 3 {
 		t.Errorf("the release may %v, want to get, update and create a ConfigMap", granted)
 	}
-	cluster.CheckGrants(t, r.user(), granted, false, shared.AuditSince(t, mark, r.user()))
+	cluster.CheckGrants(t, r.user(), granted, false, func() []cluster.AuditEvent { return shared.AuditSince(t, mark, r.user()) })
 }

@@ -220,9 +220,7 @@ func TestReleases(t *testing.T) {
 					t.Errorf("helm test: %t, kooperd says:\n%s", ok, said)
 				}
 				r.stop(t)
-				events := shared.AuditSince(t, mark, r.user())
-				// What the test asks must not make up for what the daemons do not.
-				cluster.CheckGrants(t, r.user(), granted, paged, slices.DeleteFunc(events, byPod(testPod)))
+				cluster.CheckGrants(t, r.user(), granted, paged, r.ofDaemons(t, mark))
 			})
 		}
 	})
@@ -256,6 +254,14 @@ func (r *release) helmTest(t *testing.T) (said string, succeeded bool) {
 
 // testPod is the pod of "helm test".
 const testPod = objectName + "-validate"
+
+// ofDaemons returns the requests since mark but those of "helm test": what that asks must not make
+// up for what the daemons do not.
+func (r *release) ofDaemons(t *testing.T, mark cluster.AuditMark) func() []cluster.AuditEvent {
+	return func() []cluster.AuditEvent {
+		return slices.DeleteFunc(shared.AuditSince(t, mark, r.user()), byPod(testPod))
+	}
+}
 
 // byPod selects the requests of a pod.
 func byPod(name string) func(cluster.AuditEvent) bool {

@@ -10,7 +10,7 @@ import (
 func (r *rig) nothingRefused(t *testing.T) {
 	t.Helper()
 	user := "system:serviceaccount:" + r.leases + ":" + r.account
-	cluster.CheckGrants(t, user, nil, false, shared.AuditSince(t, r.begun, user))
+	cluster.CheckGrants(t, user, nil, false, func() []cluster.AuditEvent { return shared.AuditSince(t, r.begun, user) })
 }
 
 // TestRightsOfLeaving gives kooperd the rights that it prints, and lets parents leave the selectors

@@ -366,12 +366,14 @@ func checkRights(t *testing.T, r *rig, rights []cluster.RBAC) {
 		return g.Verb == "bind" || g.Verb == "escalate" || g.Verb == "list" || strings.HasSuffix(g.Resource, "/finalizers")
 	})
 	user := "system:serviceaccount:" + r.leases + ":" + r.account
-	requests := shared.AuditSince(t, r.begun, user)
-	for _, e := range requests {
-		if e.Verb == "patch" && e.ResponseStatus.Code == 201 {
-			e.Verb = "create" // It takes that right too.
-			requests = append(requests, e)
+	cluster.CheckGrants(t, user, grants, false, func() []cluster.AuditEvent {
+		requests := shared.AuditSince(t, r.begun, user)
+		for _, e := range requests {
+			if e.Verb == "patch" && e.ResponseStatus.Code == 201 {
+				e.Verb = "create" // It takes that right too.
+				requests = append(requests, e)
+			}
 		}
-	}
-	cluster.CheckGrants(t, user, grants, false, requests)
+		return requests
+	})
 }
