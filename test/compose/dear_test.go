@@ -32,15 +32,14 @@ func TestDearExpression(t *testing.T) {
 	if all := r.list(t, configMaps); all.text("cheap-a", "data", "text") != "2" || all["dear-a"] != nil {
 		t.Errorf("there are %q, want the child of the other parent alone", all.show())
 	}
-	if state := p.states(t); !strings.Contains(state, "for 1 object(s)") || !strings.Contains(state, "/dear:") {
-		t.Errorf("the definition is %s", state)
-	}
+	p.Await(t, "the state of the definition to name it", func() bool {
+		state := p.states(t)
+		return strings.Contains(state, "for 1 object(s)") && strings.Contains(state, "/dear:")
+	})
 	r.patch(t, things, "dear", `{"spec": {"text": "a,b,c"}}`)
 	r.ready(t, "dear")
 	if status, message := dear(r.list(t, things)); status != "False" {
 		t.Errorf("it is degraded: %s, %s", status, message)
 	}
-	if state := p.states(t); strings.Contains(state, "Degraded") {
-		t.Errorf("the definition is %s", state)
-	}
+	p.Await(t, "the definition to be well", func() bool { return !strings.Contains(p.states(t), "Degraded") })
 }

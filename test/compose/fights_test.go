@@ -62,9 +62,10 @@ func TestFight(t *testing.T) {
 		t.Errorf("the reason is %s", reason)
 	}
 	r.awaitWarning(t, p, "p", "Fight", rivalManager, "data.text")
-	if value, _ := p.Metric(t, fmt.Sprintf(`kooperd_compose_fights{controller=%q,manager=%q}`, definitionName, rivalManager)); value != "1" {
-		t.Errorf("the metric of fights has %q", value)
-	}
+	p.Await(t, "the metric of fights", func() bool {
+		value, _ := p.Metric(t, fmt.Sprintf(`kooperd_compose_fights{controller=%q,manager=%q}`, definitionName, rivalManager))
+		return value == "1"
+	})
 	// Neither the other child nor the other parent notices.
 	r.patch(t, configMaps, "p-b", `{"data": {"text": "drift"}}`)
 	r.patch(t, configMaps, "q-a", `{"data": {"text": "drift"}}`)

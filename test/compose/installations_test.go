@@ -86,6 +86,7 @@ func (r *rig) handled(t *testing.T, p *replica, parent string, n int) {
 func TestFencedFailover(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	r.short = true
 	n := size(30, 300)
 	r.define(t, configMap("a"), configMap("b"), configMap("c"))
 	r.createMany(t, n)

@@ -197,6 +197,7 @@ func withSecret(t testing.TB) definition {
 func TestOrphansOfKind(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	r.short = true
 	r.defineAll(t, map[string]definition{definitionName: withSecret(t)})
 	p := r.start(t)
 	r.thing(t, "p", "x")

@@ -70,11 +70,15 @@ func TestMarks(t *testing.T) {
 	}
 
 	watches := 0
-	for _, e := range shared.AuditSince(t, mark, installation) {
-		if e.Verb == "watch" && e.ObjectRef.Resource == "configmaps" && strings.Contains(e.RequestURI, installation) {
-			watches++
+	p.Await(t, "the end of the watch in the audit log", func() bool {
+		watches = 0
+		for _, e := range shared.AuditSince(t, mark, installation) {
+			if e.Verb == "watch" && e.ObjectRef.Resource == "configmaps" && strings.Contains(e.RequestURI, installation) {
+				watches++
+			}
 		}
-	}
+		return watches > 0
+	})
 	if watches != 1 {
 		t.Errorf("there were %d watches of ConfigMaps with the mark of the installation, want one for both definitions", watches)
 	}

@@ -173,9 +173,10 @@ func TestPatchConflict(t *testing.T) {
 		t.Errorf("the reason is %s, want Conflict", reason)
 	}
 	r.awaitPatchEvent(t, p, "Conflict", "shared", other)
-	if refused, ok := p.Metric(t, `kooperd_compose_patches{controller="things",state="refused"}`); !ok || refused != "1" {
-		t.Errorf("%q patches are refused, want 1", refused)
-	}
+	p.Await(t, "one refused patch in the metrics", func() bool {
+		refused, _ := p.Metric(t, `kooperd_compose_patches{controller="things",state="refused"}`)
+		return refused == "1"
+	})
 	if data, _, _ := contentOf(r.get(t, configMaps, "shared")); data["own"] != "1" {
 		t.Errorf("the value is %q, want that of the other", data["own"])
 	}

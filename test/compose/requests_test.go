@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"kooperd.dev/kooperd/test/cluster"
 )
@@ -16,6 +17,7 @@ type sent struct {
 	verb, resource, name, manager string
 	code                          int
 	dryRun, write                 bool
+	received                      time.Time
 }
 
 func (s sent) String() string {
@@ -54,7 +56,7 @@ func (r *rig) sent(t testing.TB, mark cluster.AuditMark) []sent {
 		}
 		all = append(all, sent{
 			verb: e.Verb, resource: resource, name: e.ObjectRef.Name, manager: uri.Query().Get("fieldManager"),
-			code: e.ResponseStatus.Code, dryRun: uri.Query().Has("dryRun"), write: e.IsWrite(),
+			code: e.ResponseStatus.Code, dryRun: uri.Query().Has("dryRun"), write: e.IsWrite(), received: e.RequestReceived.Time,
 		})
 	}
 	return all

@@ -6,10 +6,12 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -102,6 +104,8 @@ type rig struct {
 	touches    int
 	removed    []string // definitions that are meant to be gone
 	onLost     string   // what a leader does that has lost the lease; empty for what is usual
+	short      bool     // the lease: its end is waited for. Others last for as long as a machine may stand still
+	defined    time.Time
 }
 
 func newRig(t *testing.T) *rig {
@@ -147,7 +151,10 @@ func (r *rig) defineAll(t testing.TB, definitions map[string]definition) {
 		controllers[name] = controller
 	}
 	lease := map[string]any{
-		"name": leaseName, "namespace": r.leases, "leaseDuration": "10s", "renewDeadline": "8s", "retryPeriod": "1s",
+		"name": leaseName, "namespace": r.leases, "leaseDuration": "30s", "renewDeadline": "20s", "retryPeriod": "1s",
+	}
+	if r.short {
+		lease["leaseDuration"], lease["renewDeadline"] = "4s", "3s"
 	}
 	if r.onLost != "" {
 		lease["onLost"] = r.onLost
@@ -159,6 +166,7 @@ func (r *rig) defineAll(t testing.TB, definitions map[string]definition) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.defined = time.Now()
 	if err := os.WriteFile(r.path+".new", data, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -207,12 +215,14 @@ func (p *replica) leads(t testing.TB) {
 	})
 }
 
-// reload makes the process read the config again, and waits for the change.
+// reload makes the process read the config that was defined last, and waits for the change. It may
+// have found it by itself.
 func (p *replica) reload(t testing.TB) {
 	t.Helper()
-	n := len(p.Lines("config changed"))
 	p.Signal(t, syscall.SIGHUP)
-	p.Await(t, "a change of the config", func() bool { return len(p.Lines("config changed")) > n })
+	p.Await(t, "a change of the config", func() bool {
+		return slices.ContainsFunc(p.Lines("config changed"), func(line daemon.Line) bool { return !line.Time.Before(p.rig.defined.Truncate(time.Millisecond)) })
+	})
 }
 
 // kill9 kills the process.

@@ -26,6 +26,7 @@ func TestRollout(t *testing.T) {
 	t.Parallel()
 	n, bound := size(12, 200), size(2, 10)
 	r := newRig(t)
+	r.short = conformance
 	r.defineServer(t, "good-1", bound, nil)
 	k := r.kubelet(t)
 	p := r.start(t)

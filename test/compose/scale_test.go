@@ -20,6 +20,7 @@ const most = 60
 func TestManyParents(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	r.short = true
 	n := size(100, 1000)
 	r.defineAll(t, map[string]definition{definitionName: {
 		Config:   parts.Config{Children: []parts.Child{configMap("a"), fixed("b"), fixed("c")}, Status: map[string]any{"text": "{text}"}},

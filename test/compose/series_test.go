@@ -3,6 +3,7 @@ package compose_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,25 +55,23 @@ func TestSeriesGo(t *testing.T) {
 	r.defineAll(t, map[string]definition{definitionName: kept, "gone": gone, "pages": s.hooked(r, "pages", nil)})
 	p.reload(t)
 	p.AwaitLog(t, "definition was replaced", "controller", "pages")
-	p.wantNoSeries(t, `hook="finalize"`)
+	p.awaitNoSeries(t, `hook="finalize"`)
 
 	r.removed = append(r.removed, "gone")
 	r.defineAll(t, map[string]definition{definitionName: kept, "pages": s.hooked(r, "pages", nil)})
 	p.reload(t)
 	p.Await(t, "the end of the definition", func() bool { return !strings.Contains(p.readyz(t), " gone: ") })
-	p.wantNoSeries(t, `="gone"`)
-	p.wantNoSeries(t, `kind="Secret"`)
+	p.awaitNoSeries(t, `="gone"`)
+	p.awaitNoSeries(t, `kind="Secret"`)
 
 	steal := []byte(`{"spec": {"holderIdentity": "somebody-else", "leaseDurationSeconds": 3600}}`)
 	if _, err := shared.Client().CoordinationV1().Leases(r.leases).Patch(t.Context(), leaseName, types.MergePatchType, steal, metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	p.AwaitLog(t, "standing by after the loss of the lease")
-	for _, series := range p.gaugesOfWork(t) {
-		if !strings.HasSuffix(series, " 0") {
-			t.Errorf("a standby has %s", series)
-		}
-	}
+	p.Await(t, "the gauges of a standby to be 0", func() bool {
+		return !slices.ContainsFunc(p.gaugesOfWork(t), func(series string) bool { return !strings.HasSuffix(series, " 0") })
+	})
 }
 
 // seriesWith are the lines of the metrics that have a text in them.
@@ -87,11 +86,11 @@ func (p *replica) seriesWith(t *testing.T, text string) (found []string) {
 	return found
 }
 
-func (p *replica) wantNoSeries(t *testing.T, with string) {
+// awaitNoSeries waits until nothing is left of what has gone: the log says that it goes a moment
+// before.
+func (p *replica) awaitNoSeries(t *testing.T, with string) {
 	t.Helper()
-	if found := p.seriesWith(t, with); len(found) > 0 {
-		t.Errorf("there are %d series with %s: %q", len(found), with, found[:min(len(found), 5)])
-	}
+	p.Await(t, "no series with "+with, func() bool { return len(p.seriesWith(t, with)) == 0 })
 }
 
 // gaugesOfWork are the lines of the gauges that say what a definition does: not its state, and not

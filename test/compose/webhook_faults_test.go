@@ -185,9 +185,10 @@ func TestWebhookOutOfOrder(t *testing.T) {
 	if text := p.readyz(t); !strings.Contains(text, "answered 503 Service Unavailable") || !strings.Contains(text, healthyDefinition+": Running since") {
 		t.Errorf("the definitions are said to be:\n%s", text)
 	}
-	if got, _ := p.Metric(t, `kooperd_webhook_out_of_order{controller="pages",hook="sync"}`); got != "1" {
-		t.Errorf("kooperd_webhook_out_of_order is %q, want 1", got)
-	}
+	p.Await(t, "the hook out of order in the metrics", func() bool {
+		got, _ := p.Metric(t, `kooperd_webhook_out_of_order{controller="pages",hook="sync"}`)
+		return got == "1"
+	})
 	for i := range parents {
 		r.untouched(t, configMaps, before[fmt.Sprintf("p%d-page", i)])
 	}
