@@ -115,7 +115,7 @@ func TestFailoverAfterKill(t *testing.T) {
 }
 
 func TestFailoverAfterStop(t *testing.T) {
-	p := startPair(t, shortLease)
+	p := startPair(t, longLease)
 	before := time.Now()
 	if got := p.leader.Stop(t); got != 0 {
 		t.Errorf("exit status of the stopped leader is %d, want 0", got)

@@ -261,7 +261,7 @@ func TestSecretsOfTheConnection(t *testing.T) {
 				Kubeconfig: tc.kubeconfig, Env: tc.env, Args: []string{loudest},
 				Config: fmt.Sprintf(`
 apiVersion: "kooperd.dev/v1alpha1"
-leaderElection: {name: %q, namespace: %q, leaseDuration: "3s", renewDeadline: "2s", retryPeriod: "500ms"}
+leaderElection: {name: %q, namespace: %q}
 controllers: only: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%[2]q]}, handler: log: {}}`, lease, ns),
 			})
 			if tc.works {

@@ -52,7 +52,7 @@ func TestShutdownDelay(t *testing.T) {
 // TestShutdownDelayIsWork looks at a leader in its delay, which is not ready, but leads and handles
 // what is new. The next signal ends the delay.
 func TestShutdownDelayIsWork(t *testing.T) {
-	p := startPair(t, shortLease, "--shutdown-delay-duration=10m")
+	p := startPair(t, longLease, "--shutdown-delay-duration=10m")
 	p.leader.Signal(t, syscall.SIGTERM)
 	p.leader.AwaitLog(t, delayBegins)
 	for path, want := range map[string]int{"/readyz": 503, "/leaderz": 200, "/livez": 200} {
@@ -76,7 +76,7 @@ func TestShutdownDelayIsWork(t *testing.T) {
 }
 
 func TestStandbyIsNotDelayed(t *testing.T) {
-	p := startPair(t, shortLease, "--shutdown-delay-duration=10m")
+	p := startPair(t, longLease, "--shutdown-delay-duration=10m")
 	stopUndelayed(t, p.standby, 0)
 	if p.leader.Exited() {
 		t.Error("the leader has stopped, too")
@@ -123,7 +123,7 @@ func TestLostLeaseEndsTheDelay(t *testing.T) {
 				Config: fmt.Sprintf(`
 apiVersion: "kooperd.dev/v1alpha1"
 leaderElection: {name: "lost", namespace: %q, %s, onLost: %q}
-controllers: only: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%q]}, handler: log: {}}`, ns, shortLease, onLost, ns),
+controllers: only: {watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%q]}, handler: log: {}}`, ns, longLease, onLost, ns),
 			})
 			p.AwaitLog(t, "object seen")
 			p.Signal(t, syscall.SIGTERM)
