@@ -31,14 +31,13 @@ type chaosRig struct {
 	mark cluster.AuditMark
 }
 
-// newChaosRig prepares the example's config for a namespace. The lease is short, and so is what
-// follows the end of its holder.
-func newChaosRig(t *testing.T, binary string) *chaosRig {
+// newChaosRig prepares the example's config for a namespace. Its lease is as short as lease says.
+func newChaosRig(t *testing.T, binary, lease string) *chaosRig {
 	t.Helper()
 	r := &chaosRig{namespace: shared.Namespace(t), binary: binary, config: filepath.Join(t.TempDir(), "controllers.cue")}
 	text := strings.NewReplacer(
 		`"default"`, fmt.Sprintf("%q", r.namespace),
-		`name:      "chaos-operator"`, `name: "chaos-operator", leaseDuration: "3s", renewDeadline: "2s", retryPeriod: "500ms"`,
+		`name:      "chaos-operator"`, `name: "chaos-operator", `+lease,
 	).Replace(readExample(t, "chaos-operator", "controllers.cue"))
 	if err := os.WriteFile(r.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -53,7 +53,11 @@ func TestPodTerminator(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, newChaosRig(t, binary))
+			lease := `leaseDuration: "30s", renewDeadline: "20s", retryPeriod: "1s"`
+			if name == "killed leader" { // whose lease is waited for
+				lease = `leaseDuration: "8s", renewDeadline: "6s", retryPeriod: "1s"`
+			}
+			test(t, newChaosRig(t, binary, lease))
 		})
 	}
 }

@@ -71,11 +71,13 @@ func checkTeamsAgain(t *testing.T, pods func(string) string) {
 	}
 	write(strings.Replace(text, "pods:   10", "pods:   20", 1))
 	p.Await(t, "the larger quotas", func() bool { return pods("checkout") == "20" && pods("catalog") == "20" })
-	if got := metric(`kooperd_compose_applies_total{controller="teams",reason="Changed"}`); got != "2" {
-		t.Errorf("%s children were applied for the change, want the two quotas", got)
-	}
+	applies := func() string { return metric(`kooperd_compose_applies_total{controller="teams",reason="Changed"}`) }
+	p.Await(t, "the two quotas being counted", func() bool { return applies() == "2" })
 	shared.Kubectl(t, "label", "namespaces", "catalog", "team-")
 	p.Await(t, "nothing being left in catalog", func() bool { return len(teamVersions(t, "catalog")) == 0 })
+	if got := applies(); got != "2" {
+		t.Errorf("%s children were applied for the change, want the two quotas", got)
+	}
 	shared.Kubectl(t, "delete", "namespaces", "checkout", "--wait=false")
 	p.Await(t, "the namespace being gone", func() bool {
 		return shared.Kubectl(t, "get", "namespaces", "checkout", "--ignore-not-found", "-o", "name") == ""

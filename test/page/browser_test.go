@@ -39,7 +39,7 @@ func open(t *testing.T, url string) *tab {
 	ctx, cancel := newTab()
 	limit := patience
 	if conformance {
-		limit *= 5 // there is more to look at
+		limit *= 2 // there is more to look at
 	}
 	ctx, end := context.WithTimeout(ctx, limit)
 	b := &tab{t: t, ctx: ctx, url: url}

@@ -22,8 +22,8 @@ import (
 	"kooperd.dev/kooperd/pkg/telemetry"
 )
 
-// patience is how long anything in the browser may take.
-const patience = 60 * time.Second
+// patience is how long one test may take in the browser.
+const patience = 3 * time.Minute
 
 var (
 	// conformance says that every page is looked at in every width.
