@@ -95,7 +95,7 @@ func TestHandlerIgnoresContext(t *testing.T) {
 		took := firstOf(t, "lease of "+x.next, holdsBy(all, x.next)).received
 		r.times = append(r.times, took.Sub(x.exit))
 		r.overlaps = append(r.overlaps, overlapOf(all, x.old, x.next))
-		if !x.exit.Before(took) {
+		if !x.exit.Before(took) && !stalls.disturbed(took, x.exit) { // or its end was seen late
 			t.Errorf("the process of %s ended %s after %s had taken the lease", x.old, x.exit.Sub(took), x.next)
 		}
 	}

@@ -220,6 +220,16 @@ func (h *history) all() []event {
 	return slices.Clip(h.events)
 }
 
+// lag is how long the watches may be behind. After a gap, what is waited for may never come.
+func (h *history) lag() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.gaps > 0 {
+		return time.Second
+	}
+	return patience / 2
+}
+
 // patience is how long an event is waited for.
 const patience = 60 * time.Second
 

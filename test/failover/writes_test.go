@@ -88,7 +88,7 @@ func (s *scene) awaitRecorded(t *testing.T, requests []*request) {
 	for _, r := range slices.Backward(requests) {
 		if r.accepted && r.marker != nil {
 			key := markerKeyOf(r.marker)
-			s.history.awaitWithin(t, 0, time.Second, func(e event) bool { return e.marker != nil && markerKeyOf(e.marker) == key })
+			s.history.awaitWithin(t, 0, s.history.lag(), func(e event) bool { return e.marker != nil && markerKeyOf(e.marker) == key })
 			return
 		}
 	}

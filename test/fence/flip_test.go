@@ -160,7 +160,7 @@ func report(t *testing.T, done []flip) {
 		if last.start.After(began[0].end) {
 			t.Errorf("flip %d: a write of the old holder was accepted that began %s after the new one's first", i, last.start.Sub(began[0].end))
 		}
-		if first[i-1] > patience/10 || late[i-1] > patience/10 {
+		if first[i-1] > patience/2 || late[i-1] > patience/2 { // far from what is usual, as the machine may stand still
 			t.Errorf("flip %d: first accepted write of the new holder %s, last of the old one begun %s after the lease was written",
 				i, first[i-1], late[i-1])
 		}

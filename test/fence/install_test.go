@@ -30,7 +30,7 @@ const (
 	leaseName = "fenced"
 
 	// patience is how long anything may take on a machine that does something else as well.
-	patience = 30 * time.Second
+	patience = time.Minute
 )
 
 // fenced is a service account in its own namespace, fenced by a Lease there.
