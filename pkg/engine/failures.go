@@ -15,6 +15,10 @@ import (
 // of evaluations. Single ones, such as conflicts, are normal.
 const persistent = 3
 
+// lasting is how long an object has failed when its failures are no passing ones any more, whatever
+// comes then: what keeps failing for that long has had an alert of its own.
+const lasting = 15 * time.Minute
+
 // failures keeps the objects of a definition whose last call failed. Every method costs the same
 // for any number of them: they run at each failure, and at each deletion on a goroutine of the
 // source.
@@ -45,6 +49,7 @@ type failure struct {
 	asked     bool // the call has reached what an outage is of
 	putOff    bool // the handler has said when to come back
 	refused   bool // it is about single children or patches, which are counted as refused
+	stays     bool // the API server refuses the same again, unless something changes
 	forbidden bool // a right is missing
 	message   string
 	since     time.Time // of the first failure in a row
@@ -77,14 +82,17 @@ func (f failure) cause() telemetry.Cause {
 	}
 }
 
-// passing is how many failed calls were passing ones if the object fails no longer. Those of an
-// outage are that of all objects, and what was put off is counted at once.
+// passing is how many failed calls were passing ones if the object fails no longer. What was put
+// off is counted at once. None were if something was in the way that has an alert of its own:
+// counted when it is mended, they would look like another fault.
 func (f failure) passing() int {
 	switch {
-	case f.outage:
+	case f.outage, f.exhausted, time.Since(f.since) >= lasting:
 		return 0
 	case f.putOff:
 		return max(0, f.attempts-1)
+	case f.stays:
+		return 0
 	default:
 		return f.attempts
 	}
@@ -128,14 +136,11 @@ func (f *failures) add(key kube.Key, entry failure) {
 	}
 }
 
-// forget removes an object that is gone and reports whether it was there. Failures that had an
-// alert of their own are no passing ones.
+// forget removes an object that is gone and reports whether it was there.
 func (f *failures) forget(key kube.Key) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if entry := f.entry(key); !entry.exhausted && !entry.refused {
-		f.passed(entry.passing())
-	}
+	f.passed(f.entry(key).passing())
 	return f.remove(key)
 }
 

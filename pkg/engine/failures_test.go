@@ -79,37 +79,47 @@ func TestCausesOfFailures(t *testing.T) {
 	check()
 }
 
-// TestPassingFailures counts failed calls when they turn out to have been passing ones.
+// TestPassingFailures counts failed calls when they turn out to have been passing ones: when the
+// object works, or is gone.
 func TestPassingFailures(t *testing.T) {
 	for name, tc := range map[string]struct {
-		last         failure
-		worked, gone int // what is counted when the object works, or is gone
+		last failure
+		took time.Duration // since the first failure
+		want int
 	}{
-		"retried":      {failure{attempts: 2}, 2, 2},
-		"in trouble":   {failure{attempts: 5}, 5, 5},
-		"terminal":     {failure{attempts: 1, terminal: true}, 1, 1},
-		"given up":     {failure{attempts: 4, exhausted: true}, 4, 0},
-		"refused":      {failure{attempts: 6, refused: true}, 6, 0},
-		"put off":      {failure{attempts: 3, putOff: true}, 2, 2},
-		"in an outage": {failure{attempts: 3, outage: true}, 0, 0},
+		"retried":              {failure{attempts: 2}, time.Second, 2},
+		"in trouble":           {failure{attempts: 5}, lasting - 1, 5},
+		"for long":             {failure{attempts: 100}, lasting, 0},
+		"terminal":             {failure{attempts: 1, terminal: true}, time.Minute, 1},
+		"terminal for long":    {failure{attempts: 1, terminal: true}, lasting, 0},
+		"given up":             {failure{attempts: 4, exhausted: true}, time.Second, 0},
+		"refused":              {failure{attempts: 6, refused: true, stays: true}, time.Minute, 0},
+		"refused for long":     {failure{attempts: 144, refused: true, stays: true}, 24 * time.Hour, 0},
+		"refused in passing":   {failure{attempts: 2, refused: true}, time.Second, 2},
+		"a parent's labels":    {failure{attempts: 3, stays: true}, time.Second, 0},
+		"put off":              {failure{attempts: 3, putOff: true, stays: true}, time.Second, 2},
+		"put off for long":     {failure{attempts: 3, putOff: true, stays: true}, time.Hour, 0},
+		"in an outage":         {failure{attempts: 3, outage: true}, time.Second, 0},
+		"at the first attempt": {failure{attempts: 1}, 0, 1},
 	} {
 		for _, works := range []bool{true, false} {
-			f, passed := newFailures(), 0
-			f.passed = func(calls int) { passed += calls }
-			f.add(key(1), failure{attempts: 1})
-			f.add(key(1), tc.last)
-			want := tc.gone
-			if works {
-				want = tc.worked
+			synctest.Test(t, func(t *testing.T) {
+				f, passed := newFailures(), 0
+				f.passed = func(calls int) { passed += calls }
+				f.add(key(1), failure{attempts: 1})
+				time.Sleep(tc.took)
+				f.add(key(1), tc.last)
+				if works {
+					f.worked(key(1), true)
+				} else {
+					f.forget(key(1))
+				}
 				f.worked(key(1), true)
-			} else {
-				f.forget(key(1))
-			}
-			f.worked(key(1), true)
-			f.forget(key(2))
-			if passed != want {
-				t.Errorf("%s, works %t: %d failures were passing ones, want %d", name, works, passed, want)
-			}
+				f.forget(key(2))
+				if passed != tc.want {
+					t.Errorf("%s, works %t: %d failures were passing ones, want %d", name, works, passed, tc.want)
+				}
+			})
 		}
 	}
 }

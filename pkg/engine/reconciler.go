@@ -203,6 +203,7 @@ func (r *reconciler) retry(key kube.Key, err error) (delay time.Duration, exhaus
 func (r *reconciler) failed(o outcome, item queue.Item[kube.Key], entry failure) {
 	entry.attempts, entry.message, entry.asked = item.Attempt-item.PutOffs+1, o.err.Error(), o.asked()
 	entry.refused, entry.forbidden = compose.IsAboutChildren(o.err), kube.LacksRight(o.err)
+	_, entry.stays = errors.AsType[retrier](o.err)
 	if entry.putOff && !entry.outage {
 		r.metrics.Passing.Inc()
 	}

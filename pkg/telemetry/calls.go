@@ -48,7 +48,7 @@ func newCallVectors(d *definitionVectors) callVectors {
 			"Objects given up after their last retry, until they change or are resynced.", labelController)),
 		failing: ofDefinitions(d, gauge("kooperd_controller_failing_objects", "Objects whose last call failed.", labelController)),
 		passing: ofDefinitions(d, counter("kooperd_controller_passing_failures_total",
-			"Failed calls that a retry has made good: a later call for the object has worked, the object is gone, or the handler has put the call off.",
+			"Failed calls that a retry has made good: within 15 minutes, a later call for the object has worked or the object is gone, or the handler has put the call off. What is refused until something changes is not counted.",
 			labelController)),
 	}
 }
