@@ -93,9 +93,9 @@ func (c condition) obstacle() (state status.State, reason string) {
 }
 
 // causes are all that makes the definition Degraded, also what its state does not say because
-// something else comes first. Of one fault there is one cause: to watch takes rights too, so those
-// that are missing are none where a watch is forbidden, and calls that fail because a right is
-// missing are none where it is known which one.
+// something else comes first. Of one fault there is one cause: a right to watch that is missing is
+// one among those of the handler, and calls that fail because a right is missing are none where it
+// is known which one of these.
 func (c condition) causes() (causes []telemetry.Cause) {
 	if state, _ := c.obstacle(); state != status.Degraded {
 		return nil
@@ -106,9 +106,9 @@ func (c condition) causes() (causes []telemetry.Cause) {
 		holds bool
 		cause telemetry.Cause
 	}{
-		{c.source == status.Degraded, telemetry.CauseSource},
+		{c.source == status.Degraded && !c.sourceForbidden, telemetry.CauseSource},
 		{c.buildErr != nil, telemetry.CauseHandler},
-		{c.missing != "" && !c.sourceForbidden, telemetry.CauseRights},
+		{c.missing != "" || c.source == status.Degraded && c.sourceForbidden, telemetry.CauseRights},
 		{c.overdue != "", telemetry.CauseOverdue},
 		{c.unavailable != "", telemetry.CauseUnavailable},
 		{failing, telemetry.CauseFailing},

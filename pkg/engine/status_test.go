@@ -27,7 +27,8 @@ var conditions = map[string]struct {
 	"nothing yet":        {condition{}, status.Syncing, "", ""},
 	"first list":         {condition{source: status.Syncing}, status.Syncing, "", ""},
 	"kind not served":    {condition{source: status.Waiting, sourceReason: "no such kind", built: true}, status.Waiting, "no such kind", ""},
-	"forbidden":          {condition{source: status.Degraded, sourceReason: "forbidden", built: true}, status.Degraded, "forbidden", telemetry.CauseSource},
+	"no answer":          {condition{source: status.Degraded, sourceReason: "no answer", built: true}, status.Degraded, "no answer", telemetry.CauseSource},
+	"forbidden":          {condition{source: status.Degraded, sourceReason: "forbidden", sourceForbidden: true, built: true}, status.Degraded, "forbidden", telemetry.CauseRights},
 	"no handler yet":     {condition{source: status.Running}, status.Syncing, "making the handler", ""},
 	"no handler":         {condition{source: status.Running, buildErr: errors.New("no mail server")}, status.Degraded, "no mail server", telemetry.CauseHandler},
 	"rights are missing": {condition{source: status.Running, built: true, missing: "forbidden to patch pods"}, status.Degraded, "forbidden to patch pods", telemetry.CauseRights},
@@ -136,7 +137,16 @@ func TestCauses(t *testing.T) {
 			with(func(c *condition) { c.failing, c.troubles = "1 object", because(telemetry.CauseRights) }), because(telemetry.CauseFailing),
 		},
 		"a right to watch and to write": {
-			with(func(c *condition) { c.source, c.sourceForbidden, c.missing = status.Degraded, true, "a right" }), because(telemetry.CauseSource),
+			with(func(c *condition) { c.source, c.sourceForbidden, c.missing = status.Degraded, true, "a right" }), because(telemetry.CauseRights),
+		},
+		"a right to watch": {
+			with(func(c *condition) { c.source, c.sourceForbidden = status.Degraded, true }), because(telemetry.CauseRights),
+		},
+		"a watch that fails, and calls that lack a right that nobody knows": {
+			with(func(c *condition) {
+				c.source, c.failing, c.troubles = status.Degraded, "1 object", because(telemetry.CauseRights)
+			}),
+			because(telemetry.CauseSource, telemetry.CauseFailing),
 		},
 		"a kind that is gone": {
 			with(func(c *condition) {

@@ -11,11 +11,13 @@ import (
 type Cause string
 
 const (
-	// CauseSource means that objects cannot be listed or watched.
+	// CauseSource means that objects cannot be listed or watched, for another reason than a right
+	// that is missing.
 	CauseSource Cause = "source"
 	// CauseHandler means that the handler cannot be made.
 	CauseHandler Cause = "handler"
-	// CauseRights means that the handler lacks rights.
+	// CauseRights means that rights are missing, and that it is known which: to watch, or of the
+	// handler.
 	CauseRights Cause = "rights"
 	// CauseOverdue means that calls ignore their deadline.
 	CauseOverdue Cause = "overdue"
