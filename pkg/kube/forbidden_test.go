@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// TestLacksRight has answers of API servers. test/compose has the first and the last but one from a
-// real one.
+// TestLacksRight has answers of API servers. With real ones, test/chart has alerts that depend on
+// the first and on one of a policy.
 func TestLacksRight(t *testing.T) {
 	secrets := schema.GroupResource{Resource: "secrets"}
 	for text, want := range map[string]bool{

@@ -15,6 +15,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"kooperd.dev/kooperd/test/cluster"
+	"kooperd.dev/kooperd/test/daemon"
 )
 
 // rivalManager is the field manager of a party that undoes changes.
@@ -140,12 +143,15 @@ func foreignObject(s *scene) func() {
 	}
 }
 
+// secretChild is a handler with one child, a Secret.
+const secretChild = `handler: apply: children: child: template: {
+	apiVersion: "v1", kind: "Secret", metadata: name: "${object.metadata.name}-child"
+}`
+
 // forbiddenWrites has a policy that refuses children.
 func forbiddenWrites(s *scene) func() {
 	lift := s.denySecrets()
-	s.run(s.things(`handler: apply: children: child: template: {
-	apiVersion: "v1", kind: "Secret", metadata: name: "${object.metadata.name}-child"
-}`))
+	s.run(s.things(secretChild))
 	more := 0
 	s.await("a write is forbidden", func() bool { // The API server obeys a moment later.
 		s.thing(fmt.Sprint("thing-", more), nil)
@@ -163,6 +169,24 @@ func forbiddenWrites(s *scene) func() {
 			}
 			return s.prometheus.value(s.T, fmt.Sprintf(`kooperd_compose_refused_objects{job=%q, by="admission"}`, s.job)) == "0"
 		}, func() string { return "it is not" })
+	}
+}
+
+// missingRight lacks the right to write children. It asks the API server which that is, and that is
+// all that is told of it, however long children have been refused.
+func missingRight(s *scene) func() {
+	account := s.account()
+	shared.Grant(s.T, s.namespace, "kooperd", cluster.InNamespace(s.namespace, cluster.Allow("get,list,watch", "", "secrets")))
+	s.thing("one", nil)
+	s.start(daemon.Options{Kubeconfig: account, Config: s.write(s.things(secretChild))})
+	refused := `kooperd_compose_refused_objects{JOB, controller="things", by="rights"}`
+	s.awaitValue(refused+" offset 30s", "1") // Alerts that are due after 15 s have come.
+	return func() {
+		s.maySecrets()
+		if err := s.touch(s.Context(), "one"); err != nil { // The retry may be minutes away.
+			s.Fatal(err)
+		}
+		s.awaitValue(refused, "0")
 	}
 }
 

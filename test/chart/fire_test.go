@@ -23,6 +23,13 @@ type fault struct {
 	stage func(s *scene) (mend func())
 }
 
+// alertOf is the alert of a fault. An alert may have several of them: the name of another one has a
+// hyphen, and what it is about, behind that of the alert.
+func alertOf(fault string) string {
+	name, _, _ := strings.Cut(fault, "-")
+	return name
+}
+
 // faults are those of all alerts.
 var faults = map[string]fault{
 	"KooperdAbsent":          {stage: nobodyScraped},
@@ -37,7 +44,7 @@ var faults = map[string]fault{
 	"KooperdConfigsDiffer":   {replicas: 2, stage: twoConfigs},
 
 	"KooperdDefinitionNotStarted": {stage: kindNotServed, labels: ofDefinition},
-	"KooperdDefinitionDegraded":   {stage: forbiddenWatch, labels: ofDefinition},
+	"KooperdDefinitionDegraded":   {stage: forbiddenWatch, labels: ofRights},
 	"KooperdObjectsOutOfRetries":  {stage: failingProgram, labels: ofDefinition},
 	"KooperdCallsFail":            {stage: flakyProgram, labels: ofDefinition},
 	"KooperdWorkLate":             {stage: slowProgram, labels: ofDefinition},
@@ -52,10 +59,15 @@ var faults = map[string]fault{
 	"KooperdFight":           {stage: rival, labels: map[string]string{"controller": "things", "manager": rivalManager}},
 	"KooperdChildrenRefused": {stage: foreignObject, labels: ofDefinition},
 	"KooperdWritesForbidden": {stage: forbiddenWrites, labels: ofDefinition},
+
+	"KooperdDefinitionDegraded-writes": {stage: missingRight, labels: ofRights},
 }
 
-// ofDefinition are the labels of an alert about the definition of a scene.
-var ofDefinition = map[string]string{"controller": "things"}
+// The labels of an alert about the definition of a scene, and about rights that it lacks.
+var (
+	ofDefinition = map[string]string{"controller": "things"}
+	ofRights     = map[string]string{"controller": "things", "reason": "rights"}
+)
 
 // alertTimeout is how long an alert may take to fire or to resolve. The end of a fight is noticed
 // after minutes.
@@ -99,18 +111,23 @@ func TestAlertsFire(t *testing.T) {
 		writeAlerts(t, filepath.Join(dir, name+"-alerts.yaml"), rules)
 		jobs = append(jobs, name)
 	}
-	wantSame(t, "the alerts with a fault", len(faults), len(alertFile(t).byName()))
+	for name := range alertFile(t).byName() {
+		if _, ok := faults[name]; !ok {
+			t.Errorf("%s has no fault", name)
+		}
+	}
 	p := startPrometheus(t, dir, jobs)
 	for name, f := range faults {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, ok := alertFile(t).byName()[name]; !ok {
+			rule := alertOf(name)
+			if _, ok := alertFile(t).byName()[rule]; !ok {
 				t.Fatal("there is no such alert")
 			}
 			s := &scene{T: t, prometheus: p, job: name, namespace: shared.Namespace(t), dir: t.TempDir()}
 			mend := f.stage(s)
 			s.awaitAlerts("the alert fires", func(active []activeAlert) bool {
-				return slices.ContainsFunc(active, func(a activeAlert) bool { return a.Labels["alertname"] == name && a.State == firing })
+				return slices.ContainsFunc(active, func(a activeAlert) bool { return a.Labels["alertname"] == rule && a.State == firing })
 			})
 			s.check(f)
 			s.logStatus()
@@ -128,7 +145,7 @@ func (s *scene) check(f fault) {
 		if a.State != firing {
 			continue
 		}
-		if name != s.job {
+		if name != alertOf(s.job) {
 			if !slices.Contains(f.also, name) {
 				s.Errorf("%s fires as well: %s", name, a.Annotations["summary"])
 			}
