@@ -3,6 +3,7 @@ package compose_test
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +38,7 @@ func TestMarks(t *testing.T) {
 	thing := r.thing(t, "p", "x")
 	r.create(t, secrets, `{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "labels": {"parent": ""}}}`)
 	all := r.await(t, configMaps, "both children", func(o objects) bool { return o["p-a"] != nil && o["s-b"] != nil })
+	sources := p.sourcesOf(t, "ConfigMap")
 	p.Stop(t)
 
 	child := all["p-a"]
@@ -69,19 +71,18 @@ func TestMarks(t *testing.T) {
 		t.Errorf("the label of the definition is %q, want its name", id)
 	}
 
-	watches := 0
-	p.Await(t, "the end of the watch in the audit log", func() bool {
-		watches = 0
-		for _, e := range shared.AuditSince(t, mark, installation) {
-			if e.Verb == "watch" && e.ObjectRef.Resource == "configmaps" && strings.Contains(e.RequestURI, installation) {
-				watches++
-			}
-		}
-		return watches > 0
-	})
-	if watches != 1 {
-		t.Errorf("there were %d watches of ConfigMaps with the mark of the installation, want one for both definitions", watches)
+	watches := p.endedWatches(t, mark, "things", "secrets", "configmaps")["configmaps"]
+	if len(sources) != 1 || len(watches) != 1 || !strings.Contains(watches[0], installation) {
+		t.Errorf("ConfigMaps were watched by %q, for %q; want one watch for both definitions, with the mark of the installation", watches, sources)
 	}
+}
+
+// sourcesOf are the metrics of the sources of a kind.
+func (p *replica) sourcesOf(t *testing.T, kind string) []string {
+	t.Helper()
+	return slices.DeleteFunc(p.seriesWith(t, fmt.Sprintf("kind=%q", kind)), func(series string) bool {
+		return !strings.HasPrefix(series, "kooperd_source_lists_total{")
+	})
 }
 
 // TestForeignObject has an object where a child should be.

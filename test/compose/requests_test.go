@@ -41,6 +41,27 @@ func (r *rig) audit(t testing.TB, mark cluster.AuditMark) []cluster.AuditEvent {
 	})
 }
 
+// endedWatches returns the URIs of the watches since mark by resource. The process must have ended.
+// The API server ends them all at one time and notes them one after the other, so they are read
+// again when each of the resources has one in the audit log.
+func (p *replica) endedWatches(t testing.TB, mark cluster.AuditMark, resources ...string) (watches map[string][]string) {
+	t.Helper()
+	read := func() {
+		watches = map[string][]string{}
+		for _, e := range p.rig.audit(t, mark) {
+			if e.Verb == "watch" {
+				watches[e.ObjectRef.Resource] = append(watches[e.ObjectRef.Resource], e.RequestURI)
+			}
+		}
+	}
+	p.Await(t, "the end of the watches in the audit log", func() bool {
+		read()
+		return !slices.ContainsFunc(resources, func(resource string) bool { return len(watches[resource]) == 0 })
+	})
+	read()
+	return watches
+}
+
 // sent returns the requests of the installation since mark, as audit does.
 func (r *rig) sent(t testing.TB, mark cluster.AuditMark) []sent {
 	t.Helper()

@@ -203,31 +203,6 @@ func metric(t *testing.T, registry *prometheus.Registry, name string) (sum float
 	return sum, ok
 }
 
-// requests are what a test has asked of the API server for one resource: "VERB URI".
-func requests(t *testing.T, mark cluster.AuditMark, resource string) []string {
-	t.Helper()
-	var found []string
-	for _, e := range shared.AuditSince(t, mark, agent(t)) {
-		if strings.HasPrefix(e.UserAgent, agent(t)) && e.ObjectRef.Resource == resource {
-			found = append(found, e.Verb+" "+e.RequestURI)
-		}
-	}
-	return found
-}
-
-// awaitRequests waits until so many requests for one resource are in the audit log, and returns
-// them all. A watch is there when it has ended, which the API server notices a moment after its
-// client has closed it.
-func awaitRequests(t *testing.T, mark cluster.AuditMark, resource string, n int) (found []string) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		if found = requests(t, mark, resource); len(found) >= n || time.Now().After(deadline) {
-			return found
-		}
-	}
-}
-
 // createConfigMap makes a ConfigMap with one label.
 func createConfigMap(t *testing.T, c *cluster.Cluster, namespace, name, label string) {
 	t.Helper()
