@@ -129,9 +129,14 @@ generate-check: ## Check that generated files are those that "make generate" mak
 # machine.
 CONFORMANCE_PACKAGES = ./chart ./compose ./election ./examples ./failover ./page ./reload
 
+# The documentation has no such checks: all of it is followed each time, here with the race detector.
 .PHONY: conformance
 conformance: bin/kooperd bin/devcluster bin/helm3 bin/helm4 bin/kubeconform bin/prometheus bin/promtool ## Run the slow checks too: every case of the election, of failover, of a reload, of children, of the examples, of the chart and of the alerts, held to its limits.
-	cd test && $(GO) test -vet=off -race -count=1 -p 1 -timeout 90m $(TESTFLAGS) $(CONFORMANCE_PACKAGES) -conformance
+	@status=0; \
+	run() { printf '+ cd test && %s\n' "$$*"; (cd test && "$$@") || status=1; }; \
+	run $(GO) test -vet=off -race -count=1 -p 1 -timeout 90m $(TESTFLAGS) ./docs; \
+	run $(GO) test -vet=off -race -count=1 -p 1 -timeout 90m $(TESTFLAGS) $(CONFORMANCE_PACKAGES) -conformance; \
+	exit $$status
 
 .PHONY: microbench
 microbench: ## Run the benchmarks of single packages: BENCH=regexp, BENCHFLAGS=-count=10.
