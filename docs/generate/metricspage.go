@@ -62,7 +62,7 @@ var labelTexts = map[string]string{
 	"manager":     "field manager of another party; `other` beyond 20 of them",
 	"server":      "`metrics` or `health`",
 	"result":      "`success` or `error`",
-	"hash":        "of the contents of the config files, wherever they lie",
+	"hash":        "of the contents of the config files, the imported ones included",
 	"by":          "`rights` where a right is missing, `admission` where a policy, a webhook or the fence refuses, else `other`",
 	"version":     "of kooperd",
 	"go_version":  "version of Go it was built with",

@@ -28,7 +28,8 @@ type Config struct {
 	// duplicates. None of them is in Definitions.
 	Removed []string
 	// Hash is the SHA-256 of the files' contents, imported ones included, in hexadecimal. It is the
-	// same wherever the files lie and whatever they are called.
+	// same whatever the files are called and wherever they lie, as long as the CUE files lie the
+	// same way to each other.
 	Hash string
 	// Files are the files that were read, as they were named or found, sorted.
 	Files []string

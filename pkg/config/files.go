@@ -62,8 +62,8 @@ func (f *Files) List() []File { return f.sources.Texts() }
 // first is the name of the first file, for mistakes that have no better place.
 func (f *Files) first() string { return f.sources.Files[0].Name }
 
-// Hash is over the texts of the files, wherever they lie. It is Config.Hash of their config unless
-// that has imported further files.
+// Hash is over the texts of the files, and the places of the CUE files to each other. It is
+// Config.Hash of their config unless that has imported further files.
 func (f *Files) Hash() string {
 	sum, _ := syntax.Hash(f.sources.Files)
 	return sum

@@ -59,6 +59,55 @@ func sameElsewhere(t *testing.T, path string, cfg *config.Config) {
 // elsewhere compares with Hash and Files, which sameConfig does not.
 var elsewhere = sameConfig[1:]
 
+// TestHashOfDirectories exchanges two files between two modules, in which the same import is
+// another package. That makes other definitions of the same texts, so the hash must differ.
+func TestHashOfDirectories(t *testing.T) {
+	const module = "module: \"example.com/config@v0\"\nlanguage: version: \"v0.17.0\"\n"
+	file := func(kind string) string {
+		return `package controllers
+
+import "example.com/config/teams"
+
+apiVersion: "kooperd.dev/v1alpha1"
+controllers: {for t in teams.All {("` + strings.ToLower(kind) + `s-" + t): {watch: {apiVersion: "v1", kind: "` + kind + `"}, handler: log: {}}}}
+`
+	}
+	load := func(inA, inB string) (hash string, names []string) {
+		dir := t.TempDir()
+		for name, text := range map[string]string{
+			"a/cue.mod/module.cue": module, "a/teams/teams.cue": "package teams\n\nAll: [\"payments\"]\n", "a/controllers.cue": file(inA),
+			"b/cue.mod/module.cue": module, "b/teams/teams.cue": "package teams\n\nAll: [\"search\"]\n", "b/controllers.cue": file(inB),
+		} {
+			name = filepath.Join(dir, name)
+			if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cfg, err := config.Load(t.Context(), []string{filepath.Join(dir, "a"), filepath.Join(dir, "b")}, config.Options{Registry: testRegistry(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range cfg.Definitions {
+			names = append(names, d.Name)
+		}
+		return cfg.Hash, names
+	}
+	before, names := load("Pod", "Service")
+	if diff := cmp.Diff([]string{"pods-payments", "services-search"}, names); diff != "" {
+		t.Errorf("the definitions (-want +have):\n%s", diff)
+	}
+	exchanged, names := load("Service", "Pod")
+	if diff := cmp.Diff([]string{"pods-search", "services-payments"}, names); diff != "" {
+		t.Errorf("the definitions of the exchanged files (-want +have):\n%s", diff)
+	}
+	if again, _ := load("Pod", "Service"); again != before || exchanged == before {
+		t.Errorf("the hash is %s, that of the same elsewhere %s, and that of the exchanged files %s", before, again, exchanged)
+	}
+}
+
 // TestImported checks that what a config depends on is known, also while it has a mistake.
 func TestImported(t *testing.T) {
 	dir := t.TempDir()

@@ -22,8 +22,8 @@ func newPrintCommand(registry *handlers.Registry) *cobra.Command {
 		Use:   "print FILE...",
 		Short: "Print the effective config, defaults included",
 		Long: "print prints the effective config, defaults included. With --format hash it prints the hash of the files' contents\n" +
-			"alone: a process that runs these has the same one in its status, in its log, and as a label of kooperd_config_info,\n" +
-			"wherever its files lie.",
+			"alone. A process that runs just these files has the same one in its status, in its log, and as a label of\n" +
+			"kooperd_config_info. It is the same wherever the files lie, as long as the CUE files lie the same way to each other.",
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: completeConfigs,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -81,7 +81,7 @@ type Config struct {
 
 // Revision is one config as it was read.
 type Revision struct {
-	// Hash is of the effective config.
+	// Hash is of the texts of the config's files, as kooperd_config_info has it.
 	Hash string `json:"hash"`
 	// Accepted is when it began to run.
 	Accepted time.Time `json:"accepted"`

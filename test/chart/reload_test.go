@@ -72,9 +72,11 @@ func TestReload(t *testing.T) {
 		works["one-namespace"](t, r)
 		before := r.deployment(t)
 		leader := r.leader(t)
+		wantSame(t, "the hash of the files of the release", r.filesHash(t), leader.AwaitLog(t, "starting kooperd").Field("configHash"))
 
 		r.upgradeConfig(t, "controllers: {again: {watch: {apiVersion: v1, kind: Service, namespaces: [payments]}, handler: {log: {message: again}}}}")
-		leader.AwaitLog(t, "config changed")
+		changed := leader.AwaitLog(t, "config changed")
+		wantSame(t, "the hash of the changed files of the release", r.filesHash(t), changed.Field("hash"))
 		leader.AwaitLog(t, "again", "name", "a-"+r.namespace)
 		if said, ok := r.helmTest(t); !ok || !strings.HasPrefix(said, "ok: 3 controllers") {
 			t.Errorf("helm test: %t, kooperd says:\n%s", ok, said)
@@ -118,6 +120,35 @@ func TestSwitchReload(t *testing.T) {
 			t.Errorf("the last accepted config: %v", err)
 		}
 	})
+}
+
+// filesHash is what kooperd prints as the hash of the files of a release that reloads, as
+// docs/operations.md finds them: in the ConfigMap that is followed, and in the mounted one with the
+// lease.
+func (r *release) filesHash(t *testing.T) string {
+	t.Helper()
+	names := []string{followedConfigMap}
+	for _, volume := range r.deployment(t).Spec.Template.Spec.Volumes {
+		if volume.Name == "leader-election" {
+			names = append(names, volume.ConfigMap.Name)
+		}
+	}
+	dir, args := t.TempDir(), []string{"print", "-o", "hash"}
+	for _, name := range names {
+		found, err := shared.Client().CoreV1().ConfigMaps(r.namespace).Get(t.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for key, text := range found.Data {
+			file := filepath.Join(dir, key)
+			writeFile(t, file, text)
+			args = append(args, file)
+		}
+	}
+	if len(args) < 5 {
+		t.Fatalf("the ConfigMaps %q have not both a file", names)
+	}
+	return strings.TrimSpace(kooperd(t, args...))
 }
 
 // upgradeConfig upgrades to the config of the release with another file.

@@ -11,14 +11,14 @@ import (
 )
 
 // Hash is over the languages and contents of the files, and returns their names in order, too. What
-// the files are called, and where they lie, does not count: all files are one value, so it is the
-// same config in a mounted directory, in a ConfigMap, and on somebody's desk. It does count for
-// files that were imported, as CUE finds them by their directory: that below the directory which
-// all files have in common.
+// the files are called does not count, nor where a YAML or JSON file lies: all files are one value,
+// so it is the same config in a mounted directory, in a ConfigMap, and on somebody's desk. Of a CUE
+// file its directory counts, below the directory which all CUE files have in common: CUE finds
+// imports by it, and references lead from a file to those of its package in the same directory.
 func Hash(files []*Source) (sum string, names []string) {
 	files = slices.Clone(files)
 	slices.SortFunc(files, func(a, b *Source) int { return strings.Compare(a.Name, b.Name) })
-	root := commonFolder(files)
+	root := commonFolderOfCUE(files)
 	parts := make([]string, 0, len(files))
 	for _, f := range files {
 		names = append(names, f.Name)
@@ -35,23 +35,25 @@ func Hash(files []*Source) (sum string, names []string) {
 // identity is all of a file that counts for the hash; its length is always the same.
 func (s *Source) identity(root string) string {
 	place := ""
-	if s.imported {
+	if s.Language == CUE {
 		folder := filepath.Dir(s.Abs)
 		place, _ = filepath.Rel(root, folder)
 		place = cmp.Or(place, folder)
 	}
-	head := sha256.Sum256(fmt.Appendf(nil, "%d %s", s.Language, filepath.ToSlash(place)))
+	// A file that is only imported is no part of the value, so that counts, too.
+	head := sha256.Sum256(fmt.Appendf(nil, "%d %t %s", s.Language, s.imported, filepath.ToSlash(place)))
 	return string(head[:]) + string(s.sum[:])
 }
 
-// commonFolder is the deepest directory that has all files below it.
-func commonFolder(files []*Source) string {
+// commonFolderOfCUE is the deepest directory that has all CUE files below it.
+func commonFolderOfCUE(files []*Source) string {
 	root := ""
-	for i, f := range files {
-		folder := filepath.Dir(f.Abs)
-		if i == 0 {
-			root = folder
+	for _, f := range files {
+		if f.Language != CUE {
+			continue
 		}
+		folder := filepath.Dir(f.Abs)
+		root = cmp.Or(root, folder)
 		for root != filepath.Dir(root) && !isBelow(folder, root) {
 			root = filepath.Dir(root)
 		}

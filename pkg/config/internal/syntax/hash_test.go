@@ -40,6 +40,42 @@ func TestHash(t *testing.T) {
 	}
 }
 
+// TestHashOfCUE has two directories with CUE files. A reference leads to a file of the same
+// directory, so the places of the files to each other are part of the config; where all of them lie
+// is not, nor where a YAML file lies.
+func TestHashOfCUE(t *testing.T) {
+	const one, two, loop = `package c; _t: ["x"]`, `package c; _t: ["z"]`, `package c; controllers: {for t in _t {(t): {}}}`
+	hash := func(files map[string]string) string {
+		var list []*Source
+		for name, text := range files {
+			list = append(list, newSource(name, name, []byte(text)))
+		}
+		sum, _ := Hash(list)
+		return sum
+	}
+	sum := hash(map[string]string{"/c/a/x.cue": one, "/c/a/y.cue": loop, "/c/b/z.cue": two, "/c/l.yaml": "{}"})
+	for name, files := range map[string]map[string]string{
+		"all elsewhere":        {"/home/me/a/x.cue": one, "/home/me/a/y.cue": loop, "/home/me/b/z.cue": two, "/home/me/l.yaml": "{}"},
+		"below the root":       {"/a/x.cue": one, "/a/y.cue": loop, "/b/z.cue": two, "/l.yaml": "{}"},
+		"the YAML elsewhere":   {"/c/a/x.cue": one, "/c/a/y.cue": loop, "/c/b/z.cue": two, "/etc/lease/l.yaml": "{}"},
+		"the YAML beside one":  {"/c/a/x.cue": one, "/c/a/y.cue": loop, "/c/b/z.cue": two, "/c/a/l.yaml": "{}"},
+		"other names of files": {"/c/a/y.cue": one, "/c/a/z.cue": loop, "/c/b/x.cue": two, "/c/m.yaml": "{}"},
+	} {
+		if hash(files) != sum {
+			t.Errorf("%s: the hash is another one", name)
+		}
+	}
+	for name, files := range map[string]map[string]string{
+		"one moved":       {"/c/a/x.cue": one, "/c/b/y.cue": loop, "/c/b/z.cue": two, "/c/l.yaml": "{}"},
+		"texts exchanged": {"/c/a/x.cue": two, "/c/a/y.cue": loop, "/c/b/z.cue": one, "/c/l.yaml": "{}"},
+		"one directory":   {"/c/a/x.cue": one, "/c/a/y.cue": loop, "/c/a/z.cue": two, "/c/l.yaml": "{}"},
+	} {
+		if hash(files) == sum {
+			t.Errorf("%s: the hash is the same", name)
+		}
+	}
+}
+
 // TestHashOfImported exchanges the texts of two packages that the config imports: that is another
 // config, and the same two elsewhere are not.
 func TestHashOfImported(t *testing.T) {
@@ -59,5 +95,18 @@ func TestHashOfImported(t *testing.T) {
 	}
 	if hash("/etc/kooperd", "b", "a") == sum {
 		t.Error("the directories of imported files do not count")
+	}
+}
+
+// TestHashOfNamed names a file that another one imports: it is a part of the value then.
+func TestHashOfNamed(t *testing.T) {
+	hash := func(imported bool) string {
+		main, other := newSource("c.cue", "/d/c.cue", []byte("main")), newSource("x.cue", "/d/teams/x.cue", []byte("x"))
+		other.imported = imported
+		sum, _ := Hash([]*Source{main, other})
+		return sum
+	}
+	if hash(true) == hash(false) {
+		t.Error("the hash is the same")
 	}
 }
