@@ -12,9 +12,10 @@ func keepsDependents(parent *metav1.ObjectMeta) bool {
 	return parent.DeletionTimestamp != nil && slices.Contains(parent.Finalizers, metav1.FinalizerOrphanDependents)
 }
 
-// leaveUnmade makes no child for a parent that is about to go. Its composer has said so, or the
-// garbage collector deletes the children while the parent is there: a composer that still wants
-// them would have them made and deleted in turn.
+// leaveUnmade makes no child for a parent that is about to go, and adopts none. Its composer has
+// said so, or the garbage collector deletes the children while the parent is there: a composer that
+// still wants them would have them made and deleted in turn. An object of another that stands where
+// a child should be is then no trouble either.
 func leaveUnmade(p *pass, ops []Op) {
 	finalized := p.composition.Finalized && p.composed.DeletionTimestamp != nil
 	foreground := p.meta.DeletionTimestamp != nil && slices.Contains(p.meta.Finalizers, metav1.FinalizerDeleteDependents)
@@ -23,7 +24,9 @@ func leaveUnmade(p *pass, ops []Op) {
 		message = "it is not made: the parent is being deleted, and may go"
 	}
 	for i, op := range ops {
-		if op.Action == Create && (finalized || foreground && p.parent.mayOwn(op.ID.Namespace)) {
+		foreign := op.Action == Refuse && op.Desired != nil && op.Reason == ReasonForeign
+		begins := op.Action == Create || op.Action == Adopt
+		if finalized && (begins || foreign) || foreground && begins && p.parent.mayOwn(op.ID.Namespace) {
 			ops[i].Action, ops[i].Reason, ops[i].Message = Wait, ReasonDeleting, message
 			ops[i].Ready, ops[i].NotReady = false, message
 		}

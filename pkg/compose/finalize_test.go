@@ -272,6 +272,43 @@ func TestFinalizedMakesNothing(t *testing.T) {
 	}
 }
 
+// TestLeaveUnmade looks at what becomes of each action for a parent that goes.
+func TestLeaveUnmade(t *testing.T) {
+	desired := &Desired{Name: "page"}
+	near, far := idOf(configMapKind, "team-a", "page"), idOf(configMapKind, "team-b", "page")
+	ops := []Op{
+		{Action: Create, ID: near, Desired: desired}, {Action: Create, ID: far, Desired: desired},
+		{Action: Adopt, ID: near, Desired: desired}, {Action: Apply, ID: near, Desired: desired},
+		{Action: Refuse, Reason: ReasonForeign, ID: near, Desired: desired}, {Action: Refuse, Reason: ReasonConflict, ID: near, Desired: desired},
+		{Action: Delete, ID: near},
+	}
+	now := metav1.Now()
+	there, going := &metav1.ObjectMeta{}, &metav1.ObjectMeta{DeletionTimestamp: &now}
+	foreground := &metav1.ObjectMeta{DeletionTimestamp: &now, Finalizers: []string{metav1.FinalizerDeleteDependents}}
+	for name, tc := range map[string]struct {
+		meta      *metav1.ObjectMeta
+		finalized bool
+		want      []Action
+	}{
+		"there":      {there, true, []Action{Create, Create, Adopt, Apply, Refuse, Refuse, Delete}},
+		"going":      {going, false, []Action{Create, Create, Adopt, Apply, Refuse, Refuse, Delete}},
+		"foreground": {foreground, false, []Action{Wait, Create, Wait, Apply, Refuse, Refuse, Delete}},
+		"finalized":  {going, true, []Action{Wait, Wait, Wait, Apply, Wait, Refuse, Delete}},
+	} {
+		c := &current{meta: tc.meta, composed: tc.meta, parent: Parent{Kind: websiteKind, Namespace: "team-a", Name: "web"}}
+		p := &pass{executor: &executor{observer: &observer{current: c}}, composition: handlers.Composition{Finalized: tc.finalized}}
+		planned := slices.Clone(ops)
+		leaveUnmade(p, planned)
+		var got []Action
+		for _, op := range planned {
+			got = append(got, op.Action)
+		}
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		}
+	}
+}
+
 // TestDeletionSurvivesAnyFailure makes the k-th request of a deletion fail, for every k.
 func TestDeletionSurvivesAnyFailure(t *testing.T) {
 	for _, failure := range []error{

@@ -108,8 +108,10 @@ func (f *replicaFinder) readLock(ctx context.Context, lease types.NamespacedName
 	switch {
 	case err == nil && isLease(older) && (found == nil || holderOf(older) != ""):
 		return older, nil
-	case found != nil:
+	case found != nil && (err == nil || apierrors.IsNotFound(err)):
 		return found, nil
+	case found != nil:
+		return nil, fmt.Errorf("nobody holds the lease %s, and with lock: \"configMap\" another may lead: %w", lease, err)
 	}
 	text := fmt.Sprintf("there is no lease %s: name that of kooperd with --namespace and --lease (kubectl get leases --all-namespaces), "+
 		"or a process with --pod or --address", lease)

@@ -135,8 +135,8 @@ type Composition struct {
 	StatusPending []string
 	// RequeueAfter calls the composer again after that time. 0, the default, asks for nothing.
 	RequeueAfter time.Duration
-	// Finalized says that the parent may go: no child is made any more. It counts only in an answer
-	// to a request that is Finalizing.
+	// Finalized says that the parent may go: no child is made or adopted any more. It counts only
+	// in an answer to a request that is Finalizing.
 	Finalized bool
 }
 

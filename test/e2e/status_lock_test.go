@@ -52,10 +52,11 @@ controllers: accounts: {watch: {apiVersion: "v1", kind: "ServiceAccount", namesp
 	})
 	shared.ServeNode(t, node, kubelet)
 
-	kubeconfig := shared.ServiceAccountKubeconfig(t, ns, "person",
+	person := shared.ServiceAccountKubeconfig(t, ns, "person",
 		cluster.InNamespace(ns, cluster.Allow("get", "coordination.k8s.io", "leases")),
 		cluster.InNamespace(ns, cluster.Allow("get,create", "", "pods/portforward")),
 		cluster.InNamespace(ns, cluster.Allow("get", "", "pods")))
+	kubeconfig := person
 	ask := func(args ...string) (stdout, stderr string, status int) {
 		t.Helper()
 		return kooperd(t, nil, append([]string{"status", "--kubeconfig", kubeconfig, "--namespace", ns, "--lease", lock}, args...)...)
@@ -84,6 +85,14 @@ controllers: accounts: {watch: {apiVersion: "v1", kind: "ServiceAccount", namesp
 		t.Fatal(err)
 	}
 	works("beside a lease that nobody holds")
+	kubeconfig = shared.ServiceAccountKubeconfig(t, ns, "another", cluster.InNamespace(ns, cluster.Allow("get", "coordination.k8s.io", "leases")))
+	_, stderr, status = ask()
+	for _, want := range []string{"nobody holds the lease " + ns + "/" + lock + `, and with lock: "configMap" another may lead`, "forbidden"} {
+		if status != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("beside a lease that nobody holds, without the right, status ends with %d and %q, want 1 and %q", status, stderr, want)
+		}
+	}
+	kubeconfig = person
 	if got := p.Stop(t); got != 0 {
 		t.Errorf("exit status is %d", got)
 	}
