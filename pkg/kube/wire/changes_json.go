@@ -89,22 +89,6 @@ func (c *changes) values(quoted, a, b []byte) {
 	}
 }
 
-// valueFrom returns the value of a member, nil for none, and the place behind it. It is looked for
-// from a place on, and then before it.
-func valueFrom(members []member, name []byte, from int) (value []byte, next int) {
-	for at := from; at < len(members); at++ {
-		if bytes.Equal(members[at].name, name) {
-			return members[at].value, at + 1
-		}
-	}
-	for at := range from {
-		if bytes.Equal(members[at].name, name) {
-			return members[at].value, at + 1
-		}
-	}
-	return nil, from
-}
-
 // pair walks over two JSON texts. Where both are the same, it reads one of them.
 type pair struct {
 	x, y scanner

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -151,15 +150,7 @@ func FuzzChanges(f *testing.F) {
 // BenchmarkChanges compares two states of a Pod as large as most are, in each place where there may
 // be a change.
 func BenchmarkChanges(b *testing.B) {
-	before := pod("a")
-	for i := range 2 {
-		c := corev1.Container{Name: fmt.Sprint("c", i), Image: "registry.example/app:1", Args: []string{strings.Repeat("x", 100)}}
-		for j := range 8 {
-			c.Env = append(c.Env, corev1.EnvVar{Name: fmt.Sprint("VARIABLE_", j), Value: "value"})
-		}
-		before.Spec.Containers = append(before.Spec.Containers, c)
-		before.Status.Conditions = append(before.Status.Conditions, corev1.PodCondition{Type: "Ready", Status: "True", Message: strings.Repeat("y", 50)})
-	}
+	before := podOf(2, 8)
 	for name, change := range map[string]func(p *corev1.Pod){
 		"annotation": func(p *corev1.Pod) { p.Annotations["example.com/seen"] = "now" },
 		"spec":       func(p *corev1.Pod) { p.Spec.NodeName = "node-2" },

@@ -149,13 +149,17 @@ func (i *fieldTree) sameJSON(a, b []byte) bool {
 	if !ok {
 		return false
 	}
-	for at, m := range membersA {
-		if !i.sameMember(m.name, m.value, valueOf(membersB, m.name, at)) {
+	at := 0
+	for _, m := range membersA {
+		var other []byte
+		if other, at = valueFrom(membersB, m.name, at); !i.sameMember(m.name, m.value, other) {
 			return false
 		}
 	}
-	for at, m := range membersB {
-		if valueOf(membersA, m.name, at) == nil && !i.sameMember(m.name, nil, m.value) {
+	at = 0
+	for _, m := range membersB {
+		var other []byte
+		if other, at = valueFrom(membersA, m.name, at); other == nil && !i.sameMember(m.name, nil, m.value) {
 			return false
 		}
 	}
@@ -188,51 +192,40 @@ func membersOf(value []byte, room []member) ([]member, bool) {
 	return room, !s.bad
 }
 
-// valueOf returns the value of a member, which is expected at a place, or nil.
-func valueOf(members []member, name []byte, expected int) []byte {
-	if expected < len(members) && bytes.Equal(members[expected].name, name) {
-		return members[expected].value
-	}
-	for _, m := range members {
-		if bytes.Equal(m.name, name) {
-			return m.value
+// valueFrom returns the value of a member, nil for none, and the place behind it. It is looked for
+// from a place on, and then before it.
+func valueFrom(members []member, name []byte, from int) (value []byte, next int) {
+	for at := from; at < len(members); at++ {
+		if bytes.Equal(members[at].name, name) {
+			return members[at].value, at + 1
 		}
 	}
-	return nil
+	for at := range from {
+		if bytes.Equal(members[at].name, name) {
+			return members[at].value, at + 1
+		}
+	}
+	return nil, from
 }
 
 // fields goes through those fields of a message that are not ignored as a whole.
 type fields struct {
+	messageCursor
 	below *fieldTree
-	rest  []byte
-	bad   bool
-
-	number protowire.Number // of the field at this place; 0 at the end
-	value  []byte
-	whole  []byte
+	bad   bool // the message cannot be read to its end
 }
 
 func (f *fields) next() {
 	for len(f.rest) > 0 {
-		number, kind, n := protowire.ConsumeTag(f.rest)
-		if n < 0 {
-			break
+		if f.messageCursor.next(); f.number == 0 {
+			f.bad = true
+			return
 		}
-		m := protowire.ConsumeFieldValue(number, kind, f.rest[n:])
-		if m < 0 {
-			break
-		}
-		f.number, f.whole, f.value = number, f.rest[:n+m], nil
-		if kind == protowire.BytesType {
-			f.value, _ = protowire.ConsumeBytes(f.rest[n:])
-		}
-		f.rest = f.rest[n+m:]
 		if !f.ignored() {
 			return
 		}
 	}
-	f.bad = f.bad || len(f.rest) > 0
-	f.number, f.value, f.whole, f.rest = 0, nil, nil, nil
+	f.messageCursor = messageCursor{}
 }
 
 // ignored reports whether nothing of the field at this place counts: the field itself, or the entry
@@ -251,20 +244,9 @@ func (f *fields) ignored() bool {
 	return entry != nil && entry.all
 }
 
-// mapKeyOf returns the key of an entry of a map.
-func mapKeyOf(entry []byte) (key []byte) {
-	_ = eachField(entry, func(number protowire.Number, value, _ []byte) error {
-		if number == mapKey {
-			key = value
-		}
-		return nil
-	})
-	return key
-}
-
 // sameMessage compares two messages field by field. Both have them in the order of their numbers.
 func (i *fieldTree) sameMessage(a, b []byte) bool {
-	x, y := &fields{below: i, rest: a}, &fields{below: i, rest: b}
+	x, y := &fields{below: i, messageCursor: messageCursor{rest: a}}, &fields{below: i, messageCursor: messageCursor{rest: b}}
 	x.next()
 	y.next()
 	for x.number != 0 || y.number != 0 {

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -313,15 +312,7 @@ func FuzzKeep(f *testing.F) {
 // BenchmarkSame compares two states of a Pod that differ in what the case ignores, so that all of
 // both is looked at.
 func BenchmarkSame(b *testing.B) {
-	big := pod("a")
-	for i := range 10 {
-		c := corev1.Container{Name: fmt.Sprintf("c%d", i), Image: "registry.example/app:1", Args: []string{strings.Repeat("x", 100)}}
-		for j := range 10 {
-			c.Env = append(c.Env, corev1.EnvVar{Name: fmt.Sprintf("VARIABLE_%d", j), Value: "value"})
-		}
-		big.Spec.Containers = append(big.Spec.Containers, c)
-		big.Status.Conditions = append(big.Status.Conditions, corev1.PodCondition{Type: "Ready", Status: "True", Message: strings.Repeat("y", 50)})
-	}
+	big := podOf(10, 10)
 	for name, texts := range map[string][]string{
 		"status":     {"status"},
 		"condition":  {"status.conditions"},

@@ -3,6 +3,7 @@ package wire_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,20 @@ func pod(name string) *corev1.Pod {
 		Spec:   corev1.PodSpec{NodeName: "node-1", Containers: []corev1.Container{{Name: "web", Image: "web:1", Args: []string{"--text", "}]\"\\"}}}},
 		Status: corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "10.0.0.1"},
 	}
+}
+
+// podOf is a Pod with so many containers and conditions, and variables in each container.
+func podOf(containers, variables int) *corev1.Pod {
+	p := pod("a")
+	for i := range containers {
+		c := corev1.Container{Name: fmt.Sprint("c", i), Image: "registry.example/app:1", Args: []string{strings.Repeat("x", 100)}}
+		for j := range variables {
+			c.Env = append(c.Env, corev1.EnvVar{Name: fmt.Sprint("VARIABLE_", j), Value: "value"})
+		}
+		p.Spec.Containers = append(p.Spec.Containers, c)
+		p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: "Ready", Status: "True", Message: strings.Repeat("y", 50)})
+	}
+	return p
 }
 
 func encodeProtobuf(t testing.TB, object runtime.Object) []byte {
