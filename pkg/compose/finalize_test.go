@@ -212,12 +212,25 @@ func TestFinalizingKeepsDependents(t *testing.T) {
 	}
 }
 
+// wantsItsPage still wants its child when it says that the parent may go, as it sees none any more.
+var wantsItsPage = handlers.ComposerFunc(func(_ context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
+	return handlers.Composition{Children: []handlers.Child{page}, Finalized: req.Finalizing && len(req.Children) == 0}, nil
+})
+
+// losePages removes all ConfigMaps, as the garbage collector does.
+func (c *cluster) losePages() {
+	for id := range c.objects {
+		if id.Kind == configMapKind.GroupKind() {
+			delete(c.objects, id)
+		}
+	}
+	c.version++
+}
+
 // TestFinalizingInTheForegroundMakesNothing has a parent whose children the garbage collector
 // deletes: one that a composer still wants is not made again.
 func TestFinalizingInTheForegroundMakesNothing(t *testing.T) {
-	r := newRig(t, rigOptions{finalizes: true, composer: handlers.ComposerFunc(func(_ context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
-		return handlers.Composition{Children: []handlers.Child{page}, Finalized: req.Finalizing && len(req.Children) == 0}, nil
-	})})
+	r := newRig(t, rigOptions{finalizes: true, composer: wantsItsPage})
 	r.newWebsite("web", nil)
 	r.mustPass(t, "web")
 	r.sync()
@@ -227,12 +240,7 @@ func TestFinalizingInTheForegroundMakesNothing(t *testing.T) {
 		t.Errorf("as long as the collector has deleted nothing, there are %v, want the parent and its child", left)
 	}
 	r.server.do(func(c *cluster) {
-		for id := range c.objects {
-			if id.Kind == configMapKind.GroupKind() {
-				delete(c.objects, id)
-			}
-		}
-		c.version++
+		c.losePages()
 	})
 	r.sync()
 	r.mustPass(t, "web")
@@ -248,22 +256,15 @@ func TestFinalizingInTheForegroundMakesNothing(t *testing.T) {
 // may go, as it sees no child any more. Were the child made, it would see one, and take that back:
 // that is how a deletion in the foreground looks once the garbage collector is done.
 func TestFinalizedMakesNothing(t *testing.T) {
-	r := newRig(t, rigOptions{finalizes: true, composer: handlers.ComposerFunc(func(_ context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
-		return handlers.Composition{Children: []handlers.Child{page}, Finalized: req.Finalizing && len(req.Children) == 0}, nil
-	})})
+	r := newRig(t, rigOptions{finalizes: true, composer: wantsItsPage})
 	r.newWebsite("web", nil)
 	r.mustPass(t, "web")
 	r.sync()
 	r.server.do(func(c *cluster) {
-		for id := range c.objects {
-			if id.Kind == configMapKind.GroupKind() {
-				delete(c.objects, id)
-			}
-		}
+		c.losePages()
 		if err := c.delete(idOf(websiteKind, "team-a", "web"), "", ""); err != nil {
 			t.Fatal(err)
 		}
-		c.version++
 	})
 	r.sync()
 	r.mustPass(t, "web")
