@@ -3,7 +3,6 @@ package chart
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -150,7 +149,7 @@ const secretChild = `handler: apply: children: child: template: {
 
 // forbiddenWrites has a policy that refuses children.
 func forbiddenWrites(s *scene) func() {
-	lift := s.denySecrets()
+	lift := shared.Deny(s.T, s.namespace, "no-secrets", "secrets", `"CREATE"`, `{expression: "false", message: "no Secrets here", reason: "Forbidden"}`)
 	s.run(s.things(secretChild))
 	more := 0
 	s.await("a write is forbidden", func() bool { // The API server obeys a moment later.
@@ -188,40 +187,6 @@ func missingRight(s *scene) func() {
 		}
 		s.awaitValue(refused, "0")
 	}
-}
-
-// denySecrets makes a policy that lets nobody create Secrets in the namespace.
-func (s *scene) denySecrets() (lift func()) {
-	s.Helper()
-	name := s.namespace + "-no-secrets"
-	shared.Apply(s.T, fmt.Sprintf(`
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {name: %[1]s}
-spec:
-  failurePolicy: Fail
-  matchConstraints:
-    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %[2]s}}
-    resourceRules: [{apiGroups: [""], apiVersions: ["v1"], resources: ["secrets"], operations: ["CREATE"]}]
-  validations: [{expression: "false", message: "no Secrets here", reason: "Forbidden"}]
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: {name: %[1]s}
-spec: {policyName: %[1]s, validationActions: [Deny]}
-`, name, s.namespace))
-	lift = sync.OnceFunc(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.Context()), time.Minute)
-		defer cancel()
-		admission := shared.Client().AdmissionregistrationV1()
-		err := errors.Join(admission.ValidatingAdmissionPolicyBindings().Delete(ctx, name, metav1.DeleteOptions{}),
-			admission.ValidatingAdmissionPolicies().Delete(ctx, name, metav1.DeleteOptions{}))
-		if err != nil {
-			s.Errorf("deleting the policy: %v", err)
-		}
-	})
-	s.Cleanup(lift)
-	return lift
 }
 
 // heldChild has a child that does not go, since it has a finalizer of somebody else, below a parent

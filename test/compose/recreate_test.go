@@ -207,34 +207,8 @@ func (r *rig) fillQuota(t *testing.T) {
 // denyConfigMaps makes a policy that refuses ConfigMaps with another text than x.
 func denyConfigMaps(t *testing.T, namespace, operation string) {
 	t.Helper()
-	name := strings.ToLower(namespace + "-" + operation)
-	shared.Apply(t, fmt.Sprintf(`
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {name: %[1]s}
-spec:
-  failurePolicy: Fail
-  matchConstraints:
-    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %[2]s}}
-    resourceRules: [{apiGroups: [""], apiVersions: ["v1"], resources: ["configmaps"], operations: [%[3]s]}]
-  validations: [{expression: "!has(object.data) || !('text' in object.data) || object.data.text == 'x'", message: "not today"}]
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: {name: %[1]s}
-spec: {policyName: %[1]s, validationActions: [Deny]}
-`, name, namespace, operation))
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
-		defer cancel()
-		admission := shared.Client().AdmissionregistrationV1()
-		if err := admission.ValidatingAdmissionPolicyBindings().Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
-			t.Errorf("deleting the binding: %v", err)
-		}
-		if err := admission.ValidatingAdmissionPolicies().Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
-			t.Errorf("deleting the policy: %v", err)
-		}
-	})
+	shared.Deny(t, namespace, strings.ToLower(operation), "configmaps", fmt.Sprintf("%q", operation),
+		`{expression: "!has(object.data) || !('text' in object.data) || object.data.text == 'x'", message: "not today"}`)
 	s := newSubject(t, configMapFacts, namespace, "policy")
 	s.mustApply(t, other, s.write(`"data": {"text": "x"}`, ""))
 	if operation == "CREATE" {

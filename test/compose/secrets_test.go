@@ -25,35 +25,8 @@ const canarySecret = "canary-5ba1c9"
 // answer.
 func quoteSecrets(t *testing.T, namespace string) {
 	t.Helper()
-	shared.Apply(t, fmt.Sprintf(`
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {name: quote-%[1]s}
-spec:
-  failurePolicy: Fail
-  matchConstraints:
-    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %[1]s}}
-    resourceRules: [{apiGroups: [""], apiVersions: ["v1"], resources: ["secrets"], operations: ["CREATE", "UPDATE"]}]
-  validations:
-  - expression: "!has(object.data) || !('key' in object.data)"
-    messageExpression: "'the value ' + string(object.data.key) + ' is not allowed'"
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: {name: quote-%[1]s}
-spec: {policyName: quote-%[1]s, validationActions: [Deny]}
-`, namespace))
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
-		defer cancel()
-		admission := shared.Client().AdmissionregistrationV1()
-		if err := admission.ValidatingAdmissionPolicyBindings().Delete(ctx, "quote-"+namespace, metav1.DeleteOptions{}); err != nil {
-			t.Errorf("deleting the binding: %v", err)
-		}
-		if err := admission.ValidatingAdmissionPolicies().Delete(ctx, "quote-"+namespace, metav1.DeleteOptions{}); err != nil {
-			t.Errorf("deleting the policy: %v", err)
-		}
-	})
+	shared.Deny(t, namespace, "quote", "secrets", `"CREATE", "UPDATE"`,
+		`{expression: "!has(object.data) || !('key' in object.data)", messageExpression: "'the value ' + string(object.data.key) + ' is not allowed'"}`)
 }
 
 // awaitQuotes waits until the policy of quoteSecrets is in force.
