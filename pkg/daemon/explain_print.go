@@ -48,16 +48,25 @@ func (e explanation) sentence(p paint, text string) {
 // replica says who tells this.
 func (e explanation) replica() string {
 	name := e.whole.Process.Name
-	switch l := e.whole.Leadership; {
-	case l.Disabled:
-		return fmt.Sprintf("Told by %s, which works without leader election.", name)
-	case l.Leading:
+	l := e.whole.Leadership
+	renewed := ago(l.Renewed, e.whole.Time)
+	switch e.whole.Leader() {
+	case statusz.LeaderItself:
+		if l.Disabled {
+			return fmt.Sprintf("Told by %s, which works without leader election.", name)
+		}
 		return fmt.Sprintf("Told by %s, which has led for %s.", name, ago(l.Since, e.whole.Time))
-	case l.Holder == "":
-		return fmt.Sprintf("Told by %s, a standby. Nobody leads, so nothing under the lease is handled.", name)
-	default:
+	case statusz.LeaderOther:
 		return fmt.Sprintf("Told by %s, a standby, which handles nothing under the lease: what was done is known to %s, which leads.", name, l.Holder)
+	case statusz.LeaderGone:
+		return fmt.Sprintf("Told by %s, a standby, which handles nothing under the lease. Who leads is not known: %s held the lease, which was renewed last %s ago.", name, l.Holder, renewed)
+	case statusz.LeaderLost:
+		return fmt.Sprintf("Told by %s, which has lost the lease, renewed last %s ago, and handles nothing under it. Who leads now is not known.", name, renewed)
+	case statusz.LeaderUnknown:
+		return fmt.Sprintf("Told by %s, a standby, which handles nothing under the lease. It has not read the lease yet.", name)
+	case statusz.LeaderNobody:
 	}
+	return fmt.Sprintf("Told by %s, a standby. Nobody leads, so nothing under the lease is handled.", name)
 }
 
 // parent says whose child the object is.

@@ -72,9 +72,10 @@ func (p *process) leadership() statusz.Leadership {
 	if p.elector == nil {
 		return statusz.Leadership{Disabled: true, Leading: true}
 	}
+	seen, looked := p.elector.Seen()
 	return statusz.Leadership{
-		Leading: p.elector.Leading(), Lease: p.elector.lease.Namespace + "/" + p.elector.lease.Name,
-		Holder: p.elector.Leader(), Since: p.elector.LeaderSince(),
+		Leading: p.elector.Leading(), Lease: p.elector.lease.Namespace + "/" + p.elector.lease.Name, Unread: !looked,
+		Holder: seen.Holder, Since: seen.Since, Renewed: seen.Renewed, Expired: seen.Expired,
 	}
 }
 

@@ -70,7 +70,7 @@ func TestReport(t *testing.T) {
 	if report.Version != statusz.Version || report.Process.Name == "" || report.Process.Started.Before(began) || report.Process.Version != Version() {
 		t.Errorf("process: %+v", report.Process)
 	}
-	if l := report.Leadership; l.Disabled || l.Leading || l.Lease != "kooper-system/kooperd" || l.Holder != "" || !l.Since.IsZero() {
+	if l := report.Leadership; l.Disabled || l.Leading || l.Lease != "kooper-system/kooperd" || l.Holder != "" || !l.Since.IsZero() || !l.Unread {
 		t.Errorf("leadership: %+v", l)
 	}
 	c := report.Config

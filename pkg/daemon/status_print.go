@@ -81,15 +81,25 @@ func (w statusSheet) leader() cell {
 	if l.Lease == "" {
 		lease = ""
 	}
-	switch {
-	case l.Disabled:
-		return cell{"leader election is disabled: this replica works", plainly}
-	case l.Leading:
+	renewed := "renewed last " + ago(l.Renewed, w.report.Time) + " ago"
+	const knows = "this replica handles nothing, and knows of no calls"
+	switch w.report.Leader() {
+	case statusz.LeaderItself:
+		if l.Disabled {
+			return cell{"leader election is disabled: this replica works", plainly}
+		}
 		return cell{"this replica" + since + lease, green}
-	case l.Holder == "":
-		return cell{"nobody" + since + lease, red}
+	case statusz.LeaderOther:
+		return cell{l.Holder + since + lease + "; this replica is a standby: it handles nothing, and knows of no calls", yellow}
+	case statusz.LeaderGone:
+		return cell{"not known: " + l.Holder + " held the lease " + l.Lease + ", which was " + renewed + ", and may have gone; " + knows, red}
+	case statusz.LeaderLost:
+		return cell{"not known: this replica has lost the lease " + l.Lease + ", " + renewed + "; it handles nothing, and knows of no calls", red}
+	case statusz.LeaderUnknown:
+		return cell{"not known: this replica has not read the lease " + l.Lease + " yet", yellow}
+	case statusz.LeaderNobody:
 	}
-	return cell{l.Holder + since + lease + "; this replica is a standby: it handles nothing, and knows of no calls", yellow}
+	return cell{"nobody" + lease + "; " + knows, red}
 }
 
 func (w statusSheet) config() string {
@@ -174,15 +184,20 @@ func rowReason(row statusz.ObjectRow) string {
 	return strings.TrimSuffix(row.Child+": "+row.Reason, ": ")
 }
 
-// definitions are all of them, with a line that counts them by state.
+// definitions are all of them, with a line that counts them by state: first those that need
+// somebody, since a screen may be too small for all.
 func (w statusSheet) definitions() {
 	counts := map[status.State]int{}
+	sorted := make([]*statusz.Definition, len(w.report.Definitions))
+	for i := range sorted {
+		sorted[i] = &w.report.Definitions[i]
+	}
+	slices.SortStableFunc(sorted, statusz.CompareDefinitions)
 	rows := [][]cell{{
 		{"DEFINITION", bold}, {"STATE", bold}, {"FOR", bold}, {"WAITING", bold}, {"LATER", bold}, {"BUSY", bold}, {"CALLS", bold},
 		{"FAILED", bold}, {"P50", bold}, {"P99", bold}, {"WHY", bold},
 	}}
-	for i := range w.report.Definitions {
-		d := &w.report.Definitions[i]
+	for _, d := range sorted {
 		counts[d.State]++
 		waiting := strconv.Itoa(d.Queue.Waiting)
 		if oldest := shortSeconds(d.Queue.Oldest); oldest != "" {
@@ -239,7 +254,7 @@ func definitionWhy(d *statusz.Definition) string {
 	return strings.Join(slices.DeleteFunc(texts, func(text string) bool { return text == "" }), "; ")
 }
 
-// sources are the watches.
+// sources are the watches, first those that do not work.
 func (w statusSheet) sources() {
 	if len(w.report.Sources) == 0 {
 		return
@@ -250,8 +265,10 @@ func (w statusSheet) sources() {
 		{"KIND", bold}, {"NAMESPACE", bold}, {"SELECTOR", bold}, {"CONTENT", bold}, {"STATE", bold}, {"FOR", bold}, {"OBJECTS", bold}, {"SIZE", bold},
 		{"WHY", bold},
 	}}
-	for i := range w.report.Sources {
-		source := &w.report.Sources[i]
+	sorted := slices.Clone(w.report.Sources)
+	slices.SortStableFunc(sorted, func(a, b statusz.Source) int { return statusz.CompareSources(&a, &b) })
+	for i := range sorted {
+		source := &sorted[i]
 		counts[source.State]++
 		objects, size = objects+source.Objects, size+source.Bytes
 		rows = append(rows, []cell{

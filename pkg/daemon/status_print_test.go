@@ -2,14 +2,17 @@ package daemon
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/statusz"
 )
 
@@ -42,8 +45,11 @@ func written(t *testing.T, s *sheet) string {
 }
 
 func TestWriteStatus(t *testing.T) {
-	nobody, disabled := standbyReport(), standbyReport()
+	nobody, disabled, gone, lost, unread := standbyReport(), standbyReport(), standbyReport(), standbyReport(), standbyReport()
 	nobody.Leadership = statusz.Leadership{Lease: "kooper-system/kooperd"}
+	gone.Leadership.Renewed, gone.Leadership.Expired = before(4*time.Minute), true
+	lost.Leadership, lost.Process.Name = gone.Leadership, leaderName
+	unread.Leadership = statusz.Leadership{Lease: "kooper-system/kooperd", Unread: true}
 	disabled.Leadership = statusz.Leadership{Disabled: true, Leading: true}
 	for name, tc := range map[string]struct {
 		report   *statusz.Report
@@ -56,6 +62,9 @@ func TestWriteStatus(t *testing.T) {
 		"leader-short.txt": {report: leaderReport(), terminal: terminal{is: true, width: 100}, short: true},
 		"standby.txt":      {report: standbyReport()},
 		"nobody.txt":       {report: nobody},
+		"gone.txt":         {report: gone},
+		"lost.txt":         {report: lost},
+		"unread.txt":       {report: unread},
 		"disabled.txt":     {report: disabled},
 		"nothing.txt":      {report: &statusz.Report{Time: reportTime, Ready: true}},
 	} {
@@ -70,6 +79,58 @@ func TestWriteStatus(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestStatusShowsNeedFirst has so many definitions that few fit on a screen.
+func TestStatusShowsNeedFirst(t *testing.T) {
+	report := standbyReport()
+	report.Definitions = nil
+	for i := range 200 {
+		d := statusz.Definition{Name: fmt.Sprintf("d%03d", i), Status: in(status.Running, time.Hour, "")}
+		switch i {
+		case 199:
+			d.Status = in(status.Degraded, time.Minute, "forbidden to list and watch secrets")
+		case 150:
+			d.Calls = statusz.Calls{Workers: 1, Window: 300, Total: 9, Failed: 2}
+		case 120:
+			d.Status = in(status.Waiting, time.Minute, "the API server does not serve kind Widget of example.com/v1")
+		}
+		report.Definitions = append(report.Definitions, d)
+	}
+	s := &sheet{}
+	writeStatus(s, report)
+	var names []string
+	for line := range strings.SplitSeq(written(t, s), "\n") {
+		if name, _, _ := strings.Cut(line, " "); len(name) == 4 && name[0] == 'd' {
+			names = append(names, name)
+		}
+	}
+	if len(names) != 200 || !slices.Equal(names[:5], []string{"d199", "d120", "d150", "d000", "d001"}) {
+		t.Errorf("%d definitions, in the order %v", len(names), names)
+	}
+}
+
+// TestExplanationSaysWhoTells it, and whether that one can know.
+func TestExplanationSaysWhoTells(t *testing.T) {
+	lease := statusz.Leadership{Lease: "kooper-system/kooperd", Holder: leaderName, Since: before(3 * time.Hour), Renewed: before(4 * time.Minute), Expired: true}
+	for _, tc := range []struct {
+		name  string
+		lease statusz.Leadership
+		want  string
+	}{
+		{standbyName, lease, standbyName + ", a standby, which handles nothing under the lease. Who leads is not known: " + leaderName + " held the lease, which was renewed last 4m ago.\n"},
+		{leaderName, lease, leaderName + ", which has lost the lease, renewed last 4m ago, and handles nothing under it. Who leads now is not known.\n"},
+		{standbyName, statusz.Leadership{Unread: true}, standbyName + ", a standby, which handles nothing under the lease. It has not read the lease yet.\n"},
+		{standbyName, statusz.Leadership{}, standbyName + ", a standby. Nobody leads, so nothing under the lease is handled.\n"},
+	} {
+		whole := standbyReport()
+		whole.Process.Name, whole.Leadership = tc.name, tc.lease
+		s := &sheet{}
+		writeExplanation(s, objectReports()["standby"], whole)
+		if got := written(t, s); !strings.Contains(got, "Told by "+tc.want) {
+			t.Errorf("%s\ndoes not contain\n%s", got, tc.want)
+		}
 	}
 }
 

@@ -95,7 +95,7 @@ func everyDefinition() []statusz.Definition {
 func standbyReport() *statusz.Report {
 	r := leaderReport()
 	r.Process.Name = standbyName
-	r.Leadership = statusz.Leadership{Lease: "kooper-system/kooperd", Holder: leaderName, Since: before(3 * time.Hour)}
+	r.Leadership = statusz.Leadership{Lease: "kooper-system/kooperd", Holder: leaderName, Since: before(3 * time.Hour), Renewed: before(time.Second)}
 	r.Config = statusz.Config{From: "controllers.cue", Running: statusz.Revision{Hash: "6f1c", Accepted: before(5 * time.Hour)}}
 	r.Ready, r.Awaited, r.Objects, r.Sources = true, nil, statusz.Objects{}, nil
 	r.Definitions = []statusz.Definition{{Name: "website", Plugin: "apply", APIVersion: "demo.kooperd.dev/v1", Kind: "Website",

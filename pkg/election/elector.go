@@ -106,14 +106,39 @@ func (e *Elector) State() State { return State(e.state.Load()) }
 // Leader returns the identity of the holder last seen in the Lease; empty when there was none.
 func (e *Elector) Leader() string { return deref(e.leader.Load()).name }
 
-// LeaderSince returns when the holder last seen took the Lease, by its own clock, or when it was
-// first seen where the Lease does not say that; zero when there is no holder.
-func (e *Elector) LeaderSince() time.Time { return deref(e.leader.Load()).since.UTC() }
+// Seen returns what was last seen of the Lease, or written to it; false before the first look.
+func (e *Elector) Seen() (Seen, bool) {
+	h := e.leader.Load()
+	if h == nil {
+		return Seen{}, false
+	}
+	seen := Seen{Holder: h.name}
+	if h.name != "" {
+		seen.Since, seen.Renewed = h.since.UTC(), h.renewed.wall.UTC()
+		seen.Expired = h.renewed.until(e.now()) > h.lasts
+	}
+	return seen, true
+}
 
-// holder is who holds a Lease, and since when.
+// Seen is who holds a Lease as far as a candidate knows, who may be cut off from it.
+type Seen struct {
+	// Holder is the identity in the Lease; empty when nobody holds it, and then the rest is zero.
+	Holder string
+	// Since is when the holder took the Lease, by its own clock, or when it was first seen where
+	// the Lease does not say that.
+	Since time.Time
+	// Renewed is when the Lease was last seen to change, or was renewed, by this process's clock.
+	Renewed time.Time
+	// Expired says that this is longer ago than the Lease lasts, so the holder may have gone.
+	Expired bool
+}
+
+// holder is who holds a Lease, since when, and when its record was last seen to change.
 type holder struct {
-	name  string
-	since time.Time
+	name    string
+	since   time.Time
+	renewed instant
+	lasts   time.Duration
 }
 
 // Problem returns why the elector cannot do its work at the moment, as the API server or the
@@ -162,8 +187,12 @@ func (e *Elector) move(to State) {
 }
 
 // see notes the record of a Lease that was just seen or written; the zero one is that of none.
+// What this process has written last itself counts from when it was sent.
 func (e *Elector) see(rec record) {
-	now, old := holder{name: rec.holder}, deref(e.leader.Load())
+	now, old := holder{name: rec.holder, renewed: e.now(), lasts: rec.duration()}, deref(e.leader.Load())
+	if rec.sameTenure(e.writeLog.last.rec) {
+		now.renewed = e.writeLog.last.sent
+	}
 	switch {
 	case rec.holder == "":
 	case rec.acquired != 0:

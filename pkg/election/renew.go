@@ -151,6 +151,7 @@ func (n *renewer) extend(w write) loss {
 	if !n.term.extend(w.sent) {
 		return loss{reason: ReasonDeadline}
 	}
+	n.see(w.rec)
 	return loss{}
 }
 

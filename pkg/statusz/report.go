@@ -53,20 +53,6 @@ type Process struct {
 	Started time.Time `json:"started"`
 }
 
-// Leadership is the lease as this replica sees it.
-type Leadership struct {
-	// Disabled says that there is no lease.
-	Disabled bool `json:"disabled,omitempty"`
-	// Leading says that this replica works.
-	Leading bool `json:"leading"`
-	// Lease is its namespace and name, as NAMESPACE/NAME.
-	Lease string `json:"lease,omitempty"`
-	// Holder is the identity of the replica that holds the lease; empty when nobody does.
-	Holder string `json:"holder,omitempty"`
-	// Since is when the holder took the lease, or this replica saw it first.
-	Since time.Time `json:"since,omitzero"`
-}
-
 // Config is what the definitions come from.
 type Config struct {
 	// From names the files or the ConfigMap.

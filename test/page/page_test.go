@@ -37,32 +37,52 @@ var (
 // TestAccessibility runs axe-core in both color schemes, and looks for what a narrow or a wide
 // window cuts off.
 func TestAccessibility(t *testing.T) {
-	url, _ := serve(t, pagetest.Everything())
+	reporter := &switchable{Reporter: pagetest.Everything()}
+	url, _ := serve(t, reporter)
 	b := open(t, url)
-	some := paths[:3]
+	some, replicas := paths[:3], map[string]statusz.Reporter{"nobody": pagetest.Nobody()}
 	if conformance {
 		some = paths
+		replicas = map[string]statusz.Reporter{
+			"nobody": pagetest.Nobody(), "standby": pagetest.Standby(), "cut-off": pagetest.CutOff(), "lost": pagetest.Lost(), "starting": pagetest.Starting(),
+		}
 	}
 	for _, p := range some {
-		b.look(1280, "light")
-		b.visit(p.path)
-		for _, scheme := range schemes {
-			for _, width := range widths {
-				where := fmt.Sprintf("%s, %s, %d px", p.path, scheme, width)
-				b.look(width, scheme)
-				if wide := eval[int](b, `document.documentElement.scrollWidth`); wide > width {
-					t.Errorf("%s: the page is %d px wide: %s", where, wide, eval[string](b, widest))
-				}
-				if conformance || width == 1280 && p.name != "object" {
-					b.checkAccessibility(where)
-				}
-				if pictures != "" {
-					b.picture(filepath.Join(pictures, fmt.Sprintf("%s-%s-%d.png", p.name, scheme, width)), 0)
-				}
-			}
-		}
+		b.checkWidths(p.name, p.path, func(width int) bool { return conformance || width == 1280 && p.name != "object" })
 		if p.name == "missing" {
 			b.take() // that it is not there
+		}
+	}
+	for name, r := range replicas {
+		reporter.set(r)
+		b.checkWidths(name, "/", func(int) bool { return conformance })
+		if conformance {
+			for _, p := range paths[1:7] {
+				b.checkWidths(name+"-"+p.name, p.path, func(width int) bool { return width == 390 })
+			}
+		}
+	}
+}
+
+// checkWidths looks at a page in every width and color scheme, and checks its accessibility where
+// that is wanted.
+func (b *tab) checkWidths(name, path string, accessibility func(width int) bool) {
+	b.t.Helper()
+	b.look(1280, "light")
+	b.visit(path)
+	for _, scheme := range schemes {
+		for _, width := range widths {
+			where := fmt.Sprintf("%s, %s, %s, %d px", name, path, scheme, width)
+			b.look(width, scheme)
+			if wide := eval[int](b, `document.documentElement.scrollWidth`); wide > width {
+				b.t.Errorf("%s: the page is %d px wide: %s", where, wide, eval[string](b, widest))
+			}
+			if accessibility(width) {
+				b.checkAccessibility(where)
+			}
+			if pictures != "" {
+				b.picture(filepath.Join(pictures, fmt.Sprintf("%s-%s-%d.png", name, scheme, width)), 0)
+			}
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package page
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -37,7 +36,7 @@ func newDefinitions(all []statusz.Definition) definitionTable {
 		t.Rows = append(t.Rows, definitionRow{&all[i], countTroubles(all[i].Objects)})
 	}
 	slices.SortStableFunc(t.Rows, func(a, b definitionRow) int {
-		return cmp.Or(cmp.Compare(need(a.Definition), need(b.Definition)), strings.Compare(a.Name, b.Name))
+		return statusz.CompareDefinitions(a.Definition, b.Definition)
 	})
 	return t
 }

@@ -2,7 +2,6 @@ package page
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -217,7 +216,7 @@ func TestEveryWordIsShown(t *testing.T) {
 		"This replica leads", "platform/kooperd", "a39fa39fa39f", "b39fa39fa39f"[:1] + "39f", "a newer one is refused", "did you mean &#34;workers&#34;?",
 		"awaits ingress-hosts", "12 failing", "3 not ready", "1 fought over", "2 held", "1 refused", "and 4 more", "7,302 calls", "1,841 objects",
 		"3.4 MB of 8.4 MB", "3 of 8", "oldest 41 s", "Held back: the API server answers 429", "10/s", "412", "13 %", "180 ms", "4.2 s",
-		"every replica", "12 of 64 parents have the new revision", "23,487", "configmap:platform/kooperd", "kooperd-7d9f8b6c5-x2x4q", "09:41:07 UTC",
+		"every replica", "12 of 64 parents have the new revision", "23,487", "configmap:platform/kooperd", "kooperd-7d9f8b6c5-x2x4q_3b1f0c9e", "09:41:07 UTC",
 	} {
 		if !strings.Contains(overview, want) {
 			t.Errorf("the overview has no %q", want)
@@ -240,50 +239,6 @@ func TestEveryWordIsShown(t *testing.T) {
 	}
 	if strings.Contains(overview, "<h1>Bad") || strings.Contains(get(t, h, "/objects/Service/shop/web-0").text, "<script>") {
 		t.Error("markup in a reason is not escaped")
-	}
-}
-
-func TestStandby(t *testing.T) {
-	h := New(pagetest.Standby(), logr.Discard())
-	text := get(t, h, "/").text
-	for _, want := range []string{"<b>kooperd-7d9f8b6c5-x2x4q</b> leads for", "This replica stands by", "10 definitions are running", "is known to the replica that leads", "--history-limit"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("a standby's page has no %q", want)
-		}
-	}
-}
-
-func TestVerdicts(t *testing.T) {
-	definitions := func(states ...status.State) []statusz.Definition {
-		var all []statusz.Definition
-		for i, state := range states {
-			all = append(all, statusz.Definition{Name: fmt.Sprint(i), Status: status.Status{State: state}})
-		}
-		return all
-	}
-	leads := statusz.Leadership{Leading: true}
-	tests := map[string]struct {
-		report statusz.Report
-		want   string
-	}{
-		"none":      {report: statusz.Report{Leadership: leads}, want: "There are no definitions"},
-		"one":       {report: statusz.Report{Leadership: leads, Definitions: definitions(status.Running)}, want: "1 definition is running"},
-		"two":       {report: statusz.Report{Leadership: leads, Definitions: definitions(status.Running, status.Running)}, want: "2 definitions are running"},
-		"paused":    {report: statusz.Report{Leadership: leads, Definitions: definitions(status.Running, status.Paused)}, want: "1 definition is running, 1 is paused"},
-		"all":       {report: statusz.Report{Leadership: leads, Definitions: definitions(status.Paused)}, want: "1 definition is paused"},
-		"degraded":  {report: statusz.Report{Leadership: leads, Definitions: definitions(status.Waiting, status.Degraded)}, want: "1 of 2 definitions cannot do all of its work"},
-		"waiting":   {report: statusz.Report{Leadership: leads, Definitions: definitions(status.Waiting, status.Syncing)}, want: "1 of 2 definitions waits"},
-		"syncing":   {report: statusz.Report{Leadership: leads, Definitions: definitions(status.Syncing, status.Syncing)}, want: "2 of 2 definitions list objects for the first time"},
-		"no leader": {report: statusz.Report{Definitions: definitions(status.Running)}, want: "Nobody holds the lease"},
-		"refused":   {report: statusz.Report{Leadership: leads, Config: statusz.Config{Refused: &statusz.Refusal{}}, Definitions: definitions(status.Running)}, want: "The config that was read last is not run"},
-		"no lease":  {report: statusz.Report{Leadership: statusz.Leadership{Disabled: true}, Definitions: definitions(status.Running)}, want: "1 definition is running"},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			if got := verdict(&tc.report).Word; got != tc.want {
-				t.Errorf("%q, want %q", got, tc.want)
-			}
-		})
 	}
 }
 

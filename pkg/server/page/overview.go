@@ -1,9 +1,7 @@
 package page
 
 import (
-	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"kooperd.dev/kooperd/pkg/status"
@@ -39,11 +37,14 @@ func verdict(r *statusz.Report) look {
 	for i := range r.Definitions {
 		counts[stateOf(r.Definitions[i].State).Class]++
 	}
-	all := len(r.Definitions)
+	all, objects := len(r.Definitions), r.Objects.Total()
 	of := " of " + plural(all, "definition", "definitions")
+	nobody, leaderless := leaderlessVerdict(r)
 	switch {
 	case all == 0:
 		return look{Word: "There are no definitions", Class: "wait", Icon: "wait"}
+	case leaderless:
+		return nobody
 	case counts["bad"] > 0:
 		return look{Word: number(counts["bad"]) + of + " cannot do all of " + its(counts["bad"]) + " work", Class: "bad", Icon: "bad"}
 	case r.Config.Refused != nil:
@@ -52,14 +53,42 @@ func verdict(r *statusz.Report) look {
 		return look{Word: number(counts["wait"]) + of + choose(counts["wait"], " waits", " wait"), Class: "wait", Icon: "wait"}
 	case counts["busy"] > 0:
 		return look{Word: number(counts["busy"]) + of + choose(counts["busy"], " lists", " list") + " objects for the first time", Class: "busy", Icon: "sync"}
-	case r.Leadership.Holder == "" && !r.Leadership.Leading && !r.Leadership.Disabled:
-		return look{Word: "Nobody holds the lease", Class: "wait", Icon: "wait"}
+	case objects > 0:
+		return look{Word: running(all-counts["idle"], counts["idle"]) + "; " + plural(objects, "object needs", "objects need") + " attention", Class: "wait", Icon: "wait"}
+	case r.Leader() == statusz.LeaderOther:
+		return look{Word: "This replica stands by, ready for " + plural(all, "definition", "definitions"), Class: "idle", Icon: "paused"}
 	case counts["idle"] == all:
-		return look{Word: plural(all, "definition is", "definitions are") + " paused", Class: "idle", Icon: "paused"}
-	case counts["idle"] > 0:
-		return look{Word: plural(all-counts["idle"], "definition is", "definitions are") + " running, " + number(counts["idle"]) + choose(counts["idle"], " is", " are") + " paused", Class: "ok", Icon: "ok"}
+		return look{Word: running(0, all), Class: "idle", Icon: "paused"}
 	default:
-		return look{Word: plural(all, "definition is", "definitions are") + " running", Class: "ok", Icon: "ok"}
+		return look{Word: running(all-counts["idle"], counts["idle"]), Class: "ok", Icon: "ok"}
+	}
+}
+
+// leaderlessVerdict is for a replica that does not lead and sees nobody who does: then nothing else
+// matters as much.
+func leaderlessVerdict(r *statusz.Report) (look, bool) {
+	switch r.Leader() {
+	case statusz.LeaderNobody:
+		return look{Word: "Nobody holds the lease", Class: "bad", Icon: "bad"}, true
+	case statusz.LeaderLost:
+		return look{Word: "This replica has lost the lease, and sees nobody else lead", Class: "bad", Icon: "bad"}, true
+	case statusz.LeaderGone:
+		return look{Word: "Nobody has renewed the lease for " + age(r.Time, r.Leadership.Renewed), Class: "bad", Icon: "bad"}, true
+	case statusz.LeaderUnknown:
+		return look{Word: "It is not known yet who leads", Class: "wait", Icon: "wait"}, true
+	}
+	return look{}, false
+}
+
+// running counts definitions that run and that are paused.
+func running(runs, paused int) string {
+	switch {
+	case paused == 0:
+		return plural(runs, "definition is", "definitions are") + " running"
+	case runs == 0:
+		return plural(paused, "definition is", "definitions are") + " paused"
+	default:
+		return plural(runs, "definition is", "definitions are") + " running, " + number(paused) + choose(paused, " is", " are") + " paused"
 	}
 }
 
@@ -86,7 +115,7 @@ const barWidth = 1000
 func countStates(definitions []statusz.Definition) []stateCount {
 	var counts []stateCount
 	at := 0
-	for _, state := range byNeed {
+	for _, state := range statusz.StatesByNeed() {
 		c := stateCount{State: state}
 		for i := range definitions {
 			if definitions[i].State == state {
@@ -106,26 +135,37 @@ func countStates(definitions []statusz.Definition) []stateCount {
 type leadershipView struct {
 	look
 
-	// Text says it, and Since when it began.
-	Text  string
-	Since time.Time
-	// Lease is its name, and Holder the replica that leads when it is another one.
+	// Is says it as a word for templates: other, gone, lost, nobody or unknown; itself for Works.
+	Is    statusz.Leader
+	Works bool
+	// Text says it, Since when it began, and Renewed when the lease was seen to be renewed last.
+	Text           string
+	Since, Renewed time.Time
+	// Lease is its name, and Holder the replica that leads, or led, when it is another one.
 	Lease, Holder string
 }
 
 func newLeadership(r *statusz.Report) leadershipView {
 	l := r.Leadership
-	v := leadershipView{Since: l.Since, Lease: clean(l.Lease)}
-	switch {
-	case l.Disabled:
-		v.look, v.Text = look{Word: "no lease", Class: "ok", Icon: "ok"}, "There is no lease: this replica works"
-	case l.Leading:
+	v := leadershipView{Is: r.Leader(), Works: l.Works(), Since: l.Since, Renewed: l.Renewed, Lease: clean(l.Lease)}
+	switch v.Is {
+	case statusz.LeaderItself:
 		v.look, v.Text = look{Word: "leads", Class: "ok", Icon: "ok"}, "This replica leads"
-	case l.Holder != "":
+		if l.Disabled {
+			v.Word, v.Text = "no lease", "There is no lease: this replica works"
+		}
+	case statusz.LeaderOther:
 		v.look, v.Text = look{Word: "stands by", Class: "idle", Icon: "paused"}, "This replica stands by"
 		v.Holder = clean(l.Holder)
-	default:
-		v.look, v.Text = look{Word: "nobody leads", Class: "wait", Icon: "wait"}, "Nobody holds the lease"
+	case statusz.LeaderGone:
+		v.look, v.Text = look{Word: "sees no leader", Class: "bad", Icon: "bad"}, "The lease was not renewed in time"
+		v.Holder = clean(l.Holder)
+	case statusz.LeaderLost:
+		v.look, v.Text = look{Word: "lost the lease", Class: "bad", Icon: "bad"}, "This replica has lost the lease"
+	case statusz.LeaderUnknown:
+		v.look, v.Text = look{Word: "knows no leader", Class: "wait", Icon: "wait"}, "The lease has not been read yet"
+	case statusz.LeaderNobody:
+		v.look, v.Text = look{Word: "nobody leads", Class: "bad", Icon: "bad"}, "Nobody holds the lease"
 	}
 	return v
 }
@@ -146,8 +186,7 @@ func newSources(all []statusz.Source, most int) sourceTable {
 		t.TotalBytes += all[i].Bytes
 	}
 	slices.SortStableFunc(t.Rows, func(a, b statusz.Source) int {
-		return cmp.Or(cmp.Compare(slices.Index(byNeed, a.State), slices.Index(byNeed, b.State)), cmp.Compare(b.Bytes, a.Bytes),
-			strings.Compare(a.Kind, b.Kind))
+		return statusz.CompareSources(&a, &b)
 	})
 	t.Rows = t.Rows[:min(most, len(t.Rows))]
 	return t

@@ -1,8 +1,6 @@
 package page
 
 import (
-	"slices"
-
 	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/statusz"
 )
@@ -22,16 +20,11 @@ type look struct {
 var looks = map[status.State]look{
 	status.Waiting:       {Class: "wait", Icon: "wait", Means: "the API server does not serve the kind yet"},
 	status.Syncing:       {Class: "busy", Icon: "sync", Means: "the first list is under way"},
-	status.Running:       {Class: "ok", Icon: "ok", Means: "the cache follows the API server, and objects are handled"},
+	status.Running:       {Class: "ok", Icon: "ok", Means: "the cache follows the API server"},
 	status.ReloadPending: {Class: "wait", Icon: "sync", Means: "the definition as it was before works on, as the changed one cannot take over yet"},
 	status.PruneHeld:     {Class: "bad", Icon: "held", Means: "no children are deleted until somebody says so, as too many would go at once"},
 	status.Degraded:      {Class: "bad", Icon: "bad", Means: "something keeps the definition from its work"},
 	status.Paused:        {Class: "idle", Icon: "paused", Means: "the config says paused: true"},
-}
-
-// byNeed lists the states from the one that needs somebody the most.
-var byNeed = []status.State{
-	status.Degraded, status.PruneHeld, status.ReloadPending, status.Waiting, status.Syncing, status.Running, status.Paused,
 }
 
 // results are those of the results of calls.
@@ -109,22 +102,4 @@ var troubles = []trouble{
 		"refused", "Refused", "refused", "wait", "refused", "Children that kooperd may not touch, since they are somebody else's.",
 		func(o statusz.Objects) statusz.ObjectList { return o.Refused },
 	},
-}
-
-// troubled counts the objects of all kinds of trouble.
-func troubled(o statusz.Objects) int {
-	total := 0
-	for _, t := range troubles {
-		total += t.of(o).Total
-	}
-	return total
-}
-
-// need orders definitions: those that need somebody come first.
-func need(d *statusz.Definition) int {
-	place := 2 * slices.Index(byNeed, d.State)
-	if d.State == status.Running && d.Calls.Failed == 0 && d.Queue.Throttled == "" && troubled(d.Objects) == 0 {
-		place++
-	}
-	return place
 }

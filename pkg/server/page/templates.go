@@ -98,7 +98,7 @@ type frame struct {
 func (h *Handler) frame(r *http.Request, report *statusz.Report, title, active string) *frame {
 	return &frame{
 		Root: rootOf(r), Title: title, Active: active, Assets: h.pages.assets, Now: report.Time, Process: report.Process,
-		Leadership: newLeadership(report), Trouble: troubled(report.Objects),
+		Leadership: newLeadership(report), Trouble: report.Objects.Total(),
 	}
 }
 
@@ -129,5 +129,6 @@ var functions = template.FuncMap{
 	"clean": clean, "short": short, "hash": shortHash, "plural": plural,
 	"objectPath": ObjectPath, "objectName": objectName, "definitionPath": definitionPath, "namedPath": namedPath,
 	"state": stateOf, "result": resultOf, "cause": causeText,
-	"key": func(parts ...string) string { return strings.Join(parts, "") },
+	"ifNone": func(n int, none, some string) string { return choose(min(n, 1), some, none) },
+	"key":    func(parts ...string) string { return strings.Join(parts, "") },
 }

@@ -35,8 +35,8 @@ func Everything() *Reporter {
 	}
 	r := &Reporter{Objects: knownObjects(), Whole: &statusz.Report{
 		Version: statusz.Version, Time: Now,
-		Process:    statusz.Process{Name: "kooperd-7d9f8b6c5-x2x4q", Version: "v0.9.0", Started: before(76 * time.Hour)},
-		Leadership: statusz.Leadership{Leading: true, Lease: "platform/kooperd", Holder: "kooperd-7d9f8b6c5-x2x4q", Since: before(3*time.Hour + 12*time.Minute)},
+		Process:    statusz.Process{Name: leader, Version: "v0.9.0", Started: before(76 * time.Hour)},
+		Leadership: statusz.Leadership{Leading: true, Lease: "platform/kooperd", Holder: leader, Since: before(3*time.Hour + 12*time.Minute), Renewed: before(time.Second)},
 		Awaited:    []string{"ingress-hosts"},
 		Config: statusz.Config{
 			From:    "configmap:platform/kooperd",
@@ -50,24 +50,6 @@ func Everything() *Reporter {
 		Objects:     objects,
 		History:     statusz.History{Enabled: true, Objects: 1841, Handlings: 7302, Bytes: 3_412_000, Limit: 8_388_608},
 	}}
-	return r
-}
-
-// Standby reports a replica that does not lead, on which all is well.
-func Standby() *Reporter {
-	r := Everything()
-	r.Whole.Process.Name = "kooperd-7d9f8b6c5-9kq2m"
-	r.Whole.Leadership = statusz.Leadership{Lease: "platform/kooperd", Holder: "kooperd-7d9f8b6c5-x2x4q", Since: before(3 * time.Hour)}
-	r.Whole.Ready, r.Whole.Awaited, r.Whole.Config.Refused, r.Whole.Objects = true, nil, nil, statusz.Objects{}
-	r.Whole.History = statusz.History{}
-	r.Objects = nil
-	for i := range r.Whole.Definitions {
-		d := &r.Whole.Definitions[i]
-		*d = statusz.Definition{Name: d.Name, Plugin: d.Plugin, APIVersion: d.APIVersion, Kind: d.Kind, Status: in(status.Running, 3*time.Hour, "")}
-	}
-	for i := range r.Whole.Sources {
-		r.Whole.Sources[i].Status = in(status.Running, 3*time.Hour, "")
-	}
 	return r
 }
 
