@@ -38,8 +38,11 @@ func (p pastCalls) writes() int {
 
 // changed notes what a change is about, for which the handler is going to be called.
 func (p pastCalls) changed(e kube.Event) {
-	if p.log.Enabled() {
-		p.log.Changed(e.Key, e.ChangedPaths())
+	if !p.log.Enabled() {
+		return
+	}
+	if change := e.Change(); change != nil {
+		p.log.Changed(e.Key, change)
 	}
 }
 
@@ -58,7 +61,7 @@ func (p pastCalls) add(item queue.Item[kube.Key], began time.Time, cause history
 	}
 	h := statusz.Handling{
 		Began: began, Took: statusz.Seconds(o.duration.Seconds()), Cause: string(causes[item.Priority]), Attempt: item.Attempt + 1,
-		Changed: cause.Changed, By: cause.By, Result: next.result,
+		Result: next.result,
 	}
 	h.Writes, h.WritesTotal = o.call.Writes()
 	if o.err != nil {
@@ -67,5 +70,5 @@ func (p pastCalls) add(item queue.Item[kube.Key], began time.Time, cause history
 	if next.again > 0 || next.result == resultRetry || next.result == resultPanic {
 		h.Again = began.Add(o.duration + next.again)
 	}
-	p.log.Add(item.Key, h)
+	p.log.Add(item.Key, cause, h)
 }

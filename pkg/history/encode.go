@@ -27,20 +27,71 @@ const (
 	maxKnownPath  = 128 // bytes
 )
 
-// appendHandling appends a handling, encoded: with structs and pointers, it would take five times
-// as much, and the garbage collector would look at all of it.
-func appendHandling(to []byte, h statusz.Handling, paths *knownPaths) []byte {
-	to = binary.AppendVarint(to, h.Began.UnixMicro())
-	to = binary.AppendVarint(to, int64(float64(h.Took)*1e6))
-	to = appendWord(to, causes, h.Cause)
-	to = binary.AppendUvarint(to, uint64(max(h.Attempt, 0)))
-	to = appendWord(to, results, h.Result)
-	again := int64(0)
-	if !h.Again.IsZero() {
-		again = max(h.Again.UnixMicro()-h.Began.UnixMicro(), 1)
+// What a packed handling has, besides its times, cause and result.
+const (
+	hasAttempt = 1 << iota // another one than the first
+	hasAgain
+	hasChanged
+	hasBy
+	hasError
+	hasWrites
+)
+
+// appendHandling packs a handling: with structs and pointers, it would take ten times as much, and
+// the garbage collector would look at all of it.
+func (h *History) appendHandling(to []byte, from *statusz.Handling) []byte {
+	has := parts(from)
+	to = append(to, has)
+	to = appendWord(to, causes, from.Cause)
+	to = appendWord(to, results, from.Result)
+	to = binary.AppendVarint(to, from.Began.UnixMicro()-h.began.UnixMicro())
+	to = binary.AppendVarint(to, int64(float64(from.Took)*1e6))
+	if has&hasAttempt != 0 {
+		to = binary.AppendUvarint(to, uint64(max(from.Attempt, 0)))
 	}
-	to = binary.AppendVarint(to, again)
-	changed := h.Changed[:min(len(h.Changed), maxChanged)]
+	if has&hasAgain != 0 {
+		to = binary.AppendVarint(to, from.Again.UnixMicro()-from.Began.UnixMicro())
+	}
+	if has&hasChanged != 0 {
+		to = appendPaths(to, from.Changed, &h.paths)
+	}
+	if has&hasBy != 0 {
+		to = appendText(to, from.By)
+	}
+	if has&hasError != 0 {
+		to = appendText(to, from.Error)
+	}
+	if has&hasWrites != 0 {
+		to = appendWrites(to, from.Writes, from.WritesTotal)
+	}
+	return to
+}
+
+// parts says what a handling has.
+func parts(h *statusz.Handling) (has byte) {
+	if h.Attempt != 1 {
+		has |= hasAttempt
+	}
+	if !h.Again.IsZero() {
+		has |= hasAgain
+	}
+	if len(h.Changed) > 0 {
+		has |= hasChanged
+	}
+	if h.By != "" {
+		has |= hasBy
+	}
+	if h.Error != "" {
+		has |= hasError
+	}
+	if h.WritesTotal > 0 || len(h.Writes) > 0 {
+		has |= hasWrites
+	}
+	return has
+}
+
+func appendPaths(to []byte, changed []string, paths *knownPaths) []byte {
+	changed = changed[:min(len(changed), maxChanged)]
 	to = binary.AppendUvarint(to, uint64(len(changed)))
 	for _, path := range changed {
 		number := paths.number(path)
@@ -48,10 +99,12 @@ func appendHandling(to []byte, h statusz.Handling, paths *knownPaths) []byte {
 			to = appendText(to, path)
 		}
 	}
-	to = appendText(to, h.By)
-	to = appendText(to, h.Error)
-	to = binary.AppendUvarint(to, uint64(max(h.WritesTotal, len(h.Writes))))
-	writes := h.Writes[:min(len(h.Writes), MaxWrites)]
+	return to
+}
+
+func appendWrites(to []byte, writes []statusz.Write, total int) []byte {
+	to = binary.AppendUvarint(to, uint64(max(total, len(writes))))
+	writes = writes[:min(len(writes), MaxWrites)]
 	to = binary.AppendUvarint(to, uint64(len(writes)))
 	for _, w := range writes {
 		to = appendWord(to, verbs, w.Verb)
@@ -104,6 +157,7 @@ func (p *knownPaths) number(path string) int {
 type reader struct {
 	rest  []byte
 	paths []string // by their numbers, from 1
+	began int64    // of the history, in microseconds
 }
 
 // path reads a path.
@@ -134,6 +188,15 @@ func (r *reader) skip(n int) {
 	r.rest = r.rest[n:]
 }
 
+func (r *reader) byte() byte {
+	if len(r.rest) == 0 {
+		return 0
+	}
+	b := r.rest[0]
+	r.rest = r.rest[1:]
+	return b
+}
+
 func (r *reader) text() string {
 	n := min(r.uvarint(), len(r.rest))
 	text := string(r.rest[:n])
@@ -142,11 +205,7 @@ func (r *reader) text() string {
 }
 
 func (r *reader) word(known []string) string {
-	if len(r.rest) == 0 {
-		return ""
-	}
-	i := int(r.rest[0])
-	r.rest = r.rest[1:]
+	i := int(r.byte())
 	if i == 0 || i > len(known) {
 		return r.text()
 	}
@@ -155,20 +214,32 @@ func (r *reader) word(known []string) string {
 
 // handling reads one.
 func (r *reader) handling() statusz.Handling {
-	began := r.varint()
-	h := statusz.Handling{Began: time.UnixMicro(began).UTC(), Took: statusz.Seconds(float64(r.varint()) / 1e6)}
-	h.Cause = r.word(causes)
-	h.Attempt = r.uvarint()
-	h.Result = r.word(results)
-	if again := r.varint(); again > 0 {
-		h.Again = time.UnixMicro(began + again).UTC()
+	has := r.byte()
+	h := statusz.Handling{Cause: r.word(causes), Result: r.word(results), Attempt: 1}
+	began := r.began + r.varint()
+	h.Began, h.Took = time.UnixMicro(began).UTC(), statusz.Seconds(float64(r.varint())/1e6)
+	if has&hasAttempt != 0 {
+		h.Attempt = r.uvarint()
 	}
-	for range min(r.uvarint(), maxChanged) {
-		h.Changed = append(h.Changed, r.path())
+	if has&hasAgain != 0 {
+		h.Again = time.UnixMicro(began + r.varint()).UTC()
 	}
-	h.By, h.Error, h.WritesTotal = r.text(), r.text(), r.uvarint()
-	for range min(r.uvarint(), MaxWrites) {
-		h.Writes = append(h.Writes, statusz.Write{Verb: r.word(verbs), Object: r.text(), Subresource: r.text(), Status: r.uvarint()})
+	if has&hasChanged != 0 {
+		for range min(r.uvarint(), maxChanged) {
+			h.Changed = append(h.Changed, r.path())
+		}
+	}
+	if has&hasBy != 0 {
+		h.By = r.text()
+	}
+	if has&hasError != 0 {
+		h.Error = r.text()
+	}
+	if has&hasWrites != 0 {
+		h.WritesTotal = r.uvarint()
+		for range min(r.uvarint(), MaxWrites) {
+			h.Writes = append(h.Writes, statusz.Write{Verb: r.word(verbs), Object: r.text(), Subresource: r.text(), Status: r.uvarint()})
+		}
 	}
 	return h
 }

@@ -1,46 +1,36 @@
 package history
 
 import (
-	"encoding/binary"
+	"hash/maphash"
 	"sync"
+	"time"
 
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/statusz"
 )
 
-// entryOverhead is about what an object takes besides its handlings, in bytes: its entry, and its
-// place in a map with room to grow. Its names are those that the caches have, too.
-const entryOverhead = 160
-
-// What is noted of calls to come takes room of the same limit. It is short-lived, so that it may
-// only take a share of it.
-const (
-	pendingShare    = 4
-	pendingOverhead = 176 // of an object, in a map with room to grow
-	pathOverhead    = 16  // of a path, besides its bytes
-)
+// pendingShare is the share of the limit for what is noted of calls to come, which is short-lived:
+// one of so many parts.
+const pendingShare = 4
 
 // History is what is remembered of all definitions. A nil *History remembers nothing. It is safe
 // for concurrent use.
 type History struct {
-	limit int64
+	limit int64        // of bytes
+	began time.Time    // times are packed as those since then
+	seed  maphash.Seed // of the keys of objects
+	inbox inbox        // its lock may be taken while mu is held, and not the other way round
 
 	mu        sync.Mutex
-	bytes     int64 // of handlings
-	pending   int64 // bytes of what is noted of calls to come
-	objects   int
+	logs      uint32 // how many there have been
+	objects   map[uint64]*entry
+	bytes     int64 // of objects
 	handlings int
 	paths     knownPaths
+	packing   []byte // room for one handling
+	joining   []byte // and for those of an object
 	// oldest and newest are the ends of the list of all objects, by when they were handled last.
 	oldest, newest *entry
-}
-
-// entry is one object in one definition.
-type entry struct {
-	log          *Log
-	key          kube.Key
-	older, newer *entry
-	handlings    []byte // each after its length, the newest last
 }
 
 // New returns a History that takes that many bytes at most, and nil for 0 or less.
@@ -48,7 +38,10 @@ func New(limit int64) *History {
 	if limit <= 0 {
 		return nil
 	}
-	return &History{limit: limit}
+	return &History{
+		limit: limit, began: time.Now(), seed: maphash.MakeSeed(), objects: map[uint64]*entry{},
+		inbox: inbox{limit: limit / pendingShare},
+	}
 }
 
 // Stats says how much is remembered.
@@ -58,7 +51,10 @@ func (h *History) Stats() statusz.History {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return statusz.History{Enabled: true, Objects: h.objects, Handlings: h.handlings, Bytes: h.bytes + h.pending, Limit: h.limit}
+	h.read()
+	return statusz.History{
+		Enabled: true, Objects: len(h.objects), Handlings: h.handlings, Bytes: h.bytes + h.inbox.pendingBytes(), Limit: h.limit,
+	}
 }
 
 // Definition returns the empty log of a definition.
@@ -66,7 +62,67 @@ func (h *History) Definition() *Log {
 	if h == nil {
 		return nil
 	}
-	return &Log{history: h, objects: map[kube.Key]*entry{}}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.logs++
+	return &Log{history: h, number: h.logs}
+}
+
+// place is where an object of a log is remembered. It is a hash of both: names would take most of
+// the room. Two objects have the same one in one of 10^19 cases, and then they have one history.
+func (h *History) place(l *Log, key kube.Key) uint64 {
+	return maphash.Comparable(h.seed, objectOfLog{log: l.number, key: key})
+}
+
+type objectOfLog struct {
+	log uint32
+	key kube.Key
+}
+
+// read remembers the calls that have ended since. h.mu is held.
+func (h *History) read() {
+	ended := h.inbox.take()
+	for i := range ended {
+		h.remember(&ended[i])
+	}
+	h.inbox.giveBack(ended)
+}
+
+// remember packs a call that has ended. h.mu is held.
+func (h *History) remember(c *endedCall) {
+	if c.log.removed {
+		return
+	}
+	c.handling.Changed, c.handling.By = c.cause.paths(), c.cause.by
+	place := h.place(c.log, c.key)
+	e := h.objects[place]
+	if e == nil {
+		e = &entry{place: place, log: c.log.number}
+		h.objects[place] = e
+	} else {
+		h.unlink(e)
+		h.bytes -= e.size()
+	}
+	h.append(e)
+	h.packing = h.appendHandling(h.packing[:0], &c.handling)
+	h.joining = e.join(h.joining[:0], h.packing)
+	h.handlings += count(h.joining) - count(e.handlings)
+	e.handlings = string(h.joining)
+	h.bytes += e.size()
+	for h.bytes > h.limit-h.inbox.limit && h.oldest != nil {
+		h.drop(h.oldest)
+	}
+}
+
+// forget drops all objects of a log. h.mu is held.
+func (h *History) forget(l *Log) {
+	for e := h.oldest; e != nil; {
+		next := e.newer
+		if e.log == l.number {
+			h.drop(e)
+		}
+		e = next
+	}
 }
 
 // append adds an entry at the newest end. h.mu is held.
@@ -97,27 +153,7 @@ func (h *History) unlink(e *entry) {
 // drop forgets an object. h.mu is held.
 func (h *History) drop(e *entry) {
 	h.unlink(e)
-	delete(e.log.objects, e.key)
+	delete(h.objects, e.place)
 	h.bytes -= e.size()
-	h.objects--
-	h.handlings -= e.count()
+	h.handlings -= count(e.handlings)
 }
-
-// shrink forgets objects until the limit holds. h.mu is held.
-func (h *History) shrink() {
-	for h.bytes+h.pending > h.limit && h.oldest != nil {
-		h.drop(h.oldest)
-	}
-}
-
-// count is how many handlings there are.
-func (e *entry) count() int {
-	n := 0
-	for rest := e.handlings; len(rest) > 0; n++ {
-		length, size := binary.Uvarint(rest)
-		rest = rest[size+int(length):]
-	}
-	return n
-}
-
-func (e *entry) size() int64 { return int64(entryOverhead + cap(e.handlings)) }

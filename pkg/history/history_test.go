@@ -3,6 +3,7 @@ package history
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,19 @@ import (
 )
 
 func object(i int) kube.Key { return kube.Key{Namespace: "team-a", Name: fmt.Sprintf("web-%06d", i)} }
+
+// paths are a change that keeps nothing.
+type paths []string
+
+func (p paths) Paths() []string { return p }
+func (paths) Size() int         { return 0 }
+
+func changedOf(c Cause) []string { return c.paths() }
+
+// add adds a call with all that is in the handling.
+func add(log *Log, key kube.Key, h statusz.Handling) {
+	log.Add(key, Cause{changed: h.Changed, by: h.By}, h)
+}
 
 // full is a handling with everything in it.
 func full() statusz.Handling {
@@ -34,7 +48,7 @@ func TestHandlingsComeBack(t *testing.T) {
 	plain := statusz.Handling{Began: full().Began.Add(time.Second), Took: 0.001, Cause: "initial", Attempt: 1, Result: "done"}
 	strange := statusz.Handling{Began: plain.Began, Cause: "another", Result: "unheard", Attempt: 1}
 	for _, h := range []statusz.Handling{full(), plain, strange} {
-		log.Add(object(1), h)
+		add(log, object(1), h)
 	}
 	if diff := cmp.Diff([]statusz.Handling{strange, plain, full()}, log.Handlings(object(1))); diff != "" {
 		t.Errorf("handlings (-want +got):\n%s", diff)
@@ -51,7 +65,7 @@ func TestLongTextsAreCut(t *testing.T) {
 	h.Changed = slicesOf("path", 20)
 	h.Writes = make([]statusz.Write, 30)
 	h.WritesTotal = 0
-	log.Add(object(1), h)
+	add(log, object(1), h)
 	got := log.Handlings(object(1))[0]
 	if len(got.Error) > maxText || !strings.HasSuffix(got.Error, "é…") || len(got.Changed) != maxChanged || len(got.Writes) != MaxWrites || got.WritesTotal != 30 {
 		t.Errorf("an error of %d bytes that ends in %q, %d paths, %d of %d writes",
@@ -70,7 +84,7 @@ func TestTheLastOfAnObjectAreKept(t *testing.T) {
 	h := New(1 << 20)
 	log := h.Definition()
 	for i := range 23 {
-		log.Add(object(1), statusz.Handling{Began: full().Began, Attempt: i + 1, Cause: "change", Result: "done", Error: strings.Repeat("x", i*7%50)})
+		add(log, object(1), statusz.Handling{Began: full().Began, Attempt: i + 1, Cause: "change", Result: "done", Error: strings.Repeat("x", i*7%50)})
 	}
 	var attempts []int
 	for _, handling := range log.Handlings(object(1)) {
@@ -91,8 +105,8 @@ func TestTheOldestObjectsLeave(t *testing.T) {
 	h := New(limit)
 	log, other := h.Definition(), h.Definition()
 	for i := range 1000 {
-		log.Add(object(i), full())
-		other.Add(object(0), full())
+		add(log, object(i), full())
+		add(other, object(0), full())
 	}
 	stats := h.Stats()
 	if stats.Bytes > limit || stats.Bytes < limit/2 || stats.Objects < 20 || stats.Limit != limit || !stats.Enabled {
@@ -110,7 +124,7 @@ func TestTheOldestObjectsLeave(t *testing.T) {
 	}
 	other.Remove()
 	log.Remove()
-	log.Add(object(1), full()) // A call that has ended late.
+	add(log, object(1), full()) // A call that has ended late.
 	if stats := h.Stats(); stats.Bytes != 0 || stats.Objects != 0 || stats.Handlings != 0 || h.oldest != nil || h.newest != nil {
 		t.Errorf("remembered of what is gone: %+v", stats)
 	}
@@ -139,7 +153,7 @@ func TestMemory(t *testing.T) {
 		log := h.Definition()
 		for range test.times {
 			for _, key := range keys[:test.objects] {
-				log.Add(key, test.handling)
+				add(log, key, test.handling)
 			}
 		}
 		used := heapInUse() - before
@@ -157,28 +171,28 @@ func TestMemory(t *testing.T) {
 
 func TestCauses(t *testing.T) {
 	log := New(1 << 20).Definition()
-	log.Changed(object(1), []string{"spec.a", "spec.b"})
-	log.Changed(object(1), []string{"spec.b", "status"})
-	log.Changed(object(2), nil)
+	log.Changed(object(1), paths{"spec.a", "spec.b"})
+	log.Changed(object(1), paths{"spec.b", "status"})
+	log.Changed(object(2), paths(nil))
 	log.CalledBy(object(1), "ConfigMap/a/b")
 	log.CalledBy(object(1), "ConfigMap/a/c")
-	want := Cause{Changed: []string{"spec.a", "spec.b", "status"}, By: "ConfigMap/a/c"}
-	if diff := cmp.Diff(want, log.Take(object(1))); diff != "" {
-		t.Errorf("cause (-want +got):\n%s", diff)
+	got := log.Take(object(1))
+	if diff := cmp.Diff([]string{"spec.a", "spec.b", "status"}, changedOf(got)); diff != "" || got.by != "ConfigMap/a/c" {
+		t.Errorf("called by %s, changed (-want +got):\n%s", got.by, diff)
 	}
 	for _, key := range []kube.Key{object(1), object(2)} {
-		if diff := cmp.Diff(Cause{}, log.Take(key)); diff != "" {
-			t.Errorf("%s: taken already (-want +got):\n%s", key.Name, diff)
+		if got := log.Take(key); len(changedOf(got)) != 0 || got.by != "" {
+			t.Errorf("%s: taken already: %+v", key.Name, got)
 		}
 	}
-	log.Changed(object(1), slicesOf("spec.", 20))
-	if got := log.Take(object(1)); len(got.Changed) != maxChanged {
-		t.Errorf("%d paths", len(got.Changed))
+	log.Changed(object(1), paths(slicesOf("spec.", 20)))
+	if got := log.Take(object(1)); len(changedOf(got)) != maxChanged {
+		t.Errorf("%d paths", len(changedOf(got)))
 	}
-	log.Changed(object(1), []string{"spec"})
+	log.Changed(object(1), paths{"spec"})
 	log.Pause()
-	if got := log.Take(object(1)); len(got.Changed) != 0 || log.history.pending != 0 {
-		t.Errorf("after the end of the work: %v, %d bytes", got, log.history.pending)
+	if got := log.Take(object(1)); len(changedOf(got)) != 0 || log.history.inbox.pending != 0 {
+		t.Errorf("after the end of the work: %v, %d bytes", got, log.history.inbox.pending)
 	}
 }
 
@@ -188,16 +202,16 @@ func TestPathsAreShared(t *testing.T) {
 	log, other := h.Definition(), h.Definition()
 	shared := append(make([]string, 0, 20), slicesOf("spec.", 10)...)
 	for _, l := range []*Log{log, other} {
-		l.Changed(object(1), shared[:1])
-		l.Changed(object(2), shared)
+		l.Changed(object(1), paths(shared[:1]))
+		l.Changed(object(2), paths(shared))
 	}
-	log.Changed(object(1), []string{"status.a"})
-	log.Changed(object(1), []string{"status.b"})
-	other.Changed(object(1), []string{"status.c"})
-	if diff := cmp.Diff([]string{"spec.0", "status.a", "status.b"}, log.Take(object(1)).Changed); diff != "" {
+	log.Changed(object(1), paths{"status.a"})
+	log.Changed(object(1), paths{"status.b"})
+	other.Changed(object(1), paths{"status.c"})
+	if diff := cmp.Diff([]string{"spec.0", "status.a", "status.b"}, changedOf(log.Take(object(1)))); diff != "" {
 		t.Errorf("changed (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"spec.0", "status.c"}, other.Take(object(1)).Changed); diff != "" {
+	if diff := cmp.Diff([]string{"spec.0", "status.c"}, changedOf(other.Take(object(1)))); diff != "" {
 		t.Errorf("changed in the other definition (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(slicesOf("spec.", 10), shared); diff != "" {
@@ -211,7 +225,7 @@ func TestPendingCalls(t *testing.T) {
 	log := h.Definition()
 	for _, calls := range []int{1, maxFew, 1000, 2} {
 		for i := range calls {
-			log.Changed(object(i), []string{"spec"})
+			log.Changed(object(i), paths{"spec"})
 		}
 		for i := range calls { // Those that were noted before are not noted anew.
 			log.CalledBy(object(i), fmt.Sprint(i))
@@ -221,20 +235,20 @@ func TestPendingCalls(t *testing.T) {
 		}
 		for i := range calls {
 			i = (i + calls/2) % calls
-			if diff := cmp.Diff(Cause{Changed: []string{"spec"}, By: fmt.Sprint(i)}, log.Take(object(i))); diff != "" {
-				t.Fatalf("call %d of %d (-want +got):\n%s", i, calls, diff)
+			if got := log.Take(object(i)); !slices.Equal(changedOf(got), []string{"spec"}) || got.by != fmt.Sprint(i) {
+				t.Fatalf("call %d of %d: %+v", i, calls, got)
 			}
 		}
-		if log.pending.len() != 0 || log.pending.more != nil || h.pending != 0 {
-			t.Errorf("after %d calls %d are left, with %d bytes", calls, log.pending.len(), h.pending)
+		if log.pending.len() != 0 || log.pending.more != nil || h.inbox.pending != 0 {
+			t.Errorf("after %d calls %d are left, with %d bytes", calls, log.pending.len(), h.inbox.pending)
 		}
 	}
 	for i := range 20 {
-		log.Changed(object(i), []string{"spec"})
+		log.Changed(object(i), paths{"spec"})
 	}
 	log.Pause()
-	if log.pending.len() != 0 || h.pending != 0 {
-		t.Errorf("after the end of the work %d are left, with %d bytes", log.pending.len(), h.pending)
+	if log.pending.len() != 0 || h.inbox.pending != 0 {
+		t.Errorf("after the end of the work %d are left, with %d bytes", log.pending.len(), h.inbox.pending)
 	}
 }
 
@@ -246,7 +260,7 @@ func TestManyPaths(t *testing.T) {
 	for range 2 {
 		for i := range 2 * maxKnownPaths {
 			want := []string{fmt.Sprint("spec.a", i), long, "spec.b"}
-			log.Add(object(i), statusz.Handling{Began: full().Began, Cause: "change", Result: "done", Changed: want})
+			add(log, object(i), statusz.Handling{Began: full().Began, Cause: "change", Result: "done", Changed: want})
 			if diff := cmp.Diff(want, log.Handlings(object(i))[0].Changed); diff != "" {
 				t.Fatalf("changed (-want +got):\n%s", diff)
 			}
@@ -266,11 +280,11 @@ func TestPendingCausesAreBounded(t *testing.T) {
 		logs = append(logs, h.Definition())
 	}
 	for i := range objects {
-		logs[0].Add(object(i), statusz.Handling{Began: full().Began, Cause: "initial", Attempt: 1, Result: "done"})
+		logs[0].Add(object(i), Cause{}, statusz.Handling{Began: full().Began, Cause: "initial", Attempt: 1, Result: "done"})
 	}
 	heap := heapInUse()
 	for i := range objects {
-		logs[i%len(logs)].Changed(object(i), []string{"spec", "status"})
+		logs[i%len(logs)].Changed(object(i), paths{"spec", "status"})
 		logs[i%len(logs)].CalledBy(object(i), strings.Repeat("x", 100))
 	}
 	used := heapInUse() - heap
@@ -279,25 +293,25 @@ func TestPendingCausesAreBounded(t *testing.T) {
 		noted += log.pending.len()
 	}
 	stats := h.Stats()
-	t.Logf("%d objects are noted, with %d bytes of the heap: %+v, pending %d", noted, used, stats, h.pending)
-	if h.pending > limit/pendingShare || h.pending < limit/pendingShare/2 || stats.Bytes > limit || used > limit/2 || noted < 2000 {
-		t.Errorf("%d objects are noted, with %d bytes of the heap: %+v, pending %d", noted, used, stats, h.pending)
+	t.Logf("%d objects are noted, with %d bytes of the heap: %+v, pending %d", noted, used, stats, h.inbox.pending)
+	if h.inbox.pending > limit/pendingShare || h.inbox.pending < limit/pendingShare/2 || stats.Bytes > limit || used > limit/2 || noted < 2000 {
+		t.Errorf("%d objects are noted, with %d bytes of the heap: %+v, pending %d", noted, used, stats, h.inbox.pending)
 	}
 	logs[0].CalledBy(object(0), strings.Repeat("x", limit)) // One that has no room changes nothing.
-	if len(logs[0].Take(object(0)).By) > 100 {
+	if len(logs[0].Take(object(0)).by) > 100 {
 		t.Error("more is noted than there is room for")
 	}
 	for i := range objects {
 		logs[i%len(logs)].Take(object(i))
 	}
-	if h.pending != 0 || logs[0].pending.len() != 0 {
-		t.Errorf("%d objects and %d bytes are left", logs[0].pending.len(), h.pending)
+	if h.inbox.pending != 0 || logs[0].pending.len() != 0 {
+		t.Errorf("%d objects and %d bytes are left", logs[0].pending.len(), h.inbox.pending)
 	}
-	logs[1].Changed(object(1), []string{"spec"})
+	logs[1].Changed(object(1), paths{"spec"})
 	logs[1].Remove()
-	logs[1].Changed(object(1), []string{"spec"}) // An event that has come late.
-	if h.pending != 0 {
-		t.Errorf("%d bytes are left of a definition that is gone", h.pending)
+	logs[1].Changed(object(1), paths{"spec"}) // An event that has come late.
+	if h.inbox.pending != 0 {
+		t.Errorf("%d bytes are left of a definition that is gone", h.inbox.pending)
 	}
 }
 
@@ -313,11 +327,11 @@ func TestOff(t *testing.T) {
 	for _, limit := range []int64{0, -1} {
 		h := New(limit)
 		log := h.Definition()
-		log.Changed(object(1), []string{"spec"})
+		log.Changed(object(1), paths{"spec"})
 		log.CalledBy(object(1), "by")
-		log.Add(object(1), full())
+		add(log, object(1), full())
 		log.Pause()
-		if log.Enabled() || log.Handlings(object(1)) != nil || log.Take(object(1)).By != "" || h.Stats() != (statusz.History{}) {
+		if log.Enabled() || log.Handlings(object(1)) != nil || log.Take(object(1)).by != "" || h.Stats() != (statusz.History{}) {
 			t.Errorf("%d bytes remember something", limit)
 		}
 		log.Remove()
@@ -337,10 +351,10 @@ func TestConcurrent(t *testing.T) {
 			log := logs[i%2]
 			for j := range 500 {
 				key := object(j % 100)
-				log.Changed(key, []string{"spec"})
+				log.Changed(key, paths{"spec"})
 				handling := full()
-				handling.Changed = log.Take(key).Changed
-				log.Add(key, handling)
+				handling.Changed = changedOf(log.Take(key))
+				add(log, key, handling)
 				for _, got := range log.Handlings(key) {
 					if got.Error != full().Error {
 						t.Errorf("damaged: %+v", got)
@@ -365,14 +379,14 @@ func BenchmarkCall(b *testing.B) {
 	for i := range keys {
 		keys[i] = object(i)
 	}
-	paths := []string{`metadata.annotations."example.com/seen"`}
+	seen := paths{`metadata.annotations."example.com/seen"`}
 	h := statusz.Handling{Began: full().Began, Took: 0.001, Cause: "change", Attempt: 1, Result: "done"}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		key := keys[i%len(keys)]
-		log.Changed(key, paths)
-		h.Changed = log.Take(key).Changed
-		log.Add(key, h)
+		log.Changed(key, seen)
+		h.Changed = changedOf(log.Take(key))
+		add(log, key, h)
 	}
 }
 
@@ -385,6 +399,6 @@ func BenchmarkAdd(b *testing.B) {
 	h := statusz.Handling{Began: full().Began, Took: 0.001, Cause: "initial", Attempt: 1, Result: "done"}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		log.Add(keys[i%len(keys)], h)
+		add(log, keys[i%len(keys)], h)
 	}
 }

@@ -8,8 +8,8 @@ func TestAnotherKind(t *testing.T) {
 	log, other := h.Definition(), h.Definition()
 	log.SetKind("ConfigMap")
 	for _, l := range []*Log{log, other} {
-		l.Add(object(1), full())
-		l.Changed(object(2), []string{"data"})
+		add(l, object(1), full())
+		l.Changed(object(2), paths{"data"})
 	}
 	log.SetKind("ConfigMap")
 	if len(log.Handlings(object(1))) != 1 {
@@ -19,11 +19,11 @@ func TestAnotherKind(t *testing.T) {
 	if got := log.Handlings(object(1)); len(got) != 0 {
 		t.Errorf("of another kind: %v", got)
 	}
-	if got := log.Take(object(2)); len(got.Changed) != 0 {
+	if got := log.Take(object(2)); len(changedOf(got)) != 0 {
 		t.Errorf("calls to come of another kind: %v", got)
 	}
-	log.Add(object(1), full())
-	if stats := h.Stats(); stats.Objects != 2 || stats.Handlings != 2 || len(other.Take(object(2)).Changed) != 1 {
+	add(log, object(1), full())
+	if stats := h.Stats(); stats.Objects != 2 || stats.Handlings != 2 || len(changedOf(other.Take(object(2)))) != 1 {
 		t.Errorf("remembered: %+v", stats)
 	}
 	New(0).Definition().SetKind("Service")
@@ -34,8 +34,8 @@ func TestOrderOfHandlings(t *testing.T) {
 	log := New(1 << 20).Definition()
 	first, second := full(), full()
 	second.Began = first.Began.Add(1000)
-	log.Add(object(1), second)
-	log.Add(object(1), first)
+	add(log, object(1), second)
+	add(log, object(1), first)
 	if got := log.Handlings(object(1)); !got[0].Began.Equal(second.Began) {
 		t.Errorf("the newest one is of %s", got[0].Began)
 	}

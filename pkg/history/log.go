@@ -1,80 +1,39 @@
 package history
 
 import (
-	"encoding/binary"
 	"slices"
 
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/statusz"
 )
 
-// perObject is how many handlings of one object are kept.
-const perObject = 5
-
 // Log is what is remembered of one definition. It goes on when the definition changes. A nil *Log
 // remembers nothing. It is safe for concurrent use.
 type Log struct {
 	history *History
+	number  uint32 // of this log
 
-	// All that follows is guarded by history.mu.
-
+	kind string // of the objects; guarded by history.mu
+	// removed is read with one of history.mu and the inbox's lock held, and set with both.
 	removed bool
-	objects map[kube.Key]*entry
-	kind    string       // of the objects
-	pending pendingCalls // of objects that are to be handled
+	pending pendingCalls // of objects that are to be handled; guarded by the inbox's lock
 }
 
 // Enabled reports whether anything is remembered, so that nobody finds out in vain what it is.
 func (l *Log) Enabled() bool { return l != nil }
 
-// Add notes a call that has ended.
-func (l *Log) Add(key kube.Key, handling statusz.Handling) {
+// Add notes a call that has ended, with the cause that Take has returned. What that says is left
+// out of the handling.
+func (l *Log) Add(key kube.Key, cause Cause, handling statusz.Handling) {
 	if l == nil {
 		return
 	}
 	h := l.history
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if l.removed {
-		return
+	if h.inbox.add(endedCall{log: l, key: key, cause: cause, handling: handling}) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.read()
 	}
-	var room [256]byte
-	encoded := appendHandling(room[:0], handling, &h.paths)
-	e := l.objects[key]
-	if e == nil {
-		e = &entry{log: l, key: key}
-		l.objects[key] = e
-		h.objects++
-		h.bytes += e.size()
-	} else {
-		h.unlink(e)
-	}
-	h.append(e)
-	h.bytes -= e.size()
-	h.handlings += e.add(encoded)
-	h.bytes += e.size()
-	h.shrink()
-}
-
-// add adds an encoded handling, in place of the oldest one if there are enough. It returns how many
-// more there are then.
-func (e *entry) add(encoded []byte) (more int) {
-	kept := e.handlings
-	if e.count() == perObject {
-		length, n := binary.Uvarint(kept)
-		kept = kept[n+int(length):]
-	} else {
-		more = 1
-	}
-	var room [binary.MaxVarintLen64]byte
-	length := binary.AppendUvarint(room[:0], uint64(len(encoded)))
-	next := e.handlings[:0]
-	if size := len(kept) + len(length) + len(encoded); cap(next) < size || cap(next) > 2*size {
-		next = make([]byte, 0, size)
-	}
-	next = append(next, kept...) // It may be in place: then it moves towards the beginning.
-	e.handlings = append(append(next, length...), encoded...)
-	return more
 }
 
 // Handlings returns the last calls for an object, the newest first. Those of an object that is gone
@@ -83,20 +42,20 @@ func (l *Log) Handlings(key kube.Key) []statusz.Handling {
 	if l == nil {
 		return nil
 	}
-	l.history.mu.Lock()
-	var text []byte
-	if e := l.objects[key]; e != nil {
-		text = slices.Clone(e.handlings)
+	h := l.history
+	h.mu.Lock()
+	h.read()
+	var packed, rest string
+	if e := h.objects[h.place(l, key)]; e != nil {
+		rest = e.handlings
 	}
-	paths := l.history.paths.texts // It is only appended to.
-	l.history.mu.Unlock()
+	paths := h.paths.texts // It is only appended to.
+	h.mu.Unlock()
 	var all []statusz.Handling
-	for len(text) > 0 {
-		length, n := binary.Uvarint(text)
-		text = text[n:]
-		r := reader{rest: text[:length], paths: paths}
+	for len(rest) > 0 {
+		packed, rest = cutHandling(rest)
+		r := reader{rest: []byte(packed), paths: paths, began: h.began.UnixMicro()}
 		all = append(all, r.handling())
-		text = text[length:]
 	}
 	slices.Reverse(all)
 	// Two workers may end their calls for one object in another order than they have made them.
@@ -104,17 +63,35 @@ func (l *Log) Handlings(key kube.Key) []statusz.Handling {
 	return all
 }
 
+// SetKind says of what kind the objects of the definition are from now on. If they were of another
+// one before, everything is forgotten: names alone tell them apart.
+func (l *Log) SetKind(kind string) {
+	if l == nil {
+		return
+	}
+	h := l.history
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	other := l.kind != "" && l.kind != kind
+	if l.kind = kind; !other {
+		return
+	}
+	h.read()
+	h.forget(l)
+	l.Pause()
+}
+
 // Remove forgets everything, for good: the definition is gone.
 func (l *Log) Remove() {
 	if l == nil {
 		return
 	}
-	l.history.mu.Lock()
-	defer l.history.mu.Unlock()
-	l.forgetPending()
+	h := l.history
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.inbox.mu.Lock()
 	l.removed = true
-	for _, e := range l.objects {
-		l.history.drop(e)
-	}
-	l.objects = nil
+	h.inbox.mu.Unlock()
+	l.Pause()
+	h.forget(l)
 }

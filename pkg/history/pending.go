@@ -6,36 +6,79 @@ import (
 	"kooperd.dev/kooperd/pkg/kube"
 )
 
+// What is noted of calls to come takes about so much, in bytes.
+const (
+	pendingOverhead = 192 // of an object, in a map with room to grow
+	pathOverhead    = 16  // of a path, besides its bytes
+)
+
+// Change is a change of an object, such as kube.Change.
+type Change interface {
+	// Paths are those of what has changed. They are not changed any more.
+	Paths() []string
+	// Size is how many bytes the change keeps until its paths are asked for.
+	Size() int
+}
+
 // Cause is what is known of why an object is going to be handled, besides the cause of the queue.
 type Cause struct {
-	// Changed are the paths of it that have changed since it was handled before. They must not be
-	// changed.
-	Changed []string
-	// By is the last child or related object whose event calls for it.
-	By string
+	changed []string // paths of the object
+	change  Change   // one whose paths are not among them; nil for none
+	by      string   // the last child or related object whose event calls for it
+}
+
+// paths are those of the object that have changed since it was handled before.
+func (c *Cause) paths() []string {
+	if c.change == nil {
+		return c.changed
+	}
+	return union(c.changed, c.change.Paths())
+}
+
+// kept is how many bytes its change keeps.
+func (c *Cause) kept() int64 {
+	if c.change == nil {
+		return 0
+	}
+	return int64(c.change.Size())
 }
 
 // size is what it takes while it is pending, in bytes.
-func (c Cause) size() int64 {
-	n := pendingOverhead + len(c.By) + pathOverhead*cap(c.Changed)
-	for _, path := range c.Changed {
+func (c *Cause) size() int64 {
+	n := pendingOverhead + len(c.by) + pathOverhead*cap(c.changed)
+	for _, path := range c.changed {
 		n += len(path)
 	}
-	return int64(n)
+	return int64(n) + c.kept()
 }
 
-// Changed notes what of an object has changed. It is to be followed by a call, which takes it. The
-// paths must not be changed any more: they are kept as they are.
-func (l *Log) Changed(key kube.Key, paths []string) {
-	if l == nil || len(paths) == 0 {
+// Changed notes what of an object has changed. It is to be followed by a call, which takes it.
+func (l *Log) Changed(key kube.Key, change Change) {
+	if l == nil || l.keepChange(key, change) {
 		return
 	}
-	l.history.mu.Lock()
-	defer l.history.mu.Unlock()
+	paths := change.Paths() // With no lock held: many calls are to come, or the states are large.
+	if len(paths) == 0 {
+		return
+	}
+	l.note(key, func(c *Cause) { c.changed, c.change = union(c.paths(), paths), nil })
+}
+
+// keepChange notes a change as it is, if it is the only one and there is room for its states.
+func (l *Log) keepChange(key kube.Key, change Change) bool {
+	in := &l.history.inbox
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.pending+int64(change.Size()) > in.limit/stateShare {
+		return false
+	}
 	c, known := l.pending.get(key)
-	before := c
-	c.Changed = union(c.Changed, paths)
-	l.note(key, before, known, c)
+	if len(c.changed) > 0 || c.change != nil {
+		return false
+	}
+	before := c.size()
+	c.change = change
+	return l.set(key, c, known, before)
 }
 
 // union returns some paths and those of others that are not among them, as far as there is room. It
@@ -57,27 +100,33 @@ func (l *Log) CalledBy(key kube.Key, by string) {
 	if l == nil {
 		return
 	}
-	l.history.mu.Lock()
-	defer l.history.mu.Unlock()
-	c, known := l.pending.get(key)
-	before := c
-	c.By = by
-	l.note(key, before, known, c)
+	l.note(key, func(c *Cause) { c.by = by })
 }
 
-// note notes a cause in place of the one before, if that is known, unless there is too much of all
-// definitions. history.mu is held.
-func (l *Log) note(key kube.Key, before Cause, known bool, c Cause) {
-	h, more := l.history, c.size()
+// note edits what is noted of an object.
+func (l *Log) note(key kube.Key, edit func(*Cause)) {
+	in := &l.history.inbox
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	c, known := l.pending.get(key)
+	before := c.size()
+	edit(&c)
+	l.set(key, c, known, before)
+}
+
+// set notes a cause in place of one of that size, if that is known, unless there is too much of all
+// definitions. It reports whether it did. The inbox is locked.
+func (l *Log) set(key kube.Key, c Cause, known bool, before int64) bool {
+	in, more := &l.history.inbox, c.size()
 	if known {
-		more -= before.size()
+		more -= before
 	}
-	if l.removed || h.pending+more > h.limit/pendingShare {
-		return
+	if l.removed || in.pending+more > in.limit {
+		return false
 	}
 	l.pending.set(key, c)
-	h.pending += more
-	h.shrink()
+	in.pending += more
+	return true
 }
 
 // Take returns what is noted of an object, at the beginning of its call, and forgets it.
@@ -85,11 +134,12 @@ func (l *Log) Take(key kube.Key) Cause {
 	if l == nil {
 		return Cause{}
 	}
-	l.history.mu.Lock()
-	defer l.history.mu.Unlock()
+	in := &l.history.inbox
+	in.mu.Lock()
+	defer in.mu.Unlock()
 	c, known := l.pending.take(key)
 	if known {
-		l.history.pending -= c.size()
+		in.pending -= c.size()
 	}
 	return c
 }
@@ -99,14 +149,10 @@ func (l *Log) Pause() {
 	if l == nil {
 		return
 	}
-	l.history.mu.Lock()
-	defer l.history.mu.Unlock()
-	l.forgetPending()
-}
-
-// forgetPending is Pause with history.mu held.
-func (l *Log) forgetPending() {
-	l.history.pending -= l.pending.clear()
+	in := &l.history.inbox
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.pending -= l.pending.clear()
 }
 
 // maxFew is for how many calls to come there is no map. Mostly there are one or two at a time.

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"math"
 	"reflect"
 	"slices"
 	"sync"
@@ -87,7 +88,7 @@ func encode(obj handlers.Object) *object {
 
 // Merge returns the change that an earlier one of the same object and e amount to.
 func (e Event) Merge(earlier Event) Event {
-	e.old, e.paths = earlier.old, nil
+	e.old, e.change = earlier.old, nil
 	return e
 }
 
@@ -152,28 +153,42 @@ func decodeFields(text []byte, kind schema.GroupVersionKind) (map[string]any, er
 	return fields, nil
 }
 
-// MaxChangedPaths is how many paths ChangedPaths returns at most.
-const MaxChangedPaths = 8
+// maxChangedPaths is how many paths of a change are found at most.
+const maxChangedPaths = 8
 
-// changedPaths are found once for all definitions that get an event.
-type changedPaths struct {
-	once  sync.Once
-	found []string
+// Change is what lies between two states of an object. It is safe for concurrent use. It keeps both
+// states until its paths are asked for.
+type Change struct {
+	find     sync.Once
+	size     int32
+	old, now *object
+	paths    []string
 }
 
-// ChangedPaths returns what the change is about, at most MaxChangedPaths paths, as they are written
-// in `ignore`. What the API server counts is left out. It is cheap: nothing is decoded, and the
-// definitions that share a source share the result, which they must not change. A change that is
-// not between two states has none. It is safe for concurrent use.
-func (e Event) ChangedPaths() []string {
-	if e.old == nil || e.now == nil {
-		return nil
+func newChange(old, now *object) *Change {
+	return &Change{old: old, now: now, size: int32(min(len(old.Data), math.MaxInt32))}
+}
+
+// Change returns the change, or nil if the event is not between two states. All who get the event
+// of a source get the same one.
+func (e Event) Change() *Change {
+	if e.change == nil && e.old != nil && e.now != nil {
+		return newChange(e.old, e.now)
 	}
-	if e.paths == nil {
-		return wire.Changes(&e.old.Object, &e.now.Object, e.now.codec.message, MaxChangedPaths)
-	}
-	e.paths.once.Do(func() {
-		e.paths.found = wire.Changes(&e.old.Object, &e.now.Object, e.now.codec.message, MaxChangedPaths)
+	return e.change
+}
+
+// Paths returns what the change is about, at most eight paths, as they are written in `ignore`.
+// What the API server counts is left out. It is cheap: nothing is decoded, and they are found once.
+// The result must not be changed.
+func (c *Change) Paths() []string {
+	c.find.Do(func() {
+		c.paths = wire.Changes(&c.old.Object, &c.now.Object, c.now.codec.message, maxChangedPaths)
+		c.old, c.now = nil, nil
 	})
-	return e.paths.found
+	return c.paths
 }
+
+// Size is how many bytes it keeps of what is no longer in the cache, while its paths have not been
+// asked for.
+func (c *Change) Size() int { return int(c.size) }

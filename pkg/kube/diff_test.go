@@ -332,3 +332,40 @@ func TestKeepOfMetadataAlone(t *testing.T) {
 		t.Errorf("(-want +have):\n%s", diff)
 	}
 }
+
+// TestChangeOfAnEvent has one that all share who get the event of a source.
+func TestChangeOfAnEvent(t *testing.T) {
+	changed := func(name string) *corev1.Pod {
+		p := pod("a@1")
+		p.Spec.NodeName = name
+		return p
+	}
+	one, two, three := encoded(t, changed("one")), encoded(t, changed("two")), encoded(t, pod("a@1"))
+	var events []Event
+	s := newStore(podKind, "", storeHooks{event: func(e Event) { events = append(events, e) }, received: func() {}})
+	for i, o := range []*object{one, two, three} {
+		o.ResourceVersion = fmt.Sprint(i + 1)
+		if err := s.put(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(events) != 3 || events[0].Change() != nil {
+		t.Fatalf("events: %+v", events)
+	}
+	change := events[1].Change()
+	if change != events[1].Change() || change.Size() != len(one.Data) {
+		t.Errorf("the change keeps %d bytes, want the %d of the state before; or each has its own", change.Size(), len(one.Data))
+	}
+	both := events[2].Merge(events[1]).Change()
+	for name, c := range map[string]*Change{"of one": change, "of both": both} {
+		if paths := c.Paths(); len(paths) != 1 || paths[0] != "spec.nodeName" {
+			t.Errorf("paths %s: %q", name, paths)
+		}
+		if c.old != nil || c.now != nil {
+			t.Errorf("the states %s are kept when the paths are known", name)
+		}
+	}
+	if (Event{old: one}).Change() != nil {
+		t.Error("the end of an object is a change")
+	}
+}

@@ -32,8 +32,8 @@ type Event struct {
 	Key  Key
 	Type EventType
 
-	old, now *object       // before and after; nil where there is none, or where the time before is not known
-	paths    *changedPaths // of the change; nil where nobody else has the same event
+	old, now *object // before and after; nil where there is none, or where the time before is not known
+	change   *Change // between both; nil where nobody else has the same event
 }
 
 // store is what the reflector of a source writes to: it keeps the objects in its cache and reports
@@ -99,7 +99,9 @@ func (s *store) changed(key Key, old *object, known bool, entry *object) {
 		s.hooks.event(Event{Key: key, Type: Deleted, old: old})
 		old = nil
 	}
-	s.hooks.event(Event{Key: key, Type: Changed, old: old, now: entry, paths: new(changedPaths)})
+	e := Event{Key: key, Type: Changed, old: old, now: entry}
+	e.change = e.Change()
+	s.hooks.event(e)
 }
 
 func (s *store) Delete(obj any) error {
