@@ -60,6 +60,7 @@ type dispatcher struct {
 	reconciler *reconciler
 	leaving    leaving
 	phases     phases // taking ends with the dispatcher, too
+	asking     asking
 
 	stop    context.CancelFunc // ends taking
 	running sync.WaitGroup
@@ -86,10 +87,12 @@ func newDispatcher(r *revision, q *queue.Queue[kube.Key], p phases, current func
 	p.taking = taking
 	d := &dispatcher{revision: r, queue: q, leaving: leaving{r.composing}, phases: p, stop: stop}
 	d.reconciler = r.newReconciler(q, current)
+	d.asking.add, d.asking.inherited = q.Add, func(key kube.Key, p queue.Priority) { inherit(d, key, p) }
 	if r.predicate != nil {
-		d.filter = newEventFilter(r.predicate, r.watches.primary(), r.state.metrics, q.Add)
+		d.filter = newEventFilter(r.predicate, r.watches.primary(), r.state.metrics, d.asking.ask)
 		d.filter.admits = r.state.past.changed
 		d.filter.hasLeft = d.leaving.hasLeft
+		d.filter.refused = func(ctx context.Context, obj handlers.Object, p pendingEvent) { takeRefused(ctx, d, obj, p) }
 	}
 	return d
 }
@@ -107,6 +110,7 @@ func (d *dispatcher) start(term phases, previous *dispatcher) {
 	}
 	var earlier []<-chan struct{} // closed when the calls of earlier revisions have returned
 	if previous != nil {
+		takeOver(d, previous)
 		d.revision.limits.rate.inherit(previous.revision.limits.rate)
 		for i, awaited := range previous.handOver() {
 			slot := d.workers[i%n]
@@ -197,7 +201,7 @@ func (d *dispatcher) ask(key kube.Key, p queue.Priority) {
 		d.filter.call(key, p)
 		return
 	}
-	d.queue.Add(key, p)
+	d.asking.ask(key, p)
 }
 
 // resync asks for a call of every key once per period.
@@ -237,7 +241,7 @@ func (d *dispatcher) onEvent(w *watched, e kube.Event) {
 		d.filter.change(e)
 	default:
 		d.revision.state.past.changed(e)
-		d.queue.Add(e.Key, queue.Change)
+		d.asking.ask(e.Key, queue.Change)
 	}
 }
 
@@ -316,7 +320,7 @@ func (d *dispatcher) step(keys *throttledQueue) bool {
 	defer release()
 	if !d.mayWork(item.Key) {
 		keys.abort()
-		d.queue.Postpone(item.Key, item.Priority, 0)
+		d.asking.postpone(d.queue, item, 0)
 		<-d.phases.taking.Done()
 		return false
 	}
@@ -352,7 +356,7 @@ func (d *dispatcher) mayWork(kube.Key) bool {
 // queue.
 func (d *dispatcher) object(item queue.Item[kube.Key]) (handlers.Object, bool) {
 	if !d.revision.objects.own.Ready(item.Key) {
-		d.queue.Postpone(item.Key, item.Priority, staleRetry) // The change mostly arrives before.
+		d.asking.postpone(d.queue, item, staleRetry) // The change mostly arrives before.
 		return nil, false
 	}
 	obj, ok := d.revision.watches.primary().Get(item.Key.Namespace, item.Key.Name)

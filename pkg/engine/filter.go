@@ -25,8 +25,9 @@ type eventFilter struct {
 	// hasLeft reports whether an object is called for although the decision is against it. changed
 	// is false when the call is not for a change.
 	hasLeft func(ctx context.Context, obj handlers.Object, changed bool) bool
-	admits  func(kube.Event)       // is told the changes for which the handler is called
-	keys    *queue.Queue[kube.Key] // to be decided on
+	refused func(ctx context.Context, obj handlers.Object, p pendingEvent) // is told the objects that are not called for
+	admits  func(kube.Event)                                               // is told the changes for which the handler is called
+	keys    *queue.Queue[kube.Key]                                         // to be decided on
 
 	mu      sync.Mutex
 	pending map[kube.Key]pendingEvent
@@ -36,6 +37,8 @@ type eventFilter struct {
 type predicate interface {
 	// matchesCalls reports whether calls that are not for a change are decided on, too.
 	matchesCalls() bool
+	// selects reports whether that decision is about the object as it is, and not about changes.
+	selects() bool
 	// matchesChange decides on a change.
 	matchesChange(ctx context.Context, e kube.Event) bool
 	// matches decides on a call for now, before which there was old, or nil.
@@ -49,6 +52,7 @@ type pendingEvent struct {
 
 	called   bool
 	priority queue.Priority // of the call that is not for a change, when called
+	initial  bool           // such a call has been asked for with priority Initial
 }
 
 func newEventFilter(
@@ -57,7 +61,8 @@ func newEventFilter(
 	return &eventFilter{
 		predicate: p, view: view, admit: admit, pending: map[kube.Key]pendingEvent{},
 		hasLeft: func(context.Context, handlers.Object, bool) bool { return false }, admits: func(kube.Event) {},
-		keys: queue.New[kube.Key](queue.Options{Observer: pendingObserver{metrics}}),
+		refused: func(context.Context, handlers.Object, pendingEvent) {},
+		keys:    queue.New[kube.Key](queue.Options{Observer: pendingObserver{metrics}}),
 	}
 }
 
@@ -109,6 +114,7 @@ func (f *eventFilter) call(key kube.Key, priority queue.Priority) {
 	if !p.called || priority < p.priority {
 		p.called, p.priority = true, priority
 	}
+	p.initial = p.initial || priority == queue.Initial
 	f.pending[key] = p
 	f.mu.Unlock()
 	f.keys.Add(key, priority)
@@ -169,6 +175,8 @@ func (f *eventFilter) decide(ctx context.Context, key kube.Key) {
 		f.admit(key, p.priority)
 	case f.hasLeft(ctx, obj, p.changed):
 		f.admit(key, queue.Change)
+	default:
+		f.refused(ctx, obj, p)
 	}
 }
 

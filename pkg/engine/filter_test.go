@@ -37,6 +37,8 @@ type bench struct {
 
 func (b *bench) matchesCalls() bool { return b.calls }
 
+func (b *bench) selects() bool { return b.calls }
+
 func (b *bench) matchesChange(ctx context.Context, e kube.Event) bool {
 	b.note("change of " + e.Key.Name)
 	doze(ctx)
@@ -211,6 +213,8 @@ func TestEventFilter(t *testing.T) {
 type journal struct{ asked []string }
 
 func (j *journal) matchesCalls() bool { return false }
+
+func (j *journal) selects() bool { return false }
 
 func (j *journal) matchesChange(_ context.Context, e kube.Event) bool {
 	version := func(o handlers.Object) string {

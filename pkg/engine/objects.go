@@ -56,3 +56,10 @@ func (s *objectState) gone(key kube.Key) {
 		s.changed()
 	}
 }
+
+// leftOut notes that nobody calls for an object any more, because the definition leaves it out.
+func (s *objectState) leftOut(key kube.Key) {
+	if s.failures.forget(key) {
+		s.changed()
+	}
+}

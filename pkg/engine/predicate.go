@@ -68,6 +68,23 @@ func newChangePredicate(
 
 func (p *changePredicate) matchesCalls() bool { return p.where != nil }
 
+func (p *changePredicate) selects() bool { return p.where != nil && !p.where.IsAboutChanges() }
+
+// excludes reports whether an object, as it is, is no concern of the definition. It decides on no
+// call, so it counts nothing.
+func (p *changePredicate) excludes(ctx context.Context, obj handlers.Object) bool {
+	if p == nil || !p.selects() || p.finalizes(obj) {
+		return false
+	}
+	holds, err := p.evaluate(ctx, obj, nil)
+	return err == nil && !holds
+}
+
+// finalizes reports whether an object is to be finalized.
+func (p *changePredicate) finalizes(obj handlers.Object) bool {
+	return slices.ContainsFunc(p.finalizers, func(name string) bool { finalize, _ := finalizable(name, obj); return finalize })
+}
+
 func (p *changePredicate) matchesChange(ctx context.Context, e kube.Event) bool {
 	if p.ignored != nil && e.OnlyIn(p.ignored) {
 		p.metrics.Ignored.Inc()
@@ -80,10 +97,7 @@ func (p *changePredicate) matchesChange(ctx context.Context, e kube.Event) bool 
 // nothing is lost, and the failure is counted and logged. Without a call, an object that has the
 // finalizer would never go.
 func (p *changePredicate) matches(ctx context.Context, key kube.Key, now, old handlers.Object) bool {
-	if p.where == nil {
-		return true
-	}
-	if slices.ContainsFunc(p.finalizers, func(name string) bool { finalize, _ := finalizable(name, now); return finalize }) {
+	if p.where == nil || p.finalizes(now) {
 		return true
 	}
 	holds, err := p.evaluate(ctx, now, old)

@@ -37,11 +37,13 @@ type reconciler struct {
 	queue      *queue.Queue[kube.Key]
 	objects    *objectState
 	// cached returns an object if it is one of those that the definition handles by now.
-	cached  func(kube.Key) (handlers.Object, bool)
-	calls   *callTracker
-	past    pastCalls
-	metrics *telemetry.Controller
-	logger  logr.Logger
+	cached func(kube.Key) (handlers.Object, bool)
+	// excludes reports whether the definition leaves an object out by now.
+	excludes func(context.Context, handlers.Object) bool
+	calls    *callTracker
+	past     pastCalls
+	metrics  *telemetry.Controller
+	logger   logr.Logger
 }
 
 // outcome is what became of one call.
@@ -97,7 +99,7 @@ func (r *reconciler) reconcile(ctx context.Context, item queue.Item[kube.Key], o
 		r.observe(callCtx, &o)
 		r.calls.end(call)
 		r.noteDeletion(item.Key, obj, o.err)
-		r.past.add(item, start, cause, o, r.complete(item, o))
+		r.past.add(item, start, cause, o, r.complete(ctx, item, o))
 	}()
 	o.result, o.err = r.handler.Handle(callCtx, req)
 	returned = true
@@ -143,7 +145,7 @@ func (r *reconciler) countTimeout(callCtx context.Context, o *outcome) {
 }
 
 // complete tells the queue what follows a call.
-func (r *reconciler) complete(item queue.Item[kube.Key], o outcome) sequel {
+func (r *reconciler) complete(ctx context.Context, item queue.Item[kube.Key], o outcome) sequel {
 	switch {
 	case o.err == nil:
 		r.objects.succeeded(item.Key, o.asked())
@@ -159,7 +161,7 @@ func (r *reconciler) complete(item queue.Item[kube.Key], o outcome) sequel {
 	case handlers.IsTerminal(o.err):
 		r.metrics.Terminal.Inc()
 		r.queue.Done(item.Key)
-		r.failed(o, item, failure{terminal: true})
+		r.failed(ctx, o, item, failure{terminal: true})
 		return sequel{result: resultTerminal}
 	default:
 		delay, exhausted := r.retry(item.Key, o.err)
@@ -167,7 +169,7 @@ func (r *reconciler) complete(item queue.Item[kube.Key], o outcome) sequel {
 			o.logger = o.logger.WithValues("retryAfter", delay)
 		}
 		_, putOff := handlers.RetryDelay(o.err)
-		r.failed(o, item, failure{exhausted: exhausted, outage: handlers.IsUnavailable(o.err), putOff: putOff})
+		r.failed(ctx, o, item, failure{exhausted: exhausted, outage: handlers.IsUnavailable(o.err), putOff: putOff})
 		switch {
 		case exhausted:
 			return sequel{result: resultExhausted}
@@ -198,9 +200,9 @@ func (r *reconciler) retry(key kube.Key, err error) (delay time.Duration, exhaus
 	return r.queue.Retry(key, after)
 }
 
-// failed logs a failed call and records it, unless the object is gone by now, or another revision
-// handles other objects: nothing would remove it.
-func (r *reconciler) failed(o outcome, item queue.Item[kube.Key], entry failure) {
+// failed logs a failed call and records it, unless the object is gone by now, or left out and not
+// called for any more, or another revision handles other objects: nothing would remove it.
+func (r *reconciler) failed(ctx context.Context, o outcome, item queue.Item[kube.Key], entry failure) {
 	entry.attempts, entry.message, entry.asked = item.Attempt-item.PutOffs+1, o.err.Error(), o.asked()
 	entry.refused, entry.forbidden = compose.IsAboutChildren(o.err), kube.LacksRight(o.err)
 	_, entry.stays = errors.AsType[retrier](o.err)
@@ -220,7 +222,10 @@ func (r *reconciler) failed(o outcome, item queue.Item[kube.Key], entry failure)
 	default:
 		logger.Error(o.err, "handling object failed")
 	}
-	r.objects.failed(item.Key, entry, func() bool { _, ok := r.cached(item.Key); return ok })
+	r.objects.failed(item.Key, entry, func() bool {
+		now, ok := r.cached(item.Key)
+		return ok && (!isIdle(r.queue, item.Key) || !r.excludes(ctx, now))
+	})
 }
 
 // causes are the queue's priorities in the words of the handler contract.

@@ -148,6 +148,10 @@ func (r *revision) newReconciler(q *queue.Queue[kube.Key], current func() *revis
 			}
 			return now.watches.primary().Get(key.Namespace, key.Name)
 		},
+		excludes: func(ctx context.Context, obj handlers.Object) bool {
+			now := current()
+			return now != nil && now.predicate.excludes(ctx, obj)
+		},
 		calls: r.state.calls, past: r.state.past, metrics: r.state.metrics, logger: r.state.logger,
 	}
 }
