@@ -51,8 +51,15 @@ func (b *backlog[K]) clear() bool {
 }
 
 // fill makes keys of the backlog ready, so that there are always some to compare with more urgent
-// ones, and more than are reserved.
+// ones, and more than are reserved. Keys of the backlog that have got a call, or need none, count
+// until their turn comes here.
 func (s *schedule[K]) fill(reserved int) {
+	before := depth(s)
+	defer func() {
+		if depth(s) != before {
+			s.depthChanged()
+		}
+	}()
 	for len(s.backlog.keys) > 0 && (s.ready.lists[Initial].len < backlogAhead || s.ready.len <= reserved) {
 		added := s.backlog.added
 		key, ok := s.backlog.next()

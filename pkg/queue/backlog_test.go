@@ -185,6 +185,43 @@ func TestAddAllDepthAndWorkers(t *testing.T) {
 	}
 }
 
+// TestDropDepth drops all keys while a worker is busy: nothing is left to wait for.
+func TestDropDepth(t *testing.T) {
+	for name, sorted := range map[string]func([]string){"in order": func([]string) {}, "in reverse": slices.Reverse[[]string]} {
+		t.Run(name, func(t *testing.T) {
+			depth := 0
+			q := New[string](Options{Observer: depthObserver{&depth}})
+			q.AddAll(manyKeys())
+			busy, _ := q.Get(t.Context())
+			keys := manyKeys()
+			sorted(keys)
+			for _, key := range keys {
+				q.Drop(key)
+			}
+			if stats := StatsOf(q); depth != 0 || stats != (Stats{}) {
+				t.Errorf("the depth is %d and the queue holds %+v, want nothing", depth, stats)
+			}
+			q.Done(busy.Key)
+			if q.TryReserve() {
+				t.Error("a key is ready")
+			}
+		})
+	}
+}
+
+// TestAddDepth asks for all keys of a backlog again: each counts once when they have been handled.
+func TestAddDepth(t *testing.T) {
+	depth := 0
+	q := New[string](Options{Observer: depthObserver{&depth}})
+	q.AddAll(manyKeys())
+	for _, key := range manyKeys() {
+		q.Add(key, Change)
+	}
+	if n := len(drain(t, q)); n != len(manyKeys()) || depth != 0 {
+		t.Errorf("%d keys were handed out, and the depth is %d", n, depth)
+	}
+}
+
 // depthObserver keeps the last depth.
 type depthObserver struct{ depth *int }
 

@@ -160,6 +160,7 @@ func (q *Queue[K]) Drop(key K) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.schedule.backlog.skip(key)
+	defer q.schedule.fill(q.reserved) // Many may go at once, and nobody else may ask for a key then.
 	e := q.schedule.entries.find(key)
 	if e == nil {
 		return

@@ -201,9 +201,12 @@ func (s *schedule[K]) release(e *entry[K]) {
 
 func (s *schedule[K]) depthChanged() {
 	if s.observer != nil {
-		s.observer.Depth(s.ready.len + len(s.backlog.keys))
+		s.observer.Depth(depth(s))
 	}
 }
+
+// depth is how many keys are ready, or are made ready in their turn.
+func depth[K comparable](s *schedule[K]) int { return s.ready.len + len(s.backlog.keys) }
 
 // clear drops all that is asked for. What is being processed remains until it is finished.
 func (s *schedule[K]) clear() {

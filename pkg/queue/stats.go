@@ -22,7 +22,7 @@ func StatsOf[K comparable](q *Queue[K]) Stats {
 	s := &q.schedule
 	now := s.now()
 	s.promote(now)
-	stats := Stats{Ready: s.ready.len + len(s.backlog.keys), Delayed: len(s.delays)}
+	stats := Stats{Ready: depth(s), Delayed: len(s.delays)}
 	for _, list := range s.ready.lists {
 		if list.head != nil {
 			stats.Oldest = max(stats.Oldest, now-list.head.added)
