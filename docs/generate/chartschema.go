@@ -7,17 +7,24 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
+
+	"sigs.k8s.io/yaml"
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// chartConfig is the line of the chart's schema that has the schema of the config.
-var chartConfig = regexp.MustCompile(`(?m)^    "kooperdConfig": .*$`)
+// The lines of the chart's schema that have the schema of the config, and the names of the alerts.
+var (
+	chartConfig = regexp.MustCompile(`(?m)^    "kooperdConfig": .*$`)
+	chartAlerts = regexp.MustCompile(`(?m)^    "alertName": .*$`)
+)
 
 // writeChartSchema puts the schema of the config into that of the chart's values, so that Helm
 // checks the config that stands there. Helm reads no file beside the one, so a reference is no way.
+// So it puts the names of the chart's alerts, each of which has values.
 func writeChartSchema(path string, registry *handlers.Registry) error {
 	language, err := config.JSONSchema(registry)
 	if err != nil {
@@ -31,11 +38,41 @@ func writeChartSchema(path string, registry *handlers.Registry) error {
 	if err != nil {
 		return err
 	}
-	if !chartConfig.Match(text) {
-		return fmt.Errorf("%s has no line of kooperdConfig", path)
+	names, err := alertNames(filepath.Join(filepath.Dir(path), "files", "alerts.yaml"))
+	if err != nil {
+		return fmt.Errorf("reading the alerts of the chart: %w", err)
+	}
+	if !chartConfig.Match(text) || !chartAlerts.Match(text) {
+		return fmt.Errorf("%s has no line of kooperdConfig, or none of alertName", path)
 	}
 	text = chartConfig.ReplaceAllLiteral(text, fmt.Appendf(nil, `    "kooperdConfig": %s,`, line))
+	text = chartAlerts.ReplaceAllLiteral(text, fmt.Appendf(nil, `    "alertName": {"enum": %s},`, names))
 	return os.WriteFile(path, text, 0o644) //nolint:gosec // a document is for everyone
+}
+
+// alertNames returns the names of the alerts in a file, as JSON.
+func alertNames(path string) ([]byte, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // a file of the chart that was asked for
+	if err != nil {
+		return nil, err
+	}
+	var rules struct {
+		Groups []struct {
+			Rules []struct {
+				Alert string `json:"alert"`
+			} `json:"rules"`
+		} `json:"groups"`
+	}
+	if err := yaml.Unmarshal(text, &rules); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, group := range rules.Groups {
+		for _, rule := range group.Rules {
+			names = append(names, rule.Alert)
+		}
+	}
+	return json.Marshal(names)
 }
 
 // refusedKeys are the keys that Helm, which reads YAML 1.1, makes of words without quotes. The

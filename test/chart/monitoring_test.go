@@ -116,6 +116,21 @@ func TestAlertValues(t *testing.T) {
 	}
 }
 
+// Every alert of the chart has values.
+func TestValuesOfEachAlert(t *testing.T) {
+	var set []string
+	names := slices.Sorted(maps.Keys(alertFile(t).byName()))
+	for _, name := range names {
+		set = append(set, "metrics.prometheusRule.alerts."+name+".for=7m")
+	}
+	all := alertsOf(t, "helm4", "--set", strings.Join(set, ",")).byName()
+	for _, name := range names {
+		if all[name].For != "7m" {
+			t.Errorf("%s has for: %s, and was given 7m", name, all[name].For)
+		}
+	}
+}
+
 // Each alert says what it is about, how bad it is, and where its runbook is; and each runbook is
 // that of an alert.
 func TestRunbooks(t *testing.T) {
