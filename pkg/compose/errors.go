@@ -223,14 +223,14 @@ func conflictsWithOthers(err error, managers []string) (causes []metav1.StatusCa
 	return causes
 }
 
-// maxMistakes is how many mistakes of one answer are named. There may be thousands, and they stand
-// in a condition.
+// maxMistakes is how many mistakes are named together. There may be thousands, and they stand in a
+// condition or in one line of the log.
 const maxMistakes = 10
 
-// joinFirst joins the first of what is wrong, and says how many more there are.
-func joinFirst(mistakes []error) error {
+// joinFirst joins the first of what is wrong, and says how many more there are, and of what.
+func joinFirst(mistakes []error, of string) error {
 	if more := len(mistakes) - maxMistakes; more > 0 {
-		mistakes = append(mistakes[:maxMistakes:maxMistakes], fmt.Errorf("and %d more mistakes", more)) //nolint:err113 // for a person
+		mistakes = append(mistakes[:maxMistakes:maxMistakes], fmt.Errorf("and %d more %s", more, of)) //nolint:err113 // for a person
 	}
 	return errors.Join(mistakes...)
 }

@@ -127,14 +127,14 @@ func TestJoinFirst(t *testing.T) {
 	for i := range mistakes {
 		mistakes[i] = fmt.Errorf("mistake %d", i)
 	}
-	if err := joinFirst(mistakes[:10]); err == nil || strings.Contains(err.Error(), "more") {
+	if err := joinFirst(mistakes[:10], "mistakes"); err == nil || strings.Contains(err.Error(), "more") {
 		t.Errorf("ten mistakes are %v, want all of them", err)
 	}
 	want := "mistake 9\nand 2 more mistakes"
-	if err := joinFirst(mistakes); err == nil || !strings.HasSuffix(err.Error(), want) || strings.Contains(err.Error(), "mistake 10") {
+	if err := joinFirst(mistakes, "mistakes"); err == nil || !strings.HasSuffix(err.Error(), want) || strings.Contains(err.Error(), "mistake 10") {
 		t.Errorf("twelve mistakes are %v, want %q at the end", err, want)
 	}
-	if err := joinFirst(nil); err != nil {
+	if err := joinFirst(nil, "mistakes"); err != nil {
 		t.Error(err)
 	}
 }

@@ -216,7 +216,7 @@ func (p *pass) desire(ctx context.Context, children []handlers.Child, observed m
 		d.handled = handles(ctx, p.Reconciler, d.ID)
 		desired = append(desired, d)
 	}
-	return desired, joinFirst(mistakes)
+	return desired, joinFirst(mistakes, "mistakes")
 }
 
 // plan plans, without what has failed in this pass.

@@ -175,26 +175,27 @@ func (r *Removal) treatPatched(ctx context.Context, kind schema.GroupVersionKind
 	id := ChildID{Kind: kind.GroupKind(), Namespace: object.Namespace(), Name: object.Name()}
 	t := target{kind: kind, namespace: id.Namespace, name: id.Name, metadataOnly: true}
 	tellPatched(r, id, kind)
+	var errs []error
 	switch r.Scope.OnRemove {
 	case onRemoveOrphan:
-		err = r.releasePatches(ctx, t, object.UID(), managers)
+		errs = append(errs, r.releasePatches(ctx, t, object.UID(), managers))
 	case onRemoveDelete:
-		for _, manager := range managers {
-			var body []byte
-			if body, err = emptyBody(kind, id, object.UID()); err == nil {
-				_, err = applyPatch(ctx, r.Client, t, manager, body)
-			}
-			if err != nil {
-				break
-			}
+		body, err := emptyBody(kind, id, object.UID())
+		if err != nil {
+			return false, fmt.Errorf("withdrawing the patch of %s: %w", id, err)
+		}
+		for _, manager := range managers { // What one parent has contributed keeps nothing of others.
+			_, err := applyPatch(ctx, r.Client, t, manager, body)
+			errs = append(errs, err)
 		}
 	default:
 		return true, nil
 	}
-	if err == nil || apierrors.IsNotFound(err) {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil || apierrors.IsNotFound(err) })
+	if len(errs) == 0 {
 		return false, nil
 	}
-	return false, fmt.Errorf("withdrawing the patch of %s: %w", id, err)
+	return false, fmt.Errorf("withdrawing the patch of %s: %w", id, joinFirst(errs, "patches"))
 }
 
 // releasePatches leaves to nobody what some managers have contributed to an object, in the very

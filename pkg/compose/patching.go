@@ -78,7 +78,7 @@ func (p patching) desire(ctx context.Context) error {
 		}
 		p.patches.desired = append(p.patches.desired, d)
 	}
-	return joinFirst(mistakes)
+	return joinFirst(mistakes, "mistakes")
 }
 
 // contribute applies what is desired, and what is not ours any more under a former id is withdrawn.

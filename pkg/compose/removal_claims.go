@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
 )
 
@@ -15,6 +16,7 @@ import (
 type claims struct {
 	*Removal
 	deleting map[types.UID]bool // the parents that are being deleted; nil before they are looked for
+	err      error              // why they may not be all
 }
 
 // of says why nothing is done about a child: another definition takes it over, or may do so. It is
@@ -33,29 +35,23 @@ func (c *claims) of(ctx context.Context, o observedChild) (why string, err error
 	if why == "" {
 		return "", nil
 	}
-	if err := c.look(ctx); err != nil {
-		return "", err
-	}
-	if c.deleting[about.UID] {
+	if c.look(ctx); c.deleting[about.UID] {
 		return "", nil
 	}
-	return why, nil
+	return why, c.err
 }
 
 // look finds out which parents are being deleted, once.
-func (c *claims) look(ctx context.Context) error {
+func (c *claims) look(ctx context.Context) {
 	if c.deleting != nil {
-		return nil
+		return
 	}
-	parents, err := c.parents(ctx)
-	if err != nil {
-		return err
-	}
+	var parents []handlers.Object
+	parents, c.err = c.parents(ctx)
 	c.deleting = map[types.UID]bool{}
 	for _, parent := range parents {
 		if parent.Metadata().DeletionTimestamp != nil {
 			c.deleting[parent.UID()] = true
 		}
 	}
-	return nil
 }

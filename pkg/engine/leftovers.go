@@ -98,12 +98,10 @@ func (l leftovers) finishScope(ctx context.Context, scope compose.Scope) (unserv
 		if err != nil {
 			if text := err.Error(); text != said {
 				said = text
-				l.logger.Info("what a definition has left behind cannot be looked at", telemetry.KeyReason, text)
+				l.logger.Info("not all that a definition has left behind could be removed", telemetry.KeyReason, text)
 			}
 		}
-		if err != nil || found.Claimed > 0 { // Another definition may be pending for long.
-			delay = min(2*delay, lastRemovalInterval)
-		}
+		delay = nextRemoval(delay, err != nil || found.Claimed > 0) // Another definition may be pending for long.
 		timer := time.NewTimer(delay)
 		select {
 		case <-timer.C:
@@ -112,6 +110,15 @@ func (l leftovers) finishScope(ctx context.Context, scope compose.Scope) (unserv
 			return nil, false
 		}
 	}
+}
+
+// nextRemoval is after how long the next try comes. delay is what it was before, and slower says
+// that trying does not help at the moment.
+func nextRemoval(delay time.Duration, slower bool) time.Duration {
+	if !slower {
+		return removalInterval
+	}
+	return min(2*delay, lastRemovalInterval)
 }
 
 // remove tries once. released is how many finalizers were removed before. waits is true when

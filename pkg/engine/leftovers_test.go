@@ -51,3 +51,17 @@ func testScopesThatAreLeft(t *testing.T, left []compose.Scope, want int32) {
 		<-ended
 	})
 }
+
+// The tries become slower while they do not help, and no longer than that.
+func TestNextRemoval(t *testing.T) {
+	delay := removalInterval
+	for range 10 {
+		delay = nextRemoval(delay, true)
+	}
+	if delay != lastRemovalInterval {
+		t.Errorf("after ten failures, the next try comes after %s", delay)
+	}
+	if delay = nextRemoval(delay, false); delay != removalInterval {
+		t.Errorf("after one that has helped, the next try comes after %s", delay)
+	}
+}
