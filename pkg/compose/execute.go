@@ -162,18 +162,25 @@ func (x *executor) rememberRead(ops []Op) {
 
 // executeDeletes deletes what the plan says, and reports whether there was something that could be.
 func (x *executor) executeDeletes(ctx context.Context, ops []Op, observed map[ChildID]observedChild) (deleted bool) {
-	for i, op := range ops {
+	left := map[string]ChildID{} // by namespace, one that is not deleted
+	for _, i := range inDeleteOrder(ops) {
+		op := ops[i]
 		if op.Action != Delete || ctx.Err() != nil {
+			continue
+		}
+		if child, ok := left[op.ID.Name]; ok && op.ID.Kind == namespaceGroupKind {
+			ops[i].Action, ops[i].Reason, ops[i].Message = Wait, ReasonInUse, fmt.Sprintf("%s is in it, and could not be deleted", child)
 			continue
 		}
 		delete(x.live, op.ID) // It is going to be another one, or none.
 		failure := x.delete(ctx, observed[op.ID])
 		if x.trace.child(op, failure); failure != nil {
-			x.failed[op.ID] = failure
+			x.failed[op.ID], left[op.ID.Namespace] = failure, op.ID
 			ops[i].Action, ops[i].Reason, ops[i].Message = Wait, failure.reason, failure.Error()
 			continue
 		}
 		if now, another := x.live[op.ID]; another {
+			left[op.ID.Namespace] = op.ID
 			if ops[i] = x.unwanted(now.Observed); ops[i].Action == Delete {
 				ops[i].Action = Wait // It is another object, which is proven anew.
 			}

@@ -570,6 +570,13 @@ func TestPlanPrunes(t *testing.T) {
 				"retain Protected PersistentVolumeClaim space/disk: objects of its kind are deleted only where that child says so",
 			},
 		},
+		"a namespace with a child whose marks are not provably ours any more": {
+			made: pages(space, inside), others: func(c *cluster) { c.wipe(idOf(configMapKind, "space", "inside")) },
+			want: []string{
+				"refuse Foreign ConfigMap space/inside: ConfigMap space/inside carries the marks of a child and was not made by kooperd",
+				"retain InUse Namespace space: children that are kept are in it",
+			},
+		},
 		"a namespace with a child that has moved out of it and is not ready": {
 			made:    pages(space, inside),
 			desired: pages(handlers.Child{Name: "inside", Object: untyped(configMapKind, "", "inside", nil)}),
