@@ -18,11 +18,13 @@ type Kept struct {
 
 // standing is what a definition has to do with a parent.
 type standing struct {
-	handles bool // it handles the parent, or may do so when it can work
-	works   bool // it handles objects as the file says
-	said    bool // it has said something, in whatever revision
-	stale   bool // that is about another state of the parent
-	asks    bool // its next pass says more
+	handles bool   // it handles the parent, or may do so when it can work
+	works   bool   // it handles objects as the file says
+	parents Source // where works is true
+	said    bool   // it has said something, in whatever revision
+	unseen  bool   // its cache may get the parent, which is not in it, in a moment
+	stale   bool   // it has not seen the parent as it is
+	asks    bool   // its next pass says more
 	question
 	word word // known is true only of what it says of this state as the file has it
 }
@@ -31,11 +33,16 @@ type standing struct {
 func (m *Moves) standing(p *party, about subject) standing {
 	w := m.works[p.Definition]
 	now := standing{works: w != nil && w.digest == p.Digest}
+	if now.works {
+		now.parents = w.parents
+	}
 	if !p.Selection.mayHave(about) && (w == nil || now.works) {
 		return now
 	}
 	if now.works && w.parents.Listed() {
+		isBehind := w.isBehind(p, about) // The parent may come between the two questions.
 		if _, there := w.parents.GetByUID(about.UID); !there {
+			now.handles, now.unseen, now.stale = isBehind, isBehind, isBehind
 			return now
 		}
 	}
@@ -57,11 +64,28 @@ func (m *Moves) standing(p *party, about subject) standing {
 	return now
 }
 
-// before returns a standing in which only what is said counts that was found out since then.
-func (s standing) before(since uint64) standing {
-	if s.word.isSettled() && s.word.began < since {
-		s.word.known, s.asks, s.since = false, s.works, since
+// isBehind reports whether the cache of a party's parents is older than the parent that is asked
+// about. The version of that is the newest where labels alone select it: its changes are events of
+// the cache. A selector of fields may leave it out. Then nothing but bookmarks brings the cache
+// forward, and the parent may change more often than they come. So the version is the one since
+// when it matters.
+func (w *work) isBehind(p *party, about subject) bool {
+	version := about.version
+	if p.Selection.Fields != nil {
+		version = about.since
 	}
+	return version != "" && !w.parents.Reached(about.key, version)
+}
+
+// sinceThen returns a standing in which only what is said counts that was found out since then, and
+// of no older version of the parent.
+func (s standing) sinceThen(about subject, since found) standing {
+	if !s.word.isSettled() || s.word.began >= since.at && !isOlder(s.word.version, since.version) {
+		return s
+	}
+	s.word.known, s.since = false, since.at
+	s.asks = s.parents.Reached(about.key, since.version)
+	s.stale = s.stale || !s.asks // It would say the same of the same version.
 	return s
 }
 
@@ -106,6 +130,8 @@ func says(now standing) string {
 	switch {
 	case !now.works:
 		return "works as the file says"
+	case now.unseen:
+		return "has seen the parent"
 	case now.said:
 		return "knows all that it wants of the parent"
 	default:
@@ -196,6 +222,7 @@ func heirClaims(m *Moves, donor string, about subject, objects []ChildID) map[Ch
 	m.mu.Lock()
 	p := m.parties[donor]
 	since := unwantedSince(m, p, about, objects)
+	about.since = lastOf(since).version
 	for _, heir := range m.heirsOf(p) {
 		now := m.standing(heir, about)
 		if !now.handles || !heir.Selection.mayHave(about) {
@@ -205,7 +232,7 @@ func heirClaims(m *Moves, donor string, about subject, objects []ChildID) map[Ch
 			if _, found := all[id]; found {
 				continue
 			}
-			claim, now := leftTo(heir, now, id, since[id])
+			claim, now := leftTo(heir, now, about, id, since[id])
 			if claim.why != "" {
 				all[id] = claim
 				calls = append(calls, m.wait(p, heir, about, now)...)
@@ -220,7 +247,7 @@ func heirClaims(m *Moves, donor string, about subject, objects []ChildID) map[Ch
 // leftTo says why an object of a donor is not deleted because of one heir; empty if it may be. The
 // word of the heir that it does not want it counts only if it is of a time when the donor did not
 // want it either: what makes one of them drop it may make the other one want it.
-func leftTo(heir *party, now standing, id ChildID, since uint64) (heirClaim, standing) {
+func leftTo(heir *party, now standing, about subject, id ChildID, since found) (heirClaim, standing) {
 	mayTake := slices.Contains(heir.Owns, id.Kind)
 	switch {
 	case now.word.isSettled() && now.word.wantsIn(id):
@@ -228,7 +255,7 @@ func leftTo(heir *party, now standing, id ChildID, since uint64) (heirClaim, sta
 	case now.word.isSettled() && mayTake && now.word.wants[id]:
 		return heirClaim{why: fmt.Sprintf("definition %s takes it over", heir.Definition), settled: true}, now
 	}
-	now = now.before(since)
+	now = now.sinceThen(about, since)
 	if now.word.isSettled() || !mayTake && id.Kind != namespaceGroupKind { // Its kinds do not say where its children are.
 		return heirClaim{}, now
 	}
@@ -276,6 +303,7 @@ func (m *Moves) needsNote(donor string, about subject, said string, noted func(i
 	defer m.mu.Unlock()
 	p := m.parties[donor]
 	outcome := strings.TrimPrefix(said, hasFailed)
+	about.since = about.version // To keep a note for longer than it is needed does no harm.
 	for _, heir := range m.heirsOf(p) {
 		now := m.standing(heir, about)
 		switch {

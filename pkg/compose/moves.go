@@ -55,7 +55,7 @@ type party struct {
 	waiting map[types.UID]awaiting // parents that are called when another party says more of them
 	asked   map[types.UID]question // parents that it was asked about, and of which it has said nothing since
 	// unwanted are children that there are and that it does not want, with when that was found.
-	unwanted map[types.UID]map[ChildID]uint64
+	unwanted map[types.UID]map[ChildID]found
 }
 
 // work is a revision of a definition that handles objects.
@@ -73,7 +73,18 @@ type subject struct {
 	labels labels.Set // nil where they are not known
 	state  *state     // nil where it is not known
 	// pending is true when not all is known that the definition wants.
-	pending bool
+	pending  bool
+	version  string // the newest that is known; empty where none is
+	composed string // that which the composer has seen
+	// since is the version from which on the definition does not want what it is asked about; empty
+	// where that makes no difference.
+	since string
+}
+
+// found is when something was found out about a parent.
+type found struct {
+	at      uint64 // as Moves count
+	version string // of the parent, as the composer has seen it
 }
 
 // NewMoves returns one without definitions.

@@ -1,6 +1,8 @@
 package compose
 
 import (
+	"time"
+
 	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/kube"
@@ -8,9 +10,10 @@ import (
 
 // awaiting is a parent of which another party has to say more.
 type awaiting struct {
-	key   kube.Key
-	stale bool   // something was said of another state of it, and the other party cannot be asked
-	since uint64 // a word that is begun then is waited for, also where it is the same; 0 for none
+	key    kube.Key
+	stale  bool      // the other party has not seen it as it is, and cannot be asked before it has
+	since  uint64    // a word that is begun then is waited for, also where it is the same; 0 for none
+	behind time.Time // since when stale is true
 }
 
 // question is what a party is asked about a parent.
@@ -26,7 +29,7 @@ func (q question) equal(other question) bool {
 func newParty() *party {
 	return &party{
 		words: map[types.UID]word{}, waiting: map[types.UID]awaiting{}, asked: map[types.UID]question{},
-		unwanted: map[types.UID]map[ChildID]uint64{},
+		unwanted: map[types.UID]map[ChildID]found{},
 	}
 }
 
@@ -50,7 +53,7 @@ func lookAnew(m *Moves, id string, parent types.UID) {
 		return
 	}
 	if a, waits := p.waiting[parent]; waits {
-		p.waiting[parent] = awaiting{key: a.key} // What was said since calls it nevertheless.
+		p.waiting[parent] = awaiting{key: a.key, behind: a.behind} // What was said since calls it nevertheless.
 	}
 }
 
@@ -66,25 +69,33 @@ func momentOf(m *Moves) uint64 {
 
 // unwantedSince returns when a party was first found not to want these children of a parent, which
 // there are. m.mu is held.
-func unwantedSince(m *Moves, p *party, about subject, objects []ChildID) map[ChildID]uint64 {
+func unwantedSince(m *Moves, p *party, about subject, objects []ChildID) map[ChildID]found {
 	if p == nil || about.state == nil { // What is left behind is not wanted since a change of the file.
 		return nil
 	}
-	before, now := p.unwanted[about.UID], map[ChildID]uint64{}
+	before, now := p.unwanted[about.UID], map[ChildID]found{}
 	for _, id := range objects {
-		if at, known := before[id]; known {
-			now[id] = at
+		if first, known := before[id]; known {
+			now[id] = first
 		} else if !about.pending {
-			now[id] = m.clock + 1
+			now[id] = found{at: m.clock + 1, version: about.composed}
 		}
 	}
-	for _, at := range now {
-		m.clock = max(m.clock, at)
-	}
+	m.clock = max(m.clock, lastOf(now).at)
 	if p.unwanted[about.UID] = now; len(now) == 0 {
 		delete(p.unwanted, about.UID)
 	}
 	return now
+}
+
+// lastOf returns what was found last.
+func lastOf(all map[ChildID]found) (last found) {
+	for _, one := range all {
+		if one.at > last.at {
+			last = one
+		}
+	}
+	return last
 }
 
 // wait notes that a definition waits for what another one says of a parent, and returns what to
@@ -93,7 +104,7 @@ func unwantedSince(m *Moves, p *party, about subject, objects []ChildID) map[Chi
 func (m *Moves) wait(p, other *party, about subject, now standing) []func() {
 	before := p.waiting[about.UID]
 	p.waiting[about.UID] = awaiting{
-		key: about.key, stale: before.stale || now.stale && !now.asks, since: max(before.since, now.since),
+		key: about.key, stale: before.stale || now.stale && !now.asks, since: max(before.since, now.since), behind: before.behind,
 	}
 	asked, there := other.asked[about.UID]
 	if !now.asks || there && asked.equal(now.question) {

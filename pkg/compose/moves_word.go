@@ -10,18 +10,26 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 )
 
-// staleInterval is after how long a parent is looked at again of which another definition has seen
-// another state. Mostly, what it says of the same one comes first.
-const staleInterval = time.Second
+const (
+	// staleInterval is after how long a parent is looked at again that another definition has not
+	// seen as it is. Mostly, what that says of it comes first. When it does not, each look comes
+	// when the wait has taken twice as long, up to lastStaleInterval: a cache that has none of the
+	// objects which change is brought forward by bookmarks alone, which come each minute.
+	staleInterval     = time.Second
+	lastStaleInterval = 15 * time.Second
+)
 
 // word is what a definition has said of a parent.
 type word struct {
 	digest string // of the revision that has said it
 	state  *state // of the parent, as its composer has seen it
 	began  uint64 // when it began to find out
-	known  bool   // false: there may be more that it wants
+	// version is that of the parent, as its composer has seen it.
+	version string
+	known   bool // false: there may be more that it wants
 	// failing is true when some of what it wants could not be applied.
 	failing bool
 	noted   bool // done is all that has finished
@@ -96,16 +104,36 @@ func isStale(said word, next *state, about subject) (stale, asks bool) {
 }
 
 // awaitsSameState returns after how long to look at a parent again because another definition has
-// said something of another state; 0 for never. The cache of one of them may be behind, and its
-// event may call nobody.
-func awaitsSameState(m *Moves, id string, parent types.UID) time.Duration {
+// not seen it as it is; 0 for never. The cache of one of them may be behind, and its event may call
+// nobody.
+func awaitsSameState(m *Moves, id string, parent types.UID, now time.Time) time.Duration {
 	if m == nil {
 		return 0
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if p := m.parties[id]; p != nil && p.waiting[parent].stale {
-		return staleInterval
+	p := m.parties[id]
+	if p == nil {
+		return 0
 	}
-	return 0
+	a, waits := p.waiting[parent]
+	switch {
+	case !waits:
+		return 0
+	case !a.stale:
+		a.behind = time.Time{}
+	case a.behind.IsZero():
+		a.behind = now
+	}
+	p.waiting[parent] = a
+	if !a.stale {
+		return 0
+	}
+	return min(max(now.Sub(a.behind), staleInterval), lastStaleInterval)
+}
+
+// isOlder reports whether one version of an object is certainly older than another.
+func isOlder(version, than string) bool {
+	order, err := resourceversion.CompareResourceVersion(version, than)
+	return err == nil && order < 0
 }

@@ -48,7 +48,10 @@ func subjectOf(c *current) subject {
 	if set == nil {
 		set = labels.Set{}
 	}
-	return subject{Parent: c.parent, key: c.key, labels: set, state: stateOf(c.Installation, c.composed)}
+	return subject{
+		Parent: c.parent, key: c.key, labels: set, state: stateOf(c.Installation, c.composed),
+		version: c.meta.ResourceVersion, composed: c.composed.ResourceVersion,
+	}
 }
 
 // moving is a pass of a definition between which and others children may move.
@@ -126,7 +129,8 @@ func (p moving) say(ctx context.Context, settled, noted bool) {
 	if ctx.Err() != nil || !p.Moves.Concerns(p.Definition) {
 		return
 	}
-	said := word{digest: p.Digest, state: stateOf(p.Installation, p.composed), began: p.began, failing: len(p.failed) > 0, noted: noted}
+	said := word{digest: p.Digest, state: stateOf(p.Installation, p.composed), began: p.began, version: p.composed.ResourceVersion, noted: noted}
+	said.failing = len(p.failed) > 0
 	if said.known = settled && p.err == nil && len(p.composition.Pending) == 0; said.known {
 		said.wants = map[ChildID]bool{}
 	}
@@ -150,7 +154,8 @@ func (p moving) say(ctx context.Context, settled, noted bool) {
 func (p moving) sayNothing() {
 	if p.Moves.Concerns(p.Definition) {
 		p.Moves.say(p.Definition, p.parent.UID, word{
-			digest: p.Digest, state: stateOf(p.Installation, p.composed), began: momentOf(p.Moves), known: true, noted: true, done: p.doneBefore(),
+			digest: p.Digest, state: stateOf(p.Installation, p.composed), began: momentOf(p.Moves), version: p.composed.ResourceVersion,
+			known: true, noted: true, done: p.doneBefore(),
 		})
 	}
 }

@@ -128,7 +128,7 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	result := handlers.Result{RequeueAfter: p.composition.RequeueAfter}
 	again(&result, p.next)
 	again(&result, waits)
-	again(&result, awaitsSameState(p.Moves, p.Definition, p.parent.UID))
+	again(&result, awaitsSameState(p.Moves, p.Definition, p.parent.UID, p.now()))
 	if !settled || p.lag() != nil {
 		again(&result, time.Second)
 	}

@@ -498,6 +498,7 @@ type rig struct {
 	patched  map[schema.GroupVersionKind]*cache
 	events   *events.FakeRecorder
 	registry *prometheus.Registry
+	selects  string // the label of the parents that the cache has; empty for all
 }
 
 // rigOptions are what a rig is made of.
@@ -566,7 +567,7 @@ func (r *rig) parent(name string) handlers.Object {
 func (r *rig) sync() (called []kube.Key) {
 	add := func(key kube.Key) { called = append(called, key) }
 	r.server.do(func(c *cluster) {
-		r.parents.sync(c, websiteKind.GroupKind(), "", false, func(old, now handlers.Object) {
+		r.parents.sync(c, websiteKind.GroupKind(), r.selects, false, func(old, now handlers.Object) {
 			if !r.ownEvent(now, add) && now != nil {
 				add(kube.Key{Namespace: now.Namespace(), Name: now.Name()})
 			}

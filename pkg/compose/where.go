@@ -56,8 +56,10 @@ func (w *Where) excludes(ctx context.Context, parent handlers.Object) bool {
 // then.
 func HasLeft(ctx context.Context, r *Reconciler, parent handlers.Object, changed bool) bool {
 	if r.Moves.Concerns(r.Definition) && r.Where.excludes(ctx, parent) {
-		state := stateOf(r.Installation, parent.Metadata())
-		r.Moves.say(r.Definition, parent.UID(), word{digest: r.Digest, state: state, began: momentOf(r.Moves), known: true, noted: true})
+		r.Moves.say(r.Definition, parent.UID(), word{
+			digest: r.Digest, state: stateOf(r.Installation, parent.Metadata()), began: momentOf(r.Moves), version: parent.ResourceVersion(),
+			known: true, noted: true,
+		})
 	}
 	key := kube.Key{Namespace: parent.Namespace(), Name: parent.Name()}
 	if !changed && r.Leavers.isLookedAt(key, parent.UID()) {
