@@ -38,8 +38,9 @@ type Env struct {
 // Clients are the ways to the API server that a handler has. Every one of them goes through the
 // gate: outside the leadership term, every request but a read is refused with an error that says
 // so. A definition with leaderElection: "disabled" is not gated. No request outlasts the term, so a
-// session with a Pod (exec, attach, portforward) ends after the renewDeadline at the latest. All
-// are safe for concurrent use.
+// session with a Pod (exec, attach, portforward) ends after the renewDeadline at the latest, and a
+// write may take as long as is left of the term when it is sent: at least the renewDeadline without
+// the retryPeriod while all is well, 8s with the default settings. All are safe for concurrent use.
 type Clients struct {
 	// REST is a copy of the daemon's client config with the gate in it, from which any other client
 	// can be made, for example kubernetes.NewForConfig(env.Clients.REST). Its client-side rate
@@ -47,7 +48,8 @@ type Clients struct {
 	REST *rest.Config
 	// Dynamic reads and writes any kind as unstructured objects.
 	Dynamic dynamic.Interface
-	// Mapper finds the resource of a kind.
+	// Mapper finds the resource of a kind. One that is installed later is found half a second after
+	// the last time that the API server was asked.
 	Mapper meta.RESTMapper
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -137,6 +138,37 @@ func TestLateKindIsPickedUp(t *testing.T) {
 	t.Logf("from Established to Running: %v", delays)
 	if delays[0] >= time.Second || delays[2] >= 3*time.Second {
 		t.Errorf("the shortest is %s, want less than a second, and the median %s, want less than three", delays[0], delays[2])
+	}
+}
+
+// The mapper of handlers finds a kind that is installed after its first use.
+func TestMapperFindsLateKind(t *testing.T) {
+	c, _ := connect(t, shared.AdminConfig())
+	clients, err := c.Clients("late", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	group := newGroup(t)
+	kind := schema.GroupVersionKind{Group: group, Version: "v1", Kind: "Late"}
+	if mapping, err := clients.Mapper.RESTMapping(schema.GroupKind{Kind: "ConfigMap"}); err != nil || mapping.Resource.Resource != "configmaps" {
+		t.Fatalf("the mapping of ConfigMap is %v, %v", mapping, err)
+	}
+	if mapping, err := clients.Mapper.RESTMapping(kind.GroupKind()); !meta.IsNoMatchError(err) {
+		t.Fatalf("the mapping of a kind that is not installed is %v, %v", mapping, err)
+	}
+	establish(t, definition(group, kind.Kind, "Namespaced"), "lates."+group)
+	again, deadline := time.NewTicker(100*time.Millisecond), time.After(patience)
+	defer again.Stop()
+	for {
+		mapping, err := clients.Mapper.RESTMapping(kind.GroupKind())
+		if err == nil && mapping.Resource.Resource == "lates" && mapping.Scope.Name() == meta.RESTScopeNameNamespace {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-deadline:
+			t.Fatalf("the mapping of the kind is %v, %v", mapping, err)
+		}
 	}
 }
 
