@@ -19,6 +19,25 @@ import (
 // client-go's wrapping.
 var ErrNotLeading = errors.New("this replica does not hold the lease, or no longer long enough")
 
+// SlowWriteError is the error of a write that took longer than what was left of the term when it
+// was sent, although the lease has been renewed since: it may not be carried out later. What slows
+// it down is on its way, such as an admission webhook. It is a context.DeadlineExceeded.
+type SlowWriteError struct {
+	// Within is what was left of the term.
+	Within time.Duration
+}
+
+func (e *SlowWriteError) Error() string {
+	return fmt.Sprintf("no answer within %s, all that was left of the term when the write was sent; the lease is held, "+
+		"the API server or an admission webhook is slow", e.Within.Round(time.Millisecond))
+}
+
+// Is makes it a context.DeadlineExceeded.
+func (e *SlowWriteError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// Timeout makes it a timeout for those who ask a net.Error.
+func (e *SlowWriteError) Timeout() bool { return true }
+
 // Gate decides which requests of handlers may leave the process. Its zero value is not usable; see
 // NewGate.
 type Gate struct {
@@ -56,7 +75,8 @@ func (g *Gate) Reserve(d time.Duration) { g.reserve = d }
 //
 // Inside the term, the remaining time of the term becomes the deadline of the request, here and by
 // the `timeout` parameter at the API server, which counts from the request's arrival. So nothing is
-// sent after the term, and what waits in the server's queues ends there. The clients of
+// sent after the term, and what waits in the server's queues ends there. A renewal does not prolong
+// it; a write that takes longer fails with a *SlowWriteError then. The clients of
 // Cluster.Clients send writes on separate connections, which end with the term and with all that
 // this machine still holds.
 //
@@ -125,11 +145,16 @@ func (t *gateTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, fmt.Errorf("refusing %s %s: %w", req.Method, req.URL.Path, ErrNotLeading)
 	}
-	ctx, cancel := context.WithTimeoutCause(req.Context(), remaining, ErrNotLeading)
+	slow := &SlowWriteError{Within: remaining}
+	ctx, cancel := context.WithTimeoutCause(req.Context(), remaining, slow)
 	resp, err := t.gate.transportFor(req, t.next).RoundTrip(withServerTimeout(req.WithContext(ctx), remaining))
 	if err != nil {
-		if over := errors.Is(context.Cause(ctx), ErrNotLeading) || t.gate.remaining() <= 0; over && !errors.Is(err, ErrNotLeading) {
+		switch ended := context.Cause(ctx); {
+		case errors.Is(err, ErrNotLeading):
+		case t.gate.remaining() <= 0:
 			err = fmt.Errorf("%w: %w", ErrNotLeading, err)
+		case errors.Is(ended, slow) && !errors.Is(err, slow):
+			err = fmt.Errorf("%w: %w", slow, err)
 		}
 		cancel()
 		return nil, err

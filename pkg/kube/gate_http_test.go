@@ -110,15 +110,31 @@ func TestWriteEndsWithTheTerm(t *testing.T) {
 		<-r.Context().Done() // Ends when the client gives up.
 	})
 	resource := corev1.SchemeGroupVersion.WithResource("pods")
-	pods := gatedClients(t, silent, always(100*time.Millisecond)).Dynamic.Resource(resource).Namespace("payments")
-
-	began := time.Now()
-	err := pods.Delete(t.Context(), "a", metav1.DeleteOptions{})
-	if !errors.Is(err, ErrNotLeading) || time.Since(began) < 100*time.Millisecond {
-		t.Errorf("after %s: %v, want ErrNotLeading", time.Since(began), err)
+	for name, renewed := range map[string]bool{"the term is over": false, "the lease was renewed meanwhile": true} {
+		var sent atomic.Pointer[time.Time]
+		remaining := func() time.Duration {
+			now := time.Now()
+			if sent.CompareAndSwap(nil, &now) {
+				return 100 * time.Millisecond
+			}
+			if renewed {
+				return 10 * time.Second
+			}
+			return 100*time.Millisecond - now.Sub(*sent.Load())
+		}
+		pods := gatedClients(t, silent, remaining).Dynamic.Resource(resource).Namespace("payments")
+		began := time.Now()
+		err := pods.Delete(t.Context(), "a", metav1.DeleteOptions{})
+		if errors.Is(err, ErrNotLeading) == renewed || time.Since(began) < 100*time.Millisecond {
+			t.Errorf("%s, after %s: %v", name, time.Since(began), err)
+		}
+		slow, ok := errors.AsType[*SlowWriteError](err)
+		if renewed && (!ok || slow.Within != 100*time.Millisecond || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "within 100ms, all that")) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 
-	pods = gatedClients(t, silent, always(time.Minute)).Dynamic.Resource(resource).Namespace("payments")
+	pods := gatedClients(t, silent, always(time.Minute)).Dynamic.Resource(resource).Namespace("payments")
 	own := errors.New("the caller's reason")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, own)
 	defer cancel()
