@@ -138,6 +138,20 @@ func (p *process) follow(ctx context.Context) {
 	}
 }
 
+// answerHangups says of each SIGHUP until ctx ends that the config is not read again.
+func (p *process) answerHangups(ctx context.Context) {
+	asked, stop := signals.Reload(ctx)
+	defer stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-asked:
+			p.logger.Info("SIGHUP does nothing: the config is not read again", "reload", p.flags.reload, "pipe", !p.sources.canChange())
+		}
+	}
+}
+
 // prepareTerm makes sure that a term begins with the config that was accepted last: else what the
 // leader before has changed would be undone at first. It repeats the event about a config that was
 // refused before.

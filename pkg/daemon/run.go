@@ -81,6 +81,7 @@ func (p *process) run(ctx context.Context) error {
 		l.beside = append(l.beside, p.follow)
 	} else {
 		p.logger.Info("the config is not read again when it changes", "reload", p.flags.reload, "pipe", !p.sources.canChange())
+		l.beside = append(l.beside, p.answerHangups)
 	}
 	l.prepare = p.prepareTerm
 	return l.run(ctx)
@@ -92,6 +93,8 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 	if err := flags.check(ctx); err != nil {
 		return err
 	}
+	_, stop := signals.Reload(ctx) // Whoever sends SIGHUP wants a reload, and in no case the end of the process.
+	defer stop()
 	sources, err := parseSources(flags.configs)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"kooperd.dev/kooperd/test/reload/probe"
@@ -112,6 +113,26 @@ func TestImport(t *testing.T) {
 	f.awaitStatus(t, "the changed config: ReloadPending", "revision")
 	replaceFile(t, imported, "package shared\n\nrevision: \"4\"\n")
 	r.awaitRevision(t, f, 4, "d")
+}
+
+// TestSignalWithoutReload asks a process for a reload that does not follow its config. It goes on.
+func TestSignalWithoutReload(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.create(t, "a", "")
+	path := filepath.Join(t.TempDir(), "controllers.cue")
+	writeFile(t, path, r.config(revisions{"d": 1}))
+	f := r.run(t, path, "--reload=false")
+	r.awaitRevision(t, f, 1, "d")
+	f.Signal(t, syscall.SIGHUP)
+	f.AwaitLog(t, "SIGHUP does nothing: the config is not read again")
+	if _, err := r.change(t.Context(), "a", "1"); err != nil {
+		t.Fatal(err)
+	}
+	f.Await(t, "the call for the change", func() bool { return len(r.record.all(t)) == 2 })
+	if n := len(f.Lines("stopping: no new work")); n > 0 {
+		t.Errorf("SIGHUP has stopped the process:\n%s", f.Tail(20))
+	}
 }
 
 // TestSignal asks for a reload of what is the same, and of what has changed.
