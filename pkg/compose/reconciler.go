@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -201,7 +202,7 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 	begun := r.now()
 	defer func() { r.Metrics.Pass(r.now().Sub(begun)) }()
 	p := newPass(r, key, req)
-	if mark := p.meta.Labels; r.Identity.has(mark[DefinitionLabel]) && mark[InstallationLabel] == r.Installation {
+	if isOwnChild(r, p.meta) {
 		r.Memory.Rollout.forget(key, uid)
 		return handlers.Result{}, handlers.Terminal(errOwnChild)
 	}
@@ -229,6 +230,11 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 		again(&result, listedInterval)
 	}
 	return result, p.secrets.cleanError(err)
+}
+
+// isOwnChild reports whether a parent is itself a child that the definition has made.
+func isOwnChild(r *Reconciler, parent *metav1.ObjectMeta) bool {
+	return r.Identity.has(parent.Labels[DefinitionLabel]) && parent.Labels[InstallationLabel] == r.Installation
 }
 
 // listed reports whether all caches have been complete. The engine waits for that before it calls;

@@ -34,13 +34,13 @@ type rolloutTerm struct {
 	limits  *config.Rollout // nil: nobody is held
 	digest  string          // of the revision
 	metrics *telemetry.Rollout
-	exists  func() []kube.Key // the parents, when all are in the cache
+	exists  func() []kube.Key // the parents that take part, when all are in the cache
 	call    func(kube.Key)    // asks for a pass
 }
 
 // rolloutLook is a look at all parents that there are.
 type rolloutLook struct {
-	gone map[kube.Key]struct{} // those that went meanwhile
+	gone map[kube.Key]struct{} // those that went meanwhile, or are left alone since
 }
 
 // rolloutQuestion is what a pass asks for a parent that has not what is desired.
@@ -166,7 +166,7 @@ func (r *Rollout) say(w rolloutWord) {
 	e, known := r.all.byUID[w.uid]
 	r.all.see(w.key, e)
 	if w.apart {
-		r.all.remove(w.uid)
+		r.leave(w.key, w.uid)
 		return
 	}
 	if w.held {
@@ -194,6 +194,11 @@ func (r *Rollout) say(w rolloutWord) {
 func (r *Rollout) forget(key kube.Key, uid types.UID) {
 	r.mu.Lock()
 	defer r.unlock()
+	r.leave(key, uid)
+}
+
+// leave drops a parent that is gone, or takes no part. r.mu is held.
+func (r *Rollout) leave(key kube.Key, uid types.UID) {
 	delete(r.all.unseen, key)
 	if r.looking != nil {
 		r.looking.gone[key] = struct{}{}

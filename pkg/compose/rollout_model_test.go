@@ -37,6 +37,7 @@ type rolloutWorld struct {
 type worldParent struct {
 	version int // what it has; 0 for nothing yet
 	ready   bool
+	paused  bool
 	under   *worldPass
 }
 
@@ -46,6 +47,7 @@ type worldPass struct {
 	digest  string // of the revision
 	failed  bool   // it is not known what is desired
 	held    bool
+	apart   bool // the parent is paused
 }
 
 func newRolloutWorld(tb testing.TB, seed uint64, parents, bound int) *rolloutWorld {
@@ -77,13 +79,20 @@ func (w *rolloutWorld) begin() {
 	w.gate.begin(rolloutTerm{
 		limits: &config.Rollout{MaxUnavailable: config.Share{Number: w.bound}}, digest: w.digest, metrics: w.metrics,
 		exists: func() (keys []kube.Key) {
-			for uid := range w.parents {
-				keys = append(keys, kube.Key{Name: string(uid)})
+			for uid, p := range w.parents {
+				if !p.paused {
+					keys = append(keys, kube.Key{Name: string(uid)})
+				}
 			}
 			return keys
 		},
 		call: func(key kube.Key) { w.queue[types.UID(key.Name)] = true },
 	})
+	for uid, p := range w.parents {
+		if p.paused {
+			w.looked[uid] = true // Nobody waits for it.
+		}
+	}
 	w.callAll()
 }
 
@@ -103,7 +112,7 @@ func (w *rolloutWorld) check() {
 	w.tb.Helper()
 	down := 0
 	for _, p := range w.parents {
-		if !p.ready {
+		if !p.ready && !p.paused {
 			down++
 		}
 	}
@@ -116,8 +125,8 @@ func (w *rolloutWorld) check() {
 func (w *rolloutWorld) ask(uid types.UID) {
 	p := w.parents[uid]
 	delete(w.queue, uid)
-	p.under = &worldPass{version: w.version, digest: w.digest}
-	if p.version != w.version {
+	p.under = &worldPass{version: w.version, digest: w.digest, apart: p.paused}
+	if p.version != w.version && !p.paused {
 		p.under.held = w.gate.holds(rolloutQuestion{
 			key: kube.Key{Name: string(uid)}, uid: uid, digest: w.digest, desired: fmt.Sprint(w.version), ready: p.ready,
 			isNew: func() bool { return p.version == 0 }, wished: func() bool { return false }, since: time.Now,
@@ -142,7 +151,7 @@ func (w *rolloutWorld) fail(uid types.UID) {
 // write does what a pass may do. ready is whether the parent is ready at once.
 func (w *rolloutWorld) write(uid types.UID, ready bool) {
 	p := w.parents[uid]
-	if !p.under.held && p.version != p.under.version {
+	if !p.under.held && !p.under.apart && p.version != p.under.version {
 		p.version, p.ready = p.under.version, ready
 		w.logf("write %s: %d, ready %t", uid, p.version, ready)
 	}
@@ -157,7 +166,7 @@ func (w *rolloutWorld) say(uid types.UID) {
 	current := !under.failed && p.version == under.version
 	w.gate.say(rolloutWord{
 		key: kube.Key{Name: string(uid)}, uid: uid, digest: under.digest, desired: fmt.Sprint(under.version),
-		held: under.held, current: current, ready: current && p.ready, since: time.Now,
+		apart: under.apart, held: under.held, current: current, ready: current && p.ready, since: time.Now,
 	})
 	if under.digest == w.digest {
 		w.looked[uid] = true
@@ -172,6 +181,15 @@ func (w *rolloutWorld) recover(uid types.UID) {
 		p.ready, w.queue[uid] = true, true
 		w.logf("%s is ready", uid)
 	}
+}
+
+// pause sets a parent apart, or ends that: it is ready then, whatever it has.
+func (w *rolloutWorld) pause(uid types.UID) {
+	p := w.parents[uid]
+	p.paused = !p.paused
+	p.ready = p.ready || !p.paused
+	w.looked[uid], w.let[uid], w.queue[uid] = true, false, true
+	w.logf("%s is paused: %t", uid, p.paused)
 }
 
 // crash ends the process and begins another one. What was asked for may have been written.
@@ -209,7 +227,7 @@ func (w *rolloutWorld) step(what int) {
 		w.recover(uid)
 	case what < 95:
 		w.crash()
-	case what < 98:
+	case what < 97:
 		if w.latest++; w.rand.IntN(2) == 0 {
 			w.version = w.latest
 		} else {
@@ -221,7 +239,7 @@ func (w *rolloutWorld) step(what int) {
 			w.callAll()
 		case 1: // So it does, after it has failed for all.
 			for _, uid := range uids {
-				if w.parents[uid].under == nil {
+				if p := w.parents[uid]; p.under == nil && !p.paused {
 					w.fail(uid)
 				}
 			}
@@ -229,7 +247,9 @@ func (w *rolloutWorld) step(what int) {
 		default:
 			w.begin()
 		}
-	case what == 98 && p.under == nil:
+	case what == 97 && p.under == nil:
+		w.pause(uid)
+	case what == 98 && p.under == nil && !p.paused:
 		w.fail(uid)
 	default:
 		if p.under == nil { // An event that is about nothing.
@@ -239,7 +259,7 @@ func (w *rolloutWorld) step(what int) {
 }
 
 // finish lets everything become ready, and fails the test if some parents never get what is
-// desired.
+// desired, though they are not paused.
 func (w *rolloutWorld) finish() {
 	w.tb.Helper()
 	for range 100 * len(w.parents) {
@@ -252,7 +272,7 @@ func (w *rolloutWorld) finish() {
 				w.say(uid)
 			case w.queue[uid]:
 				w.ask(uid)
-			case !p.ready && p.version == w.version:
+			case !p.ready && p.version == w.version && !p.paused:
 				w.recover(uid)
 			default:
 				continue
@@ -264,7 +284,7 @@ func (w *rolloutWorld) finish() {
 		}
 	}
 	for uid, p := range w.parents {
-		if p.version != w.version || !p.ready {
+		if !p.paused && (p.version != w.version || !p.ready) {
 			w.tb.Fatalf("in the end, parent %s has %d of %d, ready %t; %s\nafter:\n%v", uid, p.version, w.version, p.ready, w.gate.Describe(), w.steps)
 		}
 	}

@@ -72,8 +72,8 @@ func (p *rolledParents) number() int {
 	return len(p.byUID) - p.unsaid + len(p.unseen)
 }
 
-// look notes the parents of which no pass of this revision has said anything, of all that exist but
-// those that have gone since. How the others were seen last is not enough: they may be what a
+// look notes the parents of which no pass of this revision has said anything, of all that take part
+// but those that have gone since. How the others were seen last is not enough: they may be what a
 // rollout has to stop for.
 func (p *rolledParents) look(exist []kube.Key, gone map[kube.Key]struct{}) {
 	known := make(map[kube.Key]bool, len(p.byUID))

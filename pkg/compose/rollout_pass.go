@@ -38,18 +38,21 @@ const rolloutNote = "; while the parent is not ready, it counts against maxUnava
 // are given, until ctx ends. call asks for a pass.
 func BeginRollout(ctx context.Context, r *Reconciler, limits *config.Rollout, metrics *telemetry.Rollout, call func(kube.Key)) {
 	r.Memory.Rollout.begin(rolloutTerm{limits: limits, digest: r.Digest, metrics: metrics, call: call, exists: func() []kube.Key {
-		keys := r.Parents.Keys()
-		if r.Where == nil {
-			return keys
-		}
 		var handled []kube.Key
-		for _, key := range keys {
-			if parent, ok := r.Parents.Get(key.Namespace, key.Name); ok && !r.Where.excludes(ctx, parent) {
+		for _, key := range r.Parents.Keys() {
+			if parent, ok := r.Parents.Get(key.Namespace, key.Name); ok && takesPart(ctx, r, parent) {
 				handled = append(handled, key)
 			}
 		}
 		return handled
 	}})
+}
+
+// takesPart reports whether a parent in the cache is one of a rollout. Of others, no pass may ever
+// say something: the last one may have come before the revision looks for its parents.
+func takesPart(ctx context.Context, r *Reconciler, parent handlers.Object) bool {
+	m := parent.Metadata()
+	return m.DeletionTimestamp == nil && !isPaused(m) && !isOwnChild(r, m) && !r.Where.excludes(ctx, parent)
 }
 
 // rolling is a pass of a definition whose parents may be changed a few at a time.

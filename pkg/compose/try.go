@@ -125,7 +125,7 @@ func try(r *Reconciler, parent handlers.Object, do func(*pass) (handlers.Result,
 			trial = Trial{Err: fmt.Errorf("the plugin has panicked: %s", text), Redact: p.secrets.clean} //nolint:err113 // for a person
 		}
 	}()
-	if mark := p.meta.Labels; r.Identity.has(mark[DefinitionLabel]) && mark[InstallationLabel] == r.Installation {
+	if isOwnChild(r, p.meta) {
 		return Trial{Err: errOwnChild, Redact: p.secrets.clean}
 	}
 	result, err := do(p)

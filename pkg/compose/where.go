@@ -66,8 +66,8 @@ func HasLeft(ctx context.Context, r *Reconciler, parent handlers.Object, changed
 		return false
 	}
 	leaving, excluded := leaves(ctx, r, key, parent)
-	if excluded && !leaving { // Nobody is going to call for it, and a rollout may wait for that.
-		r.Memory.Rollout.forget(key, parent.UID())
+	if apart := excluded || parent.Metadata().DeletionTimestamp != nil; apart && !leaving {
+		r.Memory.Rollout.forget(key, parent.UID()) // It may wait for a call that never comes.
 	}
 	return leaving
 }
