@@ -22,7 +22,7 @@ type callTracker struct {
 	running map[*trackedCall]struct{}
 	overdue map[*trackedCall]struct{} // of those that are running
 	timer   *time.Timer               // nil before the first call
-	set     bool                      // whether the timer is set
+	due     time.Time                 // when the timer fires; zero while it is not set
 }
 
 // trackedCall is one call under way. While a definition changes from one kind to another, there may
@@ -49,7 +49,7 @@ func (t *callTracker) begin(plugin, function string, key kube.Key, begun time.Ti
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.running[call] = struct{}{}
-	if !t.set {
+	if t.due.IsZero() || begun.Add(call.limit).Before(t.due) { // Another revision may have another timeout.
 		t.setTimer(call.limit)
 	}
 	return call
@@ -69,7 +69,7 @@ func (t *callTracker) end(call *trackedCall) {
 
 // setTimer is called with the lock held.
 func (t *callTracker) setTimer(d time.Duration) {
-	t.set = true
+	t.due = time.Now().Add(d)
 	if t.timer == nil {
 		t.timer = time.AfterFunc(d, t.findOverdue)
 		return
@@ -93,7 +93,7 @@ func (t *callTracker) findOverdue() {
 			next = left
 		}
 	}
-	if t.set = next > 0; t.set {
+	if t.due = (time.Time{}); next > 0 {
 		t.setTimer(next)
 	}
 	t.mu.Unlock()
@@ -109,7 +109,7 @@ func (t *callTracker) stop() {
 	if t.timer != nil {
 		t.timer.Stop()
 	}
-	t.set = false
+	t.due = time.Time{}
 }
 
 // times returns the sum of the times that calls under way have taken so far, and the longest.
@@ -154,13 +154,20 @@ func (t *callTracker) begun(key kube.Key) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// describe says how many calls are overdue, with one for an example, or nothing.
+// describe says how many calls are overdue, with the one for an example that began first, or
+// nothing.
 func (t *callTracker) describe() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	var first *trackedCall
 	for call := range t.overdue {
-		return fmt.Sprintf("%d call(s) ignore the deadline; %s is being handled since %s",
-			len(t.overdue), call.object(), call.begun.UTC().Format(time.RFC3339))
+		if first == nil || call.begun.Before(first.begun) {
+			first = call
+		}
 	}
-	return ""
+	if first == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d call(s) ignore the deadline; %s is being handled since %s",
+		len(t.overdue), first.object(), first.begun.UTC().Format(time.RFC3339))
 }

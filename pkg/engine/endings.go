@@ -21,7 +21,12 @@ func (l *endings) add(id string, end <-chan struct{}) {
 	if l.ends == nil {
 		l.ends = map[string][]<-chan struct{}{}
 	}
-	l.ends[id] = append(slices.DeleteFunc(l.ends[id], isClosed), end)
+	for other, ends := range l.ends { // Nobody may ask for its id any more.
+		if l.ends[other] = slices.DeleteFunc(ends, isClosed); len(l.ends[other]) == 0 {
+			delete(l.ends, other)
+		}
+	}
+	l.ends[id] = append(l.ends[id], end)
 }
 
 // of returns the ends that are to come of definitions with that id.

@@ -30,7 +30,7 @@ type failures struct {
 	by        map[telemetry.Cause]int // how many of troubles have a cause
 	exhausted int                     // objects that are out of retries
 	abandoned int                     // objects that are not retried until they change
-	last      kube.Key                // the latest of troubles
+	last      kube.Key                // the latest of troubles, or the one that stands for them since
 	outage    outage
 	passed    func(calls int) // is told how many failures of an object were passing ones
 }
@@ -258,17 +258,16 @@ func (f *failures) describe() string {
 	if len(f.troubles) == 0 {
 		return ""
 	}
-	example := f.last
-	if _, still := f.troubles[example]; !still {
-		for example = range f.troubles {
-			break // any one
+	if _, still := f.troubles[f.last]; !still {
+		for f.last = range f.troubles {
+			break // any one, and the same next time
 		}
 	}
 	text := fmt.Sprintf("calls keep failing for %d object(s)", len(f.troubles))
 	if f.abandoned > 0 {
 		text += fmt.Sprintf(", %d of them not retried until they change", f.abandoned)
 	}
-	return fmt.Sprintf("%s; %s: %s", text, telemetry.ObjectName(example.Namespace, example.Name), f.objects[example].message)
+	return fmt.Sprintf("%s; %s: %s", text, telemetry.ObjectName(f.last.Namespace, f.last.Name), f.objects[f.last].message)
 }
 
 // of returns the failure of an object, if its last call failed.

@@ -49,6 +49,22 @@ func TestFailuresDescribe(t *testing.T) {
 	check("", 0, 0)
 }
 
+// TestFailuresKeepTheirExample names the same object again when the latest one fails no longer: a
+// text that changes by itself looks like news.
+func TestFailuresKeepTheirExample(t *testing.T) {
+	f := newFailures()
+	for i := range 20 {
+		f.add(key(i), failure{attempts: persistent, message: "the same"})
+	}
+	f.forget(key(19))
+	first := f.describe()
+	for range 20 {
+		if got := f.describe(); got != first {
+			t.Fatalf("first it says %q, then %q", first, got)
+		}
+	}
+}
+
 func TestCausesOfFailures(t *testing.T) {
 	f := newFailures()
 	check := func(want ...telemetry.Cause) {
