@@ -25,8 +25,17 @@ type Rollout struct {
 	all     rolledParents
 	looking *rolloutLook // while somebody looks for all parents, without mu; else nil
 	timer   *time.Timer  // at the next moment when one more is overdue; nil for none
-	message string       // what was told last
-	notify  func()       // called when it is another one; nil for none
+	told    rolloutProgress
+	notify  func() // called when it is another one than told; nil for none
+}
+
+// rolloutProgress is how far a rollout is. Each pass asks for it, so it names no parents: there may
+// be thousands. As each change is one of these numbers, other names come with another progress.
+type rolloutProgress struct {
+	RolloutCounts
+	current, held int
+	seen          bool   // something is known of every parent
+	why           string // one that is ready is held; empty while it is not
 }
 
 // rolloutTerm is a revision that handles parents.
@@ -225,8 +234,8 @@ func (r *Rollout) unlock() {
 		calls = r.wake()
 	}
 	var notify func()
-	if message := r.describe(); message != r.message {
-		r.message, notify = message, r.notify
+	if now := r.progress(); now != r.told {
+		r.told, notify = now, r.notify
 	}
 	call := r.term.call
 	r.setTimer()
@@ -294,28 +303,32 @@ func (r *Rollout) wake() (keys []kube.Key) {
 	return keys
 }
 
-// describe says how far the rollout is; empty while nobody is held. r.mu is held.
-func (r *Rollout) describe() string {
+// progress is how far the rollout is; zero while nobody is held. r.mu is held.
+func (r *Rollout) progress() rolloutProgress {
 	held := r.all.held()
 	if r.term.limits == nil || held == 0 {
-		return ""
+		return rolloutProgress{}
 	}
 	c := r.counts()
-	text := fmt.Sprintf("rollout: of %d parents, %d are updated and ready, %d are held", c.Parents, r.all.current, held)
-	switch why := c.Held(*r.term.limits, true); {
-	case !r.all.allSeen():
-		text += "; all have to be looked at before one is changed"
-	case why != "":
-		text += "; " + why + ": " + r.all.nameDown()
-	}
-	return text
+	return rolloutProgress{RolloutCounts: c, current: r.all.current, held: held, seen: r.all.allSeen(), why: c.Held(*r.term.limits, true)}
 }
 
 // Describe says how far a rollout is; empty while no parent is held.
 func (r *Rollout) Describe() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.describe()
+	p := r.progress()
+	if p.held == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("rollout: of %d parents, %d are updated and ready, %d are held", p.Parents, p.current, p.held)
+	switch {
+	case !p.seen:
+		text += "; all have to be looked at before one is changed"
+	case p.why != "":
+		text += "; " + p.why + ": " + r.all.nameDown()
+	}
+	return text
 }
 
 // OnChanged makes changed be called when Describe may return something else. It is called before

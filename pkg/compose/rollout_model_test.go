@@ -31,6 +31,7 @@ type rolloutWorld struct {
 	looked  map[types.UID]bool // parents of which a pass of that has asked or said something
 	queue   map[types.UID]bool // parents for which a pass was asked for
 	steps   []string
+	said    string // what the gate has said when it was told last that this is another text
 }
 
 // worldParent is a parent as it is.
@@ -56,6 +57,7 @@ func newRolloutWorld(tb testing.TB, seed uint64, parents, bound int) *rolloutWor
 		metrics: telemetry.NewMetrics(prometheus.NewRegistry()).Controller(definition).Rollout(),
 		parents: map[types.UID]*worldParent{}, queue: map[types.UID]bool{},
 	}
+	w.gate.OnChanged(func() { w.said = w.gate.Describe() })
 	for i := range parents {
 		w.parents[types.UID(fmt.Sprint(i))] = &worldParent{version: 1, ready: true}
 	}
@@ -107,7 +109,7 @@ func (w *rolloutWorld) logf(format string, args ...any) {
 	w.steps = append(w.steps, fmt.Sprintf(format, args...))
 }
 
-// check fails the test if too many parents are not ready.
+// check fails the test if too many parents are not ready, or if nobody was told how it stands.
 func (w *rolloutWorld) check() {
 	w.tb.Helper()
 	down := 0
@@ -115,6 +117,9 @@ func (w *rolloutWorld) check() {
 		if !p.ready && !p.paused {
 			down++
 		}
+	}
+	if says := w.gate.Describe(); says != w.said {
+		w.tb.Fatalf("it says %q, and was %q when that was told, after:\n%v", says, w.said, w.steps)
 	}
 	if down > w.bound {
 		w.tb.Fatalf("%d parents are not ready, of %d that may be, after:\n%v", down, w.bound, w.steps)
@@ -303,6 +308,7 @@ func FuzzRollout(f *testing.F) {
 		w := newRolloutWorld(t, seed, 1+int(parents%20), 1+int(bound%5))
 		for range steps % 1000 {
 			w.step(w.rand.IntN(100))
+			w.check()
 		}
 		w.finish()
 	})

@@ -28,6 +28,7 @@ type rolled struct {
 	desired  string // hash of what was desired when it had that last, and nothing was changed since
 	// generation is that of the parent when it was seen last.
 	generation int64
+	number     uint64 // of the parent, as it came
 	place      uint64 // in the queue of those that are held; 0 for none
 	called     bool   // it is held, and a pass was asked for
 	seen       bool   // a pass of this revision has asked or said something
@@ -41,8 +42,10 @@ type rolledParents struct {
 	down    map[*rolled]struct{}  // those that are not ready, or are being changed
 	moved   int                   // those in down that have what is desired, or are on their way
 	current int                   // those that have what is desired and are ready
+	late    []*rolled             // those that have what is desired and are not ready, by since
 	queue   [2][]*rolled          // those that are held, by place; the first ones are not ready
 	last    uint64                // place in the queue
+	added   uint64                // how many have come
 }
 
 // add adds a parent of which nothing is known.
@@ -50,7 +53,8 @@ func (p *rolledParents) add(uid types.UID, key kube.Key, generation int64) *roll
 	if p.byUID == nil {
 		p.byUID, p.down = map[types.UID]*rolled{}, map[*rolled]struct{}{}
 	}
-	e := &rolled{key: key, ready: true, generation: generation, seen: true}
+	p.added++
+	e := &rolled{key: key, ready: true, generation: generation, seen: true, number: p.added}
 	p.byUID[uid] = e
 	return e
 }
@@ -119,6 +123,16 @@ func (p *rolledParents) count(e *rolled, n int) {
 	if (!e.ready || e.moving) && (e.moving || e.current) {
 		p.moved += n
 	}
+	if e.current && !e.moving && !e.ready {
+		i, found := slices.BinarySearchFunc(p.late, e, func(a, b *rolled) int {
+			return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.number, b.number))
+		})
+		if n > 0 {
+			p.late = slices.Insert(p.late, i, e)
+		} else if found {
+			p.late = slices.Delete(p.late, i, i+1)
+		}
+	}
 }
 
 // hold puts a parent into the queue. One that is in it keeps its place.
@@ -176,15 +190,14 @@ func (p *rolledParents) held() int { return len(p.queue[0]) + len(p.queue[1]) }
 // overdue counts those that have what is desired and are not ready for longer than so long. next is
 // after how long there may be one more; 0 for never.
 func (p *rolledParents) overdue(now time.Time, longerThan time.Duration) (n int, next time.Duration) {
-	for e := range p.down {
-		if !e.current || e.moving {
-			continue
+	n, _ = slices.BinarySearchFunc(p.late, now, func(e *rolled, now time.Time) int {
+		if e.since.Add(longerThan).After(now) {
+			return 1
 		}
-		if left := e.since.Add(longerThan).Sub(now); left <= 0 {
-			n++
-		} else if next == 0 || left < next {
-			next = left
-		}
+		return -1
+	})
+	if n < len(p.late) {
+		next = p.late[n].since.Add(longerThan).Sub(now)
 	}
 	return n, next
 }
