@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/kube"
 )
 
 // maxDone is how many bytes the annotation with what is done may have. All annotations of an object
@@ -262,8 +263,8 @@ func (f finishing) write(ctx context.Context, next map[string]string) error {
 }
 
 // noteFinished notes of an object that is gone what it has left, if it had finished. No pass may
-// have seen that.
-func noteFinished(m *Memory, parent types.UID, gone handlers.Object) {
+// have seen that. The parent is one that there was a moment ago.
+func noteFinished(r *Reconciler, parent types.UID, gone handlers.Object) {
 	kind := gone.GroupVersionKind().GroupKind()
 	if !handlers.Finishes(kind) {
 		return
@@ -281,13 +282,25 @@ func noteFinished(m *Memory, parent types.UID, gone handlers.Object) {
 	if said == "" {
 		return
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	p := m.of(parent)
+	r.Memory.mu.Lock()
+	p := r.Memory.of(parent)
 	if p.finished == nil {
 		p.finished = map[string]string{}
 	}
 	p.finished[marks.child] = said
+	r.Memory.mu.Unlock()
+	if _, there := r.Parents.GetByUID(parent); !there {
+		dropUnmet(r.Memory, parent) // It may have been forgotten before this was noted.
+	}
+}
+
+// dropUnmet drops a parent that is gone, unless a pass has met it since, which forgets it.
+func dropUnmet(m *Memory, parent types.UID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p := m.parents[parent]; p != nil && p.key == (kube.Key{}) {
+		delete(m.parents, parent)
+	}
 }
 
 // finishedOf is what has finished and gone, and is not in the annotation yet.

@@ -163,7 +163,7 @@ func TestNoteOfWhatGoesMeanwhile(t *testing.T) {
 			var r *rig
 			goes := func() {
 				if gone != nil {
-					noteFinished(r.Memory, r.parent("web").UID(), gone)
+					noteFinished(r.Reconciler, r.parent("web").UID(), gone)
 					gone = nil
 				}
 			}

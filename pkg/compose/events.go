@@ -41,7 +41,7 @@ func (r *Reconciler) onChild(old, now handlers.Object, add func(kube.Key)) {
 		parent := types.UID(labels[ParentUIDLabel])
 		if parent != "" && now == nil && slices.Contains(r.Moves.donorsOf(r.Definition), labels[DefinitionLabel]) {
 			if _, there := r.Parents.GetByUID(parent); there {
-				noteFinished(r.Memory, parent, old) // The donor may not have said so yet.
+				noteFinished(r, parent, old) // The donor may not have said so yet.
 			}
 		}
 		if parent == "" || seen[parent] || !r.Identity.has(labels[DefinitionLabel]) {
@@ -50,7 +50,7 @@ func (r *Reconciler) onChild(old, now handlers.Object, add func(kube.Key)) {
 		seen[parent] = true
 		event.notify = func() {
 			if _, there := r.Parents.GetByUID(parent); there && now == nil {
-				noteFinished(r.Memory, parent, old)
+				noteFinished(r, parent, old)
 			}
 			r.addParent(parent, add)
 		}
