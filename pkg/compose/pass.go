@@ -280,10 +280,12 @@ func (p *pass) hold() string {
 		return p.composition.Pending[0].Error()
 	}
 	for _, op := range p.ops {
-		if failure := p.failed[op.ID]; failure != nil {
-			return fmt.Sprintf("%s could not be applied", op.ID)
-		}
+		failure := p.failed[op.ID]
 		switch {
+		case failure != nil && op.Desired == nil:
+			return fmt.Sprintf("%s could not be deleted", op.ID)
+		case failure != nil:
+			return fmt.Sprintf("%s could not be applied", op.ID)
 		case op.Desired == nil:
 		case op.Action == Refuse:
 			return fmt.Sprintf("%s is refused", op.ID)
