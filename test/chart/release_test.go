@@ -219,6 +219,9 @@ func TestReleases(t *testing.T) {
 				if said, ok := r.helmTest(t); !ok || !strings.HasPrefix(said, "ok: ") {
 					t.Errorf("helm test: %t, kooperd says:\n%s", ok, said)
 				}
+				if name == "one-namespace" && !paged {
+					r.commandsOfDocs(t)
+				}
 				r.stop(t)
 				cluster.CheckGrants(t, r.user(), granted, paged, r.ofDaemons(t, mark))
 			})

@@ -153,7 +153,7 @@ func TestNotes(t *testing.T) {
 		set           string
 		want, without string
 	}{
-		"usual": {want: "kubectl --namespace platform get lease demo-kooperd", without: "WARNING"},
+		"usual": {want: "kooperd status --namespace platform --lease demo-kooperd\n", without: "WARNING"},
 		"no rights": {
 			set:     "rbac.rules.namespaces=null",
 			want:    "WARNING: rbac.rules is empty, so no definition may watch anything.",
@@ -162,9 +162,14 @@ func TestNotes(t *testing.T) {
 		"the rights again": {set: "rbac.rules.namespaces=null", want: "-f rbac.yaml\n\nand with all your other values again."},
 		"own rights":       {set: "rbac.create=false", want: "this release has granted nothing to the service account", without: "WARNING"},
 		"fence":            {set: "fence.enabled=true", want: "The fence stays when this release is uninstalled"},
-		"who may read":     {set: "metrics.authenticate=true", want: "It asks for the token of somebody who may get /statusz"},
-		"anybody may read": {set: "metrics.enabled=false", want: "The status page is at http://127.0.0.1:8081/ after", without: "/statusz"},
-		"no lease":         {set: "leaderElection.enabled=false,replicas=1", want: "helm test demo --namespace platform", without: "get lease"},
+		"who may read":     {set: "metrics.authenticate=true", want: "--lease demo-kooperd --authenticate\n"},
+		"anybody may read": {set: "metrics.enabled=false", want: "The same in a browser, at http://127.0.0.1:8081/, while this runs:", without: "/statusz"},
+		"no lease":         {set: "leaderElection.enabled=false,replicas=1", want: "kooperd status --pod platform/$pod\n", without: "get lease"},
+		"a lease elsewhere": {
+			set:  "leaderElection.namespace=leases",
+			want: "pod=$(kubectl --namespace leases get lease demo-kooperd --output 'jsonpath={.spec.holderIdentity}'); pod=${pod%%_*}\n  kooperd status --pod platform/$pod\n",
+		},
+		"the older lock": {set: "leaderElection.lock=configMap", want: "  pod=NAME\n  kubectl --namespace platform port-forward", without: "get lease"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -36,10 +36,14 @@ type block struct {
 	job    string // one that goes on in the background
 	stop   bool   // ends what runs in the background
 	needs  string // a program without which the rest of the page is left out
+
+	release bool // its commands need a release whose pods run: test/chart runs them
 }
 
 // tested reports whether there is anything to do.
-func (b *block) tested() bool { return b.skip == "" && (b.language != "text" || b.logged) }
+func (b *block) tested() bool {
+	return b.skip == "" && !b.release && (b.language != "text" || b.logged)
+}
 
 var (
 	fence   = regexp.MustCompile("^([ \t]*)(```+)[ \t]*([^ \t`]*)[ \t]*$")
@@ -103,7 +107,7 @@ func (b *block) addMark(text string) (alone bool, err error) {
 	word, rest, _ := strings.Cut(match[1], " ")
 	rest = strings.TrimSpace(rest)
 	word = strings.TrimSuffix(word, ",")
-	wantsText := !slices.Contains([]string{"background", "eventually", "logged", "stop", "values"}, word)
+	wantsText := !slices.Contains([]string{"background", "eventually", "logged", "release", "stop", "values"}, word)
 	if wantsText == (rest == "") {
 		return false, fmt.Errorf("the mark %q: its text is missing, or too much", text)
 	}
@@ -126,6 +130,8 @@ func (b *block) addMark(text string) (alone bool, err error) {
 		b.parseOnly = rest
 	case "values":
 		b.values = true
+	case "release":
+		b.release = true
 	case "logged":
 		b.logged = true
 	case "background":

@@ -139,6 +139,12 @@ func (s *session) do(t testing.TB, b block) {
 		s.stopAll(t)
 		return
 	}
+	if b.release {
+		if b.language != "sh" || b.file != "" || b.background {
+			s.fatalf(t, b, "the mark \"release\" stands before a block of sh, alone")
+		}
+		return
+	}
 	if b.needs != "" {
 		if _, err := exec.LookPath(b.needs); err != nil {
 			t.Skipf("%s:%d: the rest of the page needs %s: %v", s.page, b.line, b.needs, err)
