@@ -60,14 +60,24 @@ var faults = map[string]fault{
 	"KooperdChildrenRefused": {stage: foreignObject, labels: ofDefinition},
 	"KooperdWritesForbidden": {stage: forbiddenWrites, labels: ofDefinition},
 
-	"KooperdDefinitionDegraded-writes": {stage: missingRight, labels: ofRights},
+	"KooperdDefinitionDegraded-writes":      {stage: missingRight, labels: ofRights},
+	"KooperdDefinitionDegraded-failing":     {stage: stubbornProgram, labels: ofReason("failing")},
+	"KooperdDefinitionDegraded-handler":     {stage: absentProgram, labels: ofReason("handler")},
+	"KooperdDefinitionDegraded-source":      {stage: refusedSelector, labels: ofReason("source")},
+	"KooperdDefinitionDegraded-unavailable": {stage: unavailableService, labels: ofReason("unavailable")},
+	"KooperdDefinitionDegraded-undecidable": {stage: whereThatAlwaysFails, labels: ofReason("undecidable")},
 }
 
 // The labels of an alert about the definition of a scene, and about rights that it lacks.
 var (
 	ofDefinition = map[string]string{"controller": "things"}
-	ofRights     = map[string]string{"controller": "things", "reason": "rights"}
+	ofRights     = ofReason("rights")
 )
+
+// ofReason are those of an alert about the definition of a scene that is degraded for a reason.
+func ofReason(reason string) map[string]string {
+	return map[string]string{"controller": "things", "reason": reason}
+}
 
 // alertTimeout is how long an alert may take to fire or to resolve. The end of a fight is noticed
 // after minutes.

@@ -1,9 +1,11 @@
 // Command panicker is kooperd with one more plugin, "panicker", which panics for ConfigMaps that
-// have the key "panic". It is for the test of the alert about panics.
+// have the key "panic", and says for those that have the key "unavailable" that what all calls need
+// is not there. It is for the tests of the alerts about that.
 package main
 
 import (
 	"context"
+	"errors"
 	"os"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,6 +28,9 @@ var plugin = handlers.Plugin[config]{
 		return handlers.Func(func(_ context.Context, cm *corev1.ConfigMap) error {
 			if _, ok := cm.Data["panic"]; ok {
 				panic("as the test wants")
+			}
+			if _, ok := cm.Data["unavailable"]; ok {
+				return handlers.Unavailable(errors.New("as the test wants"))
 			}
 			return nil
 		}), nil
