@@ -6,18 +6,19 @@
 //
 //	schemas, pkg/signals, pkg/status,           the config language in CUE; the context of a main; states of definitions;
 //	pkg/expression, pkg/manifest                the language of paths and CEL expressions; files with objects
-//	pkg/handlers, pkg/queue, pkg/telemetry,     the contract of a handler; the work queue; metrics, logs and health;
-//	pkg/trigger, pkg/cases, pkg/events          which changes call a handler: ignore and where; files with tests of composers;
-//	                                            the Kubernetes events that are written
+//	pkg/handlers, pkg/events, pkg/kinds,        the contract of a handler; the Kubernetes events that are written; which kinds there are;
+//	pkg/queue, pkg/statusz, pkg/telemetry,      the work queue; what the status page shows, as types; metrics, logs and health;
+//	pkg/trigger, pkg/cases                      which changes call a handler: ignore and where; files with tests of composers
+//	pkg/hook                                    the protocol of hooks, whatever carries it
 //	pkg/config, pkg/kube, pkg/election,         files to a checked config; the API server; lease to term;
-//	pkg/fence, pkg/server, pkg/portforward,     the admission policy; the HTTP endpoints; a port of a pod;
+//	pkg/fence, pkg/portforward, pkg/server,     the admission policy; a port of a pod; the HTTP endpoints;
 //	pkg/handlers/<name>                         the built-in plugins
 //	pkg/access, pkg/history, pkg/offline        the rights that a config needs, as RBAC rules; the last calls for each object; an API server in memory
 //	pkg/compose                                 the runtime of composers: children are applied, kept right and deleted
 //	pkg/engine                                  config, plugins and API server to running controllers
 //	pkg/reload                                  a changed config to changed controllers
 //	pkg/daemon                                  wiring, lifecycle and the commands
-//	cmd/kooperd, examples/<name>, docs/generate programs; the last one writes the reference pages
+//	cmd/<name>, examples/<name>, docs/generate  programs; the last one writes the reference pages
 //
 // To write a plugin begin at pkg/handlers; to build a daemon with it, at examples/custom-build, at
 // examples/team-namespaces for one that makes other objects, or at examples/chaos-operator for one

@@ -51,6 +51,28 @@ var bannedDependencies = map[string]string{
 // them.
 var catchAllNames = []string{"base", "common", "helper", "helpers", "misc", "shared", "types", "util", "utils"}
 
+// TestMap wants the packages of levels in the package comment, in the same order.
+func TestMap(t *testing.T) {
+	text, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(string(text)) {
+		if columns, ok := strings.CutPrefix(line, "//\t"); ok {
+			packages := strings.FieldsFunc(columns[:strings.Index(columns+"  ", "  ")], func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
+			for _, name := range packages {
+				if strings.Contains(name, "/") || name == "schemas" {
+					got = append(got, strings.ReplaceAll(name, "<name>", "*"))
+				}
+			}
+		}
+	}
+	if want := slices.Concat(levels...); !slices.Equal(got, want) {
+		t.Errorf("doc.go has the packages\n%q, want those of levels\n%q", got, want)
+	}
+}
+
 // listedPackage is what go list tells of one package.
 type listedPackage struct {
 	ImportPath, Name, Dir, Doc, ForTest string
