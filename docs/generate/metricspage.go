@@ -58,7 +58,7 @@ var labelTexts = map[string]string{
 	"limit":       "`rate` for that of the definition, `maxConcurrent` for the engine's",
 	"reason":      "why a definition is Degraded: `source`, `handler`, `rights`, `overdue`, `unavailable`, `failing`, `outOfRetries`, `refused`, or `undecidable`; why an event is skipped: `ignore` or `where`; or a request refused: `unauthenticated`, `forbidden`, or `undecided` when the API server could not be asked; of children: why one was applied, refused or could not be written; of a Kubernetes event that was not written: `budget` when the definition or the object has had too many, `queue` when too many waited, `refused`, or `timeout`",
 	"hook":        "`sync`, `finalize` or `customize`",
-	"outcome":     "`ok`, `notModified`, `throttled` (429), `serverError` (500 and above), `refused` (any other status), `badAnswer` (too large, or not to be decompressed), `timeout`, `connection`, `canceled`, or `notSent` while the hook is out of order or the credentials cannot be read",
+	"outcome":     "`ok`, `notModified`, `throttled` (429), `serverError` (500 and above), `refused` (any other status), `badAnswer` (too large, or not to be decompressed), `timeout`, `connection`, `canceled`, or `notSent` while the circuit of the hook is open or the credentials cannot be read",
 	"manager":     "field manager of another party; `other` beyond 20 of them",
 	"server":      "`metrics` or `health`",
 	"result":      "`success` or `error`",

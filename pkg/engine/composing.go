@@ -22,6 +22,7 @@ type composing struct {
 	revision   *revision
 	selection  compose.Selection
 	reconciler atomic.Pointer[compose.Reconciler] // nil until it is made
+	pauser     handlers.Pauser                    // the composer, if it is one; set before reconciler is
 
 	mu      sync.Mutex
 	trouble error // why nothing can be handled yet
@@ -110,8 +111,20 @@ func (c *composing) pause() {
 	if c == nil {
 		return
 	}
-	if r := c.reconciler.Load(); r != nil {
-		r.Pause()
+	r := c.reconciler.Load()
+	if r == nil {
+		return
+	}
+	r.Pause()
+	if c.pauser == nil {
+		return
+	}
+	err := c.revision.builder.runForeign("Pause", func() error {
+		c.pauser.Pause()
+		return nil
+	})
+	if err != nil {
+		c.revision.builder.logger.Error(err, "pausing composer")
 	}
 }
 
@@ -175,6 +188,7 @@ func (r *revision) makeHandler(ctx context.Context, env handlers.Env) (handlers.
 	if err != nil {
 		return nil, err
 	}
+	r.composing.pauser, _ = composer.(handlers.Pauser)
 	return r.composing.make(observed(composer, r.def, r.composing.controller.calls), env)
 }
 

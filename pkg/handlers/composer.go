@@ -42,6 +42,13 @@ type Relater interface {
 	Relate(ctx context.Context, parent Object) ([]Related, error)
 }
 
+// Pauser is what a Composer also is that shows between its calls how these go, such as in a metric.
+// Pause is called when this replica has stopped working on the definition and the last call has
+// returned. The replica may lead again later, and then there are calls again.
+type Pauser interface {
+	Pause()
+}
+
 // ComposerFunc makes a function a Composer.
 type ComposerFunc func(ctx context.Context, req ComposeRequest) (Composition, error)
 

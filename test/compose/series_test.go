@@ -64,6 +64,12 @@ func TestSeriesGo(t *testing.T) {
 	p.awaitNoSeries(t, `="gone"`)
 	p.awaitNoSeries(t, `kind="Secret"`)
 
+	circuit := `kooperd_webhook_circuit_open{controller="pages",hook="sync"}`
+	p.Await(t, "a hook that is not called", func() bool {
+		got, _ := p.Metric(t, circuit)
+		return got == "1"
+	})
+
 	steal := []byte(`{"spec": {"holderIdentity": "somebody-else", "leaseDurationSeconds": 3600}}`)
 	if _, err := shared.Client().CoordinationV1().Leases(r.leases).Patch(t.Context(), leaseName, types.MergePatchType, steal, metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
@@ -93,8 +99,7 @@ func (p *replica) awaitNoSeries(t *testing.T, with string) {
 	p.Await(t, "no series with "+with, func() bool { return len(p.seriesWith(t, with)) == 0 })
 }
 
-// gaugesOfWork are the lines of the gauges that say what a definition does: not its state, and not
-// that of its hooks, which is forgotten after some time.
+// gaugesOfWork are the lines of the gauges that say what a definition does, but for its state.
 func (p *replica) gaugesOfWork(t *testing.T) (found []string) {
 	t.Helper()
 	_, body := p.Get(t, "metrics", "/metrics")
@@ -105,7 +110,7 @@ func (p *replica) gaugesOfWork(t *testing.T) (found []string) {
 		}
 		name, labels, _ := strings.Cut(line, "{")
 		ofDefinition := strings.Contains(labels, `controller="`) || strings.HasPrefix(name, "workqueue_")
-		if gauges[name] && ofDefinition && name != "kooperd_controller_state" && name != "kooperd_webhook_out_of_order" {
+		if gauges[name] && ofDefinition && name != "kooperd_controller_state" {
 			found = append(found, strings.TrimSpace(line))
 		}
 	}

@@ -156,9 +156,9 @@ func TestWebhookFaults(t *testing.T) {
 	}
 }
 
-// TestWebhookOutOfOrder takes the hooks of a definition away for all its parents: they keep what
+// TestWebhookCircuit takes the hooks of a definition away for all its parents: they keep what
 // they have, the definition is Degraded and says why, and all goes on when the hooks are back.
-func TestWebhookOutOfOrder(t *testing.T) {
+func TestWebhookCircuit(t *testing.T) {
 	t.Parallel()
 	const parents = 6
 	r, s := newRig(t), newHookService(t)
@@ -185,8 +185,8 @@ func TestWebhookOutOfOrder(t *testing.T) {
 	if text := p.readyz(t); !strings.Contains(text, "answered 503 Service Unavailable") || !strings.Contains(text, healthyDefinition+": Running since") {
 		t.Errorf("the definitions are said to be:\n%s", text)
 	}
-	p.Await(t, "the hook out of order in the metrics", func() bool {
-		got, _ := p.Metric(t, `kooperd_webhook_out_of_order{controller="pages",hook="sync"}`)
+	p.Await(t, "the open circuit in the metrics", func() bool {
+		got, _ := p.Metric(t, `kooperd_webhook_circuit_open{controller="pages",hook="sync"}`)
 		return got == "1"
 	})
 	for i := range parents {

@@ -16,9 +16,9 @@ const (
 	lastPause  = time.Minute
 )
 
-// breaker notices that a hook is out of order, and lets it alone for a while: parents then do not
-// wait for timeouts, and a service that comes up again is not run over. It is safe for concurrent
-// use.
+// breaker is a circuit breaker: it notices that a hook fails again and again, and opens, so that
+// the hook is not called for a while. Parents then do not wait for timeouts, and a service that
+// comes up again is not run over. It is safe for concurrent use.
 type breaker struct {
 	now func() time.Time
 
@@ -75,6 +75,13 @@ func (b *breaker) succeeded(e entry) (ended bool) {
 	ended = b.pause > 0
 	b.failures, b.decisive, b.pause, b.probing = 0, false, 0, false
 	return ended
+}
+
+// reset closes it. No call may be under way.
+func (b *breaker) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failures, b.decisive, b.pause, b.probing = 0, false, 0, false
 }
 
 // abandoned ends a call of which it is not known whether the hook would have answered.

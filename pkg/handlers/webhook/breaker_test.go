@@ -98,8 +98,9 @@ func TestBreakerProbes(t *testing.T) {
 	}
 }
 
-// A hook that is down is let alone, is named as what is wrong, and is called again by itself.
-func TestHookOutOfOrder(t *testing.T) {
+// A hook that is down is not called for a while, is named as what is wrong, and is called again by
+// itself.
+func TestHookDown(t *testing.T) {
 	var calls atomic.Int32
 	var broken atomic.Bool
 	broken.Store(true)
@@ -146,7 +147,7 @@ func TestHookOutOfOrder(t *testing.T) {
 	for _, entry := range r.logs.Entries() {
 		messages = append(messages, entry.Message)
 	}
-	if got := strings.Join(messages, "; "); got != "hook is out of order; hook is in order again" {
+	if got := strings.Join(messages, "; "); got != "hook fails again and again, and is not called for a while; hook answers again" {
 		t.Errorf("logged: %s", got)
 	}
 }

@@ -167,7 +167,7 @@ func (c *client) measured(ctx context.Context, e entry, parent types.UID, body [
 	return got
 }
 
-// notSent is the error for a request that is not sent because the hook is out of order.
+// notSent is the error for a request that is not sent because the circuit is open.
 func (c *client) notSent(wait time.Duration) error {
 	c.metrics.count(c.name, outcomeNotSent)
 	err := errors.New("it has failed again and again")
@@ -193,7 +193,7 @@ func (c *client) conclude(e entry, parent types.UID, got result) ([]byte, error)
 		again := max(pause, got.after)
 		c.metrics.open.extend(c.name, again)
 		if opened {
-			c.logger.Error(err, "hook is out of order", "hook", c.name, "retryAfter", pause)
+			c.logger.Error(err, "hook fails again and again, and is not called for a while", "hook", c.name, "retryAfter", pause)
 		}
 		return nil, handlers.RetryAfter(handlers.Unavailable(err), again)
 	case outcomeCanceled, outcomeNotSent:
@@ -201,7 +201,7 @@ func (c *client) conclude(e entry, parent types.UID, got result) ([]byte, error)
 	default:
 		if c.breaker.succeeded(e) {
 			c.metrics.open.end(c.name)
-			c.logger.Info("hook is in order again", "hook", c.name)
+			c.logger.Info("hook answers again", "hook", c.name)
 		}
 	}
 	if err != nil && got.after > 0 {

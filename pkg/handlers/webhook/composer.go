@@ -43,6 +43,14 @@ func (c closing) Close() error {
 	return nil
 }
 
+// Pause forgets which hooks have failed: whoever works next finds out anew.
+func (c closing) Pause() {
+	for _, client := range c.caller.clients {
+		client.breaker.reset()
+		client.metrics.open.end(client.name)
+	}
+}
+
 // closingRelater is the same for one that relates.
 type closingRelater struct {
 	closing

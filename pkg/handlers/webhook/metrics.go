@@ -24,7 +24,7 @@ const (
 	outcomeTimeout     outcome = "timeout"
 	outcomeConnection  outcome = "connection"
 	outcomeCanceled    outcome = "canceled"
-	outcomeNotSent     outcome = "notSent" // out of order, busy, or without credentials
+	outcomeNotSent     outcome = "notSent" // the circuit is open, the hook is busy, or there are no credentials
 )
 
 // outcomes are all that there are.
@@ -88,24 +88,24 @@ func (m *metrics) count(name hook.Name, o outcome) {
 	m.requests.WithLabelValues(string(name), string(o)).Inc()
 }
 
-// outOfOrder describes the metric of hooks that are let alone.
-var outOfOrder = prometheus.NewDesc("kooperd_webhook_out_of_order",
-	"Whether a hook is let alone because it has failed again and again.", []string{"hook"}, nil)
+// circuitOpen describes the metric of hooks that are not called.
+var circuitOpen = prometheus.NewDesc("kooperd_webhook_circuit_open",
+	"Whether a hook is not called for a while, because it has failed again and again.", []string{"hook"}, nil)
 
-// openHooks collects which hooks are let alone. That ends with an answer, and without one when
-// nobody has asked for a while when somebody should have: all parents may be gone, or another
-// replica leads.
+// openHooks collects which hooks are not called. That ends with an answer, with the work of this
+// replica, and when nobody has asked for a while when somebody should have: all parents may be
+// gone.
 type openHooks struct {
 	now func() time.Time
 
 	mu    sync.Mutex
-	until map[hook.Name]time.Time // of every hook; the zero time for one that is in order
+	until map[hook.Name]time.Time // of every hook; the zero time for one that is called
 }
 
 var _ prometheus.Collector = (*openHooks)(nil)
 
-// extend notes that a hook is let alone and that nothing is heard of it for some time: nobody asks,
-// or its answer to somebody who does may take that long. A shorter time does not count.
+// extend notes that a hook is not called and that nothing is heard of it for some time: nobody
+// asks, or its answer to somebody who does may take that long. A shorter time does not count.
 func (h *openHooks) extend(name hook.Name, d time.Duration) {
 	until := h.now().Add(d + lastPause)
 	h.mu.Lock()
@@ -115,7 +115,7 @@ func (h *openHooks) extend(name hook.Name, d time.Duration) {
 	}
 }
 
-// end notes that it is in order.
+// end notes that it is called as usual.
 func (h *openHooks) end(name hook.Name) { h.set(name, time.Time{}) }
 
 func (h *openHooks) set(name hook.Name, until time.Time) {
@@ -125,7 +125,7 @@ func (h *openHooks) set(name hook.Name, until time.Time) {
 }
 
 // Describe sends the description of the metric.
-func (*openHooks) Describe(descs chan<- *prometheus.Desc) { descs <- outOfOrder }
+func (*openHooks) Describe(descs chan<- *prometheus.Desc) { descs <- circuitOpen }
 
 // Collect sends 1 or 0 for each hook.
 func (h *openHooks) Collect(all chan<- prometheus.Metric) {
@@ -137,6 +137,6 @@ func (h *openHooks) Collect(all chan<- prometheus.Metric) {
 		if now.Before(until) {
 			value = 1
 		}
-		all <- prometheus.MustNewConstMetric(outOfOrder, prometheus.GaugeValue, value, string(name))
+		all <- prometheus.MustNewConstMetric(circuitOpen, prometheus.GaugeValue, value, string(name))
 	}
 }

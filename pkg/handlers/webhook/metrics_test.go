@@ -20,17 +20,17 @@ func (r *rig) wantCount(t *testing.T, o outcome, want float64) {
 	}
 }
 
-// wantOpen looks at whether sync counts as out of order.
+// wantOpen looks at whether sync counts as not called.
 func (r *rig) wantOpen(t *testing.T, want float64) {
 	t.Helper()
 	r.metrics.wantOpen(t, want)
 }
 
-// wantOpen looks at whether sync counts as out of order, where it is the only hook.
+// wantOpen looks at whether sync counts as not called, where it is the only hook.
 func (m *metrics) wantOpen(t *testing.T, want float64) {
 	t.Helper()
 	text := fmt.Sprintf("# HELP %[1]s %[2]s\n# TYPE %[1]s gauge\n%[1]s{hook=%[3]q} %[4]v\n",
-		"kooperd_webhook_out_of_order", "Whether a hook is let alone because it has failed again and again.", hook.Sync, want)
+		"kooperd_webhook_circuit_open", "Whether a hook is not called for a while, because it has failed again and again.", hook.Sync, want)
 	if err := testutil.CollectAndCompare(m.open, strings.NewReader(text)); err != nil {
 		t.Error(err)
 	}

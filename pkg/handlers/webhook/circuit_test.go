@@ -14,9 +14,9 @@ import (
 	"kooperd.dev/kooperd/pkg/hook"
 )
 
-// A hook that does not answer is out of order all the time, however long nothing is heard of it:
-// the alert about it waits for minutes.
-func TestOutOfOrderLasts(t *testing.T) {
+// The circuit of a hook that does not answer is open all the time, however long nothing is heard of
+// it: the alert about it waits for minutes.
+func TestCircuitStaysOpen(t *testing.T) {
 	const timeout = 2 * time.Minute
 	for name, down := range map[string]http.HandlerFunc{
 		"hangs": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
@@ -67,7 +67,7 @@ func TestOutOfOrderLasts(t *testing.T) {
 						select {
 						case again := <-asked:
 							if waiting = false; again == 0 {
-								t.Fatal("the hook is called as if it were in order")
+								t.Fatal("the hook is called as if it answered")
 							}
 						case <-watch.C:
 							if c.metrics.wantOpen(t, 1); t.Failed() {
@@ -88,7 +88,7 @@ func TestOutOfOrderLasts(t *testing.T) {
 }
 
 // What was sent before others failed, and fails after them, does not shorten the time.
-func TestOutOfOrderIsNotShortened(t *testing.T) {
+func TestCircuitIsNotClosedEarly(t *testing.T) {
 	r := newRig(t, serve(t, answer(http.StatusBadGateway, "")))
 	r.metrics.open.extend(hook.Sync, 10*time.Minute)
 	r.metrics.open.extend(hook.Sync, time.Second)
