@@ -177,13 +177,14 @@ func TestMetricsExist(t *testing.T) {
 	p.AwaitLog(t, "became leader")
 	p.Await(t, "the metrics of all definitions", func() bool {
 		_, body := p.Get(t, "metrics", "/metrics")
-		return strings.Contains(body, `kooperd_webhook_out_of_order{controller="hooked"`) &&
+		return strings.Contains(body, `kooperd_webhook_circuit_open{controller="hooked"`) &&
 			strings.Contains(body, `kooperd_compose_patches{controller="made"`) &&
 			strings.Contains(body, `kooperd_rollout_parents{controller="made"`) &&
 			strings.Contains(body, `kooperd_compose_refused_objects{by="other",controller="asked"`)
 	})
 	_, body := p.Get(t, "metrics", "/metrics")
 	scraped := parseScrape(t, body)
+	checkKooperMetrics(t, scraped)
 	exprs := map[string]string{}
 	for name, a := range alertFile(t).byName() {
 		exprs[name] = a.Expr
