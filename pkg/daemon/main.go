@@ -18,11 +18,12 @@ const (
 	ExitOK = 0
 	// ExitFailure means a failure at run time.
 	ExitFailure = 1
-	// ExitUsage means bad usage or a bad config; nothing was contacted.
+	// ExitUsage means bad usage or a bad config; nothing was contacted, unless the config is in the
+	// cluster.
 	ExitUsage = 2
 	// ExitLost means that leadership was lost, which ends the execution.
 	ExitLost = 3
-	// ExitChanges means that plan has found what would be changed.
+	// ExitChanges is the status of plan when something would be changed.
 	ExitChanges = 4
 )
 

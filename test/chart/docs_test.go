@@ -16,7 +16,7 @@ import (
 )
 
 // releaseBlock is a block of commands that test/docs leaves to this test.
-var releaseBlock = regexp.MustCompile("(?m)^[ \t]*<!-- test: release -->\n[ \t]*```sh\n((?s:.*?))^[ \t]*```$")
+var releaseBlock = regexp.MustCompile("(?s)<!-- test: release -->\n[ \t]*```sh\n(.*?\n)[ \t]*```\n")
 
 // portForward is a command that goes on until somebody ends it.
 var portForward = regexp.MustCompile(`(?m)^([ \t]*)(kubectl .*port-forward \S+) ([0-9]+)$`)

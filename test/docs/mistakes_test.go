@@ -23,3 +23,17 @@ func TestMistakesAreShown(t *testing.T) {
 		t.Errorf("%s has %d mistakes, and says that there are twenty", page, mistakes)
 	}
 }
+
+// TestNothingIsHidden wants what a reader has to do to stand on the page: a hidden command may put
+// off, wait, or clean up.
+func TestNothingIsHidden(t *testing.T) {
+	for _, rel := range pages(t) {
+		for _, b := range readPage(t, rel) {
+			for _, step := range []string{"kubectl create namespace", "go build", "kooperd crds", "mkdir -p"} {
+				if strings.Contains(b.hidden, step) {
+					t.Errorf("%s:%d: readers do not see %q, and need it", rel, b.line, step)
+				}
+			}
+		}
+	}
+}
