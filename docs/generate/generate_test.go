@@ -125,8 +125,17 @@ func TestGenerate(t *testing.T) {
 		t.Fatal(err)
 	}
 	chart := filepath.Join(dir, "values.schema.json")
-	if err := os.WriteFile(chart, []byte("{\n    \"kooperdConfig\": {},\n    \"other\": {}\n}\n"), 0o600); err != nil {
+	alerts := filepath.Join(dir, "files", "alerts.yaml")
+	if err := os.MkdirAll(filepath.Dir(alerts), 0o755); err != nil {
 		t.Fatal(err)
+	}
+	for path, text := range map[string]string{
+		chart:  "{\n    \"alertName\": {},\n    \"kooperdConfig\": {},\n    \"other\": {}\n}\n",
+		alerts: "groups:\n- rules:\n  - alert: One\n  - alert: Two\n- rules:\n  - alert: Three\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := generate(dir, chart); err != nil {
 		t.Fatal(err)
@@ -137,6 +146,9 @@ func TestGenerate(t *testing.T) {
 	pages := read(t, dir)
 	if have := pages["values.schema.json"]; !json.Valid([]byte(have)) || strings.Contains(have, `"description":"`) {
 		t.Errorf("the schema of the chart is %s", have)
+	}
+	if want := `"alertName": {"enum": ["One","Two","Three"]},`; !strings.Contains(pages["values.schema.json"], want) {
+		t.Errorf("the schema of the chart has no %s", want)
 	}
 	for file, text := range map[string]string{
 		"config.md":          "### <a id=\"controllers.workers\"></a>`workers`\n\n*whole number from 1 to 256* · default: 3\n",
