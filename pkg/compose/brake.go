@@ -2,7 +2,6 @@ package compose
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -48,6 +47,7 @@ type Brake struct {
 	message string                             // says why
 	held    map[types.UID]int                  // how many children each parent would lose
 	wanted  int                                // the sum of held: there may be many parents
+	unsure  map[types.UID]time.Time            // those of held that are not known to lose it, see doubt
 	swept   map[types.UID]struct{}             // parents for which the change was carried out; nil later
 	waiting map[types.UID]map[ChildID]struct{} // children for which it waits, see defers
 	notify  func()                             // called when a hold begins or ends; nil for none
@@ -83,16 +83,19 @@ func (b *Brake) add(n int, now time.Time) {
 // them. total counts all children of the definition.
 func (b *Brake) take(parent types.UID, n int, now time.Time, total func() int) (held string) {
 	b.mu.Lock()
-	wanted := b.recent(now) + n
+	ended := dropDoubts(b, now)
+	wanted := b.recent(now) + n + b.wanted - b.held[parent]
 	stale := now.Sub(b.counted) >= totalAge
 	b.mu.Unlock()
 	all := 0
 	if stale && wanted > brakeFloor {
 		all = total() // It reads caches, and has locks of its own.
 	}
-	held, notify := b.decide(parent, n, now, all)
-	if notify != nil {
-		notify()
+	held, changed := b.decide(parent, n, now, all)
+	for _, notify := range []func(){ended, changed} {
+		if notify != nil {
+			notify()
+		}
 	}
 	return held
 }
@@ -122,6 +125,7 @@ func (b *Brake) decide(parent types.UID, n int, now time.Time, all int) (held st
 
 // hold notes how many children a parent would lose; 0 for none any more. b.mu is held.
 func (b *Brake) hold(parent types.UID, n int) {
+	delete(b.unsure, parent)
 	b.wanted += n - b.held[parent]
 	if b.held[parent] = n; n == 0 {
 		delete(b.held, parent)
@@ -133,7 +137,7 @@ func (b *Brake) end() (notify func()) {
 	if b.since.IsZero() {
 		return nil
 	}
-	b.since, b.message, b.held, b.wanted = time.Time{}, "", nil, 0
+	b.since, b.message, b.held, b.wanted, b.unsure = time.Time{}, "", nil, 0, nil
 	return b.notify
 }
 
@@ -307,16 +311,6 @@ func giveBack(c *current, counted int, ops []Op) {
 	if made := b.counts(c.parent.UID, ops, now); made < counted {
 		b.giveBack(counted-made, now)
 	}
-}
-
-// isHeld reports whether the brake holds something of the parent. If not, it lets the parent out of
-// what is held.
-func (c *current) isHeld(ops []Op) bool {
-	if slices.ContainsFunc(ops, func(op Op) bool { return op.Reason == ReasonPruneHeld }) {
-		return true
-	}
-	c.Memory.Brake.release(c.parent.UID)
-	return false
 }
 
 // countAll counts all children of the definition that there are, but for ControllerRevisions.

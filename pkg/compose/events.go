@@ -201,9 +201,18 @@ func (r *Reconciler) count(by counts) {
 	r.Metrics.Obstacles(by.obstacles.rights, by.obstacles.admission, by.obstacles.other)
 }
 
-// note counts the children, and remembers what the parent waits for.
-func (p *pass) note() {
+// note counts the children, and remembers what the parent waits for. held is true when the brake
+// counts the parent. What the pass has not found out is counted as before: when the composer fails,
+// nothing of what exists has changed.
+func (p *pass) note(held bool) {
 	var now counts
+	if held {
+		now.held = 1
+	}
+	if p.err != nil && p.ops == nil {
+		p.count(recount(p.Memory, p.parent.UID, func(before *counts) { before.held = now.held }))
+		return
+	}
 	var refused []ChildID
 	for _, op := range p.ops {
 		switch {
@@ -225,14 +234,17 @@ func (p *pass) note() {
 		switch {
 		case op.Action == Skip:
 			p.Metrics.Skipped()
-		case op.Reason == ReasonPruneHeld:
-			now.held = 1
 		case op.Reason == ReasonMoving:
 			now.moving++
 		}
 	}
 	p.waiting.set(p.key, append(refused, p.patches.note(&now)...))
-	p.count(now.plus(p.Memory.note(p.parent.UID, now).negative()))
+	p.count(recount(p.Memory, p.parent.UID, func(before *counts) {
+		if p.patches.ops == nil && (p.err != nil || p.unsettled) { // They were not looked at.
+			now.patched, now.patchesWaiting, now.patchesRefused = before.patched, before.patchesWaiting, before.patchesRefused
+		}
+		*before = now
+	}))
 }
 
 // reference is the parent as events name it. It has no version, so that the same event about it is
@@ -269,4 +281,14 @@ func (m *Memory) note(parent types.UID, now counts) (before counts) {
 	p := m.of(parent)
 	before, p.counts = p.counts, now
 	return before
+}
+
+// recount changes how a parent is counted, and returns what that changes of the sum.
+func recount(m *Memory, parent types.UID, change func(*counts)) (by counts) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.of(parent)
+	before := p.counts
+	change(&p.counts)
+	return p.counts.plus(before.negative())
 }

@@ -72,6 +72,7 @@ type cleaning struct {
 // is desired. Whoever deletes the parent may want to keep what depends on it: then all is kept.
 func (p cleaning) cleanUp(ctx context.Context) (handlers.Result, error) {
 	moving{p.pass}.sayNothing()
+	p.Memory.Brake.release(p.parent.UID) // What goes with its parent is no concern of others.
 	if !p.hasFinalizer() {
 		return handlers.Result{}, nil
 	}
@@ -139,7 +140,7 @@ func (p cleaning) deleteAll(ctx context.Context) (left []string, err error) {
 		deleted = deleted && p.Ordered && p.firstError() == nil // What has waited for it goes next.
 	}
 	left, stuck := waits(p.ops, p.observeChildren())
-	p.note()
+	p.note(false)
 	p.report(append(p.troubles(), stuck...), p.err == nil, p.req.Attempt)
 	return left, p.firstError()
 }

@@ -34,6 +34,9 @@ func (p cleaning) leave(ctx context.Context) (handlers.Result, error) {
 	}
 	p.setParent(live)
 	p.composed = p.meta
+	if p.all = p.meta.DeletionTimestamp == nil; !p.all || isPaused(p.meta) {
+		p.Memory.Brake.release(p.parent.UID) // It is to lose nothing, or with the parent.
+	}
 	if isPaused(p.meta) {
 		return handlers.Result{RequeueAfter: p.Leavers.again(p.key)}, nil // The end of it is no event.
 	}
@@ -43,7 +46,6 @@ func (p cleaning) leave(ctx context.Context) (handlers.Result, error) {
 	if err := (patching{p.pass}).withdrawAll(ctx); err != nil {
 		return handlers.Result{}, slowly(err, p.req.Attempt)
 	}
-	p.all = p.meta.DeletionTimestamp == nil
 	var left []string
 	if !slices.Contains(p.meta.Finalizers, metav1.FinalizerOrphanDependents) {
 		left, err = p.deleteSeenAndUnseen(ctx)

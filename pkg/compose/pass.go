@@ -80,6 +80,7 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 		p.rollout.came = passApart
 		return p.pause(ctx)
 	}
+	p.countPaused(0)
 	lookAnew(p.Moves, p.Definition, p.parent.UID)
 	settled, whole := p.makeRight(ctx)
 	p.unsettled = !settled
@@ -107,7 +108,8 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 			p.next = next
 		}
 	}
-	p.note()
+	held := lookAtBrake(p)
+	p.note(held)
 	p.report(p.troubles(), p.err == nil, p.req.Attempt)
 	if p.composed.DeletionTimestamp != nil && p.composition.Finalized && p.lag() == nil && p.childError() == nil {
 		clear(p.patches.failed) // What could not be contributed can be withdrawn nevertheless.
@@ -135,8 +137,10 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	if awaitsNamespace(p.parent, p.ops) {
 		again(&result, terminatingInterval)
 	}
-	if p.isHeld(p.ops) {
+	if held {
 		again(&result, heldInterval)
+	}
+	if isHeld(p.ops) {
 		return result, nil
 	}
 	p.Memory.Brake.defers(p.parent.UID, p.ops, p.now(), waitsForHeir)

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/handlers"
 )
@@ -28,21 +27,19 @@ func isPaused(parent *metav1.ObjectMeta) bool {
 
 // pause says on the parent that it is left alone. All else that its status says stays.
 func (c *current) pause(ctx context.Context) (handlers.Result, error) {
-	c.count(notePaused(c.Memory, c.parent.UID))
+	c.countPaused(1)
 	c.paused = true
 	c.Memory.Brake.release(c.parent.UID) // Nothing of it is to be deleted, so it is no concern of others.
 	err := c.putStatus(ctx, nil, []condition{{kind: conditionPaused, status: true, reason: reasonAnnotation, message: pausedMessage}})
 	return handlers.Result{}, err
 }
 
-// notePaused notes that a parent is paused, and returns what that changes of what is counted.
-func notePaused(m *Memory, parent types.UID) counts {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	p := m.of(parent)
-	before := p.counts
-	p.counts.paused = 1
-	return p.counts.plus(before.negative())
+// countPaused counts the parent as paused, or as not paused.
+func (c *current) countPaused(paused int) {
+	by := recount(c.Memory, c.parent.UID, func(now *counts) { now.paused = paused })
+	if by != (counts{}) {
+		c.count(by)
+	}
 }
 
 // withoutPaused returns conditions without that of a pause that is over.
