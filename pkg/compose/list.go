@@ -48,6 +48,11 @@ type listAnswer struct {
 // list reads the metadata of objects, or all of them, past all caches: as they are now. version is
 // that of the list.
 func (c *Client) list(ctx context.Context, q query) (objects []handlers.Object, version string, err error) {
+	return listSome(ctx, c, q, nil)
+}
+
+// listSome is list of the objects that are to be kept; nil for all. The others take no memory.
+func listSome(ctx context.Context, c *Client, q query, keep func(handlers.Object) bool) (objects []handlers.Object, version string, err error) {
 	next := ""
 	for {
 		page, err := c.page(ctx, q, next)
@@ -59,7 +64,9 @@ func (c *Client) list(ctx context.Context, q query) (objects []handlers.Object, 
 			if err != nil {
 				return nil, "", fmt.Errorf("listing %s: %w", q.kind.Kind, err)
 			}
-			objects = append(objects, object)
+			if keep == nil || keep(object) {
+				objects = append(objects, object)
+			}
 		}
 		if version == "" {
 			version = page.ResourceVersion

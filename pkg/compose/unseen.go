@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"k8s.io/apimachinery/pkg/labels"
-
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/status"
 )
@@ -25,6 +23,7 @@ type caughtUp struct {
 	mu      sync.Mutex
 	lists   map[place]string // the version of a list that was made in this term
 	patched map[place]*patchedList
+	unseen  map[place]*unseenList
 }
 
 // place is a namespace, "" for all, of a cache.
@@ -36,9 +35,14 @@ type place struct {
 // has reports whether a cache has caught up.
 func (c *caughtUp) has(p place) bool {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	version, listed := c.lists[p]
-	c.mu.Unlock()
-	return listed && p.source.Reached(kube.Key{Namespace: p.namespace}, version)
+	if !listed || !p.source.Reached(kube.Key{Namespace: p.namespace}, version) {
+		return false
+	}
+	delete(c.patched, p) // Nobody asks for them any more.
+	delete(c.unseen, p)
+	return true
 }
 
 // listed notes a list. What came before the first one is in all later ones.
@@ -59,6 +63,7 @@ func (c *caughtUp) clear() {
 	defer c.mu.Unlock()
 	clear(c.lists)
 	clear(c.patched)
+	clear(c.unseen)
 }
 
 // findUnseen looks at the API server for children of the parent that the caches do not have yet: a
@@ -66,7 +71,6 @@ func (c *caughtUp) clear() {
 // are part of what is observed then.
 func (p cleaning) findUnseen(ctx context.Context) (found bool, err error) {
 	seen := p.observeChildren()
-	ofParent := labels.Set{InstallationLabel: p.Installation, ParentUIDLabel: string(p.parent.UID)}
 	for _, source := range p.children() {
 		if source.absent() {
 			continue
@@ -80,11 +84,10 @@ func (p cleaning) findUnseen(ctx context.Context) (found bool, err error) {
 			if p.caughtUp.has(at) {
 				continue
 			}
-			objects, version, err := p.Client.list(ctx, query{kind: source.GroupVersionKind(), namespace: namespace, labels: ofParent})
+			objects, err := p.listUnseen(ctx, source, at)
 			if err != nil {
 				return found, err
 			}
-			p.caughtUp.listed(at, version)
 			for _, object := range objects {
 				child := observe(object, true)
 				_, known := seen[child.ID]
