@@ -138,6 +138,11 @@ conformance: bin/kooperd bin/devcluster bin/helm3 bin/helm4 bin/kubeconform bin/
 	run $(GO) test -vet=off -race -count=1 -p 1 -timeout 90m $(TESTFLAGS) $(CONFORMANCE_PACKAGES) -conformance; \
 	exit $$status
 
+.PHONY: pictures
+pictures: ## Make the pictures of the status page in docs/images anew, in Chromium.
+	./scripts/chromium
+	cd test && $(GO) test ./page -count=1 -run '^TestPictures$$' -args -page.images=$(CURDIR)/docs/images
+
 .PHONY: microbench
 microbench: ## Run the benchmarks of single packages: BENCH=regexp, BENCHFLAGS=-count=10.
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem $(BENCHFLAGS) ./...

@@ -98,6 +98,9 @@ func (e explanation) definition(in *statusz.ObjectIn) {
 		e.sentence(statePaint(state.State), text+".")
 	}
 	e.sentence(plainly, e.standing(in, state))
+	if in.GivenUp {
+		e.sentence(red, "It was given up: there is no retry. It is called again when it changes, at a resync, or by the next leader.")
+	}
 	if in.Waiting != "" && in.Waiting != "nothing" {
 		e.sentence(plainly, "It waits for "+in.Waiting+".")
 	}
@@ -165,14 +168,17 @@ func (e explanation) handlings(in *statusz.ObjectIn) {
 		{"WHEN", bold}, {"CAUSE", bold}, {"TRY", bold}, {"TOOK", bold}, {"RESULT", bold}, {"CHANGED, WRITTEN, AND WHY", bold},
 	}}
 	for i := range in.Handlings {
-		h := &in.Handlings[i]
+		h := in.Handlings[i]
+		if i > 0 {
+			h.Again = time.Time{} // The call that came then is above.
+		}
 		result := cell{h.Result, green}
 		if h.Result != "done" && h.Result != "requeue" {
 			result.paint = red
 		}
 		rows = append(rows, []cell{
 			{text: ago(h.Began, e.report.Time)}, {text: h.Cause}, {text: fmt.Sprint(h.Attempt)}, {text: shortSeconds(h.Took)}, result,
-			{text: e.whatHappened(h)},
+			{text: e.whatHappened(&h)},
 		})
 	}
 	e.lines = append(e.lines, "")

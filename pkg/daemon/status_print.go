@@ -146,22 +146,27 @@ func (w statusSheet) history() string {
 func (w statusSheet) attention() {
 	o := w.report.Objects
 	rows := [][]cell{{{"TROUBLE", bold}, {"DEFINITION", bold}, {"OBJECT", bold}, {"FOR", bold}, {"WHY", bold}}}
-	more := []string{}
+	var more []string
 	for _, list := range []struct {
-		what  string
-		paint paint
+		what, plural string
+		paint        paint
 		statusz.ObjectList
 	}{
-		{"failing", red, o.Failing}, {"not ready", yellow, o.NotReady}, {"refused", red, o.Refused}, {"fight", red, o.Fights}, {"held", yellow, o.Held},
+		{"failing", "failing", red, o.Failing}, {"not ready", "not ready", yellow, o.NotReady}, {"refused", "refused", red, o.Refused},
+		{"fight", "fought over", red, o.Fights}, {"held", "held", yellow, o.Held},
 	} {
 		for _, item := range list.Items {
+			what := list.what
+			if item.GivenUp {
+				what = "given up"
+			}
 			rows = append(rows, []cell{
-				{list.what, list.paint}, {text: item.Definition}, {text: refText(item.Object)}, {text: ago(item.Since, w.report.Time)},
+				{what, list.paint}, {text: item.Definition}, {text: refText(item.Object)}, {text: ago(item.Since, w.report.Time)},
 				{text: rowReason(item)},
 			})
 		}
 		if left := list.Total - len(list.Items); left > 0 {
-			more = append(more, fmt.Sprintf("%d more: %s", left, list.what))
+			more = append(more, fmt.Sprintf("%d more %s", left, list.plural))
 		}
 	}
 	if len(rows) == 1 && len(more) == 0 {

@@ -56,7 +56,8 @@ func leaderReport() *statusz.Report {
 			NotReady: statusz.ObjectList{Total: 14, Items: []statusz.ObjectRow{
 				{Definition: "website", Object: website("shop"), Child: "Deployment/team-a/shop", Reason: "1 of 3 replicas are available", Since: before(5 * time.Minute)},
 			}},
-			Failing: statusz.ObjectList{Total: 1, Items: []statusz.ObjectRow{
+			Failing: statusz.ObjectList{Total: 2, GivenUp: 1, Items: []statusz.ObjectRow{
+				{Definition: "hooked", Object: website("wiki"), Reason: "the zone does not exist", Since: before(time.Hour), GivenUp: true},
 				{Definition: "hooked", Object: website("blog"), Reason: "the hook answers 500: out of memory", Since: before(90 * time.Second)},
 			}},
 			Fights: statusz.ObjectList{Total: 1, Items: []statusz.ObjectRow{
@@ -82,7 +83,7 @@ func everyDefinition() []statusz.Definition {
 		{Name: "off", Plugin: "log", APIVersion: "v1", Kind: "Pod", Status: in(status.Paused, 3*time.Hour, "")},
 		{Name: "pods", Plugin: "exec", APIVersion: "v1", Kind: "Pod", Status: in(status.Syncing, 3*time.Second, "")},
 		{Name: "queued", Plugin: "exec", APIVersion: "v1", Kind: "ConfigMap", Status: in(status.ReloadPending, time.Minute, "the change of the definition waits: making the handler"),
-			Queue: statusz.Queue{Waiting: 120, Oldest: 0.2, Throttled: "the API server answers 429"}, Calls: statusz.Calls{Workers: 4, Busy: 4, Window: 300, Total: 9000, P50: 0.012, P99: 0.25}},
+			Queue: statusz.Queue{Waiting: 120, Oldest: 0.2, Throttled: "the API server has answered 14 writes with 429 (too many requests) in the last 5m0s"}, Calls: statusz.Calls{Workers: 4, Busy: 4, Window: 300, Total: 9000, P50: 0.012, P99: 0.25}},
 		{Name: "secrets", Plugin: "log", APIVersion: "v1", Kind: "Secret", Status: in(status.Degraded, 4*time.Minute, "forbidden to list and watch secrets")},
 		{Name: "website", Plugin: "apply", APIVersion: "demo.kooperd.dev/v1", Kind: "Website", Status: in(status.Running, 30*time.Minute, ""),
 			Rollout: "rollout: of 20 parents, 3 are updated and ready, 17 are held", Calls: statusz.Calls{Workers: 3, Window: 300, Total: 400, P50: 0.02, P99: 0.09}},
@@ -120,18 +121,24 @@ func objectReports() map[string]*statusz.ObjectReport {
 				{Definition: "website", Object: website("shop"), Reason: "a rollout holds it"},
 			},
 			Handlings: []statusz.Handling{
-				{Began: before(20 * time.Second), Took: 0.034, Cause: "changed", Attempt: 1, Changed: []string{"spec.html", "spec.replicas"}, Result: "done",
+				{Began: before(20 * time.Second), Took: 0.034, Cause: "change", Attempt: 1, Changed: []string{"spec.html", "spec.replicas"}, Result: "requeue",
+					Again:       reportTime.Add(90 * time.Second),
 					Writes:      []statusz.Write{{Verb: "patch", Object: "configmaps/team-a/page", Status: 200}, {Verb: "create", Object: "deployments/team-a/shop", Status: 201}},
 					WritesTotal: 19},
-				{Began: before(2 * time.Minute), Took: 0.004, Cause: "child", By: "Deployment/team-a/shop", Attempt: 1, Result: "requeue",
-					Again: reportTime.Add(90 * time.Second)},
+				{Began: before(2 * time.Minute), Took: 0.004, Cause: "change", By: "Deployment/team-a/shop", Attempt: 1, Result: "requeue",
+					Again: reportTime.Add(-20 * time.Second)},
 				{Began: before(3 * time.Hour), Took: 61, Cause: "initial", Attempt: 2, Result: "retry", Error: "the API server answers 429",
 					Writes: []statusz.Write{{Verb: "patch", Object: "services/team-a/shop", Status: 429}, {Verb: "patch", Object: "services/team-a/other"}}, WritesTotal: 2},
 			},
 		}),
 		"failing": report("blog", true,
-			statusz.ObjectIn{Definition: "hooked", Cached: true, Matches: true, Waiting: "its retry at 2026-11-27T10:00:12Z, after 3 failed calls", Failures: 3, Error: "the hook answers 500: out of memory"},
+			statusz.ObjectIn{Definition: "hooked", Cached: true, Matches: true, Waiting: "its retry in 12s, after 3 failed calls", Failures: 3, Error: "the hook answers 500: out of memory"},
 			statusz.ObjectIn{Definition: "website", Cached: true}, statusz.ObjectIn{Definition: "gone"}),
+		"given-up": report("wiki", true, statusz.ObjectIn{Definition: "hooked", Cached: true, Matches: true, Waiting: "nothing", Failures: 5, Error: "the zone does not exist",
+			GivenUp: true, Handlings: []statusz.Handling{
+				{Began: before(time.Hour), Took: 0.2, Cause: "retry", Attempt: 5, Result: "exhausted", Error: "the zone does not exist"},
+				{Began: before(2 * time.Hour), Took: 0.2, Cause: "change", Attempt: 4, Result: "retry", Error: "the zone does not exist", Again: before(time.Hour)},
+			}}),
 		"standby": report("shop", false, statusz.ObjectIn{Definition: "website", Cached: true, Matches: true},
 			statusz.ObjectIn{Definition: "nodes", Cached: true, Matches: true}),
 		"paused": report("shop", true, statusz.ObjectIn{Definition: "off", Cached: true, Matches: true}),

@@ -26,6 +26,7 @@ type failures struct {
 	mu        sync.Mutex
 	objects   map[kube.Key]*failingObject
 	order     *list.List              // of all *failingObject, by when the first call failed
+	stopped   *list.List              // of those that are abandoned, by since when
 	troubles  map[kube.Key]struct{}   // the objects that make the definition Degraded
 	by        map[telemetry.Cause]int // how many of troubles have a cause
 	exhausted int                     // objects that are out of retries
@@ -53,13 +54,15 @@ type failure struct {
 	forbidden bool // a right is missing
 	message   string
 	since     time.Time // of the first failure in a row
+	stopped   time.Time // since when it is abandoned; zero if it is not
 }
 
 // failingObject is one whose last call failed.
 type failingObject struct {
 	failure
-	key   kube.Key
-	place *list.Element
+	key     kube.Key
+	place   *list.Element
+	stopped *list.Element // nil if it is not abandoned
 }
 
 func (f failure) abandoned() bool { return f.exhausted || f.terminal }
@@ -100,7 +103,7 @@ func (f failure) passing() int {
 
 func newFailures() *failures {
 	return &failures{
-		objects: map[kube.Key]*failingObject{}, order: list.New(), troubles: map[kube.Key]struct{}{}, by: map[telemetry.Cause]int{},
+		objects: map[kube.Key]*failingObject{}, order: list.New(), stopped: list.New(), troubles: map[kube.Key]struct{}{}, by: map[telemetry.Cause]int{},
 		passed: func(int) {},
 	}
 }
@@ -121,6 +124,7 @@ func (f *failures) add(key kube.Key, entry failure) {
 		entry.since = object.since
 		f.leave(object)
 	}
+	f.stop(object, &entry)
 	object.failure = entry
 	f.count(entry, 1)
 	switch {
@@ -133,6 +137,27 @@ func (f *failures) add(key kube.Key, entry failure) {
 		f.troubles[key] = struct{}{}
 		f.by[entry.cause()]++
 		f.last = key
+	}
+}
+
+// stop notes since when an object is abandoned, if it is now.
+func (f *failures) stop(object *failingObject, entry *failure) {
+	switch {
+	case !entry.abandoned():
+		f.resume(object)
+	case object.stopped != nil:
+		entry.stopped = object.failure.stopped
+	default:
+		entry.stopped = time.Now().UTC()
+		object.stopped = f.stopped.PushBack(object)
+	}
+}
+
+// resume notes that an object is not abandoned any more.
+func (f *failures) resume(object *failingObject) {
+	if object.stopped != nil {
+		f.stopped.Remove(object.stopped)
+		object.stopped = nil
 	}
 }
 
@@ -162,6 +187,7 @@ func (f *failures) remove(key kube.Key) bool {
 	if known {
 		delete(f.objects, key)
 		f.order.Remove(object.place)
+		f.resume(object)
 		f.leave(object)
 	}
 	return known
@@ -217,6 +243,7 @@ func (f *failures) clear() {
 	clear(f.troubles)
 	clear(f.by)
 	f.order.Init()
+	f.stopped.Init()
 	f.exhausted, f.abandoned, f.outage = 0, 0, outage{}
 }
 
@@ -224,6 +251,13 @@ func (f *failures) counts() (failing, exhausted int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.objects), f.exhausted
+}
+
+// given returns how many objects are abandoned.
+func (f *failures) given() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.abandoned
 }
 
 // causes are why the objects in trouble are that, in the order of telemetry.Causes.
@@ -278,14 +312,26 @@ func (f *failures) of(key kube.Key) (failure, bool) {
 	return f.entry(key), ok
 }
 
-// oldest returns the objects that began to fail first, in that order: at most so many, up to the
-// first of which wanted is false. It looks at no others, since calls wait for it.
-func (f *failures) oldest(most int, wanted func(since time.Time) bool) (oldest []failingObject) {
+// oldest returns the objects that are abandoned, those that are so for the longest time first, and
+// then the others, those that began to fail first: at most so many, up to the first of which wanted
+// is false. It looks at few others, since calls wait for it.
+func (f *failures) oldest(most int, wanted func(givenUp bool, since time.Time) bool) (oldest []failingObject) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for at := f.stopped.Front(); at != nil; at = at.Next() {
+		object, ok := at.Value.(*failingObject)
+		if !ok || len(oldest) == most || !wanted(true, object.failure.stopped) {
+			return oldest
+		}
+		oldest = append(oldest, *object)
+	}
+	// All that are abandoned are among the oldest, so they are few.
 	for at := f.order.Front(); at != nil && len(oldest) < most; at = at.Next() {
 		object, ok := at.Value.(*failingObject)
-		if !ok || !wanted(object.since) {
+		if ok && object.stopped != nil {
+			continue
+		}
+		if !ok || !wanted(false, object.since) {
 			break
 		}
 		oldest = append(oldest, *object)

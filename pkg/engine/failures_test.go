@@ -170,7 +170,7 @@ func TestOldestFailures(t *testing.T) {
 		} {
 			looked, first := 0, time.Now().Add(-6*time.Second)
 			var got []int
-			for _, object := range f.oldest(tc.most, func(since time.Time) bool {
+			for _, object := range f.oldest(tc.most, func(_ bool, since time.Time) bool {
 				looked++
 				return since.Sub(first) <= tc.within
 			}) {
@@ -185,12 +185,57 @@ func TestOldestFailures(t *testing.T) {
 			}
 		}
 		f.retain(func(k kube.Key) bool { return k == key(2) })
-		if got := f.oldest(10, func(time.Time) bool { return true }); len(got) != 1 || got[0].key != key(2) {
+		if got := f.oldest(10, func(bool, time.Time) bool { return true }); len(got) != 1 || got[0].key != key(2) {
 			t.Errorf("one is left: %v", got)
 		}
 		f.clear()
-		if got := f.oldest(10, func(time.Time) bool { return true }); len(got) != 0 {
+		if got := f.oldest(10, func(bool, time.Time) bool { return true }); len(got) != 0 {
 			t.Errorf("none are left: %v", got)
+		}
+	})
+}
+
+// TestGivenUpFailuresComeFirst, in the order in which they were given up.
+func TestGivenUpFailuresComeFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFailures()
+		add := func(i int, entry failure) {
+			f.add(key(i), entry)
+			time.Sleep(time.Second)
+		}
+		began := time.Now()
+		for i := range 4 {
+			add(i, failure{attempts: 1})
+		}
+		add(2, failure{attempts: 2, exhausted: true})
+		add(1, failure{attempts: 1, terminal: true})
+		add(2, failure{attempts: 3, exhausted: true}) // after a resync
+		check := func(what string, most int, want ...int) {
+			t.Helper()
+			var got []int
+			for _, object := range f.oldest(most, func(bool, time.Time) bool { return true }) {
+				for i := range 4 {
+					if object.key == key(i) {
+						got = append(got, i)
+					}
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: the first %d are %v, want %v", what, most, got, want)
+			}
+		}
+		check("two are given up", 10, 2, 1, 0, 3)
+		check("two are given up", 1, 2)
+		check("two are given up", 3, 2, 1, 0)
+		if stopped := f.objects[key(2)].failure.stopped; !stopped.Equal(began.Add(4*time.Second)) || f.given() != 2 {
+			t.Errorf("%d are given up, the first %s after the beginning", f.given(), stopped.Sub(began))
+		}
+		add(2, failure{attempts: 1})
+		check("one is tried again", 10, 1, 0, 2, 3)
+		f.worked(key(1), false)
+		check("one works", 10, 0, 2, 3)
+		if f.given() != 0 {
+			t.Errorf("%d are given up", f.given())
 		}
 	})
 }
@@ -207,7 +252,7 @@ func BenchmarkFailures(b *testing.B) {
 				f.add(key(1), failure{attempts: 6, message: "m"})
 				f.counts()
 				f.describe()
-				f.oldest(8, func(time.Time) bool { return true })
+				f.oldest(8, func(bool, time.Time) bool { return true })
 			}
 		})
 	}

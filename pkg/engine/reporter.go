@@ -157,7 +157,8 @@ func (c reported) report(items int, all *objectRows) statusz.Definition {
 	return d
 }
 
-// describeThrottled says what holds workers back at this moment; empty if nothing does.
+// describeThrottled says what holds workers back at this moment, and whether the API server has
+// lately; empty if nothing does.
 func describeThrottled(r *revision, putOff int, window statusz.Seconds) string {
 	var all []string
 	if r.limits.rateWaits.waits() {
@@ -187,8 +188,15 @@ func (c reported) addFailing(to listPair, r *revision) {
 	if failing == 0 {
 		return
 	}
+	given := r.objects.failures.given()
+	to.mine.list.GivenUp += given
+	to.all.list.GivenUp += given
 	for _, f := range r.objects.failures.oldest(to.most(), to.takes) {
-		to.insert(statusz.ObjectRow{Definition: c.name, Object: refOf(r.def, f.key), Reason: f.message, Since: f.since})
+		row := statusz.ObjectRow{Definition: c.name, Object: refOf(r.def, f.key), Reason: f.message, Since: f.since}
+		if f.abandoned() {
+			row.GivenUp, row.Since = true, f.failure.stopped
+		}
+		to.insert(row)
 	}
 }
 
@@ -209,7 +217,7 @@ func (c reported) addAttention(mine, all *objectRows, r *revision) {
 	}
 	row := statusz.ObjectRow{Definition: c.name, Object: refOf(r.def, kube.Key{})}
 	log.Each(func(a *compose.Attention) {
-		if to := lists[a.Kind]; to.takes(a.Since) {
+		if to := lists[a.Kind]; to.takes(false, a.Since) {
 			row.Object.Namespace, row.Object.Name, row.Child, row.Reason, row.Since = a.Parent.Namespace, a.Parent.Name, a.Child, a.Reason, a.Since
 			to.insert(row)
 		}

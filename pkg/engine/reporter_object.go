@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/duration"
 
 	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/handlers"
@@ -61,7 +62,7 @@ func (c reported) reportObject(ctx context.Context, r *revision, key kube.Key) s
 		in.Matches = isWanted(ctx, r, obj)
 	}
 	if f, failing := r.objects.failures.of(key); failing {
-		in.Failures, in.Error = f.attempts, f.message
+		in.Failures, in.Error, in.GivenUp = f.attempts, f.message, f.abandoned()
 	}
 	if cached && r.composing != nil {
 		for _, a := range r.objects.memory.Attention.Of(obj.UID()) {
@@ -91,19 +92,23 @@ func (c reported) waitsFor(r *revision, key kube.Key) string {
 		return fmt.Sprintf("a kind that is not served: %v", reason)
 	}
 	if since, ok := c.state.calls.begun(key); ok {
-		return "the end of the call that has begun at " + since.UTC().Format(time.RFC3339)
+		return "the end of the call that has begun " + duration.HumanDuration(time.Since(since)) + " ago"
 	}
 	state := queue.StateOf(d.queue, key)
-	at := func() string { return time.Now().Add(state.Delay).UTC().Format(time.RFC3339) }
+	in := "in " + duration.HumanDuration(state.Delay)
 	switch {
 	case state.Ready && state.Waited > 0:
-		return fmt.Sprintf("a worker, since %s", state.Waited.Round(time.Millisecond))
+		return fmt.Sprintf("a worker, for %s now", duration.HumanDuration(state.Waited))
 	case state.Ready, state.Processing:
 		return "a worker"
 	case state.Delay > 0 && state.Priority == queue.Retry:
-		return fmt.Sprintf("its retry at %s, after %d failed calls", at(), state.Attempt)
+		failed := fmt.Sprintf("%d failed calls", state.Attempt)
+		if state.Attempt == 1 {
+			failed = "a failed call"
+		}
+		return fmt.Sprintf("its retry %s, after %s", in, failed)
 	case state.Delay > 0:
-		return "its next call at " + at()
+		return "its next call " + in
 	default:
 		return "nothing"
 	}

@@ -68,7 +68,7 @@ func TestHandlingsAreRemembered(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		failing := r.in(0)
-		if failing.Failures != 1 || failing.Error != "it is not so" || !strings.HasPrefix(failing.Waiting, "its retry at ") {
+		if failing.Failures != 1 || failing.Error != "it is not so" || !strings.HasPrefix(failing.Waiting, "its retry in ") {
 			t.Errorf("failing: %+v", failing)
 		}
 		mu.Lock()
@@ -77,7 +77,7 @@ func TestHandlingsAreRemembered(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		requeued := r.in(0)
-		if requeued.Failures != 0 || requeued.Error != "" || !strings.HasPrefix(requeued.Waiting, "its next call at ") || !requeued.Cached || !requeued.Matches {
+		if requeued.Failures != 0 || requeued.Error != "" || !strings.HasPrefix(requeued.Waiting, "its next call in ") || !requeued.Cached || !requeued.Matches {
 			t.Errorf("requeued: %+v", requeued)
 		}
 		began := requeued.Handlings[0].Began
@@ -112,7 +112,7 @@ func TestHowCallsEndIsRemembered(t *testing.T) {
 		}
 		r.start(r.definition("pods", "1", concurrent(3)))
 		time.Sleep(time.Millisecond)
-		if got := r.in(2); !strings.HasPrefix(got.Waiting, "the end of the call that has begun at ") {
+		if got := r.in(2); !strings.HasPrefix(got.Waiting, "the end of the call that has begun ") {
 			t.Errorf("under way: %+v", got)
 		}
 		for i, want := range []string{"panic", "terminal"} {
@@ -143,6 +143,10 @@ func TestOutOfRetriesIsRemembered(t *testing.T) {
 		}
 		if last := r.in(0).Handlings[0]; strings.Join(results, " ") != "exhausted retry" || !last.Again.IsZero() {
 			t.Errorf("results %v, the last one %+v", results, last)
+		}
+		definition := allDefinitions(r, 10)[0]
+		if list := definition.Objects.Failing; list.Total != 1 || list.GivenUp != 1 || !list.Items[0].GivenUp || !r.in(0).GivenUp {
+			t.Errorf("that it was given up is not told: %+v, %+v", list, r.in(0))
 		}
 		r.stop()
 	})
@@ -354,7 +358,7 @@ func TestRowsAreTheFirst(t *testing.T) {
 	for _, most := range []int{0, 3, 200} {
 		list := rows{most: most}
 		for i := range 100 {
-			if one := row(i); list.takes(one.Since) {
+			if one := row(i); list.takes(false, one.Since) {
 				list.insert(one)
 			}
 		}

@@ -9,17 +9,33 @@ import (
 	"kooperd.dev/kooperd/pkg/statusz"
 )
 
-// rows is the beginning of a list of any length: what began first, and what has no time, in the
-// order of the names.
+// rows is the beginning of a list of any length: what was given up, and then what began first, and
+// what has no time, in the order of the names.
 type rows struct {
 	most int
 	list statusz.ObjectList
 }
 
 // takes reports whether a row that began then may have a place.
-func (r *rows) takes(since time.Time) bool {
+func (r *rows) takes(givenUp bool, since time.Time) bool {
 	n := len(r.list.Items)
-	return n < r.most || r.most > 0 && !since.After(r.list.Items[n-1].Since)
+	if n < r.most || r.most <= 0 {
+		return n < r.most
+	}
+	last := r.list.Items[n-1]
+	return cmp.Or(compareGivenUp(givenUp, last.GivenUp), since.Compare(last.Since)) <= 0
+}
+
+// compareGivenUp orders what was given up before what was not.
+func compareGivenUp(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	default:
+		return 1
+	}
 }
 
 // insert adds a row, if it has a place.
@@ -35,7 +51,7 @@ func (r *rows) insert(row statusz.ObjectRow) {
 
 func compareRows(a, b statusz.ObjectRow) int {
 	return cmp.Or(
-		a.Since.Compare(b.Since), strings.Compare(a.Definition, b.Definition), strings.Compare(a.Object.Namespace, b.Object.Namespace),
+		compareGivenUp(a.GivenUp, b.GivenUp), a.Since.Compare(b.Since), strings.Compare(a.Definition, b.Definition), strings.Compare(a.Object.Namespace, b.Object.Namespace),
 		strings.Compare(a.Object.Name, b.Object.Name), strings.Compare(a.Child, b.Child),
 	)
 }
@@ -67,7 +83,9 @@ func (p listPair) count(n int) {
 func (p listPair) most() int { return max(p.mine.most, p.all.most) }
 
 // takes reports whether a row that began then may have a place in one of them.
-func (p listPair) takes(since time.Time) bool { return p.mine.takes(since) || p.all.takes(since) }
+func (p listPair) takes(givenUp bool, since time.Time) bool {
+	return p.mine.takes(givenUp, since) || p.all.takes(givenUp, since)
+}
 
 func (p listPair) insert(row statusz.ObjectRow) {
 	p.mine.insert(row)

@@ -105,7 +105,9 @@ func (g *guard) log(err error) {
 // stands for every path of the page.
 const StatusPath = "/statusz"
 
-// statusChallenge makes a browser ask for a token, as it can send one in no other way.
+// statusChallenge makes a browser ask for a token, as it can send one in no other way. It goes only
+// to those who want to see the page: a script that brings it up to date would have the browser ask
+// again and again once a token has expired, over whatever else is done in it.
 const statusChallenge = `Basic realm="kooperd: any user name, and a bearer token as the password", charset="UTF-8"`
 
 // errInTheOpen tells why the status page is not shown to a client of another machine.
@@ -131,7 +133,10 @@ func (g *guard) wrapPage(next http.Handler) http.Handler {
 			_, token, ok = r.BasicAuth()
 			ok = ok && token != ""
 		}
-		g.serve(challenging{w}, r, token, ok, StatusPath, next)
+		if mode := r.Header.Get("Sec-Fetch-Mode"); mode == "" || mode == "navigate" {
+			w = challenging{w}
+		}
+		g.serve(w, r, token, ok, StatusPath, next)
 	})
 }
 

@@ -107,11 +107,27 @@ func TestStatusAccess(t *testing.T) {
 			}
 		})
 	}
+	// A browser asks for a password when somebody goes to a page, and not when its script asks.
+	for mode, want := range map[string]int{"navigate": 2, "cors": 1, "same-origin": 1, "no-cors": 1} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Addresses()["health"]+"/", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Sec-Fetch-Mode", mode)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if challenges := resp.Header.Values("WWW-Authenticate"); resp.StatusCode != http.StatusUnauthorized || len(challenges) != want {
+			t.Errorf("Sec-Fetch-Mode %s: status %d, challenges %q", mode, resp.StatusCode, challenges)
+		}
+	}
 	// What a browser may send for the page does not open the metrics.
 	if got := requestAs(t, http.MethodGet, s.Addresses()["metrics"], "/metrics", basic("anybody", "good")); got.code != 401 || len(got.header.Values("WWW-Authenticate")) != 1 {
 		t.Errorf("metrics with Basic authentication: %d, challenges %q", got.code, got.header.Values("WWW-Authenticate"))
 	}
-	if diff := cmp.Diff(map[string]float64{"unauthenticated": 8, "forbidden": 2, "undecided": 1}, refusals(t, registry)); diff != "" {
+	if diff := cmp.Diff(map[string]float64{"unauthenticated": 12, "forbidden": 2, "undecided": 1}, refusals(t, registry)); diff != "" {
 		t.Errorf("refused requests by reason (-want +got):\n%s", diff)
 	}
 }

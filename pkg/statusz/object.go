@@ -23,11 +23,14 @@ type ObjectIn struct {
 	// Cached says that its source has the object, Matches that the definition wants it.
 	Cached  bool `json:"cached"`
 	Matches bool `json:"matches"`
-	// Waiting says what it waits for now: a worker, a retry with its time, nothing.
+	// Waiting says what it waits for now: a worker, a retry with the time until then, nothing.
 	Waiting string `json:"waiting"`
 	// Failures is how many calls failed in a row, and Error the last error.
 	Failures int    `json:"failures,omitempty"`
 	Error    string `json:"error,omitempty"`
+	// GivenUp says that there is no retry: it was the last one, or the error says that none would
+	// help. A change of the object, a resync, and another leader have it called again.
+	GivenUp bool `json:"givenUp,omitempty"`
 	// Blocked are what keeps it from being ready, fights, what is held or refused.
 	Blocked []ObjectRow `json:"blocked,omitempty"`
 	// Handlings are the last ones, the newest first.

@@ -145,8 +145,8 @@ type Queue struct {
 	Oldest Seconds `json:"oldest,omitempty"`
 	// Later are those with a time before which they are not handled: retries and requeues.
 	Later int `json:"later"`
-	// Throttled says what holds the workers back, as an API server that answers 429; empty if
-	// nothing does.
+	// Throttled says what holds the workers back, and whether the API server has answered 429 in
+	// the last minutes; empty if nothing does.
 	Throttled string `json:"throttled,omitempty"`
 }
 
@@ -186,7 +186,8 @@ type Source struct {
 
 // Objects are lists of objects that need somebody's attention. Each is bounded; Total counts all.
 type Objects struct {
-	// NotReady are parents with what blocks them; Failing are objects whose last call failed.
+	// NotReady are parents with what blocks them; Failing are objects whose last call failed, those
+	// that were given up first.
 	NotReady ObjectList `json:"notReady,omitzero"`
 	Failing  ObjectList `json:"failing,omitzero"`
 	// Fights are children that another writer sets back again and again.
@@ -201,6 +202,8 @@ type Objects struct {
 type ObjectList struct {
 	Total int         `json:"total"`
 	Items []ObjectRow `json:"items,omitempty"`
+	// GivenUp is how many of them were given up, which those of Failing may be.
+	GivenUp int `json:"givenUp,omitempty"`
 }
 
 // ObjectRow is one object with what is to be said of it.
@@ -211,8 +214,10 @@ type ObjectRow struct {
 	Child string `json:"child,omitempty"`
 	// Reason says what blocks it, in one line without secrets.
 	Reason string `json:"reason"`
-	// Since is when that began; zero when it is not known.
+	// Since is when that began, or when it was given up; zero when it is not known.
 	Since time.Time `json:"since,omitzero"`
+	// GivenUp says that the object is not retried, as in ObjectIn.
+	GivenUp bool `json:"givenUp,omitempty"`
 }
 
 // ObjectRef names an object.

@@ -2,13 +2,18 @@ package page_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp/kb"
+	"github.com/go-logr/logr"
 
+	"kooperd.dev/kooperd/pkg/server/page"
 	"kooperd.dev/kooperd/pkg/server/page/pagetest"
 	"kooperd.dev/kooperd/pkg/status"
 	"kooperd.dev/kooperd/pkg/statusz"
@@ -98,7 +103,7 @@ func TestEveryStateIsSeen(t *testing.T) {
 		b.look(width, "light")
 		b.visit("/")
 		text := eval[string](b, `document.body.innerText`)
-		wanted := []string{"2 of 10 definitions", "failing", "not ready", "fought over", "held", "refused", "A newer config is refused", "This replica leads", "and 4 more"}
+		wanted := []string{"4 of 10 definitions", "failing", "not ready", "fought over", "held", "refused", "A newer config is refused", "This replica leads", "and 5 more", "given up", "not retried before it changes"}
 		for _, state := range status.States() {
 			wanted = append(wanted, string(state))
 		}
@@ -145,7 +150,7 @@ func TestKeyboard(t *testing.T) {
 	b.press(kb.Enter)
 	b.until(`document.activeElement.id === "content"`)
 	b.press(kb.Tab)
-	if next := eval[stop](b, focused); next.Name != "12 failing" {
+	if next := eval[stop](b, focused); next.Name != "13 failing, 2 given up" {
 		t.Errorf("the stop after the way to the content is %+v", next)
 	}
 	b.visit("/")
@@ -210,7 +215,7 @@ func TestUpdates(t *testing.T) {
 	b.refresh()
 	b.until(`document.querySelector(".definitions tbody").innerText.includes("everything is wrong")`)
 	order := eval[string](b, `[...document.querySelectorAll(".definitions tbody tr:not(.detail)")].slice(0, 4).map(e => e.dataset.key).join(" ")`)
-	if order != "a-new-one certificates website namespace-defaults" {
+	if order != "a-new-one certificates dns-records secret-copy" {
 		t.Errorf("the rows are %s", order)
 	}
 	if focused := eval[string](b, `document.activeElement.innerText.slice(0, 40)`); focused != "website" {
@@ -244,6 +249,37 @@ func TestUpdates(t *testing.T) {
 	}
 }
 
+// TestExpiredToken: when the token of somebody who looks at the page has expired, the script says
+// so and asks no more.
+func TestExpiredToken(t *testing.T) {
+	var expired atomic.Bool
+	var refused atomic.Int32
+	status := page.New(pagetest.Everything(), logr.Discard())
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if expired.Load() {
+			if r.URL.Path == "/" { // and not its icon
+				refused.Add(1)
+			}
+			http.Error(w, "the bearer token is missing or not valid", http.StatusUnauthorized)
+			return
+		}
+		status.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	b := open(t, s.URL)
+	b.look(1280, "light")
+	b.visit("/")
+	expired.Store(true)
+	for range 3 {
+		b.refresh()
+		b.until(`document.getElementById("stale").checkVisibility() && document.getElementById("stale").innerText.includes("The token is not accepted any more")`)
+	}
+	if n := refused.Load(); n != 1 {
+		t.Errorf("the script has asked %d times with a token that has expired", n)
+	}
+	b.take()
+}
+
 // TestWithoutScripts: everything is there, and a link in place of the updates.
 func TestWithoutScripts(t *testing.T) {
 	url, _ := serve(t, pagetest.Everything())
@@ -252,7 +288,7 @@ func TestWithoutScripts(t *testing.T) {
 	b.look(1280, "light")
 	b.visit("/")
 	text, again := eval[string](b, `document.body.innerText`), eval[string](b, `document.getElementById("again").innerText`)
-	if !strings.Contains(text, "2 of 10 definitions cannot do all of their work") || again != "Refresh" {
+	if !strings.Contains(text, "4 of 10 definitions cannot do all of their work") || again != "Refresh" {
 		t.Errorf("without scripts the link is %q and the page\n%.500s", again, text)
 	}
 }
@@ -270,6 +306,7 @@ func TestPictures(t *testing.T) {
 		height             float64
 	}{
 		{"status-page.png", "/", "light", 1280, 1300},
+		{"status-page-narrow.png", "/", "light", 390, 1500},
 		{"status-page-object.png", "/objects/Website/shop/checkout", "dark", 1280, 830},
 	} {
 		b.look(p.width, p.scheme)

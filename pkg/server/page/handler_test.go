@@ -24,8 +24,8 @@ func TestAnswers(t *testing.T) {
 		is           string
 		text         string
 	}{
-		"overview":                  {path: "/", want: 200, is: page, text: "2 of 10 definitions cannot do all of their work"},
-		"overview by another name":  {path: "/statusz", want: 200, is: page, text: "2 of 10 definitions"},
+		"overview":                  {path: "/", want: 200, is: page, text: "4 of 10 definitions cannot do all of their work"},
+		"overview by another name":  {path: "/statusz", want: 200, is: page, text: "4 of 10 definitions"},
 		"definitions":               {path: "/definitions", want: 200, is: page, text: "namespace-defaults"},
 		"definitions in a state":    {path: "/definitions?state=Waiting", want: 200, is: page, text: "widgets"},
 		"definitions, no page":      {path: "/definitions?page=7", want: 200, is: page, text: "There are none here"},
@@ -42,7 +42,7 @@ func TestAnswers(t *testing.T) {
 		"unknown object":            {path: "/objects/Pod/a/b", want: 404, is: page, text: "Nothing is known of Pod/a/b"},
 		"unknown object, JSON":      {path: "/objects/Pod/a/b?format=json", want: 404, is: plain, text: "no definition watches the kind of Pod/a/b"},
 		"object in name only":       {path: "/objects/Pod", want: 404},
-		"attention":                 {path: "/attention", want: 200, is: page, text: "paused by the annotation kooperd.dev/paused"},
+		"attention":                 {path: "/attention", want: 200, is: page, text: "the annotation kooperd.dev/paused is true"},
 		"sources":                   {path: "/sources", want: 200, is: page, text: "71 MB"},
 		"config":                    {path: "/config", want: 200, is: page, text: "image: &#34;postgres:17.2&#34;"},
 		"search":                    {path: "/search?q=WEB", want: 200, is: page, text: "Website/shop/landing"},
@@ -214,9 +214,9 @@ func TestEveryWordIsShown(t *testing.T) {
 	}
 	for _, want := range []string{
 		"This replica leads", "platform/kooperd", "a39fa39fa39f", "b39fa39fa39f"[:1] + "39f", "a newer one is refused", "did you mean &#34;workers&#34;?",
-		"awaits ingress-hosts", "12 failing", "3 not ready", "1 fought over", "2 held", "1 refused", "and 4 more", "7,302 calls", "1,841 objects",
-		"3.4 MB of 8.4 MB", "3 of 8", "oldest 41 s", "Held back: the API server answers 429", "10/s", "412", "13 %", "180 ms", "4.2 s",
-		"every replica", "12 of 64 parents have the new revision", "23,487", "configmap:platform/kooperd", "kooperd-7d9f8b6c5-x2x4q_3b1f0c9e", "09:41:07 UTC",
+		"awaits ingress-hosts", "13 failing, 2 given up", "5 not ready", "1 fought over", "16 held", "1 refused", "and 5 more", "7,302 calls", "1,841 objects",
+		"3.4 MB of 4.2 MB", "3 of 8", "oldest 41 s", "Throttled: the API server has answered 14 writes with 429", "Throttled: workers wait for the rate of the definition, 10 per second", "10/s", "412", "13 %", "180 ms", "4.2 s",
+		"every replica", "of 6 parents, 2 are updated and ready", "23,487", "configmap:platform/kooperd", "kooperd-7d9f8b6c5-x2x4q_3b1f0c9e", "09:41:07 UTC",
 	} {
 		if !strings.Contains(overview, want) {
 			t.Errorf("the overview has no %q", want)
@@ -224,8 +224,8 @@ func TestEveryWordIsShown(t *testing.T) {
 	}
 	object := get(t, h, "/objects/Website/shop/checkout").text
 	for _, want := range []string{
-		"a change of its children", "0 of 3 replicas are available", "an event of", "the object changed", "it was there when the work began",
-		"spec.replicas", "configmaps/shop/checkout-page", ">409<", "48 ms", "in 5m", "requeue",
+		"its next call in 4m46s", "0 of 3 availableReplicas", "needs attention", "an event of", "the object changed", "it was there when the work began",
+		"spec.replicas", "configmaps/shop/checkout-page", ">429<", "48 ms", "again <time", "in 4m46s", "requeue",
 	} {
 		if !strings.Contains(object, want) {
 			t.Errorf("the object has no %q", want)

@@ -23,6 +23,8 @@ type troubleList struct {
 	Of    string
 	Total int
 	Rows  []statusz.ObjectRow
+	// GivenUp is how many of them are not retried.
+	GivenUp int
 	// Children says that some row has a child.
 	Children bool
 	// Definitions says that the rows are of several definitions.
@@ -36,7 +38,7 @@ func newAttention(o statusz.Objects, of string) attention {
 		list := t.of(o)
 		a.Total += list.Total
 		a.Lists = append(a.Lists, troubleList{
-			trouble: t, Of: of, Total: list.Total, Rows: list.Items,
+			trouble: t, Of: of, Total: list.Total, GivenUp: list.GivenUp, Rows: list.Items,
 			Children:    slices.ContainsFunc(list.Items, func(r statusz.ObjectRow) bool { return r.Child != "" }),
 			Definitions: of == "" || of == "attention",
 		})
@@ -51,11 +53,48 @@ func (l troubleList) More() int { return l.Total - len(l.Rows) }
 type objectPage struct {
 	*statusz.ObjectReport
 
-	Name string
+	Name    string
+	Verdict look
 }
 
 func newObjectPage(o *statusz.ObjectReport) *objectPage {
-	return &objectPage{o, clean(objectName(o.Object))}
+	return &objectPage{o, clean(objectName(o.Object)), objectVerdict(o)}
+}
+
+// objectVerdict says in a word how an object is: the worst of what its definitions say. It is empty
+// where this replica cannot know.
+func objectVerdict(o *statusz.ObjectReport) look {
+	worst, place := look{}, -1
+	take := func(at int, word, class, icon string) {
+		if at > place {
+			worst, place = look{Word: word, Class: class, Icon: icon}, at
+		}
+	}
+	for i := range o.Definitions {
+		switch in := &o.Definitions[i]; {
+		case in.GivenUp:
+			take(6, "given up", "bad", "bad")
+		case in.Failures > 0 || in.Error != "":
+			take(5, "failing", "bad", "bad")
+		case len(in.Blocked) > 0:
+			take(4, "needs attention", "wait", "wait")
+		case !o.Leading:
+		case !in.Cached:
+			take(1, "not in the cache", "idle", "paused")
+		case !in.Matches:
+			take(0, "not wanted", "idle", "paused")
+		case in.Waiting != "nothing":
+			take(3, "to be handled", "busy", "sync")
+		default:
+			take(2, "nothing is wrong", "ok", "ok")
+		}
+	}
+	for _, parent := range o.ChildOf {
+		if parent.Reason != "" {
+			take(4, "its parent needs attention", "wait", "wait")
+		}
+	}
+	return worst
 }
 
 // searchPage is what was found.

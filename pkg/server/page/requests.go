@@ -90,7 +90,7 @@ func (h *Handler) object(w *answer, r *http.Request) {
 		report := h.reporter.Report(r.Context(), statusz.Items{})
 		h.render(w, http.StatusNotFound, "missing", h.frame(r, report, "Unknown object", ""), missing{
 			Heading: "Nothing is known of " + clean(objectName(ref)),
-			Text:    "No definition watches its kind, and it is nobody's child. Kinds are written as in the API, such as Pod or ConfigMap.",
+			Text:    "No definition watches its kind, and it is nobody's child. A kind is written as in the API, such as Pod, or as its resource, such as pods.",
 		})
 	case asJSON:
 		h.writeJSON(w, known)

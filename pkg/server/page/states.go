@@ -83,7 +83,7 @@ type trouble struct {
 // troubles are all kinds, the worst first.
 var troubles = []trouble{
 	{
-		"failing", "Failing", "failing", "bad", "bad", "Their last call failed. Each is tried again, later and later.",
+		"failing", "Failing", "failing", "bad", "bad", "Their last call failed. What was given up is not retried before it changes; the others are, later and later.",
 		func(o statusz.Objects) statusz.ObjectList { return o.Failing },
 	},
 	{

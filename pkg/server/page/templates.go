@@ -130,5 +130,12 @@ var functions = template.FuncMap{
 	"objectPath": ObjectPath, "objectName": objectName, "definitionPath": definitionPath, "namedPath": namedPath,
 	"state": stateOf, "result": resultOf, "cause": causeText,
 	"ifNone": func(n int, none, some string) string { return choose(min(n, 1), some, none) },
-	"key":    func(parts ...string) string { return strings.Join(parts, "") },
+	// besides is a text, unless another says it already.
+	"besides": func(other, text string) string {
+		if strings.Contains(other, text) {
+			return ""
+		}
+		return text
+	},
+	"key": func(parts ...string) string { return strings.Join(parts, "") },
 }

@@ -12,6 +12,7 @@
 	let timer = 0;
 	let asking = false;
 	let answered = new Date();
+	let refused = false;
 
 	function remembered() {
 		try { return sessionStorage.getItem("paused") === "yes"; } catch { return false; }
@@ -83,6 +84,12 @@
 		try {
 			const answer = await fetch(location.href, { cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(patience) });
 			const text = await answer.text();
+			if (answer.status === 401) {
+				refused = true; // It would be refused again, until somebody gives another token.
+				warn("The token is not accepted any more. Load the page again to give another one. What you see is of " + answered.toLocaleTimeString() + ".");
+				asking = false;
+				return;
+			}
 			const html = (answer.headers.get("Content-Type") || "").startsWith("text/html");
 			if (!html) throw new Error(text.trim().slice(0, 200) || `status ${answer.status}`);
 			if (!paused) show(text);
@@ -103,7 +110,7 @@
 
 	async function tick() {
 		clearTimeout(timer);
-		if (!asking && !paused && !document.hidden && !busy()) await ask();
+		if (!asking && !refused && !paused && !document.hidden && !busy()) await ask();
 		clearTimeout(timer);
 		timer = setTimeout(tick, every);
 	}
