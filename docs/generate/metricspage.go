@@ -185,6 +185,7 @@ func exercise(m *telemetry.Metrics) {
 	m.SetBuild("version", "go")
 	m.ObserveRenewal(0, errors.New("one"))
 	m.ObserveLeadership("lease", func() bool { return false }, func() time.Duration { return 0 })
+	m.ObserveLeaseWanted(func() bool { return false })
 	m.ObserveLeaseWatch(func() time.Duration { return 0 })
 	m.ObserveLog(func() uint64 { return 0 })
 	m.ObservePending(func() int { return 0 })

@@ -55,6 +55,9 @@ func (e explanation) replica() string {
 		if l.Disabled {
 			return fmt.Sprintf("Told by %s, which works without leader election.", name)
 		}
+		if l.Unneeded {
+			return fmt.Sprintf("Told by %s, which works like every replica: no definition needs the lease.", name)
+		}
 		return fmt.Sprintf("Told by %s, which has led for %s.", name, ago(l.Since, e.whole.Time))
 	case statusz.LeaderOther:
 		return fmt.Sprintf("Told by %s, a standby, which handles nothing under the lease: what was done is known to %s, which leads.", name, l.Holder)

@@ -67,6 +67,12 @@ func (p *process) identity() string {
 	return name
 }
 
+// wantsLease reports whether the process leads or needs the lease. One that has needed it goes on
+// competing when nothing needs it any more, which is no reason to miss a leader.
+func (p *process) wantsLease() bool {
+	return p.elector.Leading() || p.store != nil || p.engine.Has(engine.UnderLease)
+}
+
 // leadership is the lease as this replica sees it.
 func (p *process) leadership() statusz.Leadership {
 	if p.elector == nil {
@@ -75,7 +81,8 @@ func (p *process) leadership() statusz.Leadership {
 	seen, looked := p.elector.Seen()
 	return statusz.Leadership{
 		Leading: p.elector.Leading(), Lease: p.elector.lease.Namespace + "/" + p.elector.lease.Name, Unread: !looked,
-		Holder: seen.Holder, Since: seen.Since, Renewed: seen.Renewed, Expired: seen.Expired,
+		Unneeded: !p.wantsLease(),
+		Holder:   seen.Holder, Since: seen.Since, Renewed: seen.Renewed, Expired: seen.Expired,
 	}
 }
 

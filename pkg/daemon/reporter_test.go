@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,5 +103,29 @@ func TestReportWithoutElection(t *testing.T) {
 	report := newReporter(p).Report(t.Context(), statusz.Items{Whole: 10, Each: 10})
 	if l := report.Leadership; !l.Disabled || !l.Leading || report.Process.Name == "" || report.Config.Refused != nil {
 		t.Errorf("%+v", report)
+	}
+}
+
+// TestReportWhereNothingNeedsTheLease has definitions that are paused or run on every replica.
+func TestReportWhereNothingNeedsTheLease(t *testing.T) {
+	for name, needed := range map[string]bool{"leaderElection: disabled, ": false, "paused: true, ": false, "": true} {
+		p := built(t, strings.Replace(reportedConfig, "pods: {", "pods: {"+name, 1), true)
+		report := newReporter(p).Report(t.Context(), statusz.Items{Whole: 10, Each: 10})
+		if l := report.Leadership; l.Unneeded == needed || l.Leading || l.Works() == needed {
+			t.Errorf("with %q: %+v", name, l)
+		}
+		families, err := p.metrics.Registry().Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wanted := -1.0
+		for _, family := range families {
+			if family.GetName() == "kooperd_lease_wanted" {
+				wanted = family.GetMetric()[0].GetGauge().GetValue()
+			}
+		}
+		if (wanted == 1) != needed || wanted < 0 {
+			t.Errorf("with %q, kooperd_lease_wanted is %v", name, wanted)
+		}
 	}
 }

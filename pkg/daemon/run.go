@@ -214,6 +214,9 @@ func (p *process) build(ctx context.Context, where clusterConfig, endpoints serv
 	p.board.AddReadyCheck("an answer of the API server", func() bool {
 		return p.cluster.Answered() || !p.engine.Has(engine.UnderLease) && !p.engine.Has(engine.EveryReplica)
 	})
+	if p.elector != nil {
+		p.metrics.ObserveLeaseWanted(p.wantsLease)
+	}
 	p.metrics.ObservePending(func() int { return len(p.engine.Pending()) })
 	if p.store != nil {
 		if err := p.storeAccepted(gate); err != nil {

@@ -88,6 +88,9 @@ func (w statusSheet) leader() cell {
 		if l.Disabled {
 			return cell{"leader election is disabled: this replica works", plainly}
 		}
+		if l.Unneeded {
+			return cell{"no definition needs the lease: every replica works", plainly}
+		}
 		return cell{"this replica" + since + lease, green}
 	case statusz.LeaderOther:
 		return cell{l.Holder + since + lease + "; this replica is a standby: it handles nothing, and knows of no calls", yellow}

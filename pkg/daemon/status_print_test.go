@@ -50,6 +50,8 @@ func TestWriteStatus(t *testing.T) {
 	gone.Leadership.Renewed, gone.Leadership.Expired = before(4*time.Minute), true
 	lost.Leadership, lost.Process.Name = gone.Leadership, leaderName
 	unread.Leadership = statusz.Leadership{Lease: "kooper-system/kooperd", Unread: true}
+	unneeded := standbyReport()
+	unneeded.Leadership = statusz.Leadership{Lease: "kooper-system/kooperd", Unneeded: true, Unread: true}
 	disabled.Leadership = statusz.Leadership{Disabled: true, Leading: true}
 	for name, tc := range map[string]struct {
 		report   *statusz.Report
@@ -66,6 +68,7 @@ func TestWriteStatus(t *testing.T) {
 		"lost.txt":         {report: lost},
 		"unread.txt":       {report: unread},
 		"disabled.txt":     {report: disabled},
+		"unneeded.txt":     {report: unneeded},
 		"nothing.txt":      {report: &statusz.Report{Time: reportTime, Ready: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -122,6 +125,7 @@ func TestExplanationSaysWhoTells(t *testing.T) {
 		{standbyName, lease, standbyName + ", a standby, which handles nothing under the lease. Who leads is not known: " + leaderName + " held the lease, which was renewed last 4m ago.\n"},
 		{leaderName, lease, leaderName + ", which has lost the lease, renewed last 4m ago, and handles nothing under it. Who leads now is not known.\n"},
 		{standbyName, statusz.Leadership{Unread: true}, standbyName + ", a standby, which handles nothing under the lease. It has not read the lease yet.\n"},
+		{standbyName, statusz.Leadership{Unneeded: true, Unread: true}, standbyName + ", which works like every replica: no definition needs the lease.\n"},
 		{standbyName, statusz.Leadership{}, standbyName + ", a standby. Nobody leads, so nothing under the lease is handled.\n"},
 	} {
 		whole := standbyReport()

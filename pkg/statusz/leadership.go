@@ -6,6 +6,9 @@ import "time"
 type Leadership struct {
 	// Disabled says that there is no lease.
 	Disabled bool `json:"disabled,omitempty"`
+	// Unneeded says that no definition needs the lease, so this replica neither holds it nor
+	// competes for it: all that are not paused run on every replica.
+	Unneeded bool `json:"unneeded,omitempty"`
 	// Leading says that this replica works.
 	Leading bool `json:"leading"`
 	// Lease is its namespace and name, as NAMESPACE/NAME.
@@ -25,14 +28,14 @@ type Leadership struct {
 
 // Works says whether the replica handles the objects of all definitions, and so knows how they
 // fare. Of the others, only a definition with EveryReplica is known to one that does not.
-func (l Leadership) Works() bool { return l.Leading || l.Disabled }
+func (l Leadership) Works() bool { return l.Leading || l.Disabled || l.Unneeded }
 
 // Leader is who leads, as far as a replica knows.
 type Leader string
 
 // Everything that a replica can know of who leads.
 const (
-	// LeaderItself: the replica leads, or there is no lease.
+	// LeaderItself: the replica leads, or needs no lease for its work.
 	LeaderItself Leader = "itself"
 	// LeaderOther: another one leads.
 	LeaderOther Leader = "other"

@@ -62,6 +62,14 @@ func (e electionMetrics) ObserveLeadership(lease string, leading func() bool, re
 	)
 }
 
+// ObserveLeaseWanted makes /metrics show whether this replica leads or needs the lease.
+// It is for the daemon to call, once, with leader election.
+func (e electionMetrics) ObserveLeaseWanted(wanted func() bool) {
+	e.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kooperd_lease_wanted",
+		Help: "1 while this replica leads or needs the lease; 0 while no definition needs it."},
+		func() float64 { return oneIf(wanted()) }))
+}
+
 // ObserveLeaseWatch makes /metrics show for how long altogether this replica has been without a
 // watch on the lease. It is for the daemon to call, once, with leader election.
 func (e electionMetrics) ObserveLeaseWatch(unwatched func() time.Duration) {

@@ -24,6 +24,7 @@ func everything() (*Metrics, *prometheus.Registry) {
 	m.SetConfig("abc")
 	m.SetBuild("v1.2.3", "go1.26")
 	m.ObserveLeadership("kooperd", func() bool { return false }, func() time.Duration { return 0 })
+	m.ObserveLeaseWanted(func() bool { return false })
 	m.ObserveLeaseWatch(func() time.Duration { return 0 })
 	m.ObserveLog(func() uint64 { return 0 })
 	m.Controller("pods").ObserveRunning(func() (sum, longest time.Duration) { return 0, 0 })
@@ -163,6 +164,7 @@ func TestElectionMetrics(t *testing.T) {
 	}
 	leading := true
 	m.ObserveLeadership("kooperd", func() bool { return leading }, func() time.Duration { return 3 * time.Second })
+	m.ObserveLeaseWanted(func() bool { return true })
 	m.ObserveLeaseWatch(func() time.Duration { return 5 * time.Second })
 	if got := series(t, registry); got["kooperd_leader"] != 1 || got["kooperd_lease_remaining_seconds"] != 3 {
 		t.Errorf("while leading: %v", got)
@@ -176,6 +178,7 @@ func TestElectionMetrics(t *testing.T) {
 	got := series(t, registry)
 	for name, want := range map[string]float64{
 		`kooperd_leader`:                                           0,
+		`kooperd_lease_wanted`:                                     1,
 		`kooperd_lease_unwatched_seconds_total`:                    5,
 		`leader_election_master_status{name="kooperd"}`:            0,
 		`kooperd_leader_transitions_total{to="leading"}`:           1,

@@ -116,11 +116,12 @@ func TestVerdicts(t *testing.T) {
 			report: statusz.Report{Definitions: definitions(status.Waiting, status.Degraded), Config: statusz.Config{Refused: &statusz.Refusal{}}, Objects: failing(7)},
 			want:   "Nobody holds the lease", class: "bad",
 		},
-		"no leader": {report: statusz.Report{Definitions: definitions(status.Running)}, want: "Nobody holds the lease", class: "bad"},
-		"objects":   {report: statusz.Report{Leadership: leads, Definitions: definitions(status.Running, status.Running), Objects: failing(5000)}, want: "2 definitions are running; 5,000 objects need attention", class: "wait"},
-		"object":    {report: statusz.Report{Leadership: leads, Definitions: definitions(status.Running, status.Paused), Objects: failing(1)}, want: "1 definition is running, 1 is paused; 1 object needs attention", class: "wait"},
-		"refused":   {report: statusz.Report{Leadership: leads, Config: statusz.Config{Refused: &statusz.Refusal{}}, Definitions: definitions(status.Running)}, want: "The config that was read last is not run"},
-		"no lease":  {report: statusz.Report{Leadership: statusz.Leadership{Disabled: true}, Definitions: definitions(status.Running)}, want: "1 definition is running"},
+		"no leader":      {report: statusz.Report{Definitions: definitions(status.Running)}, want: "Nobody holds the lease", class: "bad"},
+		"objects":        {report: statusz.Report{Leadership: leads, Definitions: definitions(status.Running, status.Running), Objects: failing(5000)}, want: "2 definitions are running; 5,000 objects need attention", class: "wait"},
+		"object":         {report: statusz.Report{Leadership: leads, Definitions: definitions(status.Running, status.Paused), Objects: failing(1)}, want: "1 definition is running, 1 is paused; 1 object needs attention", class: "wait"},
+		"refused":        {report: statusz.Report{Leadership: leads, Config: statusz.Config{Refused: &statusz.Refusal{}}, Definitions: definitions(status.Running)}, want: "The config that was read last is not run"},
+		"lease unneeded": {report: statusz.Report{Leadership: statusz.Leadership{Unneeded: true, Unread: true}, Definitions: definitions(status.Running)}, want: "1 definition is running", class: "ok"},
+		"no lease":       {report: statusz.Report{Leadership: statusz.Leadership{Disabled: true}, Definitions: definitions(status.Running)}, want: "1 definition is running"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -154,6 +154,9 @@ func newLeadership(r *statusz.Report) leadershipView {
 		if l.Disabled {
 			v.Word, v.Text = "no lease", "There is no lease: this replica works"
 		}
+		if l.Unneeded {
+			v.Word, v.Text = "needs no lease", "No definition needs the lease: every replica works"
+		}
 	case statusz.LeaderOther:
 		v.look, v.Text = look{Word: "stands by", Class: "idle", Icon: "paused"}, "This replica stands by"
 		v.Holder = clean(l.Holder)
