@@ -7,6 +7,6 @@
 // counts different notes as one event, and names the same event anew in each process.
 //
 //	w := events.NewWriter(events.Options{})
-//	recorder := w.Recorder("pods", client)
+//	recorder := w.Recorder("pods", client, nil)
 //	w.Run(ctx)
 package events

@@ -94,8 +94,11 @@ func (x reader) token(at int) token {
 		end++
 	}
 	match := chained.FindStringSubmatch(string(x.text[start:end]))
-	if match == nil || !slices.Contains(x.variables, match[2]) {
+	if match == nil {
 		return token{}
+	}
+	if !slices.Contains(x.variables, match[2]) {
+		return x.ofMetadata(match[0], end)
 	}
 	before, name, after := match[1], match[3], ""
 	for _, m := range []string{"labels", "annotations", "matchLabels", "nodeSelector"} {
@@ -116,6 +119,15 @@ func (x reader) token(at int) token {
 		name = parts[first]
 	}
 	return token{before: before, bracketed: name, after: after, end: end}
+}
+
+// ofMetadata is a label or an annotation without the variable that it is of.
+func (x reader) ofMetadata(text string, end int) token {
+	of, key, _ := strings.Cut(strings.TrimPrefix(text, "metadata."), ".")
+	if of != "labels" && of != "annotations" || !slices.Contains(x.variables, "object") {
+		return token{}
+	}
+	return token{before: "object.metadata." + of, bracketed: key, end: end}
 }
 
 // once sorts mistakes by their places and leaves out what has been said already: the same of

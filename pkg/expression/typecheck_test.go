@@ -160,6 +160,11 @@ func TestNamesInBrackets(t *testing.T) {
 	checkTypes(t, []typeTest{
 		{podKind, `object.metadata.labels.app.kubernetes.io/name == "x"`, []string{"27 Pod: metadata.labels.app is a string and has no field kubernetes" + hint + `object.metadata.labels["app.kubernetes.io/name"]`}},
 		{widgetKind, `object.metadata.annotations.example.com/my-key == "x"`, []string{"36 Widget: metadata.annotations.example is a string and has no field com" + hint + `object.metadata.annotations["example.com/my-key"]`}},
+		{podKind, `labels.app.kubernetes.io/name == "x"`, []string{"0 there is no variable or function labels" + hint + `object.metadata.labels["app.kubernetes.io/name"]`}},
+		{podKind, `metadata.annotations.my-field == "x" && foo`, []string{
+			"0 there is no variable or function metadata" + hint + `object.metadata.annotations["my-field"]`,
+			"40 there is no variable or function foo; there are the variables object and oldObject, and the functions of CEL",
+		}},
 		{podKind, `object.metadata.labels.my-field == "x"`, []string{"26 there is no variable or function field" + hint + `object.metadata.labels["my-field"]`}},
 		{widgetKind, `object.spec.my-field == "x"`, []string{"15 there is no variable or function field" + hint + `object.spec["my-field"]`}},
 		{widgetKind, `object.spec.my-field.b.c == 1 && oldObject.spec.of-a.b-c == 1`, []string{"15 there is no variable or function field" + hint + `object.spec["my-field"].b.c`, "51 there is no variable or function a" + hint + `oldObject.spec["of-a"].b-c`}},

@@ -140,7 +140,8 @@ type Composition struct {
 	// StatusPending are parts of the status that cannot be told yet: one line each, shown where the
 	// composer is tried. Default: none.
 	StatusPending []string
-	// RequeueAfter calls the composer again after that time. 0, the default, asks for nothing.
+	// RequeueAfter calls the composer again after that time. 0, the default, and less ask for
+	// nothing.
 	RequeueAfter time.Duration
 	// Finalized says that the parent may go: no child is made or adopted any more. It counts only
 	// in an answer to a request that is Finalizing.

@@ -24,12 +24,12 @@ type Env struct {
 	Finalizer string
 	// Logger carries the definition's name. Within a call, prefer logr.FromContext(ctx).
 	Logger logr.Logger
-	// Clients talk to the API server through the gate.
+	// Clients talk to the API server through the gate. A composer has none.
 	Clients Clients
 	// Lister reads the cache of the watched kind; it sees what the definition's watch sees and
 	// nothing else.
 	Lister Lister
-	// Events records Kubernetes events, through the gate, in the background.
+	// Events records Kubernetes events, through the gate, in the background; nil for a composer.
 	Events events.EventRecorder
 	// Metrics registers collectors that carry the label controller with the definition's name.
 	Metrics prometheus.Registerer

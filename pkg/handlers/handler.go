@@ -7,11 +7,11 @@ import (
 )
 
 // Handler brings the world in line with one object. It is called at least once for every object
-// that exists and after every change of it, but for what the definition leaves out by its ignore
-// and where; calls for one object never overlap, while calls for different objects may, when the
-// definition is concurrent. It must be idempotent and must return when ctx ends: ctx carries the
-// deadline of the call and ends with the leadership term. logr.FromContext gives a logger that
-// names the definition, the object and the call.
+// that exists, and after every change of it, unless the definition's ignore or where leaves that
+// out. Calls for one object never overlap; those for different objects may in a concurrent
+// definition. It must be idempotent, and must return when ctx ends: ctx carries the deadline of the
+// call and ends with the leadership term. logr.FromContext gives a logger that names the
+// definition, the object and the call.
 //
 // A Handler that also implements io.Closer is closed once, after its last call has returned.
 type Handler interface {
@@ -74,8 +74,8 @@ const (
 // Result is what a successful call asks for.
 type Result struct {
 	// RequeueAfter calls the handler again for this object after that time, unless it was called
-	// for another reason before then. 0, the default, asks for nothing. It is ignored when the call
-	// returns an error.
+	// for another reason before then. 0, the default, and less ask for nothing. It is ignored when
+	// the call returns an error.
 	RequeueAfter time.Duration
 }
 

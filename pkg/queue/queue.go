@@ -127,9 +127,8 @@ func (q *Queue[K]) Retry(key K, after time.Duration) (delay time.Duration, exhau
 	return q.schedule.failed(key, q.backoff.fixed(after), (*schedule[K]).fail, q.shutDown)
 }
 
-// RetryAlways is Retry for a failure that is not that of the key. Backoff.MaxRetries does not
-// count, and neither a later Retry nor its backoff counts the call. The backoff of RetryAlways
-// counts the calls that it has ended.
+// RetryAlways schedules a retry for a failure that is not the key's own, such as that of a server
+// that is down. It has a backoff of its own, and uses up none of the retries that Retry counts.
 func RetryAlways[K comparable](q *Queue[K], key K, after time.Duration) (delay time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
