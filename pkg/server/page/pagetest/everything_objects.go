@@ -42,7 +42,7 @@ func troubled() statusz.Objects {
 	o := statusz.Objects{
 		NotReady: statusz.ObjectList{Items: []statusz.ObjectRow{
 			{Definition: "secret-copy", Object: ref("v1", "Secret", "platform", "registry"), Reason: "Foreign: " + foreign, Since: before(6 * 24 * time.Hour)},
-			{Definition: "website", Object: website("catalog"), Reason: "Pending: service: waits for child deployment: it is not ready", Since: before(2 * time.Hour)},
+			{Definition: "website", Object: website("catalog"), Reason: pending, Since: before(2 * time.Hour)},
 			{Definition: "website", Object: website("landing"), Reason: "Fight: " + fight, Since: before(38 * time.Minute)},
 			{Definition: "website", Object: website("checkout"), Reason: unavailable, Since: before(14 * time.Minute)},
 			{Definition: "postgres", Object: postgres("orders"), Reason: "NotReady: StatefulSet shop/orders: 1 of 3 updatedReplicas", Since: before(3 * time.Minute)},
@@ -87,6 +87,9 @@ func troubled() statusz.Objects {
 	}
 	return o
 }
+
+// pending is why a parent is not ready that waits for one of its children.
+const pending = "Pending: child service is waiting for child deployment: it is not ready"
 
 // noZone is an error of a hook.
 const noZone = `POST https://dns.example.com/v2: answered 404 Not Found: "the zone legacy.example.com does not exist"`

@@ -21,6 +21,7 @@ func TestReasons(t *testing.T) {
 		}},
 		rollout:     {"compose/rollout.go": {"rollout: of ", " are updated and ready, ", " are held"}, "compose/rollout_decision.go": {" are not ready, of ", " that may be"}},
 		paused:      {"compose/paused.go": {"the annotation ", " is true: nothing is made, changed or deleted"}},
+		pending:     {"compose/conditions.go": {"Pending"}, "handlers/composer.go": {"child ", " is waiting for "}},
 		itsTurn:     {"compose/attention.go": {itsTurn}},
 		fight:       {"compose/fights.go": {"field manager ", " sets ", " again and again. It ", "is set back less and less often, at most every 5 minutes in the end", ": let one of both leave the field alone"}},
 		unavailable: {"compose/conditions.go": {"NotReady"}, "compose/ready.go": {"availableReplicas"}},
