@@ -11,4 +11,8 @@
 //
 //	r := compose.New(compose.Options{Composer: composer, …})
 //	result, err := r.Handle(ctx, handlers.Request{Object: parent})
+//
+// A child may move from one definition to another, without being made anew. The one that it comes
+// from is its donor, the other one, which has the id of the donor in formerly, its heir. Moves is
+// where both find out what the other one wants.
 package compose

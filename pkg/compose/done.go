@@ -100,7 +100,7 @@ func (c *current) done() map[string]string {
 			notes = append(notes, DoneAnnotation(c.Installation, id))
 		}
 		all = notedIn(c, notes...)
-		done, _ := c.Moves.doneBy(c.Definition, subjectOf(c)) // The cache may not have the note yet.
+		done, _ := c.Moves.doneBy(c.Definition, parentRefOf(c)) // The cache may not have the note yet.
 		maps.Copy(all, done)
 		maps.Copy(all, c.doneBefore())
 	} else {

@@ -71,7 +71,7 @@ type cleaning struct {
 // does not, and then removes the finalizer. It goes by what is provably ours, and never asks what
 // is desired. Whoever deletes the parent may want to keep what depends on it: then all is kept.
 func (p cleaning) cleanUp(ctx context.Context) (handlers.Result, error) {
-	moving{p.pass}.sayNothing()
+	moving{p.pass}.reportNothing()
 	p.Memory.Brake.release(p.parent.UID) // What goes with its parent is no concern of others.
 	if !p.hasFinalizer() {
 		return handlers.Result{}, nil

@@ -16,50 +16,50 @@ type Kept struct {
 	Message string
 }
 
-// standing is what a definition has to do with a parent.
-type standing struct {
-	handles bool   // it handles the parent, or may do so when it can work
-	works   bool   // it handles objects as the file says
-	parents Source // where works is true
-	said    bool   // it has said something, in whatever revision
-	unseen  bool   // its cache may get the parent, which is not in it, in a moment
-	stale   bool   // it has not seen the parent as it is
-	asks    bool   // its next pass says more
+// relation is what a definition has to do with a parent.
+type relation struct {
+	handles  bool   // it handles the parent, or may do so when it can work
+	upToDate bool   // it handles objects as the file says
+	parents  Source // of the revision that handles objects, where upToDate is true
+	reported bool   // there is a report of it, of whatever revision
+	unseen   bool   // its cache may get the parent, which is not in it, in a moment
+	stale    bool   // it has not seen the parent as it is
+	asks     bool   // its next pass reports more
 	question
-	word word // known is true only of what it says of this state as the file has it
+	report passReport // known is true only if it is about this state, of the revision that the file has
 }
 
-// standing finds out what a party has to do with a parent. m.mu is held.
-func (m *Moves) standing(p *party, about subject) standing {
-	w := m.works[p.Definition]
-	now := standing{works: w != nil && w.digest == p.Digest}
-	if now.works {
-		now.parents = w.parents
+// relationTo finds out what a party has to do with a parent. m.mu is held.
+func (m *Moves) relationTo(p *party, about parentRef) relation {
+	r := m.active[p.Definition]
+	now := relation{upToDate: r != nil && r.digest == p.Digest}
+	if now.upToDate {
+		now.parents = r.parents
 	}
-	if !p.Selection.mayHave(about) && (w == nil || now.works) {
+	if !p.Selection.mayHave(about) && (r == nil || now.upToDate) {
 		return now
 	}
-	if now.works && w.parents.Listed() {
-		isBehind := w.isBehind(p, about) // The parent may come between the two questions.
-		if _, there := w.parents.GetByUID(about.UID); !there {
+	if now.upToDate && r.parents.Listed() {
+		isBehind := r.isBehind(p, about) // The parent may come between the two questions.
+		if _, there := r.parents.GetByUID(about.UID); !there {
 			now.handles, now.unseen, now.stale = isBehind, isBehind, isBehind
 			return now
 		}
 	}
 	now.handles = true
-	now.word, now.said = p.words[about.UID]
-	now.asks = now.works && !now.said
-	if now.works {
-		now.state = w.next(p.Installation, about.UID)
+	now.report, now.reported = p.reports[about.UID]
+	now.asks = now.upToDate && !now.reported
+	if now.upToDate {
+		now.state = r.next(p.Installation, about.UID)
 	}
-	if !now.works || now.word.digest != p.Digest {
-		now.word.known, now.word.noted = false, false
+	if !now.upToDate || now.report.digest != p.Digest {
+		now.report.known, now.report.noted = false, false
 		return now
 	}
 	var asks bool
-	now.stale, asks = isStale(now.word, now.state, about)
+	now.stale, asks = isStale(now.report, now.state, about)
 	if now.asks = now.asks || asks; now.stale {
-		now.word.known = false
+		now.report.known = false
 	}
 	return now
 }
@@ -69,28 +69,28 @@ func (m *Moves) standing(p *party, about subject) standing {
 // the cache. A selector of fields may leave it out. Then nothing but bookmarks brings the cache
 // forward, and the parent may change more often than they come. So the version is the one since
 // when it matters.
-func (w *work) isBehind(p *party, about subject) bool {
+func (r *activeRevision) isBehind(p *party, about parentRef) bool {
 	version := about.version
 	if p.Selection.Fields != nil {
 		version = about.since
 	}
-	return version != "" && !w.parents.Reached(about.key, version)
+	return version != "" && !r.parents.Reached(about.key, version)
 }
 
-// sinceThen returns a standing in which only what is said counts that was found out since then, and
-// of no older version of the parent.
-func (s standing) sinceThen(about subject, since found) standing {
-	if !s.word.isSettled() || s.word.began >= since.at && !isOlder(s.word.version, since.version) {
-		return s
+// sinceThen returns a relation in which a report counts only if its pass began since then, and is
+// about no older version of the parent.
+func (r relation) sinceThen(about parentRef, since found) relation {
+	if !r.report.isSettled() || r.report.began >= since.at && !isOlder(r.report.version, since.version) {
+		return r
 	}
-	s.word.known, s.since = false, since.at
-	s.asks = s.parents.Reached(about.key, since.version)
-	s.stale = s.stale || !s.asks // It would say the same of the same version.
-	return s
+	r.report.known, r.since = false, since.at
+	r.asks = r.parents.Reached(about.key, since.version)
+	r.stale = r.stale || !r.asks // It would report the same of the same version.
+	return r
 }
 
 // mayHave reports whether a parent may be one that is handled, by what is known without a cache.
-func (s Selection) mayHave(about subject) bool {
+func (s Selection) mayHave(about parentRef) bool {
 	return s.Kind.GroupKind() == about.Kind.GroupKind() &&
 		(len(s.Namespaces) == 0 || slices.Contains(s.Namespaces, about.Namespace)) &&
 		(s.Labels == nil || about.labels == nil || s.Labels.Matches(about.labels))
@@ -98,7 +98,7 @@ func (s Selection) mayHave(about subject) bool {
 
 // kept says of children of donors why an heir does not take them. made has the ids of the
 // definitions that have made them.
-func (m *Moves) kept(heir string, about subject, made map[ChildID]string) map[ChildID]Kept {
+func (m *Moves) kept(heir string, about parentRef, made map[ChildID]string) map[ChildID]Kept {
 	all := map[ChildID]Kept{}
 	var calls []func()
 	m.mu.Lock()
@@ -109,11 +109,11 @@ func (m *Moves) kept(heir string, about subject, made map[ChildID]string) map[Ch
 			all[id] = Kept{Message: fmt.Sprintf("it waits until definition %s goes on", maker)}
 			continue
 		}
-		now := m.standing(donor, about)
-		switch wants := now.word.wants[id]; {
-		case !now.handles, now.word.known && !wants:
+		now := m.relationTo(donor, about)
+		switch wants := now.report.wants[id]; {
+		case !now.handles, now.report.known && !wants:
 			continue
-		case now.word.known:
+		case now.report.known:
 			all[id] = Kept{Wanted: true, Message: fmt.Sprintf("definition %s wants it, too", donor.Definition)}
 		default:
 			all[id] = Kept{Message: fmt.Sprintf("it waits until definition %s, which has made it, %s", donor.Definition, says(now))}
@@ -121,18 +121,18 @@ func (m *Moves) kept(heir string, about subject, made map[ChildID]string) map[Ch
 		calls = append(calls, m.wait(p, donor, about, now)...)
 	}
 	m.mu.Unlock()
-	run(calls)
+	callAll(calls)
 	return all
 }
 
 // says is what a definition has to do before others can go on.
-func says(now standing) string {
+func says(now relation) string {
 	switch {
-	case !now.works:
+	case !now.upToDate:
 		return "works as the file says"
 	case now.unseen:
 		return "has seen the parent"
-	case now.said:
+	case now.reported:
 		return "knows all that it wants of the parent"
 	default:
 		return "has handled the parent"
@@ -174,7 +174,7 @@ func (m *Moves) donorsOf(heir string) (ids []string) {
 
 // doneBy returns what the donors of a definition have noted of children that have finished. waits
 // says why that is not known; empty if it is.
-func (m *Moves) doneBy(heir string, about subject) (done map[string]string, waits string) {
+func (m *Moves) doneBy(heir string, about parentRef) (done map[string]string, waits string) {
 	var calls []func()
 	m.mu.Lock()
 	p := m.parties[heir]
@@ -184,27 +184,27 @@ func (m *Moves) doneBy(heir string, about subject) (done map[string]string, wait
 		if donor == nil {
 			continue
 		}
-		now := m.standing(donor, about)
-		maps.Copy(done, now.word.done)
-		if now.handles && !now.word.noted {
+		now := m.relationTo(donor, about)
+		maps.Copy(done, now.report.done)
+		if now.handles && !now.report.noted {
 			waits = fmt.Sprintf("it waits until definition %s, which may have run it, %s", donor.Definition, says(now))
 			calls = append(calls, m.wait(p, donor, about, now)...)
 		}
 	}
 	m.mu.Unlock()
-	run(calls)
+	callAll(calls)
 	return done, waits
 }
 
 // heirClaim is why an object of a donor is not deleted.
 type heirClaim struct {
 	why     string
-	settled bool // the heir has said that it takes it over; if not, it may do so
+	settled bool // the heir has reported that it takes it over; if not, it may do so
 }
 
 // claimed says of objects of a donor why they are not deleted: an heir takes them over, or may do
 // so.
-func (m *Moves) claimed(donor string, about subject, objects []ChildID) map[ChildID]string {
+func (m *Moves) claimed(donor string, about parentRef, objects []ChildID) map[ChildID]string {
 	all := map[ChildID]string{}
 	for id, claim := range heirClaims(m, donor, about, objects) {
 		all[id] = claim.why
@@ -213,7 +213,7 @@ func (m *Moves) claimed(donor string, about subject, objects []ChildID) map[Chil
 }
 
 // heirClaims is claimed that also says what is settled.
-func heirClaims(m *Moves, donor string, about subject, objects []ChildID) map[ChildID]heirClaim {
+func heirClaims(m *Moves, donor string, about parentRef, objects []ChildID) map[ChildID]heirClaim {
 	if m == nil {
 		return nil
 	}
@@ -224,7 +224,7 @@ func heirClaims(m *Moves, donor string, about subject, objects []ChildID) map[Ch
 	since := unwantedSince(m, p, about, objects)
 	about.since = lastOf(since).version
 	for _, heir := range m.heirsOf(p) {
-		now := m.standing(heir, about)
+		now := m.relationTo(heir, about)
 		if !now.handles || !heir.Selection.mayHave(about) {
 			continue
 		}
@@ -240,34 +240,34 @@ func heirClaims(m *Moves, donor string, about subject, objects []ChildID) map[Ch
 		}
 	}
 	m.mu.Unlock()
-	run(calls)
+	callAll(calls)
 	return all
 }
 
 // leftTo says why an object of a donor is not deleted because of one heir; empty if it may be. The
-// word of the heir that it does not want it counts only if it is of a time when the donor did not
+// report of the heir that it does not want it counts only if it is of a time when the donor did not
 // want it either: what makes one of them drop it may make the other one want it.
-func leftTo(heir *party, now standing, about subject, id ChildID, since found) (heirClaim, standing) {
+func leftTo(heir *party, now relation, about parentRef, id ChildID, since found) (heirClaim, relation) {
 	mayTake := slices.Contains(heir.Owns, id.Kind)
 	switch {
-	case now.word.isSettled() && now.word.wantsIn(id):
+	case now.report.isSettled() && now.report.wantsIn(id):
 		return heirClaim{why: fmt.Sprintf("definition %s wants children in it", heir.Definition), settled: true}, now
-	case now.word.isSettled() && mayTake && now.word.wants[id]:
+	case now.report.isSettled() && mayTake && now.report.wants[id]:
 		return heirClaim{why: fmt.Sprintf("definition %s takes it over", heir.Definition), settled: true}, now
 	}
 	now = now.sinceThen(about, since)
-	if now.word.isSettled() || !mayTake && id.Kind != namespaceGroupKind { // Its kinds do not say where its children are.
+	if now.report.isSettled() || !mayTake && id.Kind != namespaceGroupKind { // Its kinds do not say where its children are.
 		return heirClaim{}, now
 	}
 	return heirClaim{why: fmt.Sprintf("it waits until definition %s, which may take it over, %s", heir.Definition, says(now))}, now
 }
 
 // wantsIn reports whether an object is a namespace in which there is something that is wanted.
-func (w word) wantsIn(id ChildID) bool {
+func (r passReport) wantsIn(id ChildID) bool {
 	if id.Kind != namespaceGroupKind {
 		return false
 	}
-	for wanted := range w.wants {
+	for wanted := range r.wants {
 		if wanted.Namespace == id.Name {
 			return true
 		}
@@ -293,25 +293,25 @@ func (m *Moves) heirsOf(p *party) (heirs []*party) {
 // needsNote reports whether a donor has to go on to note that a child has finished which it does
 // not want any more: an heir may want it, and has not noted it. noted returns what a definition has
 // noted of the parent.
-func (m *Moves) needsNote(donor string, about subject, said string, noted func(id string) map[string]string) bool {
+func (m *Moves) needsNote(donor string, about parentRef, said string, noted func(id string) map[string]string) bool {
 	if m == nil {
 		return false
 	}
 	var calls []func()
-	defer func() { run(calls) }()
+	defer func() { callAll(calls) }()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.parties[donor]
 	outcome := strings.TrimPrefix(said, hasFailed)
 	about.since = about.version // To keep a note for longer than it is needed does no harm.
 	for _, heir := range m.heirsOf(p) {
-		now := m.standing(heir, about)
+		now := m.relationTo(heir, about)
 		switch {
 		case !now.handles || !heir.Selection.mayHave(about):
-		case !now.word.isSettled():
+		case !now.report.isSettled():
 			calls = append(calls, m.wait(p, heir, about, now)...)
 			return true
-		case slices.Contains(now.word.outcomes, outcome) && !hasNoted(noted(heir.Definition), outcome):
+		case slices.Contains(now.report.outcomes, outcome) && !hasNoted(noted(heir.Definition), outcome):
 			return true // Its note is a change of the parent.
 		}
 	}

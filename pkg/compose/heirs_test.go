@@ -411,7 +411,7 @@ func TestDeletionSaysWhatIsWanted(t *testing.T) {
 	m.queue = nil
 	claimed := func() int {
 		parent := m.heir.parent("web")
-		about := subject{Parent: Parent{Kind: websiteKind, Namespace: "team-a", Name: "web", UID: parent.UID()}}
+		about := parentRef{Parent: Parent{Kind: websiteKind, Namespace: "team-a", Name: "web", UID: parent.UID()}}
 		return len(m.moves.claimed(definition, about, []ChildID{pageID}))
 	}
 	if claimed() != 1 {
@@ -601,13 +601,13 @@ func TestForgetWhatWasSaid(t *testing.T) {
 		m.begin(m.heir)
 		m.donor.mustPass(t, "web")
 		if said {
-			m.moves.say("sites", parent.UID(), word{digest: "1"})
+			m.moves.report("sites", parent.UID(), passReport{digest: "1"})
 			m.donor.mustPass(t, "web")
 		}
 		m.queue = nil
 		m.heir.Forget(kube.Key{Namespace: "team-a", Name: "web"}, parent.UID())
-		if n := len(m.moves.parties["sites"].words); n > 0 || len(m.queue) == 0 {
-			t.Errorf("said before %t: %d words are left, and %v are called", said, n, m.queue)
+		if n := len(m.moves.parties["sites"].reports); n > 0 || len(m.queue) == 0 {
+			t.Errorf("reported before %t: %d reports are left, and %v are called", said, n, m.queue)
 		}
 	}
 }

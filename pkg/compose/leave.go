@@ -90,7 +90,7 @@ func (p cleaning) allAwaited(children []ChildID) bool {
 			return false
 		}
 	}
-	about := subject{Parent: p.parent, key: p.key} // What is known of its labels is how they were before.
+	about := parentRef{Parent: p.parent, key: p.key} // What is known of its labels is how they were before.
 	claims := heirClaims(p.Moves, p.Definition, about, children)
 	return !slices.ContainsFunc(children, func(id ChildID) bool {
 		claim, ok := claims[id]
@@ -99,8 +99,8 @@ func (p cleaning) allAwaited(children []ChildID) bool {
 }
 
 // lookAgain returns after how long to look at a parent again of which something is left. If other
-// definitions decide on all of that, their word calls for it; what has no event, such as a deletion
-// of a parent that is not selected, is seen by these looks.
+// definitions decide on all of that, their report calls for it; what has no event, such as a
+// deletion of a parent that is not selected, is seen by these looks.
 func (p cleaning) lookAgain() time.Duration {
 	var children []ChildID
 	why := ""

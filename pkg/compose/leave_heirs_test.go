@@ -105,7 +105,7 @@ func TestLeaverThatWaitsForAnHeirIsCheap(t *testing.T) {
 	}
 }
 
-// The word of the heir ends the wait.
+// The report of the heir ends the wait.
 func TestLeaverIsDoneWhenTheHeirHasSaidWhatItWants(t *testing.T) {
 	for name, wanted := range map[string]bool{"it takes the child over": true, "it does not want the child": false} {
 		t.Run(name, func(t *testing.T) {

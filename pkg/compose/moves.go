@@ -12,17 +12,17 @@ import (
 	"kooperd.dev/kooperd/pkg/kube"
 )
 
-// Moves lets children move between the definitions of one engine that all go on: from a donor to an
-// heir, which has the donor's id in formerly. Both have to know what the other one wants of the
-// same parent: the heir takes nothing that the donor wants, and the donor deletes nothing that the
-// heir may take. So each says it at the end of its passes, and whoever waits for that is called
-// then. What was said holds for one revision of a definition in one term: after a restart, a
-// failover or a change of the file, it is said anew. It is safe for concurrent use.
+// Moves lets a child pass from one running definition, its donor, to another one, its heir, which
+// has the id of the donor in formerly. The heir takes only what the donor does not want. The donor
+// deletes only what the heir does not want. So each definition reports at the end of its pass for a
+// parent which children it wants, and a definition that waits for such a report is called for the
+// parent again. A report counts for one revision of a definition in one term. After a restart, a
+// failover, or a change of the file, there are none. Moves is safe for concurrent use.
 type Moves struct {
 	mu      sync.Mutex
-	parties map[string]*party // donors and heirs, by id
-	works   map[string]*work  // of all definitions that handle objects, by id
-	clock   uint64            // counts the times when children were found not to be wanted any more
+	parties map[string]*party          // donors and heirs, by id
+	active  map[string]*activeRevision // of all definitions that handle objects, by id
+	clock   uint64                     // counts the times when children were found not to be wanted any more
 }
 
 // Party is a definition as the file has it.
@@ -48,36 +48,36 @@ type Membership struct {
 	Digest string
 }
 
-// party is a Party with what is known of it.
+// party is a Party and what is known of it.
 type party struct {
 	Party
-	words   map[types.UID]word     // by parent
-	waiting map[types.UID]awaiting // parents that are called when another party says more of them
-	asked   map[types.UID]question // parents that it was asked about, and of which it has said nothing since
+	reports map[types.UID]passReport // by parent
+	waiting map[types.UID]awaiting   // parents for which it is called when another party reports more
+	asked   map[types.UID]question   // parents for which a report was asked for, and is not there yet
 	// unwanted are children that there are and that it does not want, with when that was found.
 	unwanted map[types.UID]map[ChildID]found
 }
 
-// work is a revision of a definition that handles objects.
-type work struct {
+// activeRevision is the revision of a definition that handles objects.
+type activeRevision struct {
 	digest  string
 	parents Source
 	call    func(kube.Key) // asks for a pass
 	listed  bool           // as it was when it was looked at last
 }
 
-// subject is a parent that two definitions may have children of.
-type subject struct {
+// parentRef is a parent of which two definitions may have children, as one of them knows it.
+type parentRef struct {
 	Parent
 	key    kube.Key
 	labels labels.Set // nil where they are not known
 	state  *state     // nil where it is not known
 	// pending is true when not all is known that the definition wants.
 	pending  bool
-	version  string // the newest that is known; empty where none is
-	composed string // that which the composer has seen
-	// since is the version from which on the definition does not want what it is asked about; empty
-	// where that makes no difference.
+	version  string // the newest resourceVersion that is known; empty where none is
+	composed string // the one that the composer has seen
+	// since is the one from which on the definition does not want some of its children; empty where
+	// that makes no difference.
 	since string
 }
 
@@ -88,7 +88,9 @@ type found struct {
 }
 
 // NewMoves returns one without definitions.
-func NewMoves() *Moves { return &Moves{parties: map[string]*party{}, works: map[string]*work{}} }
+func NewMoves() *Moves {
+	return &Moves{parties: map[string]*party{}, active: map[string]*activeRevision{}}
+}
 
 // Set says which definitions there are from now on.
 func (m *Moves) Set(all []Party) {
@@ -114,32 +116,32 @@ func (m *Moves) Set(all []Party) {
 	calls := m.wakeAll(slices.Collect(maps.Keys(m.parties))) // Those that end to be a donor, too.
 	m.parties = next
 	m.mu.Unlock()
-	run(calls)
+	callAll(calls)
 }
 
 // Begin notes that a revision handles objects from now on. It may be called before all caches are
 // complete. call asks for a pass for a parent.
 func (m *Moves) Begin(id, digest string, parents Source, call func(kube.Key)) {
 	m.mu.Lock()
-	m.works[id] = &work{digest: digest, parents: parents, call: call, listed: parents.Listed()}
+	m.active[id] = &activeRevision{digest: digest, parents: parents, call: call, listed: parents.Listed()}
 	if p := m.parties[id]; p != nil {
 		clear(p.asked)
 	}
 	calls := m.wakeAll(m.related(id))
 	m.mu.Unlock()
-	run(calls)
+	callAll(calls)
 }
 
 // end notes that a revision does not handle objects any more.
 func (m *Moves) end(id, digest string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if w := m.works[id]; w == nil || w.digest != digest {
+	if r := m.active[id]; r == nil || r.digest != digest {
 		return // Another one does.
 	}
-	delete(m.works, id)
+	delete(m.active, id)
 	if p := m.parties[id]; p != nil {
-		clear(p.words)
+		clear(p.reports)
 		clear(p.waiting)
 		clear(p.asked)
 		clear(p.unwanted)
@@ -149,51 +151,51 @@ func (m *Moves) end(id, digest string) {
 // Look is called when the cache of a definition's parents may have become complete, or not so.
 func (m *Moves) Look(id string) {
 	m.mu.Lock()
-	w := m.works[id]
+	r := m.active[id]
 	var calls []func()
-	if w != nil && w.listed != w.parents.Listed() {
-		w.listed = !w.listed
+	if r != nil && r.listed != r.parents.Listed() {
+		r.listed = !r.listed
 		calls = m.wakeAll(m.related(id))
 	}
 	m.mu.Unlock()
-	run(calls)
+	callAll(calls)
 }
 
-// say notes what a definition says of a parent, and calls for it where that is waited for. One that
-// cannot tell all wants what it wanted before.
-func (m *Moves) say(id string, parent types.UID, said word) {
+// report takes the report of a definition about a parent, and calls the definitions that wait for
+// it. A definition that does not know all that it wants still wants what it wanted before.
+func (m *Moves) report(id string, parent types.UID, now passReport) {
 	m.mu.Lock()
 	p := m.parties[id]
 	if p == nil {
 		m.mu.Unlock()
 		return
 	}
-	before, there := p.words[parent]
-	if !said.known {
-		said.wants, said.outcomes = before.wants, before.outcomes
+	before, there := p.reports[parent]
+	if !now.known {
+		now.wants, now.outcomes = before.wants, before.outcomes
 	}
-	if !said.noted {
-		said.done = before.done
+	if !now.noted {
+		now.done = before.done
 	}
-	p.words[parent] = said
+	p.reports[parent] = now
 	delete(p.asked, parent)
 	calls := m.wake(m.related(id), parent, func(a awaiting) bool {
-		return !there || !said.equal(before) || a.since > 0 && a.since <= said.began
+		return !there || !now.equal(before) || a.since > 0 && a.since <= now.began
 	})
 	m.mu.Unlock()
-	run(calls)
+	callAll(calls)
 }
 
-// forget drops what a definition has said of a parent that it does not handle any more.
+// forget drops the report of a definition about a parent that it does not handle any more.
 func (m *Moves) forget(id string, parent types.UID) {
 	m.mu.Lock()
 	var calls []func()
 	if p := m.parties[id]; p != nil {
 		p.forget(parent)
-		calls = m.wake(m.related(id), parent, nil) // They may have waited for the first word.
+		calls = m.wake(m.related(id), parent, nil) // They may have waited for the first report.
 	}
 	m.mu.Unlock()
-	run(calls)
+	callAll(calls)
 }
 
 // isCurrent reports whether a revision of a definition is what the file says.
@@ -247,8 +249,8 @@ func (m *Moves) wakeAll(ids []string) (calls []func()) {
 	return calls
 }
 
-// run calls functions. No lock is held.
-func run(calls []func()) {
+// callAll calls functions. No lock is held.
+func callAll(calls []func()) {
 	for _, call := range calls {
 		call()
 	}

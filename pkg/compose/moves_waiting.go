@@ -8,11 +8,11 @@ import (
 	"kooperd.dev/kooperd/pkg/kube"
 )
 
-// awaiting is a parent of which another party has to say more.
+// awaiting is a parent of which another party has to report more.
 type awaiting struct {
 	key    kube.Key
 	stale  bool      // the other party has not seen it as it is, and cannot be asked before it has
-	since  uint64    // a word that is begun then is waited for, also where it is the same; 0 for none
+	since  uint64    // a report of a pass that began then is waited for, also an equal one; 0 for none
 	behind time.Time // since when stale is true
 }
 
@@ -28,14 +28,14 @@ func (q question) equal(other question) bool {
 
 func newParty() *party {
 	return &party{
-		words: map[types.UID]word{}, waiting: map[types.UID]awaiting{}, asked: map[types.UID]question{},
+		reports: map[types.UID]passReport{}, waiting: map[types.UID]awaiting{}, asked: map[types.UID]question{},
 		unwanted: map[types.UID]map[ChildID]found{},
 	}
 }
 
 // forget drops what is known of a parent.
 func (p *party) forget(parent types.UID) {
-	delete(p.words, parent)
+	delete(p.reports, parent)
 	delete(p.waiting, parent)
 	delete(p.asked, parent)
 	delete(p.unwanted, parent)
@@ -53,7 +53,7 @@ func lookAnew(m *Moves, id string, parent types.UID) {
 		return
 	}
 	if a, waits := p.waiting[parent]; waits {
-		p.waiting[parent] = awaiting{key: a.key, behind: a.behind} // What was said since calls it nevertheless.
+		p.waiting[parent] = awaiting{key: a.key, behind: a.behind} // A report since then calls it nevertheless.
 	}
 }
 
@@ -69,7 +69,7 @@ func momentOf(m *Moves) uint64 {
 
 // unwantedSince returns when a party was first found not to want these children of a parent, which
 // there are. m.mu is held.
-func unwantedSince(m *Moves, p *party, about subject, objects []ChildID) map[ChildID]found {
+func unwantedSince(m *Moves, p *party, about parentRef, objects []ChildID) map[ChildID]found {
 	if p == nil || about.state == nil { // What is left behind is not wanted since a change of the file.
 		return nil
 	}
@@ -98,10 +98,11 @@ func lastOf(all map[ChildID]found) (last found) {
 	return last
 }
 
-// wait notes that a definition waits for what another one says of a parent, and returns what to
-// call for that. One that has said nothing, or only of another state, may have no reason to look at
-// it. It is asked once: when that fails, it is tried again in any case. m.mu is held.
-func (m *Moves) wait(p, other *party, about subject, now standing) []func() {
+// wait notes that a definition waits for the report of another one about a parent, and returns what
+// to call for that. The other one may have no reason for a pass of its own when its last report is
+// about another state, or when there is none. It is asked once: a pass that fails is tried again in
+// any case. m.mu is held.
+func (m *Moves) wait(p, other *party, about parentRef, now relation) []func() {
 	before := p.waiting[about.UID]
 	p.waiting[about.UID] = awaiting{
 		key: about.key, stale: before.stale || now.stale && !now.asks, since: max(before.since, now.since), behind: before.behind,
@@ -119,9 +120,9 @@ func (m *Moves) wait(p, other *party, about subject, now standing) []func() {
 
 // asking returns what asks for a pass, if there may be one. m.mu is held.
 func (m *Moves) asking(id string, key kube.Key) []func() {
-	w := m.works[id]
-	if w == nil {
+	r := m.active[id]
+	if r == nil {
 		return nil
 	}
-	return []func(){func() { w.call(key) }}
+	return []func(){func() { r.call(key) }}
 }

@@ -42,13 +42,13 @@ func unmade(p *planner, d *Desired) Op {
 	return p.Damped[d.ID].hold(d, nil, Op{Action: Create, Reason: ReasonAbsent, NotReady: "it does not exist yet", drift: []drift{{}}})
 }
 
-// subjectOf is the parent of a pass.
-func subjectOf(c *current) subject {
+// parentRefOf is the parent of a pass.
+func parentRefOf(c *current) parentRef {
 	set := labels.Set(c.meta.Labels)
 	if set == nil {
 		set = labels.Set{}
 	}
-	return subject{
+	return parentRef{
 		Parent: c.parent, key: c.key, labels: set, state: stateOf(c.Installation, c.composed),
 		version: c.meta.ResourceVersion, composed: c.composed.ResourceVersion,
 	}
@@ -76,11 +76,11 @@ func (p moving) keptByDonors(donors []string, observed map[ChildID]observedChild
 	if !isCurrent(p.Moves, p.Definition, p.Digest) {
 		return keptByOld(p.Definition, made, unmade)
 	}
-	kept := p.Moves.kept(p.Definition, subjectOf(p.current), made)
+	kept := p.Moves.kept(p.Definition, parentRefOf(p.current), made)
 	if len(unmade) == 0 {
 		return kept
 	}
-	if _, waits := p.Moves.doneBy(p.Definition, subjectOf(p.current)); waits != "" {
+	if _, waits := p.Moves.doneBy(p.Definition, parentRefOf(p.current)); waits != "" {
 		for _, d := range unmade {
 			kept[d.ID] = Kept{Message: waits}
 		}
@@ -118,42 +118,42 @@ func (p moving) claimedByHeirs(observed map[ChildID]observedChild, desired []*De
 			objects = append(objects, id)
 		}
 	}
-	about := subjectOf(p.current)
+	about := parentRefOf(p.current)
 	about.pending = p.err != nil || len(p.composition.Pending) > 0
 	return p.Moves.claimed(p.Definition, about, objects)
 }
 
-// say says to the donors and heirs of the definition what it wants of the parent. settled is false
-// where the composer may want more, and noted where not all that has finished may be known.
+// say reports to the donors and heirs of the definition what it wants of the parent. settled is
+// false where the composer may want more, and noted where not all that has finished may be known.
 func (p moving) say(ctx context.Context, settled, noted bool) {
 	if ctx.Err() != nil || !p.Moves.Concerns(p.Definition) {
 		return
 	}
-	said := word{digest: p.Digest, state: stateOf(p.Installation, p.composed), began: p.began, version: p.composed.ResourceVersion, noted: noted}
-	said.failing = len(p.failed) > 0
-	if said.known = settled && p.err == nil && len(p.composition.Pending) == 0; said.known {
-		said.wants = map[ChildID]bool{}
+	report := passReport{digest: p.Digest, state: stateOf(p.Installation, p.composed), began: p.began, version: p.composed.ResourceVersion, noted: noted}
+	report.failing = len(p.failed) > 0
+	if report.known = settled && p.err == nil && len(p.composition.Pending) == 0; report.known {
+		report.wants = map[ChildID]bool{}
 	}
 	if noted {
-		said.done = p.done()
+		report.done = p.done()
 	}
 	for _, op := range p.ops {
-		if op.Desired == nil || !said.known {
+		if op.Desired == nil || !report.known {
 			continue
 		}
-		said.wants[op.ID] = true
+		report.wants[op.ID] = true
 		if op.Desired.finishes() {
-			said.outcomes = append(said.outcomes, outcome(op.Desired.hash, false))
+			report.outcomes = append(report.outcomes, outcome(op.Desired.hash, false))
 		}
 	}
-	p.Moves.say(p.Definition, p.parent.UID, said)
+	p.Moves.report(p.Definition, p.parent.UID, report)
 }
 
-// sayNothing says to the donors and heirs that the definition wants no children of the parent,
-// which is being deleted.
-func (p moving) sayNothing() {
+// reportNothing reports to the donors and heirs that the definition wants no children of the
+// parent, which is being deleted.
+func (p moving) reportNothing() {
 	if p.Moves.Concerns(p.Definition) {
-		p.Moves.say(p.Definition, p.parent.UID, word{
+		p.Moves.report(p.Definition, p.parent.UID, passReport{
 			digest: p.Digest, state: stateOf(p.Installation, p.composed), began: momentOf(p.Moves), version: p.composed.ResourceVersion,
 			known: true, noted: true, done: p.doneBefore(),
 		})
@@ -179,7 +179,7 @@ func (f finishing) keepNotes(next map[string]string) {
 		}
 	}
 	for name, said := range finished {
-		if _, noted := next[name]; !noted && f.Moves.needsNote(f.Definition, subjectOf(f.current), said, notedBy) {
+		if _, noted := next[name]; !noted && f.Moves.needsNote(f.Definition, parentRefOf(f.current), said, notedBy) {
 			next[name] = said
 		}
 	}

@@ -25,7 +25,7 @@ func (c *claims) of(ctx context.Context, o observedChild) (why string, err error
 	if c.Moves == nil || !c.acts() {
 		return "", nil
 	}
-	about := subject{Parent: Parent{Kind: schema.FromAPIVersionAndKind(c.Scope.APIVersion, c.Scope.Kind), UID: o.marks.parentUID}}
+	about := parentRef{Parent: Parent{Kind: schema.FromAPIVersionAndKind(c.Scope.APIVersion, c.Scope.Kind), UID: o.marks.parentUID}}
 	about.Name = o.marks.parent
 	if namespace, name, ok := strings.Cut(o.marks.parent, "/"); ok {
 		about.Namespace, about.Name = namespace, name

@@ -92,8 +92,8 @@ func TestRemovalKeepsNamespacesOfMovingChildren(t *testing.T) {
 	m.change(nil, nil)
 	m.begin(m.heir)
 	m.heir.sync()
-	m.moves.say("sites", m.heir.parent("shop").UID(), word{digest: "1", known: true})
-	m.moves.say("sites", m.heir.parent("web").UID(), word{digest: "1", known: true, wants: map[ChildID]bool{
+	m.moves.report("sites", m.heir.parent("shop").UID(), passReport{digest: "1", known: true})
+	m.moves.report("sites", m.heir.parent("web").UID(), passReport{digest: "1", known: true, wants: map[ChildID]bool{
 		idOf(configMapKind, "space", "inside"): true,
 	}})
 	removal := removalOf(t, m.donor, onRemoveDelete, configMapKind, namespaceKind)
@@ -125,7 +125,7 @@ func TestRemovalDoesNotHoldParents(t *testing.T) {
 	m.sync()
 	m.change(nil, nil)
 	m.begin(m.heir)
-	m.moves.say("sites", m.heir.parent("shop").UID(), word{digest: "1", known: true})
+	m.moves.report("sites", m.heir.parent("shop").UID(), passReport{digest: "1", known: true})
 	removal := removalOf(t, m.donor, onRemoveDelete, configMapKind)
 	removal.Moves = m.moves
 	var unfinalized []string

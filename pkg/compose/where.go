@@ -56,7 +56,7 @@ func (w *Where) excludes(ctx context.Context, parent handlers.Object) bool {
 // then.
 func HasLeft(ctx context.Context, r *Reconciler, parent handlers.Object, changed bool) bool {
 	if r.Moves.Concerns(r.Definition) && r.Where.excludes(ctx, parent) {
-		r.Moves.say(r.Definition, parent.UID(), word{
+		r.Moves.report(r.Definition, parent.UID(), passReport{
 			digest: r.Digest, state: stateOf(r.Installation, parent.Metadata()), began: momentOf(r.Moves), version: parent.ResourceVersion(),
 			known: true, noted: true,
 		})

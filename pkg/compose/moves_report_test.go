@@ -63,9 +63,9 @@ func TestMoveDuringAPassOfTheHeir(t *testing.T) {
 	m.run(t, "donor", "heir")
 	m.written()
 	m.keeps = nil
-	late := m.moves.parties["sites"].words[uid]
+	late := m.moves.parties["sites"].reports[uid]
 	m.donor.mustPass(t, "web")
-	m.moves.say("sites", uid, late)
+	m.moves.report("sites", uid, late)
 	m.donor.mustPass(t, "web")
 	if written := m.written(); len(written) > 0 {
 		t.Errorf("there are writes: %v", written)

@@ -22,14 +22,14 @@ const (
 	lastStaleInterval = 15 * time.Second
 )
 
-// word is what a definition has said of a parent.
-type word struct {
-	digest string // of the revision that has said it
+// passReport is what a definition reports of a parent at the end of a pass.
+type passReport struct {
+	digest string // of the revision
 	state  *state // of the parent, as its composer has seen it
-	began  uint64 // when it began to find out
-	// version is that of the parent, as its composer has seen it.
+	began  uint64 // when the composer was asked, as Moves count
+	// version is the resourceVersion of the parent, as its composer has seen it.
 	version string
-	known   bool // false: there may be more that it wants
+	known   bool // wants is complete; false: there may be more
 	// failing is true when some of what it wants could not be applied.
 	failing bool
 	noted   bool // done is all that has finished
@@ -40,16 +40,16 @@ type word struct {
 	done map[string]string
 }
 
-func (w word) equal(other word) bool {
-	return w.digest == other.digest && w.state.equal(other.state) && w.known == other.known && w.failing == other.failing && w.noted == other.noted &&
-		maps.Equal(w.wants, other.wants) && slices.Equal(w.outcomes, other.outcomes) && maps.Equal(w.done, other.done)
+func (r passReport) equal(other passReport) bool {
+	return r.digest == other.digest && r.state.equal(other.state) && r.known == other.known && r.failing == other.failing && r.noted == other.noted &&
+		maps.Equal(r.wants, other.wants) && slices.Equal(r.outcomes, other.outcomes) && maps.Equal(r.done, other.done)
 }
 
 // isSettled reports whether it is known what becomes of what the definition does not have yet.
-func (w word) isSettled() bool { return w.known && !w.failing }
+func (r passReport) isSettled() bool { return r.known && !r.failing }
 
-// state is what of a parent a composer may go by, without what kooperd itself writes. What two
-// definitions say can be put together only where it is of the same one.
+// state is what of a parent a composer may go by, without what kooperd itself writes. The reports
+// of two definitions can be compared only where they are about the same state.
 type state struct {
 	generation int64
 	version    string // where there are no generations, the resourceVersion
@@ -85,22 +85,22 @@ func (s *state) equal(other *state) bool {
 }
 
 // next is the state of a parent that is handled next; nil if it is not known.
-func (w *work) next(installation string, parent types.UID) *state {
-	now, there := w.parents.GetByUID(parent)
+func (r *activeRevision) next(installation string, parent types.UID) *state {
+	now, there := r.parents.GetByUID(parent)
 	if !there {
 		return nil
 	}
 	return stateOf(installation, now.Metadata())
 }
 
-// isStale reports whether what a definition has said of a parent is about another state than that
-// which is asked about, or that which it handles next. If its next pass says more, asks is true.
-func isStale(said word, next *state, about subject) (stale, asks bool) {
-	if said.state == nil {
+// isStale reports whether a report is about another state of the parent than that which is asked
+// about, or that which is handled next. If the next pass reports more, asks is true.
+func isStale(last passReport, next *state, about parentRef) (stale, asks bool) {
+	if last.state == nil {
 		return false, false
 	}
-	asks = next != nil && !next.equal(said.state)
-	return asks || about.state != nil && !about.state.equal(said.state), asks
+	asks = next != nil && !next.equal(last.state)
+	return asks || about.state != nil && !about.state.equal(last.state), asks
 }
 
 // awaitsSameState returns after how long to look at a parent again because another definition has
