@@ -63,6 +63,10 @@ func TestMistakes(t *testing.T) {
 			args: append(config, "--set", "fence.enabled=true,serviceAccount.create=false"),
 			want: "fence.enabled needs a service account that belongs to kooperd alone",
 		},
+		"fence of every replica in a file": {
+			args: []string{"--set", "image=a,fence.enabled=true", "--set-json", `configFiles={"c.yaml": "controllers: {b: {leaderElection: disabled}}", "d.cue": "x: 1"}`},
+			want: `fence.enabled would refuse what b of configFiles "c.yaml" writes`,
+		},
 		"fence of every replica": {
 			args: []string{"--set", "image=a,fence.enabled=true," + aDefinition + ",config.controllers.b.leaderElection=disabled"},
 			want: "fence.enabled would refuse what config.controllers.b writes",

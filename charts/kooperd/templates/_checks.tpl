@@ -104,5 +104,14 @@ wanted they are refused by values.schema.json; a key is a string by the time it 
 {{- fail (printf "\n\nfence.enabled would refuse what config.controllers.%s writes, because its leaderElection is \"disabled\" and it runs on every replica: give it a release of its own\n" $name) -}}
 {{- end -}}
 {{- end -}}
+{{- range $file, $text := .Values.configFiles -}}
+{{- if not (hasSuffix ".cue" $file) -}}
+{{- range $name, $controller := dig "controllers" dict (fromYaml $text) -}}
+{{- if and (kindIs "map" $controller) (eq (dig "leaderElection" "" $controller | toString) "disabled") -}}
+{{- fail (printf "\n\nfence.enabled would refuse what %s of configFiles %q writes, because its leaderElection is \"disabled\" and it runs on every replica: give it a release of its own\n" $name $file) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
