@@ -30,7 +30,7 @@ func (c *current) pause(ctx context.Context) (handlers.Result, error) {
 	c.countPaused(1)
 	c.paused = true
 	c.Memory.Brake.release(c.parent.UID) // Nothing of it is to be deleted, so it is no concern of others.
-	err := c.putStatus(ctx, nil, []condition{{kind: conditionPaused, status: true, reason: reasonAnnotation, message: pausedMessage}})
+	err := c.putStatus(ctx, statusChange{own: []condition{{kind: conditionPaused, status: true, reason: reasonAnnotation, message: pausedMessage}}})
 	return handlers.Result{}, err
 }
 

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
+
+	"kooperd.dev/kooperd/pkg/handlers"
 )
 
 const (
@@ -33,6 +35,13 @@ type statusWriter struct {
 	shape  *statusShape
 }
 
+// statusChange is what is to be written of a status.
+type statusChange struct {
+	fields map[string]any // the composer's, all but conditions; nil where they are left alone
+	given  []any          // the composer's conditions
+	own    []condition    // those of kooperd
+}
+
 // writeStatus brings the parent's status in line with the composition and the plan. A composer that
 // is called later has said nothing yet, which is worth a write only when it goes on. Nothing is
 // said of a parent that has changed and is not known as it is.
@@ -43,38 +52,42 @@ func (p *pass) writeStatus(ctx context.Context) error {
 	if putOff(p.err) && p.req.Attempt < fewFailures {
 		return nil
 	}
-	var own map[string]any
+	change := statusChange{own: rolling{p}.noted(p.conditions())}
 	if p.err == nil && p.composition.Status != nil {
 		text, err := json.Marshal(p.composition.Status)
 		if err != nil {
 			return &composeError{err: fmt.Errorf("encoding the status: %w", err)}
 		}
-		if own, err = decodeTree(text); err != nil || own == nil {
+		said, err := decodeTree(text)
+		if err != nil || said == nil {
 			return &composeError{err: fmt.Errorf("the status is no JSON object, it is a %T", p.composition.Status)} //nolint:err113 // a mistake
 		}
-		withoutNulls(own)
+		withoutNulls(said)
+		change.given, _ = said["conditions"].([]any)
+		if _, alone := p.composition.Status.(handlers.Conditions); !alone {
+			change.fields = said
+		}
 	}
-	return p.putStatus(ctx, own, rolling{p}.noted(p.conditions()))
+	return p.putStatus(ctx, change)
 }
 
 // writeConditions leaves everything but conditions alone.
 func (p *pass) writeConditions(ctx context.Context, conditions []condition) error {
-	return p.putStatus(ctx, nil, conditions)
+	return p.putStatus(ctx, statusChange{own: conditions})
 }
 
-// putStatus writes the status if it is another one. own is nil where the composer's fields are to
-// be left alone.
-func (c *current) putStatus(ctx context.Context, own map[string]any, conditions []condition) error {
-	c.said = conditions
+// putStatus writes the status if it is another one.
+func (c *current) putStatus(ctx context.Context, change statusChange) error {
+	c.said = change.own
 	if c.Status.None || scheme.Scheme.Recognizes(c.Kind) {
 		return nil // Built-in kinds have a status of their own makers.
 	}
-	fields, err := c.status.fields(ctx, own)
+	fields, err := c.status.fields(ctx, change.fields)
 	if err != nil || !fields.served {
 		return err
 	}
 	for range statusTries {
-		err = c.tryStatus(ctx, fields, own, conditions)
+		err = c.tryStatus(ctx, fields, change)
 		if !apierrors.IsConflict(err) {
 			break
 		}
@@ -93,7 +106,7 @@ func (c *current) putStatus(ctx context.Context, own map[string]any, conditions 
 	return err
 }
 
-func (c *current) tryStatus(ctx context.Context, fields statusFields, own map[string]any, conditions []condition) error {
+func (c *current) tryStatus(ctx context.Context, fields statusFields, said statusChange) error {
 	text, err := c.object.JSON()
 	if err != nil {
 		return err
@@ -103,7 +116,7 @@ func (c *current) tryStatus(ctx context.Context, fields statusFields, own map[st
 		return fmt.Errorf("reading the parent: %w", err)
 	}
 	live, _ := tree["status"].(map[string]any)
-	want := c.desiredStatus(fields, live, own, conditions)
+	want := c.desiredStatus(fields, live, said)
 	change := mergePatch(live, want)
 	if len(change) == 0 {
 		return nil
@@ -145,16 +158,9 @@ func (c *current) tryStatus(ctx context.Context, fields statusFields, own map[st
 }
 
 // desiredStatus is the whole status as it should be.
-func (c *current) desiredStatus(fields statusFields, live, own map[string]any, conditions []condition) map[string]any {
-	want := own
-	var given []any
-	if want == nil {
-		want = maps.Clone(live)
-	} else {
-		want = maps.Clone(own)
-		given, _ = own["conditions"].([]any)
-	}
-	if c.Status.ConditionPrefix != "" {
+func (c *current) desiredStatus(fields statusFields, live map[string]any, said statusChange) map[string]any {
+	want := maps.Clone(said.fields)
+	if said.fields == nil || c.Status.ConditionPrefix != "" {
 		want = maps.Clone(live) // Others write the rest.
 	}
 	if want == nil {
@@ -166,8 +172,8 @@ func (c *current) desiredStatus(fields statusFields, live, own map[string]any, c
 		if !c.paused {
 			existing = withoutPaused(existing, c.Status.ConditionPrefix)
 		}
-		given, conditions = c.secrets.cleanConditions(given, conditions)
-		want["conditions"] = stampConditions(existing, c.Status.ConditionPrefix, given, conditions, c.composed.Generation, c.now())
+		given, own := c.secrets.cleanConditions(said.given, said.own)
+		want["conditions"] = stampConditions(existing, c.Status.ConditionPrefix, given, own, c.composed.Generation, c.now())
 	}
 	if c.Status.ConditionPrefix == "" && fields.keeps("observedGeneration") && !c.paused {
 		want["observedGeneration"] = c.composed.Generation

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -120,7 +121,7 @@ type Composition struct {
 	// contributed before and is not among them is removed. Default: nothing.
 	Patches []Patch
 	// Status is the status of the parent, anything that encodes to a JSON object. Nil leaves the
-	// fields of the status alone. The conditions Ready, Progressing and Degraded are kooperd's, and
+	// fields of the status alone, and Conditions all but those. The conditions Ready, Progressing and Degraded are kooperd's, and
 	// so are observedGeneration and the lastTransitionTime of all conditions. A condition that was
 	// given once stays until it is given with another status. Status is ignored for
 	// kinds of Kubernetes itself and for kinds without a status subresource.
@@ -146,6 +147,16 @@ type Composition struct {
 	// Finalized says that the parent may go: no child is made or adopted any more. It counts only
 	// in an answer to a request that is Finalizing.
 	Finalized bool
+}
+
+// Conditions, as the Status of a Composition, are given without the rest of the status, which stays
+// as it is when they are written: it may be that of another party. Each has a type, status, reason,
+// and message. They encode to a status that has nothing else.
+type Conditions []map[string]any
+
+// MarshalJSON implements json.Marshaler.
+func (c Conditions) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string][]map[string]any{"conditions": c})
 }
 
 // Child is one object that should exist.

@@ -84,7 +84,8 @@ func (c *composer) compose(
 // said is an answer with the children that it makes.
 type said struct {
 	answer
-	children []handlers.Child
+	children   []handlers.Child
+	conditions handlers.Conditions // where the answer has no status
 }
 
 func (c *composer) ask(
@@ -102,8 +103,11 @@ func (c *composer) ask(
 		Children: said.children, RequeueAfter: said.resyncAfter, Finalized: said.finalized && hook == Finalize,
 		Labels: said.labels, Annotations: said.annotations,
 	}
-	if said.status != nil { // A nil map would be a status.
+	switch { // A nil map would be a status.
+	case said.status != nil:
 		composition.Status = said.status
+	case said.conditions != nil:
+		composition.Status = said.conditions
 	}
 	return composition, nil
 }

@@ -114,11 +114,12 @@ func (r *rollout) result(c *composer, req handlers.ComposeRequest) (said, error)
 		result.finalized = result.finalized && revision.said.finalized
 		result.resyncAfter = soonest(result.resyncAfter, revision.said.resyncAfter)
 	}
-	var err error
-	result.status, err = withCondition(req.Object, result.status, map[string]any{
-		"type": updatedCondition, "status": state, "reason": reason, "message": message,
-	})
-	return result, err
+	updated := map[string]any{"type": updatedCondition, "status": state, "reason": reason, "message": message}
+	if result.status == nil { // The rest stays, whoever it is of.
+		result.conditions = handlers.Conditions{updated}
+		return result, nil
+	}
+	return result, addCondition(result.status, updated)
 }
 
 func soonest(a, b time.Duration) time.Duration {
@@ -290,23 +291,11 @@ func failedCheck(checks []StatusCheck, object handlers.Object) string {
 	return ""
 }
 
-// withCondition puts a condition into a status. Where the hook leaves the status alone, its other
-// fields stay as they are.
-func withCondition(parent handlers.Object, status map[string]any, condition map[string]any) (map[string]any, error) {
-	if status == nil {
-		var o map[string]any
-		if err := parentInto(parent, &o); err != nil {
-			return nil, err
-		}
-		status, _ = o["status"].(map[string]any)
-		if status == nil {
-			status = map[string]any{}
-		}
-		delete(status, "conditions") // They stay, whoever they are of.
-	}
+// addCondition puts a condition into a status.
+func addCondition(status map[string]any, condition map[string]any) error {
 	given, ok := status["conditions"].([]any)
 	if value, there := status["conditions"]; there && !ok && value != nil {
-		return nil, mistake("status.conditions", fmt.Sprintf("is %s, want a list", handlers.KindOfJSON(value)))
+		return mistake("status.conditions", fmt.Sprintf("is %s, want a list", handlers.KindOfJSON(value)))
 	}
 	var conditions []any
 	for _, other := range given {
@@ -315,5 +304,5 @@ func withCondition(parent handlers.Object, status map[string]any, condition map[
 		}
 	}
 	status["conditions"] = append(conditions, condition)
-	return status, nil
+	return nil
 }

@@ -313,7 +313,6 @@ func TestRolloutRecreates(t *testing.T) {
 func TestRolloutStatus(t *testing.T) {
 	tests := map[string]map[string]any{
 		`{"n":1}`: {"n": int64(1), "conditions": 1},
-		`null`:    {"old": int64(1), "observedGeneration": int64(3), "conditions": 1},
 		`{"conditions":[{"type":"Mine"},{"type":"Updated","status":"Unknown"}]}`: {"conditions": 2},
 	}
 	for status, want := range tests {
@@ -328,6 +327,12 @@ func TestRolloutStatus(t *testing.T) {
 		}
 	}
 	w := newWorld(t, rolling())
+	w.hook.status, w.parent = "null", `{image: a, replicas: 1}`
+	w.step()
+	if got, ok := w.last.Status.(handlers.Conditions); !ok || len(got) != 1 || got[0]["type"] != "Updated" {
+		t.Errorf("where the hook leaves the status alone, it is %v, want the condition alone", w.last.Status)
+	}
+	w = newWorld(t, rolling())
 	w.hook.status, w.parent = `{"conditions":{}}`, `{image: a, replicas: 1}`
 	_, err := w.composer.Compose(t.Context(), w.request())
 	wantError(t, err, "sync hook: status.conditions: is an object, want a list")
