@@ -121,10 +121,10 @@ type Composition struct {
 	// contributed before and is not among them is removed. Default: nothing.
 	Patches []Patch
 	// Status is the status of the parent, anything that encodes to a JSON object. Nil leaves the
-	// fields of the status alone, and Conditions all but those. The conditions Ready, Progressing and Degraded are kooperd's, and
-	// so are observedGeneration and the lastTransitionTime of all conditions. A condition that was
-	// given once stays until it is given with another status. Status is ignored for
-	// kinds of Kubernetes itself and for kinds without a status subresource.
+	// fields of the status alone, and Conditions all but those. The conditions Ready, Progressing
+	// and Degraded are kooperd's, and so are observedGeneration and the lastTransitionTime of all
+	// conditions. A condition that was given once stays until it is given with another status.
+	// Status is ignored for kinds of Kubernetes itself and for kinds without a status subresource.
 	Status any
 	// Labels and Annotations are those that the parent should have: each is set to its value, and
 	// removed where that is nil. Others are left alone, and one that is not given any more stays as
@@ -149,9 +149,8 @@ type Composition struct {
 	Finalized bool
 }
 
-// Conditions, as the Status of a Composition, are given without the rest of the status, which stays
-// as it is when they are written: it may be that of another party. Each has a type, status, reason,
-// and message. They encode to a status that has nothing else.
+// Conditions are a Status of a Composition without the rest of the status, which stays as it is when
+// they are written: it may be that of another party. Each has a type, status, reason, and message.
 type Conditions []map[string]any
 
 // MarshalJSON implements json.Marshaler.
