@@ -21,7 +21,8 @@ const brokenImage = "broken"
 
 // TestRollout changes an image to one that does not work: as many parents get it as may be not
 // ready, and nothing is written to the others, over a reload, a restart and a failover. When it is
-// mended, all get the new one, over another restart. There are never more that are not ready.
+// mended, all get the new one, over another restart, but for one that is paused, for which nobody
+// waits. There are never more that are not ready.
 func TestRollout(t *testing.T) {
 	t.Parallel()
 	n, bound := size(12, 200), size(2, 10)
@@ -68,6 +69,16 @@ func TestRollout(t *testing.T) {
 		stopped("after a failover")
 	}
 
+	paused := strings.TrimSuffix(r.list(t, deployments).withImage("good-1")[0], "-d")
+	pause := func(value string) {
+		t.Helper()
+		r.patch(t, things, paused, fmt.Sprintf(`{"metadata": {"annotations": {"kooperd.dev/paused": %s}}}`, value))
+	}
+	pause(`"true"`)
+	r.await(t, things, "the pause", func(o objects) bool {
+		status, _, _ := o.condition(paused, "Paused")
+		return status == "True"
+	})
 	r.defineServer(t, "good-2", bound, nil)
 	p.reload(t)
 	r.await(t, deployments, "some of the mended", func(o objects) bool { return len(o.withImage("good-2")) > n/3 })
@@ -75,6 +86,10 @@ func TestRollout(t *testing.T) {
 	if p = r.launch(t, "pod-0", r.kubeconfig); conformance {
 		p.leads(t)
 	}
+	r.await(t, deployments, "all but the paused one", func(o objects) bool {
+		return len(o.withImage("good-2")) == n-1 && len(o.withImage("good-1")) == 1
+	})
+	pause("null")
 	r.awaitServers(t, n, "good-2")
 	if most := k.most(); most > bound {
 		t.Errorf("%d Deployments were not available at once, want at most %d", most, bound)
