@@ -221,7 +221,6 @@ func (c *controller) replaced(before, r *revision) {
 	before.end()
 	c.observeLimits()
 	c.logger.Info("definition was replaced")
-	r.objects.deletions.clear() // All objects are handled again.
 	r.objects.failures.retain(func(key kube.Key) bool {
 		_, ok := r.watches.primary().Get(key.Namespace, key.Name)
 		return ok

@@ -116,6 +116,7 @@ func (c *controller) dispatch(r *revision, last *dispatcher, p phases, dispatchi
 	var q *queue.Queue[kube.Key]
 	if last != nil && last.revision.objects == r.objects {
 		q = last.queue
+		r.objects.deletions.clear() // All objects are handled again, and their first calls may note some at once.
 	} else {
 		q = queue.New[kube.Key](queue.Options{Observer: queueObserver{c.metrics}})
 		if last != nil {
