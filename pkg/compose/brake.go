@@ -295,7 +295,8 @@ func (b *Brake) DefinitionChanged(at time.Time) {
 func (c *current) pullBrake(ops []Op) (held string, counted int) {
 	b, now := c.Memory.Brake, c.now()
 	n := b.counts(c.parent.UID, ops, now)
-	if n == 0 || b.isAllowed(c.meta.Annotations[AllowPruneAnnotation], now) {
+	if n == 0 || c.meta.DeletionTimestamp != nil || // What goes with its parent is no concern of others.
+		b.isAllowed(c.meta.Annotations[AllowPruneAnnotation], now) {
 		return "", 0
 	}
 	if held = b.take(c.parent.UID, n, now, c.countAll); held != "" {

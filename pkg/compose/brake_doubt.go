@@ -19,6 +19,7 @@ func isHeld(ops []Op) bool {
 func lookAtBrake(p *pass) (counts bool) {
 	putOff := slices.ContainsFunc(p.ops, func(op Op) bool { return op.Reason == ReasonHeld })
 	switch {
+	case p.meta.DeletionTimestamp != nil:
 	case isHeld(p.ops):
 		return true
 	case putOff, p.err != nil && !handlers.IsTerminal(p.err):
@@ -26,6 +27,15 @@ func lookAtBrake(p *pass) (counts bool) {
 	}
 	p.Memory.Brake.release(p.parent.UID)
 	return false
+}
+
+// countHeld counts whether the brake counts the parent, and leaves all else that is counted of it.
+func countHeld(p *pass, held bool) {
+	p.count(recount(p.Memory, p.parent.UID, func(now *counts) {
+		if now.held = 0; held {
+			now.held = 1
+		}
+	}))
 }
 
 // doubt notes that it is not known at the moment what a parent is to lose: its composer fails, or

@@ -174,3 +174,63 @@ func TestBrakeCountsAllChildrenAnew(t *testing.T) {
 		t.Errorf("12 of 1000 children are held: %s", held)
 	}
 }
+
+// A hook that cannot be asked is a failure like others: a parent of which it does not tell for long
+// holds nobody else, and neither does one that is deleted meanwhile.
+func TestBrakeAndAHookThatIsNotThere(t *testing.T) {
+	for name, deleted := range map[string]bool{"for long": false, "of a deleted parent": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newHeldRig(t)
+			r.Composer = handlers.ComposerFunc(func(context.Context, handlers.ComposeRequest) (handlers.Composition, error) {
+				return handlers.Composition{}, handlers.Unavailable(errDamaged)
+			})
+			if deleted {
+				r.Finalizes = true
+				r.server.do(func(c *cluster) {
+					id := idOf(websiteKind, "team-a", "web0")
+					c.edit(id, "kubectl", func(tree map[string]any) {
+						object(tree, "metadata")["finalizers"] = []any{FinalizerOf(installation, definition)}
+					})
+					if err := c.delete(id, "", ""); err != nil {
+						t.Error(err)
+					}
+				})
+				r.sync()
+				r.fails(t, "web0")
+			} else {
+				r.fails(t, "web0")
+				if held, parents := r.isHeld(t); !held || parents != 1 {
+					t.Errorf("after a moment, held is %t, of %v parents", held, parents)
+				}
+				r.at = r.at.Add(brakeMinutes * time.Minute)
+				r.fails(t, "web0")
+			}
+			if held, parents := r.isHeld(t); held || parents != 0 {
+				t.Errorf("held is %t, of %v parents", held, parents)
+			}
+		})
+	}
+}
+
+// A composer may say that the children of a deleted parent go before it.
+func TestBrakeDoesNotHoldWhatGoesWithItsParent(t *testing.T) {
+	r := newHeldRig(t)
+	r.Finalizes = true
+	r.Composer = handlers.ComposerFunc(func(context.Context, handlers.ComposeRequest) (handlers.Composition, error) {
+		return handlers.Composition{}, nil
+	})
+	r.server.do(func(c *cluster) {
+		id := idOf(websiteKind, "team-a", "web0")
+		c.edit(id, "kubectl", func(tree map[string]any) {
+			object(tree, "metadata")["finalizers"] = []any{FinalizerOf(installation, definition)}
+		})
+		if err := c.delete(id, "", ""); err != nil {
+			t.Error(err)
+		}
+	})
+	r.sync()
+	r.mustPass(t, "web0")
+	if held, parents := r.isHeld(t); held || parents != 0 || r.childrenOf("web0") != 0 {
+		t.Errorf("held is %t, of %v parents, and %d children are left", held, parents, r.childrenOf("web0"))
+	}
+}

@@ -94,6 +94,7 @@ func (p *pass) run(ctx context.Context) (handlers.Result, error) {
 	}
 	if handlers.IsUnavailable(p.err) { // That is not about the parent.
 		p.rollout.came = passNothing
+		countHeld(p, lookAtBrake(p))
 		moving{p}.say(ctx, false, false)
 		return handlers.Result{}, p.err
 	}

@@ -85,7 +85,7 @@ func (p rolling) notReadySince() time.Time {
 			return at
 		}
 	}
-	return p.now()
+	return p.now().Round(0) // As parsed times are: those of one kind have one order, also when the clock is set.
 }
 
 // readyIn returns the condition Ready of a status, or false.

@@ -82,7 +82,7 @@ func (p cleaning) listUnseen(ctx context.Context, source ChildSource, at place) 
 		q.selector = labels.Set{InstallationLabel: p.Installation}.AsSelector().Add(ofDefinition...).String()
 		return list(q, func(object handlers.Object) bool {
 			cached, there := source.Source.Get(object.Namespace(), object.Name())
-			return !there || cached.UID() != object.UID()
+			return !there || cached.UID() != object.UID() || ParentUID(cached) != ParentUID(object)
 		})
 	}
 	return p.caughtUp.unseenAt(at).of(ctx, p.parent.UID, one, all)

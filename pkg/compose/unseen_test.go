@@ -194,3 +194,40 @@ func TestOldListOfParentsThatGo(t *testing.T) {
 		t.Errorf("left are %v", left)
 	}
 }
+
+// A child that the cache has as that of another parent is in the list: the leader before may have
+// taken it over a moment ago.
+func TestListOfParentsThatGoHasWhatWasTakenOver(t *testing.T) {
+	r := newRig(t, rigOptions{composer: farOf})
+	var names []string
+	for i := range fewUnseen + 2 {
+		names = append(names, fmt.Sprintf("web%d", i))
+		r.newWebsite(names[i], nil)
+		r.mustPass(t, names[i])
+	}
+	last := names[len(names)-1]
+	id := idOf(configMapKind, "team-b", last+"-far")
+	var now stored
+	r.server.do(func(c *cluster) {
+		now = *c.objects[id]
+		c.edit(id, "kubectl", func(tree map[string]any) {
+			object(object(tree, "metadata"), "labels")[ParentUIDLabel] = "another"
+		})
+	})
+	r.sync()
+	r.server.do(func(c *cluster) { c.objects[id] = &now })
+	r.Reconciler = New(r.Options)
+	r.Memory = NewMemory() // Another process is the leader.
+	for _, name := range names {
+		r.server.do(func(c *cluster) {
+			if err := c.delete(idOf(websiteKind, "team-a", name), "", ""); err != nil {
+				t.Error(err)
+			}
+			r.parents.sync(c, websiteKind.GroupKind(), "", false, nil)
+		})
+		r.mustPass(t, name)
+	}
+	if left := r.left(); len(left) > 0 {
+		t.Errorf("left are %v", left)
+	}
+}

@@ -149,8 +149,9 @@ type Composition struct {
 	Finalized bool
 }
 
-// Conditions are a Status of a Composition without the rest of the status, which stays as it is when
-// they are written: it may be that of another party. Each has a type, status, reason, and message.
+// Conditions are a Status of a Composition without the rest of the status, which stays as it is
+// when they are written: it may be that of another party. Each has a type, status, reason, and
+// message.
 type Conditions []map[string]any
 
 // MarshalJSON implements json.Marshaler.

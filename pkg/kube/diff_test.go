@@ -161,7 +161,12 @@ func TestFilteredViewKnowsNoBefore(t *testing.T) {
 	s := v.sources[0].store
 	s.hooks = storeHooks{event: v.sources[0].emit, replaced: func() {}, received: func() {}}
 	var withOld []bool
-	defer v.Subscribe(func(e Event) { withOld = append(withOld, e.Old() != nil) }, func() {})()
+	defer v.Subscribe(func(e Event) {
+		withOld = append(withOld, e.Old() != nil)
+		if change := e.Change() != nil; change != (e.Old() != nil && e.Now() != nil) {
+			t.Errorf("the event of %v has a change: %t", e.Key, change)
+		}
+	}, func() {})()
 	for _, text := range []string{"a@1", "a@2"} {
 		if err := s.Update(arrival(t, podKind, pod(text))); err != nil {
 			t.Fatal(err)

@@ -98,7 +98,7 @@ func (s viewedSource) seen(e Event) (_ Event, ok bool) {
 	switch {
 	case after:
 		if !before {
-			e.old = nil // To the view it was not there.
+			e.old, e.change = nil, nil // To the view it was not there.
 		}
 		return e, true
 	case before:
