@@ -45,7 +45,8 @@ func (r *release) commandsOfDocs(t *testing.T) {
 			found++
 		}
 		if script.Len() > 0 {
-			r.runScript(t, page, strings.NewReplacer("controllers-kooperd", objectName, "platform", r.namespace).Replace(script.String()))
+			r.runScript(t, page, strings.NewReplacer("controllers-kooperd", objectName,
+				"RELEASE=controllers", "RELEASE="+releaseName, "platform", r.namespace).Replace(script.String()))
 		}
 	}
 	if found < 8 {

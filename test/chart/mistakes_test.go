@@ -11,6 +11,12 @@ import (
 const aDefinition = "config.apiVersion=kooperd.dev/v1alpha1,config.controllers.b.watch.apiVersion=v1,config.controllers.b.watch.kind=Pod," +
 	"config.controllers.b.handler.log.message=m"
 
+// onEveryReplica is a config with a definition that runs on every replica.
+func onEveryReplica(more string) string {
+	return `{"apiVersion": "kooperd.dev/v1alpha1", "controllers": {"b": {"watch": {"apiVersion": "v1", "kind": "Pod"}, "leaderElection": "disabled", ` +
+		more + `}}}`
+}
+
 // A mistake in the values is reported by the name of the value, before anything is installed.
 func TestMistakes(t *testing.T) {
 	config := []string{"--values", examples(t)["one-namespace"]}
@@ -68,7 +74,14 @@ func TestMistakes(t *testing.T) {
 			want: `fence.enabled would refuse what b of configFiles "c.yaml" writes`,
 		},
 		"fence of every replica": {
-			args: []string{"--set", "image=a,fence.enabled=true," + aDefinition + ",config.controllers.b.leaderElection=disabled"},
+			args: []string{"--set", "image=a,fence.enabled=true", "--set-json", "config=" + onEveryReplica(`"handler": {"exec": {"command": ["a"]}}`)},
+			want: "fence.enabled would refuse what config.controllers.b writes",
+		},
+		"fence of a finalizer on every replica": {
+			args: []string{
+				"--set", "image=a,fence.enabled=true", "--set-json",
+				"config=" + onEveryReplica(`"finalizer": "example.com/a", "handler": {"log": {}}`),
+			},
 			want: "fence.enabled would refuse what config.controllers.b writes",
 		},
 	}

@@ -334,6 +334,17 @@ func TestFence(t *testing.T) {
 	}
 }
 
+// The fence has nothing to refuse of a definition on every replica that only logs.
+func TestFenceOfLog(t *testing.T) {
+	config := onEveryReplica(`"handler": {"log": {}}`)
+	for name, value := range map[string]string{"config": config, "configFiles": fmt.Sprintf(`{"c.yaml": %q}`, config)} {
+		forEachHelm(t, func(t *testing.T, version string) {
+			all := render(t, version, "platform", "--set", "image=a,fence.enabled=true", "--set-json", name+"="+value)
+			all.get(t, "ValidatingAdmissionPolicy")
+		})
+	}
+}
+
 func readFile(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)

@@ -91,6 +91,17 @@ wanted they are refused by values.schema.json; a key is a string by the time it 
 {{- end -}}
 {{- end -}}
 
+{{- /* Not empty for a definition of which the fence would refuse what it writes: it runs on every replica. The handler "log" writes
+nothing, and without a finalizer nothing is written for it. */ -}}
+{{- define "kooperd.writesEverywhere" -}}
+{{- if and (kindIs "map" .) (eq (dig "leaderElection" "" . | toString) "disabled") -}}
+{{- $handler := dig "handler" dict . -}}
+{{- if or (hasKey . "finalizer") (not (kindIs "map" $handler)) (ne (keys $handler | join " ") "log") -}}
+true
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "kooperd.checkFence" -}}
 {{- if .Values.fence.enabled -}}
 {{- if or (not .Values.leaderElection.enabled) (eq .Values.leaderElection.lock "configMap") -}}
@@ -100,14 +111,14 @@ wanted they are refused by values.schema.json; a key is a string by the time it 
 {{- fail "\n\nfence.enabled needs a service account that belongs to kooperd alone: set serviceAccount.create or serviceAccount.name\n" -}}
 {{- end -}}
 {{- range $name, $controller := dig "controllers" dict .Values.config -}}
-{{- if eq (dig "leaderElection" "" $controller) "disabled" -}}
+{{- if include "kooperd.writesEverywhere" $controller -}}
 {{- fail (printf "\n\nfence.enabled would refuse what config.controllers.%s writes, because its leaderElection is \"disabled\" and it runs on every replica: give it a release of its own\n" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- range $file, $text := .Values.configFiles -}}
 {{- if not (hasSuffix ".cue" $file) -}}
 {{- range $name, $controller := dig "controllers" dict (fromYaml $text) -}}
-{{- if and (kindIs "map" $controller) (eq (dig "leaderElection" "" $controller | toString) "disabled") -}}
+{{- if include "kooperd.writesEverywhere" $controller -}}
 {{- fail (printf "\n\nfence.enabled would refuse what %s of configFiles %q writes, because its leaderElection is \"disabled\" and it runs on every replica: give it a release of its own\n" $name $file) -}}
 {{- end -}}
 {{- end -}}
