@@ -17,7 +17,6 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 	"kooperd.dev/kooperd/pkg/kube"
 	"kooperd.dev/kooperd/pkg/reload"
-	"kooperd.dev/kooperd/pkg/signals"
 )
 
 // configSources are what --config names.
@@ -122,31 +121,28 @@ func evaluatorOf(flags runFlags, registry *handlers.Registry) reload.Evaluator {
 // follows reports whether the config is read again when it changes.
 func (p *process) follows() bool { return p.flags.reload && p.sources.canChange() }
 
-// follow reads the config again when it changes, until ctx ends.
-func (p *process) follow(ctx context.Context) {
-	asked, stop := signals.Reload(ctx)
-	defer stop()
+// follow reads the config again when it changes, or when there is a note in hangups, until ctx
+// ends.
+func (p *process) follow(ctx context.Context, hangups <-chan struct{}) {
 	ended := done(func() { p.reloader.Run(ctx) })
 	for {
 		select {
 		case <-ended:
 			return
-		case <-asked:
+		case <-hangups:
 			p.logger.Info("reading the config again because of SIGHUP")
 			p.reloader.Reload()
 		}
 	}
 }
 
-// answerHangups says of each SIGHUP until ctx ends that the config is not read again.
-func (p *process) answerHangups(ctx context.Context) {
-	asked, stop := signals.Reload(ctx)
-	defer stop()
+// answerHangups says of each note in hangups until ctx ends that the config is not read again.
+func (p *process) answerHangups(ctx context.Context, hangups <-chan struct{}) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-asked:
+		case <-hangups:
 			p.logger.Info("SIGHUP does nothing: the config is not read again", "reload", p.flags.reload, "pipe", !p.sources.canChange())
 		}
 	}

@@ -67,8 +67,9 @@ func (p *process) identity() string {
 	return name
 }
 
-// wantsLease reports whether the process leads or needs the lease. One that has needed it goes on
-// competing when nothing needs it any more, which is no reason to miss a leader.
+// wantsLease reports whether the process leads or needs the lease: for a definition, or to store
+// the config that was accepted. One that has needed it goes on competing when nothing needs it any
+// more, which is no reason to miss a leader.
 func (p *process) wantsLease() bool {
 	return p.elector.Leading() || p.store != nil || p.engine.Has(engine.UnderLease)
 }

@@ -52,8 +52,9 @@ type process struct {
 	line        *bottomLine       // nil when the log goes to no terminal
 }
 
-// run runs all parts until ctx ends, leadership is lost or something fails.
-func (p *process) run(ctx context.Context) error {
+// run runs all parts until ctx ends, leadership is lost or something fails. hangups has a note for
+// SIGHUP.
+func (p *process) run(ctx context.Context, hangups <-chan struct{}) error {
 	p.logger.Info("starting kooperd", "version", Version(), "config", p.cfg.Files, "configHash", p.cfg.Hash,
 		"controllers", len(p.cfg.Definitions), "leaderElection", p.elector != nil)
 	l := &lifecycle{
@@ -78,10 +79,10 @@ func (p *process) run(ctx context.Context) error {
 		l.beside = append(l.beside, p.recorder.run)
 	}
 	if p.follows() {
-		l.beside = append(l.beside, p.follow)
+		l.beside = append(l.beside, func(ctx context.Context) { p.follow(ctx, hangups) })
 	} else {
 		p.logger.Info("the config is not read again when it changes", "reload", p.flags.reload, "pipe", !p.sources.canChange())
-		l.beside = append(l.beside, p.answerHangups)
+		l.beside = append(l.beside, func(ctx context.Context) { p.answerHangups(ctx, hangups) })
 	}
 	l.prepare = p.prepareTerm
 	return l.run(ctx)
@@ -93,7 +94,7 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 	if err := flags.check(ctx); err != nil {
 		return err
 	}
-	_, stop := signals.Reload(ctx) // Whoever sends SIGHUP wants a reload, and in no case the end of the process.
+	hangups, stop := signals.Reload(ctx) // Whoever sends SIGHUP wants a reload, and in no case the end of the process.
 	defer stop()
 	sources, err := parseSources(flags.configs)
 	if err != nil {
@@ -129,7 +130,7 @@ func run(ctx context.Context, stderr io.Writer, registry *handlers.Registry, fla
 	if err != nil {
 		return err
 	}
-	if err := p.start(ctx, where, load, endpoints, log); err != nil {
+	if err := p.start(ctx, hangups, where, load, endpoints, log); err != nil {
 		if errors.Is(err, errBadConfig) || errors.Is(err, errNotStarted) {
 			return unlessStopped(ctx, err)
 		}
@@ -150,9 +151,9 @@ func unlessStopped(ctx context.Context, err error) error {
 }
 
 // start makes all parts and runs them until ctx ends. load reads the config if that is in the
-// cluster.
-func (p *process) start(ctx context.Context, where clusterConfig, load func(clusterConfig) error, endpoints serving,
-	log *telemetry.LogWriter) error {
+// cluster, and hangups has a note for SIGHUP.
+func (p *process) start(ctx context.Context, hangups <-chan struct{}, where clusterConfig, load func(clusterConfig) error,
+	endpoints serving, log *telemetry.LogWriter) error {
 	plugin, err := newCredentialPlugin(where.rest, p.logger)
 	if err != nil {
 		return err
@@ -171,7 +172,7 @@ func (p *process) start(ctx context.Context, where clusterConfig, load func(clus
 		return err
 	}
 	p.metrics.ObserveLog(log.Dropped)
-	return p.run(ctx)
+	return p.run(ctx, hangups)
 }
 
 // build makes all parts and binds the servers' addresses; no API server is contacted.

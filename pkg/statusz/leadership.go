@@ -6,8 +6,9 @@ import "time"
 type Leadership struct {
 	// Disabled says that there is no lease.
 	Disabled bool `json:"disabled,omitempty"`
-	// Unneeded says that no definition needs the lease, so this replica neither holds it nor
-	// competes for it: all that are not paused run on every replica.
+	// Unneeded says that this replica does not lead, and that no definition needs the lease: all
+	// that are not paused run on every replica. It may compete for the lease all the same, if a
+	// definition has needed it before, and another replica may hold it.
 	Unneeded bool `json:"unneeded,omitempty"`
 	// Leading says that this replica works.
 	Leading bool `json:"leading"`

@@ -62,11 +62,12 @@ func (e electionMetrics) ObserveLeadership(lease string, leading func() bool, re
 	)
 }
 
-// ObserveLeaseWanted makes /metrics show whether this replica leads or needs the lease.
+// ObserveLeaseWanted makes /metrics show whether this replica leads, or its config needs a leader.
 // It is for the daemon to call, once, with leader election.
 func (e electionMetrics) ObserveLeaseWanted(wanted func() bool) {
 	e.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kooperd_lease_wanted",
-		Help: "1 while this replica leads or needs the lease; 0 while no definition needs it."},
+		Help: "1 while this replica leads, has a definition for the leader that is not paused, " +
+			"or reads its config from a ConfigMap through the API server; else 0."},
 		func() float64 { return oneIf(wanted()) }))
 }
 

@@ -131,3 +131,19 @@ func TestVerdicts(t *testing.T) {
 		})
 	}
 }
+
+// TestLeaseUnneeded has another replica that leads, by another config: how long it has led is not
+// how long this one has.
+func TestLeaseUnneeded(t *testing.T) {
+	report := pagetest.Standby()
+	report.Whole.Leadership.Unneeded = true
+	if report.Whole.Leadership.Since.IsZero() {
+		t.Fatal("the report does not say since when the other one leads")
+	}
+	text := get(t, New(report, logr.Discard()), "/").text
+	_, leadership, _ := strings.Cut(text, "<dt>Leadership</dt>")
+	leadership, _, _ = strings.Cut(leadership, "</dd>")
+	if !strings.Contains(leadership, "No definition needs the lease: every replica works") || strings.Contains(leadership, "<time") {
+		t.Errorf("of the leadership, the page says %s", leadership)
+	}
+}

@@ -156,6 +156,7 @@ func newLeadership(r *statusz.Report) leadershipView {
 		}
 		if l.Unneeded {
 			v.Word, v.Text = "needs no lease", "No definition needs the lease: every replica works"
+			v.Since = time.Time{} // It would be that of another replica, which holds the lease.
 		}
 	case statusz.LeaderOther:
 		v.look, v.Text = look{Word: "stands by", Class: "idle", Icon: "paused"}, "This replica stands by"
