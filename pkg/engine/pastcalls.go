@@ -70,5 +70,5 @@ func (p pastCalls) add(item queue.Item[kube.Key], began time.Time, cause history
 	if next.again > 0 || next.result == resultRetry || next.result == resultPanic {
 		h.Again = began.Add(o.duration + next.again)
 	}
-	p.log.Add(item.Key, cause, h)
+	p.log.Add(item.Key, cause, &h)
 }

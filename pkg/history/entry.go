@@ -16,6 +16,7 @@ type entry struct {
 	place        uint64
 	handlings    string // packed, each after its length, the newest last
 	log          uint32
+	count        uint8 // of handlings
 }
 
 func (e *entry) size() int64 {
@@ -23,27 +24,23 @@ func (e *entry) size() int64 {
 	return int64(entryOverhead + (len(e.handlings)+class-1)&^(class-1))
 }
 
-// join appends the handlings and one more, in place of the oldest one if there are enough.
-func (e *entry) join(to, packed []byte) []byte {
+// add adds one more handling, packed, in place of the oldest one if there are enough. room is for
+// what it writes, and is returned.
+func (e *entry) add(packed, room []byte) []byte {
 	kept := e.handlings
-	if count(kept) >= perObject {
+	if e.count == perObject {
 		_, kept = cutHandling(kept)
+	} else {
+		e.count++
 	}
-	to = append(to, kept...)
-	return append(binary.AppendUvarint(to, uint64(len(packed))), packed...)
-}
-
-// count is how many handlings there are.
-func count[T string | []byte](handlings T) int {
-	n := 0
-	for ; len(handlings) > 0; n++ {
-		_, handlings = cutHandling(handlings)
-	}
-	return n
+	room = append(room[:0], kept...)
+	room = append(binary.AppendUvarint(room, uint64(len(packed))), packed...)
+	e.handlings = string(room)
+	return room
 }
 
 // cutHandling returns the first of some handlings, packed, and what follows it.
-func cutHandling[T string | []byte](handlings T) (first, rest T) {
+func cutHandling(handlings string) (first, rest string) {
 	length, at, shift := 0, 0, 0
 	for at < len(handlings) && handlings[at] >= 0x80 { // as binary.Uvarint reads a slice
 		length |= int(handlings[at]&0x7f) << shift

@@ -3,6 +3,7 @@ package history
 import (
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kooperd.dev/kooperd/pkg/kube"
@@ -19,7 +20,9 @@ type History struct {
 	limit int64        // of bytes
 	began time.Time    // times are packed as those since then
 	seed  maphash.Seed // of the keys of objects
-	inbox inbox        // its lock may be taken while mu is held, and not the other way round
+
+	pending atomic.Int64 // bytes of what is noted of calls to come
+	inbox   inbox        // Its lock may be taken while mu is held, and not the other way round.
 
 	mu        sync.Mutex
 	logs      uint32 // how many there have been
@@ -38,11 +41,13 @@ func New(limit int64) *History {
 	if limit <= 0 {
 		return nil
 	}
-	return &History{
-		limit: limit, began: time.Now(), seed: maphash.MakeSeed(), objects: map[uint64]*entry{},
-		inbox: inbox{limit: limit / pendingShare},
-	}
+	h := &History{limit: limit, began: time.Now(), seed: maphash.MakeSeed(), objects: map[uint64]*entry{}}
+	h.inbox.maxKept = h.pendingLimit() / stateShare
+	return h
 }
+
+// pendingLimit is how much pending may be.
+func (h *History) pendingLimit() int64 { return h.limit / pendingShare }
 
 // Stats says how much is remembered.
 func (h *History) Stats() statusz.History {
@@ -53,7 +58,7 @@ func (h *History) Stats() statusz.History {
 	defer h.mu.Unlock()
 	h.read()
 	return statusz.History{
-		Enabled: true, Objects: len(h.objects), Handlings: h.handlings, Bytes: h.bytes + h.inbox.pendingBytes(), Limit: h.limit,
+		Enabled: true, Objects: len(h.objects), Handlings: h.handlings, Bytes: h.bytes + h.pending.Load(), Limit: h.limit,
 	}
 }
 
@@ -102,14 +107,14 @@ func (h *History) remember(c *endedCall) {
 	} else {
 		h.unlink(e)
 		h.bytes -= e.size()
+		h.handlings -= int(e.count)
 	}
 	h.append(e)
 	h.packing = h.appendHandling(h.packing[:0], &c.handling)
-	h.joining = e.join(h.joining[:0], h.packing)
-	h.handlings += count(h.joining) - count(e.handlings)
-	e.handlings = string(h.joining)
+	h.joining = e.add(h.packing, h.joining)
+	h.handlings += int(e.count)
 	h.bytes += e.size()
-	for h.bytes > h.limit-h.inbox.limit && h.oldest != nil {
+	for h.bytes > h.limit-h.pendingLimit() && h.oldest != nil {
 		h.drop(h.oldest)
 	}
 }
@@ -155,5 +160,5 @@ func (h *History) drop(e *entry) {
 	h.unlink(e)
 	delete(h.objects, e.place)
 	h.bytes -= e.size()
-	h.handlings -= count(e.handlings)
+	h.handlings -= int(e.count)
 }

@@ -27,7 +27,7 @@ func changedOf(c Cause) []string { return c.paths() }
 
 // add adds a call with all that is in the handling.
 func add(log *Log, key kube.Key, h statusz.Handling) {
-	log.Add(key, Cause{changed: h.Changed, by: h.By}, h)
+	log.Add(key, Cause{changed: h.Changed, by: h.By}, &h)
 }
 
 // full is a handling with everything in it.
@@ -191,8 +191,8 @@ func TestCauses(t *testing.T) {
 	}
 	log.Changed(object(1), paths{"spec"})
 	log.Pause()
-	if got := log.Take(object(1)); len(changedOf(got)) != 0 || log.history.inbox.pending != 0 {
-		t.Errorf("after the end of the work: %v, %d bytes", got, log.history.inbox.pending)
+	if got := log.Take(object(1)); len(changedOf(got)) != 0 || log.history.pending.Load() != 0 {
+		t.Errorf("after the end of the work: %v, %d bytes", got, log.history.pending.Load())
 	}
 }
 
@@ -230,8 +230,8 @@ func TestPendingCalls(t *testing.T) {
 		for i := range calls { // Those that were noted before are not noted anew.
 			log.CalledBy(object(i), fmt.Sprint(i))
 		}
-		if log.pending.len() != calls || len(log.pending.few) > maxFew {
-			t.Errorf("of %d calls %d are noted, %d of them without a map", calls, log.pending.len(), len(log.pending.few))
+		if log.pending.len() != calls || log.pending.n > maxFew {
+			t.Errorf("of %d calls %d are noted, %d of them without a map", calls, log.pending.len(), log.pending.n)
 		}
 		for i := range calls {
 			i = (i + calls/2) % calls
@@ -239,16 +239,16 @@ func TestPendingCalls(t *testing.T) {
 				t.Fatalf("call %d of %d: %+v", i, calls, got)
 			}
 		}
-		if log.pending.len() != 0 || log.pending.more != nil || h.inbox.pending != 0 {
-			t.Errorf("after %d calls %d are left, with %d bytes", calls, log.pending.len(), h.inbox.pending)
+		if log.pending.len() != 0 || log.pending.more != nil || h.pending.Load() != 0 {
+			t.Errorf("after %d calls %d are left, with %d bytes", calls, log.pending.len(), h.pending.Load())
 		}
 	}
 	for i := range 20 {
 		log.Changed(object(i), paths{"spec"})
 	}
 	log.Pause()
-	if log.pending.len() != 0 || h.inbox.pending != 0 {
-		t.Errorf("after the end of the work %d are left, with %d bytes", log.pending.len(), h.inbox.pending)
+	if log.pending.len() != 0 || h.pending.Load() != 0 {
+		t.Errorf("after the end of the work %d are left, with %d bytes", log.pending.len(), h.pending.Load())
 	}
 }
 
@@ -280,7 +280,7 @@ func TestPendingCausesAreBounded(t *testing.T) {
 		logs = append(logs, h.Definition())
 	}
 	for i := range objects {
-		logs[0].Add(object(i), Cause{}, statusz.Handling{Began: full().Began, Cause: "initial", Attempt: 1, Result: "done"})
+		logs[0].Add(object(i), Cause{}, &statusz.Handling{Began: full().Began, Cause: "initial", Attempt: 1, Result: "done"})
 	}
 	heap := heapInUse()
 	for i := range objects {
@@ -293,9 +293,9 @@ func TestPendingCausesAreBounded(t *testing.T) {
 		noted += log.pending.len()
 	}
 	stats := h.Stats()
-	t.Logf("%d objects are noted, with %d bytes of the heap: %+v, pending %d", noted, used, stats, h.inbox.pending)
-	if h.inbox.pending > limit/pendingShare || h.inbox.pending < limit/pendingShare/2 || stats.Bytes > limit || used > limit/2 || noted < 2000 {
-		t.Errorf("%d objects are noted, with %d bytes of the heap: %+v, pending %d", noted, used, stats, h.inbox.pending)
+	t.Logf("%d objects are noted, with %d bytes of the heap: %+v, pending %d", noted, used, stats, h.pending.Load())
+	if h.pending.Load() > limit/pendingShare || h.pending.Load() < limit/pendingShare/2 || stats.Bytes > limit || used > limit/2 || noted < 2000 {
+		t.Errorf("%d objects are noted, with %d bytes of the heap: %+v, pending %d", noted, used, stats, h.pending.Load())
 	}
 	logs[0].CalledBy(object(0), strings.Repeat("x", limit)) // One that has no room changes nothing.
 	if len(logs[0].Take(object(0)).by) > 100 {
@@ -304,14 +304,14 @@ func TestPendingCausesAreBounded(t *testing.T) {
 	for i := range objects {
 		logs[i%len(logs)].Take(object(i))
 	}
-	if h.inbox.pending != 0 || logs[0].pending.len() != 0 {
-		t.Errorf("%d objects and %d bytes are left", logs[0].pending.len(), h.inbox.pending)
+	if h.pending.Load() != 0 || logs[0].pending.len() != 0 {
+		t.Errorf("%d objects and %d bytes are left", logs[0].pending.len(), h.pending.Load())
 	}
 	logs[1].Changed(object(1), paths{"spec"})
 	logs[1].Remove()
 	logs[1].Changed(object(1), paths{"spec"}) // An event that has come late.
-	if h.inbox.pending != 0 {
-		t.Errorf("%d bytes are left of a definition that is gone", h.inbox.pending)
+	if h.pending.Load() != 0 {
+		t.Errorf("%d bytes are left of a definition that is gone", h.pending.Load())
 	}
 }
 

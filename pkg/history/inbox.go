@@ -9,22 +9,21 @@ import (
 
 const (
 	// maxEnded is how many calls that have ended wait to be read.
-	maxEnded = 64
-	// stateShare is the share of the inbox for states of objects that are no longer in the cache,
-	// which changes keep whose paths are not yet found: one of so many parts for the calls to come,
-	// and one for those that have ended.
+	maxEnded = 128
+	// stateShare is the share of what calls to come may take for states of objects that are no
+	// longer in the cache, which changes keep whose paths are not yet found: one of so many parts
+	// for the calls to come, and one for those that have ended.
 	stateShare = 4
 )
 
-// inbox has what is noted of calls and not yet read. It is safe for concurrent use.
+// inbox has calls that have ended and are not yet read. It is safe for concurrent use.
 type inbox struct {
-	limit int64 // for what is noted of calls to come
+	maxKept int64 // for kept
 
-	mu      sync.Mutex
-	pending int64 // bytes of what is noted of calls to come
-	ended   []endedCall
-	kept    int64       // bytes that the changes of ended keep
-	spare   []endedCall // room for as many again
+	mu    sync.Mutex
+	ended []endedCall
+	kept  int64       // bytes that the changes of ended keep
+	spare []endedCall // room for as many again
 }
 
 // endedCall is a call that has ended.
@@ -35,13 +34,13 @@ type endedCall struct {
 	handling statusz.Handling // without what the cause says
 }
 
-// add adds a call, and reports whether it is time to read.
-func (in *inbox) add(c endedCall) (full bool) {
+// add adds a copy of a call, and reports whether it is time to read.
+func (in *inbox) add(c *endedCall) (full bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.ended = append(in.ended, c)
+	in.ended = append(in.ended, *c)
 	in.kept += c.cause.kept()
-	return len(in.ended) >= maxEnded || in.kept > in.limit/stateShare
+	return len(in.ended) >= maxEnded || in.kept > in.maxKept
 }
 
 // take returns the calls that have ended. They are to be given back.
@@ -59,10 +58,4 @@ func (in *inbox) giveBack(ended []endedCall) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.spare = ended[:0]
-}
-
-func (in *inbox) pendingBytes() int64 {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return in.pending
 }

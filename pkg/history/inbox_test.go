@@ -24,7 +24,7 @@ func TestChangesAreReadLater(t *testing.T) {
 		log.Changed(object(i), largeChange{size: 1000, asked: &asked})
 		add := full()
 		add.Changed, add.By = nil, ""
-		log.Add(object(i), log.Take(object(i)), add)
+		log.Add(object(i), log.Take(object(i)), &add)
 	}
 	for i := range maxEnded - 1 {
 		call(i)
@@ -61,8 +61,8 @@ func TestStatesAreBounded(t *testing.T) {
 	if kept := 100 - asked.Load(); kept != limit/pendingShare/stateShare/size {
 		t.Errorf("the states of %d calls to come are kept", kept)
 	}
-	if h.inbox.pending > limit/pendingShare {
-		t.Errorf("%d bytes are noted", h.inbox.pending)
+	if h.pending.Load() > limit/pendingShare {
+		t.Errorf("%d bytes are noted", h.pending.Load())
 	}
 	for i := range 100 {
 		cause := log.Take(object(i))
@@ -73,13 +73,13 @@ func TestStatesAreBounded(t *testing.T) {
 	asked.Store(0)
 	for i := range 50 {
 		log.Changed(object(i), largeChange{size: size, asked: &asked})
-		log.Add(object(i), log.Take(object(i)), full())
+		log.Add(object(i), log.Take(object(i)), new(full()))
 		if kept := int64(i) + 1 - asked.Load(); kept > limit/pendingShare/stateShare/size {
 			t.Fatalf("the states of %d calls that have ended are kept", kept)
 		}
 	}
-	if h.inbox.pending != 0 {
-		t.Errorf("%d bytes are noted", h.inbox.pending)
+	if h.pending.Load() != 0 {
+		t.Errorf("%d bytes are noted", h.pending.Load())
 	}
 }
 

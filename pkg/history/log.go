@@ -14,22 +14,22 @@ type Log struct {
 	number  uint32 // of this log
 
 	kind string // of the objects; guarded by history.mu
-	// removed is read with one of history.mu and the inbox's lock held, and set with both.
+	// removed is read with one of history.mu and pending.mu held, and set with both.
 	removed bool
-	pending pendingCalls // of objects that are to be handled; guarded by the inbox's lock
+	pending pendingCalls // Its lock may be taken while history.mu is held, and not the other way round.
 }
 
 // Enabled reports whether anything is remembered, so that nobody finds out in vain what it is.
 func (l *Log) Enabled() bool { return l != nil }
 
 // Add notes a call that has ended, with the cause that Take has returned. What that says is left
-// out of the handling.
-func (l *Log) Add(key kube.Key, cause Cause, handling statusz.Handling) {
+// out of the handling, of which it makes a copy.
+func (l *Log) Add(key kube.Key, cause Cause, handling *statusz.Handling) {
 	if l == nil {
 		return
 	}
 	h := l.history
-	if h.inbox.add(endedCall{log: l, key: key, cause: cause, handling: handling}) {
+	if h.inbox.add(&endedCall{log: l, key: key, cause: cause, handling: *handling}) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.read()
@@ -89,9 +89,9 @@ func (l *Log) Remove() {
 	h := l.history
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.inbox.mu.Lock()
+	l.pending.mu.Lock()
 	l.removed = true
-	h.inbox.mu.Unlock()
+	l.pending.mu.Unlock()
 	l.Pause()
 	h.forget(l)
 }

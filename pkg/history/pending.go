@@ -2,6 +2,7 @@ package history
 
 import (
 	"slices"
+	"sync"
 
 	"kooperd.dev/kooperd/pkg/kube"
 )
@@ -66,19 +67,27 @@ func (l *Log) Changed(key kube.Key, change Change) {
 
 // keepChange notes a change as it is, if it is the only one and there is room for its states.
 func (l *Log) keepChange(key kube.Key, change Change) bool {
-	in := &l.history.inbox
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.pending+int64(change.Size()) > in.limit/stateShare {
+	l.pending.mu.Lock()
+	defer l.pending.mu.Unlock()
+	noted := l.pending.find(key)
+	if noted != nil && (len(noted.changed) > 0 || noted.change != nil) {
 		return false
 	}
-	c, known := l.pending.get(key)
-	if len(c.changed) > 0 || c.change != nil {
+	size := int64(change.Size())
+	if l.history.pending.Load()+size > l.history.pendingLimit()/stateShare {
 		return false
 	}
-	before := c.size()
-	c.change = change
-	return l.set(key, c, known, before)
+	if noted == nil {
+		size += pendingOverhead
+	}
+	if !l.reserve(size) {
+		return false
+	}
+	if noted == nil {
+		noted = l.pending.add(key)
+	}
+	noted.change = change
+	return true
 }
 
 // union returns some paths and those of others that are not among them, as far as there is room. It
@@ -103,43 +112,50 @@ func (l *Log) CalledBy(key kube.Key, by string) {
 	l.note(key, func(c *Cause) { c.by = by })
 }
 
-// note edits what is noted of an object.
+// note edits what is noted of an object, unless there is no room for what that comes to.
 func (l *Log) note(key kube.Key, edit func(*Cause)) {
-	in := &l.history.inbox
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	c, known := l.pending.get(key)
-	before := c.size()
-	edit(&c)
-	l.set(key, c, known, before)
+	l.pending.mu.Lock()
+	defer l.pending.mu.Unlock()
+	noted := l.pending.find(key)
+	var edited Cause
+	var before int64
+	if noted != nil {
+		edited, before = *noted, noted.size()
+	}
+	edit(&edited)
+	if !l.reserve(edited.size() - before) {
+		return
+	}
+	if noted == nil {
+		noted = l.pending.add(key)
+	}
+	*noted = edited
 }
 
-// set notes a cause in place of one of that size, if that is known, unless there is too much of all
-// definitions. It reports whether it did. The inbox is locked.
-func (l *Log) set(key kube.Key, c Cause, known bool, before int64) bool {
-	in, more := &l.history.inbox, c.size()
-	if known {
-		more -= before
+// reserve makes room for what is noted of a call to come, if there is any. The calls to come of the
+// log are locked; those of others may be noted meanwhile.
+func (l *Log) reserve(bytes int64) bool {
+	h := l.history
+	if !l.removed && h.pending.Add(bytes) <= h.pendingLimit() {
+		return true
 	}
-	if l.removed || in.pending+more > in.limit {
-		return false
+	if !l.removed {
+		h.pending.Add(-bytes)
 	}
-	l.pending.set(key, c)
-	in.pending += more
-	return true
+	return false
 }
 
 // Take returns what is noted of an object, at the beginning of its call, and forgets it.
-func (l *Log) Take(key kube.Key) Cause {
+func (l *Log) Take(key kube.Key) (c Cause) {
 	if l == nil {
-		return Cause{}
+		return c
 	}
-	in := &l.history.inbox
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	c, known := l.pending.take(key)
-	if known {
-		in.pending -= c.size()
+	l.pending.mu.Lock()
+	defer l.pending.mu.Unlock()
+	if noted := l.pending.find(key); noted != nil {
+		c = *noted
+		l.history.pending.Add(-c.size())
+		l.pending.remove(key)
 	}
 	return c
 }
@@ -149,19 +165,21 @@ func (l *Log) Pause() {
 	if l == nil {
 		return
 	}
-	in := &l.history.inbox
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.pending -= l.pending.clear()
+	l.pending.mu.Lock()
+	defer l.pending.mu.Unlock()
+	l.history.pending.Add(-l.pending.clear())
 }
 
 // maxFew is for how many calls to come there is no map. Mostly there are one or two at a time.
 const maxFew = 8
 
-// pendingCalls are the causes of calls to come.
+// pendingCalls are the causes of calls to come. One goroutine notes them and another one takes
+// them, so what is mostly used lies together: each has to fetch it from the other one's processor.
 type pendingCalls struct {
-	few  []pendingCall // up to maxFew, in any order
-	more map[kube.Key]Cause
+	mu   sync.Mutex
+	n    int                 // of few
+	more map[kube.Key]*Cause // those for which there was no room in few; nil for none
+	few  [maxFew]pendingCall // in any order
 }
 
 type pendingCall struct {
@@ -169,62 +187,62 @@ type pendingCall struct {
 	cause Cause
 }
 
-func (p *pendingCalls) place(key kube.Key) int {
-	return slices.IndexFunc(p.few, func(c pendingCall) bool { return c.key == key })
+// find returns the cause of a call, nil for none. It may be changed until the next call is added or
+// removed.
+func (p *pendingCalls) find(key kube.Key) *Cause {
+	for i := range p.n {
+		if p.few[i].key == key {
+			return &p.few[i].cause
+		}
+	}
+	if p.more == nil {
+		return nil
+	}
+	return p.more[key]
 }
 
-// get returns the cause of a call, if there is one.
-func (p *pendingCalls) get(key kube.Key) (c Cause, known bool) {
-	if at := p.place(key); at >= 0 {
-		return p.few[at].cause, true
+// add adds a call that is not yet there, with no cause.
+func (p *pendingCalls) add(key kube.Key) *Cause {
+	if p.n < maxFew {
+		added := &p.few[p.n]
+		added.key = key
+		p.n++
+		return &added.cause
 	}
-	c, known = p.more[key]
-	return c, known
+	if p.more == nil {
+		p.more = map[kube.Key]*Cause{}
+	}
+	added := &Cause{}
+	p.more[key] = added
+	return added
 }
 
-// set sets the cause of a call.
-func (p *pendingCalls) set(key kube.Key, c Cause) {
-	_, known := p.more[key]
-	switch at := p.place(key); {
-	case at >= 0:
-		p.few[at].cause = c
-	case len(p.few) < maxFew && !known:
-		p.few = append(p.few, pendingCall{key, c})
-	case p.more == nil:
-		p.more = map[kube.Key]Cause{key: c}
-	default:
-		p.more[key] = c
+// remove removes a call, if it is there.
+func (p *pendingCalls) remove(key kube.Key) {
+	for i := range p.n {
+		if p.few[i].key == key {
+			p.n--
+			p.few[i], p.few[p.n] = p.few[p.n], pendingCall{}
+			return
+		}
 	}
-}
-
-// take is get, and removes it.
-func (p *pendingCalls) take(key kube.Key) (c Cause, known bool) {
-	if at := p.place(key); at >= 0 {
-		c, last := p.few[at].cause, len(p.few)-1
-		p.few[at], p.few[last] = p.few[last], pendingCall{}
-		p.few = p.few[:last]
-		return c, true
-	}
-	if c, known = p.more[key]; known {
-		delete(p.more, key)
-	}
+	delete(p.more, key)
 	if len(p.more) == 0 {
 		p.more = nil // A map never shrinks.
 	}
-	return c, known
 }
 
 // clear removes all, and returns the bytes that they took.
 func (p *pendingCalls) clear() (bytes int64) {
-	for _, c := range p.few {
-		bytes += c.cause.size()
+	for i := range p.n {
+		bytes += p.few[i].cause.size()
 	}
 	for _, c := range p.more {
 		bytes += c.size()
 	}
-	*p = pendingCalls{}
+	p.n, p.few, p.more = 0, [maxFew]pendingCall{}, nil
 	return bytes
 }
 
 // len is how many there are.
-func (p *pendingCalls) len() int { return len(p.few) + len(p.more) }
+func (p *pendingCalls) len() int { return p.n + len(p.more) }

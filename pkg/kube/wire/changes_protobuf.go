@@ -8,16 +8,10 @@ import (
 
 // messages compares two messages, which have their fields in the order of the numbers.
 func (c *changes) messages(a, b []byte, of *messageType) {
-	x := messageCursor{rest: a}
-	x.next()
-	var passed protowire.Number // of the last field that both have alike
-	for !c.full() {
-		if x.number != 0 && bytes.HasPrefix(b, x.whole) {
-			passed, b = x.number, b[len(x.whole):]
-			x.next()
-			continue
-		}
-		y := messageCursor{rest: b}
+	for !c.full() && !bytes.Equal(a, b) {
+		size, passed := sameFields(a, b)
+		x, y := messageCursor{rest: a[size:]}, messageCursor{rest: b[size:]}
+		x.next()
 		y.next()
 		number := x.number
 		if number == 0 || y.number != 0 && y.number < number {
@@ -27,11 +21,24 @@ func (c *changes) messages(a, b []byte, of *messageType) {
 			return // the ends, or damage
 		}
 		inX, inY := x.take(number), y.take(number)
-		b = y.remaining()
+		a, b = x.remaining(), y.remaining()
 		if field := of.field(number); field != nil {
 			c.field(field, inX, inY, number == passed)
 		}
 	}
+}
+
+// sameFields returns the size of the fields at the beginning that two messages have alike, and the
+// number of the last of them.
+func sameFields(a, b []byte) (size int, last protowire.Number) {
+	for size < len(a) {
+		number, n := fieldSize(a[size:])
+		if n <= 0 || !bytes.HasPrefix(b[size:], a[size:size+n]) {
+			break
+		}
+		size, last = size+n, number
+	}
+	return size, last
 }
 
 // field compares all that two messages have of one field, but for what both have alike before. more
