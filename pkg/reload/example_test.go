@@ -19,6 +19,7 @@ type silent struct{}
 
 func (silent) SetConfig(string)                    {}
 func (silent) ObserveReload(string, time.Duration) {}
+func (silent) ObserveUnchanged(bool)               {}
 
 func ExampleReloader() {
 	const text = `apiVersion: kooperd.dev/v1alpha1

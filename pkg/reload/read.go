@@ -32,21 +32,30 @@ type reading struct {
 func (r *Reloader) read(ctx context.Context) reading {
 	var found reading
 	found.Snapshot, found.err = r.opts.Source.Read(ctx)
-	sum := sha256.New()
-	if found.err != nil {
-		_, _ = io.WriteString(sum, found.err.Error())
-	} else {
-		_, _ = io.WriteString(sum, found.Files.Hash())
-	}
 	r.mu.Lock()
 	imported := r.imported
 	r.mu.Unlock()
+	sum := sha256.New()
+	_, _ = io.WriteString(sum, found.texts(imported))
 	for _, name := range imported {
-		addFile(sum, name)
 		addFolder(sum, filepath.Dir(name)) // A file that is added to an imported package counts, too.
 	}
 	found.mark = hex.EncodeToString(sum.Sum(nil))
 	return found
+}
+
+// texts is a hash of what was read and of these imported files, or of why nothing could be read.
+func (f reading) texts(imported []string) string {
+	sum := sha256.New()
+	if f.Files == nil {
+		_, _ = io.WriteString(sum, f.err.Error())
+	} else {
+		_, _ = io.WriteString(sum, f.Files.Hash())
+	}
+	for _, name := range imported {
+		addFile(sum, name)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // addFile adds a file's name and contents to a hash, as far as it can be read.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,6 +90,7 @@ type journal struct {
 	mu      sync.Mutex
 	applied []string // the names of the definitions of each config
 	results []string
+	same    []bool // of configs that were read again, whether they run
 	reasons []string
 	hash    string
 }
@@ -108,6 +111,8 @@ func (j *journal) SetConfig(hash string) { j.hash = hash }
 func (j *journal) ObserveReload(result string, _ time.Duration) {
 	j.results = append(j.results, result)
 }
+
+func (j *journal) ObserveUnchanged(runs bool) { j.same = append(j.same, runs) }
 
 func (j *journal) refused(reason string) {
 	j.mu.Lock()
@@ -304,8 +309,76 @@ func TestReloadOnDemand(t *testing.T) {
 		r.Reload()
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if got := fmt.Sprint(j.results, j.applied); got != "[accepted accepted] [a]" {
-			t.Errorf("results and configs are %s", got)
+		if got := fmt.Sprint(j.results, j.same, j.applied); got != "[accepted] [true] [a]" {
+			t.Errorf("results, of unchanged configs, and configs are %s", got)
 		}
+	})
+}
+
+// TestEachRevisionCountsOnce reads the same texts again and again: at a signal, when it turns out
+// what they depend on, and when a file stands beside an imported one.
+func TestEachRevisionCountsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lib := filepath.Join(t.TempDir(), "lib.cue")
+		write := func(path, text string) {
+			t.Helper()
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(lib, "a")
+		s := &textSource{}
+		evaluate := evaluateWithLog(t)
+		var broken atomic.Bool
+		r, j := started(t, s, definitions("x"), func(o *Options) {
+			o.Evaluate = func(ctx context.Context, f *config.Files) (*config.Config, []string, error) {
+				if broken.Load() {
+					return nil, nil, errors.New("no process could be started")
+				}
+				text, err := os.ReadFile(lib)
+				if err != nil {
+					return nil, nil, err
+				}
+				whole, err := config.NewFiles(config.File{Name: "c.yaml", Path: "/c.yaml", Data: []byte(definitions(strings.Fields(string(text))...))})
+				if err != nil {
+					return nil, nil, err
+				}
+				cfg, _, err := evaluate(ctx, whole)
+				return cfg, []string{lib}, err
+			}
+		})
+		expect := func(what string, want ...string) {
+			t.Helper()
+			for range 3 {
+				s.changed()
+				time.Sleep(2 * time.Second)
+				r.Reload()
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+			}
+			if have := strings.Join(j.results, " "); have != strings.Join(want, " ") {
+				t.Errorf("%s: the results are %s, want %s", what, have, want)
+			}
+			if len(j.same) == 0 {
+				t.Errorf("%s: the config was not read again", what)
+			}
+			j.results, j.same = nil, nil
+		}
+		expect("at first", "accepted")
+		write(filepath.Join(filepath.Dir(lib), "other.cue"), "")
+		expect("a file beside the imported one")
+		write(lib, "a b")
+		expect("another import", "accepted")
+		write(lib, "a=loud")
+		expect("a mistake in the import", "refused")
+		write(lib, "a=noisy")
+		expect("another mistake in it", "refused")
+		write(lib, "a b")
+		expect("what runs again", "accepted")
+		broken.Store(true)
+		r.Reload()
+		time.Sleep(500 * time.Millisecond)
+		broken.Store(false)
+		expect("a failure that passes", "failed")
 	})
 }

@@ -23,12 +23,15 @@ type Evaluator func(ctx context.Context, files *config.Files) (cfg *config.Confi
 type Observer interface {
 	// SetConfig records the hash of the config that runs.
 	SetConfig(hash string)
-	// ObserveReload records how reading the config again has ended, as a Result, and how long that
-	// took.
+	// ObserveReload records what has become of a changed config, or of another try with one, as a
+	// Result, and how long that took.
 	ObserveReload(result string, took time.Duration)
+	// ObserveUnchanged records that the config was read again, and that what was decided about it
+	// still holds: it runs, or it does not.
+	ObserveUnchanged(runs bool)
 }
 
-// Result is how reading the config again has ended.
+// Result is what has become of a changed config.
 type Result string
 
 // The results.
@@ -83,7 +86,19 @@ type Reloader struct {
 	imported []string        // what the last evaluation depended on besides its files
 	marks    marks           // of what Run has read
 	behind   time.Time       // since when that is older than what runs; zero if it is not
-	refused  string          // why the last of it does not run; empty if it does
+	told     told            // what others know about that
+}
+
+// told is what was said of the configs that were read.
+type told struct {
+	refused string   // why the last one does not run; empty if it does
+	counted decision // the last one that was told to the Observer
+}
+
+// decision is what was decided about a config.
+type decision struct {
+	result Result
+	of     string // the hash of one that runs, or that of the texts of one that is refused
 }
 
 func newReloader(opts Options) *Reloader {
@@ -109,8 +124,8 @@ func (r *Reloader) ApplyTo(apply func(*config.Config) engine.Changes) {
 	defer r.mu.Unlock()
 	r.apply = apply
 	apply(r.running.config)
-	if r.refused != "" {
-		r.opts.Refused(r.refused)
+	if r.told.refused != "" {
+		r.opts.Refused(r.told.refused)
 	}
 }
 
@@ -167,12 +182,16 @@ func (r *Reloader) look(ctx context.Context, force bool) (again time.Duration) {
 	}
 	if outcome.interrupted {
 		note(r.noted)
+		if force {
+			note(r.forced)
+		}
 		return 0
 	}
-	if force && outcome.err == nil && !outcome.changed {
-		r.opts.Logger.Info("config was read again and is the same", "hash", r.Running().Hash)
+	again = r.conclude(found, outcome, time.Since(began))
+	if force {
+		r.opts.Logger.Info("config was read again", "result", resultOf(outcome.err), "changed", outcome.changed, "hash", r.Running().Hash)
 	}
-	return r.conclude(found.mark, outcome, time.Since(began))
+	return again
 }
 
 // outcome is what a look at the source has come to.
@@ -207,7 +226,7 @@ func (r *Reloader) consider(ctx context.Context, found reading) outcome {
 }
 
 // conclude notes how reading the config has ended, and returns what look does.
-func (r *Reloader) conclude(mark string, o outcome, took time.Duration) (again time.Duration) {
+func (r *Reloader) conclude(found reading, o outcome, took time.Duration) (again time.Duration) {
 	result, reason := resultOf(o.err), ""
 	if o.err != nil {
 		reason = o.err.Error()
@@ -220,15 +239,15 @@ func (r *Reloader) conclude(mark string, o outcome, took time.Duration) (again t
 	}
 	switch {
 	case mayPass(o.err):
-		again = r.marks.fail(mark, isExceeded(o.err))
+		again = r.marks.fail(found.mark, isExceeded(o.err))
 	case !o.unsure:
-		r.marks.decide(mark)
+		r.marks.decide(found.mark)
 	}
-	r.opts.Observer.ObserveReload(string(result), took)
-	if reason == r.refused {
+	observe(r, found, result, o.changed, took)
+	if reason == r.told.refused {
 		return again
 	}
-	r.refused = reason
+	r.told.refused = reason
 	r.opts.Refused(reason)
 	if reason != "" {
 		r.opts.Logger.Error(o.err, "the changed config does not run; the one before goes on", "result", result, "hash", r.running.config.Hash)
@@ -236,6 +255,28 @@ func (r *Reloader) conclude(mark string, o outcome, took time.Duration) (again t
 		r.opts.Logger.Info("config is again the one that runs", "hash", r.running.config.Hash)
 	}
 	return again
+}
+
+// observe tells the Observer what has become of what was read. The same texts are read again at a
+// signal, and when it turns out what they depend on: what was decided about them counts once. Each
+// try that fails counts. r.mu is held.
+func observe(r *Reloader, found reading, result Result, changed bool, took time.Duration) {
+	now := decision{result: result}
+	switch result {
+	case Failed:
+		r.opts.Observer.ObserveReload(string(result), took)
+		return
+	case Accepted:
+		now.of = r.running.config.Hash
+	case Refused:
+		now.of = found.texts(r.imported)
+	}
+	if now == r.told.counted && !changed {
+		r.opts.Observer.ObserveUnchanged(result == Accepted)
+		return
+	}
+	r.told.counted = now
+	r.opts.Observer.ObserveReload(string(result), took)
 }
 
 // catchesUp reports whether what was read is older than what runs, and the watch may be about to

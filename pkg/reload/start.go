@@ -41,7 +41,7 @@ func Start(ctx context.Context, opts Options) (*Reloader, error) {
 		return nil, found.err
 	}
 	if found.err != nil {
-		r.refused = found.err.Error()
+		r.told.refused = found.err.Error()
 		r.opts.Logger.Error(found.err, "the config does not run; the last accepted one does", "result", resultOf(found.err), "hash", first.config.Hash)
 	}
 	if !mayPass(found.err) && len(r.imported) == 0 {
@@ -49,7 +49,7 @@ func Start(ctx context.Context, opts Options) (*Reloader, error) {
 	}
 	r.running, r.guard.lease = first, first.config.LeaderElection
 	r.current.Store(begin(first.config))
-	r.opts.Observer.ObserveReload(string(resultOf(found.err)), 0)
+	observe(r, found, resultOf(found.err), true, 0)
 	return r, nil
 }
 
@@ -158,7 +158,7 @@ func (r *Reloader) Lead(term context.Context, drain engine.Drain) error {
 func (r *Reloader) lastRefused() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.refused
+	return r.told.refused
 }
 
 // catchUp compares what runs with what is stored, and makes both the one that counts: the newer of

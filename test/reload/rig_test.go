@@ -147,24 +147,16 @@ func writeFile(t testing.TB, path, text string) {
 // follower is a daemon whose config changes.
 type follower struct{ *daemon.Process }
 
-// reload asks for a reload, and waits until it or a later one is over.
+// reload asks for a reload, and waits until it is over.
 func (f *follower) reload(t testing.TB) {
 	t.Helper()
-	before := f.looks(t)
+	before := f.reloads()
 	f.Signal(t, syscall.SIGHUP)
-	f.Await(t, "the end of a reload", func() bool { return f.looks(t) > before })
+	f.Await(t, "the end of a reload", func() bool { return f.reloads() > before })
 }
 
-// looks returns how many configs were read.
-func (f *follower) looks(t testing.TB) (sum float64) {
-	t.Helper()
-	for series, value := range f.series(t) {
-		if strings.HasPrefix(series, "kooperd_config_reloads_total{") {
-			sum += value
-		}
-	}
-	return sum
-}
+// reloads returns how many reloads that were asked for are over.
+func (f *follower) reloads() int { return len(f.Lines("config was read again")) }
 
 // awaitChange waits until the config has changed n times, and returns the line that says so.
 func (f *follower) awaitChange(t testing.TB, n int) daemon.Line {
