@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,6 +56,52 @@ func TestLeaversOutliveARevision(t *testing.T) {
 		}
 		close(release)
 		synctest.Wait()
+	})
+}
+
+// A parent that has left is looked at again although two conditions follow one another: the first
+// one wants it, and its call takes the place of the next look; the second one takes that back.
+func TestLeaversOutliveTwoConditions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 2)
+		var busy atomic.Bool
+		release := make(chan struct{})
+		revision := func(selector, condition string) config.Definition {
+			def := r.composing("pods", func() {
+				if busy.Load() {
+					<-release
+				}
+			})
+			if condition != "" {
+				def.Filter = filterOf(t, podKind, nil, condition)
+			}
+			return selecting(def, selector)
+		}
+		r.start(revision("a", ""))
+		defer r.stop()
+		isAsked := func(what string) {
+			t.Helper()
+			synctest.Wait()
+			if isIdle(r.controllers["pods"].dispatcher.Load().queue, key(0)) {
+				t.Errorf("%s: nothing calls for a parent that has left", what)
+			}
+		}
+		r.api.emit(podKind, goneEvent(t, metav1.ObjectMeta{}))
+		isAsked("it has left")
+		busy.Store(true)
+		r.change(1)
+		synctest.Wait()
+		r.apply(revision("b", "object.metadata.name != 'none'"))
+		isAsked("it is wanted again")
+		r.apply(revision("c", named(1)))
+		isAsked("it is not wanted any more")
+
+		d := r.controllers["pods"].dispatcher.Load()
+		queue.Withdraw(d.queue, queue.Change)
+		d.asking.inherit(key(0), queue.Initial) // as of a worker that did not come to begin its call
+		isAsked("its call was not begun")
+		r.startDrain()
+		close(release)
 	})
 }
 

@@ -57,11 +57,19 @@ func (a *asking) postpone(q *queue.Queue[kube.Key], item queue.Item[kube.Key], a
 }
 
 // inherit asks for a call that an earlier revision has asked for. The caller has locked asking.
+//
+// A parent that has left is to be looked at until its children are gone, whatever the condition
+// says. The call may stand for the next look: the earlier revision has wanted the parent again, and
+// a call that is due takes the place of one that is delayed.
 func inherit(d *dispatcher, key kube.Key, p queue.Priority) {
-	if decidesAnew(d, p) {
-		d.filter.call(key, p)
-	} else {
+	_, left := d.leaving.leaver(key)
+	switch {
+	case !decidesAnew(d, p):
 		d.asking.add(key, p)
+	case left:
+		d.asking.add(key, queue.Change)
+	default:
+		d.filter.call(key, p)
 	}
 }
 
@@ -93,12 +101,10 @@ func takeOver(d, previous *dispatcher) {
 		if !decidesAnew(d, p) {
 			continue
 		}
-		keys := queue.Withdraw(d.queue, p)
-		if p != queue.Change {
-			continue // All are asked for again.
-		}
-		for _, key := range keys {
-			d.filter.call(key, p)
+		for _, key := range queue.Withdraw(d.queue, p) {
+			if _, left := d.leaving.leaver(key); left || p == queue.Change { // All others are asked for again.
+				d.asking.inherit(key, p)
+			}
 		}
 	}
 }
