@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,7 @@ type statusFlags struct {
 	watch    bool
 	interval time.Duration
 	objects  int
+	all      bool
 	format   string
 	replica  replicaFlags
 }
@@ -25,7 +27,8 @@ attention, every definition, and every watch.
 Of a definition it shows the state and since when it is in it, the objects whose turn it is with how long the first of them has
 waited (WAITING), those that are handled later (LATER: retries and requeues), the workers that are in a call of all there are
 (BUSY), and of the calls of the last minutes how many there are in a second or minute (CALLS), how many have failed (FAILED),
-and how long they took (P50, P99).
+and how long they took (P50, P99). Those that need somebody come first. Where there are more than 20, others that run are only
+counted; --all shows every one, and -o json always has all.
 
 ` + replicaLong + `
 
@@ -55,6 +58,7 @@ func newStatusCommand() *cobra.Command {
 	f.BoolVarP(&flags.watch, "watch", "w", false, "show it again and again, until Ctrl-C")
 	f.DurationVar(&flags.interval, "interval", 2*time.Second, "with --watch, how long to wait before it is shown again")
 	f.IntVar(&flags.objects, "objects", 10, "how many objects that need attention are shown, of each kind of trouble")
+	f.BoolVar(&flags.all, "all", false, "show all definitions, however many there are")
 	f.StringVarP(&flags.format, "format", "o", formatText, "text or json")
 	flags.replica.add(f)
 	return cmd
@@ -74,6 +78,14 @@ func (f *statusFlags) check(cmd *cobra.Command) error {
 		return err
 	}
 	return f.replica.check(cmd.Flags())
+}
+
+// few is how many definitions are shown in any case.
+func (f *statusFlags) few() int {
+	if f.all {
+		return math.MaxInt
+	}
+	return fewDefinitions
 }
 
 // statusRun is one run of the command.
@@ -128,6 +140,6 @@ func (r *statusRun) print(answer statusAnswer) error {
 		return writeRawJSON(r.stdout, answer.raw, !r.flags.watch)
 	}
 	s := &sheet{terminal: r.terminal()}
-	writeStatus(s, answer.report)
+	writeStatus(s, answer.report, r.flags.few())
 	return s.write(r.stdout)
 }

@@ -12,16 +12,20 @@ import (
 	"kooperd.dev/kooperd/pkg/statusz"
 )
 
+// fewDefinitions is how many definitions are listed in any case.
+const fewDefinitions = 20
+
 // statusSheet is a report for people.
 type statusSheet struct {
 	*sheet
 	report *statusz.Report
+	few    int // beyond so many definitions, those are left out that just run
 }
 
-// writeStatus adds the whole of a report to a sheet: first what everything stands on, then what
-// needs somebody's attention, then what there is.
-func writeStatus(s *sheet, report *statusz.Report) {
-	w := statusSheet{sheet: s, report: report}
+// writeStatus adds a report to a sheet: first what everything stands on, then what needs somebody's
+// attention, then what there is. Beyond few definitions, those that just run are counted only.
+func writeStatus(s *sheet, report *statusz.Report, few int) {
+	w := statusSheet{sheet: s, report: report, few: few}
 	w.head()
 	w.attention()
 	w.definitions()
@@ -192,21 +196,37 @@ func rowReason(row statusz.ObjectRow) string {
 	return strings.TrimSuffix(row.Child+": "+row.Reason, ": ")
 }
 
-// definitions are all of them, with a line that counts them by state: first those that need
-// somebody, since a screen may be too small for all.
-func (w statusSheet) definitions() {
-	counts := map[status.State]int{}
+// listed are the definitions that are shown, and how many are left out. First come those that need
+// somebody, since a screen may be too small for all. One that is left out would need a line, too.
+func (w statusSheet) listed() (shown []*statusz.Definition, left int) {
 	sorted := make([]*statusz.Definition, len(w.report.Definitions))
 	for i := range sorted {
 		sorted[i] = &w.report.Definitions[i]
 	}
 	slices.SortStableFunc(sorted, statusz.CompareDefinitions)
+	for i, d := range sorted {
+		if i < w.few || !d.JustRuns() {
+			shown = append(shown, d)
+		}
+	}
+	if left = len(sorted) - len(shown); left == 1 {
+		return sorted, 0
+	}
+	return shown, left
+}
+
+// definitions are a table of them, below a line that counts all by state.
+func (w statusSheet) definitions() {
+	counts := map[status.State]int{}
+	for i := range w.report.Definitions {
+		counts[w.report.Definitions[i].State]++
+	}
+	shown, left := w.listed()
 	rows := [][]cell{{
 		{"DEFINITION", bold}, {"STATE", bold}, {"FOR", bold}, {"WAITING", bold}, {"LATER", bold}, {"BUSY", bold}, {"CALLS", bold},
 		{"FAILED", bold}, {"P50", bold}, {"P99", bold}, {"WHY", bold},
 	}}
-	for _, d := range sorted {
-		counts[d.State]++
+	for _, d := range shown {
 		waiting := strconv.Itoa(d.Queue.Waiting)
 		if oldest := shortSeconds(d.Queue.Oldest); oldest != "" {
 			waiting += " (" + oldest + ")"
@@ -224,6 +244,9 @@ func (w statusSheet) definitions() {
 	w.title(fmt.Sprintf("%s%s", plural(len(w.report.Definitions), "DEFINITION", "DEFINITIONS"), stateCounts(counts)))
 	if len(rows) > 1 {
 		w.table(rows)
+	}
+	if left > 0 {
+		w.line(cell{fmt.Sprintf("… and %d more that run (--all shows them)", left), faint})
 	}
 }
 

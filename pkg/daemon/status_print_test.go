@@ -73,7 +73,7 @@ func TestWriteStatus(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &sheet{terminal: tc.terminal, short: tc.short}
-			writeStatus(s, tc.report)
+			writeStatus(s, tc.report, fewDefinitions)
 			got := written(t, s)
 			golden(t, name, got)
 			for line := range strings.Lines(got) {
@@ -85,8 +85,8 @@ func TestWriteStatus(t *testing.T) {
 	}
 }
 
-// TestStatusShowsNeedFirst has so many definitions that few fit on a screen.
-func TestStatusShowsNeedFirst(t *testing.T) {
+// manyDefinitions has one of each kind that is not to be left out, behind others by its name.
+func manyDefinitions() *statusz.Report {
 	report := standbyReport()
 	report.Definitions = nil
 	for i := range 200 {
@@ -98,19 +98,65 @@ func TestStatusShowsNeedFirst(t *testing.T) {
 			d.Calls = statusz.Calls{Workers: 1, Window: 300, Total: 9, Failed: 2}
 		case 120:
 			d.Status = in(status.Waiting, time.Minute, "the API server does not serve kind Widget of example.com/v1")
+		case 160:
+			d.Queue = statusz.Queue{Waiting: 3, Oldest: 40}
+		case 161:
+			d.Queue = statusz.Queue{Waiting: 3, Oldest: 0.2}
+		case 170:
+			d.Rollout = "3 of 9 objects are changed"
+		case 180:
+			d.Status = in(status.Paused, time.Hour, "")
 		}
 		report.Definitions = append(report.Definitions, d)
 	}
-	s := &sheet{}
-	writeStatus(s, report)
-	var names []string
-	for line := range strings.SplitSeq(written(t, s), "\n") {
+	return report
+}
+
+// shownDefinitions are the names in the table of definitions.
+func shownDefinitions(text string) (names []string) {
+	for line := range strings.SplitSeq(text, "\n") {
 		if name, _, _ := strings.Cut(line, " "); len(name) == 4 && name[0] == 'd' {
 			names = append(names, name)
 		}
 	}
+	return names
+}
+
+// TestStatusShowsNeedFirst has so many definitions that few fit on a screen.
+func TestStatusShowsNeedFirst(t *testing.T) {
+	s := &sheet{}
+	writeStatus(s, manyDefinitions(), (&statusFlags{all: true}).few())
+	names := shownDefinitions(written(t, s))
 	if len(names) != 200 || !slices.Equal(names[:5], []string{"d199", "d120", "d150", "d000", "d001"}) {
 		t.Errorf("%d definitions, in the order %v", len(names), names)
+	}
+}
+
+// TestStatusLeavesOutWhatJustRuns counts the definitions of which there is nothing to say.
+func TestStatusLeavesOutWhatJustRuns(t *testing.T) {
+	report := manyDefinitions()
+	show := func() (names []string, text string) {
+		s := &sheet{}
+		writeStatus(s, report, (&statusFlags{}).few())
+		text = written(t, s)
+		return shownDefinitions(text), text
+	}
+	names, text := show()
+	if want := []string{"d016", "d160", "d170", "d180"}; len(names) != 23 || names[0] != "d199" || !slices.Equal(names[19:], want) {
+		t.Errorf("%d definitions, in the order %v; want 23 of them, the last ones %v", len(names), names, want)
+	}
+	for _, want := range []string{"200 DEFINITIONS: 1 Waiting, 197 Running, 1 Degraded, 1 Paused\n", "\n… and 177 more that run (--all shows them)\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s\ndoes not contain\n%s", text, want)
+		}
+	}
+	report.Definitions = report.Definitions[:fewDefinitions+1]
+	if names, text = show(); len(names) != fewDefinitions+1 || strings.Contains(text, "more that run") {
+		t.Errorf("one is left out, which its line would have room for:\n%s", text)
+	}
+	report.Definitions = manyDefinitions().Definitions[:fewDefinitions+2]
+	if names, text = show(); len(names) != fewDefinitions || !strings.Contains(text, "… and 2 more that run") {
+		t.Errorf("of %d there are %d:\n%s", fewDefinitions+2, len(names), text)
 	}
 }
 
@@ -146,7 +192,7 @@ func TestWriteStatusOfMistakes(t *testing.T) {
 		Since: before(2 * time.Minute),
 	}
 	s := &sheet{}
-	writeStatus(s, report)
+	writeStatus(s, report, fewDefinitions)
 	want := "refused   for 2m a newer config does not run:\n          a.cue:1:2: one\n          b.cue:3:4: two\n          and 7 more\n"
 	if got := written(t, s); !strings.Contains(got, want) {
 		t.Errorf("%s\ndoes not contain\n%s", got, want)
@@ -159,7 +205,7 @@ func TestWriteStatusOfForeignText(t *testing.T) {
 	report.Definitions[0].Reason = "one\ntwo\x1b[31m"
 	report.Objects.Failing.Items[0].Object.Name = "a\rb"
 	s := &sheet{}
-	writeStatus(s, report)
+	writeStatus(s, report, fewDefinitions)
 	var out strings.Builder
 	if err := s.write(&out); err != nil {
 		t.Fatal(err)

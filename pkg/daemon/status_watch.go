@@ -130,7 +130,7 @@ func (r *statusRun) redraw(answer statusAnswer, trouble string) error {
 		s.line(cell{answer.note, yellow})
 	}
 	s.lines = append(s.lines, "")
-	writeStatus(s, answer.report)
+	writeStatus(s, answer.report, r.flags.few())
 	if room := s.height - 1; room > 1 && len(s.lines) > room {
 		left := len(s.lines) - room + 1
 		s.lines = s.lines[:room-1]

@@ -19,10 +19,23 @@ func StatesByNeed() []status.State { return slices.Clone(byNeed) }
 // need is how early a definition comes among others: a smaller number needs somebody more.
 func (d *Definition) need() int {
 	place := 2 * slices.Index(byNeed, d.State)
-	if d.State == status.Running && d.Calls.Failed == 0 && d.Queue.Throttled == "" && d.Objects.Total() == 0 {
+	if d.runsWell() {
 		place++
 	}
 	return place
+}
+
+func (d *Definition) runsWell() bool {
+	return d.State == status.Running && d.Calls.Failed == 0 && d.Queue.Throttled == "" && d.Objects.Total() == 0
+}
+
+// longWait is for how many seconds an object has to wait for a worker before that is worth a look.
+const longWait = 1
+
+// JustRuns reports whether there is nothing to say of a definition but that it runs: it can be left
+// out where there are many.
+func (d *Definition) JustRuns() bool {
+	return d.runsWell() && d.Reason == "" && d.Rollout == "" && d.Queue.Oldest < longWait
 }
 
 // CompareDefinitions orders definitions for people: those that need somebody come first, then by
