@@ -161,8 +161,10 @@ func (c *child) answer(files *config.Files) (evaluationAnswer, error) {
 	return answer, evaluationErrorf("its process ended without an answer (%s)%s", c.state, text)
 }
 
-// killedForCPU reports whether the kernel has killed the child at its limit of CPU time. What it
-// counts for that is a little more than what it says afterwards.
+// killedForCPU reports whether the kernel has killed the child because it could not say itself that
+// it has reached its limit of CPU time. What the kernel counts for that can be more than what it
+// says afterwards: where others want the processor, too, it takes a process to have run since the
+// last tick of its clock.
 func (c *child) killedForCPU() bool {
 	return !c.state.Exited() && c.state.UserTime()+c.state.SystemTime() >= c.limits.cpu/10*9
 }

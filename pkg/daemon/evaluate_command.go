@@ -13,6 +13,7 @@ import (
 
 	"kooperd.dev/kooperd/pkg/config"
 	"kooperd.dev/kooperd/pkg/handlers"
+	"kooperd.dev/kooperd/pkg/signals"
 )
 
 // evaluateCommand is the command by which this binary evaluates a config for another process of it.
@@ -64,12 +65,13 @@ func newEvaluateCommand(registry *handlers.Registry) *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// Signals are for the parent, which ends this process when they mean that. What is sent
+			// to all processes of the program's name or group must not end an evaluation.
+			ctx, stop := signals.UntilCPULimit(context.WithoutCancel(cmd.Context()), &cpuLimitError{cpu})
+			defer stop()
 			if err := limitProcess(cpu, memory); err != nil {
 				return &runError{fmt.Errorf("limiting what the evaluation takes: %w", err)}
 			}
-			// Signals are for the parent, which ends this process when they mean that. What is sent
-			// to all processes of the program's name or group must not end an evaluation.
-			ctx := context.WithoutCancel(cmd.Context())
 			options := config.Options{Registry: registry, Deadline: deadline, MemoryLimit: memory}
 			return evaluateRequest(ctx, cmd.InOrStdin(), cmd.OutOrStdout(), options)
 		},
@@ -79,6 +81,13 @@ func newEvaluateCommand(registry *handlers.Registry) *cobra.Command {
 	f.DurationVar(&deadline, "deadline", 0, "how long the evaluation may take")
 	f.Uint64Var(&memory, "memory", 0, "bytes of memory that the process may take")
 	return cmd
+}
+
+// cpuLimitError is why an evaluation ends that has taken that much CPU time.
+type cpuLimitError struct{ limit time.Duration }
+
+func (e *cpuLimitError) Error() string {
+	return fmt.Sprintf("the process has taken %s of CPU time", e.limit)
 }
 
 // evaluateRequest answers one request.
@@ -104,6 +113,9 @@ func evaluateFiles(ctx context.Context, files []config.File, options config.Opti
 	var answer evaluationAnswer
 	if err == nil {
 		cfg, answer.Imported, err = config.Evaluate(ctx, read, options)
+	}
+	if exceeded, ok := errors.AsType[*cpuLimitError](err); ok {
+		err = config.TooMuchCPU(read, exceeded.limit)
 	}
 	if err == nil {
 		answer.Config, err = config.Encode(cfg)

@@ -22,9 +22,13 @@ const niceness = 10
 // caller locks its thread until the child has ended.
 func dieWithParent(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
 
+// cpuGrace is how much CPU time a process has to say that it has reached its limit.
+const cpuGrace = time.Second
+
 // limitProcess bounds what this process takes from now on. At the limit of CPU time the kernel
-// kills it. At that of memory, in bytes, the kernel refuses to give more, and the Go runtime ends
-// the process; shortly before, the runtime collects garbage more often.
+// sends SIGXCPU, and kills the process when it has taken cpuGrace more. At that of memory, in
+// bytes, the kernel refuses to give more, and the Go runtime ends the process; shortly before, the
+// runtime collects garbage more often.
 func limitProcess(cpu time.Duration, memory uint64) error {
 	// To be slowed down and killed first is a matter of politeness, so these may fail.
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0)
@@ -34,15 +38,15 @@ func limitProcess(cpu time.Duration, memory uint64) error {
 		return fmt.Errorf("reading the memory of the process: %w", err)
 	}
 	for _, limit := range []struct {
-		name     string
-		resource int
-		value    uint64
+		name       string
+		resource   int
+		soft, hard uint64
 	}{
-		{"RLIMIT_CORE", unix.RLIMIT_CORE, 0},
-		{"RLIMIT_CPU", unix.RLIMIT_CPU, uint64(cpu / time.Second)},
-		{"RLIMIT_AS", unix.RLIMIT_AS, space},
+		{"RLIMIT_CORE", unix.RLIMIT_CORE, 0, 0},
+		{"RLIMIT_CPU", unix.RLIMIT_CPU, uint64(cpu / time.Second), uint64((cpu + cpuGrace) / time.Second)},
+		{"RLIMIT_AS", unix.RLIMIT_AS, space, space},
 	} {
-		if err := unix.Setrlimit(limit.resource, &unix.Rlimit{Cur: limit.value, Max: limit.value}); err != nil {
+		if err := unix.Setrlimit(limit.resource, &unix.Rlimit{Cur: limit.soft, Max: limit.hard}); err != nil {
 			return fmt.Errorf("setting %s: %w", limit.name, err)
 		}
 	}

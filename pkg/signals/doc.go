@@ -11,6 +11,7 @@
 //	SIGHUP after Reload      asks for a reload, and never ends the process. See Reload for what a
 //	                         terminal sends when it goes.
 //	SIGHUP under nohup       ignored, as it was when the process started, unless Reload was called.
+//	SIGXCPU                  ends the context of UntilCPULimit.
 //	SIGPIPE                  no effect: writing to a closed pipe is an error, also on standard output and error.
 //	SIGQUIT, SIGABRT         end the process at once with a dump of all goroutines, as in every Go program.
 //	all others               as in every Go program: SIGUSR1 and SIGUSR2, for example, have no effect.

@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 	programs := map[string]func(){
 		"stop": stopProgram, "next": nextProgram, "pipe": pipeProgram,
 		"reload": reloadProgram, "reload once": reloadOnceProgram, "reload coalesced": coalescedProgram,
+		"cpu limit": cpuLimitProgram,
 	}
 	if program, ok := programs[os.Getenv(programKey)]; ok {
 		program()
