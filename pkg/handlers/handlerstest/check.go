@@ -30,6 +30,8 @@ type Options struct {
 	// Prompt is how long a call may go on after its context has ended. Default: 30s, as a
 	// busy machine is slow.
 	Prompt time.Duration
+
+	timeouts timeouts // the default ones where it is not set
 }
 
 // Check runs the tests that every plugin has to pass, as subtests of t:
@@ -64,6 +66,9 @@ func Check(t *testing.T, plugin handlers.AnyPlugin, opts Options) {
 	}
 	if opts.Prompt == 0 {
 		opts.Prompt = 30 * time.Second
+	}
+	if opts.timeouts == (timeouts{}) {
+		opts.timeouts = defaultTimeouts()
 	}
 	registry, err := handlers.NewRegistry(plugin)
 	if err != nil {

@@ -155,27 +155,41 @@ func (c *composerCheck) calls(composer handlers.Composer) []call {
 
 // function checks that the composer is a function of its request.
 func (c *composerCheck) function(t *testing.T) {
-	first := map[string]answer{}
 	names := slices.Sorted(maps.Keys(c.requests))
-	texts := map[string]string{}
+	first, texts, late := map[string]answer{}, map[string]string{}, map[string]bool{}
+	askAgain := func(s subject, name, when string) {
+		if late[name] {
+			return
+		}
+		given, inTime := c.answer(t, s, name)
+		if _, asked := first[name]; !asked {
+			first[name] = given
+		}
+		switch text, compared := texts[name]; {
+		case !inTime:
+			late[name] = true // What was cut off is no answer, and there is no hurry to see another one.
+		case !compared:
+			texts[name] = given.text()
+		default:
+			c.same(t, name, when, text, given.text())
+		}
+	}
 	c.life(t, c.bound, func(s subject) {
 		for range sameAnswers {
 			for _, name := range names {
-				given := c.answer(t, s, name)
-				if _, asked := first[name]; !asked {
-					first[name], texts[name] = given, given.text()
-				}
-				c.same(t, name, "is asked again", texts[name], given.text())
+				askAgain(s, name, "is asked again")
 			}
 		}
 	})
 	c.life(t, c.bound, func(s subject) {
 		for _, name := range slices.Backward(names) {
-			c.same(t, name, "is asked in another process", texts[name], c.answer(t, s, name).text())
+			askAgain(s, name, "is asked in another process")
 		}
 	})
 	for _, name := range names {
-		c.same(t, name, "has been asked about other objects: answers must not share what they are made of", texts[name], first[name].text())
+		if text, compared := texts[name]; compared {
+			c.same(t, name, "has been asked about other objects: answers must not share what they are made of", text, first[name].text())
+		}
 	}
 	if len(names) > 0 && !slices.ContainsFunc(names, func(name string) bool { return first[name].known() }) {
 		t.Errorf("every call fails, so there is no answer to look at: give objects of the watched kind in Options; one error is: %v", first[names[0]].err)
@@ -192,13 +206,12 @@ func (c *composerCheck) same(t *testing.T, name, when, want, have string) {
 	}
 }
 
-// answer asks the composer once.
-func (c *composerCheck) answer(t *testing.T, s subject, name string) answer {
+// answer asks the composer once. inTime is false if its context has ended before it was done.
+func (c *composerCheck) answer(t *testing.T, s subject, name string) (given answer, inTime bool) {
 	t.Helper()
 	composer, _ := s.(handlers.Composer)
-	ctx, cancel := context.WithTimeout(t.Context(), callTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), c.opts.timeouts.answer)
 	defer cancel()
-	var given answer
 	err := c.run(ctx, t, call{
 		doing: fmt.Sprintf("composing for %q", name),
 		do: func(ctx context.Context) (mistake string, err error) {
@@ -209,7 +222,7 @@ func (c *composerCheck) answer(t *testing.T, s subject, name string) answer {
 	if err != nil {
 		t.FailNow() // The call has not returned, so given is not ours.
 	}
-	return given
+	return given, ctx.Err() == nil
 }
 
 // metadataOnly checks that the composer reads no more than the metadata of what its plugin says so

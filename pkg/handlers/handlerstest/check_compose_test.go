@@ -155,6 +155,21 @@ func TestCheckAcceptsGoodComposers(t *testing.T) {
 	}
 }
 
+// TestCheckComparesNoLateAnswers has a composer that takes too long for one object, as a composer
+// may on a busy machine, and says something else each time.
+func TestCheckComparesNoLateAnswers(t *testing.T) {
+	plugin := composing(func(ctx context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
+		if req.Object.Name() != "large" {
+			return handlers.Composition{}, nil
+		}
+		began := time.Now()
+		<-ctx.Done()
+		return handlers.Composition{}, fmt.Errorf("no answer within %s", time.Since(began))
+	})
+	opts := handlerstest.Options{Configs: map[string]string{"empty": `{}`}}
+	handlerstest.Check(t, plugin, opts.WithTimeouts(50*time.Millisecond, 300*time.Millisecond))
+}
+
 // badComposers are plugins of composers that Check must refuse.
 func badComposers(t *testing.T) map[string]badPlugin {
 	t.Helper()

@@ -24,7 +24,7 @@ func (c *check) finalize(t *testing.T, bound handlers.Bound) {
 
 func (c *check) finalizeTwice(t *testing.T, what call) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), callTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), c.opts.timeouts.call)
 	defer cancel()
 	first, second := c.run(ctx, t, what), c.run(ctx, t, what)
 	if first == nil && second != nil && ctx.Err() == nil {

@@ -18,12 +18,18 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-const (
-	// callTimeout is the deadline of a call that may take as long as it likes.
-	callTimeout = 5 * time.Second
-	// cancelAfter is when the context of a call ends that should be under way by then.
-	cancelAfter = 50 * time.Millisecond
-)
+// cancelAfter is when the context of a call ends that should be under way by then.
+const cancelAfter = 50 * time.Millisecond
+
+// timeouts are the deadlines of calls that may take as long as they like.
+type timeouts struct {
+	call time.Duration
+	// answer is that of one whose answer is compared with others. It is longer, as a busy machine
+	// is slow: what is cut off cannot be compared.
+	answer time.Duration
+}
+
+func defaultTimeouts() timeouts { return timeouts{call: 5 * time.Second, answer: time.Minute} }
 
 // subject is what a plugin makes: a handlers.Handler or a handlers.Composer.
 type subject any
@@ -192,7 +198,7 @@ func (c *check) requests() map[string]handlers.Request {
 func (c *check) handle(t *testing.T, bound handlers.Bound) {
 	c.life(t, bound, func(s subject) {
 		for _, what := range c.callsOf(s) {
-			ctx, cancel := context.WithTimeout(t.Context(), callTimeout)
+			ctx, cancel := context.WithTimeout(t.Context(), c.opts.timeouts.call)
 			_ = c.run(ctx, t, what)
 			cancel()
 		}
@@ -203,7 +209,7 @@ func (c *check) handle(t *testing.T, bound handlers.Bound) {
 // calls share.
 func (c *check) concurrent(t *testing.T, bound handlers.Bound) {
 	c.life(t, bound, func(s subject) {
-		ctx, cancel := context.WithTimeout(t.Context(), callTimeout)
+		ctx, cancel := context.WithTimeout(t.Context(), c.opts.timeouts.call)
 		defer cancel()
 		var running sync.WaitGroup
 		for _, what := range c.callsOf(s) {
@@ -236,7 +242,7 @@ func (c *check) closeTwice(t *testing.T, bound handlers.Bound) {
 
 // sideBySide makes the handlers of two definitions, as they share the process and its metrics.
 func (c *check) sideBySide(t *testing.T, bound handlers.Bound) {
-	ctx, cancel := context.WithTimeout(t.Context(), callTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), c.opts.timeouts.call)
 	defer cancel()
 	registry := prometheus.NewPedanticRegistry()
 	one := c.make(ctx, t, bound, "one", registry)

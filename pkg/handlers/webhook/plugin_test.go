@@ -50,8 +50,8 @@ func TestPlugin(t *testing.T) {
 	const children = `"children": [{"apiVersion": "v1", "kind": "ConfigMap"}]`
 	handlerstest.Check(t, Plugin, handlerstest.Options{
 		Configs: map[string]string{
-			"composite": fmt.Sprintf(`{"sync": {"url": %q}, "finalize": {"url": %q}, %s}`, server.URL, server.URL, children),
-			"decorator": fmt.Sprintf(`{"sync": {"url": %q}, "shape": "decorator", "version": "v1", "etag": true, %s}`, server.URL, children),
+			"composite": fmt.Sprintf(`{"sync": {"url": %q, "timeout": "5m"}, "finalize": {"url": %q, "timeout": "5m"}, %s}`, server.URL, server.URL, children),
+			"decorator": fmt.Sprintf(`{"sync": {"url": %q, "timeout": "5m"}, "shape": "decorator", "version": "v1", "etag": true, %s}`, server.URL, children),
 		},
 		Objects: []handlers.Object{handlerstest.Object(t, `
 apiVersion: example.com/v1
