@@ -10,5 +10,5 @@
 //	log := history.New(4 << 20).Definition() // of the definition websites
 //	log.Changed(key, event.Change())
 //	cause := log.Take(key) // at the beginning of the call
-//	log.Add(key, cause, statusz.Handling{Cause: "change", Result: "done"})
+//	log.Add(key, cause, &statusz.Handling{Cause: "change", Result: "done"})
 package history

@@ -22,7 +22,7 @@ type inbox struct {
 
 	mu    sync.Mutex
 	ended []endedCall
-	kept  int64       // bytes that the changes of ended keep
+	kept  int64       // bytes that the changes of ended keep, and their errors before they are cut
 	spare []endedCall // room for as many again
 }
 
@@ -39,7 +39,7 @@ func (in *inbox) add(c *endedCall) (full bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.ended = append(in.ended, *c)
-	in.kept += c.cause.kept()
+	in.kept += c.cause.kept() + int64(len(c.handling.Error))
 	return len(in.ended) >= maxEnded || in.kept > in.maxKept
 }
 

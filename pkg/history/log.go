@@ -23,7 +23,7 @@ type Log struct {
 func (l *Log) Enabled() bool { return l != nil }
 
 // Add notes a call that has ended, with the cause that Take has returned. What that says is left
-// out of the handling, of which it makes a copy.
+// out of the handling, of which it makes a copy. What its slices have must not be changed any more.
 func (l *Log) Add(key kube.Key, cause Cause, handling *statusz.Handling) {
 	if l == nil {
 		return

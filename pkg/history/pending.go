@@ -55,39 +55,44 @@ func (c *Cause) size() int64 {
 
 // Changed notes what of an object has changed. It is to be followed by a call, which takes it.
 func (l *Log) Changed(key kube.Key, change Change) {
-	if l == nil || l.keepChange(key, change) {
+	if l == nil {
 		return
 	}
-	paths := change.Paths() // With no lock held: many calls are to come, or the states are large.
-	if len(paths) == 0 {
+	kept, noted := l.keepChange(key, change)
+	if noted {
 		return
 	}
-	l.note(key, func(c *Cause) { c.changed, c.change = union(c.paths(), paths), nil })
+	// Many calls are to come, or the states are large. Paths are found with no lock held, and once.
+	paths := change.Paths()
+	if kept != nil {
+		kept.Paths()
+	}
+	if len(paths) > 0 {
+		l.note(key, func(c *Cause) { c.changed, c.change = union(c.paths(), paths), nil })
+	}
 }
 
 // keepChange notes a change as it is, if it is the only one and there is room for its states.
-func (l *Log) keepChange(key kube.Key, change Change) bool {
+// Otherwise, it returns the one that is noted as it is, if there is one.
+func (l *Log) keepChange(key kube.Key, change Change) (kept Change, done bool) {
 	l.pending.mu.Lock()
 	defer l.pending.mu.Unlock()
 	noted := l.pending.find(key)
 	if noted != nil && (len(noted.changed) > 0 || noted.change != nil) {
-		return false
+		return noted.change, false
 	}
 	size := int64(change.Size())
-	if l.history.pending.Load()+size > l.history.pendingLimit()/stateShare {
-		return false
-	}
 	if noted == nil {
 		size += pendingOverhead
 	}
-	if !l.reserve(size) {
-		return false
+	if !l.reserve(size, l.history.pendingLimit()/stateShare) {
+		return nil, false
 	}
 	if noted == nil {
 		noted = l.pending.add(key)
 	}
 	noted.change = change
-	return true
+	return nil, true
 }
 
 // union returns some paths and those of others that are not among them, as far as there is room. It
@@ -123,7 +128,7 @@ func (l *Log) note(key kube.Key, edit func(*Cause)) {
 		edited, before = *noted, noted.size()
 	}
 	edit(&edited)
-	if !l.reserve(edited.size() - before) {
+	if !l.reserve(edited.size()-before, l.history.pendingLimit()) {
 		return
 	}
 	if noted == nil {
@@ -132,17 +137,22 @@ func (l *Log) note(key kube.Key, edit func(*Cause)) {
 	*noted = edited
 }
 
-// reserve makes room for what is noted of a call to come, if there is any. The calls to come of the
-// log are locked; those of others may be noted meanwhile.
-func (l *Log) reserve(bytes int64) bool {
-	h := l.history
-	if !l.removed && h.pending.Add(bytes) <= h.pendingLimit() {
-		return true
+// reserve makes room for what is noted of a call to come, if all of that comes to no more than a
+// limit. Less than before has room always. The calls to come of the log are locked; those of others
+// may be noted meanwhile.
+func (l *Log) reserve(bytes, limit int64) bool {
+	if l.removed {
+		return false
 	}
-	if !l.removed {
-		h.pending.Add(-bytes)
+	for pending := &l.history.pending; ; {
+		now := pending.Load()
+		if bytes > 0 && now+bytes > limit {
+			return false
+		}
+		if pending.CompareAndSwap(now, now+bytes) {
+			return true
+		}
 	}
-	return false
 }
 
 // Take returns what is noted of an object, at the beginning of its call, and forgets it.

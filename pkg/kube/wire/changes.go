@@ -10,7 +10,7 @@ const maxChangeDepth = 6
 // compared as a whole. of is the pointer type that protobuf is decoded into, nil for none: it has
 // the names of the fields. What the API server counts, resourceVersion and generation, is left out,
 // and so are apiVersion and kind. Nothing is decoded, and of what both states have alike only one
-// is read, so it is cheap. The result must not be changed. Two states in different encodings, or
+// is parsed, so it is cheap. The result must not be changed. Two states in different encodings, or
 // that cannot be read, have no changes that are known.
 func Changes(a, b *Object, of reflect.Type, most int) []string {
 	if a.Encoding != b.Encoding || most <= 0 {

@@ -26,7 +26,7 @@ func (m *messageCursor) next() {
 // shortField returns where the value of the first field of a message starts and ends, if it has a
 // small number, and a length in one byte or two, as most have; otherwise 0.
 func shortField(message []byte) (number protowire.Number, start, end int) {
-	if len(message) < 3 || message[0] >= 0x80 || message[0]&7 != byte(protowire.BytesType) {
+	if len(message) < 3 || message[0] < 1<<3 || message[0] >= 0x80 || message[0]&7 != byte(protowire.BytesType) {
 		return 0, 0, 0
 	}
 	start, end = 2, int(message[1])
