@@ -191,6 +191,7 @@ func exercise(m *telemetry.Metrics) {
 	m.ObservePending(func() int { return 0 })
 	c := m.Controller("definition")
 	c.Compose().DeclarePatches()
+	c.ObserveParents(func() (notReady, childDeletion time.Duration) { return 0, 0 })
 	c.Rollout().Declare()
 	c.ObserveRunning(func() (sum, longest time.Duration) { return 0, 0 })
 	c.ObserveDeletions(func() (objects int, longest time.Duration) { return 0, 0 })

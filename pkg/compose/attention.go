@@ -22,7 +22,8 @@ const (
 	// AttentionFight is for a child that another party sets back again and again.
 	AttentionFight
 	// AttentionHeld is for what is left as it is for now: the parent is paused, or waits for its
-	// turn in a rollout, or the brake holds the deletion of a child.
+	// turn in a rollout, or the brake holds the deletion of a child, or a finalizer keeps a child
+	// that was deleted.
 	AttentionHeld
 	// AttentionRefused is for an object that kooperd may not touch.
 	AttentionRefused
@@ -206,11 +207,16 @@ func (p attending) say() {
 	if p.lost || p.rollout.came != passDone && p.rollout.came != passApart {
 		return
 	}
-	p.Memory.Attention.set(p.parent.UID, p.found(), p.now().UTC())
+	conditions := p.said
+	if p.rollout.came == passDone && !p.rollout.held && !p.paused {
+		conditions = p.conditions()
+	}
+	p.Memory.Attention.set(p.parent.UID, p.found(conditions), p.now().UTC())
+	p.noteLasting(conditions)
 }
 
 // found is what is to be said.
-func (p attending) found() (all []Attention) {
+func (p attending) found(conditions []condition) (all []Attention) {
 	add := func(kind AttentionKind, about ChildID, reason string) {
 		a := Attention{Kind: kind, Parent: p.key, Reason: shortenTo(p.secrets.clean(reason), maxAttentionReason)}
 		if about.Name != "" {
@@ -218,15 +224,12 @@ func (p attending) found() (all []Attention) {
 		}
 		all = append(all, a)
 	}
-	conditions := p.said
 	switch {
 	case p.paused:
 		add(AttentionHeld, ChildID{}, pausedMessage)
 		return all
 	case p.rollout.came == passDone && p.rollout.held:
 		add(AttentionHeld, ChildID{}, "it keeps what it has until its turn in the rollout comes")
-	case p.rollout.came == passDone:
-		conditions = p.conditions()
 	}
 	for _, c := range conditions {
 		if c.kind == conditionReady && !c.status {
@@ -241,7 +244,7 @@ func (p attending) found() (all []Attention) {
 	}
 	for _, op := range p.ops {
 		switch {
-		case op.Reason == ReasonPruneHeld:
+		case op.Reason == ReasonPruneHeld, isKept(op):
 			add(AttentionHeld, op.ID, op.Message)
 		case op.Action == Refuse && p.failed[op.ID] == nil && slices.Contains(refusals, op.Reason):
 			add(AttentionRefused, op.ID, op.Message)
@@ -253,6 +256,11 @@ func (p attending) found() (all []Attention) {
 		}
 	}
 	return all
+}
+
+// isKept reports whether a finalizer keeps an object that is not desired any more.
+func isKept(op Op) bool {
+	return op.Desired == nil && op.Action == Wait && op.Reason == ReasonDeleting && len(op.Observed.Finalizers) > 0
 }
 
 // path is the object as reports name it: "ConfigMap/team-a/web".

@@ -54,6 +54,7 @@ func (p cleaning) leave(ctx context.Context) (handlers.Result, error) {
 	case err != nil:
 		return handlers.Result{}, slowly(err, p.req.Attempt)
 	case len(left) > 0:
+		p.noteGoing()
 		return handlers.Result{RequeueAfter: p.lookAgain()}, nil
 	}
 	if p.hasFinalizer() {

@@ -28,6 +28,9 @@ type Memory struct {
 	fights    *fights
 	events    *eventLog
 	children  *childTotals
+	// notReady are parents that wait to be ready, goingChildren those that stay, with children that
+	// are being deleted.
+	notReady, goingChildren lasting
 }
 
 // parentMemory is what is remembered of one parent.
@@ -150,6 +153,7 @@ func (m *Memory) forget(key kube.Key, uid types.UID) counts {
 	m.fights.forget(uid)
 	m.events.forget(uid)
 	m.Attention.forget(uid)
+	forgetLasting(m, uid)
 	return before
 }
 

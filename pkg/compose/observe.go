@@ -32,6 +32,9 @@ func observe(object handlers.Object, metadataOnly bool) observedChild {
 		Deleting: m.DeletionTimestamp != nil, Finalizers: m.Finalizers, Whole: !metadataOnly, marks: marksOf(m),
 		references: m.OwnerReferences,
 	}
+	if o.Deleting {
+		o.deleted = m.DeletionTimestamp.Time
+	}
 	if fields := kube.FieldsOf(object); fields != nil {
 		o.Owned, o.OwnedReferences = fields.Set(), fields.OwnerReferences()
 	}

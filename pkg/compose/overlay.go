@@ -123,5 +123,7 @@ func (m *Memory) clear() (total counts) {
 	m.fights.clear()
 	m.events.clear()
 	m.Attention.clear()
+	m.notReady.clear()
+	m.goingChildren.clear()
 	return total
 }

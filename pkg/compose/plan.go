@@ -3,6 +3,7 @@ package compose
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -41,6 +42,7 @@ type Observed struct {
 
 	marks      marks
 	references []metav1.OwnerReference // all there are
+	deleted    time.Time               // when it was; zero unless Deleting
 	memo
 }
 

@@ -192,6 +192,7 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 	case excluded && !leaving:
 		r.Memory.Rollout.forget(key, uid)
 		r.Memory.Attention.forget(uid)
+		forgetLasting(r.Memory, uid)
 		return handlers.Result{}, nil
 	case leaving && !excluded && !r.Leavers.isLookedAt(key, uid): // It may be gone, like many others.
 		return handlers.Result{RequeueAfter: r.Leavers.again(key)}, nil
@@ -215,6 +216,7 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 	}()
 	if leaving {
 		r.Memory.Rollout.forget(key, uid)
+		r.Memory.notReady.set(uid, time.Time{})
 		result, err := cleaning{pass: p}.leave(ctx)
 		return result, p.secrets.cleanError(err)
 	}

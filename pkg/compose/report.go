@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/scheme"
 
 	"kooperd.dev/kooperd/pkg/events"
 )
@@ -149,29 +150,41 @@ func contains(all, words []string) bool {
 
 // degraded is what the status of the parent says is wrong.
 func (o *observer) degraded() (reason Reason, message string, ok bool) {
-	if o.Status.None {
-		return "", "", false
+	if c, there := o.ownCondition(conditionDegraded); there && c.Status == truth(true) {
+		return Reason(c.Reason), c.Message, true
+	}
+	return "", "", false
+}
+
+// writtenCondition is a condition in a status.
+type writtenCondition struct {
+	Type               string `json:"type"`
+	Status             string `json:"status"`
+	Reason             string `json:"reason"`
+	Message            string `json:"message"`
+	LastTransitionTime string `json:"lastTransitionTime"`
+}
+
+// ownCondition is a condition of kooperd that the status of the parent has; false without one.
+func (o *observer) ownCondition(kind string) (writtenCondition, bool) {
+	if o.Status.None || scheme.Scheme.Recognizes(o.Kind) {
+		return writtenCondition{}, false
 	}
 	var object struct {
 		Status struct {
-			Conditions []struct {
-				Type    string `json:"type"`
-				Status  string `json:"status"`
-				Reason  string `json:"reason"`
-				Message string `json:"message"`
-			} `json:"conditions"`
+			Conditions []writtenCondition `json:"conditions"`
 		} `json:"status"`
 	}
 	text, err := o.object.JSON()
 	if err != nil || json.Unmarshal(text, &object) != nil {
-		return "", "", false // There are conditions of another form.
+		return writtenCondition{}, false // There are conditions of another form.
 	}
-	for _, c := range object.Status.Conditions {
-		if c.Type == o.Status.ConditionPrefix+conditionDegraded && c.Status == truth(true) {
-			return Reason(c.Reason), c.Message, true
+	for _, condition := range object.Status.Conditions {
+		if condition.Type == o.Status.ConditionPrefix+kind {
+			return condition, true
 		}
 	}
-	return "", "", false
+	return writtenCondition{}, false
 }
 
 // reports are the reports there were about a parent.

@@ -146,6 +146,7 @@ func (c *composing) retired(ctx context.Context, now *revision) {
 		})
 	}
 	if current, next := c.controller.rollout.revisions(); current != nil && current.composing == nil && (next == nil || next.composing == nil) {
+		c.controller.metrics.ObserveParents(nil)
 		c.controller.metrics.Compose().Remove()
 		c.controller.metrics.Rollout().Remove()
 	}
@@ -209,6 +210,7 @@ func (c *composing) make(composer handlers.Composer, env handlers.Env) (handlers
 		Metrics:    c.controller.metrics.Compose(), Events: env.Events, Logger: env.Logger,
 	})
 	c.reconciler.Store(r)
+	c.controller.metrics.ObserveParents(c.controller.longest)
 	if c.revision.def.Rollout != nil {
 		c.controller.metrics.Rollout().Declare()
 	}

@@ -26,7 +26,7 @@ func TestMetricsOfAComposerGoWithIt(t *testing.T) {
 		r := newRig(t, 1)
 		r.start(r.composing("pods", nil))
 		defer r.stop()
-		if names := r.composeSeries(); len(names) != 14 {
+		if names := r.composeSeries(); len(names) != 16 {
 			t.Errorf("of a composer there are %v", names)
 		}
 		r.apply(r.definition("pods", "1"))
@@ -34,7 +34,7 @@ func TestMetricsOfAComposerGoWithIt(t *testing.T) {
 			t.Errorf("of a handler there are %v", names)
 		}
 		r.apply(r.composing("pods", nil))
-		if names := r.composeSeries(); len(names) != 14 {
+		if names := r.composeSeries(); len(names) != 16 {
 			t.Errorf("of a composer again there are %v", names)
 		}
 		r.apply()

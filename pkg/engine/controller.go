@@ -253,6 +253,14 @@ func (c *controller) deletions() (objects int, longest time.Duration) {
 	return current.objects.deletions.waiting()
 }
 
+// longest returns what compose.Longest does, of a definition with a composer.
+func (c *controller) longest() (notReady, childDeletion time.Duration) {
+	if current, _ := c.rollout.revisions(); current != nil {
+		return compose.Longest(current.objects.memory)
+	}
+	return 0, 0
+}
+
 // condition collects what the definition's state depends on.
 func (c *controller) condition() condition {
 	if c.rollout.definition().Paused {

@@ -192,7 +192,8 @@ type Objects struct {
 	Failing  ObjectList `json:"failing,omitzero"`
 	// Fights are children that another writer sets back again and again.
 	Fights ObjectList `json:"fights,omitzero"`
-	// Held are those that are not written to for now: paused, held by a rollout or the brake.
+	// Held are those that are left as they are for now: paused, held by a rollout or the brake, or
+	// deleted children that a finalizer keeps.
 	Held ObjectList `json:"held,omitzero"`
 	// Refused are children that kooperd may not touch, since they are somebody else's.
 	Refused ObjectList `json:"refused,omitzero"`

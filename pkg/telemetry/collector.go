@@ -20,6 +20,13 @@ var (
 		[]string{labelController}, nil)
 	longestDeletion = prometheus.NewDesc("kooperd_controller_longest_deletion_seconds",
 		"Seconds since the first of these objects was deleted; 0 without any.", []string{labelController}, nil)
+	longestChildDeletion = prometheus.NewDesc("kooperd_compose_longest_child_deletion_seconds",
+		"Seconds since the first of the children was deleted that are still there, while their parents are not being deleted; 0 without any.",
+		[]string{labelController}, nil)
+	longestNotReady = prometheus.NewDesc("kooperd_compose_longest_not_ready_seconds",
+		"Seconds since the first of the parents has ceased to be ready that wait for something; 0 without any. "+
+			"Those that are degraded, paused, held by a rollout or being deleted are not among them.",
+		[]string{labelController}, nil)
 )
 
 // observation is what to ask of one definition at each scrape.
@@ -27,6 +34,7 @@ type observation struct {
 	running   func() (sum, longest time.Duration)
 	throttled map[string]func() time.Duration // by the limit
 	deletions func() (objects int, longest time.Duration)
+	parents   func() (notReady, childDeletion time.Duration)
 }
 
 // controllerCollector asks the definitions that there are at each scrape. One collector for all of
@@ -40,6 +48,8 @@ func (controllerCollector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- throttledSeconds
 	descs <- deletingObjects
 	descs <- longestDeletion
+	descs <- longestChildDeletion
+	descs <- longestNotReady
 }
 
 // Collect asks outside of the lock, since what it asks may take locks too.
@@ -58,6 +68,11 @@ func (c controllerCollector) Collect(metrics chan<- prometheus.Metric) {
 			gauge(deletingObjects, float64(objects), name)
 			gauge(longestDeletion, longest.Seconds(), name)
 		}
+		if observed.parents != nil {
+			notReady, childDeletion := observed.parents()
+			gauge(longestNotReady, notReady.Seconds(), name)
+			gauge(longestChildDeletion, childDeletion.Seconds(), name)
+		}
 		for limit, throttled := range observed.throttled {
 			metrics <- prometheus.MustNewConstMetric(throttledSeconds, prometheus.CounterValue,
 				throttled().Seconds(), name, limit)
@@ -72,7 +87,7 @@ func (c controllerCollector) observations() map[string]observation {
 	found := make(map[string]observation, len(c.definitions.controllers))
 	for name, controller := range c.definitions.controllers {
 		found[name] = observation{
-			controller.observed.running, maps.Clone(controller.observed.throttled), controller.observed.deletions,
+			controller.observed.running, maps.Clone(controller.observed.throttled), controller.observed.deletions, controller.observed.parents,
 		}
 	}
 	return found

@@ -118,6 +118,15 @@ func (c *Controller) ObserveDeletions(waiting func() (objects int, longest time.
 	c.observed.deletions = waiting
 }
 
+// ObserveParents makes /metrics show how long the parent of a composer has not been ready that has
+// been so for longest, and how long the child has been going that was deleted first. longest is
+// called at every scrape, until Remove; of several the last one is, and none after nil.
+func (c *Controller) ObserveParents(longest func() (notReady, childDeletion time.Duration)) {
+	c.definitions.mu.Lock()
+	defer c.definitions.mu.Unlock()
+	c.observed.parents = longest
+}
+
 // The limits of ObserveThrottled.
 const (
 	// LimitRate is the rate of the definition.

@@ -29,6 +29,7 @@ func everything() (*Metrics, *prometheus.Registry) {
 	m.ObserveLog(func() uint64 { return 0 })
 	m.Controller("pods").ObserveRunning(func() (sum, longest time.Duration) { return 0, 0 })
 	m.Controller("pods").ObserveDeletions(func() (objects int, longest time.Duration) { return 0, 0 })
+	m.Controller("pods").ObserveParents(func() (notReady, childDeletion time.Duration) { return 0, 0 })
 	return m, registry
 }
 
@@ -284,6 +285,37 @@ func TestObservedAtEveryScrape(t *testing.T) {
 	c.ObserveRunning(func() (sum, longest time.Duration) { return time.Second, time.Second })
 	want[`workqueue_unfinished_work_seconds{name="pods"}`], want[`workqueue_longest_running_processor_seconds{name="pods"}`] = 1, 1
 	check()
+}
+
+// TestParentsObserved has a definition with a composer, which it has no more in the end.
+func TestParentsObserved(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m := NewMetrics(registry)
+	of := func() map[string]float64 { return only(series(t, registry), "kooperd_compose_longest_") }
+	c := m.Controller("sites")
+	m.Controller("pods").ObserveDeletions(func() (objects int, longest time.Duration) { return 0, 0 })
+	if got := of(); len(got) > 0 {
+		t.Errorf("without a composer there is %v", got)
+	}
+	for range 2 {
+		c.ObserveParents(func() (notReady, childDeletion time.Duration) { return time.Hour, time.Minute })
+		want := map[string]float64{
+			`kooperd_compose_longest_not_ready_seconds{controller="sites"}`:      3600,
+			`kooperd_compose_longest_child_deletion_seconds{controller="sites"}`: 60,
+		}
+		if diff := cmp.Diff(want, of()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		c.ObserveParents(nil)
+		if got := of(); len(got) > 0 {
+			t.Errorf("without a composer any more there is %v", got)
+		}
+	}
+	c.ObserveParents(func() (notReady, childDeletion time.Duration) { return time.Hour, time.Minute })
+	c.Remove()
+	if got := of(); len(got) > 0 {
+		t.Errorf("after the end of the definition there is %v", got)
+	}
 }
 
 // TestSeriesOfADefinition keeps their number, which a large installation pays for at each scrape.

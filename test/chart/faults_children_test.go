@@ -196,15 +196,65 @@ func heldChild(s *scene) func() {
 	s.thing("one", nil)
 	s.run(s.things(strings.Replace(apply("good"), "children:", `{deletion: "ordered", children:`, 1) + "}"))
 	s.awaitValue(`kooperd_compose_children{JOB, controller="things", state="ready"}`, "1")
-	hold := func(finalizers string) {
-		patch := fmt.Sprintf(`{"metadata": {"finalizers": %s}}`, finalizers)
-		if _, err := client.Patch(s.Context(), "one-child", types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
-			s.Fatal(err)
-		}
-	}
-	hold(`["example.com/hold"]`)
+	s.hold("one-child", `["example.com/hold"]`)
 	if err := client.Delete(s.Context(), "one", metav1.DeleteOptions{}); err != nil {
 		s.Fatal(err)
 	}
-	return func() { hold("null") }
+	return func() { s.hold("one-child", "null") }
+}
+
+// hold sets the finalizers of an object, given as JSON.
+func (s *scene) hold(name, finalizers string) {
+	s.Helper()
+	s.change(name, fmt.Sprintf(`{"metadata": {"finalizers": %s}}`, finalizers))
+}
+
+// prunedChild has a child that is not desired any more, and that a finalizer of somebody else
+// keeps. Its parent is ready.
+func prunedChild(s *scene) func() {
+	s.thing("one", map[string]string{"extra": "yes"})
+	const extra = `more: {
+	includeWhen: "object.data.extra == 'yes'"
+	template: {apiVersion: "v1", kind: "ConfigMap", metadata: name: "${object.metadata.name}-more"}
+}`
+	s.run(s.things(strings.Replace(apply("good"), "children: child:", "children: {"+extra+"\nchild:", 1) + "}"))
+	s.awaitValue(`kooperd_compose_children{JOB, controller="things", state="ready"}`, "2")
+	s.hold("one-more", `["example.com/hold"]`)
+	s.change("one", `{"data": {"extra": "no"}}`)
+	return func() { s.hold("one-more", "null") }
+}
+
+// deletedChild has a child that somebody has deleted, and that a finalizer keeps. Until it is gone,
+// it cannot be made anew, so its parent is not ready.
+func deletedChild(s *scene) func() {
+	s.thing("one", nil)
+	s.run(s.things(apply("good")))
+	s.awaitValue(`kooperd_compose_children{JOB, controller="things", state="ready"}`, "1")
+	s.hold("one-child", `["example.com/hold"]`)
+	if err := shared.Client().CoreV1().ConfigMaps(s.namespace).Delete(s.Context(), "one-child", metav1.DeleteOptions{}); err != nil {
+		s.Fatal(err)
+	}
+	return func() { s.hold("one-child", "null") }
+}
+
+// slowChild has a child that is not ready before somebody else does something.
+func slowChild(s *scene) func() {
+	s.thing("one", nil)
+	s.thing("two", nil)
+	s.run(s.things(strings.Replace(apply("as it is"), "self.data.value.startsWith('good')", "has(self.metadata.annotations) && 'done' in self.metadata.annotations", 1)))
+	s.awaitValue(`kooperd_compose_children{JOB, controller="things", state="notReady"}`, "2")
+	return func() {
+		for _, child := range []string{"one-child", "two-child"} {
+			s.change(child, `{"metadata": {"annotations": {"done": "yes"}}}`)
+		}
+	}
+}
+
+// change changes an object by a merge patch.
+func (s *scene) change(name, patch string) {
+	s.Helper()
+	_, err := shared.Client().CoreV1().ConfigMaps(s.namespace).Patch(s.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	if err != nil {
+		s.Fatal(err)
+	}
 }

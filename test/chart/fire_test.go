@@ -52,6 +52,8 @@ var faults = map[string]fault{
 	"KooperdPanics":               {stage: panickingPlugin, labels: ofDefinition},
 	"KooperdTriggerErrors":        {stage: failingWhere, labels: ofDefinition},
 	"KooperdDeletionStuck":        {stage: heldChild, labels: ofDefinition},
+	"KooperdChildDeletionStuck":   {stage: prunedChild, labels: ofDefinition},
+	"KooperdParentNotReady":       {stage: slowChild, labels: ofDefinition},
 
 	"KooperdHookDown":        {stage: brokenHook, labels: map[string]string{"controller": "things", "hook": "sync"}},
 	"KooperdPruneHeld":       {stage: emptyHandedHook, labels: ofDefinition},
@@ -60,6 +62,7 @@ var faults = map[string]fault{
 	"KooperdChildrenRefused": {stage: foreignObject, labels: ofDefinition},
 	"KooperdWritesForbidden": {stage: forbiddenWrites, labels: ofDefinition},
 
+	"KooperdChildDeletionStuck-desired":     {stage: deletedChild, labels: ofDefinition},
 	"KooperdDefinitionDegraded-writes":      {stage: missingRight, labels: ofRights},
 	"KooperdDefinitionDegraded-failing":     {stage: stubbornProgram, labels: ofReason("failing")},
 	"KooperdDefinitionDegraded-handler":     {stage: absentProgram, labels: ofReason("handler")},
@@ -98,8 +101,10 @@ func scaled(a alert) alert {
 	switch a.Name { // Of these, the limit is a time, too.
 	case "KooperdWorkLate":
 		a.Expr = strings.Replace(a.Expr, "> 60", "> 1", 1)
-	case "KooperdDeletionStuck":
+	case "KooperdDeletionStuck", "KooperdChildDeletionStuck":
 		a.Expr = strings.Replace(a.Expr, "> 1800", "> 3", 1)
+	case "KooperdParentNotReady":
+		a.Expr = strings.NewReplacer("> 3600", "> 6", "> 1800", "> 3").Replace(a.Expr)
 	}
 	return a
 }
@@ -111,7 +116,7 @@ func TestAlertsFire(t *testing.T) {
 	dir := t.TempDir()
 	var jobs []string
 	for name, f := range faults {
-		rules := alertsOf(t, "helm4", "--set", fmt.Sprintf("replicas=%d", max(f.replicas, 1)),
+		rules := alertsOf(t, "helm4", "--set", allAlerts, "--set", fmt.Sprintf("replicas=%d", max(f.replicas, 1)),
 			"--set-string", fmt.Sprintf(`metrics.prometheusRule.selector=job=%q\, namespace=%q`, name, targetNamespace))
 		for _, group := range rules.Groups {
 			for i := range group.Rules {

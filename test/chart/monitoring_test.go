@@ -39,6 +39,9 @@ func alertsOf(t *testing.T, version string, args ...string) alertRules {
 	return decodeAlerts(t, render(t, version, "platform", args...).get(t, "PrometheusRule"))
 }
 
+// allAlerts are the values that switch on the alerts that are off by default.
+const allAlerts = "metrics.prometheusRule.alerts.KooperdParentNotReady.enabled=true"
+
 func decodeAlerts(t *testing.T, object *unstructured.Unstructured) (rules alertRules) {
 	t.Helper()
 	text, err := json.Marshal(field(t, object, "spec"))
@@ -75,7 +78,10 @@ func alertFile(t *testing.T) (rules alertRules) {
 // The alerts of a release are those of the file, about the metrics of the release.
 func TestAlertsOfRelease(t *testing.T) {
 	forEachHelm(t, func(t *testing.T, version string) {
-		got := alertsOf(t, version).byName()
+		if _, ok := alertsOf(t, version).byName()["KooperdParentNotReady"]; ok {
+			t.Error("KooperdParentNotReady is there, though nobody has switched it on")
+		}
+		got := alertsOf(t, version, "--set", allAlerts).byName()
 		for name, want := range alertFile(t).byName() {
 			want.Expr = strings.ReplaceAll(want.Expr, `job="kooperd"`, `job="demo-kooperd-metrics", namespace="platform"`)
 			wantSame(t, name, got[name], want)
@@ -118,7 +124,7 @@ func TestAlertValues(t *testing.T) {
 
 // Every alert of the chart has values.
 func TestValuesOfEachAlert(t *testing.T) {
-	var set []string
+	set := []string{allAlerts}
 	names := slices.Sorted(maps.Keys(alertFile(t).byName()))
 	for _, name := range names {
 		set = append(set, "metrics.prometheusRule.alerts."+name+".for=7m")

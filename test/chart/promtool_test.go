@@ -38,7 +38,7 @@ func writeAlerts(t *testing.T, path string, rules alertRules) {
 func TestAlertCases(t *testing.T) {
 	promtool := needPrometheus(t, "promtool")
 	dir := t.TempDir()
-	writeAlerts(t, filepath.Join(dir, "alerts.yaml"), alertsOf(t, "helm4", "--set-string", `metrics.prometheusRule.selector=job="kooperd"`))
+	writeAlerts(t, filepath.Join(dir, "alerts.yaml"), alertsOf(t, "helm4", "--set", allAlerts, "--set-string", `metrics.prometheusRule.selector=job="kooperd"`))
 	cases := readFile(t, "testdata/alerts_test.yaml")
 	writeFile(t, filepath.Join(dir, "alerts_test.yaml"), cases)
 	for _, args := range [][]string{{"check", "rules", "--lint=all", "--lint-fatal", "alerts.yaml"}, {"test", "rules", "alerts_test.yaml"}} {

@@ -8,7 +8,7 @@
 {{- $values := .root.Values.metrics.prometheusRule -}}
 {{- $own := index $values.alerts .rule.alert | default dict -}}
 {{- $expr := .rule.expr | replace "job=\"kooperd\"" (include "kooperd.metricsSelector" .root) -}}
-{{- $on := or (not (hasKey $own "enabled")) $own.enabled -}}
+{{- $on := ternary $own.enabled (ne .rule.alert "KooperdParentNotReady") (hasKey $own "enabled") -}}
 {{- if eq .rule.alert "KooperdReplicaMissing" -}}
 {{- $expr = regexReplaceAll "< 2$" $expr (printf "< %d" (int .root.Values.replicas)) -}}
 {{- $on = and $on (gt (int .root.Values.replicas) 1) -}}

@@ -214,7 +214,7 @@ func TestEveryWordIsShown(t *testing.T) {
 	}
 	for _, want := range []string{
 		"This replica leads", "platform/kooperd", "a39fa39fa39f", "b39fa39fa39f"[:1] + "39f", "a newer one is refused", "did you mean &#34;workers&#34;?",
-		"awaits ingress-hosts", "13 failing, 2 given up", "5 not ready", "1 fought over", "16 held", "1 refused", "and 5 more", "7,302 calls", "1,841 objects",
+		"awaits ingress-hosts", "13 failing, 2 given up", "5 not ready", "1 fought over", "17 held", "1 refused", "and 5 more", "7,302 calls", "1,841 objects",
 		"3.4 MB of 4.2 MB", "3 of 8", "oldest 41 s", "Throttled: the API server has answered 14 writes with 429", "Throttled: workers wait for the rate of the definition, 10 per second", "10/s", "412", "13 %", "180 ms", "4.2 s",
 		"every replica", "of 6 parents, 2 are updated and ready", "23,487", "configmap:platform/kooperd", "kooperd-7d9f8b6c5-x2x4q_3b1f0c9e", "09:41:07 UTC",
 	} {

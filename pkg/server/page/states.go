@@ -95,7 +95,7 @@ var troubles = []trouble{
 		func(o statusz.Objects) statusz.ObjectList { return o.Fights },
 	},
 	{
-		"held", "Held", "held", "busy", "held", "Not written to for now: paused, held by a rollout, or by the brake.",
+		"held", "Held", "held", "busy", "held", "Left as it is for now: paused, held by a rollout or by the brake, or a deleted child that a finalizer keeps.",
 		func(o statusz.Objects) statusz.ObjectList { return o.Held },
 	},
 	{

@@ -26,6 +26,7 @@ const (
 	fight   = `field manager "kube-controller-manager" sets spec.replicas of Deployment shop/landing again and again. ` +
 		"It is set back less and less often, at most every 5 minutes in the end: let one of both leave the field alone"
 	unavailable = "NotReady: Deployment shop/checkout: 0 of 3 availableReplicas"
+	kept        = "it is being deleted and waits for finalizer snapshots.example.com/guard"
 )
 
 // before is a moment so long before Now.

@@ -52,6 +52,7 @@ func troubled() statusz.Objects {
 		}},
 		Held: statusz.ObjectList{Items: []statusz.ObjectRow{
 			{Definition: "website", Object: website("promo"), Reason: paused, Since: before(50 * time.Hour)},
+			{Definition: "website", Object: website("archive"), Child: "PersistentVolumeClaim/shop/archive-cache", Reason: kept, Since: before(49 * time.Minute)},
 		}},
 		Refused: statusz.ObjectList{Items: []statusz.ObjectRow{
 			{Definition: "secret-copy", Object: ref("v1", "Secret", "platform", "registry"), Child: "Secret/legacy/registry", Reason: "Secret legacy/registry exists and was not made by kooperd", Since: before(6 * 24 * time.Hour)},

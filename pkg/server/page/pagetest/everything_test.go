@@ -23,6 +23,7 @@ func TestReasons(t *testing.T) {
 		paused:      {"compose/paused.go": {"the annotation ", " is true: nothing is made, changed or deleted"}},
 		pending:     {"compose/conditions.go": {"Pending"}, "handlers/composer.go": {"child ", " is waiting for "}},
 		itsTurn:     {"compose/attention.go": {itsTurn}},
+		kept:        {"compose/plan.go": {"it is being deleted", " and waits for finalizer "}},
 		fight:       {"compose/fights.go": {"field manager ", " sets ", " again and again. It ", "is set back less and less often, at most every 5 minutes in the end", ": let one of both leave the field alone"}},
 		unavailable: {"compose/conditions.go": {"NotReady"}, "compose/ready.go": {"availableReplicas"}},
 		lockedZone:  {"handlers/webhook/client.go": {"POST ", "answered "}},

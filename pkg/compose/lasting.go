@@ -1,0 +1,143 @@
+package compose
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// lasting are the parents of a definition of which something goes on, with the time since when. It
+// is safe for concurrent use, and keeps nothing of any other parent.
+type lasting struct {
+	mu    sync.Mutex
+	since map[types.UID]time.Time
+}
+
+// has reports whether it goes on for a parent, as far as is known.
+func (l *lasting) has(parent types.UID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.since[parent]
+	return ok
+}
+
+// set notes since when it goes on for a parent; the zero time says that it does not.
+func (l *lasting) set(parent types.UID, since time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if since.IsZero() {
+		if delete(l.since, parent); len(l.since) == 0 {
+			l.since = nil // A map never shrinks.
+		}
+		return
+	}
+	if l.since == nil {
+		l.since = map[types.UID]time.Time{}
+	}
+	l.since[parent] = since
+}
+
+func (l *lasting) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.since = nil
+}
+
+// longest is how long it has gone on for the parent for which that is longest; 0 where it is so for
+// none, and for what begins later.
+func (l *lasting) longest(now time.Time) (longest time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, since := range l.since {
+		longest = max(longest, now.Sub(since))
+	}
+	return longest
+}
+
+// Longest returns how long the parent has not been ready that has been so for longest, and how long
+// ago the child was deleted that has been going for longest while its parent stays. It looks at
+// every parent that is not ready.
+func Longest(m *Memory) (notReady, childDeletion time.Duration) {
+	now := time.Now()
+	return m.notReady.longest(now), m.goingChildren.longest(now)
+}
+
+func forgetLasting(m *Memory, parent types.UID) {
+	m.notReady.set(parent, time.Time{})
+	m.goingChildren.set(parent, time.Time{})
+}
+
+// noteLasting notes what goes on for the parent, of which these conditions are to be said. What has
+// an alert of its own is not noted: a parent that is degraded, or is being deleted.
+func (p attending) noteLasting(conditions []condition) {
+	stays := p.meta.DeletionTimestamp == nil && !p.paused
+	if p.err == nil { // Else it has not been found out which children there are.
+		p.Memory.goingChildren.set(p.parent.UID, ifSo(stays, firstDeleted(p.ops)))
+	}
+	waits := stays && !p.rollout.held && isWaiting(conditions)
+	switch {
+	case !waits:
+		p.Memory.notReady.set(p.parent.UID, time.Time{})
+	case !p.Memory.notReady.has(p.parent.UID):
+		p.Memory.notReady.set(p.parent.UID, p.notReadySince())
+	}
+}
+
+func ifSo(is bool, since time.Time) time.Time {
+	if is {
+		return since
+	}
+	return time.Time{}
+}
+
+// isWaiting reports whether a parent is not ready, and that is not because of what is degraded.
+func isWaiting(conditions []condition) bool {
+	var notReady, degraded condition
+	for _, c := range conditions {
+		switch {
+		case c.kind == conditionReady && !c.status:
+			notReady = c
+		case c.kind == conditionDegraded && c.status:
+			degraded = c
+		}
+	}
+	return notReady.kind != "" && (degraded.kind == "" || degraded.reason != notReady.reason)
+}
+
+// notReadySince is when the parent has ceased to be ready: what its status says, where kooperd has
+// written that, so that another leader goes on with the time.
+func (p attending) notReadySince() time.Time {
+	c, ok := p.ownCondition(conditionReady)
+	if at, err := time.Parse(time.RFC3339, c.LastTransitionTime); ok && err == nil && c.Status == truth(false) {
+		return at
+	}
+	return p.now()
+}
+
+// noteGoing notes the children of a parent that is not selected any more, and stays.
+func (p cleaning) noteGoing() {
+	var first time.Time
+	for _, child := range p.observeChildren() {
+		first = earlier(first, child.deleted)
+	}
+	p.Memory.goingChildren.set(p.parent.UID, ifSo(p.all, first))
+}
+
+// firstDeleted is when the first of the objects was deleted that are going; zero if none is.
+func firstDeleted(ops []Op) (first time.Time) {
+	for _, op := range ops {
+		if op.Reason == ReasonDeleting && op.Observed != nil {
+			first = earlier(first, op.Observed.deleted)
+		}
+	}
+	return first
+}
+
+// earlier is the earlier of two times, of which zero is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
