@@ -37,6 +37,7 @@ func (r Reporter) Object(ctx context.Context, object statusz.ObjectRef) (*status
 			report.ChildOf = append(report.ChildOf, reported{c}.parentsOf(current, object)...)
 		}
 	}
+	addKinds(r.sorted(), report)
 	return report, len(report.Definitions)+len(report.ChildOf) > 0
 }
 

@@ -72,6 +72,9 @@ type Write struct {
 	// Object is what was written, as RESOURCE/NAMESPACE/NAME, or RESOURCE/NAME where there is no
 	// namespace. The name is missing where the API server gives it.
 	Object string `json:"object"`
+	// Kind is that of the object, where the replica has it in a cache of what a definition watches
+	// or has made: then there is a report of it. Else it is empty.
+	Kind string `json:"kind,omitempty"`
 	// Subresource is that of the object, such as status; empty for the object itself.
 	Subresource string `json:"subresource,omitempty"`
 	// Status is the code of the answer; 0 when there was none, or the request was not sent.

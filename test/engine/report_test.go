@@ -194,7 +194,11 @@ func TestReport(t *testing.T) {
 	shared.Apply(t, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bad-page, namespace: %s}\n", r.namespace))
 	r.site("good", `text: one`)
 	wrote := func(h statusz.Handling, object string, status int) bool {
-		return slices.Contains(h.Writes, statusz.Write{Verb: "patch", Object: object, Status: status})
+		kind := "ConfigMap"
+		if strings.HasPrefix(object, "secrets/") {
+			kind = "Secret"
+		}
+		return slices.Contains(h.Writes, statusz.Write{Verb: "patch", Object: object, Kind: kind, Status: status})
 	}
 	page, secret := "configmaps/"+r.namespace+"/good-page", "secrets/"+r.namespace+"/good-secret"
 	r.handling("good", "the first call", func(h statusz.Handling) bool {

@@ -172,8 +172,8 @@ func TestKeyboard(t *testing.T) {
 	if heading := eval[string](b, `document.querySelector("h1").innerText`); !strings.Contains(heading, "checkout") {
 		t.Errorf("the search leads to %q", heading)
 	}
-	if links := eval[int](b, `document.querySelectorAll(".found a").length`); links != 2 {
-		t.Errorf("%d objects are found, want 2", links)
+	if links := eval[int](b, `document.querySelectorAll(".found a").length`); links != 3 {
+		t.Errorf("%d objects are found, want 3", links)
 	}
 }
 

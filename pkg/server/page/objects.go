@@ -61,6 +61,16 @@ func newObjectPage(o *statusz.ObjectReport) *objectPage {
 	return &objectPage{o, clean(objectName(o.Object)), objectVerdict(o)}
 }
 
+// PathOf returns the page of an object that was written; empty if there is none, and for the object
+// of this page.
+func (p *objectPage) PathOf(w statusz.Write) string {
+	_, name, ok := strings.Cut(w.Object, "/")
+	if named := w.Kind + "/" + name; ok && w.Kind != "" && named != objectName(p.Object) {
+		return namedPath(named)
+	}
+	return ""
+}
+
 // objectVerdict says in a word how an object is: the worst of what its definitions say. It is empty
 // where this replica cannot know.
 func objectVerdict(o *statusz.ObjectReport) look {

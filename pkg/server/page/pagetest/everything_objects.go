@@ -134,7 +134,9 @@ func knownObjects() []*statusz.ObjectReport {
 	}
 	child := report(ref("apps/v1", "Deployment", "shop", "checkout"))
 	child.ChildOf = []statusz.ObjectRow{{Definition: "website", Object: website("checkout"), Child: "Deployment/shop/checkout", Reason: unavailable, Since: before(14 * time.Minute)}}
-	list = append(list, child)
+	page := report(ref("v1", "ConfigMap", "shop", "checkout-page"))
+	page.ChildOf = []statusz.ObjectRow{{Definition: "website", Object: website("checkout"), Child: "ConfigMap/shop/checkout-page"}}
+	list = append(list, child, page)
 	for i := range 60 {
 		list = append(list, report(ref("v1", "Service", "shop", fmt.Sprintf("backend-%02d", i)), idle("dns-records")))
 	}
@@ -145,19 +147,20 @@ func websiteHandlings() []statusz.Handling {
 	return []statusz.Handling{
 		{
 			Began: before(14 * time.Second), Took: 0.0113, Cause: "change", By: "Deployment/shop/checkout", Attempt: 1,
-			Writes: []statusz.Write{{Verb: "patch", Object: "websites/shop/checkout", Subresource: "status", Status: 200}}, WritesTotal: 1, Result: "requeue",
+			Writes: []statusz.Write{{Verb: "patch", Object: "websites/shop/checkout", Kind: "Website", Subresource: "status", Status: 200}}, WritesTotal: 1, Result: "requeue",
 			Again: Now.Add(4*time.Minute + 46*time.Second),
 		},
 		{
 			Began: before(14*time.Minute + 3*time.Second), Took: 0.048, Cause: "retry", Attempt: 2,
 			Writes: []statusz.Write{
-				{Verb: "patch", Object: "deployments/shop/checkout", Status: 200}, {Verb: "patch", Object: "websites/shop/checkout", Subresource: "status", Status: 200},
+				{Verb: "patch", Object: "deployments/shop/checkout", Kind: "Deployment", Status: 200},
+				{Verb: "patch", Object: "websites/shop/checkout", Kind: "Website", Subresource: "status", Status: 200},
 			}, WritesTotal: 2, Result: "requeue", Again: before(9 * time.Minute),
 		},
 		{
 			Began: before(14*time.Minute + 4*time.Second), Took: 0.031, Cause: "change", Attempt: 1, Changed: []string{"spec.html", "spec.replicas"},
 			Writes: []statusz.Write{
-				{Verb: "patch", Object: "configmaps/shop/checkout-page", Status: 200}, {Verb: "patch", Object: "deployments/shop/checkout", Status: 429},
+				{Verb: "patch", Object: "configmaps/shop/checkout-page", Kind: "ConfigMap", Status: 200}, {Verb: "patch", Object: "deployments/shop/checkout", Kind: "Deployment", Status: 429},
 			}, WritesTotal: 2, Result: "retry", Error: "patching Deployment shop/checkout: the server has received too many requests and has asked us to try again later",
 			Again: before(14*time.Minute + 3*time.Second),
 		},
