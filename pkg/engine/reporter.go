@@ -40,6 +40,9 @@ func (r Reporter) Definitions(items statusz.Items) ([]statusz.Definition, status
 	definitions, objects := make([]statusz.Definition, len(all)), newObjectRows(items.Whole)
 	for i, c := range all {
 		definitions[i] = reported{c}.report(items.Of(c.name, len(all)), objects)
+		if c.name == items.Definition {
+			definitions[i].Config = reported{c}.config()
+		}
 	}
 	return definitions, objects.result()
 }
@@ -121,11 +124,7 @@ type reported struct{ *controller }
 // report says what a definition is doing, with so many items in its lists of objects, and adds to
 // those of all definitions.
 func (c reported) report(items int, all *objectRows) statusz.Definition {
-	def := c.rollout.definition()
-	current, _ := c.rollout.revisions()
-	if current != nil { // A change of it may wait. Everything below is about the one that works.
-		def = current.def
-	}
+	def, current := c.working()
 	d := statusz.Definition{
 		Name: c.name, Plugin: def.Handler.Plugin(), APIVersion: def.Watch.Kind.GroupVersion().String(), Kind: def.Watch.Kind.Kind,
 		EveryReplica: def.EveryReplica, Status: c.state.board.Get(c.name),
@@ -155,6 +154,25 @@ func (c reported) report(items int, all *objectRows) statusz.Definition {
 	}
 	d.Objects = objects.result()
 	return d
+}
+
+// working is the definition that works, with its revision: a change of it may wait. Before there is
+// one, it is the definition that is wanted.
+func (c reported) working() (config.Definition, *revision) {
+	if current, _ := c.rollout.revisions(); current != nil {
+		return current.def, current
+	}
+	return c.rollout.definition(), nil
+}
+
+// config is the definition that works as people may read it.
+func (c reported) config() string {
+	def, _ := c.working()
+	text, err := config.ShownDefinition(def)
+	if err != nil {
+		c.logger.Error(err, "showing the config of the definition")
+	}
+	return string(text)
 }
 
 // describeThrottled says what holds workers back at this moment, and whether the API server has

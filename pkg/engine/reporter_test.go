@@ -321,6 +321,35 @@ func allDefinitions(r *rig, items int) []statusz.Definition {
 	return all
 }
 
+// TestConfigIsReported: of the definition alone that was asked for, as it works.
+func TestConfigIsReported(t *testing.T) {
+	inRig(t, 1, func(r *rig) {
+		r.start(r.definition("pods", "1"), r.definition("others", "1"))
+		time.Sleep(time.Second)
+		config := func(asked string) string {
+			all, _ := NewReporter(r.Engine).Definitions(statusz.Items{Definition: asked})
+			if all[0].Name != "others" || all[0].Config != "" || len(all) != 2 {
+				t.Errorf("reported are %+v", all)
+			}
+			return all[1].Config
+		}
+		if got := config(""); got != "" {
+			t.Errorf("nobody has asked for %q", got)
+		}
+		for _, want := range []string{"kind: Pod\n", "version: \"1\"\n", "timeout: 1m"} {
+			if got := config("pods"); !strings.Contains(got, want) {
+				t.Errorf("it has no %s:\n%s", want, got)
+			}
+		}
+		r.apply(r.definition("pods", "2"), r.definition("others", "1"))
+		time.Sleep(time.Second)
+		if got := config("pods"); !strings.Contains(got, "version: \"2\"\n") {
+			t.Errorf("after a reload it is:\n%s", got)
+		}
+		r.stop()
+	})
+}
+
 func TestSearch(t *testing.T) {
 	inRig(t, 30, func(r *rig) {
 		r.start(r.definition("pods", "1"))

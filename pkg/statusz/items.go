@@ -12,7 +12,8 @@ type Items struct {
 	Whole int
 	// Each is how many each list of a definition has at most, as far as MaxRows allows it.
 	Each int
-	// Definition is the only one whose lists have any; empty for all.
+	// Definition is the only one whose lists have any, and whose config is told; empty for all, and
+	// no config.
 	Definition string
 }
 

@@ -135,6 +135,9 @@ type Definition struct {
 	// Objects are those that need somebody's attention, bounded; those of all definitions together
 	// are at most MaxRows.
 	Objects Objects `json:"objects"`
+	// Config is the definition that works, with all defaults, as YAML without what may be a
+	// credential. Reports of several definitions leave it out.
+	Config string `json:"config,omitempty"`
 }
 
 // Queue is what waits.

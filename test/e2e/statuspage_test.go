@@ -37,7 +37,7 @@ controllers: {
 		watch: {apiVersion: "v1", kind: "Secret", namespaces: [%[1]q], labelSelector: "copy=yes"}
 		handler: apply: children: copy: template: {
 			apiVersion: "v1", kind: "Secret", metadata: name: "${object.metadata.name}-copy"
-			stringData: token: "${string(base64.decode(object.data.token))}"
+			stringData: {token: "${string(base64.decode(object.data.token))}", fixed: "%[2]s-of-the-config"}
 		}
 	}
 	broken: {
@@ -46,7 +46,11 @@ controllers: {
 			apiVersion: "v1", kind: "Service", metadata: name: "broken", spec: type: "${string(base64.decode(object.data.token))}"
 		}
 	}
-}`, ns)})
+	programs: {
+		watch: {apiVersion: "v1", kind: "ConfigMap", namespaces: [%[1]q], labelSelector: "copy=yes"}
+		handler: exec: {command: ["true", "https://%[2]s@example.com/?key=%[2]s"], env: TOKEN: %[2]q}
+	}
+}`, ns, canary)})
 	p.AwaitReady(t)
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: "token", Labels: map[string]string{"copy": "yes"}},
@@ -67,7 +71,8 @@ controllers: {
 		return broken.Error != "" && len(broken.Handlings) > 0 && len(copies.Handlings) > 0 && len(copies.Handlings[0].Writes) > 0
 	})
 	pages := []string{
-		"/", "/statusz?format=json&items=100", "/definitions", "/definitions/broken", "/definitions/broken?format=json", "/definitions/copies",
+		"/", "/statusz?format=json&items=100", "/definitions", "/definitions/broken", "/definitions/broken?format=json",
+		"/definitions/copies", "/definitions/copies?format=json", "/definitions/programs", "/definitions/programs?format=json",
 		object, object + "?format=json", object + "-copy", object + "-copy?format=json", "/attention", "/sources", "/config", "/search?q=token",
 	}
 	for _, path := range pages {
@@ -85,6 +90,16 @@ controllers: {
 		}
 		if code, body := askPage(t, p, path, scraper); code != http.StatusForbidden || !strings.Contains(body, "may not get /statusz") {
 			t.Errorf("%s without the right: status %d: %.300s", path, code, body)
+		}
+	}
+	for path, shown := range map[string][]string{
+		"/definitions/copies": {"labelSelector: copy=yes", "fixed: &#39;[REDACTED]&#39;"}, "/definitions/programs": {"TOKEN: &#39;[REDACTED]&#39;", "https://[REDACTED]@example.com/?[REDACTED]"},
+	} {
+		_, body := askPage(t, p, path, reader)
+		for _, want := range shown {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s does not show the config with %s: %s", path, want, body)
+			}
 		}
 	}
 	if _, body := askPage(t, p, object, reader); !strings.Contains(body, "secrets/"+ns+"/token-copy") || !strings.Contains(body, "the object changed") {

@@ -75,6 +75,7 @@ func (b *tab) checkWidths(name, path string, accessibility func(width int) bool)
 	b.t.Helper()
 	b.look(1280, "light")
 	b.visit(path)
+	b.script(`document.querySelectorAll("details").forEach(folded => folded.open = true)`)
 	for _, scheme := range schemes {
 		for _, width := range widths {
 			where := fmt.Sprintf("%s, %s, %s, %d px", name, path, scheme, width)

@@ -94,6 +94,32 @@ func newRevisions(c *statusz.Config) []revisionRow {
 	return rows
 }
 
+// maxConfigLines is how many lines of a definition's config a page has at most.
+const maxConfigLines = 2000
+
+// configText is the config of a definition, as far as a page has room for it.
+type configText struct {
+	Lines []string
+	// Left is how many lines there are besides.
+	Left int
+}
+
+func newConfigText(text string) configText {
+	var c configText
+	room := maxDiffBytes
+	for line := range strings.Lines(text) {
+		shown := short(strings.TrimRight(line, "\r\n"), maxDiffWidth)
+		cost := len(template.HTMLEscapeString(shown)) + diffLineBytes
+		if c.Left > 0 || len(c.Lines) == maxConfigLines || cost > room {
+			c.Left++
+			continue
+		}
+		room -= cost
+		c.Lines = append(c.Lines, shown)
+	}
+	return c
+}
+
 // diffLine is one line of a difference.
 type diffLine struct{ Class, Text string }
 

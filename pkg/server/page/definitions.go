@@ -99,6 +99,8 @@ type definitionPage struct {
 	Sources   sourceTable
 	// Children are those of a composer, by state.
 	Children []childCount
+	// Text is the config, empty where it is not known.
+	Text configText
 	// Changes are those of the last revisions, the newest first.
 	Changes []definitionChange
 }
@@ -118,7 +120,7 @@ type definitionChange struct {
 }
 
 func newDefinitionPage(r *statusz.Report, d *statusz.Definition) *definitionPage {
-	p := &definitionPage{Definition: d, Attention: newAttention(d.Objects, d.Name)}
+	p := &definitionPage{Definition: d, Attention: newAttention(d.Objects, d.Name), Text: newConfigText(d.Config)}
 	p.Sources = newSources(slices.DeleteFunc(slices.Clone(r.Sources), func(s statusz.Source) bool {
 		return !slices.Contains(s.Definitions, d.Name)
 	}), maxSources)

@@ -105,7 +105,7 @@ func definitions(all statusz.Objects) []statusz.Definition {
 		{
 			Name: "website", Plugin: "apply", APIVersion: "demo.kooperd.dev/v1", Kind: "Website", Status: in(status.Running, 3*time.Hour, ""),
 			Queue: statusz.Queue{Waiting: 2, Oldest: 0.012, Throttled: "the API server has answered 14 writes with 429 (too many requests) in the last 5m0s"},
-			Calls: calls(8, 3, 964, 2, 0.0094, 0.061), Children: children(1188, 12, 0),
+			Calls: calls(8, 3, 964, 2, 0.0094, 0.061), Children: children(1188, 12, 0), Config: websiteConfig,
 		},
 		{Name: "widgets", Plugin: "log", APIVersion: "example.com/v1", Kind: "Widget", Status: in(status.Waiting, 70*time.Hour, notServed), Calls: calls(1, 0, 0, 0, 0, 0)},
 	}

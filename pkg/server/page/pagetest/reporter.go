@@ -30,6 +30,9 @@ func (r *Reporter) Report(_ context.Context, items statusz.Items) *statusz.Repor
 	for i := range report.Definitions {
 		d := &report.Definitions[i]
 		d.Objects = cut(d.Objects, items.Of(d.Name, len(report.Definitions)))
+		if d.Name != items.Definition {
+			d.Config = ""
+		}
 	}
 	return &report
 }
