@@ -54,25 +54,43 @@ func (o *observer) report(now []trouble, known bool, attempt int) {
 			still = append(still, before[i])
 		}
 	}
-	for _, b := range before {
-		if slices.ContainsFunc(now, func(t trouble) bool { return b.topic == topic{t.reason, t.id} }) {
-			continue
-		}
-		if known && o.record(corev1.EventTypeNormal, reasonRecovered, b.id, fmt.Sprintf("%s is over", b.topic), true) {
-			continue
-		}
-		b.over = b.over || known // That it is over is said later. If it comes back before, it is new.
-		still = append(still, b)
+	ended := slices.DeleteFunc(slices.Clone(before), func(b told) bool {
+		return slices.ContainsFunc(now, func(t trouble) bool { return b.topic == topic{t.reason, t.id} })
+	})
+	if known {
+		ended = o.tellOver(ended)
 	}
-	o.Memory.events.tell(o.parent.UID, still)
+	o.Memory.events.tell(o.parent.UID, append(still, ended...))
 }
 
-const reasonRecovered = "Recovered"
+const (
+	reasonRecovered = "Recovered"
+	// fewEnds is how many troubles that end together have an event each.
+	fewEnds = 2
+)
+
+// tellOver records events about troubles that are over, one about many of them. It returns those of
+// which that is to be said later. If one comes back before, it is new.
+func (o *observer) tellOver(ended []told) (later []told) {
+	about := func(id ChildID, message string) bool {
+		return o.record(corev1.EventTypeNormal, reasonRecovered, id, message, true)
+	}
+	if n := len(ended); n > fewEnds && about(ended[0].id, fmt.Sprintf("%s is over, and so are %d other troubles", ended[0].topic, n-1)) {
+		return nil
+	}
+	for _, b := range ended {
+		if len(ended) > fewEnds || !about(b.id, fmt.Sprintf("%s is over", b.topic)) {
+			b.over = true
+			later = append(later, b)
+		}
+	}
+	return later
+}
 
 // record records an event on the parent about a child, which may be the zero one, and reports
 // whether it did: there is a limit, of which what is not urgent leaves half to the rest. Warnings
-// have a limit of their own, so that what is normal does not use it up, and so have the ends of
-// troubles: each of them belongs to a warning.
+// and the ends of troubles have one for both, so that what is normal does not use it up. They are
+// two classes of the definition: each end belongs to a warning.
 func (o *observer) record(kind, reason string, about ChildID, message string, urgent bool) bool {
 	class := kind
 	if reason == reasonRecovered {
@@ -210,7 +228,7 @@ type eventLog struct {
 }
 
 func newEventLog() *eventLog {
-	return &eventLog{budget: events.NewBudget(), parents: map[types.UID][]told{}}
+	return &eventLog{budget: events.NewSharedBudget(), parents: map[types.UID][]told{}}
 }
 
 // told returns the troubles of a parent that were told and are not over.

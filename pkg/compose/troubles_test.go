@@ -140,7 +140,7 @@ func TestEventsAboutTroubleAndItsEnd(t *testing.T) {
 }
 
 // TestEventsHaveABudget has a trouble that comes and goes for an hour, and children that go again
-// and again.
+// and again: ten events in an hour tell of either.
 func TestEventsHaveABudget(t *testing.T) {
 	r := newRig(t, rigOptions{composer: keys})
 	at := time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC)
@@ -160,16 +160,51 @@ func TestEventsHaveABudget(t *testing.T) {
 			count[strings.Fields(event)[1]]++
 		}
 	}
-	for _, reason := range []string{"Invalid", "Recovered", "Pruned"} {
-		if n := count[reason]; n < 10 || n > events.ObjectBurst+10 {
-			t.Errorf("%d events are %s", n, reason)
-		}
+	if n := count["Invalid"] + count["Recovered"]; n < events.SharedBurst || n > 10 {
+		t.Errorf("%d events in an hour are about one trouble", n)
+	}
+	if n := count["Pruned"]; n < events.SharedBurst || n > 10 {
+		t.Errorf("%d events are Pruned", n)
 	}
 	if n := r.dropped(t); n < 10 {
 		t.Errorf("%v events were left out", n)
 	}
 	if n := count["Invalid"] - count["Recovered"]; n != 0 && n != 1 {
 		t.Errorf("%d troubles and %d ends", count["Invalid"], count["Recovered"])
+	}
+}
+
+// TestTroublesThatEndTogether has many, whose end is one event, and two, whose ends are two.
+func TestTroublesThatEndTogether(t *testing.T) {
+	for n, ends := range map[int][]string{
+		6: {"Normal Recovered Invalid of ConfigMap team-a/web-a is over, and so are 5 other troubles"},
+		2: {"Normal Recovered Invalid of ConfigMap team-a/web-a is over", "Normal Recovered Invalid of ConfigMap team-a/web-b is over"},
+	} {
+		r := newRig(t, rigOptions{composer: keys})
+		r.newWebsite("web", map[string]any{"children": names(n), "data": "1"})
+		r.server.answer = func(w http.ResponseWriter, asked request) bool {
+			if asked.method != http.MethodPatch || !strings.Contains(asked.path, "/configmaps/") {
+				return false
+			}
+			sendError(w, notValid("it"))
+			return true
+		}
+		if _, err := r.pass(t, "web"); err == nil {
+			t.Fatal("nothing is refused")
+		}
+		if got := r.recorded(); len(got) != n {
+			t.Errorf("%d troubles have the events %q", n, got)
+		}
+		r.refuse("", nil)
+		r.sync()
+		r.mustPass(t, "web")
+		if got := r.recorded(); !slices.Equal(slices.Sorted(slices.Values(got)), ends) {
+			t.Errorf("their ends have the events %q, want %q", got, ends)
+		}
+		r.mustPass(t, "web")
+		if got := r.recorded(); len(got) > 0 {
+			t.Errorf("later there are %q", got)
+		}
 	}
 }
 
@@ -199,7 +234,7 @@ func TestEventsAboutAnotherMessage(t *testing.T) {
 		at = at.Add(time.Second)
 		n += len(pass(strings.Repeat("a", i+1)))
 	}
-	if n > events.ObjectBurst/2 {
+	if n > events.SharedBurst/2 {
 		t.Errorf("a message that is another one each time has %d events more", n)
 	}
 }

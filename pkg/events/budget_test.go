@@ -39,6 +39,46 @@ func TestBudgetOfAnObject(t *testing.T) {
 	}
 }
 
+// TestSharedBudget has an object of which there are events of all classes. Of what is normal there
+// are as many as of warnings and their ends together.
+func TestSharedBudget(t *testing.T) {
+	const over = "Recovered"
+	b := NewSharedBudget()
+	for _, step := range []struct {
+		class  string
+		urgent bool
+		want   int
+	}{
+		{warning, false, SharedBurst / 2}, {warning, true, SharedBurst/2 - 1}, {over, true, 1}, {over, true, 0},
+		{normal, false, SharedBurst / 2}, {normal, true, SharedBurst / 2},
+	} {
+		if n := b.taken("a", step.class, step.urgent, begin); n != step.want {
+			t.Errorf("%d events of class %s, urgent %t, want %d", n, step.class, step.urgent, step.want)
+		}
+	}
+	if n := b.taken("b", warning, true, begin); n != SharedBurst-1 {
+		t.Errorf("%d warnings about another object, want %d", n, SharedBurst-1)
+	}
+	for _, classes := range [][]string{{warning, over}, {normal}} {
+		var at []time.Time
+		for now := begin; now.Before(begin.Add(12 * time.Hour)); now = now.Add(time.Minute) {
+			for _, class := range classes {
+				if b.Take("c", class, true, now) {
+					at = append(at, now)
+				}
+			}
+		}
+		for i := range len(at) - 10 {
+			if at[i+10].Sub(at[i]) < time.Hour {
+				t.Errorf("there are more than ten events of %v in the hour from %s on", classes, at[i])
+			}
+		}
+		if len(at) < 24 {
+			t.Errorf("%d events of %v in 12 hours", len(at), classes)
+		}
+	}
+}
+
 func TestBudgetsOfClassesAreApart(t *testing.T) {
 	b := NewBudget()
 	for i := range 2 * Burst {
