@@ -290,6 +290,16 @@ func (m *Moves) heirsOf(p *party) (heirs []*party) {
 	return heirs
 }
 
+// isDonor reports whether there are definitions that may take over what one has made.
+func isDonor(m *Moves, id string) bool {
+	if m == nil {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.heirsOf(m.parties[id])) > 0
+}
+
 // needsNote reports whether a donor has to go on to note that a child has finished which it does
 // not want any more: an heir may want it, and has not noted it. noted returns what a definition has
 // noted of the parent.

@@ -39,6 +39,18 @@ func (m *movesRig) label(name string) {
 	m.queue = nil
 }
 
+// setPhase changes the status of the website, which the donor sees.
+func (m *movesRig) setPhase(t *testing.T) {
+	t.Helper()
+	m.donor.server.do(func(c *cluster) {
+		body := `{"metadata": {"resourceVersion": "` + c.objects[siteID].version + `"}, "status": {"phase": "Moved"}}`
+		if err := c.patchStatus(siteID, []byte(body)); err != nil {
+			t.Error(err)
+		}
+	})
+	m.donor.sync()
+}
+
 // bookmark brings the cache of the heir to a version, without the website.
 func (m *movesRig) bookmark(version string) {
 	m.heir.parents.mu.Lock()
@@ -152,12 +164,7 @@ func TestLeaverKeepsWhatAnHeirMayTakeThatHasNotSeenIt(t *testing.T) {
 				r.donor.server.do(func(c *cluster) { r.heir.parents.version = c.version })
 			}
 			r.look(t)
-			r.donor.server.do(func(c *cluster) {
-				o, there := c.objects[pageID]
-				if there != wanted || there && (string(o.uid) != uid || o.metadata("labels", DefinitionLabel) != "sites") {
-					t.Errorf("the child is there: %t, want %t", there, wanted)
-				}
-			})
+			r.expectTaken(t, wanted, uid)
 		})
 	}
 }
@@ -168,20 +175,8 @@ func TestLeaverKeepsWhatAnHeirMayTakeThatHasNotSeenIt(t *testing.T) {
 func TestMoveByAStatus(t *testing.T) {
 	for name, wanted := range map[string]bool{"the heir wants it": true, "nobody wants it": false} {
 		t.Run(name, func(t *testing.T) {
-			m := newMovesRig(t, nil, page)
-			uid := m.donor.server.uidOf(pageID)
-			m.change(pages(page), nil)
-			m.takeOver()
-			m.begin(m.heir)
-			m.run(t, "donor", "heir")
-			m.written()
-			m.donor.server.do(func(c *cluster) {
-				body := `{"metadata": {"resourceVersion": "` + c.objects[siteID].version + `"}, "status": {"phase": "Moved"}}`
-				if err := c.patchStatus(siteID, []byte(body)); err != nil {
-					t.Error(err)
-				}
-			})
-			m.donor.sync()
+			m, uid := newUnmovedRig(t)
+			m.setPhase(t)
 			m.keeps, m.blind = nil, true
 			if m.run(t, "donor", "heir"); len(m.written()) > 0 {
 				t.Error("while the cache of the heir is behind, there are writes")

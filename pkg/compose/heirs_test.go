@@ -133,6 +133,19 @@ func newMovesRig(t *testing.T, owns []schema.GroupVersionKind, children ...handl
 	return m
 }
 
+// newUnmovedRig returns one of which the donor alone wants the page, and both work. uid is that of
+// the page.
+func newUnmovedRig(t *testing.T) (m *movesRig, uid string) {
+	t.Helper()
+	m = newMovesRig(t, nil, page)
+	m.change(pages(page), nil)
+	m.takeOver()
+	m.begin(m.heir)
+	m.run(t, "donor", "heir")
+	m.written()
+	return m, m.donor.server.uidOf(pageID)
+}
+
 // begin lets the revision of now handle objects.
 func (m *movesRig) begin(r *rig) {
 	name := m.name(r)

@@ -80,6 +80,18 @@ func (r *leavingRig) heirHandles(t *testing.T) {
 	})
 }
 
+// expectTaken checks that the page is the same object as before, and the heir's, or else that it is
+// gone.
+func (r *leavingRig) expectTaken(t *testing.T, wanted bool, uid string) {
+	t.Helper()
+	r.donor.server.do(func(c *cluster) {
+		o, there := c.objects[pageID]
+		if there != wanted || there && (string(o.uid) != uid || o.metadata("labels", DefinitionLabel) != "sites") {
+			t.Errorf("the child is there: %t, want %t", there, wanted)
+		}
+	})
+}
+
 // While the heir is pending, it costs next to nothing that a parent has left, and is said once.
 func TestLeaverThatWaitsForAnHeirIsCheap(t *testing.T) {
 	r := newLeavingRig(t, true)
@@ -115,12 +127,7 @@ func TestLeaverIsDoneWhenTheHeirHasSaidWhatItWants(t *testing.T) {
 			r.look(t)
 			r.heirHandles(t)
 			r.look(t)
-			r.donor.server.do(func(c *cluster) {
-				o, there := c.objects[pageID]
-				if there != wanted || there && (string(o.uid) != uid || o.metadata("labels", DefinitionLabel) != "sites") {
-					t.Errorf("the child is there: %t, want %t", there, wanted)
-				}
-			})
+			r.expectTaken(t, wanted, uid)
 			if len(r.donor.Leavers.parents) > 0 {
 				t.Error("the parent is still looked at")
 			}

@@ -75,9 +75,9 @@ type parentRef struct {
 	// pending is true when not all is known that the definition wants.
 	pending  bool
 	version  string // the newest resourceVersion that is known; empty where none is
-	composed string // the one that the composer has seen
+	composed string // the one that the composer has seen; empty where none is asked
 	// since is the one from which on the definition does not want some of its children; empty where
-	// that makes no difference.
+	// that makes no difference. Of what is left behind it is the first that was seen since.
 	since string
 }
 

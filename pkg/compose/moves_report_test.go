@@ -11,13 +11,7 @@ import (
 // heir has said before does not count, also where the event of the edit does not call it.
 func TestMoveByAnEditOfTheParent(t *testing.T) {
 	for _, order := range [][]string{{"donor", "heir"}, {"donor"}, {"heir", "donor"}} {
-		m := newMovesRig(t, nil, page)
-		uid := m.donor.server.uidOf(pageID)
-		m.change(pages(page), nil)
-		m.takeOver()
-		m.begin(m.heir)
-		m.run(t, "donor", "heir")
-		m.written()
+		m, uid := newUnmovedRig(t)
 		m.keeps, m.wants = nil, pages(page)
 		m.donor.newWebsite("web", map[string]any{"x": "y"})
 		m.heir.sync()
@@ -32,13 +26,7 @@ func TestMoveByAnEditOfTheParent(t *testing.T) {
 func TestMoveByAnEditOfARelatedObject(t *testing.T) {
 	for _, wanted := range []bool{true, false} {
 		for _, order := range [][]string{{"donor", "heir"}, {"donor"}, {"heir", "donor"}} {
-			m := newMovesRig(t, nil, page)
-			uid := m.donor.server.uidOf(pageID)
-			m.change(pages(page), nil)
-			m.takeOver()
-			m.begin(m.heir)
-			m.run(t, "donor", "heir")
-			m.written()
+			m, uid := newUnmovedRig(t)
 			if m.keeps = nil; wanted {
 				m.wants = pages(page)
 			}
@@ -55,13 +43,8 @@ func TestMoveByAnEditOfARelatedObject(t *testing.T) {
 
 // What the heir says at the end of a pass that was under way already is about what was before.
 func TestMoveDuringAPassOfTheHeir(t *testing.T) {
-	m := newMovesRig(t, nil, page)
+	m, _ := newUnmovedRig(t)
 	uid := m.donor.parent("web").UID()
-	m.change(pages(page), nil)
-	m.takeOver()
-	m.begin(m.heir)
-	m.run(t, "donor", "heir")
-	m.written()
 	m.keeps = nil
 	late := m.moves.parties["sites"].reports[uid]
 	m.donor.mustPass(t, "web")
@@ -98,11 +81,7 @@ func TestMoveAfterAnEditDuringAPass(t *testing.T) {
 // An heir that says nothing, because it fails, is asked once: it is tried again in any case, later
 // and later.
 func TestMoveAsksOnce(t *testing.T) {
-	m := newMovesRig(t, nil, page)
-	m.change(pages(page), nil)
-	m.takeOver()
-	m.begin(m.heir)
-	m.run(t, "donor", "heir")
+	m, _ := newUnmovedRig(t)
 	m.keeps = nil
 	for edit := range int64(2) {
 		m.donor.newWebsite("web", map[string]any{"x": edit})
@@ -121,13 +100,7 @@ func TestMoveAsksOnce(t *testing.T) {
 
 // While the cache of one of them is behind, they wait, and look again.
 func TestMoveWaitsForCaches(t *testing.T) {
-	m := newMovesRig(t, nil, page)
-	uid := m.donor.server.uidOf(pageID)
-	m.change(pages(page), nil)
-	m.takeOver()
-	m.begin(m.heir)
-	m.run(t, "donor", "heir")
-	m.written()
+	m, uid := newUnmovedRig(t)
 	m.keeps, m.wants = nil, pages(page)
 	m.donor.newWebsite("web", map[string]any{"x": "y"})
 	result := m.donor.mustPass(t, "web")

@@ -70,10 +70,16 @@ func momentOf(m *Moves) uint64 {
 // unwantedSince returns when a party was first found not to want these children of a parent, which
 // there are. m.mu is held.
 func unwantedSince(m *Moves, p *party, about parentRef, objects []ChildID) map[ChildID]found {
-	if p == nil || about.state == nil { // What is left behind is not wanted since a change of the file.
+	if p == nil || about.state == nil {
 		return nil
 	}
 	before, now := p.unwanted[about.UID], map[ChildID]found{}
+	if about.composed == "" { // What is left behind is not wanted since a change of the file.
+		for _, id := range objects {
+			now[id] = found{version: about.since}
+		}
+		return now
+	}
 	for _, id := range objects {
 		if first, known := before[id]; known {
 			now[id] = first
@@ -91,7 +97,7 @@ func unwantedSince(m *Moves, p *party, about parentRef, objects []ChildID) map[C
 // lastOf returns what was found last.
 func lastOf(all map[ChildID]found) (last found) {
 	for _, one := range all {
-		if one.at > last.at {
+		if one.at >= last.at {
 			last = one
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -44,14 +45,18 @@ func unmade(p *planner, d *Desired) Op {
 
 // parentRefOf is the parent of a pass.
 func parentRefOf(c *current) parentRef {
-	set := labels.Set(c.meta.Labels)
-	if set == nil {
-		set = labels.Set{}
-	}
 	return parentRef{
-		Parent: c.parent, key: c.key, labels: set, state: stateOf(c.Installation, c.composed),
+		Parent: c.parent, key: c.key, labels: labelsOf(c.meta), state: stateOf(c.Installation, c.composed),
 		version: c.meta.ResourceVersion, composed: c.composed.ResourceVersion,
 	}
+}
+
+// labelsOf are the labels of an object of which they are known.
+func labelsOf(meta *metav1.ObjectMeta) labels.Set {
+	if meta.Labels == nil {
+		return labels.Set{}
+	}
+	return meta.Labels
 }
 
 // moving is a pass of a definition between which and others children may move.

@@ -35,6 +35,10 @@ type Removal struct {
 	// as MovesAs, which differs where what is left is of a former id; empty for Definition.
 	Moves   *Moves
 	MovesAs string
+	// Versions are those in which the first of several runs has seen parents. Each run adds to it.
+	// Those who may take children over have to know these versions, and not later and later ones:
+	// a parent may change all the time. If it is nil, each run is the first.
+	Versions map[types.UID]string
 	// Scope is what the definition had to do with.
 	Scope Scope
 	// Now is what it handles; nil for nothing.

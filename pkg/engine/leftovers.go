@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	"kooperd.dev/kooperd/pkg/compose"
 	"kooperd.dev/kooperd/pkg/config"
@@ -76,8 +77,9 @@ func mayStayBefore(scope compose.Scope, earlier []compose.Scope, finished []chan
 // done, or false when ctx has ended.
 func (l leftovers) finishScope(ctx context.Context, scope compose.Scope) (unserved []compose.OwnedRecord, ok bool) {
 	said, delay, released, claimed := "", removalInterval, 0, false
+	versions := map[types.UID]string{}
 	for {
-		found, waits, err := l.remove(ctx, scope, released)
+		found, waits, err := l.remove(ctx, scope, released, versions)
 		released += found.Finalizers
 		if found.Claimed > 0 && !claimed {
 			claimed = true
@@ -121,9 +123,11 @@ func nextRemoval(delay time.Duration, slower bool) time.Duration {
 	return min(2*delay, lastRemovalInterval)
 }
 
-// remove tries once. released is how many finalizers were removed before. waits is true when
-// something is to be done when kinds are served again.
-func (l leftovers) remove(ctx context.Context, scope compose.Scope, released int) (found compose.Removed, waits bool, err error) {
+// remove tries once. released is how many finalizers were removed before, and versions are those of
+// compose.Removal. waits is true when something is to be done when kinds are served again.
+func (l leftovers) remove(
+	ctx context.Context, scope compose.Scope, released int, versions map[types.UID]string,
+) (found compose.Removed, waits bool, err error) {
 	clients, err := l.api.clients(l.id, l.gate, nil)
 	if err != nil {
 		return found, false, err
@@ -134,7 +138,7 @@ func (l leftovers) remove(ctx context.Context, scope compose.Scope, released int
 	}
 	removal := &compose.Removal{
 		Installation: l.installation, Definition: cmp.Or(scope.ID, l.id), Scope: scope, Now: l.now, Client: client, Dynamic: clients.Dynamic,
-		Moves: l.moves, MovesAs: l.id,
+		Moves: l.moves, MovesAs: l.id, Versions: versions,
 	}
 	if scope.ID == "" {
 		removal.Formerly = l.former
