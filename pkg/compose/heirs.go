@@ -239,6 +239,7 @@ func heirClaims(m *Moves, donor string, about parentRef, objects []ChildID) map[
 			}
 		}
 	}
+	claimAround(m, p, about, objects, all)
 	m.mu.Unlock()
 	callAll(calls)
 	return all

@@ -150,7 +150,7 @@ func newUnmovedRig(t *testing.T) (m *movesRig, uid string) {
 func (m *movesRig) begin(r *rig) {
 	name := m.name(r)
 	m.works[r] = true
-	m.moves.Begin(r.Definition, r.Digest, r.Parents, func(kube.Key) { m.queue = append(m.queue, name) })
+	m.moves.Begin(r.Reconciler, func(kube.Key) { m.queue = append(m.queue, name) })
 }
 
 func (m *movesRig) name(r *rig) string {

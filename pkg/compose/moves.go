@@ -64,6 +64,8 @@ type activeRevision struct {
 	parents Source
 	call    func(kube.Key) // asks for a pass
 	listed  bool           // as it was when it was looked at last
+	// reconciler knows the children.
+	reconciler *Reconciler
 }
 
 // parentRef is a parent of which two definitions may have children, as one of them knows it.
@@ -121,13 +123,13 @@ func (m *Moves) Set(all []Party) {
 
 // Begin notes that a revision handles objects from now on. It may be called before all caches are
 // complete. call asks for a pass for a parent.
-func (m *Moves) Begin(id, digest string, parents Source, call func(kube.Key)) {
+func (m *Moves) Begin(r *Reconciler, call func(kube.Key)) {
 	m.mu.Lock()
-	m.active[id] = &activeRevision{digest: digest, parents: parents, call: call, listed: parents.Listed()}
-	if p := m.parties[id]; p != nil {
+	m.active[r.Definition] = &activeRevision{digest: r.Digest, parents: r.Parents, call: call, listed: r.Parents.Listed(), reconciler: r}
+	if p := m.parties[r.Definition]; p != nil {
 		clear(p.asked)
 	}
-	calls := m.wakeAll(m.related(id))
+	calls := m.wakeAll(m.related(r.Definition))
 	m.mu.Unlock()
 	callAll(calls)
 }

@@ -47,7 +47,7 @@ func (c *composing) begin(ctx context.Context, run func(func()), add, ask, call 
 		return false
 	}
 	r := c.reconciler.Load()
-	c.controller.moves.Begin(r.Definition, r.Digest, r.Parents, ask)
+	c.controller.moves.Begin(r, ask)
 	compose.BeginRollout(ctx, r, c.revision.def.Rollout, c.controller.metrics.Rollout(), ask)
 	if c.controller.records == nil {
 		c.revision.objects.memory.Brake.DefinitionChanged(c.revision.made)

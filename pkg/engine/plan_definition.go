@@ -136,7 +136,7 @@ func (d *planning) prepare(ctx context.Context) error {
 		}
 	}
 	if d.planned.moves.Concerns(d.Definition.IDs()[0]) {
-		d.planned.moves.Begin(first.Definition, first.Digest, first.Parents, func(kube.Key) {})
+		d.planned.moves.Begin(first, func(kube.Key) {})
 	}
 	return context.Cause(ctx)
 }
