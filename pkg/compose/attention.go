@@ -44,7 +44,7 @@ const (
 // onlyCounted is said in place of what is not kept.
 const onlyCounted = "there are too many to keep what was found here; the conditions in its status say more"
 
-// Attention is something about a parent, as its last pass has found it.
+// Attention is something about a parent, as the last pass has found it that has looked at that.
 type Attention struct {
 	Kind AttentionKind
 	// Parent names the parent.
@@ -73,6 +73,7 @@ type attentionTotals [attentionKinds]int32
 type parentAttention struct {
 	all    []Attention // what is kept
 	totals attentionTotals
+	itself attentionTotals // those of them that are about the parent, and not about other objects
 	key    kube.Key
 	since  time.Time // when there was something first
 }
@@ -137,26 +138,48 @@ func (l *AttentionLog) Of(parent types.UID) []Attention {
 func (l *AttentionLog) set(parent types.UID, all []Attention, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	before, known := l.parents[parent]
-	if len(all) == 0 {
-		if known {
-			l.replace(parent, before, parentAttention{})
+	before := l.parents[parent]
+	l.replace(parent, before, l.next(before, all, now))
+}
+
+// setItself replaces what is to be said of the parent itself. What was found of other objects goes
+// on where lasts is true of it: it was not looked at anew.
+func (l *AttentionLog) setItself(parent types.UID, all []Attention, lasts func(AttentionKind) bool, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := l.parents[parent]
+	next := l.next(before, all, now)
+	for kind := range AttentionKind(attentionKinds) {
+		if lasts(kind) {
+			next.totals[kind] += before.totals[kind] - before.itself[kind]
 		}
-		return
 	}
-	next := parentAttention{key: all[0].Parent, since: now}
-	if known {
+	for _, a := range before.all {
+		if a.Child != "" && lasts(a.Kind) && len(next.all) < maxAttention {
+			next.all = append(next.all, a)
+		}
+	}
+	l.replace(parent, before, next)
+}
+
+// next is what is to be said of a parent after what is known of it. l.mu is held.
+func (l *AttentionLog) next(before parentAttention, all []Attention, now time.Time) parentAttention {
+	next := parentAttention{key: before.key, since: now}
+	if before.totals != (attentionTotals{}) {
 		next.since = before.since
 	}
 	for _, a := range all {
-		next.totals[a.Kind]++
+		next.key = a.Parent
+		if next.totals[a.Kind]++; a.Child == "" {
+			next.itself[a.Kind]++
+		}
 		room := before.keeps(a.Kind) || l.kept[a.Kind] < maxAttentionParents
 		if room && len(next.all) < maxAttention {
 			a.Since = before.began(a, now)
 			next.all = append(next.all, a)
 		}
 	}
-	l.replace(parent, before, next)
+	return next
 }
 
 // replace puts one in the place of the other, which is what is there. l.mu is held.
@@ -211,11 +234,17 @@ func (p attending) say() {
 	if p.rollout.came == passDone && !p.rollout.held && !p.paused {
 		conditions = p.conditions()
 	}
-	p.Memory.Attention.set(p.parent.UID, p.found(conditions), p.now().UTC())
+	found, now := p.found(conditions), p.now().UTC()
+	if p.rollout.came == passDone && (p.rollout.held || p.err != nil && p.ops == nil) {
+		p.Memory.Attention.setItself(p.parent.UID, found, func(kind AttentionKind) bool { return kind != AttentionHeld || !p.unheld }, now)
+	} else {
+		p.Memory.Attention.set(p.parent.UID, found, now)
+	}
 	p.noteLasting(conditions)
 }
 
-// found is what is to be said.
+// found is what is to be said. Where other objects were not looked at, because the parent is held
+// or its composer fails, it is that of the parent itself.
 func (p attending) found(conditions []condition) (all []Attention) {
 	add := func(kind AttentionKind, about ChildID, reason string) {
 		a := Attention{Kind: kind, Parent: p.key, Reason: shortenTo(p.secrets.clean(reason), maxAttentionReason)}
@@ -230,13 +259,17 @@ func (p attending) found(conditions []condition) (all []Attention) {
 		return all
 	case p.rollout.came == passDone && p.rollout.held:
 		add(AttentionHeld, ChildID{}, "it keeps what it has until its turn in the rollout comes")
+		if why := rolling(p).blocked(); why != "" {
+			add(AttentionNotReady, ChildID{}, why)
+		}
+		return all
 	}
 	for _, c := range conditions {
 		if c.kind == conditionReady && !c.status {
 			add(AttentionNotReady, ChildID{}, c.reason+": "+c.message)
 		}
 	}
-	if p.rollout.came == passApart || p.rollout.held {
+	if p.rollout.came == passApart {
 		return all
 	}
 	for _, f := range p.fights {

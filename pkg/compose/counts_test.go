@@ -10,18 +10,31 @@ import (
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// A composer that fails changes nothing of what there is, so it is counted as before.
-func TestCountsOfAParentThatFails(t *testing.T) {
+// newRefusedRig is a rig with a website that has a child and a patch, and another child that is
+// refused.
+func newRefusedRig(t *testing.T) *rig {
+	t.Helper()
 	r := newRig(t, rigOptions{composer: contributor, patches: []schema.GroupVersionKind{configMapKind}, owns: []schema.GroupVersionKind{secretKind}})
-	children := handlers.ComposerFunc(func(ctx context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
+	r.Composer = handlers.ComposerFunc(func(ctx context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
 		c, err := contributor(ctx, req)
 		c.Children = handlers.ChildrenOf(untyped(secretKind, "", "mine", nil), untyped(secretKind, "", "strange", nil))
 		return c, err
 	})
-	r.Composer = children
 	r.target("shared")
 	r.server.do(func(c *cluster) { c.edit(idOf(secretKind, "team-a", "strange"), "kubectl", func(map[string]any) {}) })
 	r.newWebsite("web", patchesOf("shared", "x"))
+	for range 2 {
+		if _, err := r.pass(t, "web"); err == nil {
+			t.Fatal("nothing is refused")
+		}
+		r.sync()
+	}
+	return r
+}
+
+// A composer that fails changes nothing of what there is, so it is counted as before.
+func TestCountsOfAParentThatFails(t *testing.T) {
+	r := newRefusedRig(t)
 	want := func(when string, ready, refused, patched float64) {
 		t.Helper()
 		got := [3]float64{
@@ -31,12 +44,6 @@ func TestCountsOfAParentThatFails(t *testing.T) {
 		if want := [3]float64{ready, refused, patched}; got != want {
 			t.Errorf("%s: ready, refused and patched are %v, want %v", when, got, want)
 		}
-	}
-	for range 2 {
-		if _, err := r.pass(t, "web"); err == nil {
-			t.Fatal("nothing is refused")
-		}
-		r.sync()
 	}
 	want("at first", 1, 1, 1)
 	r.setSpec("web", map[string]any{"fail": true})

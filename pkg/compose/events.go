@@ -124,6 +124,13 @@ func (w *waiting) remove(parent kube.Key) {
 	delete(w.objects, parent)
 }
 
+// of returns what a parent is refused.
+func (w *waiting) of(parent kube.Key) []ChildID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.objects[parent]
+}
+
 func (w *waiting) forget(parent kube.Key) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -210,7 +217,7 @@ func (p *pass) note(held bool) {
 		now.held = 1
 	}
 	if p.err != nil && p.ops == nil {
-		p.count(recount(p.Memory, p.parent.UID, func(before *counts) { before.held = now.held }))
+		p.count(recount(p.Memory, p.parent.UID, func(before *counts) { p.unheld, before.held = before.held > now.held, now.held }))
 		return
 	}
 	var refused []ChildID
@@ -272,15 +279,6 @@ func (c *current) referenceTo(id ChildID) *unstructured.Unstructured {
 	u.SetNamespace(id.Namespace)
 	u.SetName(id.Name)
 	return u
-}
-
-// note replaces how a parent's children are counted, and returns how they were before.
-func (m *Memory) note(parent types.UID, now counts) (before counts) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	p := m.of(parent)
-	before, p.counts = p.counts, now
-	return before
 }
 
 // recount changes how a parent is counted, and returns what that changes of the sum.

@@ -137,7 +137,7 @@ func TestMemoryMeetsALaterParent(t *testing.T) {
 	m := NewMemory()
 	key := kube.Key{Namespace: "a", Name: "web"}
 	m.meet(key, "one")
-	m.note("one", counts{ready: 3})
+	recount(m, "one", func(now *counts) { *now = counts{ready: 3} })
 	if got := m.meet(key, "one"); got != (counts{}) {
 		t.Errorf("the same parent had children before: %+v", got)
 	}

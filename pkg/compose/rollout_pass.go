@@ -18,6 +18,8 @@ type rolloutState struct {
 	held bool   // nothing of the parent is to be changed
 	came ending // what to say at the end
 	hash string // of what is desired; empty where that is not known
+	// contributed is to how many objects the parent contributes as it is.
+	contributed int
 }
 
 // ending is what came of a pass.
@@ -40,7 +42,7 @@ func BeginRollout(ctx context.Context, r *Reconciler, limits *config.Rollout, me
 	r.Memory.Rollout.begin(rolloutTerm{limits: limits, digest: r.Digest, metrics: metrics, call: call, exists: func() []kube.Key {
 		var handled []kube.Key
 		for _, key := range r.Parents.Keys() {
-			if parent, ok := r.Parents.Get(key.Namespace, key.Name); ok && takesPart(ctx, r, parent) {
+			if parent, ok := r.Parents.Get(key.Namespace, key.Name); ok && TakesPart(ctx, r, parent) {
 				handled = append(handled, key)
 			}
 		}
@@ -48,9 +50,10 @@ func BeginRollout(ctx context.Context, r *Reconciler, limits *config.Rollout, me
 	}})
 }
 
-// takesPart reports whether a parent in the cache is one of a rollout. Of others, no pass may ever
-// say something: the last one may have come before the revision looks for its parents.
-func takesPart(ctx context.Context, r *Reconciler, parent handlers.Object) bool {
+// TakesPart reports whether a parent in the cache is one of a rollout: it is not paused, nor being
+// deleted, nor a child of the definition itself. Of others, no pass may ever say something: the
+// last one may have come before the revision looks for its parents.
+func TakesPart(ctx context.Context, r *Reconciler, parent handlers.Object) bool {
 	m := parent.Metadata()
 	return m.DeletionTimestamp == nil && !isPaused(m) && !isOwnChild(r, m) && !r.Where.excludes(ctx, parent)
 }
@@ -68,7 +71,7 @@ func (p rolling) holds(observed map[ChildID]observedChild, desired []*Desired) b
 	if len(p.Patched) > 0 {
 		patches = patching(p).plan(patching(p).observe(), "")
 	}
-	p.rollout.hash = p.hashOf(desired)
+	p.rollout.hash, p.rollout.contributed = p.hashOf(desired), len(contributedTo(patches))
 	if !Outdated(p.due()) && !OutdatedPatches(patches) {
 		return false
 	}
@@ -82,22 +85,35 @@ func (p rolling) holds(observed map[ChildID]observedChild, desired []*Desired) b
 // rest is what a pass does for a parent that is held: it counts its children, and remembers what of
 // the change would be deletions, which the brake does not count when they come.
 func (p rolling) rest() handlers.Result {
-	var now counts
+	p.count(recount(p.Memory, p.parent.UID, p.recount))
+	p.Memory.Brake.defers(p.parent.UID, p.ops, p.now(), func(op Op) bool {
+		return isDelete(op) && len(p.composition.Pending) == 0 // What is pending may be that child.
+	})
+	return handlers.Result{RequeueAfter: p.composition.RequeueAfter}
+}
+
+// recount counts the children as they are. What is refused, contributed, or held by the brake is as
+// it was when the parent was last brought in line: nothing of it has been tried since. After a
+// restart, it is known what is contributed.
+func (p rolling) recount(now *counts) {
+	refused := p.waiting.of(p.key)
+	now.ready, now.notReady, now.moving = 0, 0, 0
 	for _, op := range p.ops {
-		if !p.isOwn(op) {
+		if op.Reason == ReasonMoving {
+			now.moving++
+		}
+		if !p.isOwn(op) || slices.Contains(refused, op.ID) {
 			continue
 		}
-		if isChildReady(op) {
+		if ready, _ := isChildReady(op); ready {
 			now.ready++
 		} else {
 			now.notReady++
 		}
 	}
-	p.count(now.plus(p.Memory.note(p.parent.UID, now).negative()))
-	p.Memory.Brake.defers(p.parent.UID, p.ops, p.now(), func(op Op) bool {
-		return isDelete(op) && len(p.composition.Pending) == 0 // What is pending may be that child.
-	})
-	return handlers.Result{RequeueAfter: p.composition.RequeueAfter}
+	if now.patched+now.patchesWaiting+now.patchesRefused == 0 {
+		now.patched = p.rollout.contributed
+	}
 }
 
 // say says how the parent is, at the end of a pass.

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -10,12 +11,36 @@ import (
 // isReadyAsItIs reports whether all children that there are of the parent are ready, whatever is
 // desired, and it was not left when only some of them were made.
 func (p rolling) isReadyAsItIs() bool {
+	return p.notReadyChild() == "" && !p.isHalfMade()
+}
+
+// notReadyChild says which of the children that there are is not ready, and why; empty if all are.
+func (p rolling) notReadyChild() string {
 	for _, op := range p.ops {
-		if p.isOwn(op) && !isChildReady(op) {
-			return false
+		if !p.isOwn(op) {
+			continue
+		}
+		if ready, why := isChildReady(op); !ready {
+			return fmt.Sprintf("%s: %s", op.ID, why)
 		}
 	}
-	return !p.isHalfMade()
+	return ""
+}
+
+// blocked says what the parent is not ready for, as it is: one of its children, or what its status
+// says since it was last brought in line. It is empty if it is ready.
+func (p rolling) blocked() string {
+	if child := p.notReadyChild(); child != "" {
+		return "NotReady: " + child
+	}
+	if p.Status.None || scheme.Scheme.Recognizes(p.Kind) {
+		return "" // Whatever its status says is said by others.
+	}
+	c, ok := readyIn(p.parentStatus(), p.Status.ConditionPrefix)
+	if !ok || c["status"] != "False" {
+		return ""
+	}
+	return fmt.Sprintf("%v: %v", c["reason"], c["message"])
 }
 
 // isHalfMade reports whether a child is absent of a parent whose status says that it is not ready,
@@ -31,17 +56,19 @@ func (p rolling) isHalfMade() bool {
 	return said && ready["status"] == "False" && degraded["status"] != "True"
 }
 
-// isChildReady reports whether the object of an op is ready as it is.
-func isChildReady(op Op) bool {
+// isChildReady reports whether the object of an op is ready as it is, and if not, why.
+func isChildReady(op Op) (ready bool, why string) {
 	d := op.Desired
 	if d == nil {
 		d = &Desired{}
 	}
-	if op.Observed.Deleting || op.Observed.Ready == nil {
-		return !op.Observed.Deleting
+	switch {
+	case op.Observed.Deleting:
+		return false, "it is being deleted" + waitingFor(op.Observed.Finalizers)
+	case op.Observed.Ready == nil:
+		return true, ""
 	}
-	ready, _ := op.Observed.Ready(d)
-	return ready
+	return op.Observed.Ready(d)
 }
 
 // ownStatus is the status of the parent, if the definition writes all of it; else nil.
