@@ -20,11 +20,11 @@ func rolloutNote(d *engine.PlannedDefinition) string {
 			waves++
 		}
 	}
-	atOnce := limits.MaxUnavailable.Of(d.Objects)
+	atOnce := limits.MaxUnavailable.Of(d.Rolled)
 	if waves <= atOnce {
 		return ""
 	}
-	return fmt.Sprintf("its rollout changes %d objects a few at a time: no more while %d of all %d are not ready", waves, atOnce, d.Objects)
+	return fmt.Sprintf("its rollout changes %d objects a few at a time: no more while %d of all %d are not ready", waves, atOnce, d.Rolled)
 }
 
 // waitsForRollout reports whether an object has children, or contributes to others, and not all as

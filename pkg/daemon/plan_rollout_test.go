@@ -24,11 +24,11 @@ func TestRolloutNote(t *testing.T) {
 	patched := &engine.Tried{Trial: compose.Trial{Patches: []compose.TriedPatch{{Action: compose.Apply, Reason: compose.ReasonChanged}}}}
 	left := &engine.Tried{Trial: changed.Trial, Excluded: "its labels are others"}
 
-	d := &engine.PlannedDefinition{Objects: 7, Tried: []*engine.Tried{changed, onlyCreated, more, drifted, patched, left}}
+	d := &engine.PlannedDefinition{Objects: 12, Rolled: 7, Tried: []*engine.Tried{changed, onlyCreated, more, drifted, patched, left}}
 	if note := rolloutNote(d); note != "" {
 		t.Errorf("without a rollout: %q", note)
 	}
-	d.Definition.Rollout = &config.Rollout{MaxUnavailable: config.Share{Percent: 20}} // 2 of 7
+	d.Definition.Rollout = &config.Rollout{MaxUnavailable: config.Share{Percent: 20}} // 2 of 7: the others are paused
 	if note := rolloutNote(d); !strings.Contains(note, "changes 3 objects") || !strings.Contains(note, "while 2 of all 7") {
 		t.Errorf("the note is %q, want 3 objects, and 2 of 7", note)
 	}

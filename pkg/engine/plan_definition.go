@@ -123,6 +123,9 @@ func (d *planning) prepare(ctx context.Context) error {
 	d.planned.first = first
 	d.parents = slices.DeleteFunc(slices.Clone(d.parents), func(o *unstructured.Unstructured) bool {
 		object, ok := first.Parents.Get(o.GetNamespace(), o.GetName())
+		if ok && compose.TakesPart(ctx, first, object) {
+			d.found.Rolled++
+		}
 		return !ok || first.Selection.Excludes(ctx, object)
 	})
 	d.found.Objects = len(d.parents)

@@ -82,6 +82,8 @@ type PlannedDefinition struct {
 	// Objects is how many objects it handles, and Children how many children it has that its brake
 	// counts.
 	Objects, Children int
+	// Rolled is how many of the objects take part in a rollout: paused ones do not.
+	Rolled int
 	// Foreseen is what there is to do about what the file has said before.
 	Foreseen compose.Foreseen
 	// Tried is what came of each object that it handles, and of those that it has handled and that
