@@ -32,6 +32,19 @@ func (r *brakeRig) fails(t *testing.T, website string) {
 	}
 }
 
+// finalizeDeleted deletes a website whose deletion the composer wants to be asked about.
+func (r *brakeRig) finalizeDeleted(t *testing.T, website string) {
+	t.Helper()
+	r.Finalizes = true
+	r.finalized(website)
+	r.server.do(func(c *cluster) {
+		if err := c.delete(idOf(websiteKind, "team-a", website), "", ""); err != nil {
+			t.Error(err)
+		}
+	})
+	r.sync()
+}
+
 // isHeld says whether there is a hold, and how many parents the metric has.
 func (r *brakeRig) isHeld(t *testing.T) (held bool, parents float64) {
 	t.Helper()
@@ -185,17 +198,7 @@ func TestBrakeAndAHookThatIsNotThere(t *testing.T) {
 				return handlers.Composition{}, handlers.Unavailable(errDamaged)
 			})
 			if deleted {
-				r.Finalizes = true
-				r.server.do(func(c *cluster) {
-					id := idOf(websiteKind, "team-a", "web0")
-					c.edit(id, "kubectl", func(tree map[string]any) {
-						object(tree, "metadata")["finalizers"] = []any{FinalizerOf(installation, definition)}
-					})
-					if err := c.delete(id, "", ""); err != nil {
-						t.Error(err)
-					}
-				})
-				r.sync()
+				r.finalizeDeleted(t, "web0")
 				r.fails(t, "web0")
 			} else {
 				r.fails(t, "web0")
@@ -215,20 +218,10 @@ func TestBrakeAndAHookThatIsNotThere(t *testing.T) {
 // A composer may say that the children of a deleted parent go before it.
 func TestBrakeDoesNotHoldWhatGoesWithItsParent(t *testing.T) {
 	r := newHeldRig(t)
-	r.Finalizes = true
 	r.Composer = handlers.ComposerFunc(func(context.Context, handlers.ComposeRequest) (handlers.Composition, error) {
 		return handlers.Composition{}, nil
 	})
-	r.server.do(func(c *cluster) {
-		id := idOf(websiteKind, "team-a", "web0")
-		c.edit(id, "kubectl", func(tree map[string]any) {
-			object(tree, "metadata")["finalizers"] = []any{FinalizerOf(installation, definition)}
-		})
-		if err := c.delete(id, "", ""); err != nil {
-			t.Error(err)
-		}
-	})
-	r.sync()
+	r.finalizeDeleted(t, "web0")
 	r.mustPass(t, "web0")
 	if held, parents := r.isHeld(t); held || parents != 0 || r.childrenOf("web0") != 0 {
 		t.Errorf("held is %t, of %v parents, and %d children are left", held, parents, r.childrenOf("web0"))

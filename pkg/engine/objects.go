@@ -52,9 +52,7 @@ func (s *objectState) failed(key kube.Key, entry failure, handled func() bool) {
 // gone notes that an object does not exist any more, or is no concern of the definition.
 func (s *objectState) gone(key kube.Key) {
 	s.deletions.drop(key)
-	if s.failures.forget(key) {
-		s.changed()
-	}
+	s.leftOut(key)
 }
 
 // leftOut notes that nobody calls for an object any more, because the definition leaves it out.
