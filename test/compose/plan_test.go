@@ -231,3 +231,31 @@ func TestPlanForPeople(t *testing.T) {
 		t.Errorf("of a definition that there is not, exit status is %d and it says %s", status, stderr)
 	}
 }
+
+// TestPlanOfARollout plans a change that is made to a few parents at a time. One that is paused
+// takes no part in it.
+func TestPlanOfARollout(t *testing.T) {
+	t.Parallel()
+	if !conformance {
+		return
+	}
+	r := newRig(t)
+	rollout := func(data map[string]any) map[string]definition {
+		return one(applying(map[string]any{"a": page("a", data)}, map[string]any{"rollout": map[string]any{"maxUnavailable": "50%"}}))
+	}
+	r.defineAll(t, rollout(text))
+	p := r.start(t)
+	for _, name := range []string{"one", "two", "three"} {
+		r.thing(t, name, "x")
+		r.ready(t, name)
+	}
+	p.Stop(t)
+	r.patch(t, things, "two", `{"metadata": {"annotations": {"kooperd.dev/paused": "true"}}}`)
+	r.defineAll(t, rollout(moreText))
+	stdout, stderr, _ := command(t, r.person(t), "plan", r.path)
+	for _, want := range []string{"1 of the objects are paused", "changes 2 objects a few at a time: no more while 1 of all 2 are not ready"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("it does not print %q:\n%s%s", want, stdout, stderr)
+		}
+	}
+}
