@@ -29,6 +29,8 @@ func newRootCommand(registry *handlers.Registry, isProgram bool) *cobra.Command 
 		Args:          noArguments,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		// How many letters may differ in a name that is suggested for a command that there is not.
+		SuggestionsMinimumDistance: 2,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return run(cmd.Context(), cmd.ErrOrStderr(), registry, flags)
 		},

@@ -75,7 +75,7 @@ func TestCRDs(t *testing.T) {
 		writeFile(t, filepath.Join(dir, name), text)
 	}
 	for command, want := range map[string]string{
-		"validate": "ok: 1 controllers in 1 file(s)\n", "print": "kind: Site", "rbac": "- sites\n", "try": "ConfigMap default/home",
+		"validate": "ok: 1 definition in 1 file\n", "print": "kind: Site", "rbac": "- sites\n", "try": "ConfigMap default/home",
 	} {
 		output, status := runWithCRDs(t, dir, command, sitesConfig, crdsCommands(t)[command]...)
 		if status != daemon.ExitOK || !strings.Contains(output, want) {

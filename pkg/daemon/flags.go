@@ -7,6 +7,7 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -109,14 +110,34 @@ func (f *runFlags) check(ctx context.Context) error {
 	return f.servingFlags.check(ctx)
 }
 
-// noArguments refuses arguments of the command without a subcommand. One that looks like a config
-// gets a hint.
+// noArguments refuses arguments of the command without a subcommand. One that looks like a config,
+// or like a command, gets a hint.
 func noArguments(cmd *cobra.Command, args []string) error {
 	err := cobra.NoArgs(cmd, args)
-	if err != nil && slices.Contains([]string{".cue", ".yaml", ".yml", ".json"}, filepath.Ext(args[0])) {
+	if err == nil || args[0] == "" {
+		return err
+	}
+	if slices.Contains([]string{".cue", ".yaml", ".yml", ".json"}, filepath.Ext(args[0])) {
 		return fmt.Errorf("%w; to run a config: %s --config %s", err, cmd.Name(), args[0])
 	}
+	// cobra itself adds these only where a command has no function for its arguments.
+	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
+		slices.Sort(similar)
+		for i, name := range similar {
+			similar[i] = strconv.Quote(name)
+		}
+		return fmt.Errorf("%w; did you mean %s?", err, enumerated(similar, "or"))
+	}
 	return err
+}
+
+// enumerated writes words as a sentence does: a, b and c.
+func enumerated(words []string, last string) string {
+	n := len(words) - 1
+	if n < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:n], ", ") + " " + last + " " + words[n]
 }
 
 // flagError gives a hint for the flag that other programs have.

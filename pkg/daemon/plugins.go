@@ -25,7 +25,7 @@ func newPluginsCommand(registry *handlers.Registry) *cobra.Command {
 			names := registry.Names()
 			if len(args) == 1 {
 				if _, ok := registry.Describe(args[0]); !ok {
-					return fmt.Errorf("no plugin named %q; this binary has: %s", args[0], strings.Join(names, ", "))
+					return fmt.Errorf("no plugin named %q; this binary has %s", args[0], enumerated(names, "and"))
 				}
 				names = args
 			}

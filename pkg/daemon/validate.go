@@ -147,7 +147,8 @@ func validate(cmd *cobra.Command, registry *handlers.Registry, paths []string, f
 	if flags.json {
 		return nil
 	}
-	return printed(fmt.Fprintf(stdout, "ok: %d controllers in %d file(s)%s\n", len(cfg.Definitions), len(cfg.Files), found))
+	return printed(fmt.Fprintf(stdout, "ok: %s in %s%s\n",
+		plural(len(cfg.Definitions), "definition", "definitions"), plural(len(cfg.Files), "file", "files"), found))
 }
 
 func writeMistakes(w io.Writer, mistakes config.Diagnostics, asJSON bool) error {

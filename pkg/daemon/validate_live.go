@@ -84,7 +84,7 @@ func validateLive(
 		return "", &runError{errSilent}
 	}
 	missing := len(slices.DeleteFunc(check.found, func(f access.Finding) bool { return f.Rule == nil }))
-	return fmt.Sprintf("; the cluster serves every kind, accepts the selectors and grants %d rules", check.rights-missing), nil
+	return "; the cluster serves every kind, accepts the selectors and grants " + plural(check.rights-missing, "rule", "rules"), nil
 }
 
 // writeFinding prints one finding in a line.

@@ -108,7 +108,7 @@ func TestGrantedByRBAC(t *testing.T) {
 		}
 	}
 	unknown := fmt.Sprintf("leaderElection: cannot tell whether these namespaces exist, for lack of the right to get them: %s\n", namespace)
-	if want := unknown + "ok: 6 controllers in 1 file(s); the cluster serves every kind, accepts the selectors and grants 11 rules\n"; output != want {
+	if want := unknown + "ok: 6 definitions in 1 file; the cluster serves every kind, accepts the selectors and grants 11 rules\n"; output != want {
 		t.Errorf("output %q, want %q", output, want)
 	}
 }

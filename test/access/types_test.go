@@ -93,7 +93,7 @@ func TestValidateLiveTypes(t *testing.T) {
 		return strings.ReplaceAll(output, path, "FILE"), status
 	}
 	live := []string{"--live", "--kubeconfig", shared.AdminKubeconfig()}
-	if output, status := validate(good, live...); status != 0 || !strings.HasPrefix(output, "ok: 1 controllers in 1 file(s); the cluster serves every kind") {
+	if output, status := validate(good, live...); status != 0 || !strings.HasPrefix(output, "ok: 1 definition in 1 file; the cluster serves every kind") {
 		t.Errorf("exit status %d, want 0; output:\n%s", status, output)
 	}
 	const at = "FILE:%d:%d: controllers.shops.handler.apply.%s\n"
