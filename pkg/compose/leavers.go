@@ -30,7 +30,7 @@ type Leavers struct {
 	parents map[kube.Key]leaver
 }
 
-// leaver is one of them.
+// leaver is a parent that was found to be not selected any more.
 type leaver struct {
 	handlers.Object
 	interval time.Duration // after which it is looked at again; 0 for one that is new

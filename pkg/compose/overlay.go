@@ -19,9 +19,9 @@ type recalled struct {
 	going         bool            // the same, and it was still there in the answer
 }
 
-// recall calls list, which reads the caches, and returns what is remembered of the children of a
-// parent besides. An answer that comes to a cache while that is read is in one of both at least:
-// what the caches have is dropped before, and the event that drops it has to wait.
+// recall calls list, which reads the caches, with mu held, and returns what is remembered of the
+// children of a parent. The answer to a write leaves the memory only after a cache has it, and that
+// takes mu. So each answer is seen in a cache, in the memory, or in both.
 func (m *Memory) recall(
 	parent types.UID, sourceOf func(ChildID) (ChildSource, bool), list func(),
 ) map[ChildID]recalled {

@@ -5,14 +5,14 @@ import (
 	"sync/atomic"
 )
 
-// Recording is the end of recording what a definition owns. Until then nothing is made: without the
-// record, it could be left behind for ever.
+// Recording is one write of what a definition owns, which is under way. Nothing is made before it
+// has ended: an object without a record could be left behind for ever.
 type Recording struct {
 	done chan struct{}
 	ok   bool // read it after done
 }
 
-// NewRecording returns one that has not ended. End must follow.
+// NewRecording returns a Recording that has not ended. End must follow.
 func NewRecording() *Recording { return &Recording{done: make(chan struct{})} }
 
 // End is called once, with whether it is recorded. If not, the work is over.
@@ -24,7 +24,7 @@ func (r *Recording) End(ok bool) {
 // Recorded lets the passes of a Reconciler wait. It is safe for concurrent use.
 type Recorded struct{ now atomic.Pointer[Recording] }
 
-// Await lets passes from now on wait for the end of a recording before they change anything.
+// Await makes passes wait, from now on, for the end of a recording before they change anything.
 func (r *Recorded) Await(recording *Recording) { r.now.Store(recording) }
 
 // await reports whether all is recorded. The error is that of ctx, if that ends before.

@@ -94,12 +94,13 @@ func (t *tenure) begunBy(rec record, expired bool) bool {
 		rec.holder == last.holder && rec.transitions == last.transitions && rec.acquired != last.acquired)
 }
 
-// credit is for how long a record is good that was not seen to be renewed.
+// credit is for how long a record is believed of which no renewal was seen: for its duration, but
+// not for longer than this candidate would hold the Lease itself, or unproven if that is more.
 func (t *tenure) credit(rec record) time.Duration { return min(rec.duration(), max(t.own, unproven)) }
 
-// careful is for how long another process may rely on the Lease after an edit that left rec in it:
-// as long as the last genuine record said, or as this candidate would itself; or as rec says, if
-// another holder may have left that.
+// careful is for how long another process may still rely on the Lease after an edit that left rec
+// in it. It is the longest of these: what the last genuine record said, what this candidate would
+// write, and, if another holder may have left rec, what rec says.
 func (t *tenure) careful(rec record) time.Duration {
 	d := max(t.own, t.length)
 	if t.last == (record{}) || rec.transitions != t.last.transitions {

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// endings are the definitions that are ending, by their ids: another one of the same id, or one
-// that goes on for it, waits for their last calls, so that no child is written by both.
+// endings are the definitions that are ending, by their ids. A definition with the same id, or one
+// that has it in formerly, waits for their last calls: no child is written by both.
 type endings struct {
 	mu   sync.Mutex
 	ends map[string][]<-chan struct{} // each closed when a definition has ended

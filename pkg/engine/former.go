@@ -31,11 +31,12 @@ const (
 var recordBackoff = wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Cap: 30 * time.Second, Steps: math.MaxInt32}
 
 // begin records what the definition has to do with, before anything is made, and looks after what
-// it has owned before. It returns false when ctx has ended before that. Whoever calls it waits for
-// the goroutines that it adds by run. earlier are closed when the calls of earlier revisions, which
-// may still make objects of those kinds, have returned. add asks for a call by the filter because
-// something has changed, ask for one by the filter that is no change, and call for one whatever it
-// says.
+// it has owned before. It returns false when ctx has ended before that.
+//
+// run starts a goroutine; the caller waits for all of them. Each of earlier is closed when the
+// calls of an earlier revision have returned, which may still make objects of those kinds. The
+// other functions ask for a call of a parent: add because something has changed, ask without a
+// change, both if the filter wants it, and call whatever the filter says.
 //
 // Where everything is expected to be recorded, calls need not wait for the answer of the API
 // server: what they want to change does.

@@ -17,8 +17,8 @@ const (
 	lastRemovalInterval = time.Minute
 )
 
-// removals are those that are under way, by the id of the definition. It is safe for concurrent
-// use.
+// removals are the clean-ups of removed definitions that are under way, by the id of the
+// definition. It is safe for concurrent use.
 type removals struct {
 	mu      sync.Mutex
 	running map[string]removing

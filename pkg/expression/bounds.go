@@ -145,9 +145,9 @@ func exponent(quantity ref.Val) int {
 	return len(text)
 }
 
-// charges is what calls cost where CEL's own account is not enough: of operators whose operands
-// have no type before they are evaluated, as all that is read of an object, for which CEL charges
-// 1, and of functions of libraries without an account.
+// charges is what calls cost where CEL's own account is not enough. That is so for functions of
+// libraries without an account. It is also so for operators on what is read of an object: their
+// operands have no type before they are evaluated, and CEL charges 1 for them.
 type charges struct{ library.CostEstimator }
 
 // CallCost returns nothing for the calls that CEL charges for rightly.

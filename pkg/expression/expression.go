@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	// costLimit is what one evaluation may cost at most, in CEL's own measure, in which reading a
-	// field costs 1: a hundredth of a second to a tenth, but up to timeLimit over lists of many
-	// thousand entries, as CEL's own account of the cost slows down with the rounds it has counted.
-	// A Kubernetes API server grants an expression of an admission policy ten times as much, but
-	// asks it once for a write, and not for every change.
+	// costLimit is what one evaluation may cost at most, in CEL's own measure. Reading a field
+	// costs 1. In time, the limit is a hundredth to a tenth of a second. Over lists of many thousand
+	// entries it can be up to timeLimit: CEL's account slows down with the rounds that it counts.
+	// An API server grants an expression of an admission policy ten times as much. But it evaluates
+	// that once for a write, and not for every change.
 	costLimit = 100_000
 	// timeLimit is how long one evaluation may take, however slow the machine is.
 	timeLimit = time.Second

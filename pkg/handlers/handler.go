@@ -8,9 +8,9 @@ import (
 
 // Handler brings the world in line with one object. It is called at least once for every object
 // that exists, and after every change of it, unless the definition's ignore or where leaves that
-// out. Calls for one object never overlap; those for different objects may in a concurrent
-// definition. It must be idempotent, and must return when ctx ends: ctx carries the deadline of the
-// call and ends with the leadership term. logr.FromContext gives a logger that names the
+// out. Calls for one object never overlap. Calls for different objects may, in a concurrent
+// definition. A Handler must be idempotent, and must return when ctx ends. ctx carries the deadline
+// of the call, and ends with the leadership term. logr.FromContext gives a logger that names the
 // definition, the object and the call.
 //
 // A Handler that also implements io.Closer is closed once, after its last call has returned.
@@ -79,7 +79,7 @@ type Result struct {
 	RequeueAfter time.Duration
 }
 
-// Terminal marks err as one that a retry cannot mend: the object is not handled again until it
+// Terminal marks err as one that a retry does not help: the object is not handled again until it
 // changes, or until the next resync. Terminal(nil) is nil. errors.Is and errors.As see through the
 // mark.
 func Terminal(err error) error {

@@ -12,9 +12,9 @@ const (
 	// goes unnoticed.
 	maxBackoff = 10 * time.Second
 
-	// goneAfter is how long a kind has to be denied before its objects are taken for deleted: an
-	// API server that has just started, or one of several that learns of a CRD later than the
-	// others, may deny a kind that exists.
+	// goneAfter is how long a kind has to be denied before its objects are taken for deleted. A
+	// kind that exists may be denied by an API server that has just started. So may it be by one of
+	// several that learns of a CRD later than the others.
 	goneAfter = 2 * time.Second
 
 	// healthyWatch is how long a watch has to last to be no failure.

@@ -127,8 +127,8 @@ func (q *Queue[K]) Retry(key K, after time.Duration) (delay time.Duration, exhau
 	return q.schedule.failed(key, q.backoff.fixed(after), (*schedule[K]).fail, q.shutDown)
 }
 
-// RetryAlways schedules a retry for a failure that is not the key's own, such as that of a server
-// that is down. It has a backoff of its own, and uses up none of the retries that Retry counts.
+// RetryAlways schedules a retry for a failure that is not the key's own, such as a server that is
+// down. It has a backoff of its own, and uses up no retry of the key.
 func RetryAlways[K comparable](q *Queue[K], key K, after time.Duration) (delay time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
