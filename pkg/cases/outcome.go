@@ -21,7 +21,7 @@ const (
 	Patches       Section = "patches"       // an object for each patch
 	Metadata      Section = "metadata"      // an object: labels and annotations of the parent
 	Status        Section = "status"        // an object
-	StatusPending Section = "statusPending" // texts: parts of the status that cannot be told yet
+	StatusPending Section = "statusPending" // texts: parts of the status that are not known yet
 	Conditions    Section = "conditions"    // an object for each condition
 	RequeueAfter  Section = "requeueAfter"  // a text
 )

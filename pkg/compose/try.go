@@ -21,11 +21,11 @@ type Trial struct {
 	Children []TriedChild
 	// Patches are the same of what is contributed to other objects.
 	Patches []TriedPatch
-	// Pending are children that cannot be told yet.
+	// Pending are children that are not known yet.
 	Pending []handlers.Pending
 	// Problems are what is wrong and keeps no child from being made.
 	Problems []string
-	// StatusPending are parts of the status that cannot be told yet.
+	// StatusPending are parts of the status that are not known yet.
 	StatusPending []string
 	// Conditions are those that sum up the pass. There are none where nothing was composed.
 	Conditions []TriedCondition

@@ -52,7 +52,7 @@ Paths are relative to the folder of the case. In expect, these are compared when
   patches        what is contributed to other objects, by the names of the patches
   metadata       labels and annotations of the object that are written
   status         the status of the object, without conditions and observedGeneration
-  statusPending  parts of the status that cannot be told yet
+  statusPending  parts of the status that are not known yet
   conditions     status, reason and message of each condition, by its type
   requeueAfter   after which time the object is looked at again
 
@@ -62,7 +62,7 @@ And these are compared always: what is not expected there must not happen.
   excluded     why the definition does not handle the object
   problems     what is wrong and keeps no child from being made
   refused      children that kooperd does not touch, by their names, each with the reason
-  pending      children that cannot be told yet, and on what they wait
+  pending      children that are not known yet, and what they wait for
   waiting      children that are known and not made yet, and what for
   deleted      objects that are deleted
 

@@ -196,7 +196,7 @@ FAIL    DIR/d
 --- pending line (expected)
 +++ pending line (got)
 @@ -0,0 +1 @@
-+waiting for child copy: it cannot be told yet
++waiting for child copy: it is not known yet
 --- child password (expected)
 +++ child password (got)
 @@ -0,0 +1,8 @@

@@ -62,7 +62,7 @@ Each object is worked out by itself, as it is now: objects that are still to be 
 to others that read it. What happens later, such as a child that becomes ready, is shown as wait.
 
 An action is create, change, recreate, adopt, handOver (it goes on as the child of another definition), delete, withdraw,
-orphan (its marks go), retain, wait, hold (too many would be deleted at once, so kooperd waits for a word), refuse, or object
+orphan (its marks go), retain, wait, hold (too many would be deleted at once, so kooperd waits for a confirmation), refuse, or object
 (status, labels, annotations or finalizers of the object itself). Values of Secrets are never shown, unless --show-secrets is
 given. Changes that are the same for many objects are shown once, unless --all is given.
 

@@ -30,7 +30,7 @@ func (c *planCommand) add(ctx context.Context, d *engine.PlannedDefinition) {
 	}
 	if d.Held > 0 {
 		sum.Notes = append(sum.Notes, fmt.Sprintf("the file has not changed the definition, so at most %d of its %d children are deleted in ten minutes: "+
-			"%d are held until somebody says go", compose.BrakeAllows(d.Children), d.Children, d.Held))
+			"%d are held until somebody confirms it", compose.BrakeAllows(d.Children), d.Children, d.Held))
 	}
 	for _, f := range d.Failed {
 		parent := tryParent{Kind: f.Parent.Kind, Namespace: f.Parent.Namespace, Name: f.Parent.Name}

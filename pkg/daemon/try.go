@@ -42,7 +42,7 @@ events. It is for definitions whose plugin is a function, as apply is. It asks t
 round until nothing changes any more, and changes nothing.
 
 Without --live it contacts nothing. What exists already comes from files: --children has objects that were made for the
-object, --related those that the definition reads besides. Both are files or folders, as kubectl get -o yaml writes them.
+object, --related other objects that the definition reads. Both are files or folders, as kubectl get -o yaml writes them.
 Children are matched by the marks of kooperd if they have them, and else by kind, namespace and name. What the API server
 would fill in, such as defaults and addresses, is left out; children that wait for that are shown as waiting.
 

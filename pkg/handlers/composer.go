@@ -132,13 +132,13 @@ type Composition struct {
 	// they differ. Names with a prefix that is kooperd.dev, or ends in .kooperd.dev, are mistakes.
 	// The plugin has to say that it Marks parents. Default: none.
 	Labels, Annotations map[string]*string
-	// Pending are children that cannot be told yet. Nothing is deleted while there is one, and no
+	// Pending are children that are not known yet. Nothing is deleted while there is one, and no
 	// contribution is removed.
 	Pending []Pending
 	// Problems are what is wrong and keeps no child from being made, such as a field of the status
 	// that cannot be told: one line each, shown in the condition Degraded. Default: none.
 	Problems []string
-	// StatusPending are parts of the status that cannot be told yet: one line each, shown where the
+	// StatusPending are parts of the status that are not known yet: one line each, shown where the
 	// composer is tried. Default: none.
 	StatusPending []string
 	// RequeueAfter calls the composer again after that time. 0, the default, and less ask for
@@ -275,7 +275,7 @@ const (
 	AdoptRestored Adopt = "restored"
 )
 
-// Pending stands for a child, or for a whole answer, that cannot be told yet. It is an error, so
+// Pending stands for a child, or for a whole answer, that are not known yet. It is an error, so
 // Compose may return it as one: the value and no pointer to it, and not joined with another error.
 type Pending struct {
 	// Name is the child's name; empty for the whole answer. It stands for the names below it too,

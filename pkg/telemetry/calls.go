@@ -41,7 +41,7 @@ func newCallVectors(d *definitionVectors) callVectors {
 			"Calls made again after a failed one; a call for a change of the object is none.", labelController)),
 		panics: ofDefinitions(d, counter("kooperd_controller_panics_total", "Panics recovered from handler calls.", labelController)),
 		terminal: ofDefinitions(d, counter("kooperd_controller_terminal_errors_total",
-			"Calls that failed with an error a retry cannot mend.", labelController)),
+			"Calls that failed with an error that a retry does not help.", labelController)),
 		timeouts: ofDefinitions(d, counter("kooperd_controller_timeouts_total",
 			"Calls that failed because of a deadline.", labelController)),
 		exhausted: ofDefinitions(d, gauge("kooperd_controller_objects_out_of_retries",

@@ -53,7 +53,7 @@ const maxSkips = 20
 
 // pagePatterns are the pages, relative to the root of the repository.
 var pagePatterns = []string{
-	"README.md", "CONTRIBUTING.md", "docs/*.md", "docs/decisions/*.md", "docs/reference/*.md", "docs/reference/plugins/*.md",
+	"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs/*.md", "docs/decisions/*.md", "docs/reference/*.md", "docs/reference/plugins/*.md",
 	"examples/*/README.md", "pkg/handlers/*/README.md", "charts/*/README.md", "devcluster/README.md",
 }
 

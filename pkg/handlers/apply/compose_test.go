@@ -199,7 +199,7 @@ related: {cfg: {apiVersion: v1, kind: ConfigMap, name: cfg, sameNamespace: true}
 children: {db: {template: {` + thing + `, x: "${related.cfg.data.x}"}}, app: {after: [db], template: {` + thing + `}}, other: {template: {apiVersion: e.com/v1, kind: T, metadata: {name: o}}}}`},
 			[]string{`other {"apiVersion":"e.com/v1","kind":"T","metadata":{"name":"o"}}`,
 				`pending: child db is waiting for related cfg: evaluating x: related.cfg.data.x at 1:17: no such key: cfg`,
-				`pending: child app is waiting for child db: it cannot be told yet`},
+				`pending: child app is waiting for child db: it is not known yet`},
 		},
 		"for each of a child that is left out": {
 			composed{config: `children: {cache: {includeWhen: "false", template: {` + thing + `}}, rules: {forEach: children.cache.spec.rules, template: {` + thing + `}}, proxy: {template: {` + thing + `, x: "${children.rules.map(r, r.metadata.name)}"}}}`},

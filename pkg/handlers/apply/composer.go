@@ -191,7 +191,7 @@ func (e *evaluation) instances(ctx context.Context, c *child) error {
 func (e *evaluation) awaited(c *child) (other, why string) {
 	for _, other := range c.reads {
 		if e.pending[other] {
-			return other, "it cannot be told yet"
+			return other, "it is not known yet"
 		}
 	}
 	for _, other := range c.counts {

@@ -101,7 +101,7 @@ type Finalize struct {
 type ExitCodes struct {
 	// Success are statuses besides 0 that mean success. Default: none.
 	Success []int `json:"success,omitempty"`
-	// Terminal are statuses of failures that a retry cannot mend. Default: none.
+	// Terminal are statuses of failures that a retry does not help. Default: none.
 	Terminal []int `json:"terminal,omitempty"`
 }
 

@@ -24,25 +24,25 @@ func TestWhoDoesNotWork(t *testing.T) {
 	}{
 		"stands by": {
 			pagetest.Standby(), []string{"leads for", "This replica stands by, ready for 10 definitions", "This replica stands by<span", ">stands by</span>"},
-			"How %s fare is known to the replica that leads, <b>kooperd-7d9f8b6c5-x2x4q_3b1f0c9e-8a44-4d0e-9a53-0f5f6f0a2c11</b>.",
+			"Whether %s are in trouble is known to the replica that leads, <b>kooperd-7d9f8b6c5-x2x4q_3b1f0c9e-8a44-4d0e-9a53-0f5f6f0a2c11</b>.",
 			`Ask <span class="name">kooperd-7d9f8b6c5-x2x4q`,
 		},
 		"nobody leads": {
 			pagetest.Nobody(), []string{">Nobody holds the lease</h1>", `class="verdict bad"`, ">nobody leads</span>"},
-			"Nobody leads, so nobody knows how %s fare.", "This replica handles nothing under the lease. Nobody does.",
+			"Nobody leads, so nobody knows whether %s are in trouble.", "This replica handles nothing under the lease. Nobody does.",
 		},
 		"cut off": {
 			pagetest.CutOff(), []string{">Nobody has renewed the lease for 4m</h1>", `class="verdict bad"`, "</b> held it, renewed last <time", ">sees no leader</span>"},
-			"How %s fare is not known here. <b>kooperd-7d9f8b6c5-x2x4q_3b1f0c9e-8a44-4d0e-9a53-0f5f6f0a2c11</b> led when the lease was renewed last,",
+			"Whether %s are in trouble is not known here. <b>kooperd-7d9f8b6c5-x2x4q_3b1f0c9e-8a44-4d0e-9a53-0f5f6f0a2c11</b> led when the lease was renewed last,",
 			"</span> led when the lease was renewed last,",
 		},
 		"lost": {
 			pagetest.Lost(), []string{">This replica has lost the lease, and sees nobody else lead</h1>", `class="verdict bad"`, ">lost the lease</span>", "renewed last <time"},
-			"How %s fare is not known any more.", "It has lost the lease.",
+			"Whether %s are in trouble is not known any more.", "It has lost the lease.",
 		},
 		"not read": {
 			pagetest.Starting(), []string{">It is not known yet who leads</h1>", "The lease has not been read yet", ">knows no leader</span>"},
-			"How %s fare is not known here.", "This replica handles nothing under the lease.",
+			"Whether %s are in trouble is not known here.", "This replica handles nothing under the lease.",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
