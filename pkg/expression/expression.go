@@ -16,8 +16,8 @@ import (
 
 const (
 	// costLimit is what one evaluation may cost at most, in CEL's own measure. Reading a field
-	// costs 1. In time, the limit is a hundredth to a tenth of a second. Over lists of many thousand
-	// entries it can be up to timeLimit: CEL's account slows down with the rounds that it counts.
+	// costs 1. In time, the limit is a hundredth to a tenth of a second. It can be up to timeLimit
+	// over lists of many thousand entries: CEL's account slows down with the rounds that it counts.
 	// An API server grants an expression of an admission policy ten times as much. But it evaluates
 	// that once for a write, and not for every change.
 	costLimit = 100_000
