@@ -91,22 +91,20 @@ func hideValues(values any) any {
 	}
 }
 
-// urls are those in a text.
-var urls = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]+`)
+// urls are those in a text, with all that follows up to a space: a password may have any character.
+var urls = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://\S+`)
 
-// shownURL hides the user, the query and the fragment of a URL.
+// shownURL hides the user, the query and the fragment of a URL. A password is often not escaped, so
+// everything up to the last @ is taken for the user: what is hidden may be too much.
 func shownURL(text string) string {
 	scheme, rest, _ := strings.Cut(text, "://")
+	shown := scheme + "://"
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		shown, rest = shown+hidden, rest[at:]
+	}
 	rest, fragment, hasFragment := strings.Cut(rest, "#")
 	rest, query, hasQuery := strings.Cut(rest, "?")
-	host, path, hasPath := strings.Cut(rest, "/")
-	if at := strings.LastIndexByte(host, '@'); at >= 0 {
-		host = hidden + host[at:]
-	}
-	shown := scheme + "://" + host
-	if hasPath {
-		shown += "/" + path
-	}
+	shown += rest
 	if hasQuery && query != "" {
 		shown += "?" + hidden
 	}

@@ -60,7 +60,13 @@ controllers:
     watch: {apiVersion: v1, kind: ConfigMap}
     handler:
       exec:
-        command: [/bin/true, "https://canary-user:canary-password@hooks.example:8443/path?key=canary-argument"]
+        command:
+        - /bin/true
+        - "https://canary-user:canary-password@hooks.example:8443/path?key=canary-argument"
+        - --store=postgres://store:canary#canary@db.example/a
+        - --store=postgres://store:canary?canary@db.example/b
+        - --store=postgres://store:canary/canary@db.example/c
+        - --store=postgres://store:canary'canary@db.example/d
         env: {TOKEN: canary-variable, LEVEL: canary-level}
   b:
     watch: {apiVersion: v1, kind: ConfigMap}
@@ -74,7 +80,9 @@ controllers:
 		t.Fatal(err)
 	}
 	for i, wants := range [][]string{
-		{"https://[REDACTED]@hooks.example:8443/path?[REDACTED]", "TOKEN: '[REDACTED]'", "LEVEL: '[REDACTED]'", "/bin/true"},
+		{"https://[REDACTED]@hooks.example:8443/path?[REDACTED]", "TOKEN: '[REDACTED]'", "LEVEL: '[REDACTED]'", "/bin/true",
+			"--store=postgres://[REDACTED]@db.example/a\n", "--store=postgres://[REDACTED]@db.example/b\n",
+			"--store=postgres://[REDACTED]@db.example/c\n", "--store=postgres://[REDACTED]@db.example/d\n"},
 		{"url: https://hooks.example/sync?[REDACTED]", "url: http://hooks.example/finalize\n"},
 	} {
 		shown, err := config.ShownDefinition(cfg.Definitions[i])

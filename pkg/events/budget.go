@@ -14,9 +14,9 @@ const (
 	ObjectEvery = 6 * time.Minute
 	// SharedBurst is how many events an object may have at once by a shared Budget, of warnings and
 	// what ends them.
-	SharedBurst = 8
+	SharedBurst = 9
 	// SharedEvery is after how long it may have another one: that makes ten in any hour.
-	SharedEvery = 30 * time.Minute
+	SharedEvery = time.Hour
 	// Burst is how many events of one class a definition may have at once.
 	Burst = 100
 	// Every is after how long it may have another one.
