@@ -16,6 +16,7 @@ func TestMoveToADefinitionWithoutRights(t *testing.T) {
 	r.thing(t, "p", "x")
 	r.ready(t, "p")
 	before := r.uids(t, "p-net")
+	p.settle(t, "p")
 	mark := shared.AuditMark(t)
 	next := heir(configMap("net")).withOwned(secrets, "Secret")
 	r.defineAll(t, map[string]definition{donorName: donor(configMap("stays")), heirName: next})

@@ -20,6 +20,7 @@ func TestUnavailable(t *testing.T) {
 	p := r.start(t)
 	r.thing(t, "p", "x")
 	r.ready(t, "p")
+	p.settle(t, "p")
 	mark := shared.AuditMark(t)
 	r.patch(t, things, "p", `{"spec": {"text": "down"}}`)
 	p.Await(t, "the state Degraded", func() bool {
