@@ -225,10 +225,11 @@ func (l *AttentionLog) clear() {
 // attending is a pass that has something to say.
 type attending struct{ *pass }
 
-// say replaces what is to be said of the parent, if the pass has found out how it is.
-func (p attending) say() {
+// say replaces what is to be said of the parent, if the pass has found out how it is, which it
+// reports.
+func (p attending) say() (known bool) {
 	if p.lost || p.rollout.came != passDone && p.rollout.came != passApart {
-		return
+		return false
 	}
 	conditions := p.said
 	if p.rollout.came == passDone && !p.rollout.held && !p.paused {
@@ -241,6 +242,18 @@ func (p attending) say() {
 		p.Memory.Attention.set(p.parent.UID, found, now)
 	}
 	p.noteLasting(conditions)
+	return true
+}
+
+// sayLeft replaces what is to be said of a parent that is not selected any more, as far as that was
+// looked at: nothing is, but for what is left of its children.
+func (p attending) sayLeft() {
+	now := p.now().UTC()
+	if p.ops == nil && !p.paused {
+		p.Memory.Attention.setItself(p.parent.UID, nil, func(AttentionKind) bool { return true }, now)
+		return
+	}
+	p.Memory.Attention.set(p.parent.UID, p.found(nil), now)
 }
 
 // found is what is to be said. Where other objects were not looked at, because the parent is held

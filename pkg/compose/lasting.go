@@ -72,8 +72,10 @@ func forgetLasting(m *Memory, parent types.UID) {
 // an alert of its own is not noted: a parent that is degraded, or is being deleted.
 func (p attending) noteLasting(conditions []condition) {
 	stays := p.meta.DeletionTimestamp == nil && !p.paused
-	if p.err == nil { // Else it has not been found out which children there are.
+	if p.err == nil {
 		p.Memory.goingChildren.set(p.parent.UID, ifSo(stays, firstDeleted(p.ops)))
+	} else { // The plan is an old one, if there is any.
+		p.noteGoing(stays)
 	}
 	waits := stays && !p.rollout.held && isWaiting(conditions)
 	switch {
@@ -115,13 +117,32 @@ func (p attending) notReadySince() time.Time {
 	return p.now()
 }
 
-// noteGoing notes the children of a parent that is not selected any more, and stays.
-func (p cleaning) noteGoing() {
-	var first time.Time
-	for _, child := range p.observeChildren() {
-		first = earlier(first, child.deleted)
+// noteUnknown notes what goes on for a parent of which it was not found out how it is. What fails
+// is told by itself, so it is not one that waits; if it is, its status tells later since when.
+func (p attending) noteUnknown(stays bool) {
+	if !p.lost {
+		p.Memory.notReady.set(p.parent.UID, time.Time{})
 	}
-	p.Memory.goingChildren.set(p.parent.UID, ifSo(p.all, first))
+	p.noteGoing(stays)
+}
+
+// noteGoing notes the children that are being deleted of a parent that stays. The caches know them,
+// whatever else came of the pass.
+func (p attending) noteGoing(stays bool) {
+	if p.lost {
+		return
+	}
+	if stays = stays && p.meta.DeletionTimestamp == nil && !isPaused(p.meta); !stays {
+		p.Memory.goingChildren.set(p.parent.UID, time.Time{})
+		return
+	}
+	in := Input{Installation: p.Installation, Definition: p.Definition, Formerly: p.Formerly, Parent: p.parent}
+	for _, child := range p.observeChildren() {
+		if child.Deleting {
+			in.Observed = append(in.Observed, child.Observed)
+		}
+	}
+	p.Memory.goingChildren.set(p.parent.UID, firstDeleted(Plan(in))) // What is not ours is not waited for.
 }
 
 // firstDeleted is when the first of the objects was deleted that are going; zero if none is.

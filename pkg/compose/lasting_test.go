@@ -103,6 +103,71 @@ func TestChildrenThatDoNotGo(t *testing.T) {
 	}
 }
 
+// TestChildThatGoesWhileNothingIsFoundOut has passes that find out nothing about the parent, while
+// what they would tell of it comes to an end, or goes on.
+func TestChildThatGoesWhileNothingIsFoundOut(t *testing.T) {
+	for name, fails := range map[string]struct {
+		with   error
+		panics bool
+		ends   bool
+		listed bool
+	}{
+		"its hook is down":        {with: handlers.Unavailable(errDamaged), listed: true},
+		"its composer fails":      {with: errDamaged, listed: true},
+		"its composer panics":     {panics: true, listed: true},
+		"the time is over":        {ends: true, listed: true},
+		"a cache is not complete": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, end := context.WithCancel(t.Context())
+			begun := false
+			r := newRig(t, rigOptions{composer: handlers.ComposerFunc(func(ctx context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
+				if !begun {
+					return keys(ctx, req)
+				}
+				if fails.ends {
+					end()
+				}
+				if fails.panics {
+					panic("as the test wants")
+				}
+				return handlers.Composition{}, fails.with
+			})})
+			handle := func() {
+				defer func() { _ = recover() }()
+				_, _ = r.Handle(ctx, handlers.Request{Object: r.parent("web")}) // What comes of it is asked of the Memory.
+			}
+			r.newWebsite("web", map[string]any{"children": names(2)})
+			r.mustPass(t, "web")
+			r.sync()
+			r.finalizer("web-b", "example.com/guard")
+			r.server.do(func(c *cluster) { _ = c.delete(idOf(configMapKind, "team-a", "web-b"), "", "") })
+			r.sync()
+			r.mustPass(t, "web")
+			uid := r.parent("web").UID()
+			if !r.Memory.goingChildren.has(uid) || !r.Memory.notReady.has(uid) {
+				t.Fatal("the child that is being deleted is not noted")
+			}
+
+			begun = true
+			r.caches[configMapKind].gone = !fails.listed
+			handle()
+			if r.Memory.notReady.has(uid) {
+				t.Error("it counts as one that waits")
+			}
+			if !r.Memory.goingChildren.has(uid) {
+				t.Error("the child is still there, and is not noted any more")
+			}
+			r.remove("web-b")
+			r.sync()
+			handle()
+			if r.Memory.goingChildren.has(uid) {
+				t.Error("the child is noted, and is gone")
+			}
+		})
+	}
+}
+
 // TestDesiredChildThatDoesNotGo has one that somebody has deleted. The parent waits for it, and is
 // deleted in the end, with all its children: that is another matter.
 func TestDesiredChildThatDoesNotGo(t *testing.T) {
@@ -148,6 +213,25 @@ func TestLeaverWhoseChildDoesNotGo(t *testing.T) {
 	if got := r.Memory.goingChildren.longest(deletedAt.Add(time.Hour)); got != time.Hour || r.childrenOf("web") != 1 {
 		t.Fatalf("of %d children that are left, one has been going for %s, want 1h", r.childrenOf("web"), got)
 	}
+	if held := r.Memory.Attention.Of(uid); len(held) != 1 || held[0].Kind != AttentionHeld || held[0].Child != "ConfigMap/team-a/web-b" {
+		t.Errorf("what is said of it is %+v", held)
+	}
+	pause := func(value string) {
+		r.server.do(func(c *cluster) {
+			c.edit(idOf(websiteKind, "team-a", "web"), "kubectl", annotated(PausedAnnotation, value))
+		})
+		if _, err := r.look(t); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pause("true")
+	held := r.Memory.Attention.Of(uid)
+	if r.Memory.goingChildren.has(uid) || len(held) != 1 || held[0].Child != "" || held[0].Reason != pausedMessage {
+		t.Errorf("while it is paused, what is said of it is %+v, and that is noted: %t", held, r.Memory.goingChildren.has(uid))
+	}
+	if pause("false"); !r.Memory.goingChildren.has(uid) {
+		t.Error("after the pause, the child is not noted any more")
+	}
 	r.remove("web-b")
 	r.caches[configMapKind].sync(r.server.cluster, configMapKind.GroupKind(), InstallationLabel, false, nil)
 	for r.Leavers.has(webKey, uid) {
@@ -157,6 +241,32 @@ func TestLeaverWhoseChildDoesNotGo(t *testing.T) {
 	}
 	if r.Memory.goingChildren.since != nil {
 		t.Error("it is remembered when it is done")
+	}
+}
+
+// TestLeaverWithTheChildOfAnother has a child that the brake holds, and one of another
+// definition that is being deleted, which is nothing to this one.
+func TestLeaverWithTheChildOfAnother(t *testing.T) {
+	r := newLeaveRig(t, rigOptions{}, map[string]any{"children": names(20)})
+	r.server.do(func(c *cluster) {
+		id := idOf(configMapKind, "team-a", "web-b")
+		c.edit(id, "operator", func(tree map[string]any) {
+			labelled(DefinitionLabel, "shops")(tree)
+			object(tree, "metadata")["finalizers"] = []any{"example.com/guard"}
+		})
+		_ = c.delete(id, "", "")
+	})
+	r.caches[configMapKind].sync(r.server.cluster, configMapKind.GroupKind(), InstallationLabel, false, nil)
+	for range 4 {
+		if _, err := r.look(t); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := r.childrenOf("web"); n != 20 || r.Memory.Brake.Held() == "" {
+		t.Fatalf("%d children are left, want 20 that are held", n)
+	}
+	if r.Memory.goingChildren.has(r.left.UID()) {
+		t.Error("the child of another definition is noted")
 	}
 }
 

@@ -21,6 +21,8 @@ const siftedLeavers = 5
 // selection by its own change, and removes the finalizer. The children of one that is gone are the
 // garbage collector's.
 func (p cleaning) leave(ctx context.Context) (handlers.Result, error) {
+	stays := p.Memory.goingChildren.has(p.parent.UID)
+	defer func() { attending{p.pass}.noteGoing(stays) }()
 	if again := p.awaitsHeirs(); again > 0 {
 		return handlers.Result{RequeueAfter: again}, nil
 	}
@@ -37,7 +39,9 @@ func (p cleaning) leave(ctx context.Context) (handlers.Result, error) {
 	if p.all = p.meta.DeletionTimestamp == nil; !p.all || isPaused(p.meta) {
 		p.Memory.Brake.release(p.parent.UID) // It is to lose nothing, or with the parent.
 	}
-	if isPaused(p.meta) {
+	stays = p.all
+	defer attending{p.pass}.sayLeft()
+	if p.paused = isPaused(p.meta); p.paused {
 		return handlers.Result{RequeueAfter: p.Leavers.again(p.key)}, nil // The end of it is no event.
 	}
 	if !p.mayWrite(ctx) {
@@ -54,7 +58,6 @@ func (p cleaning) leave(ctx context.Context) (handlers.Result, error) {
 	case err != nil:
 		return handlers.Result{}, slowly(err, p.req.Attempt)
 	case len(left) > 0:
-		p.noteGoing()
 		return handlers.Result{RequeueAfter: p.lookAgain()}, nil
 	}
 	if p.hasFinalizer() {

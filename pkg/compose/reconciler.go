@@ -198,6 +198,7 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 		return handlers.Result{RequeueAfter: r.Leavers.again(key)}, nil
 	}
 	if !r.listed(leaving || req.Object.Metadata().DeletionTimestamp != nil) {
+		attending{newPass(r, key, req)}.noteUnknown(r.Memory.goingChildren.has(uid))
 		return handlers.Result{RequeueAfter: listedInterval}, nil
 	}
 	begun := r.now()
@@ -205,6 +206,7 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 	p := newPass(r, key, req)
 	if isOwnChild(r, p.meta) {
 		r.Memory.Rollout.forget(key, uid)
+		forgetLasting(r.Memory, uid)
 		return handlers.Result{}, handlers.Terminal(errOwnChild)
 	}
 	r.count(r.Memory.meet(key, uid).negative())
@@ -226,8 +228,14 @@ func (r *Reconciler) Handle(ctx context.Context, req handlers.Request) (handlers
 	}
 	defer rolling{p}.say()
 	defer func() { p.secrets.panicAgain(recover()) }()
+	known := false
+	defer func() {
+		if !known {
+			attending{p}.noteUnknown(true)
+		}
+	}()
 	result, err := p.run(ctx)
-	attending{p}.say()
+	known = attending{p}.say()
 	if r.Where.excludes(ctx, r.Memory.newest(p.object, r.Parents)) { // By a status of ours, whose event calls for nothing.
 		again(&result, listedInterval)
 	}

@@ -21,7 +21,8 @@ var (
 	longestDeletion = prometheus.NewDesc("kooperd_controller_longest_deletion_seconds",
 		"Seconds since the first of these objects was deleted; 0 without any.", []string{labelController}, nil)
 	longestChildDeletion = prometheus.NewDesc("kooperd_compose_longest_child_deletion_seconds",
-		"Seconds since the first of the children was deleted that are still there, while their parents are not being deleted; 0 without any.",
+		"Seconds since the first of the children was deleted that are still there, while their parents are neither paused nor being deleted; "+
+			"0 without any.",
 		[]string{labelController}, nil)
 	longestNotReady = prometheus.NewDesc("kooperd_compose_longest_not_ready_seconds",
 		"Seconds since the first of the parents has ceased to be ready that wait for something; 0 without any. "+
