@@ -124,13 +124,6 @@ func (w *waiting) remove(parent kube.Key) {
 	delete(w.objects, parent)
 }
 
-// of returns what a parent is refused.
-func (w *waiting) of(parent kube.Key) []ChildID {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.objects[parent]
-}
-
 func (w *waiting) forget(parent kube.Key) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -245,6 +238,7 @@ func (p *pass) note(held bool) {
 			now.moving++
 		}
 	}
+	noteRefused(p.Memory, p.parent.UID, refused)
 	p.waiting.set(p.key, append(refused, p.patches.note(&now)...))
 	p.count(recount(p.Memory, p.parent.UID, func(before *counts) {
 		if p.patches.ops == nil && (p.err != nil || p.unsettled) { // They were not looked at.
@@ -281,7 +275,22 @@ func (c *current) referenceTo(id ChildID) *unstructured.Unstructured {
 	return u
 }
 
-// recount changes how a parent is counted, and returns what that changes of the sum.
+// noteRefused notes which children of a parent are counted as refused, and refusedTo returns them.
+// The next revision, which counts on, has to know them.
+func noteRefused(m *Memory, parent types.UID, children []ChildID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(parent).refused = slices.Clip(children)
+}
+
+func refusedTo(m *Memory, parent types.UID) []ChildID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.of(parent).refused
+}
+
+// recount changes how a parent is counted, and returns what that changes of the sum. m is locked
+// while change runs, so it must call nothing.
 func recount(m *Memory, parent types.UID, change func(*counts)) (by counts) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

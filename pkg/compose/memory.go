@@ -38,6 +38,7 @@ type parentMemory struct {
 	key      kube.Key
 	answer   handlers.Object // to the last write of the parent; nil when the cache has it
 	counts   counts
+	refused  []ChildID // those of them that are counted as refused
 	children map[ChildID]*childMemory
 	patches  map[ChildID]*patchMemory
 	related  []matcher // what a Relater has asked for

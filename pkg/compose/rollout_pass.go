@@ -85,7 +85,7 @@ func (p rolling) holds(observed map[ChildID]observedChild, desired []*Desired) b
 // rest is what a pass does for a parent that is held: it counts its children, and remembers what of
 // the change would be deletions, which the brake does not count when they come.
 func (p rolling) rest() handlers.Result {
-	p.count(recount(p.Memory, p.parent.UID, p.recount))
+	p.recount()
 	p.Memory.Brake.defers(p.parent.UID, p.ops, p.now(), func(op Op) bool {
 		return isDelete(op) && len(p.composition.Pending) == 0 // What is pending may be that child.
 	})
@@ -94,26 +94,30 @@ func (p rolling) rest() handlers.Result {
 
 // recount counts the children as they are. What is refused, contributed, or held by the brake is as
 // it was when the parent was last brought in line: nothing of it has been tried since. After a
-// restart, it is known what is contributed.
-func (p rolling) recount(now *counts) {
-	refused := p.waiting.of(p.key)
-	now.ready, now.notReady, now.moving = 0, 0, 0
+// restart, it is known what is contributed. Whether a child is ready may be a plugin's to say, so
+// that is asked before the Memory is locked.
+func (p rolling) recount() {
+	refused := refusedTo(p.Memory, p.parent.UID)
+	var found counts
 	for _, op := range p.ops {
 		if op.Reason == ReasonMoving {
-			now.moving++
+			found.moving++
 		}
 		if !p.isOwn(op) || slices.Contains(refused, op.ID) {
 			continue
 		}
 		if ready, _ := isChildReady(op); ready {
-			now.ready++
+			found.ready++
 		} else {
-			now.notReady++
+			found.notReady++
 		}
 	}
-	if now.patched+now.patchesWaiting+now.patchesRefused == 0 {
-		now.patched = p.rollout.contributed
-	}
+	p.count(recount(p.Memory, p.parent.UID, func(now *counts) {
+		now.ready, now.notReady, now.moving = found.ready, found.notReady, found.moving
+		if now.patched+now.patchesWaiting+now.patchesRefused == 0 {
+			now.patched = p.rollout.contributed
+		}
+	}))
 }
 
 // say says how the parent is, at the end of a pass.

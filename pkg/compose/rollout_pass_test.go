@@ -67,7 +67,7 @@ func (r *rolloutRig) compose(_ context.Context, req handlers.ComposeRequest) (ha
 // begin lets a revision with that version handle the websites, which are not called.
 func (r *rolloutRig) begin(t *testing.T, version string) {
 	t.Helper()
-	r.version, r.Digest = version, version
+	r.version, r.Digest, r.waiting = version, version, newWaiting() // A revision has a Reconciler of its own.
 	metrics := telemetry.NewMetrics(prometheus.NewRegistry())
 	r.registry = metrics.Registry()
 	BeginRollout(t.Context(), r.Reconciler, &r.limits, metrics.Controller(definition).Rollout(), func(key kube.Key) { r.calls = append(r.calls, key) })

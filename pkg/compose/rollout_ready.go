@@ -3,6 +3,7 @@ package compose
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/client-go/kubernetes/scheme"
@@ -40,7 +41,13 @@ func (p rolling) blocked() string {
 	if !ok || c["status"] != "False" {
 		return ""
 	}
-	return fmt.Sprintf("%v: %v", c["reason"], c["message"])
+	reason, _ := c["reason"].(string)
+	message, _ := c["message"].(string)
+	why := slices.DeleteFunc([]string{reason, message}, func(text string) bool { return text == "" })
+	if len(why) == 0 {
+		return fmt.Sprintf("its condition %s is False", p.Status.ConditionPrefix+conditionReady)
+	}
+	return strings.Join(why, ": ")
 }
 
 // isHalfMade reports whether a child is absent of a parent whose status says that it is not ready,
