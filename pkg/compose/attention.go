@@ -51,6 +51,8 @@ type Attention struct {
 	Parent kube.Key
 	// Child is the object that it is about, as KIND/NAMESPACE/NAME; empty for the parent itself.
 	Child string
+	// ByBrake is true of a child whose deletion the brake holds.
+	ByBrake bool
 	// Reason says more, in one line without secrets.
 	Reason string
 	// Since is when a pass has found it first.
@@ -74,6 +76,7 @@ type parentAttention struct {
 	all    []Attention // what is kept
 	totals attentionTotals
 	itself attentionTotals // those of them that are about the parent, and not about other objects
+	braked int32           // children whose deletion the brake holds
 	key    kube.Key
 	since  time.Time // when there was something first
 }
@@ -143,22 +146,35 @@ func (l *AttentionLog) set(parent types.UID, all []Attention, now time.Time) {
 }
 
 // setItself replaces what is to be said of the parent itself. What was found of other objects goes
-// on where lasts is true of it: it was not looked at anew.
-func (l *AttentionLog) setItself(parent types.UID, all []Attention, lasts func(AttentionKind) bool, now time.Time) {
+// on: it was not looked at anew.
+func (l *AttentionLog) setItself(parent types.UID, all []Attention, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	before := l.parents[parent]
 	next := l.next(before, all, now)
 	for kind := range AttentionKind(attentionKinds) {
-		if lasts(kind) {
-			next.totals[kind] += before.totals[kind] - before.itself[kind]
-		}
+		next.totals[kind] += before.totals[kind] - before.itself[kind]
 	}
+	next.braked += before.braked
 	for _, a := range before.all {
-		if a.Child != "" && lasts(a.Kind) && len(next.all) < maxAttention {
+		if a.Child != "" && len(next.all) < maxAttention {
 			next.all = append(next.all, a)
 		}
 	}
+	l.replace(parent, before, next)
+}
+
+// release drops what the brake has held of a parent: it does not any more.
+func (l *AttentionLog) release(parent types.UID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := l.parents[parent]
+	if before.braked == 0 {
+		return
+	}
+	next := before
+	next.totals[AttentionHeld], next.braked = before.totals[AttentionHeld]-before.braked, 0
+	next.all = slices.DeleteFunc(slices.Clone(before.all), func(a Attention) bool { return a.ByBrake })
 	l.replace(parent, before, next)
 }
 
@@ -172,6 +188,9 @@ func (l *AttentionLog) next(before parentAttention, all []Attention, now time.Ti
 		next.key = a.Parent
 		if next.totals[a.Kind]++; a.Child == "" {
 			next.itself[a.Kind]++
+		}
+		if a.ByBrake {
+			next.braked++
 		}
 		room := before.keeps(a.Kind) || l.kept[a.Kind] < maxAttentionParents
 		if room && len(next.all) < maxAttention {
@@ -237,7 +256,8 @@ func (p attending) say() (known bool) {
 	}
 	found, now := p.found(conditions), p.now().UTC()
 	if p.rollout.came == passDone && (p.rollout.held || p.err != nil && p.ops == nil) {
-		p.Memory.Attention.setItself(p.parent.UID, found, func(kind AttentionKind) bool { return kind != AttentionHeld || !p.unheld }, now)
+		p.sayReleased()
+		p.Memory.Attention.setItself(p.parent.UID, found, now)
 	} else {
 		p.Memory.Attention.set(p.parent.UID, found, now)
 	}
@@ -250,10 +270,18 @@ func (p attending) say() (known bool) {
 func (p attending) sayLeft() {
 	now := p.now().UTC()
 	if p.ops == nil && !p.paused {
-		p.Memory.Attention.setItself(p.parent.UID, nil, func(AttentionKind) bool { return true }, now)
+		p.sayReleased()
+		p.Memory.Attention.setItself(p.parent.UID, nil, now)
 		return
 	}
 	p.Memory.Attention.set(p.parent.UID, p.found(nil), now)
+}
+
+// sayReleased drops what was said of what the brake holds, if it holds nothing of the parent.
+func (p attending) sayReleased() {
+	if !holds(p.Memory.Brake, p.parent.UID) {
+		p.Memory.Attention.release(p.parent.UID)
+	}
 }
 
 // found is what is to be said. Where other objects were not looked at, because the parent is held
@@ -290,7 +318,10 @@ func (p attending) found(conditions []condition) (all []Attention) {
 	}
 	for _, op := range p.ops {
 		switch {
-		case op.Reason == ReasonPruneHeld, isKept(op):
+		case op.Reason == ReasonPruneHeld:
+			add(AttentionHeld, op.ID, op.Message)
+			all[len(all)-1].ByBrake = true
+		case isKept(op):
 			add(AttentionHeld, op.ID, op.Message)
 		case op.Action == Refuse && p.failed[op.ID] == nil && slices.Contains(refusals, op.Reason):
 			add(AttentionRefused, op.ID, op.Message)

@@ -2,7 +2,7 @@ package compose
 
 import (
 	"context"
-	"slices"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -61,39 +61,113 @@ func TestAttentionOfAParentThatFails(t *testing.T) {
 	}
 }
 
-// What the brake holds of a parent whose composer fails is said for as long as it is held.
+// newKeptRig is a held rig whose first website has also a child that was deleted before, and that a
+// finalizer keeps.
+func newKeptRig(t *testing.T) *brakeRig {
+	t.Helper()
+	r := newBrakeRig(t, 2, 13)
+	r.finalizer("web0-m", "example.com/guard")
+	r.sync()
+	if r.drop(t, "web0", 12) != 13 || r.drop(t, "web0", 0) != 13 {
+		t.Fatal("nothing is held")
+	}
+	r.expectHeld(t, "at first", 13, 1)
+	return r
+}
+
+// expectHeld says how many children are said to be held, and how many parents are counted.
+func (r *brakeRig) expectHeld(t *testing.T, when string, children, parents int) {
+	t.Helper()
+	if got := r.Memory.Attention.Totals()[AttentionHeld]; got != children {
+		t.Errorf("%s, %d are said to be held, want %d: %q", when, got, children, r.said("web0"))
+	}
+	if got := metricOf(t, r.rig, "kooperd_compose_prune_held_parents", definition); got != float64(parents) {
+		t.Errorf("%s, %v parents are counted, want %d", when, got, parents)
+	}
+}
+
+// What the brake holds of a parent whose composer fails is said for as long as it is held, and what
+// a finalizer keeps goes on.
 func TestAttentionOfAHeldParentThatFails(t *testing.T) {
-	r := newHeldRig(t)
-	r.Composer = handlers.ComposerFunc(func(context.Context, handlers.ComposeRequest) (handlers.Composition, error) {
-		return handlers.Composition{}, errDamaged
-	})
-	r.fails(t, "web0")
-	totals := r.Memory.Attention.Totals()
-	if totals[AttentionHeld] != 12 || totals[AttentionNotReady] != 1 {
-		t.Errorf("after a moment, there are %v", totals)
+	for name, failures := range map[string][]error{
+		"the composer fails": {errDamaged},
+		"after an outage":    {handlers.Unavailable(errDamaged), errDamaged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newKeptRig(t)
+			failure := errDamaged
+			r.Composer = handlers.ComposerFunc(func(context.Context, handlers.ComposeRequest) (handlers.Composition, error) {
+				return handlers.Composition{}, failure
+			})
+			r.fails(t, "web0")
+			r.expectHeld(t, "after a moment", 13, 1)
+			r.at = r.at.Add(brakeMinutes * time.Minute)
+			for _, failure = range failures {
+				r.fails(t, "web0")
+				r.expectHeld(t, "when the hold is over", 1, 0)
+			}
+			want := []string{"not ready: ComposeFailed", "held ConfigMap/team-a/web0-m: it is being deleted and waits for finalizer example.com/guard"}
+			if diff := cmp.Diff(want, r.said("web0")); diff != "" {
+				t.Errorf("it is said (-want +got):\n%s", diff)
+			}
+		})
 	}
+}
+
+// What the brake holds of a parent that waits for its turn in a rollout is counted and said for as
+// long as it is held.
+func TestParentThatTheBrakeAndARolloutHold(t *testing.T) {
+	r := newKeptRig(t)
+	r.rollOut(t)
+	if result := r.mustPass(t, "web0"); result.RequeueAfter != heldInterval {
+		t.Errorf("it is looked at again after %s, want %s", result.RequeueAfter, heldInterval)
+	}
+	r.expectHeld(t, "where the hold goes on", 14, 1) // And the parent itself.
 	r.at = r.at.Add(brakeMinutes * time.Minute)
-	r.fails(t, "web0")
-	if totals := r.Memory.Attention.Totals(); totals[AttentionHeld] != 0 || totals[AttentionNotReady] != 1 {
-		t.Errorf("when the hold is over, there are %v", totals)
+	r.mustPass(t, "web0")
+	r.expectHeld(t, "where it has gone on for long", 2, 0)
+
+	r = newKeptRig(t)
+	r.Memory.Brake.DefinitionChanged(r.at)
+	r.rollOut(t)
+	r.mustPass(t, "web0")
+	r.expectHeld(t, "when the definition has changed", 2, 0)
+	if now := countsOf(r.Memory, r.parent("web0").UID()); now.held != 0 {
+		t.Errorf("it is counted as %+v", now)
 	}
-	if said := r.said("web0"); !slices.Equal(said, []string{"not ready: ComposeFailed"}) {
-		t.Errorf("when the hold is over, it is said %v", said)
-	}
+
+	r = newKeptRig(t)
+	r.Composer = handlers.ComposerFunc(func(ctx context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
+		c := handlers.Composition{}
+		for _, name := range names(12) {
+			c.Children = append(c.Children, keyChild(req.Object.Name(), fmt.Sprint(name), "other"))
+		}
+		return c, nil
+	})
+	r.rollOut(t)
+	r.mustPass(t, "web0")
+	r.expectHeld(t, "when the children are desired again", 2, 0)
 }
 
 // hold begins a rollout of another content, in which the website has to wait for another one.
 func (r *rig) hold(t *testing.T) {
 	t.Helper()
-	r.Composer, r.Digest = withMine(r.Composer, map[string]any{"data": map[string]any{"a": "Yg=="}}), "2"
+	r.Composer = withMine(r.Composer, map[string]any{"data": map[string]any{"a": "Yg=="}})
 	r.newWebsite("other", nil)
-	limits := &config.Rollout{MaxUnavailable: config.Share{Number: 1}}
-	metrics := telemetry.NewMetrics(prometheus.NewRegistry()).Controller(definition).Rollout()
-	BeginRollout(t.Context(), r.Reconciler, limits, metrics, func(kube.Key) {})
+	r.rollOut(t)
 	r.mustPass(t, "web")
 	if r.Memory.Rollout.Describe() == "" {
 		t.Fatal("nothing is held")
 	}
+}
+
+// rollOut begins a rollout in which all parents have to be looked at before one is changed.
+func (r *rig) rollOut(t *testing.T) {
+	t.Helper()
+	r.Digest = "2"
+	limits := &config.Rollout{MaxUnavailable: config.Share{Number: 1}}
+	metrics := telemetry.NewMetrics(prometheus.NewRegistry()).Controller(definition).Rollout()
+	BeginRollout(t.Context(), r.Reconciler, limits, metrics, func(kube.Key) {})
 }
 
 // withMine gives the child of a website some content.

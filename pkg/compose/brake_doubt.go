@@ -14,6 +14,14 @@ func isHeld(ops []Op) bool {
 	return slices.ContainsFunc(ops, func(op Op) bool { return op.Reason == ReasonPruneHeld })
 }
 
+// holds reports whether the brake holds something of a parent.
+func holds(b *Brake, parent types.UID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, held := b.held[parent]
+	return held
+}
+
 // lookAtBrake lets the parent out of what is held if it is to lose nothing any more, and reports
 // whether it counts there still.
 func lookAtBrake(p *pass) (counts bool) {
@@ -22,20 +30,22 @@ func lookAtBrake(p *pass) (counts bool) {
 	case p.meta.DeletionTimestamp != nil:
 	case isHeld(p.ops):
 		return true
-	case putOff, p.err != nil && !handlers.IsTerminal(p.err):
+	case putOff, p.rollout.held && slices.ContainsFunc(p.ops, isDelete), p.err != nil && !handlers.IsTerminal(p.err):
 		return doubt(p.Memory.Brake, p.parent.UID, p.now())
 	}
 	p.Memory.Brake.release(p.parent.UID)
 	return false
 }
 
-// countHeld counts whether the brake counts the parent, and leaves all else that is counted of it.
+// countHeld counts whether the brake counts the parent, and leaves all else that is counted of it,
+// and said.
 func countHeld(p *pass, held bool) {
 	p.count(recount(p.Memory, p.parent.UID, func(now *counts) {
 		if now.held = 0; held {
 			now.held = 1
 		}
 	}))
+	attending{p}.sayReleased()
 }
 
 // doubt notes that it is not known at the moment what a parent is to lose: its composer fails, or

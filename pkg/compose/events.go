@@ -210,7 +210,7 @@ func (p *pass) note(held bool) {
 		now.held = 1
 	}
 	if p.err != nil && p.ops == nil {
-		p.count(recount(p.Memory, p.parent.UID, func(before *counts) { p.unheld, before.held = before.held > now.held, now.held }))
+		p.count(recount(p.Memory, p.parent.UID, func(before *counts) { before.held = now.held }))
 		return
 	}
 	var refused []ChildID

@@ -29,7 +29,6 @@ type current struct {
 	paused   bool   // the parent is left alone
 	lagging  string // a namespace of related objects whose labels are not known yet; empty for none
 	rollout  rolloutState
-	unheld   bool        // the brake does not hold any more what it has held of the parent
 	said     []condition // those that were to be written last
 }
 

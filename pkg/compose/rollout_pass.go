@@ -85,20 +85,28 @@ func (p rolling) holds(observed map[ChildID]observedChild, desired []*Desired) b
 // rest is what a pass does for a parent that is held: it counts its children, and remembers what of
 // the change would be deletions, which the brake does not count when they come.
 func (p rolling) rest() handlers.Result {
-	p.recount()
+	held := lookAtBrake(p.pass)
+	p.recount(held)
 	p.Memory.Brake.defers(p.parent.UID, p.ops, p.now(), func(op Op) bool {
 		return isDelete(op) && len(p.composition.Pending) == 0 // What is pending may be that child.
 	})
-	return handlers.Result{RequeueAfter: p.composition.RequeueAfter}
+	result := handlers.Result{RequeueAfter: p.composition.RequeueAfter}
+	if held {
+		again(&result, heldInterval)
+	}
+	return result
 }
 
-// recount counts the children as they are. What is refused, contributed, or held by the brake is as
-// it was when the parent was last brought in line: nothing of it has been tried since. After a
-// restart, it is known what is contributed. Whether a child is ready may be a plugin's to say, so
-// that is asked before the Memory is locked.
-func (p rolling) recount() {
+// recount counts the children as they are, and whether the brake counts the parent. What is refused
+// or contributed is as it was when the parent was last brought in line: nothing of it has been
+// tried since. After a restart, it is known what is contributed. Whether a child is ready may be a
+// plugin's to say, so that is asked before the Memory is locked.
+func (p rolling) recount(held bool) {
 	refused := refusedTo(p.Memory, p.parent.UID)
 	var found counts
+	if held {
+		found.held = 1
+	}
 	for _, op := range p.ops {
 		if op.Reason == ReasonMoving {
 			found.moving++
@@ -113,7 +121,7 @@ func (p rolling) recount() {
 		}
 	}
 	p.count(recount(p.Memory, p.parent.UID, func(now *counts) {
-		now.ready, now.notReady, now.moving = found.ready, found.notReady, found.moving
+		now.ready, now.notReady, now.moving, now.held = found.ready, found.notReady, found.moving, found.held
 		if now.patched+now.patchesWaiting+now.patchesRefused == 0 {
 			now.patched = p.rollout.contributed
 		}
