@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -77,12 +78,13 @@ func (p attending) noteLasting(conditions []condition) {
 	} else { // The plan is an old one, if there is any.
 		p.noteGoing(stays)
 	}
-	waits := stays && !p.rollout.held && isWaiting(conditions)
-	switch {
+	held := p.paused || p.rollout.held
+	released := noteHeld(p.Memory, p.parent.UID, held, p.now())
+	switch waits := stays && !held && isWaiting(conditions); {
 	case !waits:
 		p.Memory.notReady.set(p.parent.UID, time.Time{})
 	case !p.Memory.notReady.has(p.parent.UID):
-		p.Memory.notReady.set(p.parent.UID, p.notReadySince())
+		p.Memory.notReady.set(p.parent.UID, p.waitsSince(released))
 	}
 }
 
@@ -93,18 +95,12 @@ func ifSo(is bool, since time.Time) time.Time {
 	return time.Time{}
 }
 
-// isWaiting reports whether a parent is not ready, and that is not because of what is degraded.
+// isWaiting reports whether a parent is not ready, and not degraded either.
 func isWaiting(conditions []condition) bool {
-	var notReady, degraded condition
-	for _, c := range conditions {
-		switch {
-		case c.kind == conditionReady && !c.status:
-			notReady = c
-		case c.kind == conditionDegraded && c.status:
-			degraded = c
-		}
+	has := func(kind string, status bool) bool {
+		return slices.ContainsFunc(conditions, func(c condition) bool { return c.kind == kind && c.status == status })
 	}
-	return notReady.kind != "" && (degraded.kind == "" || degraded.reason != notReady.reason)
+	return has(conditionReady, false) && !has(conditionDegraded, true)
 }
 
 // notReadySince is when the parent has ceased to be ready: what its status says, where kooperd has
@@ -115,6 +111,45 @@ func (p attending) notReadySince() time.Time {
 		return at
 	}
 	return p.now()
+}
+
+// waitsSince is since when the parent waits to be ready, and for nothing else. What its status says
+// of the time before goes for another leader, too; what has held it is remembered here alone.
+func (p attending) waitsSince(released time.Time) time.Time {
+	since := p.notReadySince()
+	if c, ok := p.ownCondition(conditionDegraded); ok {
+		at, err := time.Parse(time.RFC3339, c.LastTransitionTime)
+		if err != nil || c.Status != truth(false) {
+			at = p.now() // It has been degraded until this pass.
+		}
+		since = later(since, at)
+	}
+	return later(since, released)
+}
+
+// release is the end of what keeps a parent from becoming ready: that it is paused, or held.
+type release struct {
+	awaited bool
+	at      time.Time // of the last one; zero without any
+}
+
+// noteHeld notes whether a parent is paused or held, and returns when it last was.
+func noteHeld(m *Memory, parent types.UID, held bool, now time.Time) (released time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.of(parent)
+	if p.release.awaited && !held {
+		p.release.at = now
+	}
+	p.release.awaited = held
+	return p.release.at
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // noteUnknown notes what goes on for a parent of which it was not found out how it is. What fails

@@ -276,8 +276,12 @@ func TestNotReadyForLong(t *testing.T) {
 	for name, none := range map[string]bool{"with a status": false, "without a status": true} {
 		t.Run(name, func(t *testing.T) {
 			ready := false
+			var fails error
 			composer := handlers.ComposerFunc(func(ctx context.Context, req handlers.ComposeRequest) (handlers.Composition, error) {
 				c, err := keys(ctx, req)
+				if fails != nil {
+					return c, fails
+				}
 				for i := range c.Children {
 					c.Children[i].Policy.Ready = func(handlers.Object) (bool, string) { return ready, "it is too early" }
 				}
@@ -325,6 +329,11 @@ func TestNotReadyForLong(t *testing.T) {
 			if !r.Memory.notReady.has(r.parent("web").UID()) {
 				t.Error("when nothing is refused any more, it does not wait")
 			}
+			expect(0) // It has waited for another thing before.
+			if r.Pause(); !none {
+				pass(time.Minute)
+				expect(time.Minute) // The next leader knows since when it is not degraded.
+			}
 			r.server.do(func(c *cluster) {
 				c.edit(idOf(websiteKind, "team-a", "web"), "kubectl", annotated(PausedAnnotation, "true"))
 			})
@@ -336,6 +345,13 @@ func TestNotReadyForLong(t *testing.T) {
 			})
 			r.sync()
 			pass(time.Minute)
+			expect(0) // Nobody has waited while it was paused.
+			fails = handlers.Unavailable(errDamaged)
+			pass(time.Minute)
+			expect(0) // What fails is told by itself.
+			fails = nil
+			pass(time.Minute)
+			expect(map[bool]time.Duration{false: 2 * time.Minute}[none])
 			ready = true
 			pass(time.Minute)
 			if expect(0); r.Memory.notReady.since != nil {
@@ -367,7 +383,7 @@ func TestIsWaiting(t *testing.T) {
 		{nil, false},
 		{[]condition{ready, degraded("Drift")}, false},
 		{[]condition{waits, {kind: conditionDegraded, reason: "AsDesired"}}, true},
-		{[]condition{waits, degraded("Drift")}, true}, // It waits, and drift is reported only.
+		{[]condition{waits, degraded("Drift")}, false}, // That is told by itself, though it waits, too.
 		{[]condition{refused, degraded("Foreign")}, false},
 	} {
 		if got := isWaiting(tc.conditions); got != tc.want {

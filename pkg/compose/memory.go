@@ -47,11 +47,16 @@ type parentMemory struct {
 	finished map[string]string // children that are gone, see noteFinished
 	selected string            // the condition that has selected it, see noteSelected
 
-	moving time.Time // since when children wait for another definition
-
 	terminating map[string]time.Time // namespaces that are being deleted, with when that was said
 	reports     reports              // see firstReport
+	parentTimes
 	parentVersions
+}
+
+// parentTimes is when something began or ended for a parent.
+type parentTimes struct {
+	moving  time.Time // since when children wait for another definition
+	release release   // see noteHeld
 }
 
 // parentVersions is what is remembered of the writes of a parent.
