@@ -11,8 +11,9 @@ import (
 // lasting are the parents of a definition of which something goes on, with the time since when. It
 // is safe for concurrent use, and keeps nothing of any other parent.
 type lasting struct {
-	mu    sync.Mutex
-	since map[types.UID]time.Time
+	mu     sync.Mutex
+	since  map[types.UID]time.Time
+	oldest time.Time // of since; zero if that is to be looked for
 }
 
 // has reports whether it goes on for a parent, as far as is known.
@@ -27,6 +28,9 @@ func (l *lasting) has(parent types.UID) bool {
 func (l *lasting) set(parent types.UID, since time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if before, ok := l.since[parent]; ok && before.Equal(l.oldest) && (since.IsZero() || since.After(before)) {
+		l.oldest = time.Time{} // Others may have begun then, too.
+	}
 	if since.IsZero() {
 		if delete(l.since, parent); len(l.since) == 0 {
 			l.since = nil // A map never shrinks.
@@ -36,29 +40,37 @@ func (l *lasting) set(parent types.UID, since time.Time) {
 	if l.since == nil {
 		l.since = map[types.UID]time.Time{}
 	}
+	if len(l.since) == 0 || !l.oldest.IsZero() {
+		l.oldest = earlier(l.oldest, since)
+	}
 	l.since[parent] = since
 }
 
 func (l *lasting) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.since = nil
+	l.since, l.oldest = nil, time.Time{}
 }
 
 // longest is how long it has gone on for the parent for which that is longest; 0 where it is so for
-// none, and for what begins later.
-func (l *lasting) longest(now time.Time) (longest time.Duration) {
+// none, and for what begins later. It looks at all parents only if the first one has changed: the
+// passes wait for that.
+func (l *lasting) longest(now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, since := range l.since {
-		longest = max(longest, now.Sub(since))
+	if len(l.since) == 0 {
+		return 0
 	}
-	return longest
+	if l.oldest.IsZero() {
+		for _, since := range l.since {
+			l.oldest = earlier(l.oldest, since)
+		}
+	}
+	return max(now.Sub(l.oldest), 0)
 }
 
 // Longest returns how long the parent has not been ready that has been so for longest, and how long
-// ago the child was deleted that has been going for longest while its parent stays. It looks at
-// every parent that is not ready.
+// ago the child was deleted that has been going for longest while its parent stays.
 func Longest(m *Memory) (notReady, childDeletion time.Duration) {
 	now := time.Now()
 	return m.notReady.longest(now), m.goingChildren.longest(now)

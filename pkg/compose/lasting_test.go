@@ -28,7 +28,17 @@ func TestLasting(t *testing.T) {
 	expect(-time.Hour, 0)
 	l.set("b", time.Time{})
 	expect(time.Hour, 59*time.Minute)
+	l.set("a", begin.Add(-time.Minute))
+	if l.oldest.IsZero() {
+		t.Error("the first one is to be looked for, though it was told")
+	}
+	expect(time.Hour, 61*time.Minute)
+	l.set("a", begin.Add(time.Minute))
+	expect(time.Hour, 59*time.Minute)
 	l.set("c", time.Time{})
+	if l.oldest.IsZero() {
+		t.Error("the first one is to be looked for, though another one has ended")
+	}
 	if l.set("a", time.Time{}); l.has("a") || l.since != nil {
 		t.Errorf("after the end for all, there is %v", l.since)
 	}
