@@ -36,7 +36,7 @@ func (m *Moves) relationTo(p *party, about parentRef) relation {
 	if now.upToDate {
 		now.parents = r.parents
 	}
-	if !p.Selection.mayHave(about) && (r == nil || now.upToDate) {
+	if !mayHandle(p, r, about) && (r == nil || now.upToDate) {
 		return now
 	}
 	if now.upToDate && r.parents.Listed() {
@@ -94,6 +94,21 @@ func (s Selection) mayHave(about parentRef) bool {
 	return s.Kind.GroupKind() == about.Kind.GroupKind() &&
 		(len(s.Namespaces) == 0 || slices.Contains(s.Namespaces, about.Namespace)) &&
 		(s.Labels == nil || about.labels == nil || s.Labels.Matches(about.labels))
+}
+
+// mayHandle reports whether a parent may be one that a party handles. Its labels may have changed
+// since they were seen: what the cache of the party has, where that is as new, beats them. r is the
+// revision that handles objects; nil for none.
+func mayHandle(p *party, r *activeRevision, about parentRef) bool {
+	if p.Selection.mayHave(about) {
+		return true
+	}
+	about.labels = nil
+	if r == nil || r.digest != p.Digest || !p.Selection.mayHave(about) || about.version == "" || !r.parents.Reached(about.key, about.version) {
+		return false
+	}
+	_, there := r.parents.GetByUID(about.UID)
+	return there
 }
 
 // kept says of children of donors why an heir does not take them. made has the ids of the
@@ -225,7 +240,7 @@ func heirClaims(m *Moves, donor string, about parentRef, objects []ChildID) map[
 	about.since = lastOf(since).version
 	for _, heir := range m.heirsOf(p) {
 		now := m.relationTo(heir, about)
-		if !now.handles || !heir.Selection.mayHave(about) {
+		if !now.handles || !mayHandle(heir, m.active[heir.Definition], about) {
 			continue
 		}
 		for _, id := range objects {
@@ -239,7 +254,6 @@ func heirClaims(m *Moves, donor string, about parentRef, objects []ChildID) map[
 			}
 		}
 	}
-	claimAround(m, p, about, objects, all)
 	m.mu.Unlock()
 	callAll(calls)
 	return all
@@ -318,7 +332,7 @@ func (m *Moves) needsNote(donor string, about parentRef, said string, noted func
 	for _, heir := range m.heirsOf(p) {
 		now := m.relationTo(heir, about)
 		switch {
-		case !now.handles || !heir.Selection.mayHave(about):
+		case !now.handles || !mayHandle(heir, m.active[heir.Definition], about):
 		case !now.report.isSettled():
 			calls = append(calls, m.wait(p, heir, about, now)...)
 			return true

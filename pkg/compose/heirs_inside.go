@@ -3,60 +3,76 @@ package compose
 import (
 	"fmt"
 
-	"k8s.io/apimachinery/pkg/labels"
-
 	"kooperd.dev/kooperd/pkg/handlers"
 )
 
-// claimAround adds to the claims those of namespaces in which an heir has a child. That may have
-// been made for another parent, or is not wanted any more and kept: what the heir reports of this
-// parent says nothing of it. It stays until it is gone, of which no report need come. m.mu is held.
-func claimAround(m *Moves, p *party, about parentRef, objects []ChildID, all map[ChildID]heirClaim) {
-	for _, id := range objects {
-		if _, claimed := all[id]; claimed || id.Kind != namespaceGroupKind {
+// keepAroundHeirs keeps those of the namespaces that would be deleted in which an heir has a child,
+// for whatever parent. So it is with those that the donor has in it and keeps: the namespace stays,
+// and nothing waits for that to end.
+func keepAroundHeirs(m *Moves, donor string, ops []Op) {
+	for i, op := range ops {
+		if op.Action != Delete || op.ID.Kind != namespaceGroupKind {
 			continue
 		}
-		why := insideOf(m, p, id.Name)
-		if why == "" {
-			continue
-		}
-		all[id] = heirClaim{why: why}
-		if about.composed != "" { // A pass is made again. Who asks otherwise does that anyway.
-			a := p.waiting[about.UID]
-			a.key, a.stale = about.key, true
-			p.waiting[about.UID] = a
+		if why := insideOf(m, donor, op.ID.Name); why != "" {
+			ops[i].Action, ops[i].Reason, ops[i].Message = Retain, ReasonInUse, why
 		}
 	}
 }
 
-// insideOf says what an heir of a party has in a namespace, or may have; empty for nothing. m.mu is
-// held.
-func insideOf(m *Moves, p *party, namespace string) string {
-	for _, heir := range m.heirsOf(p) {
-		r := m.active[heir.Definition]
-		if r == nil {
-			return fmt.Sprintf("it waits until definition %s, which may have children in it, works", heir.Definition)
+// workingHeir is an heir with the revision of it that handles objects.
+type workingHeir struct {
+	id         string
+	reconciler *Reconciler // nil for none
+}
+
+// workingHeirs are the heirs of a definition, in the order of their ids.
+func workingHeirs(m *Moves, donor string) []workingHeir {
+	if m == nil {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	heirs := m.heirsOf(m.parties[donor])
+	all := make([]workingHeir, len(heirs))
+	for i, heir := range heirs {
+		all[i].id = heir.Definition
+		if r := m.active[heir.Definition]; r != nil {
+			all[i].reconciler = r.reconciler
 		}
-		switch child, there, known := childIn(r.reconciler, namespace); {
+	}
+	return all
+}
+
+// insideOf says what an heir of a definition has in a namespace, or may have; empty for nothing. It
+// looks through all that the heirs have there, so it is asked only of namespaces that would be
+// deleted.
+func insideOf(m *Moves, donor, namespace string) string {
+	for _, heir := range workingHeirs(m, donor) {
+		if heir.reconciler == nil {
+			return fmt.Sprintf("it stays until definition %s works, which may have children in it", heir.id)
+		}
+		switch child, there, known := childIn(heir.reconciler, namespace); {
 		case there:
-			return fmt.Sprintf("%s of definition %s is in it", child, heir.Definition)
+			return fmt.Sprintf("%s of definition %s is in it", child, heir.id)
 		case !known:
-			return fmt.Sprintf("it waits until definition %s knows which children it has in it", heir.Definition)
+			return fmt.Sprintf("it stays until definition %s knows which children it has in it", heir.id)
 		}
 	}
 	return ""
 }
 
 // childIn returns a child of the definition that is in a namespace, for whatever parent, and is not
-// being deleted. known is false where there may be one that is not seen.
+// being deleted. known is false where there may be one that is not seen. Those of kinds and in
+// namespaces that the definition does not watch, or not any more, are not seen, and are no concern.
 func childIn(r *Reconciler, namespace string) (child ChildID, there, known bool) {
-	known = true
+	known = r.Recorded.isRecorded() // Else, not all former kinds are watched yet.
 	for _, source := range r.children() {
 		if !source.covers(namespace) {
 			continue
 		}
 		known = known && (source.Source.Listed() || source.absent())
-		if child, there = firstIn(source.Source, namespace, r.selector()); there {
+		if child, there = firstIn(source.Source, namespace, r.Identity); there {
 			return child, true, true
 		}
 	}
@@ -64,10 +80,12 @@ func childIn(r *Reconciler, namespace string) (child ChildID, there, known bool)
 	return child, there, known
 }
 
-// firstIn returns one of the objects of a namespace that are selected and not being deleted.
-func firstIn(source Source, namespace string, selector labels.Selector) (ChildID, bool) {
-	for _, o := range source.List(namespace, selector) {
-		if o.Metadata().DeletionTimestamp == nil {
+// firstIn returns one of the objects of a namespace that the definition has made, and that is not
+// being deleted. A selector would cost a copy of all of them.
+func firstIn(source Source, namespace string, by Identity) (ChildID, bool) {
+	for _, o := range source.List(namespace, nil) {
+		meta := o.Metadata()
+		if meta.DeletionTimestamp == nil && meta.Labels[InstallationLabel] == by.Installation && by.has(meta.Labels[DefinitionLabel]) {
 			return childIDOf(o), true
 		}
 	}

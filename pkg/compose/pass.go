@@ -237,6 +237,7 @@ func (p *pass) plan(observed map[ChildID]observedChild, desired []*Desired, hold
 		Desired: desired, Observed: objects, Hold: hold, Brake: brake, Done: p.done(),
 		Damped: p.Memory.fights.damped(p.parent.UID, desired, p.now()),
 	})
+	keepAroundHeirs(p.Moves, p.Definition, ops)
 	p.leaveTerminating(ops)
 	leaveUnmade(p, ops)
 	for i, op := range ops {

@@ -27,6 +27,20 @@ type Recorded struct{ now atomic.Pointer[Recording] }
 // Await makes passes wait, from now on, for the end of a recording before they change anything.
 func (r *Recorded) Await(recording *Recording) { r.now.Store(recording) }
 
+// isRecorded reports whether there is nothing to wait for.
+func (r *Recorded) isRecorded() bool {
+	now := r.now.Load()
+	if now == nil {
+		return true
+	}
+	select {
+	case <-now.done:
+		return now.ok
+	default:
+		return false
+	}
+}
+
 // await reports whether all is recorded. The error is that of ctx, if that ends before.
 func (r *Recorded) await(ctx context.Context) (bool, error) {
 	now := r.now.Load()

@@ -136,7 +136,6 @@ func (t *treating) treat(ctx context.Context, o observedChild) (childOutcome, er
 		return childUnclear, nil
 	}
 	judge := &planner{Input: Input{Installation: t.Installation, Definition: t.Definition, Parent: Parent{UID: o.marks.parentUID}}}
-	inUse := t.inUse(o.ID)
 	switch {
 	case !t.acts():
 		tell(t.Removal, o, Retain, ReasonRemoved, "")
@@ -150,6 +149,8 @@ func (t *treating) treat(ctx context.Context, o observedChild) (childOutcome, er
 	case slices.Contains(protected, o.ID.Kind) && !o.marks.prune:
 		tell(t.Removal, o, Retain, ReasonProtected, "objects of its kind are deleted only where that child says so")
 		return childStays, nil
+	}
+	switch inUse := t.inUse(o); {
 	case inUse != "":
 		tell(t.Removal, o, Retain, ReasonInUse, inUse)
 		return childStays, nil
@@ -160,17 +161,19 @@ func (t *treating) treat(ctx context.Context, o observedChild) (childOutcome, er
 	return t.delete(ctx, o)
 }
 
-// inUse says why a namespace is not deleted; empty if it may be, and for what is none.
-func (t *treating) inUse(id ChildID) string {
+// inUse says why a namespace that would be deleted is not; empty if it may be, or is none.
+func (t *treating) inUse(o observedChild) string {
 	switch {
-	case id.Kind != namespaceGroupKind:
+	case o.ID.Kind != namespaceGroupKind:
 		return ""
-	case slices.Contains(t.kept, id.Name):
+	case slices.Contains(t.kept, o.ID.Name):
 		return "it has children that are kept"
 	case t.blind:
 		return "not all that may be in it could be looked at"
+	case o.Deleting:
+		return ""
 	}
-	return ""
+	return insideOf(t.Moves, cmp.Or(t.MovesAs, t.Definition), o.ID.Name)
 }
 
 func (t *treating) target(o observedChild) target {

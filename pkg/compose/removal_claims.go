@@ -3,16 +3,22 @@ package compose
 import (
 	"cmp"
 	"context"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
 
+// parentsPatience is for how long a run goes by the parents as it has seen them. It may go on for
+// minutes, and meanwhile a parent may become one that another definition handles.
+const parentsPatience = 5 * time.Second
+
 // claims says which children are left to other definitions by one run of a removal.
 type claims struct {
 	*Removal
 	live map[types.UID]*metav1.ObjectMeta // the parents as they are; nil before they are looked for
+	seen time.Time                        // when they were looked for last
 	err  error                            // why they may not be all
 }
 
@@ -59,13 +65,13 @@ func (c *claims) firstVersion(parent types.UID, now string) string {
 	return now
 }
 
-// look finds out which parents there are, once.
+// look finds out which parents there are, unless that has just been done.
 func (c *claims) look(ctx context.Context) {
-	if c.live != nil {
+	if c.live != nil && time.Since(c.seen) < parentsPatience {
 		return
 	}
 	parents, err := c.parents(ctx)
-	c.live, c.err = map[types.UID]*metav1.ObjectMeta{}, err
+	c.live, c.seen, c.err = map[types.UID]*metav1.ObjectMeta{}, time.Now(), err
 	for _, parent := range parents {
 		c.live[parent.UID()] = parent.Metadata()
 	}

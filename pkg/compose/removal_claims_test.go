@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -135,4 +136,32 @@ func TestRemovalThatCannotSeeTheParents(t *testing.T) {
 	}
 	m.donor.server.answer = nil
 	r.look(t, "when it is", 0)
+}
+
+// A run may take minutes. A parent that becomes the heir's meanwhile keeps what the heir may take:
+// what the heir's cache has counts for more than the labels that were seen, which are not used for
+// long.
+func TestRemovalMeetsAnEditWhileItRuns(t *testing.T) {
+	for name, late := range map[string]bool{"the heir has seen it": false, "the heir has not, and the parents are read anew": true} {
+		t.Run(name, func(t *testing.T) {
+			m := newSelectingRig(t)
+			m.label("another")
+			r := leave(t, m)
+			ours := claims{Removal: r.Removal}
+			ours.look(t.Context())
+			m.label(selectedLabel)
+			if late {
+				ours.seen = ours.seen.Add(-parentsPatience)
+			} else {
+				m.heir.sync()
+			}
+			child, err := r.donor.live(pageID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if why, err := ours.of(t.Context(), observe(child, true)); err != nil || !strings.Contains(why, "definition sites, which may take it over") {
+				t.Errorf("of the child it says %q, %v", why, err)
+			}
+		})
+	}
 }

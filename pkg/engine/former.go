@@ -48,14 +48,16 @@ func (c *composing) begin(ctx context.Context, run func(func()), add, ask, call 
 		return false
 	}
 	r := c.reconciler.Load()
+	recording := compose.NewRecording()
+	if c.controller.records != nil { // Before others look at what it has: former kinds come with the records.
+		r.Recorded.Await(recording)
+	}
 	c.controller.moves.Begin(r, ask)
 	compose.BeginRollout(ctx, r, c.revision.def.Rollout, c.controller.metrics.Rollout(), ask)
 	if c.controller.records == nil {
 		c.revision.objects.memory.Brake.DefinitionChanged(c.revision.made)
 		return true
 	}
-	recording := compose.NewRecording()
-	c.reconciler.Load().Recorded.Await(recording)
 	record := func() bool {
 		ok := c.record(ctx, run, add, call, earlier)
 		recording.End(ok)
