@@ -78,7 +78,7 @@ func TestReload(t *testing.T) {
 		changed := leader.AwaitLog(t, "config changed")
 		wantSame(t, "the hash of the changed files of the release", r.filesHash(t), changed.Field("hash"))
 		leader.AwaitLog(t, "again", "name", "a-"+r.namespace)
-		if said, ok := r.helmTest(t); !ok || !strings.HasPrefix(said, "ok: 3 controllers") {
+		if said, ok := r.helmTest(t); !ok || !strings.HasPrefix(said, "ok: 3 definitions in 3 files;") {
 			t.Errorf("helm test: %t, kooperd says:\n%s", ok, said)
 		}
 
